@@ -1,0 +1,222 @@
+"""The rows. Migrations make the tables; a test compares the two."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.commands import CommandStatus, ProvisioningStatus
+
+
+class Base(DeclarativeBase):
+    """Text without a length is as fast as with one in PostgreSQL; bounds are the schemas' job."""
+
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy's own name and shape
+        str: Text(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(),
+        list[float]: JSONB(),
+        list[str]: JSONB(),
+    }
+
+
+class Brand(Base):
+    __tablename__ = "catalog_brands"
+
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True)
+    name: Mapped[str]
+    image_url: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class CatalogModel(Base):
+    """A charger model that one can buy."""
+
+    __tablename__ = "catalog_models"
+
+    brand_slug: Mapped[str] = mapped_column(ForeignKey("catalog_brands.slug"), primary_key=True)
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True)
+    name: Mapped[str]
+    image_url: Mapped[str | None]
+    connector_count: Mapped[int] = mapped_column(SmallInteger)
+    current_type: Mapped[str]  #: ac or dc
+    supported_kwh: Mapped[list[float]]  #: power levels in kW, whatever the contract's name says
+    connector_types: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Charger(Base):
+    """A simulated charging station: one row, one ECS service.
+
+    The API writes what is desired, workers write what was observed.
+    """
+
+    __tablename__ = "chargers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str]
+    identity: Mapped[str]  #: what the charger calls itself to its CSMS
+
+    name: Mapped[str | None]
+    brand_slug: Mapped[str]
+    model_slug: Mapped[str]
+    vendor_name: Mapped[str]
+    model: Mapped[str]
+    image_url: Mapped[str | None]
+    connector_type: Mapped[str]
+    current_type: Mapped[str]
+    number_of_connectors: Mapped[int] = mapped_column(SmallInteger)
+    max_charging_power: Mapped[int]  #: watts
+    ocpp_version: Mapped[str]
+    ws_url: Mapped[str]
+    location_id: Mapped[str | None]
+    location_name: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    # Desired.
+    desired_count: Mapped[int] = mapped_column(SmallInteger, default=1)  #: 1 is on, 0 is off
+    generation: Mapped[int] = mapped_column(default=1)  #: +1 on every change asked for
+    spec_generation: Mapped[int] = mapped_column(default=1)  #: the newest that changed what the task gets
+    restart_generation: Mapped[int] = mapped_column(default=0)  #: the newest that asked for a restart
+    deleted_at: Mapped[datetime | None]  #: gone for clients; a worker still removes its service
+    newest_command_id: Mapped[UUID]  #: the command of `generation`
+    newest_event_type: Mapped[str]
+
+    # Provisioning.
+    provisioning_status: Mapped[str] = mapped_column(default=ProvisioningStatus.PENDING)
+    workflow_run_id: Mapped[str]
+    step: Mapped[str | None]  #: the provisioning step that is under way, or failed
+    error: Mapped[dict[str, Any] | None]
+    provisioned_at: Mapped[datetime | None]
+
+    # What ECS was told.
+    observed_generation: Mapped[int] = mapped_column(default=0)  #: the newest that ECS accepted; never falls
+    settled_generation: Mapped[int] = mapped_column(default=0)  #: the newest whose command is final
+    task_definition_arn: Mapped[str | None]
+    task_definition_generation: Mapped[int] = mapped_column(default=0)  #: spec_generation it was made for
+    restart_task_arn: Mapped[str | None]  #: the task that a restart stops; null when none ran
+    restart_task_generation: Mapped[int] = mapped_column(default=0)  #: restart_generation it was recorded for
+
+    # What ECS reported.
+    service_status: Mapped[str | None]  #: ACTIVE, DRAINING or INACTIVE
+    running_count: Mapped[int] = mapped_column(SmallInteger, default=0)
+    pending_count: Mapped[int] = mapped_column(SmallInteger, default=0)
+    observed_at: Mapped[datetime | None]
+    reason: Mapped[str | None]  #: why it does not run as desired, in plain words
+    reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
+    drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight
+
+    # The link to the CSMS, from the charger's log.
+    ocpp_state: Mapped[str | None]
+    ocpp_reason: Mapped[str | None]
+    ocpp_since: Mapped[datetime | None]
+    ocpp_last_frame_at: Mapped[datetime | None]
+
+    # When whom to look.
+    attempts: Mapped[int] = mapped_column(default=0)  #: failed tries of the newest generation
+    not_before: Mapped[datetime | None]  #: no worker calls ECS for it earlier
+    publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
+    observe_at: Mapped[datetime | None]  #: the observer describes it from then on
+
+    __table_args__ = (
+        Index(
+            "chargers_identity",
+            "organization_id",
+            "identity",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("chargers_list", "organization_id", "id", postgresql_where=text("deleted_at IS NULL")),
+        Index(
+            "chargers_location",
+            "organization_id",
+            "location_id",
+            "id",
+            postgresql_where=text("deleted_at IS NULL AND location_id IS NOT NULL"),
+        ),
+        Index("chargers_publish", "publish_at", postgresql_where=text("publish_at IS NOT NULL")),
+        Index("chargers_observe", "observe_at", postgresql_where=text("observe_at IS NOT NULL")),
+        # The promise, kept by the database: what ECS was not told yet, the sweep will find.
+        CheckConstraint(
+            "publish_at IS NOT NULL OR (observed_generation >= generation AND drifted_at IS NULL)",
+            name="chargers_unapplied_is_published",
+        ),
+        # And what is applied but not final, the observer will find.
+        CheckConstraint(
+            "observe_at IS NOT NULL OR publish_at IS NOT NULL OR settled_generation >= generation",
+            name="chargers_unsettled_is_observed",
+        ),
+        CheckConstraint("desired_count IN (0, 1)", name="chargers_desired_count"),
+    )
+
+
+class Command(Base):
+    """One change asked of a charger: the promise that a 202 makes."""
+
+    __tablename__ = "commands"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"))
+    organization_id: Mapped[str]
+    event_type: Mapped[str]
+    generation: Mapped[int]
+    status: Mapped[str] = mapped_column(default=CommandStatus.QUEUED)
+    error: Mapped[dict[str, Any] | None]
+    attempts: Mapped[int] = mapped_column(default=0)  #: tries at ECS so far
+    requested_by: Mapped[str]  #: `sub` of the token
+    request_id: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    applied_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        UniqueConstraint("charger_id", "generation", name="commands_generation"),
+        Index(
+            "commands_open",
+            "charger_id",
+            "generation",
+            postgresql_where=text("status IN ('queued', 'applied')"),
+        ),
+    )
+
+
+class ChargerLog(Base):
+    """One OCPP frame that a charger sent or received. Partitioned by day of `timestamp`."""
+
+    __tablename__ = "charger_logs"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)  #: CloudWatch's, so a line read twice is one row
+    direction: Mapped[str]
+    action: Mapped[str]
+    message: Mapped[str | None]
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (timestamp)"},)
+
+
+class LogCursor(Base):
+    """How far the fleet's log group has been read."""
+
+    __tablename__ = "log_cursors"
+
+    log_group: Mapped[str] = mapped_column(primary_key=True)
+    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: newest CloudWatch timestamp seen, Unix ms
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,91 @@
+"""Queue and task names: the contract between api and worker, and what Flower shows."""
+
+from enum import StrEnum
+from typing import Any, TypedDict
+from uuid import UUID
+
+from shared.commands import EventType
+
+
+class Queue(StrEnum):
+    """A worker pool may serve any set of them."""
+
+    LIFECYCLE = "lifecycle"  #: start, stop, restart: small, fast, what people wait for
+    PROVISIONING = "provisioning"  #: create, update, delete
+    MAINTENANCE = "maintenance"  #: sweep, observe, logs
+
+
+class TaskName(StrEnum):
+    PROVISION = "charger.provision"
+    UPDATE = "charger.update"
+    DELETE = "charger.delete"
+    START = "charger.start"
+    STOP = "charger.stop"
+    RESTART = "charger.restart"
+    REPAIR = "charger.repair"  #: drift
+    SWEEP = "maintenance.sweep"
+    OBSERVE = "maintenance.observe"
+    READ_LOGS = "maintenance.read_logs"
+    CLEAN_UP = "maintenance.clean_up"
+
+
+#: Which task carries which command.
+TASK_OF: dict[EventType, TaskName] = {
+    EventType.CREATE_CHARGER: TaskName.PROVISION,
+    EventType.UPDATE_CHARGER: TaskName.UPDATE,
+    EventType.DELETE_CHARGER: TaskName.DELETE,
+    EventType.START_CHARGER: TaskName.START,
+    EventType.STOP_CHARGER: TaskName.STOP,
+    EventType.RESET_CHARGER: TaskName.RESTART,
+}
+
+QUEUE_OF: dict[TaskName, Queue] = {
+    TaskName.PROVISION: Queue.PROVISIONING,
+    TaskName.UPDATE: Queue.PROVISIONING,
+    TaskName.DELETE: Queue.PROVISIONING,
+    TaskName.START: Queue.LIFECYCLE,
+    TaskName.STOP: Queue.LIFECYCLE,
+    TaskName.RESTART: Queue.LIFECYCLE,
+    TaskName.REPAIR: Queue.LIFECYCLE,
+    TaskName.SWEEP: Queue.MAINTENANCE,
+    TaskName.OBSERVE: Queue.MAINTENANCE,
+    TaskName.READ_LOGS: Queue.MAINTENANCE,
+    TaskName.CLEAN_UP: Queue.MAINTENANCE,
+}
+
+
+class Message(TypedDict):
+    """The arguments of a charger task. Only charger_id is acted on; the rest is for whoever looks."""
+
+    command_id: str | None
+    charger_id: str
+    event_type: str
+    generation: int
+    payload: dict[str, Any]
+
+
+def message(
+    *, charger_id: str, command_id: UUID | None, event_type: str, generation: int, desired_count: int
+) -> Message:
+    """A hint that something changed. A lost, doubled or late one does no harm."""
+    return Message(
+        command_id=str(command_id) if command_id else None,
+        charger_id=charger_id,
+        event_type=event_type,
+        generation=generation,
+        payload={"desired_count": desired_count},
+    )
+
+
+def broker_options(*, publisher: bool) -> dict[str, Any]:
+    """kombu's Redis transport. Without time-outs a frozen broker blocks a publish for ever."""
+    return {
+        "socket_connect_timeout": 1,
+        # The worker's must exceed its 1 s blocking read.
+        "socket_timeout": 2 if publisher else 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "visibility_timeout": 120,  # seconds; above the longest task
+        "unacked_restore_interval": 5,  # seconds between looks for what a dead worker held
+        "unacked_restore_throttle": 1,
+    }
