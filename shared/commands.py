@@ -1,5 +1,6 @@
 """What can be asked of a charger, and what becomes of it."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -52,3 +53,8 @@ class OcppState(StrEnum):
     CONNECTED = "connected"  #: the WebSocket is open
     ACCEPTED = "accepted"  #: the CSMS accepted its BootNotification
     REJECTED = "rejected"
+
+
+#: How long a published command may stay unmoved before the sweep publishes it again: longer than an
+#: ordinary hand-over, shorter than anybody's patience.
+PUBLISH_GRACE = timedelta(seconds=3)

@@ -55,7 +55,6 @@ class Timing:
     """How often the maintenance runs, and when it gives up. All in seconds."""
 
     sweep_every_s: float  #: how often what has not moved is published again
-    publish_grace_s: float  #: how long a published command may stay unmoved
     observe_every_s: float  #: chargers in transition
     observe_settled_every_s: float  #: all others
     logs_every_s: float
@@ -157,7 +156,6 @@ def _ecs(env: Env) -> EcsSettings:
 def _timing(env: Env, *, embedded: bool) -> Timing:
     return Timing(
         sweep_every_s=env.float("SWEEP_SECONDS", 2),
-        publish_grace_s=env.float("PUBLISH_GRACE_SECONDS", 3),
         observe_every_s=env.float("OBSERVE_SECONDS", 0.5 if embedded else 2),
         observe_settled_every_s=env.float("OBSERVE_SETTLED_SECONDS", 2 if embedded else 60),
         logs_every_s=env.float("LOGS_SECONDS", 1 if embedded else 5),

@@ -1,0 +1,33 @@
+"""The one way to a charger's row: through its organization."""
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from api.services.errors import ChargerNotFound
+from shared.models import Charger
+
+
+def own_charger(organization_id: str, charger_id: str) -> Select[Charger]:
+    """Select the charger if it is the organization's and not deleted."""
+    return select(Charger).where(
+        Charger.id == charger_id,
+        Charger.organization_id == organization_id,
+        Charger.deleted_at.is_(None),
+    )
+
+
+def get_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
+    """The charger's row. Raises ChargerNotFound."""
+    return _one(session, own_charger(organization_id, charger_id), charger_id)
+
+
+def lock_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
+    """The charger's row, locked until the transaction ends. Raises ChargerNotFound."""
+    return _one(session, own_charger(organization_id, charger_id).with_for_update(), charger_id)
+
+
+def _one(session: Session, query: Select[Charger], charger_id: str) -> Charger:
+    charger = session.scalars(query).one_or_none()
+    if charger is None:
+        raise ChargerNotFound(charger_id)
+    return charger
