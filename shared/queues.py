@@ -75,17 +75,3 @@ def message(
         generation=generation,
         payload={"desired_count": desired_count},
     )
-
-
-def broker_options(*, publisher: bool) -> dict[str, Any]:
-    """kombu's Redis transport. Without time-outs a frozen broker blocks a publish for ever."""
-    return {
-        "socket_connect_timeout": 1,
-        # The worker's must exceed its 1 s blocking read.
-        "socket_timeout": 2 if publisher else 5,
-        "socket_keepalive": True,
-        "health_check_interval": 25,
-        "visibility_timeout": 120,  # seconds; above the longest task
-        "unacked_restore_interval": 5,  # seconds between looks for what a dead worker held
-        "unacked_restore_throttle": 1,
-    }

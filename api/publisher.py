@@ -1,0 +1,103 @@
+"""Hands committed commands to the queue. No request ever waits for it.
+
+The command's row is the promise; a message that is dropped here is published again by the sweep.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable
+from time import monotonic
+
+import structlog
+from celery import Celery
+
+from shared.broker import BATCH_SIZE, BROKER_ERRORS, forget_connections, make_celery, send
+from shared.queues import Message, TaskName
+
+log = structlog.get_logger(__name__)
+
+PAUSE_AFTER_FAILURE_S = 1.0  # the broker's time to come back before the next try
+
+
+class Publisher:
+    """One per API process. Its thread starts with the first message, so a fork before that is safe."""
+
+    def __init__(self, broker_url: str, *, buffer_size: int) -> None:
+        self._broker_url = broker_url
+        self._buffer: deque[tuple[TaskName, Message]] = deque(maxlen=buffer_size)
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._pid: int | None = None
+        self._thread: threading.Thread | None = None
+        self._failing_since: float | None = None
+        self.dropped = 0  #: messages left to the sweep, since the start
+
+    def publish(self, messages: Iterable[tuple[TaskName, Message]]) -> None:
+        """Take the messages over. Returns at once, whatever the broker does; never raises."""
+        for item in messages:
+            if len(self._buffer) == self._buffer.maxlen:
+                self.dropped += 1
+                continue
+            self._buffer.append(item)
+        if self._pid != os.getpid():
+            self._start()
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that the broker has not taken yet."""
+        return len(self._buffer)
+
+    @property
+    def failing(self) -> bool:
+        """True while the broker does not take messages."""
+        return self._failing_since is not None
+
+    def close(self, timeout_s: float = 3) -> None:
+        """Send what is left, for at most timeout_s. What remains is the sweep's."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread is not None and self._pid == os.getpid():
+            self._thread.join(timeout_s)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._pid = os.getpid()
+            self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        celery = make_celery(self._broker_url, publisher=True)
+        while not (self._stopping and not self._buffer):
+            self._wake.wait()
+            self._wake.clear()
+            while self._buffer:
+                if not self._send_some(celery):
+                    break
+        celery.close()
+
+    def _send_some(self, celery: Celery) -> bool:
+        """Send up to a batch. False when stopping and the broker is away."""
+        batch = [self._buffer.popleft() for _ in range(min(len(self._buffer), BATCH_SIZE))]
+        try:
+            send(celery, batch)
+        except BROKER_ERRORS as error:
+            self._after_failure(celery, error, len(batch))
+            return not self._stopping
+        if self._failing_since is not None:
+            log.info("broker.back", away_s=round(monotonic() - self._failing_since, 1))
+            self._failing_since = None
+        return True
+
+    def _after_failure(self, celery: Celery, error: Exception, lost: int) -> None:
+        self.dropped += lost
+        if self._failing_since is None:
+            self._failing_since = monotonic()
+            log.warning("broker.away", error=str(error), left_to_the_sweep=lost)
+        forget_connections(celery)
+        if not self._stopping:
+            threading.Event().wait(PAUSE_AFTER_FAILURE_S)

@@ -1,0 +1,79 @@
+"""The Celery app that api and worker configure alike, and how messages are sent in batches.
+
+Redis is a hint channel: it may lose, double, delay or garble a message, so nothing here promises delivery.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery
+from kombu import Queue as BrokerQueue
+from kombu.exceptions import KombuError, OperationalError
+
+from shared.queues import QUEUE_OF, Message, Queue, TaskName
+
+#: What a publish can raise when the broker is away, slow, full or frozen.
+BROKER_ERRORS = (KombuError, OperationalError, OSError)
+
+BATCH_SIZE = 200  # messages in one round trip; kombu keeps them in memory
+
+
+def make_celery(broker_url: str, *, publisher: bool) -> Celery:
+    """A Celery app with our queues, JSON only, no result backend. Opens no connection.
+
+    A publisher's waits are bounded so that a frozen broker costs seconds, not for ever; a worker's socket
+    time-out must exceed its one-second blocking read.
+    """
+    app = Celery("chargehand", broker=broker_url, set_as_current=not publisher)
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_queues=[BrokerQueue(queue.value, routing_key=queue.value) for queue in Queue],
+        task_default_queue=Queue.LIFECYCLE.value,
+        task_create_missing_queues=False,
+        task_routes={task.value: {"queue": queue.value} for task, queue in QUEUE_OF.items()},
+        broker_connection_timeout=2,
+        broker_pool_limit=4 if publisher else 10,
+        broker_transport_options=_transport_options(broker_url, publisher=publisher),
+    )
+    return app
+
+
+def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:
+    if not broker_url.startswith(("redis", "rediss", "unix", "sentinel")):
+        return {}  # RabbitMQ has its own heart-beat and acknowledgements
+    return {
+        "socket_connect_timeout": 1,
+        "socket_timeout": 2 if publisher else 5,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "visibility_timeout": 120,  # seconds; above the longest task
+        "unacked_restore_interval": 5,  # seconds between looks for what a dead worker held
+        "unacked_restore_throttle": 1,
+        "max_connections": 100,
+    }
+
+
+def send(app: Celery, messages: Iterable[tuple[TaskName, Message]]) -> None:
+    """Put the messages on their queues, many in a round trip. Raises one of BROKER_ERRORS.
+
+    After an error any part of them may have been delivered; sending all of them again does no harm.
+    """
+    pool: Any = app.producer_pool  # the stubs do not know kombu 5.7's batches yet
+    with pool.acquire(block=True, timeout=2) as producer, producer.batch(max_size=BATCH_SIZE):
+        for task, message in messages:
+            app.send_task(
+                task.value,
+                kwargs=dict(message),
+                queue=QUEUE_OF[task].value,
+                producer=producer,
+                retry=False,
+                ignore_result=True,
+            )
+
+
+def forget_connections(app: Celery) -> None:
+    """Close the pooled connections, after an error: the next send opens a fresh one."""
+    pool: Any = app.pool
+    pool.force_close_all()

@@ -1,0 +1,61 @@
+"""What can go wrong with a charger, as codes that clients branch on. docs/errors.md explains each."""
+
+from enum import StrEnum
+from typing import TypedDict
+
+MESSAGE_LENGTH = 2000  # characters, contract 4.0
+
+
+class ErrorCode(StrEnum):
+    """Stored in commands.error, chargers.error and chargers.reason_code, and nowhere else made up."""
+
+    PROVIDER_UNAVAILABLE = "runtime_provider_error"  #: ECS did not take the command before its deadline
+    PROVIDER_REJECTED = "invalid_configuration"  #: ECS refused the request for good
+    ACCESS_DENIED = "provider_access_denied"  #: the worker's role lacks a permission
+    PROVISIONING_TIMEOUT = "provisioning_timeout"  #: the new charger did not run in time
+    RUNTIME_TIMEOUT = "runtime_timeout"  #: ECS took the command, but the charger did not get there in time
+    IMAGE_UNAVAILABLE = "image_unavailable"  #: the container image cannot be pulled
+    NO_CAPACITY = "capacity_unavailable"  #: ECS finds no room for the task
+    QUOTA_EXCEEDED = "quota_exceeded"  #: an account quota is used up
+    TASK_EXITED = "task_exited"  #: the charger's process ended by itself
+    DEPLOYMENT_FAILED = "deployment_failed"  #: the deployment circuit breaker gave up
+    UNKNOWN = "unknown_error"
+
+
+#: True where the same payload may well work another time (contract 4.0).
+RETRYABLE: dict[ErrorCode, bool] = {
+    ErrorCode.PROVIDER_UNAVAILABLE: True,
+    ErrorCode.PROVIDER_REJECTED: False,
+    ErrorCode.ACCESS_DENIED: False,
+    ErrorCode.PROVISIONING_TIMEOUT: True,
+    ErrorCode.RUNTIME_TIMEOUT: True,
+    ErrorCode.IMAGE_UNAVAILABLE: False,
+    ErrorCode.NO_CAPACITY: True,
+    ErrorCode.QUOTA_EXCEEDED: True,
+    ErrorCode.TASK_EXITED: True,
+    ErrorCode.DEPLOYMENT_FAILED: True,
+    ErrorCode.UNKNOWN: True,
+}
+
+
+class ErrorDetail(TypedDict):
+    """ProvisioningErrorDetail of the contract."""
+
+    code: str
+    message: str
+    step: str | None
+    param: str | None
+    doc_url: str | None
+    retryable: bool
+
+
+def error_detail(code: ErrorCode, message: str, *, step: str | None, param: str | None = None) -> ErrorDetail:
+    """The stored form of an error, with its message cut to the contract's length."""
+    return ErrorDetail(
+        code=code.value,
+        message=message[:MESSAGE_LENGTH],
+        step=step,
+        param=param,
+        doc_url=None,
+        retryable=RETRYABLE[code],
+    )
