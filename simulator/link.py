@@ -1,0 +1,201 @@
+"""The way to the CSMS: where it may lead, how it is opened, and why it failed, in plain words."""
+
+import asyncio
+import errno
+import ipaddress
+import random
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    NegotiationError,
+)
+from websockets.typing import Subprotocol
+
+from simulator.settings import Settings
+
+OPEN_TIMEOUT_S = 10.0
+PING_TIMEOUT_S = 20.0
+CLOSE_TIMEOUT_S = 2.0
+#: A frame from the CSMS; a local list of some thousand entries fits.
+MAX_FRAME_BYTES = 512 * 1024
+#: Frames read ahead of the one being answered.
+MAX_QUEUED_FRAMES = 4
+
+
+class LinkError(Exception):
+    """Why there is no connection: a code to compare, and a sentence to read."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+async def open_link(settings: Settings, subprotocol: str, ping_interval_s: float) -> ClientConnection:
+    """Raises LinkError."""
+    url = urlsplit(settings.url)
+    host, port = url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
+    tls = _tls_context(settings) if url.scheme == "wss" else None
+    error = LinkError("dns_failure", f"no address found for {host}")
+    for address in await _allowed_addresses(host, port):
+        try:
+            return await _open_websocket(settings, subprotocol, ping_interval_s, tls, (address, port))
+        except LinkError as failure:
+            error = failure
+            if failure.reason not in ("connection_refused", "connection_timeout", "network_unreachable"):
+                break
+    raise error
+
+
+class _ConnectNoRedirects(connect):
+    """A charger connects where it was told to; a redirect is an answer like any other HTTP status."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
+async def _open_websocket(
+    settings: Settings,
+    subprotocol: str,
+    ping_interval_s: float,
+    tls: ssl.SSLContext | None,
+    endpoint: tuple[str, int],
+) -> ClientConnection:
+    address, port = endpoint
+    where = f"{address}:{port}" if ":" not in address else f"[{address}]:{port}"
+    headers = {}
+    if settings.password is not None:
+        credentials = f"{settings.identity}:{settings.password}".encode()
+        headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
+    try:
+        connection = await _ConnectNoRedirects(
+            settings.url,
+            host=address,
+            port=port,
+            ssl=tls,
+            subprotocols=[Subprotocol(subprotocol)],
+            additional_headers=headers,
+            proxy=None,
+            compression=None,  # saves 300 KB per charger; frames are small
+            open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
+            ping_interval=ping_interval_s or None,
+            ping_timeout=PING_TIMEOUT_S,
+            max_size=MAX_FRAME_BYTES,
+            max_queue=MAX_QUEUED_FRAMES,
+        )
+    except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+        raise _explain_failure(error, where, subprotocol) from error
+    if connection.subprotocol != subprotocol:
+        await connection.close(1002, "subprotocol required")
+        raise _no_subprotocol(subprotocol)
+    return connection
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise LinkError("tls_failure", f"the CA file {settings.ca_file} cannot be used: {error}") from error
+
+
+async def _allowed_addresses(host: str, port: int) -> list[str]:
+    """Looked up anew for each attempt, and what was checked is what is connected to."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise LinkError("dns_failure", f"the name {host} cannot be resolved: {error}") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    allowed = [address for address in addresses if not is_forbidden(address)]
+    if addresses and not allowed:
+        raise LinkError("address_forbidden", f"{host} is {addresses[0]}, where no CSMS may be")
+    return allowed
+
+
+# Amazon's instance metadata over IPv6; the others of its kind are link-local.
+METADATA_V6 = ipaddress.ip_address("fd00:ec2::254")
+BROADCAST = ipaddress.ip_address("255.255.255.255")
+
+
+def is_forbidden(address: str) -> bool:
+    """Link-local (cloud metadata), unspecified, multicast and broadcast; private and loopback are fine."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    return ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip in (METADATA_V6, BROADCAST)
+
+
+HINTS = {
+    401: "the password is wrong or missing",
+    403: "the CSMS forbids this charger",
+    404: "the CSMS does not know this path or identity",
+}
+
+
+def _explain_failure(error: Exception, where: str, subprotocol: str) -> LinkError:
+    if isinstance(error, InvalidStatus):
+        return _explain_status(error, subprotocol)
+    if isinstance(error, NegotiationError):
+        return _no_subprotocol(subprotocol)
+    match error:  # from the particular to the general
+        case InvalidHandshake():
+            why = ("not_a_websocket", f"{where} does not answer as a WebSocket server")
+        case ssl.SSLError():
+            said = getattr(error, "verify_message", None) or error.reason or str(error)
+            why = ("tls_failure", f"TLS with {where} failed: {said}")
+        case TimeoutError():
+            why = ("connection_timeout", f"{where} did not answer within {OPEN_TIMEOUT_S:g} s")
+        case ConnectionRefusedError():
+            why = ("connection_refused", f"nothing listens on {where}")
+        case ConnectionError() | EOFError():
+            why = ("connection_lost", f"{where} closed the connection during the handshake")
+        case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):
+            why = ("network_unreachable", f"there is no route to {where}")
+        case _:
+            why = ("connection_failed", f"{where}: {error}")
+    return LinkError(*why)
+
+
+def _explain_status(error: InvalidStatus, subprotocol: str) -> LinkError:
+    status = error.response.status_code
+    body = (error.response.body or b"")[:1000].decode("utf-8", "replace")
+    if status == HTTPStatus.BAD_REQUEST and "subprotocol" in body.lower():
+        return _no_subprotocol(subprotocol)
+    hint = HINTS.get(status) or "redirects are not followed" * (300 <= status < 400) or "see the CSMS's log"
+    return LinkError(f"http_{status}", f"the CSMS answered the handshake with HTTP {status}: {hint}")
+
+
+def _no_subprotocol(subprotocol: str) -> LinkError:
+    return LinkError("subprotocol_not_accepted", f"the CSMS does not speak {subprotocol}")
+
+
+def explain_close(closed: ConnectionClosed) -> LinkError:
+    """Why an open connection ended."""
+    if closed.rcvd is not None and not (closed.sent and closed.rcvd_then_sent is False):
+        said = f"{closed.rcvd.code} {closed.rcvd.reason}".strip()
+        return LinkError("closed_by_csms", f"the CSMS closed the connection ({said})")
+    if closed.sent is not None and closed.sent.code == 1009:
+        return LinkError("frame_too_big", f"the CSMS sent a frame of more than {MAX_FRAME_BYTES} bytes")
+    if closed.sent is not None and closed.sent.code == 1011:
+        return LinkError("connection_lost", f"the CSMS did not answer a ping within {PING_TIMEOUT_S:g} s")
+    if closed.sent is not None and closed.sent.code in (1002, 1007):
+        return LinkError("protocol_error", f"the CSMS broke the WebSocket protocol: {closed.sent.reason}")
+    return LinkError("connection_lost", "the connection broke without a closing handshake")
+
+
+def retry_delays(settings: Settings) -> Iterator[float]:
+    """Seconds to wait before each reconnect: growing, and spread out (OCPP 2.0.1 part 4, 5.3)."""
+    wait_s = settings.retry_wait_s
+    longest_s = settings.retry_max_s - settings.retry_random_s
+    while True:
+        yield min(wait_s, longest_s) + random.uniform(0, settings.retry_random_s)
+        wait_s = min(wait_s * 2, longest_s)

@@ -1,0 +1,60 @@
+"""The charger's only output: one JSON object per line."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Literal
+
+Direction = Literal["cp_to_csms", "csms_to_cp"]
+ConnectionState = Literal["connecting", "connected", "accepted", "rejected", "disconnected"]
+Level = Literal["info", "warning", "error"]
+
+MASK = "***"
+
+
+class EventLog:
+    """Frames, connection events and remarks, as lines. The password is masked wherever it turns up."""
+
+    def __init__(self, write_line: Callable[[str], None], secret: str | None = None) -> None:
+        self._write_line = write_line
+        self._secret = json.dumps(secret)[1:-1] if secret else None
+        self._closed = False
+        #: called once when nobody reads the output any more
+        self.on_closed: Callable[[], object] | None = None
+
+    def frame(self, direction: Direction, action: str, message: str) -> None:
+        self._write({"type": "frame", "direction": direction, "action": action, "message": message})
+
+    def connection(
+        self, state: ConnectionState, reason: str | None = None, detail: str | None = None
+    ) -> None:
+        self._write({"type": "connection", "state": state, "reason": reason, "detail": detail})
+
+    def remark(self, level: Level, message: str) -> None:
+        self._write({"type": "log", "level": level, "message": message})
+
+    def _write(self, event: dict[str, str | None]) -> None:
+        if self._closed:
+            return
+        if self._secret is not None:
+            event = {key: value and value.replace(self._secret, MASK) for key, value in event.items()}
+        line = json.dumps({"timestamp": _timestamp(time.time()), **event}, ensure_ascii=False)
+        try:
+            self._write_line(line)
+        except OSError:  # a broken pipe, or a disk that is full: a charger without a log is of no use
+            self._closed = True
+            if self.on_closed:
+                self.on_closed()
+
+
+def write_to_stdout(line: str) -> None:
+    data = memoryview((line + "\n").encode("utf-8", "backslashreplace"))
+    while data:
+        data = data[os.write(sys.__stdout__.fileno() if sys.__stdout__ else 1, data) :]
+
+
+def _timestamp(epoch_s: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(epoch_s))
+    return f"{whole}.{int(epoch_s % 1 * 1000):03d}Z"

@@ -1,0 +1,145 @@
+"""Checks payloads against the JSON schema files that come with the `ocpp` library.
+
+The library checks with `jsonschema`, whose import alone costs a charger 5 MB and 60 ms
+(docs/ocpp.md). Its OCPP schemas use a dozen keywords, and those are all that is understood here: an
+unknown one is an error. A test compares every verdict with the library's own.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import ocpp  # type: ignore[import-untyped]
+
+SchemaSet = Literal["v16", "v201"]
+Schema = Mapping[str, Any]
+
+SCHEMA_ROOT = Path(ocpp.__path__[0])
+
+
+class SchemaViolation(Exception):
+    """What is wrong with a payload, and the schema keyword that says so."""
+
+    def __init__(self, keyword: str, message: str) -> None:
+        super().__init__(message)
+        self.keyword = keyword
+
+
+def is_known_action(schema_set: SchemaSet, action: str) -> bool:
+    return _find_file(schema_set, action, answer=False) is not None
+
+
+def check_payload(schema_set: SchemaSet, action: str, payload: object, *, answer: bool) -> None:
+    """Raises SchemaViolation. The action is one that `is_known_action` knows."""
+    schema = _load(schema_set, action, answer)
+    _check(payload, schema, schema.get("definitions", {}), "payload")
+
+
+@cache
+def _load(schema_set: SchemaSet, action: str, answer: bool) -> Schema:
+    path = _find_file(schema_set, action, answer=answer)
+    if path is None:
+        raise LookupError(f"no {schema_set} schema for {action}")
+    return _understood(json.loads(path.read_text("utf-8-sig")))
+
+
+def _find_file(schema_set: SchemaSet, action: str, *, answer: bool) -> Path | None:
+    """The action may come from the network, so it must not be able to name another file."""
+    if not (action.isascii() and action.isalnum()) or action.endswith(("Request", "Response")):
+        return None
+    suffix = "Response" if answer else "Request" if schema_set == "v201" else ""
+    path = SCHEMA_ROOT / schema_set / "schemas" / f"{action}{suffix}.json"
+    return path if path.is_file() else None
+
+
+# Not checked: prose, defaults, and `format`, which the library does not check either.
+IGNORED = frozenset({"$schema", "$id", "title", "description", "comment", "javaType", "default", "format"})
+
+
+def _understood(schema: Schema) -> Schema:
+    """The schema without its prose. Raises LookupError for a keyword that nothing here checks."""
+    kept: dict[str, Any] = {}
+    for keyword, rule in schema.items():
+        if keyword in IGNORED:
+            continue
+        if keyword in ("properties", "definitions"):
+            kept[keyword] = {name: _understood(part) for name, part in rule.items()}
+        elif keyword == "items":
+            kept[keyword] = _understood(rule)
+        elif keyword in RULES:
+            kept[keyword] = rule
+        elif keyword not in ("$ref", "additionalItems"):  # the latter means nothing beside one schema for all
+            raise LookupError(f"the schema keyword {keyword} is not understood")
+        elif keyword == "$ref":
+            kept[keyword] = rule.rpartition("/")[2]
+    return kept
+
+
+def _check(value: object, schema: Schema, definitions: Mapping[str, Schema], where: str) -> None:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"]]
+    for keyword, rule in schema.items():
+        if keyword in RULES and not RULES[keyword](value, rule, schema):
+            raise SchemaViolation(keyword, f"{where}: {_explain(keyword, rule, value, schema)}")
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        for name, part in value.items():
+            if name in properties:
+                _check(part, properties[name], definitions, f"{where}.{name}")
+    elif isinstance(value, list) and "items" in schema:
+        for index, part in enumerate(value):
+            _check(part, schema["items"], definitions, f"{where}[{index}]")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+TYPES: dict[str, Callable[[object], bool]] = {
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": _is_number,
+}
+
+# keyword -> (value, what the keyword says, the whole schema) -> whether it holds; as in JSON Schema, a
+# keyword says nothing about a value of another type.
+RULES: dict[str, Callable[[Any, Any, Schema], bool]] = {
+    "type": lambda value, rule, _: TYPES[rule](value),
+    "required": lambda value, rule, _: not isinstance(value, dict) or all(name in value for name in rule),
+    "additionalProperties": lambda value, rule, schema: (
+        rule is not False
+        or not isinstance(value, dict)
+        or value.keys() <= schema.get("properties", {}).keys()
+    ),
+    "enum": lambda value, rule, _: value in rule,
+    "maxLength": lambda value, rule, _: not isinstance(value, str) or len(value) <= rule,
+    "minItems": lambda value, rule, _: not isinstance(value, list) or len(value) >= rule,
+    "maxItems": lambda value, rule, _: not isinstance(value, list) or len(value) <= rule,
+    "minimum": lambda value, rule, _: not _is_number(value) or value >= rule,
+    "maximum": lambda value, rule, _: not _is_number(value) or value <= rule,
+    # Only ever 0.1: one decimal of the number as it is written.
+    "multipleOf": lambda value, rule, _: (
+        not _is_number(value) or round(value / rule) == round(value / rule, 6)
+    ),
+}
+
+
+def _explain(keyword: str, rule: object, value: object, schema: Schema) -> str:
+    match keyword, value:
+        case "required", dict():
+            return f"lacks {', '.join(name for name in schema['required'] if name not in value)}"
+        case "additionalProperties", dict():
+            return f"has unknown {', '.join(sorted(value.keys() - schema.get('properties', {}).keys()))}"[
+                :200
+            ]
+        case "type", _:
+            return f"must be of type {rule}"
+        case "enum", _:
+            return f"{str(value)[:50]!r} is none of the values that the schema lists"
+        case _:
+            return f"{keyword} is {rule}"

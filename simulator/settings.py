@@ -1,0 +1,154 @@
+"""What the environment asks of this charger. docs/ocpp.md lists every variable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, cast, get_args
+from urllib.parse import quote, urlsplit
+
+OcppVersion = Literal["OCPP1.6", "OCPP2.0.1"]
+
+MAX_CONNECTORS = 100
+
+
+class BadSettings(ValueError):
+    """The environment does not describe a charger; the message names the variable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    identity: str
+    ws_url: str
+    ocpp_version: OcppVersion = "OCPP1.6"
+    vendor_name: str = "Chargehand"
+    model: str = "Simulator"
+    firmware_version: str = "1.0.0"
+    connectors: int = 1
+    connector_type: str = "Type2"
+    max_power_w: int = 22_000
+    name: str | None = None
+    location_name: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    state_file: str | None = None
+
+    connect_jitter_s: float = 0.2  #: the first connect waits up to this long
+    retry_wait_s: float = 1.0  #: doubled after each failure
+    retry_random_s: float = 30.0  #: added to each wait, uniformly, so that a fleet spreads out
+    retry_max_s: float = 60.0  #: no wait is longer, the random part included
+    call_timeout_s: float = 30.0
+    ping_interval_s: float = 60.0  #: 0 turns WebSocket pings off
+    boot_on_reconnect: bool = False
+
+    @property
+    def url(self) -> str:
+        """The CSMS's URL with the identity as its last path segment (OCPP-J 3.1.1)."""
+        parts = urlsplit(self.ws_url)
+        path = f"{parts.path.rstrip('/')}/{quote(self.identity, safe='')}"
+        return parts._replace(path=path).geturl()
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Raises BadSettings. An empty variable counts as an absent one."""
+    read = _Reader(environ)
+    settings = Settings(
+        identity=_checked_identity(read.required("CHARGER_IDENTITY")),
+        ws_url=_checked_ws_url(read.required("CHARGER_WS_URL")),
+        ocpp_version=_known_version(read.text("CHARGER_OCPP_VERSION", "OCPP1.6")),
+        vendor_name=read.text("CHARGER_VENDOR_NAME", "Chargehand"),
+        model=read.text("CHARGER_MODEL", "Simulator"),
+        firmware_version=read.text("CHARGER_FIRMWARE_VERSION", "1.0.0"),
+        connectors=read.whole_number("CHARGER_CONNECTORS", 1, least=1, most=MAX_CONNECTORS),
+        connector_type=read.text("CHARGER_CONNECTOR_TYPE", "Type2"),
+        max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, least=1, most=10_000_000),
+        name=read.optional("CHARGER_NAME"),
+        location_name=read.optional("CHARGER_LOCATION_NAME"),
+        password=read.optional("CHARGER_PASSWORD"),
+        ca_file=read.optional("CHARGER_CA_FILE"),
+        state_file=read.optional("CHARGER_STATE_FILE"),
+        connect_jitter_s=read.seconds("CHARGER_CONNECT_JITTER_S", 0.2),
+        retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
+        retry_random_s=read.seconds("CHARGER_RETRY_RANDOM_S", 30.0),
+        retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
+        call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, least=0.1),
+        ping_interval_s=read.seconds("CHARGER_PING_INTERVAL_S", 60.0),
+        boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),
+    )
+    if settings.retry_max_s < settings.retry_random_s:
+        raise BadSettings("CHARGER_RETRY_MAX_S must not be below CHARGER_RETRY_RANDOM_S")
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    environ: Mapping[str, str]
+
+    def optional(self, name: str) -> str | None:
+        return self.environ.get(name, "").strip() or None
+
+    def text(self, name: str, default: str) -> str:
+        return self.optional(name) or default
+
+    def required(self, name: str) -> str:
+        value = self.optional(name)
+        if value is None:
+            raise BadSettings(f"{name} is missing")
+        return value
+
+    def whole_number(self, name: str, default: int, *, least: int, most: int) -> int:
+        value = self.optional(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            raise BadSettings(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        return int(value)
+
+    def seconds(self, name: str, default: float, *, least: float = 0.0) -> float:
+        value = self.optional(name)
+        if value is None:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not least <= number <= 86_400 * 365:
+            raise BadSettings(f"{name} must be a number of seconds from {least:g} up, not {value!r}")
+        return number
+
+    def switch(self, name: str, default: bool) -> bool:
+        value = self.optional(name)
+        if value is None:
+            return default
+        if value.lower() not in ("true", "false"):
+            raise BadSettings(f"{name} must be true or false, not {value!r}")
+        return value.lower() == "true"
+
+
+def _known_version(text: str) -> OcppVersion:
+    for version in get_args(OcppVersion):
+        if text == version:
+            return cast(OcppVersion, version)
+    raise BadSettings(f"CHARGER_OCPP_VERSION must be OCPP1.6 or OCPP2.0.1, not {text!r}")
+
+
+def _checked_identity(identity: str) -> str:
+    # 48 is the length of identifierString in OCPP 2.0.1, which names the station in the URL.
+    if len(identity) > 48 or not identity.isprintable() or identity in (".", ".."):
+        raise BadSettings("CHARGER_IDENTITY must be 1 to 48 printable characters")
+    return identity
+
+
+def _checked_ws_url(ws_url: str) -> str:
+    if len(ws_url) > 2048 or not ws_url.isascii() or not ws_url.isprintable() or " " in ws_url:
+        raise BadSettings("CHARGER_WS_URL must be at most 2048 ASCII characters without spaces")
+    try:
+        parts = urlsplit(ws_url)
+        port = parts.port
+    except ValueError as error:
+        raise BadSettings(f"CHARGER_WS_URL is not a URL: {error}") from error
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise BadSettings("CHARGER_WS_URL must be ws://HOST... or wss://HOST...")
+    if "@" in parts.netloc:
+        raise BadSettings("CHARGER_WS_URL must not carry credentials: use CHARGER_PASSWORD")
+    if parts.fragment or port == 0:
+        raise BadSettings("CHARGER_WS_URL must not have a fragment or port 0")
+    return ws_url

@@ -1,0 +1,188 @@
+"""The charger as the real process that an ECS task runs."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+
+from tests.simulator.charger import ChargerProcess, environment
+from tests.simulator.csms import NOW, Csms, call16, until
+
+VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+
+#: What loading the process, connecting and booting may take in a suite that shares two cores.
+START_S = 10.0
+
+
+@VERSIONS
+async def test_a_charger_boots_reports_its_connectors_and_beats(version: str) -> None:
+    async with Csms() as csms:
+        csms.answers["BootNotification"] = {"current_time": NOW, "interval": 1, "status": "Accepted"}
+
+        async with ChargerProcess(csms.url, version, connectors=2) as charger:
+            link = await csms.link(within_s=START_S)
+            await link.next("Heartbeat")
+
+        assert link.identity == "CP-1"
+        assert link.calls[0].action == "BootNotification"
+        statuses = link.all("StatusNotification")
+        if version == "OCPP1.6":
+            assert [status["connector_id"] for status in statuses] == [0, 1, 2]
+        else:
+            assert [status["evse_id"] for status in statuses] == [1, 2]
+        assert charger.states()[:3] == ["connecting", "connected", "accepted"]
+
+
+@VERSIONS
+async def test_each_line_of_output_is_an_event_in_the_agreed_form(version: str) -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, version) as charger:
+        link = await csms.accepted()
+        await charger.event(lambda event: event.get("action") == "StatusNotification", within_s=START_S)
+        charger.terminate()
+        await charger.exit_code()
+
+    assert charger.errors == b""
+    for event in charger.events:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("timestamp"))
+        keys = {
+            "frame": {"type", "direction", "action", "message"},
+            "connection": {"type", "state", "reason", "detail"},
+        }[event["type"]]
+        assert event.keys() == keys
+    sent = [e["message"] for e in charger.events if e.get("direction") == "cp_to_csms"]
+    assert sent == link.frames
+    boot, answer = charger.frames("BootNotification")
+    assert (boot["direction"], answer["direction"]) == ("cp_to_csms", "csms_to_cp")
+    assert json.loads(boot["message"])[1] == json.loads(answer["message"])[1]
+
+
+@VERSIONS
+async def test_a_terminated_charger_closes_its_connection_and_ends_with_code_zero(version: str) -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, version) as charger:
+        link = await csms.accepted()
+
+        charger.terminate()
+
+        assert await charger.exit_code(within_s=5.0) == 0
+        await link.socket.wait_closed()
+        assert link.socket.close_code == 1001
+        assert (charger.events[-1]["state"], charger.events[-1]["reason"]) == ("disconnected", "stopped")
+
+
+async def test_a_charger_that_cannot_connect_can_be_terminated() -> None:
+    async with ChargerProcess("ws://127.0.0.1:9/") as charger:
+        await charger.connection("disconnected", "connection_refused", within_s=START_S)
+
+        charger.terminate()
+
+        assert await charger.exit_code(within_s=5.0) == 0
+
+
+async def test_a_charger_is_terminated_in_time_though_its_csms_does_not_close() -> None:
+    async with Csms() as csms, ChargerProcess(csms.url) as charger:
+        link = await csms.accepted()
+        link.socket.transport.pause_reading()
+
+        charger.terminate()
+
+        assert await charger.exit_code(within_s=5.0) == 0
+
+
+@VERSIONS
+async def test_a_charger_comes_back_to_a_csms_that_was_killed(version: str) -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, version) as charger:
+        await csms.accepted()
+        csms.kill()
+        await charger.connection("disconnected", "connection_lost")
+        await charger.connection("disconnected", "connection_refused")
+
+        async with Csms(port=csms.port) as again:
+            link = await again.link()
+            await charger.connection("accepted", "still_accepted")
+
+        # It did not boot, so it does not say so (OCPP 1.6 part 2, 4.2; OCPP 2.0.1, B01).
+        assert link.all("BootNotification") == []
+
+
+async def test_a_charger_boots_on_every_connection_where_it_is_told_to() -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, boot_on_reconnect="true"):
+        first = await csms.accepted()
+        await first.socket.close()
+
+        second = await csms.accepted(2)
+
+    assert second.calls[0].action == "BootNotification"
+
+
+async def test_a_charger_ends_when_nobody_reads_its_output() -> None:
+    async with Csms() as csms:
+        environ = {**os.environ, **environment(csms.url, "OCPP1.6")}
+        reader, writer = os.pipe()
+        charger = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "simulator", stdout=writer, stderr=subprocess.PIPE, env=environ
+        )
+        os.close(writer)
+        link = await csms.accepted()
+
+        os.close(reader)
+        await link.speaker.call(call16.ClearCache())
+
+        async with asyncio.timeout(5):
+            _, errors = await charger.communicate()
+        assert charger.returncode == 0
+        assert errors == b""
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"CHARGER_IDENTITY": ""}, "CHARGER_IDENTITY is missing"),
+        ({"CHARGER_WS_URL": "http://localhost"}, "CHARGER_WS_URL must be ws://HOST"),
+        ({"CHARGER_OCPP_VERSION": "OCPP2.1"}, "CHARGER_OCPP_VERSION must be OCPP1.6 or OCPP2.0.1"),
+        ({"CHARGER_CONNECTORS": "many"}, "CHARGER_CONNECTORS must be a whole number from 1 to 100"),
+    ],
+)
+def test_bad_settings_are_one_clear_line_and_a_failure(change: dict[str, str], complaint: str) -> None:
+    environ = {**os.environ, **environment("ws://localhost:9", "OCPP1.6"), **change}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    (line,) = done.stdout.splitlines()
+    assert complaint in json.loads(line)["message"]
+    assert done.stderr == ""
+
+
+async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
+    async with Csms() as csms:
+        answers = iter(["Rejected", "Pending", "Accepted"])
+        csms.answers["BootNotification"] = lambda _: {
+            "current_time": NOW,
+            "interval": 1,
+            "status": next(answers),
+        }
+        async with ChargerProcess(csms.url) as charger:
+            link = await csms.link(within_s=START_S)
+            await charger.connection("rejected", "boot_rejected")
+            await charger.connection("connected", "boot_pending")
+            assert link.all("StatusNotification") == []
+
+            await charger.connection("accepted")
+            await until(lambda: len(link.all("StatusNotification")) == 2)
+
+    assert len(link.all("BootNotification")) == 3
+    boots = [e["timestamp"] for e in charger.frames("BootNotification") if e["direction"] == "cp_to_csms"]
+    seconds = [float(stamp[17:23]) for stamp in boots]
+    assert all(1.0 <= (later - earlier) % 60 < 2.5 for earlier, later in pairwise(seconds))
