@@ -143,6 +143,12 @@ class Charger(Base):
             unique=True,
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        Index(
+            "chargers_leaving",
+            "organization_id",
+            "identity",
+            postgresql_where=text("deleted_at IS NOT NULL"),
+        ),
         Index("chargers_list", "organization_id", "id", postgresql_where=text("deleted_at IS NULL")),
         Index(
             "chargers_location",

@@ -103,6 +103,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_index(
+        "chargers_leaving",
+        "chargers",
+        ["organization_id", "identity"],
+        unique=False,
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
         "chargers_list",
         "chargers",
         ["organization_id", "id"],

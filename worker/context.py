@@ -1,0 +1,26 @@
+"""What a worker process needs, made once and on first use."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from shared.database import Sessions, make_engine, make_sessions
+from shared.settings import Settings, load_settings
+from worker.ecs import EcsClient
+from worker.logs import LogsClient
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    settings: Settings
+    sessions: Sessions
+    ecs: EcsClient
+    logs: LogsClient
+
+
+@cache
+def context() -> Context:
+    """The process's one context: clients and pools are safe to share between threads."""
+    settings = load_settings()
+    # A thread never holds more than one connection, and never over an AWS call.
+    engine = make_engine(settings.database_url, pool_size=settings.ecs.max_connections + 2)
+    return Context(settings, make_sessions(engine), EcsClient(settings.ecs), LogsClient(settings.ecs))

@@ -1,0 +1,275 @@
+"""Make ECS agree with the charger's row, and record the outcome.
+
+A controller loop: the message only says that something changed, the row says what is wanted. Nothing is
+locked during an ECS call; afterwards the row is read again, and a newer wish means another round.
+"""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from shared.commands import OPEN, CommandStatus, ProvisioningStatus
+from shared.database import Sessions
+from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
+from shared.models import Charger, Command
+from shared.settings import Timing
+from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, ServiceView, TaskDefinitionMissing
+from worker.provision import IN_PROGRESS, NotYet, Step, bring_up, tear_down
+
+log = structlog.get_logger(__name__)
+
+RETRY_FIRST_S = 0.5
+RETRY_MAX_S = 10.0  # a fleet is back within that of ECS's return
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The charger's row as it was read, detached: what to make true, and since when it is asked."""
+
+    charger: Charger
+    asked_at: datetime
+    request_id: str | None
+    now: datetime  #: the database's clock at the reading
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """ECS accepted the wish, and this is the service it answered with."""
+
+    view: ServiceView
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Nothing of the charger is left in ECS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Try again. A delay that is given is no failure of anybody's."""
+
+    message: str
+    delay_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """ECS will not do it."""
+
+    code: ErrorCode
+    message: str
+
+
+Outcome = Applied | Removed | Later | Refused
+
+
+def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:
+    """Bring ECS to the newest wish. Safe to call any number of times, at once and late."""
+    with sessions.begin() as session:
+        wish = read_wish(session, charger_id)
+    while wish is not None:
+        outcome = attempt(sessions, ecs, wish)
+        with sessions.begin() as session:
+            wish = record(session, timing, wish, outcome)
+
+
+def read_wish(session: Session, charger_id: str) -> Wish | None:
+    """What is to be done for the charger now; None when ECS was told already, or it must wait."""
+    wish = _newest_wish(session, charger_id)
+    if wish is None:
+        return None
+    charger = wish.charger
+    done = charger.observed_generation >= charger.generation and charger.drifted_at is None
+    early = charger.not_before is not None and charger.not_before > wish.now
+    return None if done or early else wish
+
+
+def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
+    """Call ECS for the wish. No transaction is open meanwhile."""
+    charger = wish.charger
+    try:
+        if charger.deleted_at is not None:
+            tear_down(ecs, charger)
+            return Removed()
+        return Applied(bring_up(sessions, ecs, charger))
+    except NotYet as not_yet:
+        return Later(str(not_yet), not_yet.delay_s)
+    except EcsUnavailable as unavailable:
+        return Later(str(unavailable))
+    except TaskDefinitionMissing as missing:
+        _forget_task_definition(sessions, charger)
+        return Later(str(missing))
+    except EcsRejected as rejected:
+        return Refused(rejected.code, str(rejected))
+
+
+def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wish | None:
+    """Write the outcome down and close what is moot. Returns the newer wish, if there is one.
+
+    A newer wish is returned even when another worker has told ECS of it already: the call that just ended
+    may have undone that.
+    """
+    charger = session.get(Charger, wish.charger.id, with_for_update=True)
+    if charger is None:
+        return None
+    _supersede_older(session, charger)
+    if charger.generation > wish.charger.generation:
+        if isinstance(outcome, Applied):
+            charger.observed_generation = max(charger.observed_generation, wish.charger.generation)
+            charger.service_status = outcome.view.status
+        session.flush()
+        return _newest_wish(session, charger.id)
+    match outcome:
+        case Applied(view):
+            _applied(session, charger, wish, view)
+        case Removed():
+            session.delete(charger)
+            _log(wish, "charger.removed")
+        case Later():
+            _later(session, timing, charger, wish, outcome)
+        case Refused(code, message):
+            _refused(session, charger, wish, code, message)
+    return None
+
+
+def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -> None:
+    """The charger's newest command has failed; so has its provisioning, if it was on its way up.
+
+    Of a charger that runs otherwise the wish stands: when the cause goes away, the observer finds that ECS
+    differs and tries again. One that never came up is turned off, and stays FAILED.
+    """
+    error = error_detail(code, message, step=charger.step)
+    session.execute(
+        update(Command)
+        .where(Command.id == charger.newest_command_id, Command.status.in_(OPEN))
+        .values(status=CommandStatus.FAILED, error=error, finished_at=func.now())
+    )
+    charger.observed_generation = charger.generation
+    charger.settled_generation = charger.generation
+    charger.reason, charger.reason_code = error["message"], code
+    charger.attempts = 0
+    charger.not_before = None
+    charger.publish_at = None
+    charger.drifted_at = None
+    charger.observe_at = func.now()
+    if charger.provisioning_status in IN_PROGRESS:
+        charger.provisioning_status = ProvisioningStatus.FAILED
+        charger.error = dict(error)
+        charger.desired_count = 0
+
+
+def _newest_wish(session: Session, charger_id: str) -> Wish | None:
+    row = session.execute(
+        select(Charger, Command.created_at, Command.request_id, func.now())
+        .join(Command, Command.id == Charger.newest_command_id)
+        .where(Charger.id == charger_id)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    charger, asked_at, request_id, now = row.tuple()
+    session.expunge(charger)
+    return Wish(charger, asked_at, request_id, now)
+
+
+def _supersede_older(session: Session, charger: Charger) -> None:
+    session.execute(
+        update(Command)
+        .where(
+            Command.charger_id == charger.id,
+            Command.generation < charger.generation,
+            Command.status.in_(OPEN),
+        )
+        .values(status=CommandStatus.SUPERSEDED, finished_at=func.now())
+    )
+
+
+def _applied(session: Session, charger: Charger, wish: Wish, view: ServiceView) -> None:
+    session.execute(
+        update(Command)
+        .where(Command.id == charger.newest_command_id, Command.status == CommandStatus.QUEUED)
+        .values(status=CommandStatus.APPLIED, applied_at=func.now(), attempts=Command.attempts + 1)
+    )
+    charger.observed_generation = charger.generation
+    charger.service_status = view.status
+    charger.attempts = 0
+    charger.not_before = None
+    charger.publish_at = None
+    charger.drifted_at = None
+    charger.observe_at = func.now()
+    if charger.provisioning_status in IN_PROGRESS:
+        charger.provisioning_status = ProvisioningStatus.PROVISIONING
+        charger.step = Step.WAIT_UNTIL_RUNNING
+    _log(wish, "command.applied", desired_count=charger.desired_count)
+
+
+def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later: Later) -> None:
+    deadline = wish.asked_at + timedelta(seconds=timing.command_deadline_s)
+    if wish.now > deadline and _may_give_up(charger):
+        give_up(session, charger, ErrorCode.PROVIDER_UNAVAILABLE, later.message)
+        _log(wish, "command.failed", code=ErrorCode.PROVIDER_UNAVAILABLE, error=later.message)
+        return
+    delay_s = later.delay_s
+    if delay_s is None:
+        charger.attempts += 1
+        delay_s = retry_delay_s(charger.attempts)
+        charger.reason = f"Waiting for ECS: {later.message}"[:MESSAGE_LENGTH]
+        charger.reason_code = ErrorCode.PROVIDER_UNAVAILABLE
+        session.execute(
+            update(Command)
+            .where(Command.id == charger.newest_command_id, Command.status.in_(OPEN))
+            .values(attempts=Command.attempts + 1)
+        )
+        _log(wish, "command.delayed", error=later.message, attempts=charger.attempts)
+    charger.not_before = func.now() + timedelta(seconds=delay_s)
+    charger.publish_at = charger.not_before
+
+
+def _refused(session: Session, charger: Charger, wish: Wish, code: ErrorCode, message: str) -> None:
+    if _may_give_up(charger):
+        give_up(session, charger, code, message)
+        _log(wish, "command.failed", code=code, error=message)
+        return
+    # A repair or a removal: nobody waits for it, and it must happen some day.
+    charger.attempts += 1
+    charger.reason, charger.reason_code = message[:MESSAGE_LENGTH], code
+    charger.not_before = func.now() + timedelta(seconds=30 * retry_delay_s(charger.attempts))
+    charger.publish_at = charger.not_before
+    _log(wish, "charger.refused", code=code, error=message, attempts=charger.attempts)
+
+
+def retry_delay_s(attempts: int) -> float:
+    """Seconds until the next try: doubled each time, bounded, and spread so that a fleet does not march."""
+    delay_s: float = min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** min(attempts, 10))
+    return random.uniform(0.5, 1.0) * delay_s  # noqa: S311  # spread, no secret
+
+
+def _may_give_up(charger: Charger) -> bool:
+    """A command can fail. A removal cannot (a forgotten service costs money), nor can a repair."""
+    return charger.deleted_at is None and charger.settled_generation < charger.generation
+
+
+def _forget_task_definition(sessions: Sessions, charger: Charger) -> None:
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(Charger.id == charger.id, Charger.task_definition_arn == charger.task_definition_arn)
+            .values(task_definition_generation=0)
+        )
+
+
+def _log(wish: Wish, event: str, **details: object) -> None:
+    charger = wish.charger
+    log.info(
+        event,
+        charger_id=charger.id,
+        command_id=str(charger.newest_command_id),
+        event_type=charger.newest_event_type,
+        generation=charger.generation,
+        request_id=wish.request_id,
+        **details,
+    )

@@ -1,0 +1,517 @@
+"""Amazon ECS as the worker needs it. With worker/logs.py the only code that imports boto3.
+
+Every call raises exactly two errors: EcsUnavailable is tried again, EcsRejected is written down. "No
+exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so answers are checked.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import ErrorCode
+from shared.settings import EcsSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_ecs.type_defs import ContainerDefinitionTypeDef, ServiceTypeDef, TagTypeDef, TaskTypeDef
+
+CONTAINER = "charger"
+STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
+
+DESCRIBE_SERVICES_LIMIT = 10  # names in a call, ECS API reference
+DESCRIBE_TASKS_LIMIT = 100
+DELETE_TASK_DEFINITIONS_LIMIT = 10
+
+# ServerException is in the ECS API reference, the others in botocore.retries.standard.
+TRANSIENT_CODES = frozenset(
+    {
+        "ServerException",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "SlowDown",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "InternalError",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+    }
+)
+DENIED_CODES = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnrecognizedClientException"}
+)
+GONE_CODES = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
+# Said while the service of a name is on its way out, or was just made by another worker.
+NOT_YET_MESSAGES = ("still draining", "not idempotent")
+MISSING_DEFINITION_MESSAGES = ("unable to describe task definition", "taskdefinition is inactive")
+
+
+class EcsUnavailable(Exception):
+    """ECS did not do it this time. Trying again later is right."""
+
+
+class EcsRejected(Exception):
+    """ECS will not do it, however often it is asked."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _NoSuchService(EcsRejected):
+    """There is no active service of that name."""
+
+
+class TaskDefinitionMissing(EcsRejected):
+    """The recorded task definition is gone: another one must be registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """What ECS says of a service, as far as we care."""
+
+    name: str
+    status: str  #: ACTIVE, DRAINING or INACTIVE
+    desired_count: int
+    running_count: int
+    pending_count: int
+    task_definition_arn: str | None
+    deployed: bool  #: the newest deployment is the only one, and runs its desired count
+    rollout_failure: str | None  #: the circuit breaker's words, when it gave up
+    event: str | None  #: the newest service event's text
+
+    @property
+    def active(self) -> bool:
+        """True while the service can be updated."""
+        return self.status == "ACTIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """What ECS says of a task."""
+
+    arn: str
+    last_status: str
+    stopped_reason: str | None
+    exit_code: int | None
+    created_at: datetime | None
+
+    @property
+    def running(self) -> bool:
+        return self.last_status == "RUNNING"
+
+    @property
+    def stopped(self) -> bool:
+        """True once the process is gone, not while it is stopping."""
+        return self.last_status == "STOPPED"
+
+
+class EcsClient:
+    """The calls, in our words. One per worker process: boto3 clients are thread-safe and dear to make."""
+
+    def __init__(self, settings: EcsSettings) -> None:
+        self._settings = settings
+        self._ecs: ECSClient = boto3.session.Session().client(
+            "ecs", region_name=settings.region, config=client_config(settings)
+        )
+
+    def service_name(self, charger_id: str) -> str:
+        """Also the task definition family."""
+        return self._settings.name_prefix + charger_id
+
+    def charger_id(self, service_name: str) -> str:
+        """The reverse of service_name."""
+        return service_name.removeprefix(self._settings.name_prefix)
+
+    # Task definitions.
+
+    def ensure_task_definition(
+        self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
+    ) -> str:
+        """The ARN of a task definition with this environment; made only if the newest one differs."""
+        container = self._container(charger_id, environment)
+        newest = self._newest_task_definition(charger_id)
+        if newest is not None and newest[1] == environment:
+            return newest[0]
+        with _two_errors("RegisterTaskDefinition"):
+            answer = self._ecs.register_task_definition(
+                family=self.service_name(charger_id),
+                networkMode="awsvpc" if self._settings.subnets else "bridge",
+                requiresCompatibilities=[self._compatibility()],
+                cpu=self._settings.cpu,
+                memory=self._settings.memory,
+                containerDefinitions=[container],
+                tags=_tags({**self._settings.tags, **tags}),
+                **self._roles(),
+            )
+        return _required(answer, "taskDefinition", "taskDefinitionArn")
+
+    def delete_task_definitions(self, charger_id: str) -> None:
+        """Deregister and delete every revision of the charger's family. Safe to repeat."""
+        arns = list(self._task_definitions(charger_id))
+        for arn in arns:
+            with _two_errors("DeregisterTaskDefinition"):
+                self._ecs.deregister_task_definition(taskDefinition=arn)
+        for some in _batches(arns, DELETE_TASK_DEFINITIONS_LIMIT):
+            with _two_errors("DeleteTaskDefinitions"):
+                self._ecs.delete_task_definitions(taskDefinitions=some)
+
+    # Services.
+
+    def ensure_service(
+        self,
+        charger_id: str,
+        *,
+        desired_count: int,
+        task_definition_arn: str,
+        generation: int,
+        tags: dict[str, str],
+        exists: bool,
+    ) -> ServiceView:
+        """Make the service be there with this count and definition. Safe to repeat.
+
+        `exists` is what the row remembers, and only decides which of the two calls is tried first.
+        """
+        if not exists:
+            view = self.describe_services([charger_id])[charger_id]
+            exists = view is not None and view.active
+        if exists:
+            try:
+                return self._update_service(
+                    charger_id, desired_count=desired_count, task_definition_arn=task_definition_arn
+                )
+            except _NoSuchService:
+                pass  # deleted behind our back: make it again
+        return self._create_service(
+            charger_id,
+            desired_count=desired_count,
+            task_definition_arn=task_definition_arn,
+            generation=generation,
+            tags=tags,
+        )
+
+    def _update_service(
+        self, charger_id: str, *, desired_count: int, task_definition_arn: str
+    ) -> ServiceView:
+        with _two_errors("UpdateService"):
+            answer = self._ecs.update_service(
+                cluster=self._settings.cluster,
+                service=self.service_name(charger_id),
+                desiredCount=desired_count,
+                taskDefinition=task_definition_arn,
+            )
+        return _checked(answer, desired_count, task_definition_arn)
+
+    def _create_service(
+        self,
+        charger_id: str,
+        *,
+        desired_count: int,
+        task_definition_arn: str,
+        generation: int,
+        tags: dict[str, str],
+    ) -> ServiceView:
+        with _two_errors("CreateService"):
+            answer = self._ecs.create_service(
+                cluster=self._settings.cluster,
+                serviceName=self.service_name(charger_id),
+                taskDefinition=task_definition_arn,
+                desiredCount=desired_count,
+                # 36 characters at most; the same for every worker that carries out this generation.
+                clientToken=str(uuid5(NAMESPACE_URL, f"{charger_id}/{generation}")),
+                deploymentConfiguration={
+                    # The old task ends before the new one starts: never two sessions with one identity.
+                    "minimumHealthyPercent": 0,
+                    "maximumPercent": 100,
+                    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+                },
+                availabilityZoneRebalancing="DISABLED",  # it needs a maximumPercent above 100
+                tags=_tags({**self._settings.tags, **tags}),
+                propagateTags="SERVICE",
+                enableECSManagedTags=True,
+                **self._placement(),
+            )
+        return _checked(answer, desired_count, task_definition_arn)
+
+    def delete_service(self, charger_id: str) -> ServiceView | None:
+        """Ask for the service and its tasks to go. What is left of it, None when nothing. Safe to repeat.
+
+        Two calls must agree that it is gone: one wrong answer must not leave a service that nobody knows.
+        """
+        try:
+            with _two_errors("DeleteService"):
+                self._ecs.delete_service(
+                    cluster=self._settings.cluster, service=self.service_name(charger_id), force=True
+                )
+        except _NoSuchService:
+            return self.describe_services([charger_id])[charger_id]
+        view = self.describe_services([charger_id])[charger_id]
+        if view is None:
+            raise EcsUnavailable("the service that is being deleted was not found")
+        return view
+
+    def describe_services(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
+        """Each charger's service, ten in a call; None where there is none or it is INACTIVE."""
+        views: dict[str, ServiceView | None] = {}
+        for some in _batches(charger_ids, DESCRIBE_SERVICES_LIMIT):
+            with _two_errors("DescribeServices"):
+                answer = self._ecs.describe_services(
+                    cluster=self._settings.cluster, services=[self.service_name(name) for name in some]
+                )
+            services = answer.get("services", [])
+            found = {self.charger_id(service["serviceName"]): _view(service) for service in services}
+            missing = {self.charger_id(_name(failure["arn"])) for failure in answer.get("failures", [])}
+            for charger_id in some:
+                if charger_id not in found and charger_id not in missing:
+                    raise EcsUnavailable(f"DescribeServices: the answer does not mention {charger_id}")
+                view = found.get(charger_id)
+                views[charger_id] = None if view is None or view.status == "INACTIVE" else view
+        return views
+
+    # Tasks.
+
+    def current_task(self, charger_id: str) -> str | None:
+        """The ARN of the task that runs or is about to, if any."""
+        with _two_errors("ListTasks"):
+            answer = self._ecs.list_tasks(
+                cluster=self._settings.cluster,
+                serviceName=self.service_name(charger_id),
+                desiredStatus="RUNNING",
+            )
+        if "taskArns" not in answer:
+            raise EcsUnavailable("ListTasks: the answer is incomplete")
+        arns = answer["taskArns"]
+        return min(arns) if arns else None
+
+    def stop_task(self, task_arn: str, reason: str) -> None:
+        """Ask the task to end. Safe to repeat, also after it has ended."""
+        try:
+            with _two_errors("StopTask"):
+                self._ecs.stop_task(cluster=self._settings.cluster, task=task_arn, reason=reason)
+        except EcsRejected as rejected:
+            if "task was not found" not in str(rejected).lower():
+                raise
+
+    def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
+        """The tasks that ECS still knows; it forgets a stopped one after an hour or so."""
+        views: dict[str, TaskView] = {}
+        for some in _batches(task_arns, DESCRIBE_TASKS_LIMIT):
+            with _two_errors("DescribeTasks"):
+                answer = self._ecs.describe_tasks(cluster=self._settings.cluster, tasks=some)
+            mentioned = {_name(failure["arn"]) for failure in answer.get("failures", [])}
+            for task in answer.get("tasks", []):
+                views[task["taskArn"]] = _task_view(task)
+            for arn in some:
+                if arn not in views and _name(arn) not in mentioned:
+                    raise EcsUnavailable(f"DescribeTasks: the answer does not mention {_name(arn)}")
+        return views
+
+    def last_stopped_task(self, charger_id: str) -> TaskView | None:
+        """The newest stopped task of the charger, to tell why it does not run."""
+        with _two_errors("ListTasks"):
+            arns = self._ecs.list_tasks(
+                cluster=self._settings.cluster,
+                serviceName=self.service_name(charger_id),
+                desiredStatus="STOPPED",
+            ).get("taskArns", [])
+        tasks = self.describe_tasks(arns[:DESCRIBE_TASKS_LIMIT]).values()
+        return max(tasks, key=_age, default=None)
+
+    # What the settings say.
+
+    def _container(self, charger_id: str, environment: dict[str, str]) -> "ContainerDefinitionTypeDef":
+        return {
+            "name": CONTAINER,
+            "image": self._settings.image,
+            "essential": True,
+            "stopTimeout": STOP_TIMEOUT_S,
+            "environment": [{"name": name, "value": value} for name, value in sorted(environment.items())],
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": self._settings.log_group,
+                    "awslogs-region": self._settings.region,
+                    # The stream becomes <charger id>/charger/<task id>: worker/logs.py reads it back.
+                    "awslogs-stream-prefix": charger_id,
+                },
+            },
+        }
+
+    def _newest_task_definition(self, charger_id: str) -> tuple[str, dict[str, str]] | None:
+        """ARN and environment. A worker that died after RegisterTaskDefinition left one to adopt."""
+        newest = next(self._task_definitions(charger_id), None)
+        if newest is None:
+            return None
+        with _two_errors("DescribeTaskDefinition"):
+            answer = self._ecs.describe_task_definition(taskDefinition=newest)
+        definition = answer.get("taskDefinition")
+        if not definition or not definition.get("containerDefinitions"):
+            raise EcsUnavailable("DescribeTaskDefinition: the answer is incomplete")
+        environment = definition["containerDefinitions"][0].get("environment", [])
+        return newest, {variable["name"]: variable["value"] for variable in environment}
+
+    def _task_definitions(self, charger_id: str) -> Iterator[str]:
+        """ARNs of the active revisions, newest first."""
+        family = self.service_name(charger_id)
+        with _two_errors("ListTaskDefinitions"):
+            pages = self._ecs.get_paginator("list_task_definitions").paginate(
+                familyPrefix=family, status="ACTIVE", sort="DESC"
+            )
+            for page in pages:
+                if "taskDefinitionArns" not in page:
+                    raise EcsUnavailable("ListTaskDefinitions: the answer is incomplete")
+                yield from (arn for arn in page["taskDefinitionArns"] if _name(arn).split(":")[0] == family)
+
+    def _placement(self) -> dict[str, Any]:
+        placement: dict[str, Any] = {}
+        if self._settings.capacity_providers:
+            placement["capacityProviderStrategy"] = [
+                {"capacityProvider": name, "weight": 1} for name in self._settings.capacity_providers
+            ]
+        else:
+            placement["launchType"] = self._settings.launch_type
+        if self._settings.subnets:
+            placement["networkConfiguration"] = {
+                "awsvpcConfiguration": {
+                    "subnets": list(self._settings.subnets),
+                    "securityGroups": list(self._settings.security_groups),
+                    "assignPublicIp": "ENABLED" if self._settings.assign_public_ip else "DISABLED",
+                }
+            }
+        return placement
+
+    def _compatibility(self) -> Any:
+        return "FARGATE" if self._settings.capacity_providers else self._settings.launch_type
+
+    def _roles(self) -> dict[str, Any]:
+        roles = {
+            "executionRoleArn": self._settings.execution_role_arn,
+            "taskRoleArn": self._settings.task_role_arn,
+        }
+        return {name: arn for name, arn in roles.items() if arn}
+
+
+def client_config(settings: EcsSettings) -> Config:
+    """botocore's waits and retries, below every limit of ours: its own defaults wait for minutes."""
+    return Config(
+        connect_timeout=settings.connect_timeout_s,
+        read_timeout=settings.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": 2},
+        max_pool_connections=settings.max_connections,
+        tcp_keepalive=True,
+    )
+
+
+@contextmanager
+def _two_errors(operation: str) -> Iterator[None]:
+    """Turn what botocore raises into EcsUnavailable or EcsRejected."""
+    try:
+        yield
+    except ClientError as error:
+        raise _translated(operation, error) from error
+    except BotoCoreError as error:  # no answer at all: timeout, DNS, refused connection
+        raise EcsUnavailable(f"{operation}: {error}") from error
+
+
+def _translated(operation: str, error: ClientError) -> Exception:
+    code = error.response["Error"]["Code"]
+    text = error.response["Error"].get("Message", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    message = f"{operation}: {code}: {text}"
+    if code in TRANSIENT_CODES or status >= 500 or any(words in text.lower() for words in NOT_YET_MESSAGES):
+        return EcsUnavailable(message)
+    if code in GONE_CODES:
+        return _NoSuchService(ErrorCode.PROVIDER_REJECTED, message)
+    if any(words in text.lower() for words in MISSING_DEFINITION_MESSAGES):
+        return TaskDefinitionMissing(ErrorCode.PROVIDER_REJECTED, message)
+    if code in DENIED_CODES:
+        return EcsRejected(ErrorCode.ACCESS_DENIED, message)
+    return EcsRejected(ErrorCode.PROVIDER_REJECTED, message)
+
+
+def _checked(answer: Any, desired_count: int, task_definition_arn: str) -> ServiceView:
+    """The service in the answer, if it says what was asked for. Anything else is tried again."""
+    service = answer.get("service")
+    if not service or "desiredCount" not in service or "status" not in service:
+        raise EcsUnavailable("the answer does not hold the service")
+    view = _view(service)
+    if view.desired_count != desired_count or view.task_definition_arn != task_definition_arn:
+        raise EcsUnavailable("the answer does not show what was asked for")
+    return view
+
+
+def _view(service: "ServiceTypeDef") -> ServiceView:
+    deployments = service.get("deployments", [])
+    primary = next((deployment for deployment in deployments if deployment.get("status") == "PRIMARY"), None)
+    failed = primary is not None and primary.get("rolloutState") == "FAILED"
+    events = service.get("events", [])
+    return ServiceView(
+        name=service["serviceName"],
+        status=service["status"],
+        desired_count=service["desiredCount"],
+        running_count=service.get("runningCount", 0),
+        pending_count=service.get("pendingCount", 0),
+        task_definition_arn=service.get("taskDefinition"),
+        deployed=(
+            primary is not None
+            and len(deployments) == 1
+            and primary.get("runningCount", 0) == service["desiredCount"]
+        ),
+        rollout_failure=primary.get("rolloutStateReason") if primary is not None and failed else None,
+        event=events[0].get("message") if events else None,
+    )
+
+
+def _task_view(task: "TaskTypeDef") -> TaskView:
+    codes = [container["exitCode"] for container in task.get("containers", []) if "exitCode" in container]
+    return TaskView(
+        arn=task["taskArn"],
+        last_status=task.get("lastStatus", ""),
+        stopped_reason=task.get("stoppedReason"),
+        exit_code=codes[0] if codes else None,
+        created_at=task.get("createdAt"),
+    )
+
+
+def _age(task: TaskView) -> float:
+    return task.created_at.timestamp() if task.created_at else 0.0
+
+
+def _required(answer: Any, *path: str) -> str:
+    """A field that must be in the answer, or the answer was cut."""
+    for key in path:
+        answer = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(answer, str):
+        raise EcsUnavailable(f"the answer does not hold {'.'.join(path)}")
+    return answer
+
+
+def _name(arn: str) -> str:
+    """The last part of an ARN; a plain name stays as it is."""
+    return arn.rsplit("/", 1)[-1]
+
+
+def _tags(tags: dict[str, str]) -> "list[TagTypeDef]":
+    return [{"key": key, "value": value} for key, value in tags.items() if value]
+
+
+def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    items = list(items)
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,156 @@
+"""The steps from a row to a running service, and back. Each is safe to repeat and recorded on the row."""
+
+from enum import StrEnum
+
+from sqlalchemy import exists, select, update
+
+from shared.commands import ProvisioningStatus
+from shared.database import Sessions
+from shared.models import Charger
+from worker.ecs import EcsClient, ServiceView
+
+IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
+
+
+class Step(StrEnum):
+    """What a provisioning is at, or failed at: `step` in the charger's status."""
+
+    WAIT_FOR_PREDECESSOR = "wait_for_predecessor"
+    REGISTER_TASK_DEFINITION = "register_task_definition"
+    CREATE_SERVICE = "create_service"
+    WAIT_UNTIL_RUNNING = "wait_until_running"
+
+
+class NotYet(Exception):
+    """Nothing is wrong, but something must end first. Look again after delay_s."""
+
+    def __init__(self, message: str, delay_s: float) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+
+
+def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceView:
+    """Make ECS agree with the row. Returns the service as ECS then had it.
+
+    Raises NotYet, EcsUnavailable, EcsRejected. Between two steps nothing but the row is remembered.
+    """
+    task_definition_arn = _ensure_task_definition(sessions, ecs, charger)
+    task_to_stop = _task_to_stop(sessions, ecs, charger)
+    view = ecs.ensure_service(
+        charger.id,
+        desired_count=charger.desired_count,
+        task_definition_arn=task_definition_arn,
+        generation=charger.generation,
+        tags=_tags(charger),
+        exists=charger.service_status == "ACTIVE",
+    )
+    if task_to_stop is not None:
+        ecs.stop_task(task_to_stop, reason=f"Chargehand restart, generation {charger.restart_generation}")
+    return view
+
+
+def tear_down(ecs: EcsClient, charger: Charger) -> None:
+    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two."""
+    rest = ecs.delete_service(charger.id)
+    if rest is not None:
+        raise NotYet("The service is draining", delay_s=0.5)
+    ecs.delete_task_definitions(charger.id)
+
+
+def environment(charger: Charger) -> dict[str, str]:
+    """What the charger's process is told (docs/ocpp.md)."""
+    variables = {
+        "CHARGER_IDENTITY": charger.identity,
+        "CHARGER_WS_URL": charger.ws_url,
+        "CHARGER_OCPP_VERSION": charger.ocpp_version,
+        "CHARGER_VENDOR_NAME": charger.vendor_name,
+        "CHARGER_MODEL": charger.model,
+        "CHARGER_CONNECTORS": str(charger.number_of_connectors),
+        "CHARGER_CONNECTOR_TYPE": charger.connector_type,
+        "CHARGER_MAX_POWER_W": str(charger.max_charging_power),
+        "CHARGER_NAME": charger.name,
+        "CHARGER_LOCATION_NAME": charger.location_name,
+    }
+    return {name: value for name, value in variables.items() if value}
+
+
+def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str:
+    if charger.task_definition_arn and charger.task_definition_generation == charger.spec_generation:
+        return charger.task_definition_arn
+    if charger.task_definition_arn is None:
+        _wait_for_predecessor(sessions, charger)
+    _record_step(sessions, charger, Step.REGISTER_TASK_DEFINITION)
+    arn = ecs.ensure_task_definition(charger.id, environment(charger), _tags(charger))
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(Charger.id == charger.id, Charger.spec_generation == charger.spec_generation)
+            .values(task_definition_arn=arn, task_definition_generation=charger.spec_generation)
+        )
+    _record_step(sessions, charger, Step.CREATE_SERVICE)
+    return arn
+
+
+def _wait_for_predecessor(sessions: Sessions, charger: Charger) -> None:
+    """A deleted charger of the same identity must be gone first: never two sessions of one identity."""
+    others = (
+        Charger.organization_id == charger.organization_id,
+        Charger.identity == charger.identity,
+        Charger.deleted_at.is_not(None),
+    )
+    with sessions.begin() as session:
+        blocked = session.scalar(select(exists().where(*others)))
+    if blocked:
+        _record_step(sessions, charger, Step.WAIT_FOR_PREDECESSOR)
+        raise NotYet("An earlier charger of this identity is still being removed", delay_s=0.5)
+
+
+def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str | None:
+    """The task that a restart ends: recorded once per restart, so that any repeat stops the same one.
+
+    The first worker to record wins, and everyone uses its ARN. None recorded: nothing ran, the restart is
+    a start. (UpdateService with forceNewDeployment has no client token: a lost answer would restart twice.)
+    """
+    generation = charger.restart_generation
+    if generation <= charger.observed_generation or charger.desired_count == 0:
+        return None
+    if charger.restart_task_generation == generation:
+        return charger.restart_task_arn
+    running = ecs.current_task(charger.id)
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(
+                Charger.id == charger.id,
+                Charger.restart_generation == generation,
+                Charger.restart_task_generation < generation,
+            )
+            .values(restart_task_arn=running, restart_task_generation=generation)
+        )
+        recorded = session.execute(
+            select(Charger.restart_task_arn, Charger.restart_task_generation).where(Charger.id == charger.id)
+        ).one_or_none()
+    if recorded is None or recorded.restart_task_generation != generation:
+        return None  # a newer restart, or a delete, has taken over: the next look at the row sees it
+    arn: str | None = recorded.restart_task_arn
+    return arn
+
+
+def _record_step(sessions: Sessions, charger: Charger, step: Step) -> None:
+    """Only a charger that is on its way up has a step; its first one takes it out of PENDING."""
+    if charger.provisioning_status not in IN_PROGRESS:
+        return
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(Charger.id == charger.id, Charger.provisioning_status.in_(IN_PROGRESS))
+            .values(provisioning_status=ProvisioningStatus.PROVISIONING, step=step)
+        )
+
+
+def _tags(charger: Charger) -> dict[str, str]:
+    return {
+        "chargehand:organization": charger.organization_id,
+        "chargehand:charger": charger.id,
+        "chargehand:identity": charger.identity,
+    }
