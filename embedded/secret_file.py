@@ -1,0 +1,22 @@
+"""Random secrets in the state folder, readable by their owner only."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def ensure_secret(file: Path) -> str:
+    """The secret in `file`, made at the first call: 32 random bytes, safe in URLs."""
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(32))
+    return file.read_text().strip()
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace the file as a whole. Nobody else can read it, not even for a moment."""
+    new = file.with_name(f".{file.name}.new")
+    new.unlink(missing_ok=True)
+    handle = os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode=0o600)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(text)
+    new.replace(file)

@@ -1,0 +1,193 @@
+"""Keeps a set of programs running: starts them, restarts what dies, stops all in order."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import psutil
+
+from embedded.process import NotReady, Program, end, last_lines, spawn
+
+TICK_S = 0.05
+FIRST_DELAY_S = 0.5  # before the first restart; doubled at each one that follows
+LONGEST_DELAY_S = 30.0
+HEALTHY_AFTER_S = 30.0  # having run this long forgets earlier deaths
+ATTEMPTS_TO_START = 3  # deaths before the program was ever ready
+LOG_LIMIT_BYTES = 10_000_000
+TRIM_EVERY_S = 5.0
+
+
+class StopAsked(Exception):
+    """Somebody asked for the end while something was still starting."""
+
+
+@dataclass
+class Child:
+    """A program and its present process."""
+
+    program: Program
+    popen: subprocess.Popen[bytes]
+    process: psutil.Process  #: knows the creation time, so a reused pid is not taken for it
+    started_at: float
+    deaths: int = 0  #: in a row
+    ready: bool = False
+    restart_at: float | None = None  #: dead, waiting for its next start
+
+
+class Supervisor:
+    """Runs in one thread, its caller's. Signal handlers may call request_stop()."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._logs = folder / "logs"
+        self._record = folder / "processes.json"
+        self._children: list[Child] = []
+        self._stop_asked = False
+        self._trim_at = 0.0
+        self._end_leftovers()
+
+    def log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    def request_stop(self) -> None:
+        self._stop_asked = True
+
+    def start(self, program: Program) -> None:
+        """Start the program and return at once."""
+        popen = spawn(program, self.log(program.name))
+        self._children.append(Child(program, popen, psutil.Process(popen.pid), time.monotonic()))
+        self._write_record()
+
+    def wait_until_ready(self, within_s: float) -> None:
+        """Wait for every program. Raises NotReady with a program's last lines, or StopAsked."""
+        deadline = time.monotonic() + within_s
+        while waiting := [child for child in self._children if not child.ready]:
+            self._tick()
+            for child in waiting:
+                if child.deaths >= ATTEMPTS_TO_START:
+                    raise self._not_ready(child.program, "does not start")
+                child.ready = child.restart_at is None and child.program.is_ready()
+            if time.monotonic() > deadline:
+                raise self._not_ready(waiting[0].program, f"was not ready after {within_s:g} s")
+
+    def run_once(self, program: Program) -> None:
+        """Run a program to its end. Raises NotReady if it fails, or StopAsked."""
+        popen = spawn(program, self.log(program.name))
+        try:
+            while popen.poll() is None:
+                self._tick()
+        finally:
+            popen.kill()
+            popen.wait()
+        if popen.returncode:
+            raise self._not_ready(program, how_it_ended(popen.returncode))
+
+    def watch(self) -> None:
+        """Restart what dies, until somebody asks to stop."""
+        with contextlib.suppress(StopAsked):
+            while True:
+                self._tick()
+
+    def stop(self) -> None:
+        """End every program, the highest layer first. Safe to repeat."""
+
+        def layer(child: Child) -> int:
+            return child.program.layer
+
+        for _, group in groupby(sorted(self._children, key=layer, reverse=True), key=layer):
+            children = list(group)
+            stop_signals = {child.process: child.program.stop_signal for child in children}
+            end(stop_signals, max(child.program.stop_within_s for child in children))
+            for child in children:
+                child.popen.wait()
+        self._children.clear()
+        self._record.unlink(missing_ok=True)
+
+    def _tick(self) -> None:
+        if self._stop_asked:
+            raise StopAsked
+        time.sleep(TICK_S)
+        now = time.monotonic()
+        for child in self._children:
+            if child.restart_at is not None:
+                if now >= child.restart_at:
+                    self._restart(child)
+            elif child.popen.poll() is not None:
+                self._plan_restart(child, now)
+        if now >= self._trim_at:
+            self._trim_at = now + TRIM_EVERY_S
+            for child in self._children:
+                trim(self.log(child.program.name))
+
+    def _plan_restart(self, child: Child, now: float) -> None:
+        with contextlib.suppress(ProcessLookupError):  # its own children, in the group that it led
+            os.killpg(child.process.pid, signal.SIGKILL)
+        if now - child.started_at > HEALTHY_AFTER_S:
+            child.deaths = 0
+        delay_s = min(FIRST_DELAY_S * 2**child.deaths, LONGEST_DELAY_S)
+        child.deaths += 1
+        child.restart_at = now + delay_s
+        name, how = child.program.name, how_it_ended(child.popen.returncode)
+        self._say(f"{name} {how}; starting it again in {delay_s:g} s (log: {self.log(name)})")
+
+    def _restart(self, child: Child) -> None:
+        child.popen = spawn(child.program, self.log(child.program.name))
+        child.process = psutil.Process(child.popen.pid)
+        child.started_at = time.monotonic()
+        child.restart_at = None
+        self._write_record()
+
+    def _not_ready(self, program: Program, what: str) -> NotReady:
+        log = self.log(program.name)
+        return NotReady(f"{program.name} {what}; the end of {log}:\n{last_lines(log)}")
+
+    def _write_record(self) -> None:
+        """Note who runs, for whoever comes after a supervisor that was killed."""
+        rows = [
+            {
+                "name": child.program.name,
+                "pid": child.process.pid,
+                "created": child.process.create_time(),
+                "stop_signal": int(child.program.stop_signal),
+            }
+            for child in self._children
+            if child.restart_at is None
+        ]
+        new = self._record.with_suffix(".new")
+        new.write_text(json.dumps(rows, indent=1))
+        new.replace(self._record)
+
+    def _end_leftovers(self) -> None:
+        """End what a killed supervisor left running. Kept apart from strangers by pid and creation time."""
+        if not self._record.exists():
+            return
+        left = {}
+        for row in json.loads(self._record.read_text()):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process = psutil.Process(row["pid"])
+                if process.create_time() == row["created"]:
+                    left[process] = signal.Signals(row["stop_signal"])
+                    self._say(f"ending {row['name']} (pid {row['pid']}), left by a run that was killed")
+        end(left, within_s=5)
+        self._record.unlink()
+
+
+def how_it_ended(returncode: int) -> str:
+    if returncode < 0:
+        return f"was killed by {signal.Signals(-returncode).name}"
+    return f"ended with exit code {returncode}"
+
+
+def trim(log: Path) -> None:
+    """Keep a log file and its predecessor below the limit. Writers append, so they go on at the new end."""
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+        os.truncate(log, 0)

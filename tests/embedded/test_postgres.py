@@ -1,0 +1,119 @@
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from embedded.ports import free_port
+from embedded.postgres import prepare_postgres, running_postgres
+from embedded.process import running, spawn
+from tests.embedded.waiting import wait_until
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def connect(url: str, password: str | None = None) -> psycopg.Connection:
+    parts = make_url(url)
+    return psycopg.connect(
+        host=parts.host,
+        port=parts.port,
+        user=parts.username,
+        password=parts.password if password is None else password,
+        dbname=parts.database,
+    )
+
+
+def family(folder: Path) -> list[psutil.Process]:
+    """The server's processes."""
+    pid = int((folder / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    server = psutil.Process(pid)
+    return [server, *server.children()]
+
+
+def test_the_url_leads_to_postgresql_18_with_a_utf8_database(folder: Path) -> None:
+    with running_postgres(folder) as url, connect(url) as connection:
+        row = connection.execute(
+            "SELECT current_setting('server_version_num')::int / 10000, current_setting('server_encoding')"
+        ).fetchone()
+
+    assert url.startswith("postgresql+psycopg://")
+    assert row == (18, "UTF8")
+
+
+def test_rows_are_there_again_after_a_restart(folder: Path) -> None:
+    with running_postgres(folder, durable=True) as url, connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+
+    with running_postgres(folder, durable=True) as url, connect(url) as connection:
+        assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
+
+
+def test_another_user_of_the_machine_does_not_get_in(folder: Path) -> None:
+    with running_postgres(folder) as url, pytest.raises(psycopg.OperationalError, match="authentication"):
+        connect(url, password="a guess")
+
+    assert (folder / "postgres-password").stat().st_mode & 0o077 == 0
+    assert (folder / "postgres").stat().st_mode & 0o077 == 0
+
+
+def test_nothing_of_the_server_is_left_after_the_block(folder: Path) -> None:
+    with running_postgres(folder) as url, connect(url) as connection:
+        connection.execute("SELECT 1")
+        processes = family(folder)
+
+    assert len(processes) > 1
+    assert [process for process in processes if process.is_running()] == []
+
+
+def test_it_comes_back_after_everything_was_killed(folder: Path) -> None:
+    server = prepare_postgres(folder, free_port())
+    with pytest.raises(RuntimeError, match="cut off"), running(server.program, folder / "log"):
+        with connect(server.url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        for process in family(folder):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        raise RuntimeError("cut off")
+    assert (folder / "postgres" / "postmaster.pid").exists()
+
+    with running_postgres(folder, durable=True) as url, connect(url) as connection:
+        assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
+
+
+def test_a_pid_file_that_names_a_living_stranger_does_not_stop_it(folder: Path) -> None:
+    with running_postgres(folder):
+        pass
+    stale = f"{os.getpid()}\n{folder / 'postgres'}\n"
+    (folder / "postgres" / "postmaster.pid").write_text(stale)
+
+    with running_postgres(folder) as url, connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_server_left_behind_in_the_folder_is_ended_first(folder: Path) -> None:
+    server = prepare_postgres(folder, free_port())
+    left = spawn(server.program, folder / "log")
+    wait_until(server.program.is_ready)
+
+    with running_postgres(folder) as url, connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+    assert left.wait() in {0, -signal.SIGINT}
+
+
+def test_an_interrupted_first_start_is_begun_again(folder: Path) -> None:
+    half_made = folder / "postgres.new" / "base"
+    half_made.mkdir(parents=True)
+
+    with running_postgres(folder) as url, connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
