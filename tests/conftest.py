@@ -1,0 +1,124 @@
+"""Real parts for every test: PostgreSQL and Redis, the ones of the environment or the embedded ones."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from embedded.postgres import running_postgres
+from embedded.redis import running_redis
+from shared.database import Sessions, make_engine, make_sessions, migrate
+from shared.settings import Settings, load_settings
+from shared.tokens import make_token
+
+JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
+
+Token = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="chargehand-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(server_folder: Path) -> Iterator[str]:
+    """A server in which databases may be made."""
+    given = os.environ.get("DATABASE_URL")
+    if given:
+        yield given.replace("postgresql://", "postgresql+psycopg://", 1)
+    else:
+        with running_postgres(server_folder / "postgres") as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_folder: Path) -> Iterator[str]:
+    given = os.environ.get("REDIS_URL")
+    if given:
+        yield given
+    else:
+        with running_redis(server_folder / "redis") as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Makes a database with our schema and catalog, and returns its URL. Dropped at the end."""
+    made: list[str] = []
+    server = make_engine(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+
+    def new() -> str:
+        name = f"test_{uuid4().hex}"
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        made.append(name)
+        url = make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+        migrate(url)
+        return url
+
+    yield new
+    with server.connect() as connection:
+        for name in made:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def engine(new_database: Callable[[], str]) -> Iterator[Engine]:
+    """One database for all tests that clean up after themselves through `sessions`."""
+    engine = make_engine(new_database())
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> Iterator[Sessions]:
+    """An empty database, except for the catalog."""
+    yield make_sessions(engine)
+    with engine.begin() as connection:
+        connection.execute(text("TRUNCATE chargers, commands, charger_logs, log_cursors"))
+
+
+@pytest.fixture
+def settings(engine: Engine, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """As in production, on the tests' database and broker."""
+    for name, value in environment(engine.url.render_as_string(hide_password=False), redis_url).items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+def environment(database_url: str, redis_url: str) -> dict[str, str]:
+    """The variables with which any part of the product starts under test."""
+    return {
+        "CHARGEHAND_ENV": "production",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "JWT_SECRET": JWT_SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": "tests",
+    }
+
+
+@pytest.fixture
+def token(settings: Settings) -> Token:
+    """Makes tokens: `token(organization="acme")`, `token(role="admin")`."""
+
+    def make(
+        organization: str | None = "acme", role: str = "user", subject: str = "tester", ttl_s: int = 3600
+    ) -> str:
+        return make_token(
+            settings.tokens,
+            subject=subject,
+            organization_id=None if role == "admin" else organization,
+            role=role,
+            ttl_s=ttl_s,
+        )
+
+    return make
