@@ -9,6 +9,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -22,7 +23,6 @@ from websockets.typing import Subprotocol
 
 from simulator.settings import Settings
 
-OPEN_TIMEOUT_S = 10.0
 PING_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 2.0
 #: A frame from the CSMS; a local list of some thousand entries fits.
@@ -81,12 +81,12 @@ async def _open_websocket(
             settings.url,
             host=address,
             port=port,
-            ssl=tls,
+            **_tls_arguments(settings, tls),
             subprotocols=[Subprotocol(subprotocol)],
             additional_headers=headers,
             proxy=None,
             compression=None,  # saves 300 KB per charger; frames are small
-            open_timeout=OPEN_TIMEOUT_S,
+            open_timeout=settings.open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=ping_interval_s or None,
             ping_timeout=PING_TIMEOUT_S,
@@ -94,7 +94,11 @@ async def _open_websocket(
             max_queue=MAX_QUEUED_FRAMES,
         )
     except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
-        raise _explain_failure(error, where, subprotocol) from error
+        if isinstance(error, InvalidStatus):
+            raise _explain_status(error, subprotocol) from error
+        if isinstance(error, NegotiationError):
+            raise _no_subprotocol(subprotocol) from error
+        raise _explain_failure(error, where, settings.open_timeout_s) from error
     if connection.subprotocol != subprotocol:
         await connection.close(1002, "subprotocol required")
         raise _no_subprotocol(subprotocol)
@@ -106,6 +110,11 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise LinkError("tls_failure", f"the CA file {settings.ca_file} cannot be used: {error}") from error
+
+
+def _tls_arguments(settings: Settings, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """Ends a TLS handshake in time to tell it from a server that is merely slow."""
+    return {"ssl": tls, "ssl_handshake_timeout": settings.open_timeout_s * 0.8} if tls else {}
 
 
 async def _allowed_addresses(host: str, port: int) -> list[str]:
@@ -141,11 +150,7 @@ HINTS = {
 }
 
 
-def _explain_failure(error: Exception, where: str, subprotocol: str) -> LinkError:
-    if isinstance(error, InvalidStatus):
-        return _explain_status(error, subprotocol)
-    if isinstance(error, NegotiationError):
-        return _no_subprotocol(subprotocol)
+def _explain_failure(error: Exception, where: str, timeout_s: float) -> LinkError:
     match error:  # from the particular to the general
         case InvalidHandshake():
             why = ("not_a_websocket", f"{where} does not answer as a WebSocket server")
@@ -153,9 +158,11 @@ def _explain_failure(error: Exception, where: str, subprotocol: str) -> LinkErro
             said = getattr(error, "verify_message", None) or error.reason or str(error)
             why = ("tls_failure", f"TLS with {where} failed: {said}")
         case TimeoutError():
-            why = ("connection_timeout", f"{where} did not answer within {OPEN_TIMEOUT_S:g} s")
+            why = ("connection_timeout", f"{where} did not answer within {timeout_s:g} s")
         case ConnectionRefusedError():
             why = ("connection_refused", f"nothing listens on {where}")
+        case ConnectionAbortedError() if "SSL handshake" in str(error):
+            why = ("tls_failure", f"{where} did not answer the TLS handshake")
         case ConnectionError() | EOFError():
             why = ("connection_lost", f"{where} closed the connection during the handshake")
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):

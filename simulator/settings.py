@@ -35,6 +35,7 @@ class Settings:
     retry_wait_s: float = 1.0  #: doubled after each failure
     retry_random_s: float = 30.0  #: added to each wait, uniformly, so that a fleet spreads out
     retry_max_s: float = 60.0  #: no wait is longer, the random part included
+    open_timeout_s: float = 10.0  #: from the TCP connection to the end of the WebSocket handshake
     call_timeout_s: float = 30.0
     ping_interval_s: float = 60.0  #: 0 turns WebSocket pings off
     boot_on_reconnect: bool = False
@@ -69,6 +70,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
         retry_random_s=read.seconds("CHARGER_RETRY_RANDOM_S", 30.0),
         retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
+        open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, least=0.1),
         call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, least=0.1),
         ping_interval_s=read.seconds("CHARGER_PING_INTERVAL_S", 60.0),
         boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),

@@ -1,0 +1,256 @@
+"""Where a charger connects, and what it says about a connection that fails or ends."""
+
+import asyncio
+import json
+import random
+import ssl
+from base64 import b64encode
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from websockets.http11 import Request
+
+from simulator.link import MAX_FRAME_BYTES, is_forbidden, retry_delays
+from simulator.settings import Settings
+from tests.simulator.charger import ChargerProcess, LocalCharger
+from tests.simulator.csms import Csms
+
+SUBPROTOCOL = {"OCPP1.6": "ocpp1.6", "OCPP2.0.1": "ocpp2.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("ws_url", "reason", "words"),
+    [
+        ("ws://no-such-host.invalid/", "dns_failure", "no-such-host.invalid cannot be resolved"),
+        ("ws://127.0.0.1:9/", "connection_refused", "nothing listens on 127.0.0.1:9"),
+        ("ws://169.254.169.254/", "address_forbidden", "where no CSMS may be"),
+        ("ws://[fe80::1]/", "address_forbidden", "where no CSMS may be"),
+        ("ws://2852039166/", "address_forbidden", "169.254.169.254"),
+    ],
+)
+async def test_a_charger_says_why_it_cannot_connect(ws_url: str, reason: str, words: str) -> None:
+    async with LocalCharger(ws_url) as charger:
+        event = await charger.connection("disconnected", reason)
+
+    assert words in event["detail"]
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "reason"),
+    [
+        (401, "", "http_401"),
+        (403, "", "http_403"),
+        (404, "", "http_404"),
+        (503, "", "http_503"),
+        (307, "ws://localhost:9/elsewhere", "http_307"),
+    ],
+)
+async def test_a_refused_handshake_is_told_by_its_http_status(
+    status: int, location: str, reason: str
+) -> None:
+    async with Csms(admit=lambda _: (status, location)) as csms, LocalCharger(csms.url) as charger:
+        event = await charger.connection("disconnected", reason)
+
+    assert f"HTTP {status}" in event["detail"]
+    assert {request.path for request in csms.requests} == {"/ocpp/CP-1"}
+
+
+async def test_something_that_is_no_websocket_server_is_called_so() -> None:
+    def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        async with LocalCharger(f"ws://127.0.0.1:{port}/") as charger:
+            await charger.connection("disconnected", "not_a_websocket")
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waiting.append((reader, writer))
+
+    waiting: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    async with await asyncio.start_server(wait, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        async with LocalCharger(f"ws://127.0.0.1:{port}/", open_timeout_s=0.2) as charger:
+            await charger.connection("disconnected", "connection_timeout")
+        async with LocalCharger(f"wss://127.0.0.1:{port}/", open_timeout_s=0.2) as charger:
+            await charger.connection("disconnected", "tls_failure")
+        for _, writer in waiting:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+@pytest.mark.parametrize("spoken", [(), ("soap",)])
+async def test_a_csms_of_another_version_is_told_by_its_subprotocol(
+    version: str, spoken: tuple[str, ...]
+) -> None:
+    """One without subprotocols opens the connection all the same, one with others refuses it."""
+    async with Csms(subprotocols=spoken) as csms, LocalCharger(csms.url, version) as charger:
+        event = await charger.connection("disconnected", "subprotocol_not_accepted")
+
+    assert SUBPROTOCOL[version] in event["detail"]
+    assert "connected" not in charger.states()
+
+
+async def test_a_charger_tells_a_closed_connection_from_a_broken_one() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+        await first.socket.close(1008, "go away")
+        closed = await charger.connection("disconnected", "closed_by_csms")
+        second = await csms.link(2)
+
+        second.socket.transport.abort()
+
+        await charger.connection("disconnected", "connection_lost")
+    assert "1008 go away" in closed["detail"]
+
+
+async def test_a_frame_beyond_the_limit_ends_the_connection_and_not_the_charger() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+
+        await first.socket.send("x" * (MAX_FRAME_BYTES + 1))
+
+        await charger.connection("disconnected", "frame_too_big")
+        await csms.link(2)
+
+
+async def test_the_password_is_sent_as_basic_authentication_and_never_printed() -> None:
+    password = 'se"cret-Passw0rd'
+    credentials = b64encode(f"CP-1:{password}".encode()).decode()
+
+    def admit(request: Request) -> tuple[int, str] | None:
+        return None if request.headers.get("Authorization") == f"Basic {credentials}" else (401, "")
+
+    async with Csms(admit=admit) as csms, ChargerProcess(csms.url, password=password) as charger:
+        link = await csms.accepted()
+        await link.socket.send(json.dumps([2, "1", "DataTransfer", {"vendorId": "x", "data": password}]))
+        echo = await charger.event(lambda event: event.get("action") == "DataTransfer")
+
+    assert "***" in echo["message"]
+    printed = b"".join(charger.lines).decode()
+    assert "Passw0rd" not in printed
+    assert credentials not in printed
+
+
+async def test_tls_is_checked_against_the_given_ca(tmp_path: Path) -> None:
+    authority, stranger = _certify(), _certify()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(authority[0])
+
+    async with (
+        Csms(tls=_server_tls(authority, tmp_path)) as csms,
+        LocalCharger(csms.url, ca_file=ca_file) as charger,
+    ):
+        await charger.connection("accepted")
+    async with (
+        Csms(tls=_server_tls(stranger, tmp_path)) as csms,
+        LocalCharger(csms.url, ca_file=ca_file) as charger,
+    ):
+        event = await charger.connection("disconnected", "tls_failure")
+    assert "certificate" in event["detail"]
+
+
+async def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+
+    async with LocalCharger("wss://127.0.0.1:9/", ca_file=missing) as charger:
+        event = await charger.connection("disconnected", "tls_failure")
+
+    assert str(missing) in event["detail"]
+
+
+@pytest.mark.parametrize(
+    ("address", "forbidden"),
+    [
+        ("127.0.0.1", False),
+        ("::1", False),
+        ("10.0.0.7", False),
+        ("192.168.1.1", False),
+        ("fd00::1", False),
+        ("198.51.100.7", False),
+        ("169.254.170.2", True),
+        ("::ffff:169.254.169.254", True),
+        ("2002:a9fe:a9fe::1", True),
+        ("fe80::1%eth0", True),
+        ("fd00:ec2::254", True),
+        ("0.0.0.0", True),
+        ("::", True),
+        ("224.0.0.1", True),
+        ("ff02::1", True),
+        ("255.255.255.255", True),
+    ],
+)
+def test_only_addresses_where_a_csms_may_be_are_connected_to(address: str, forbidden: bool) -> None:
+    assert is_forbidden(address) is forbidden
+
+
+def test_the_waits_between_reconnects_grow_up_to_a_limit() -> None:
+    settings = Settings(identity="CP-1", ws_url="ws://csms", retry_wait_s=1, retry_random_s=0, retry_max_s=20)
+
+    delays = retry_delays(settings)
+
+    assert [next(delays) for _ in range(7)] == [1, 2, 4, 8, 16, 20, 20]
+
+
+@pytest.mark.parametrize("outage_s", [0, 5, 40, 600])
+def test_200_chargers_come_back_within_a_minute_and_never_a_tenth_of_them_in_one_second(
+    outage_s: float,
+) -> None:
+    random.seed(200)
+    settings = Settings(identity="CP-1", ws_url="ws://csms")
+
+    returns = [_return_after(outage_s, settings) for _ in range(200)]
+
+    assert max(returns) <= 60
+    assert max(sum(start <= other < start + 1 for other in returns) for start in returns) <= 20
+
+
+def _return_after(outage_s: float, settings: Settings) -> float:
+    """Seconds from the CSMS's return to the first attempt of a charger that all lost at the same moment."""
+    moment = 0.0
+    for delay in retry_delays(settings):
+        moment += delay
+        if moment >= outage_s:
+            break
+    return moment - outage_s
+
+
+def _certify() -> tuple[bytes, bytes]:
+    """A self-signed certificate for localhost, and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
+            False,
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _server_tls(pair: tuple[bytes, bytes], folder: Path) -> ssl.SSLContext:
+    chain = folder / "server.pem"
+    chain.write_bytes(pair[0] + pair[1])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context
