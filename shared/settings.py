@@ -113,7 +113,7 @@ def _load(env: Env) -> Settings:
         log_level=env.str("LOG_LEVEL", "INFO").upper(),
         log_retention_days=env.int("LOG_RETENTION_DAYS", 7),
         tokens=_tokens(env),
-        ecs=_ecs(env),
+        ecs=_ecs(env, embedded=embedded),
         timing=_timing(env, embedded=embedded),
     )
 
@@ -130,11 +130,11 @@ def _tokens(env: Env) -> TokenSettings:
     )
 
 
-def _ecs(env: Env) -> EcsSettings:
+def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
     return EcsSettings(
         region=env.str("AWS_REGION", "us-east-1"),
         cluster=env.str("ECS_CLUSTER", "chargehand"),
-        launch_type=env.str("ECS_LAUNCH_TYPE", "FARGATE"),
+        launch_type=env.str("ECS_LAUNCH_TYPE", "EC2" if embedded else "FARGATE"),
         capacity_providers=_words(env, "ECS_CAPACITY_PROVIDERS"),
         subnets=_words(env, "ECS_SUBNETS"),
         security_groups=_words(env, "ECS_SECURITY_GROUPS"),
@@ -157,7 +157,7 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
     return Timing(
         sweep_every_s=env.float("SWEEP_SECONDS", 2),
         observe_every_s=env.float("OBSERVE_SECONDS", 0.5 if embedded else 2),
-        observe_settled_every_s=env.float("OBSERVE_SETTLED_SECONDS", 2 if embedded else 60),
+        observe_settled_every_s=env.float("OBSERVE_SETTLED_SECONDS", 1 if embedded else 60),
         logs_every_s=env.float("LOGS_SECONDS", 1 if embedded else 5),
         log_overlap_s=env.float("LOG_OVERLAP_SECONDS", 5 if embedded else 60),
         stale_after_s=env.float("STALE_SECONDS", 30 if embedded else 180),

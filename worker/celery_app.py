@@ -1,5 +1,6 @@
 """The Celery app: `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
 
+import logging
 from typing import Any
 
 from celery import Celery
@@ -10,6 +11,9 @@ from shared.broker import make_celery
 from shared.log_setup import configure_logging
 from shared.queues import QUEUE_OF, TaskName
 from shared.settings import Settings, load_settings
+
+# A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
+CHATTY = ("celery.app.trace", "celery.beat", "celery.worker.strategy")
 
 RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
 
@@ -74,6 +78,8 @@ def _make_app() -> Celery:
 def _set_up_logging(**_: object) -> None:
     settings = load_settings()
     configure_logging(log_format=settings.log_format, log_level=settings.log_level)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 app = _make_app()

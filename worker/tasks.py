@@ -22,15 +22,15 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
 
 # One name per kind of command, so that Flower shows what is going on.
 for _name in (*TASK_OF.values(), TaskName.REPAIR):
-    app.task(name=_name)(converge_charger)
+    app.task(name=_name.value)(converge_charger)
 
 
-@app.task(name=TaskName.SWEEP)
+@app.task(name=TaskName.SWEEP.value)
 def sweep_chargers() -> None:
     sweep(context().sessions, app)
 
 
-@app.task(name=TaskName.OBSERVE)
+@app.task(name=TaskName.OBSERVE.value)
 def observe_chargers() -> None:
     parts = context()
     try:
@@ -42,7 +42,7 @@ def observe_chargers() -> None:
         sweep(parts.sessions, app)
 
 
-@app.task(name=TaskName.READ_LOGS)
+@app.task(name=TaskName.READ_LOGS.value)
 def read_charger_logs() -> None:
     parts = context()
     try:
@@ -51,7 +51,7 @@ def read_charger_logs() -> None:
         log.warning("logs.failed", error=str(error))
 
 
-@app.task(name=TaskName.CLEAN_UP)
+@app.task(name=TaskName.CLEAN_UP.value)
 def clean_up() -> None:
     parts = context()
     for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):

@@ -124,14 +124,14 @@ def _accept_statement(event_type: EventType) -> Executable:
 
     No row comes back when there is nothing to do: no such charger, not ready, or a repeat of the newest
     command while that is still open. The row says all of it, so nothing is read under another snapshot
-    than the one that is written.
+    than the one that is written. (A parameter named like a column would be taken for a new value of it.)
     """
     next_generation = Charger.generation + 1
     repeat = (Charger.newest_event_type == event_type) & (Charger.settled_generation < Charger.generation)
     changes: dict[str, Any] = {
         "generation": next_generation,
         "desired_count": 0 if event_type is EventType.STOP_CHARGER else 1,
-        "newest_command_id": bindparam("command_id"),
+        "newest_command_id": bindparam("new_command_id"),
         "newest_event_type": event_type.value,
         "attempts": 0,
         "not_before": None,
@@ -142,8 +142,8 @@ def _accept_statement(event_type: EventType) -> Executable:
     bumped = (
         update(Charger)
         .where(
-            Charger.id == bindparam("charger_id"),
-            Charger.organization_id == bindparam("organization_id"),
+            Charger.id == bindparam("of_charger"),
+            Charger.organization_id == bindparam("of_organization"),
             Charger.deleted_at.is_(None),
             Charger.provisioning_status == ProvisioningStatus.READY,
             not_(repeat),
@@ -176,8 +176,8 @@ def _accept_statement(event_type: EventType) -> Executable:
                 bumped.c.generation,
                 literal_column(f"'{CommandStatus.QUEUED}'"),
                 literal_column("0"),
-                bindparam("requested_by"),
-                bindparam("request_id"),
+                bindparam("by"),
+                bindparam("in_request"),
             ),
         )
         .cte("recorded")
@@ -206,11 +206,11 @@ def _ask(
         .execute(
             _ACCEPT[event_type],
             {
-                "charger_id": charger_id,
-                "organization_id": organization_id,
-                "command_id": new_command_id(),
-                "requested_by": requested_by,
-                "request_id": request_id,
+                "of_charger": charger_id,
+                "of_organization": organization_id,
+                "new_command_id": new_command_id(),
+                "by": requested_by,
+                "in_request": request_id,
             },
         )
         .mappings()
