@@ -1,0 +1,84 @@
+"""python -m embedded.ecs: Amazon ECS and CloudWatch Logs on loopback, until SIGTERM or Ctrl-C."""
+
+import os
+import shlex
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from embedded.ecs.server import EmbeddedEcs, Settings
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--host", default="127.0.0.1", show_default=True, envvar="ECS_EMBEDDED_HOST")
+@click.option("--port", default=0, envvar="ECS_EMBEDDED_PORT", help="0 takes a free one.")
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".chargehand/ecs"),
+    show_default=True,
+    envvar="ECS_EMBEDDED_STATE_DIR",
+    help="Services, task definitions and the tasks' volumes; kept over restarts.",
+)
+@click.option("--cluster", default="chargehand", show_default=True, envvar="ECS_EMBEDDED_CLUSTER")
+@click.option(
+    "--log-group", default="/chargehand/chargers", show_default=True, envvar="ECS_EMBEDDED_LOG_GROUP"
+)
+@click.option("--region", default="us-east-1", show_default=True, envvar="ECS_EMBEDDED_REGION")
+@click.option(
+    "--task-command",
+    default="",
+    envvar="ECS_EMBEDDED_TASK_COMMAND",
+    help="What a task runs, as in a shell.  [default: python -m simulator]",
+)
+@click.option("--steady-after-s", type=float, envvar="ECS_EMBEDDED_STEADY_AFTER_S", help="[default: 3]")
+@click.option("--until-stdin-closes", is_flag=True, help="Stop when the parent that holds our input is gone.")
+def main(
+    *,
+    host: str,
+    port: int,
+    state_dir: Path,
+    cluster: str,
+    log_group: str,
+    region: str,
+    task_command: str,
+    steady_after_s: float | None,
+    until_stdin_closes: bool,
+) -> None:
+    """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    settings = Settings(
+        state_dir=state_dir,
+        host=host,
+        port=port,
+        region=region,
+        cluster=cluster,
+        log_group=log_group,
+        task_command=tuple(shlex.split(task_command)),
+        steady_after_s=steady_after_s,
+    )
+    try:
+        ecs = EmbeddedEcs(settings)
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    print(f"Embedded Amazon ECS on {ecs.url}", flush=True)
+    if until_stdin_closes:
+        threading.Thread(target=wait_for_end_of_input, args=(stop,), daemon=True).start()
+    stop.wait()
+    ecs.close()
+    print("Embedded Amazon ECS stopped", flush=True)
+
+
+def wait_for_end_of_input(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4_096):  # unbuffered: a buffer's lock would outlive us at exit
+        pass
+    stop.set()
+
+
+if __name__ == "__main__":
+    main()

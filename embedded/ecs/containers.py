@@ -1,0 +1,200 @@
+"""Tasks as local processes: started, read, signalled and buried by one thread."""
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NamedTuple, Protocol, cast
+
+import psutil
+
+from embedded import launch
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 65_536
+POLL_S = 0.2  # where the system has no pidfd_open, exits are noticed this late
+SAME_PROCESS_S = 2.0  # how far two readings of one process's start may differ
+ORPHAN_GRACE_S = 5.0
+
+
+class Output(Protocol):
+    """Takes what a process prints."""
+
+    def write(self, chunk: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+class Exit(NamedTuple):
+    task_id: str
+    code: int  #: as Docker tells it: 128 + the signal for a process that was killed
+
+
+@dataclass
+class _Container:
+    task_id: str
+    process: subprocess.Popen[bytes]
+    printed: IO[bytes]  #: what it writes, standard output and errors alike
+    output: Output
+    record: Path
+    exit_fd: int | None
+
+
+class Containers:
+    """Every method but `wake` belongs to the one thread that starts processes: they end with that thread.
+
+    A record of each process stands in `records`, so that the next run can end what this one left behind.
+    """
+
+    def __init__(self, records: Path) -> None:
+        self._records = records
+        self._containers: dict[str, _Container] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ)
+        records.mkdir(parents=True, exist_ok=True)
+
+    def pids(self) -> dict[str, int]:
+        return {task_id: container.process.pid for task_id, container in list(self._containers.items())}
+
+    def wake(self) -> None:
+        """Make `wait` return. From any thread."""
+        with contextlib.suppress(BlockingIOError):  # a full pipe wakes just as well
+            os.write(self._wake_writer, b"\0")
+
+    def start(
+        self, task_id: str, command: Sequence[str], env: Mapping[str, str], folder: Path, output: Output
+    ) -> None:
+        process = subprocess.Popen(
+            [*_leash(), *command],
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        record = self._records / task_id
+        record.write_text(f"{process.pid} {_start_of(process.pid)}")
+        printed = cast(IO[bytes], process.stdout)
+        container = _Container(task_id, process, printed, output, record, _exit_fd(process.pid))
+        self._containers[task_id] = container
+        os.set_blocking(printed.fileno(), False)
+        self._selector.register(printed, selectors.EVENT_READ, container)
+        if container.exit_fd is not None:
+            self._selector.register(container.exit_fd, selectors.EVENT_READ, container)
+
+    def signal(self, task_id: str, number: signal.Signals) -> None:
+        """SIGKILL goes to all that the task started, as when a container is killed."""
+        container = self._containers.get(task_id)
+        if container is None:
+            return
+        if number == signal.SIGKILL:
+            _kill_group(container.process.pid)
+        else:
+            container.process.send_signal(number)
+
+    def wait(self, timeout_s: float | None) -> list[Exit]:
+        """Read what was printed, until a task ends, `wake` is called or the time is over."""
+        ended: dict[str, _Container] = {}
+        if sys.platform != "linux" and self._containers:
+            timeout_s = POLL_S if timeout_s is None else min(timeout_s, POLL_S)
+        for key, _ in self._selector.select(timeout_s):
+            if key.fd == self._wake_reader:
+                with contextlib.suppress(BlockingIOError):
+                    while os.read(self._wake_reader, READ_BYTES):
+                        pass
+            elif key.fd == key.data.exit_fd:
+                ended[key.data.task_id] = key.data
+            else:
+                self._read(key.data)
+        for container in self._containers.values():
+            if container.exit_fd is None and container.process.poll() is not None:
+                ended[container.task_id] = container
+        return [self._bury(container) for container in ended.values()]
+
+    def _read(self, container: _Container) -> bool:
+        """One piece, so that a task that floods does not keep the others waiting. False: nothing there."""
+        try:
+            chunk = os.read(container.printed.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return False
+        if chunk:
+            container.output.write(chunk)
+        else:
+            self._selector.unregister(container.printed)
+            container.printed.close()
+        return bool(chunk)
+
+    def _bury(self, container: _Container) -> Exit:
+        _kill_group(container.process.pid)  # before the wait: until then the number cannot be reused
+        code = container.process.wait()
+        while not container.printed.closed and self._read(container):
+            pass
+        if not container.printed.closed:
+            self._selector.unregister(container.printed)
+            container.printed.close()
+        container.output.close()
+        if container.exit_fd is not None:
+            self._selector.unregister(container.exit_fd)
+            os.close(container.exit_fd)
+        container.record.unlink(missing_ok=True)
+        del self._containers[container.task_id]
+        return Exit(container.task_id, code if code >= 0 else 128 - code)
+
+    def close(self) -> None:
+        self._selector.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+
+def _leash() -> list[str]:
+    """Linux sends the task SIGTERM when this process is killed."""
+    if sys.platform != "linux":
+        return []
+    return [sys.executable, "-I", "-S", launch.__file__, str(int(signal.SIGTERM)), str(os.getpid()), ""]
+
+
+def _exit_fd(pid: int) -> int | None:
+    """Readable once the process has ended."""
+    return os.pidfd_open(pid) if sys.platform == "linux" else None
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a zombie's group
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _start_of(pid: int) -> float:
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
+def end_orphans(records: Path) -> int:
+    """End the processes that an earlier run left behind, before their successors start. How many there were."""
+    orphans = []
+    for record in records.glob("*") if records.exists() else ():
+        with contextlib.suppress(ValueError, psutil.NoSuchProcess):
+            pid, started = record.read_text().split()
+            process = psutil.Process(int(pid))
+            if abs(process.create_time() - float(started)) < SAME_PROCESS_S:
+                orphans.append(process)
+        record.unlink()
+    for process in orphans:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, stubborn = psutil.wait_procs(orphans, timeout=ORPHAN_GRACE_S)
+    for process in stubborn:
+        _kill_group(process.pid)
+    psutil.wait_procs(stubborn, timeout=2)
+    return len(orphans)

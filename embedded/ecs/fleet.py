@@ -1,0 +1,130 @@
+"""The services and tasks of the embedded ECS, shared by its API and its scheduler."""
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from embedded.ecs.model import (
+    Json,
+    Service,
+    Task,
+    service_from_record,
+    service_record,
+    task_from_record,
+    task_record,
+)
+from embedded.ecs.state import Store
+
+STOPPED_KEPT_S = 3_600  # ECS shows a stopped task for an hour at least
+STOPPED_KEPT = 2_000
+INACTIVE_KEPT_S = 3_600
+ENDED_WITH_ECS = "The embedded Amazon ECS that ran this task ended."
+
+
+class Fleet:
+    """All reading and writing happens inside `change()`; what was touched is stored when that ends."""
+
+    def __init__(self, store: Store) -> None:
+        self.services: dict[str, Service] = {}
+        self.tasks: dict[str, Task] = {}  #: by id, stopped ones too
+        self.wake: Callable[[], None] = lambda: None  #: tells the scheduler that `due` grew
+        self.due: set[str] = set()  #: keys of services to look at
+        self._unfinished: dict[str, dict[str, Task]] = {}  #: by service, then by id
+        self._stopped: deque[Task] = deque()  #: oldest first
+        self._store = store
+        self._changes: dict[tuple[str, str], Json | None] = {}
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._load()
+
+    def _load(self) -> None:
+        with self.change():
+            for record in self._store.load("service"):
+                service = service_from_record(record)
+                service.quick_failures, service.retry_at = 0, 0.0
+                self.services[service.key] = service
+                self.due.add(service.key)
+            for record in sorted(self._store.load("task"), key=lambda task: task["stopped_at"] or 0):
+                task = task_from_record(record)
+                self.tasks[task.id] = task
+                if task.last_status != "STOPPED":
+                    task.stopped_reason = task.stopped_reason or ENDED_WITH_ECS
+                    task.stop_code = task.stop_code or "TerminationNotice"
+                    self.finish(task)
+                else:
+                    self._stopped.append(task)
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[None]:
+        """Hold the fleet; leaving the outermost block stores what changed and wakes the scheduler."""
+        with self._lock:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    changes, self._changes = self._changes, {}
+                    if changes:
+                        self._store.save(changes)
+                    if self.due:
+                        self.wake()
+
+    def keep(self, kind: str, key: str, record: Json | None) -> None:
+        """Store a record of somebody else's, or forget it."""
+        self._changes[kind, key] = record
+
+    def touch(self, service: Service) -> None:
+        """The service changed: store it, and let the scheduler look at it."""
+        self.services[service.key] = service
+        self.keep("service", service.key, service_record(service))
+        self.due.add(service.key)
+
+    def forget(self, service: Service) -> None:
+        del self.services[service.key]
+        self.keep("service", service.key, None)
+
+    def add_task(self, task: Task) -> None:
+        self.tasks[task.id] = task
+        self._unfinished.setdefault(task.service_key, {})[task.id] = task
+        self.touch_task(task)
+
+    def touch_task(self, task: Task) -> None:
+        task.version += 1
+        self.keep("task", task.id, task_record(task))
+        self.due.add(task.service_key)
+
+    def tasks_of(self, service: Service) -> list[Task]:
+        """Those that are not STOPPED yet, oldest first."""
+        return list(self._unfinished.get(service.key, {}).values())
+
+    def service_of_task(self, name: str) -> str | None:
+        """The name of the service that a task, by id or ARN, belongs to."""
+        task = self.tasks.get(name.rsplit("/", 1)[-1])
+        return task.service_name if task is not None else None
+
+    def finish(self, task: Task) -> None:
+        """The task is STOPPED; it stays describable for a while."""
+        task.last_status = task.desired_status = "STOPPED"
+        task.stopped_at = time.time()
+        task.stopping_at = task.stopping_at or task.stopped_at
+        self._unfinished.get(task.service_key, {}).pop(task.id, None)
+        if not self._unfinished.get(task.service_key):
+            self._unfinished.pop(task.service_key, None)
+        self._stopped.append(task)
+        self.touch_task(task)
+
+    def expire(self) -> None:
+        """Forget tasks and services that ended long ago."""
+        now = time.time()
+        while self._stopped and (
+            len(self._stopped) > STOPPED_KEPT or (self._stopped[0].stopped_at or 0) < now - STOPPED_KEPT_S
+        ):
+            task = self._stopped.popleft()
+            del self.tasks[task.id]
+            self.keep("task", task.id, None)
+        for service in list(self.services.values()):
+            if service.ended_at is not None and service.ended_at < now - INACTIVE_KEPT_S:
+                self.forget(service)

@@ -1,0 +1,36 @@
+"""Pages of a list, as ECS's List actions give them."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Any
+
+from moto.ecs.exceptions import InvalidParameterException
+
+from embedded.ecs.model import Json
+
+MOST_RESULTS = 100
+
+
+def page(
+    request: Json, name: str, items: list[str], *, default: int, order: Callable[[str], Any] = str
+) -> Json:
+    """The answer with the items after `nextToken`, which names the last one shown, there still or not."""
+    limit = request.get("maxResults") or default
+    if not 1 <= limit <= MOST_RESULTS:
+        raise InvalidParameterException(f"maxResults must be between 1 and {MOST_RESULTS}.")
+    rest = sorted(items, key=order)
+    if request.get("nextToken"):
+        after = order(read_token(request["nextToken"]))
+        rest = [item for item in rest if order(item) > after]
+    answer: Json = {name: rest[:limit]}
+    if len(rest) > limit:
+        answer["nextToken"] = base64.urlsafe_b64encode(rest[limit - 1].encode()).decode()
+    return answer
+
+
+def read_token(token: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(token.encode()).decode()
+    except (binascii.Error, UnicodeError):
+        raise InvalidParameterException("Invalid token.") from None

@@ -1,0 +1,142 @@
+"""The embedded ECS as a child process, for whoever needs one for a while: tests, benchmarks."""
+
+import contextlib
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from embedded.ports import HOST, answers, free_port
+
+READY_WITHIN_S = 30
+STOPPED_WITHIN_S = 15
+POLL_S = 0.02
+
+Json = dict[str, Any]
+
+
+class EcsProcess:
+    """One embedded ECS at `endpoint_url`; it can be stopped or killed, and started again on the same state."""
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        task_command: Sequence[str] = (),
+        arguments: Sequence[str] = (),
+        port: int | None = None,
+    ) -> None:
+        self.state_dir = state_dir
+        self.port = port or free_port()
+        self.endpoint_url = f"http://{HOST}:{self.port}"
+        self.log = state_dir / "ecs.log"
+        self._argv = [
+            sys.executable,
+            "-m",
+            "embedded.ecs",
+            "--port",
+            str(self.port),
+            "--state-dir",
+            str(state_dir),
+        ]
+        self._argv += ["--until-stdin-closes", *arguments]
+        if task_command:
+            self._argv += ["--task-command", shlex.join(task_command)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def start(self) -> None:
+        """Returns when it is ready. Raises RuntimeError with its log if it does not get there."""
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._argv, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
+        is_ready = answers(f"{self.endpoint_url}/_chargehand/health")
+        deadline = time.monotonic() + READY_WITHIN_S
+        while not is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"the embedded ECS did not start:\n{self.log.read_text(errors='replace')}")
+            time.sleep(POLL_S)
+
+    def stop(self) -> int:
+        """SIGTERM; its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL: what a crash leaves behind stays behind."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        process = self._running()
+        process.send_signal(number)
+        code = process.wait(STOPPED_WITHIN_S)
+        if process.stdin is not None:
+            process.stdin.close()
+        self._process = None
+        return code
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the embedded ECS is not running")
+        return self._process
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    # Knobs
+
+    def set_faults(self, *rules: Json) -> None:
+        """Replace the rules; none heals everything. Their fields: `embedded.ecs.faults.Rule`."""
+        self.ask("PUT", "/_chargehand/faults", list(rules))
+
+    def faults(self) -> list[Json]:
+        """The rules in force with their counters."""
+        rules: list[Json] = self.ask("GET", "/_chargehand/faults")["rules"]
+        return rules
+
+    def calls(self, *actions: str) -> list[Json]:
+        """The API calls so far, oldest first; only these actions if any are named."""
+        calls: list[Json] = self.ask("GET", "/_chargehand/calls")
+        return [call for call in calls if not actions or call["action"] in actions]
+
+    def tasks(self) -> list[Json]:
+        """Unfinished tasks: `task` (ARN), `service`, `status`, `pid`."""
+        tasks: list[Json] = self.ask("GET", "/_chargehand/tasks")
+        return tasks
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        url, headers = f"{self.endpoint_url}{path}", {"Content-Type": "application/json"}
+        request = Request(url, data, headers, method=method)  # noqa: S310 - our own http:// URL
+        with urlopen(request, timeout=10) as answer:  # noqa: S310 - our own http:// URL
+            return json.loads(answer.read() or b"null")
+
+
+@contextlib.contextmanager
+def running_ecs(
+    state_dir: Path,
+    *,
+    task_command: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+    port: int | None = None,
+) -> Iterator[EcsProcess]:
+    """An embedded ECS, ready, for the length of a with-block. Raises RuntimeError."""
+    ecs = EcsProcess(state_dir, task_command=task_command, arguments=arguments, port=port)
+    ecs.start()
+    try:
+        yield ecs
+    finally:
+        if ecs.is_running:
+            ecs.stop()

@@ -1,0 +1,189 @@
+"""The embedded ECS as one server: Amazon's API, the scheduler, and the knobs under /_chargehand."""
+
+import contextlib
+import resource
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flask import Flask, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.utils import convert_to_flask_response
+from moto.moto_server.werkzeug_app import BackendRequest, MotoRequestHandler
+from werkzeug.serving import make_server
+
+from embedded.ecs.backend import FleetBackend
+from embedded.ecs.containers import Containers, end_orphans
+from embedded.ecs.faults import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
+from embedded.ecs.fleet import Fleet
+from embedded.ecs.logs import FleetLogs, FleetLogsResponse
+from embedded.ecs.responses import FleetResponse
+from embedded.ecs.scheduler import Options, Scheduler
+from embedded.ecs.services import ServicesApi
+from embedded.ecs.state import Store
+
+ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
+LOGS_TARGET = "Logs_20140328"
+
+
+@dataclass(frozen=True)
+class Settings:
+    state_dir: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    region: str = "us-east-1"
+    cluster: str = "chargehand"
+    log_group: str = "/chargehand/chargers"
+    task_command: tuple[str, ...] = ()
+    steady_after_s: float | None = None
+
+
+class EmbeddedEcs:
+    """Runs from construction to `close()`; tasks of an earlier run that was killed are ended first."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        allow_many_tasks()
+        records = settings.state_dir / "processes"
+        end_orphans(records)
+        self._store = Store(settings.state_dir / "state.sqlite")
+        fleet = Fleet(self._store)
+        logs = FleetLogs(settings.region, DEFAULT_ACCOUNT_ID)
+        logs.ensure_log_group(settings.log_group)
+        backend = FleetBackend(settings.region, DEFAULT_ACCOUNT_ID, fleet, self._store)
+        with fleet.change():
+            backend.create_cluster(settings.cluster)
+        faults = Faults()
+        self._containers = Containers(records)
+        self._scheduler = Scheduler(
+            fleet=fleet,
+            logs=logs,
+            containers=self._containers,
+            faults=faults,
+            definition_of=backend.describe_task_definition,
+            options=scheduler_options(settings),
+        )
+        app = create_app(fleet, backend, logs, faults, self._containers.pids)
+        self._server = make_server(
+            settings.host,
+            settings.port,
+            FaultyApi(app, faults, fleet.service_of_task),
+            threaded=True,
+            request_handler=QuietHandler,
+        )
+        self.url = f"http://{settings.host}:{self._server.port}"
+        self._scheduler.start()
+        self._serving = threading.Thread(target=self._server.serve_forever, name="http")
+        self._serving.start()
+
+    def close(self) -> None:
+        """No more calls, then no more tasks; what should run is remembered."""
+        self._server.shutdown()
+        self._serving.join()
+        self._server.server_close()
+        self._scheduler.stop()
+        self._containers.close()
+        self._store.close()
+
+
+class QuietHandler(MotoRequestHandler):
+    """Calls are shown by /_chargehand/calls instead of a line each."""
+
+    def log_request(self, *args: object) -> None:
+        pass
+
+
+def scheduler_options(settings: Settings) -> Options:
+    options = Options(volumes=settings.state_dir.resolve() / "volumes")
+    if settings.task_command:
+        options = replace(options, task_command=settings.task_command)
+    if settings.steady_after_s is not None:
+        options = replace(options, steady_after_s=settings.steady_after_s)
+    return options
+
+
+def allow_many_tasks() -> None:
+    """Two file descriptors a task: take all that the system grants."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses "unlimited"
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def create_app(
+    fleet: Fleet, backend: FleetBackend, logs: FleetLogs, faults: Faults, pids: Callable[[], dict[str, int]]
+) -> Flask:
+    app = Flask("embedded.ecs", static_folder=None)
+    app.request_class = BackendRequest
+    answer = {
+        ECS_TARGET: convert_to_flask_response(
+            FleetResponse.bound_to(backend, ServicesApi(backend, fleet), fleet)
+        ),
+        LOGS_TARGET: convert_to_flask_response(FleetLogsResponse.bound_to(logs)),
+    }
+
+    @app.post("/")
+    def call() -> ResponseReturnValue:
+        target = request.headers.get("X-Amz-Target", "").rpartition(".")[0]
+        if target not in answer:
+            return aws_error(
+                400, "UnknownOperationException", f"Neither Amazon ECS nor CloudWatch Logs: {target!r}"
+            )
+        response: Response = answer[target]()
+        return response
+
+    @app.errorhandler(NotImplementedError)
+    def refuse(error: NotImplementedError) -> ResponseReturnValue:
+        return aws_error(400, "UnsupportedFeatureException", str(error))
+
+    @app.get("/_chargehand/health")
+    def health() -> ResponseReturnValue:
+        return jsonify(status="ok")
+
+    @app.get("/_chargehand/tasks")
+    def tasks() -> ResponseReturnValue:
+        """Unfinished tasks with their process, for who wants to kill one."""
+        running = pids()
+        with fleet.change():
+            shown = [
+                {
+                    "task": task.arn,
+                    "service": task.service_name,
+                    "status": task.last_status,
+                    "pid": running.get(task.id),
+                }
+                for task in fleet.tasks.values()
+                if task.last_status != "STOPPED"
+            ]
+        return jsonify(shown)
+
+    @app.get("/_chargehand/calls")
+    def calls() -> ResponseReturnValue:
+        after = request.args.get("after", 0, int)
+        return jsonify([call for call in list(faults.calls) if call["number"] > after])
+
+    @app.delete("/_chargehand/calls")
+    def forget_calls() -> ResponseReturnValue:
+        faults.calls.clear()
+        return "", 204
+
+    @app.get("/_chargehand/faults")
+    def show_faults() -> ResponseReturnValue:
+        return jsonify(rules=faults.show(), kinds=KINDS)
+
+    @app.put("/_chargehand/faults")
+    def set_faults() -> ResponseReturnValue:
+        body = request.get_json(force=True)
+        try:
+            faults.replace(parse_rules(body))
+        except InvalidRule as error:
+            return jsonify(detail=str(error)), 422
+        return show_faults()
+
+    @app.delete("/_chargehand/faults")
+    def clear_faults() -> ResponseReturnValue:
+        faults.replace([])
+        return "", 204
+
+    return app
