@@ -171,7 +171,7 @@ def _newest_wish(session: Session, charger_id: str) -> Wish | None:
     ).one_or_none()
     if row is None:
         return None
-    charger, asked_at, request_id, now = row.tuple()
+    charger, asked_at, request_id, now = row
     session.expunge(charger)
     return Wish(charger, asked_at, request_id, now)
 

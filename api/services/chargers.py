@@ -172,7 +172,7 @@ def _catalog_entry(
         raise InvalidCharger(
             f"The catalog has no model {model_slug} of a brand {brand_slug}", param="model_slug"
         )
-    brand, model = found.tuple()
+    brand, model = found
     if connector_type not in model.connector_types:
         offered = ", ".join(model.connector_types)
         raise InvalidCharger(

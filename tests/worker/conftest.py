@@ -1,0 +1,155 @@
+"""A charger's life, as the tests of the worker tell it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from api.services import chargers, commands
+from api.services.accepted import Accepted
+from shared.commands import CommandStatus
+from shared.database import Sessions
+from shared.models import Charger, Command
+from shared.settings import Settings, Timing
+from tests.worker.fake_ecs import FakeEcs
+from worker.converge import converge
+from worker.observe import observe
+
+ORGANIZATION = "acme"
+
+
+@dataclass
+class World:
+    """The rows, an ECS, and short words for what clients, workers and time do."""
+
+    sessions: Sessions
+    ecs: FakeEcs
+    timing: Timing
+
+    # Clients.
+
+    def create(self, identity: str = "CP-1") -> str:
+        with self.sessions.begin() as session:
+            return chargers.create_charger(
+                session,
+                organization_id=ORGANIZATION,
+                requested_by="tester",
+                request_id="request-1",
+                identity=identity,
+                brand_slug="wallbox",
+                model_slug="wallbox-pulsar-plus",
+                connector_type="Type2",
+                ws_url="ws://csms.test/ocpp",
+            ).charger_id
+
+    def ready(self, identity: str = "CP-1") -> str:
+        """A charger that is up and READY."""
+        charger_id = self.create(identity)
+        self.work(charger_id)
+        assert self.charger(charger_id).provisioning_status == "READY"
+        return charger_id
+
+    def start(self, charger_id: str) -> Accepted:
+        return self._ask(commands.start_charger, charger_id)
+
+    def stop(self, charger_id: str) -> Accepted:
+        return self._ask(commands.stop_charger, charger_id)
+
+    def restart(self, charger_id: str) -> Accepted:
+        return self._ask(commands.restart_charger, charger_id)
+
+    def delete(self, charger_id: str) -> Accepted:
+        return self._ask(chargers.delete_charger, charger_id)
+
+    def update(self, charger_id: str, **changes: str | None) -> Accepted:
+        with self.sessions.begin() as session:
+            return chargers.update_charger(
+                session,
+                organization_id=ORGANIZATION,
+                requested_by="tester",
+                request_id=None,
+                charger_id=charger_id,
+                changes=dict(changes),
+            )
+
+    # Workers.
+
+    def converge(self, charger_id: str) -> None:
+        converge(self.sessions, self.ecs, self.timing, charger_id)
+
+    def observe(self) -> int:
+        """Look at every charger, due or not."""
+        with self.sessions.begin() as session:
+            session.execute(
+                update(Charger).where(Charger.observe_at.is_not(None)).values(observe_at=func.now())
+            )
+        return observe(self.sessions, self.ecs, self.timing)
+
+    def work(self, charger_id: str) -> None:
+        """A message arrives, ECS does its part, and the observer looks."""
+        self.converge(charger_id)
+        self.ecs.settle()
+        self.observe()
+
+    # Time.
+
+    def wait_is_over(self, charger_id: str) -> None:
+        """The charger's delay has passed."""
+        with self.sessions.begin() as session:
+            session.execute(
+                update(Charger)
+                .where(Charger.id == charger_id)
+                .values(not_before=None, publish_at=func.now() - timedelta(seconds=1))
+            )
+
+    def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
+        with self.sessions.begin() as session:
+            session.execute(
+                update(Command)
+                .where(Command.charger_id == charger_id)
+                .values(created_at=func.now() - timedelta(hours=hours))
+            )
+
+    # What is to be seen.
+
+    def charger(self, charger_id: str) -> Charger:
+        with self.sessions() as session:
+            return session.get_one(Charger, charger_id)
+
+    def gone(self, charger_id: str) -> bool:
+        with self.sessions() as session:
+            return session.get(Charger, charger_id) is None
+
+    def status(self, accepted: Accepted) -> CommandStatus:
+        with self.sessions() as session:
+            return CommandStatus(session.get_one(Command, accepted.command_id).status)
+
+    def command(self, accepted: Accepted) -> Command:
+        with self.sessions() as session:
+            return session.get_one(Command, accepted.command_id)
+
+    def open_commands(self) -> int:
+        with self.sessions() as session:
+            return (
+                session.scalar(
+                    select(func.count()).select_from(Command).where(Command.status.in_(["queued", "applied"]))
+                )
+                or 0
+            )
+
+    def _ask(self, what: Callable[..., Accepted], charger_id: str) -> Accepted:
+        with self.sessions.begin() as session:
+            return what(
+                session,
+                organization_id=ORGANIZATION,
+                requested_by="tester",
+                request_id=None,
+                charger_id=charger_id,
+            )
+
+
+@pytest.fixture
+def world(sessions: Sessions, settings: Settings) -> World:
+    return World(sessions, FakeEcs(), replace(settings.timing, observe_every_s=0, observe_settled_every_s=0))

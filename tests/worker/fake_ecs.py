@@ -1,0 +1,188 @@
+"""A working ECS in memory, for tests that must act in the middle of a call.
+
+It keeps the promises of the embedded ECS: tests/worker/test_ecs_contract.py runs against both.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskView
+
+Action = Callable[[], None]
+
+
+@dataclass
+class FakeTask:
+    arn: str
+    task_definition_arn: str
+    status: str = "PENDING"
+    stopped_reason: str | None = None
+    exit_code: int | None = None
+
+
+@dataclass
+class FakeService:
+    desired_count: int
+    task_definition_arn: str
+    status: str = "ACTIVE"
+    tasks: list[FakeTask] = field(default_factory=list)
+
+    @property
+    def live(self) -> list[FakeTask]:
+        return [task for task in self.tasks if task.status != "STOPPED"]
+
+
+class FakeEcs(EcsClient):
+    """Answers at once; tasks come and go when `settle` is called, as they do after a while on ECS."""
+
+    def __init__(self) -> None:
+        self.services: dict[str, FakeService] = {}
+        self.definitions: dict[str, list[tuple[str, dict[str, str]]]] = {}
+        self.mutations: list[tuple[str, str]] = []  #: operation and charger, in order
+        #: What the next calls that change something do first, or raise: one entry a call.
+        self.script: list[Action] = []
+        #: The same, after the change is made but before the answer.
+        self.afterwards: list[Action] = []
+        self._numbers = count(1)
+
+    # What EcsClient does.
+
+    def ensure_task_definition(
+        self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
+    ) -> str:
+        revisions = self.definitions.setdefault(charger_id, [])
+        if revisions and revisions[-1][1] == environment:
+            return revisions[-1][0]
+        self._before("RegisterTaskDefinition", charger_id)
+        revisions.append((f"arn:task-definition/{charger_id}:{len(revisions) + 1}", environment))
+        self._after()
+        return revisions[-1][0]
+
+    def delete_task_definitions(self, charger_id: str) -> None:
+        self.definitions.pop(charger_id, None)
+
+    def ensure_service(
+        self,
+        charger_id: str,
+        *,
+        desired_count: int,
+        task_definition_arn: str,
+        generation: int,
+        tags: dict[str, str],
+        exists: bool,
+    ) -> ServiceView:
+        self._before("UpdateService" if charger_id in self.services else "CreateService", charger_id)
+        service = self.services.get(charger_id)
+        if service is None or service.status == "INACTIVE":
+            service = self.services[charger_id] = FakeService(desired_count, task_definition_arn)
+        if service.status == "DRAINING":
+            raise EcsUnavailable("still draining")
+        service.desired_count = desired_count
+        service.task_definition_arn = task_definition_arn
+        self._after()
+        return self._view(charger_id, service)
+
+    def delete_service(self, charger_id: str) -> ServiceView | None:
+        service = self.services.get(charger_id)
+        if service is None or service.status == "INACTIVE":
+            return None
+        if service.status == "ACTIVE":
+            self._before("DeleteService", charger_id)
+            service.status = "DRAINING"
+            service.desired_count = 0
+            self._after()
+        return self._view(charger_id, service)
+
+    def describe_services(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
+        views: dict[str, ServiceView | None] = {}
+        for charger_id in charger_ids:
+            service = self.services.get(charger_id)
+            gone = service is None or service.status == "INACTIVE"
+            views[charger_id] = None if service is None or gone else self._view(charger_id, service)
+        return views
+
+    def current_task(self, charger_id: str) -> str | None:
+        service = self.services.get(charger_id)
+        return service.live[0].arn if service and service.live else None
+
+    def stop_task(self, task_arn: str, reason: str) -> None:
+        self._before("StopTask", task_arn)
+        for service in self.services.values():
+            for task in service.live:
+                if task.arn == task_arn:
+                    task.status, task.stopped_reason = "STOPPED", reason
+        self._after()
+
+    def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
+        return {
+            task.arn: TaskView(task.arn, task.status, task.stopped_reason, task.exit_code, None)
+            for service in self.services.values()
+            for task in service.tasks
+            if task.arn in task_arns
+        }
+
+    def last_stopped_task(self, charger_id: str) -> TaskView | None:
+        service = self.services.get(charger_id)
+        stopped = [task for task in service.tasks if task.status == "STOPPED"] if service else []
+        return self.describe_tasks([stopped[-1].arn])[stopped[-1].arn] if stopped else None
+
+    # What time does on ECS.
+
+    def settle(self) -> None:
+        """Let every service reach its desired count, one old task before one new."""
+        for service in self.services.values():
+            for task in service.live:
+                if service.desired_count == 0 or task.task_definition_arn != service.task_definition_arn:
+                    task.status = "STOPPED"
+            if service.status == "DRAINING" and not service.live:
+                service.status = "INACTIVE"
+            if service.desired_count and not service.live:
+                number = next(self._numbers)
+                service.tasks.append(FakeTask(f"arn:task/{number}", service.task_definition_arn))
+            for task in service.live:
+                task.status = "RUNNING"
+
+    def crash(self, charger_id: str, exit_code: int = 137) -> None:
+        """End the charger's process behind ECS's back."""
+        for task in self.services[charger_id].live:
+            task.status, task.exit_code = "STOPPED", exit_code
+            task.stopped_reason = "Essential container in task exited"
+
+    def runs(self, charger_id: str) -> int:
+        """How many processes of the charger run."""
+        service = self.services.get(charger_id)
+        return sum(task.status == "RUNNING" for task in service.tasks) if service else 0
+
+    def _before(self, operation: str, target: str) -> None:
+        if self.script:
+            self.script.pop(0)()
+        self.mutations.append((operation, target))
+
+    def _after(self) -> None:
+        if self.afterwards:
+            self.afterwards.pop(0)()
+
+    def _view(self, charger_id: str, service: FakeService) -> ServiceView:
+        running = sum(task.status == "RUNNING" for task in service.tasks)
+        newest = [task for task in service.live if task.task_definition_arn == service.task_definition_arn]
+        return ServiceView(
+            name=charger_id,
+            status=service.status,
+            desired_count=service.desired_count,
+            running_count=running,
+            pending_count=sum(task.status == "PENDING" for task in service.tasks),
+            task_definition_arn=service.task_definition_arn,
+            deployed=len(newest) == len(service.live) == service.desired_count,
+            rollout_failure=None,
+            event=None,
+        )
+
+
+def fail_once(message: str = "throttled") -> Action:
+    """A script entry: the call is not made, or its answer is lost."""
+
+    def fail() -> None:
+        raise EcsUnavailable(message)
+
+    return fail

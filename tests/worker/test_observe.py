@@ -1,0 +1,151 @@
+"""The status that the API shows is what ECS reports, and what ECS lost is put back."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, update
+
+from shared.commands import CommandStatus
+from shared.models import Charger
+from tests.worker.conftest import World
+
+
+def test_a_process_that_died_shows_as_not_running_with_its_reason(world: World) -> None:
+    charger_id = world.ready()
+
+    world.ecs.crash(charger_id)
+    world.observe()
+    dead = world.charger(charger_id)
+    world.ecs.settle()
+    world.observe()
+    alive = world.charger(charger_id)
+
+    assert (dead.running_count, dead.reason_code) == (0, "task_exited")
+    assert dead.reason is not None
+    assert "137" in dead.reason
+    assert dead.provisioning_status == "READY"
+    assert (alive.running_count, alive.reason, alive.reason_code) == (1, None, None)
+
+
+@pytest.mark.parametrize("drift", ["count", "definition", "deleted"])
+def test_what_somebody_changed_behind_our_back_is_put_right(world: World, drift: str) -> None:
+    charger_id = world.ready()
+    service = world.ecs.services[charger_id]
+    if drift == "count":
+        service.desired_count = 0
+    elif drift == "definition":
+        service.task_definition_arn = "arn:task-definition/other:1"
+    else:
+        del world.ecs.services[charger_id]
+    world.ecs.settle()
+
+    assert world.observe() == 1
+    drifted = world.charger(charger_id)
+    world.work(charger_id)
+
+    assert drifted.drifted_at is not None
+    assert drifted.publish_at is not None
+    repaired = world.charger(charger_id)
+    assert (repaired.drifted_at, repaired.running_count, repaired.generation) == (None, 1, 1)
+    assert repaired.observed_generation == 1
+
+
+def test_a_call_that_takes_effect_after_a_newer_one_is_repaired(world: World) -> None:
+    charger_id = world.ready()
+    world.stop(charger_id)
+    world.work(charger_id)
+
+    world.ecs.services[charger_id].desired_count = 1  # the late ghost of a start
+    world.ecs.settle()
+    world.observe()
+    world.work(charger_id)
+
+    assert world.ecs.runs(charger_id) == 0
+    assert world.charger(charger_id).running_count == 0
+
+
+def test_what_is_in_flight_is_no_drift(world: World) -> None:
+    charger_id = world.ready()
+    world.stop(charger_id)
+
+    drifted = world.observe()
+
+    assert drifted == 0
+    assert world.charger(charger_id).drifted_at is None
+
+
+def test_an_older_look_does_not_replace_a_newer_one(world: World) -> None:
+    charger_id = world.ready()
+    newer = func.now() + timedelta(seconds=60)
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(observed_at=newer))
+
+    world.ecs.crash(charger_id)
+    world.observe()
+
+    assert world.charger(charger_id).running_count == 1
+
+
+def test_a_look_that_began_before_the_command_was_applied_does_not_finish_it(world: World) -> None:
+    charger_id = world.ready()
+    world.stop(charger_id)
+    world.work(charger_id)
+    start = world.start(charger_id)
+    describe = world.ecs.describe_services
+
+    def stale(charger_ids):  # type: ignore[no-untyped-def]
+        world.ecs.services[charger_id].desired_count = 1
+        world.ecs.settle()
+        views = describe(charger_ids)
+        world.ecs.describe_services = describe  # type: ignore[method-assign]
+        world.converge(charger_id)
+        return views
+
+    world.ecs.describe_services = stale  # type: ignore[method-assign]
+    world.observe()
+
+    assert world.status(start) == CommandStatus.APPLIED
+
+
+def test_a_charger_that_does_not_come_up_in_time_has_failed_with_the_reason(world: World) -> None:
+    charger_id = world.create()
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.ecs.crash(charger_id, exit_code=1)
+    world.observe()
+    before = world.charger(charger_id)
+    world.asked_long_ago(charger_id)
+    world.observe()
+
+    failed = world.charger(charger_id)
+    assert before.provisioning_status == "PROVISIONING"
+    assert failed.provisioning_status == "FAILED"
+    assert failed.error is not None
+    assert failed.error["code"] == "provisioning_timeout"
+    assert "exit code 1" in failed.error["message"]
+    assert failed.desired_count == 0
+
+
+def test_a_failed_charger_does_not_go_on_running(world: World) -> None:
+    charger_id = world.create()
+    world.converge(charger_id)
+    world.asked_long_ago(charger_id)
+    world.observe()
+    world.ecs.settle()
+
+    world.observe()
+    world.work(charger_id)
+
+    charger = world.charger(charger_id)
+    assert charger.provisioning_status == "FAILED"
+    assert world.ecs.runs(charger_id) == 0
+
+
+def test_settled_chargers_are_written_with_one_statement(world: World) -> None:
+    ids = [world.ready(f"CP-{number}") for number in range(5)]
+    before = [world.charger(charger_id).observed_at for charger_id in ids]
+
+    world.observe()
+
+    after = [world.charger(charger_id).observed_at for charger_id in ids]
+    assert all(new > old for new, old in zip(after, before, strict=True) if new and old)

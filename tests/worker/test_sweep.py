@@ -1,0 +1,105 @@
+"""What no message carried is published again, until it is done."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import Celery
+from sqlalchemy import func, update
+
+from embedded.ports import free_port
+from shared.broker import make_celery
+from shared.models import Charger
+from tests.worker.conftest import World
+from worker.sweep import sweep
+
+
+@pytest.fixture
+def celery(redis_url: str) -> Iterator[Celery]:
+    app = make_celery(redis_url, publisher=True)
+    _drain(app)
+    yield app
+    _drain(app)
+    app.close()
+
+
+def _drain(app: Celery) -> list[dict[str, Any]]:
+    """Take every waiting message off the queues: the arguments of each."""
+    taken = []
+    with app.connection_for_read() as connection:
+        channel = connection.default_channel
+        for queue in app.amqp.queues.values():
+            bound = queue(channel)
+            bound.declare()
+            while (message := bound.get(no_ack=True)) is not None:
+                taken.append({"task": message.headers["task"], **message.payload[1]})
+    return taken
+
+
+def long_after(world: World) -> None:
+    with world.sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(Charger.publish_at.is_not(None))
+            .values(publish_at=func.now() - timedelta(seconds=1))
+        )
+
+
+def test_a_command_that_no_message_carried_is_published(world: World, celery: Celery) -> None:
+    charger_id = world.ready()
+    stop = world.stop(charger_id)
+    too_early = sweep(world.sessions, celery)
+    long_after(world)
+
+    published = sweep(world.sessions, celery)
+
+    assert (too_early, published) == (0, 1)
+    assert _drain(celery) == [
+        {
+            "task": "charger.stop",
+            "command_id": str(stop.command_id),
+            "charger_id": charger_id,
+            "event_type": "stop_charger",
+            "generation": 2,
+            "payload": {"desired_count": 0},
+        }
+    ]
+
+
+def test_what_was_just_published_is_left_alone(world: World, celery: Celery) -> None:
+    world.stop(world.ready())
+    long_after(world)
+
+    assert [sweep(world.sessions, celery) for _ in range(3)] == [1, 0, 0]
+
+
+def test_what_is_done_is_not_published(world: World, celery: Celery) -> None:
+    charger_id = world.ready()
+    world.stop(charger_id)
+    world.work(charger_id)
+    long_after(world)
+
+    assert sweep(world.sessions, celery) == 0
+
+
+def test_a_drifted_charger_is_published_as_a_repair(world: World, celery: Celery) -> None:
+    charger_id = world.ready()
+    world.ecs.services[charger_id].desired_count = 0
+    world.observe()
+
+    sweep(world.sessions, celery)
+
+    assert [message["task"] for message in _drain(celery)] == ["charger.repair"]
+
+
+def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, celery: Celery) -> None:
+    world.stop(world.ready())
+    long_after(world)
+    nowhere = make_celery(f"redis://127.0.0.1:{free_port()}/0", publisher=True)
+
+    sweep(world.sessions, nowhere)
+    nowhere.close()
+    published = sweep(world.sessions, celery)
+
+    assert published == 1
