@@ -1,0 +1,100 @@
+"""The Flask app: its parts, its routes, its error handlers."""
+
+import re
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+from flask.json.provider import JSONProvider
+from uuid_utils import uuid7
+from werkzeug.routing import BaseConverter
+
+from api import catalog, chargers, commands, health
+from api.errors import register_errors
+from api.metrics import count_requests
+from api.openapi import make_document, register_docs
+from api.parsing import MAX_BODY_BYTES
+from api.parts import Parts
+from api.publisher import Publisher
+from api.readiness import Readiness
+from shared.database import make_engine, make_sessions
+from shared.settings import Settings
+from shared.tokens import TokenVerifier
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
+
+
+def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:
+    """The API. Opens no connection and starts no thread, so it may be made before a fork.
+
+    Raises SettingsError when tokens cannot be verified safely.
+    """
+    app = Flask("api", static_folder=None)
+    app.json = _Json(app)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.merge_slashes = False  # a redirect would drop the body
+    app.url_map.converters |= {"charger_id": _ChargerId, "slug": _Slug}
+    app.extensions["chargehand"] = _make_parts(settings, publisher)
+
+    app.before_request(_start_request)
+    count_requests(app)
+    app.after_request(_finish_response)
+
+    document = make_document(app, converters=[_ChargerId, _Slug])
+    for module in (chargers, commands, catalog, health):
+        document.register_blueprint(module.operations)
+    register_docs(app, document)
+    register_errors(app)
+    return app
+
+
+def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
+    engine = make_engine(settings.database_url, pool_size=settings.database_pool_size)
+    return Parts(
+        settings=settings,
+        engine=engine,
+        sessions=make_sessions(engine),
+        statements=make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT")),
+        publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
+        verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
+        readiness=Readiness(engine, settings.broker_url),
+    )
+
+
+def _start_request() -> None:
+    """Give the request an id: the client's, when it is one that can be logged and stored."""
+    given = request.headers.get("X-Request-Id", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid7().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+
+def _finish_response(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+class _ChargerId(BaseConverter):
+    """What cannot be a charger's id is an unknown route, before the database hears of it."""
+
+    regex = "[A-Za-z0-9_-]{1,64}"
+
+
+class _Slug(BaseConverter):
+    regex = "[A-Za-z0-9._-]{1,100}"
+
+
+class _Json(JSONProvider):
+    """orjson: several times as fast, and strict about what JSON is."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        return Response(orjson.dumps(self._prepare_response_obj(args, kwargs)), mimetype="application/json")

@@ -1,0 +1,115 @@
+"""One decorator per operation: its route, what it takes, what it answers, and its place in the document."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from flask_smorest import Blueprint
+from marshmallow import Schema
+
+from api.auth import authenticate, authenticate_tenant
+from api.fields import Body, Query
+from api.parsing import RequestParser
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: What the errors are called in the document.
+ERROR_NAMES = {
+    400: "InvalidCharger",
+    401: "Unauthenticated",
+    403: "NotAllowed",
+    404: "NotFound",
+    413: "BodyTooLarge",
+    415: "NotJson",
+    422: "InvalidRequest",
+    500: "InternalError",
+    503: "Unavailable",
+}
+
+
+class Access(StrEnum):
+    """Who may call a group of operations. There is no default, so that none is open by oversight."""
+
+    PUBLIC = "public"
+    TOKEN = "token"  # noqa: S105  # no password
+    TENANT = "tenant"
+
+
+class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
+    """Routes that are documented as they are declared."""
+
+    ARGUMENTS_PARSER = RequestParser()
+
+    def __init__(
+        self, name: str, import_name: str, *, access: Access, description: str, **kwargs: Any
+    ) -> None:
+        super().__init__(name, import_name, description=description, **kwargs)
+        self._access = access
+        if access is Access.TENANT:
+            self.before_request(authenticate_tenant)
+        elif access is Access.TOKEN:
+            self.before_request(authenticate)
+
+    def operation(
+        self,
+        method: str,
+        rule: str,
+        *,
+        status: int = 200,
+        answer: type[Schema] | None = None,
+        query: type[Query] | None = None,
+        body: type[Body] | None = None,
+        errors: tuple[int, ...] = (),
+        example: Any = None,
+        examples: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        content_type: str | None = None,
+        operation_id: str | None = None,
+        summary: str | None = None,
+        described: str | None = None,
+    ) -> Callable[[View], View]:
+        """Register the view. It gets the parsed query or body first, and returns what `answer` dumps.
+
+        May be stacked to serve one view on two routes: what comes back is the view itself.
+        """
+        doc: dict[str, Any] = {
+            "operationId": operation_id,
+            "summary": summary,
+            "description": described,
+            "responses": {
+                str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors
+            },
+        }
+        if self._access is not Access.PUBLIC:
+            doc["security"] = [{"bearer": []}]
+
+        def register(view: View) -> View:
+            doc["operationId"] = operation_id or view.__name__
+            documented = self.doc(**{key: value for key, value in doc.items() if value is not None})(view)
+            if query is not None:
+                documented = self.arguments(query, location="query")(documented)
+            if body is not None:
+                documented = self.arguments(body, required=not body.optional, examples=examples)(documented)
+            documented = self.response(
+                status,
+                answer,
+                description=HTTPStatus(status).phrase,
+                example=example,
+                content_type=content_type,
+                headers={name: _header(description) for name, description in headers.items()},
+            )(documented)
+            self.route(
+                rule,
+                methods=[method],
+                endpoint=doc["operationId"],
+                parameters=["OrganizationId"] if self._access is Access.TENANT else None,
+            )(documented)
+            return view
+
+        return register
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}

@@ -1,0 +1,284 @@
+"""The routes under /ocpp/chargers: parse, call, answer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from flask import Response, g
+from flask.typing import ResponseReturnValue
+
+from api import schemas
+from api.auth import requester
+from api.blueprint import Access, Operations
+from api.examples import (
+    ACCEPTED,
+    CHARGER,
+    CREATE_EXAMPLES,
+    LIFECYCLE_BODIES,
+    LOGS,
+    RESET,
+    START,
+    STATUS,
+    STOP,
+    UPDATE_EXAMPLES,
+    UPDATED,
+    page_of,
+)
+from api.parts import parts
+from api.services import chargers, commands, logs
+from api.services.accepted import Accepted
+from shared.database import Sessions
+from shared.models import Charger
+
+log = structlog.get_logger(__name__)
+
+operations = Operations(
+    "chargers",
+    __name__,
+    url_prefix="/ocpp/chargers",
+    access=Access.TENANT,
+    description="Simulated charging stations, each an ECS service.",
+)
+
+LIFECYCLE_ERRORS = (401, 403, 404, 413, 415, 422, 500, 503)
+LOCATION_HEADER = {"Location": "Where to watch what becomes of it."}
+
+
+@operations.operation(
+    "GET",
+    "",
+    query=schemas.ListChargersQuery,
+    answer=schemas.ChargerPage,
+    errors=(401, 403, 422, 500, 503),
+    example=page_of(CHARGER),
+    summary="List chargers",
+    described="Newest first.",
+)
+def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
+    with parts().statements() as session:
+        found = chargers.list_chargers(session, organization_id=requester().organization_id, **query)
+    return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
+
+
+@operations.operation(
+    "POST",
+    "",
+    status=202,
+    body=schemas.CreateCharger,
+    answer=schemas.ChargerAccepted,
+    errors=(400, 401, 403, 413, 415, 422, 500, 503),
+    example=ACCEPTED,
+    examples=CREATE_EXAMPLES,
+    headers=LOCATION_HEADER,
+    summary="Create charger",
+    described="Answers as soon as the charger is stored; poll `status_url` until it is READY or FAILED.",
+)
+def create_charger(body: dict[str, Any]) -> ResponseReturnValue:
+    accepted = accept(chargers.create_charger, **body)
+    status_url = f"/ocpp/chargers/{accepted.charger_id}/status"
+    body = {
+        "charger_id": accepted.charger_id,
+        "identity": accepted.identity,
+        "status": accepted.provisioning_status,
+        "workflow_run_id": accepted.workflow_run_id,
+        "status_url": status_url,
+        "command_id": accepted.command_id,
+        "generation": accepted.generation,
+    }
+    return body, {"Location": status_url}
+
+
+@operations.operation(
+    "GET",
+    "/<charger_id:charger_id>",
+    answer=schemas.ChargerAnswer,
+    errors=(401, 403, 404, 500, 503),
+    example=CHARGER,
+    summary="Get charger",
+)
+def get_charger(charger_id: str) -> Any:
+    return _charger(charger_id)
+
+
+@operations.operation(
+    "GET",
+    "/<charger_id:charger_id>/status",
+    answer=schemas.ChargerStatus,
+    errors=(401, 403, 404, 500, 503),
+    example=STATUS,
+    summary="Get charger provisioning status",
+    described="Provisioning only: whether the charger runs now is in its `runtime`.",
+)
+def get_charger_status(charger_id: str) -> ResponseReturnValue:
+    charger = _charger(charger_id)
+    return {
+        "charger_id": charger.id,
+        "status": charger.provisioning_status,
+        "workflow_run_id": charger.workflow_run_id,
+        "error": charger.error,
+        "provisioned_at": charger.provisioned_at,
+    }
+
+
+@operations.operation(
+    "PUT",
+    "/<charger_id:charger_id>",
+    body=schemas.UpdateCharger,
+    answer=schemas.ChargerAnswer,
+    errors=(400, 401, 403, 404, 413, 415, 422, 500, 503),
+    example=UPDATED,
+    examples=UPDATE_EXAMPLES,
+    summary="Update charger",
+    described="Only the keys that are present change. What the charger's process is told redeploys it.",
+)
+def update_charger(body: dict[str, Any], charger_id: str) -> Any:
+    if "charge_point_name" in body:
+        body["name"] = body.pop("charge_point_name")
+    return accept(chargers.update_charger, charger_id=charger_id, changes=body).charger
+
+
+@operations.operation(
+    "DELETE",
+    "/<charger_id:charger_id>",
+    status=204,
+    errors=(401, 403, 404, 500, 503),
+    summary="Delete charger",
+    described="It is gone at once; its ECS service is removed in the background.",
+)
+def delete_charger(charger_id: str) -> ResponseReturnValue:
+    accept(chargers.delete_charger, charger_id=charger_id)
+    return Response(status=204)
+
+
+@operations.operation(
+    "POST",
+    "/<charger_id:charger_id>/start-charger",
+    status=202,
+    body=schemas.Ignored,
+    answer=schemas.QueuedCommand,
+    errors=LIFECYCLE_ERRORS,
+    example=START,
+    examples=LIFECYCLE_BODIES,
+    headers=LOCATION_HEADER,
+    summary="Start charger runtime",
+)
+def start_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    return _lifecycle(commands.start_charger, charger_id)
+
+
+@operations.operation(
+    "POST",
+    "/<charger_id:charger_id>/stop-charger",
+    status=202,
+    body=schemas.Ignored,
+    answer=schemas.QueuedCommand,
+    errors=LIFECYCLE_ERRORS,
+    example=STOP,
+    examples=LIFECYCLE_BODIES,
+    headers=LOCATION_HEADER,
+    summary="Stop charger runtime",
+)
+def stop_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    return _lifecycle(commands.stop_charger, charger_id)
+
+
+@operations.operation(
+    "POST",
+    "/<charger_id:charger_id>/restart-charger",
+    status=202,
+    body=schemas.Ignored,
+    answer=schemas.QueuedCommand,
+    errors=LIFECYCLE_ERRORS,
+    example=RESET,
+    examples=LIFECYCLE_BODIES,
+    headers=LOCATION_HEADER,
+    operation_id="restart_charger",
+    summary="Restart charger runtime",
+    described="The same as reset-charger. Beyond the contract.",
+)
+@operations.operation(
+    "POST",
+    "/<charger_id:charger_id>/reset-charger",
+    status=202,
+    body=schemas.Ignored,
+    answer=schemas.QueuedCommand,
+    errors=LIFECYCLE_ERRORS,
+    example=RESET,
+    examples=LIFECYCLE_BODIES,
+    headers=LOCATION_HEADER,
+    summary="Restart charger runtime",
+    described="The running task stops, then a new one starts. A stopped charger starts.",
+)
+def reset_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    return _lifecycle(commands.restart_charger, charger_id)
+
+
+@operations.operation(
+    "GET",
+    "/<charger_id:charger_id>/logs",
+    query=schemas.LogsQuery,
+    answer=schemas.LogPage,
+    errors=LIFECYCLE_ERRORS,
+    example=LOGS,
+    summary="List charger logs",
+    described="The frames that the charger exchanged with its CSMS, newest first.",
+)
+def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    with parts().statements() as session:
+        found = logs.list_logs(
+            session, organization_id=requester().organization_id, charger_id=charger_id, **query
+        )
+    return {"data": found.rows, "total": found.total, "limit": query["limit"], "offset": query["offset"]}
+
+
+def accept(ask: Callable[..., Accepted], *, sessions: Sessions | None = None, **wish: Any) -> Accepted:
+    """Put the wish on record in one transaction, then hint at it to the queue."""
+    who = requester()
+    with (sessions or parts().sessions).begin() as session:
+        accepted = ask(
+            session,
+            organization_id=who.organization_id,
+            requested_by=who.subject,
+            request_id=g.request_id,
+            **wish,
+        )
+    parts().publisher.publish(accepted.messages)
+    if not accepted.repeated:
+        log.info(
+            "command.accepted",
+            charger_id=accepted.charger_id,
+            command_id=str(accepted.command_id),
+            event_type=accepted.event_type,
+            generation=accepted.generation,
+            organization_id=who.organization_id,
+        )
+    return accepted
+
+
+def _lifecycle(ask: Callable[..., Accepted], charger_id: str) -> ResponseReturnValue:
+    accepted = accept(ask, sessions=parts().statements, charger_id=charger_id)
+    status_url = f"/ocpp/chargers/{accepted.charger_id}/commands/{accepted.command_id}"
+    body = {
+        "id": accepted.charger_id,
+        "event_type": accepted.event_type,
+        "ocpp_version": accepted.ocpp_version,
+        "payload": {
+            "provider": "aws",
+            "runtime_kind": "ecs_service",
+            "service_name": parts().settings.ecs.name_prefix + accepted.charger_id,
+            "desired_count": accepted.desired_count,
+            # Only a provisioned charger takes commands, so its service exists, observed or not.
+            "status": accepted.service_status or "ACTIVE",
+        },
+        "command_id": accepted.command_id,
+        "generation": accepted.generation,
+        "status_url": status_url,
+    }
+    return body, {"Location": status_url}
+
+
+def _charger(charger_id: str) -> Charger:
+    with parts().statements() as session:
+        return chargers.get_charger(
+            session, organization_id=requester().organization_id, charger_id=charger_id
+        )

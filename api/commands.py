@@ -1,0 +1,58 @@
+"""The history of what was asked of a charger, and what became of it. Beyond the contract."""
+
+from typing import Any
+from uuid import UUID
+
+from flask.typing import ResponseReturnValue
+
+from api import schemas
+from api.auth import requester
+from api.blueprint import Access, Operations
+from api.examples import COMMAND, page_of
+from api.parts import parts
+from api.services import commands
+
+operations = Operations(
+    "commands",
+    __name__,
+    url_prefix="/ocpp/chargers/<charger_id:charger_id>/commands",
+    access=Access.TENANT,
+    description="What was asked of a charger, by whom, and what became of it. Beyond the contract.",
+)
+
+
+@operations.operation(
+    "GET",
+    "",
+    query=schemas.PageQuery,
+    answer=schemas.CommandPage,
+    errors=(401, 403, 404, 422, 500, 503),
+    example=page_of(COMMAND),
+    summary="List a charger's commands",
+    described="Newest first.",
+)
+def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    with parts().statements() as session:
+        found = commands.list_commands(
+            session, organization_id=requester().organization_id, charger_id=charger_id, **query
+        )
+    return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
+
+
+@operations.operation(
+    "GET",
+    "/<uuid:command_id>",
+    answer=schemas.CommandAnswer,
+    errors=(401, 403, 404, 500, 503),
+    example=COMMAND,
+    summary="Get a command",
+    described="`succeeded`, `failed` and `superseded` are final.",
+)
+def get_command(charger_id: str, command_id: UUID) -> Any:
+    with parts().statements() as session:
+        return commands.get_command(
+            session,
+            organization_id=requester().organization_id,
+            charger_id=charger_id,
+            command_id=command_id,
+        )

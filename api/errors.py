@@ -1,0 +1,93 @@
+"""Exception -> status and body. Nothing else in the api knows the status codes of errors."""
+
+import structlog
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from api.auth import NotAllowed, Unauthenticated
+from api.fields import Problem
+from api.parsing import InvalidRequest, item
+from api.services.errors import InvalidCharger, NotFound, NotReady
+from shared.tokens import KeysUnavailable
+
+log = structlog.get_logger(__name__)
+
+RETRY_AFTER_S = 2
+
+#: Where werkzeug's own words would be about URLs typed by hand.
+DETAILS = {404: "There is no such route", 405: "This route has no such method"}
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every error as JSON, also those that the framework raises."""
+    app.register_error_handler(Unauthenticated, unauthenticated)
+    app.register_error_handler(NotAllowed, not_allowed)
+    app.register_error_handler(InvalidRequest, invalid_request)
+    app.register_error_handler(NotFound, not_found)
+    app.register_error_handler(InvalidCharger, invalid_charger)
+    app.register_error_handler(NotReady, not_ready)
+    app.register_error_handler(KeysUnavailable, keys_unavailable)
+    for away in (OperationalError, InterfaceError, PoolTimeout):
+        app.register_error_handler(away, database_away)
+    app.register_error_handler(DBAPIError, database_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unexpected)
+
+
+def unauthenticated(error: Unauthenticated) -> ResponseReturnValue:
+    challenge = 'Bearer realm="chargehand"' + (f', error="{error.error}"' if error.error else "")
+    return {"detail": str(error)}, 401, {"WWW-Authenticate": challenge}
+
+
+def not_allowed(error: NotAllowed) -> ResponseReturnValue:
+    return {"detail": str(error)}, 403
+
+
+def invalid_request(error: InvalidRequest) -> ResponseReturnValue:
+    return {"detail": error.items}, 422
+
+
+def not_found(error: NotFound) -> ResponseReturnValue:
+    return {"detail": str(error)}, 404
+
+
+def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
+    return {"detail": str(error)}, 400
+
+
+def not_ready(error: NotReady) -> ResponseReturnValue:
+    return {"detail": [item(["path", "charger_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
+    return _try_again("The keys that tokens are verified with cannot be fetched")
+
+
+def database_away(error: Exception) -> ResponseReturnValue:
+    log.error("database.away", error=str(error).partition("\n")[0])
+    return _try_again("The database is not available")
+
+
+def database_error(error: DBAPIError) -> ResponseReturnValue:
+    return database_away(error) if error.connection_invalidated else unexpected(error)
+
+
+def http_error(error: HTTPException) -> ResponseReturnValue:
+    """What Flask and werkzeug raise: same status, and the headers that belong to it."""
+    headers = {
+        name: value for name, value in error.get_headers(request.environ) if name.lower() != "content-type"
+    }
+    status = error.code or 500
+    return {"detail": DETAILS.get(status) or error.description or error.name}, status, headers
+
+
+def unexpected(_: Exception) -> ResponseReturnValue:
+    log.exception("request.failed", method=request.method, path=request.path)
+    return {"detail": "Internal server error"}, 500
+
+
+def _try_again(detail: str) -> ResponseReturnValue:
+    return {"detail": detail}, 503, {"Retry-After": str(RETRY_AFTER_S)}

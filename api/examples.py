@@ -1,0 +1,189 @@
+"""The contract's published examples, for the document and its page."""
+
+from typing import Any
+
+_CREATED_AT = "2026-04-02T09:15:00Z"
+_OBSERVED_AT = "2026-04-02T09:16:10Z"
+_COMMAND_ID = "0196f5a0-7d1a-7b0a-9c2e-abc123456789"
+
+_RUNTIME = {
+    "desired": "running",
+    "observed": "running",
+    "desired_count": 1,
+    "running_count": 1,
+    "pending_count": 0,
+    "generation": 1,
+    "observed_generation": 1,
+    "observed_at": _OBSERVED_AT,
+    "stale": False,
+    "reason": None,
+    "reason_code": None,
+    "ocpp": {
+        "state": "accepted",
+        "reason": None,
+        "since": "2026-04-02T09:15:31Z",
+        "last_frame_at": "2026-04-02T09:16:01Z",
+    },
+}
+
+CHARGER = {
+    "id": "dep-123",
+    "identity": "CP-TEST-001",
+    "name": "Bay A01",
+    "vendor_name": "Wallbox",
+    "model": "Pulsar Plus",
+    "image_url": None,
+    "ocpp_version": "OCPP1.6",
+    "number_of_connectors": 1,
+    "max_charging_power": 22000,
+    "connector_type": "Type2",
+    "location_id": "4090477f-a416-4515-a302-97aa344a0a2a",
+    "created_at": _CREATED_AT,
+    "updated_at": _CREATED_AT,
+    "runtime": _RUNTIME,
+}
+
+UPDATED = CHARGER | {
+    "name": "Bay A02",
+    "location_id": "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2",
+    "updated_at": "2026-04-03T11:45:00Z",
+}
+
+CREATE_EXAMPLES = {
+    "wallbox": {
+        "summary": "An AC charger in a location",
+        "value": {
+            "identity": "CP-TEST-001",
+            "brand_slug": "wallbox",
+            "model_slug": "wallbox-pulsar-plus",
+            "connector_type": "Type2",
+            "ws_url": "wss://ocpp-toolkit-api.monta.app",
+            "ocpp_version": "OCPP1.6",
+            "charge_point_name": "Bay A01",
+            "location_id": "4090477f-a416-4515-a302-97aa344a0a2a",
+            "location_name": "La Defense Charging Hub",
+        },
+    },
+    "abb": {
+        "summary": "A DC charger that speaks OCPP 2.0.1",
+        "value": {
+            "identity": "CP-FAST-201",
+            "brand_slug": "abb",
+            "model_slug": "terra-184",
+            "connector_type": "CCS2",
+            "ws_url": "wss://example-ocpp-backend.test/ws",
+            "ocpp_version": "OCPP2.0.1",
+            "charge_point_name": "Fast Bay 01",
+        },
+    },
+}
+
+UPDATE_EXAMPLES = {
+    "move": {
+        "summary": "Another name and another location",
+        "value": {
+            "charge_point_name": "Bay A02",
+            "location_id": "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2",
+        },
+    }
+}
+
+LIFECYCLE_BODIES = {"empty": {"summary": "The content is ignored", "value": {}}}
+
+ACCEPTED = {
+    "charger_id": "dep-123",
+    "identity": "CP-TEST-001",
+    "status": "PENDING",
+    "workflow_run_id": "wfr_abc123",
+    "status_url": "/ocpp/chargers/dep-123/status",
+    "command_id": _COMMAND_ID,
+    "generation": 1,
+}
+
+STATUS = {
+    "charger_id": "dep-123",
+    "status": "READY",
+    "workflow_run_id": "wfr_abc123",
+    "error": None,
+    "provisioned_at": "2026-04-02T09:15:30Z",
+}
+
+
+def _queued(event_type: str, desired_count: int) -> dict[str, Any]:
+    return {
+        "id": "dep-123",
+        "event_type": event_type,
+        "ocpp_version": "OCPP1.6",
+        "payload": {
+            "provider": "aws",
+            "runtime_kind": "ecs_service",
+            "service_name": "dep-123",
+            "desired_count": desired_count,
+            "status": "ACTIVE",
+        },
+        "command_id": _COMMAND_ID,
+        "generation": 2,
+        "status_url": f"/ocpp/chargers/dep-123/commands/{_COMMAND_ID}",
+    }
+
+
+START = _queued("start_charger", 1)
+STOP = _queued("stop_charger", 0)
+RESET = _queued("reset_charger", 1)
+
+COMMAND = {
+    "id": _COMMAND_ID,
+    "charger_id": "dep-123",
+    "event_type": "stop_charger",
+    "generation": 2,
+    "status": "succeeded",
+    "error": None,
+    "attempts": 1,
+    "requested_by": "ada",
+    "request_id": "0196f5a07d1a7b0a9c2eabc123456780",
+    "created_at": "2026-04-02T10:00:00Z",
+    "applied_at": "2026-04-02T10:00:00.120Z",
+    "finished_at": "2026-04-02T10:00:02.310Z",
+}
+
+LOGS = {
+    "data": [
+        {
+            "direction": "cp_to_csms",
+            "action": "BootNotification",
+            "message": '[2,"boot-001","BootNotification",'
+            '{"charge_point_vendor":"OCPPLAB","charge_point_model":"SDK-DC-50"}]',
+            "timestamp": "2026-04-09T09:30:00Z",
+        }
+    ],
+    "total": 1,
+    "limit": 1000,
+    "offset": 0,
+}
+
+BRAND = {
+    "id": "550e8400-e29b-41d4-a716-446655440001",
+    "slug": "wallbox",
+    "name": "Wallbox",
+    "image_url": None,
+    "created_at": "2026-03-01T09:00:00Z",
+}
+
+MODEL = {
+    "id": "550e8400-e29b-41d4-a716-446655440002",
+    "slug": "wallbox-pulsar-plus",
+    "name": "Pulsar Plus",
+    "brand_slug": "wallbox",
+    "brand_id": "550e8400-e29b-41d4-a716-446655440001",
+    "image_url": None,
+    "connector_count": 1,
+    "current_type": "ac",
+    "supported_kwh": [7.4, 22],
+    "connector_types": ["Type2"],
+    "created_at": "2026-03-01T09:00:00Z",
+}
+
+
+def page_of(row: dict[str, Any]) -> dict[str, Any]:
+    """A page with just this row."""
+    return {"data": [row], "total": 1, "page": 1, "limit": 50}

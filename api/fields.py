@@ -1,0 +1,204 @@
+"""Fields that say what is wrong in the contract's words, and take nothing that they should not."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+
+from api.ws_url import MAX_LENGTH, InvalidWsUrl, normalise_ws_url
+
+Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class Problem(str):
+    """A validation message with the `type` and `ctx` of its item (contract 3.1)."""
+
+    __slots__ = ("ctx", "type")
+
+    def __new__(cls, message: str, type_: str, **ctx: Any) -> "Problem":
+        problem = super().__new__(cls, message)
+        problem.type = type_
+        problem.ctx = ctx
+        return problem
+
+    type: str
+    ctx: dict[str, Any]
+
+    def format(self, *args: object, **kwargs: object) -> "Problem":
+        """As str.format, which is what marshmallow does with messages; stays a Problem."""
+        return Problem(super().format(*args, **kwargs), self.type, **self.ctx)
+
+
+REQUIRED = Problem("Field required", "missing")
+
+
+class Text(fields.String):
+    """Characters without controls, within a length; nothing else is turned into text."""
+
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "required": REQUIRED,
+        "null": Problem("Input should be a valid string", "string_type"),
+        "invalid": Problem("Input should be a valid string", "string_type"),
+    }
+
+    def __init__(
+        self,
+        *,
+        max_length: int,
+        min_length: int = 0,
+        metadata: Metadata = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        self._lengths = (min_length, max_length)
+        bounds = {"minLength": min_length, "maxLength": max_length}
+        super().__init__(metadata={**bounds, **metadata}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        shortest, longest = self._lengths
+        if len(value) < shortest:
+            message = f"String should have at least {shortest} character{'s' * (shortest != 1)}"
+            raise ValidationError(Problem(message, "string_too_short", min_length=shortest))
+        if len(value) > longest:
+            message = f"String should have at most {longest} characters"
+            raise ValidationError(Problem(message, "string_too_long", max_length=longest))
+        if CONTROL.search(value):
+            raise ValidationError(Problem("String should have no control characters", "value_error"))
+        return self._checked(value)
+
+    def _checked(self, value: str) -> str:
+        return value
+
+
+class Identity(Text):
+    """OCPP's identifierString, which is also safe as the last segment of the CSMS's URL."""
+
+    PATTERN = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        pattern = f"^{self.PATTERN.pattern}$"
+        super().__init__(min_length=1, max_length=48, metadata={"pattern": pattern, **metadata}, **kwargs)
+
+    def _checked(self, value: str) -> str:
+        if not self.PATTERN.fullmatch(value) or value in (".", ".."):
+            raise ValidationError(
+                Problem("Identity should have only letters, digits and *-_=:+|@.", "string_pattern_mismatch")
+            )
+        return value
+
+
+class Choice(Text):
+    """One of the values, in any case of letters; gives the spelling of the list."""
+
+    def __init__(
+        self, choices: Iterable[str], *, metadata: Metadata = MappingProxyType({}), **kwargs: Any
+    ) -> None:
+        self._choices = {choice.lower(): str(choice) for choice in choices}
+        self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
+        enum = list(self._choices.values())
+        super().__init__(max_length=64, metadata={"enum": enum, **metadata}, **kwargs)
+
+    def _checked(self, value: str) -> str:
+        try:
+            return self._choices[value.lower()]
+        except KeyError:
+            message = f"Input should be {self._expected}"
+            raise ValidationError(Problem(message, "literal_error", expected=self._expected)) from None
+
+
+class WsUrl(Text):
+    """Where a charger connects to. Gives the normalised form (api/ws_url.py)."""
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        super().__init__(
+            min_length=1, max_length=MAX_LENGTH, metadata={"format": "uri", **metadata}, **kwargs
+        )
+
+    def _checked(self, value: str) -> str:
+        try:
+            return normalise_ws_url(value)
+        except InvalidWsUrl as error:
+            raise ValidationError(Problem(str(error), "value_error")) from error
+
+
+class QueryInteger(fields.Integer):
+    """A whole number of a query, in plain ASCII digits: no 1_000, no +5, no other script."""
+
+    DIGITS = re.compile(r"-?[0-9]{1,9}")
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "invalid": Problem("Input should be a valid integer", "int_parsing"),
+    }
+
+    def __init__(
+        self,
+        *,
+        minimum: int,
+        maximum: int | None = None,
+        metadata: Metadata = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        self._minimum, self._maximum = minimum, maximum
+        bounds = {"minimum": minimum} | ({} if maximum is None else {"maximum": maximum})
+        super().__init__(metadata={**bounds, **metadata}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not self.DIGITS.fullmatch(value):
+            raise self.make_error("invalid")
+        number = int(value)
+        if number < self._minimum:
+            message = f"Input should be greater than or equal to {self._minimum}"
+            raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
+        if self._maximum is not None and number > self._maximum:
+            message = f"Input should be less than or equal to {self._maximum}"
+            raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
+        return number
+
+
+class Instant(fields.DateTime):
+    """A point in time: RFC 3339 with a zone when read, UTC with Z when written."""
+
+    RFC3339 = re.compile(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+    )
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "invalid": Problem("Input should be a date and time with a zone (RFC 3339)", "datetime_parsing"),
+    }
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        text = value.upper() if isinstance(value, str) else ""
+        if not self.RFC3339.fullmatch(text):
+            raise self.make_error("invalid")
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise self.make_error("invalid") from error
+
+
+class Body(Schema):
+    """A request body. Keys that it does not know are ignored, here as in every other request."""
+
+    error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "type": Problem("Input should be a valid dictionary", "dict_type"),
+    }
+    optional = False  #: whether the request may have no body at all
+
+    class Meta:
+        unknown = "exclude"
+
+
+class Query(Schema):
+    """The query of a request. Keys that it does not know are ignored."""
+
+    class Meta:
+        unknown = "exclude"

@@ -1,0 +1,84 @@
+"""How gunicorn serves the API: gunicorn -c python:api.gunicorn_conf api.wsgi:app
+
+gevent, because a slow client or a waiting one then costs a greenlet and no worker. No preloading: gevent must
+patch a process before it imports the app, and the arbiter must stay unpatched.
+"""
+
+import os
+import shutil
+from tempfile import mkdtemp
+from typing import Any
+
+import gevent
+import gunicorn.util
+import orjson
+from gunicorn.util import write_nonblock
+from prometheus_client import multiprocess
+
+from shared.log_setup import configure_logging
+from shared.settings import load_settings
+
+_settings = load_settings()
+configure_logging(log_format=_settings.log_format, log_level=_settings.log_level)
+
+#: Where the API processes share their metrics. prometheus_client finds it by this variable.
+_metrics_folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="chargehand-metrics-")
+
+bind = _settings.bind
+workers = _settings.api_processes
+worker_class = "gevent"
+worker_connections = 2000
+preload_app = False
+control_socket_disable = True
+keepalive = 15  # seconds; also how long a client may take to send its headers
+timeout = 60  # seconds without a sign of life until a worker is replaced
+graceful_timeout = 30  # seconds for requests that are under way
+limit_request_line = 4094
+limit_request_fields = 100
+limit_request_field_size = 8190
+proc_name = "chargehand-api"
+accesslog = None  # the app logs what happens to chargers; /metrics counts requests
+logconfig_dict = {
+    "root": {"level": _settings.log_level, "handlers": ["stderr"]},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "formatters": {
+        "structured": {"()": "shared.log_setup.make_formatter", "log_format": _settings.log_format}
+    },
+}
+
+
+def post_worker_init(worker: Any) -> None:
+    """After the fork and gevent's patches."""
+    from api.metrics import report_publisher
+
+    gevent.spawn(report_publisher, worker.wsgi.extensions["chargehand"].publisher)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Hand what is committed to the broker, if it is there."""
+    if worker.wsgi is not None:
+        worker.wsgi.extensions["chargehand"].publisher.close()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget the gauges of a process that ended."""
+    multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: Any) -> None:
+    """Remove what only this server used."""
+    shutil.rmtree(_metrics_folder, ignore_errors=True)
+
+
+def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
+    """Answer what gunicorn refuses by itself as the app would: as JSON."""
+    body = orjson.dumps({"detail": mesg or reason})
+    head = (
+        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    write_nonblock(sock, head.encode("latin1") + body)
+
+
+gunicorn.util.write_error = write_error  # it has no setting for this

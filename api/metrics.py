@@ -1,0 +1,121 @@
+"""What Prometheus is told. Labels are routes and statuses: never an organization, a charger or a token."""
+
+import os
+from collections.abc import Iterator
+from time import perf_counter, sleep
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.publisher import Publisher
+from shared.commands import OPEN
+from shared.database import Sessions
+from shared.models import Command
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
+AGES_S = (0, 1, 5, 15, 60, 300, 3600)
+REPORT_EVERY_S = 2
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "chargehand_http_requests_total",
+    "Requests that were answered.",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+)
+DURATION = Histogram(
+    "chargehand_http_request_seconds",
+    "From the first line of a request to its answer.",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+    registry=REGISTRY,
+)
+WAITING = Gauge(
+    "chargehand_publisher_waiting",
+    "Messages that the broker has not taken yet.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+DROPPED = Gauge(
+    "chargehand_publisher_dropped",
+    "Messages left to the sweep since the process started.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+
+
+class OpenCommands(Collector):
+    """How many commands are not final yet, by age, read from the database at each scrape."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "chargehand_open_commands",
+            "Accepted commands that are not final, at least so old.",
+            labels=["age"],
+        )
+        age_s = func.extract("epoch", func.now() - Command.created_at)
+        counts = [func.count().filter(age_s >= age) for age in AGES_S]
+        try:
+            with self._sessions() as session:
+                row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
+        except SQLAlchemyError:
+            return  # no figure is better than a wrong one, and the other metrics are still wanted
+        for age, count in zip(AGES_S, row, strict=True):
+            family.add_metric([str(age)], count)
+        yield family
+
+
+def count_requests(app: Flask) -> None:
+    """Count and time every request of the app."""
+
+    @app.before_request
+    def start() -> None:
+        g.started_at = perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule is not None else "unmatched"
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(method, route, response.status_code).inc()
+        DURATION.labels(route).observe(perf_counter() - g.started_at)
+        return response
+
+
+def report_publisher(publisher: Publisher) -> None:
+    """Keep the publisher's gauges current, for ever: another process may be the one that is scraped."""
+    while True:
+        _report(publisher)
+        sleep(REPORT_EVERY_S)
+
+
+def render_metrics(sessions: Sessions, publisher: Publisher) -> bytes:
+    """The metrics of all API processes, in Prometheus' text format."""
+    _report(publisher)
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        scraped = generate_latest(registry)
+    else:
+        scraped = generate_latest(REGISTRY)
+    database = CollectorRegistry()
+    database.register(OpenCommands(sessions))
+    return scraped + generate_latest(database)
+
+
+def _report(publisher: Publisher) -> None:
+    WAITING.set(publisher.waiting)
+    DROPPED.set(publisher.dropped)

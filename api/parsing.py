@@ -1,0 +1,97 @@
+"""Reads requests: strict about form, forgiving about keys that it does not know.
+
+Stock parsers take NaN, lone surrogates and bodies of any type, and answer 500 to deep nesting.
+"""
+
+from typing import Any, NoReturn
+
+import gevent
+import orjson
+from flask import Request
+from marshmallow import Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestTimeout, UnsupportedMediaType
+
+from api.fields import REQUIRED, Body, Problem
+
+MAX_BODY_BYTES = 64 * 1024
+BODY_TIMEOUT_S = 10  # for a client that announces a body and does not send it
+
+_JSON_INVALID = Problem("JSON decode error", "json_invalid")
+_SINGLE = Problem("Query parameter should be given once", "value_error")
+_WHERE = {"json": "body", "query": "query"}
+
+
+class InvalidRequest(Exception):
+    """The request does not fit the schema. `items` are those of the contract's 422 body (3.1)."""
+
+    def __init__(self, items: list[dict[str, Any]]) -> None:
+        super().__init__(items)
+        self.items = items
+
+
+class RequestParser(FlaskParser):
+    """webargs' parser with our readers, and with errors in the contract's shape."""
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """The body. Raises InvalidRequest, UnsupportedMediaType or RequestEntityTooLarge."""
+        raw = _read_body(req)
+        if not raw:
+            if isinstance(schema, Body) and schema.optional:
+                return {}
+            raise InvalidRequest([item(["body"], REQUIRED)])
+        if (
+            req.mimetype != "application/json"
+            or req.mimetype_params.get("charset", "utf-8").lower() != "utf-8"
+        ):
+            raise UnsupportedMediaType("The body must be application/json in UTF-8")
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError as error:
+            raise InvalidRequest([item(["body", 0], _JSON_INVALID)]) from error
+
+    def load_querystring(self, req: Request, schema: Schema) -> dict[str, str]:
+        """The query. A parameter that we know may be given once."""
+        given = {}
+        for name, values in req.args.lists():
+            if name not in schema.load_fields:
+                continue
+            if len(values) > 1:
+                raise InvalidRequest([item(["query", name], _SINGLE)])
+            given[name] = values[0]
+        return given
+
+    def handle_error(self, error: ValidationError, *_: Any, **__: Any) -> NoReturn:
+        """Raises InvalidRequest."""
+        items = []
+        for location, messages in error.messages_dict.items():
+            items += _items([_WHERE[location]], messages)
+        raise InvalidRequest(items) from error
+
+
+def item(loc: list[str | int], problem: Problem) -> dict[str, Any]:
+    """One entry of a 422's detail."""
+    entry: dict[str, Any] = {"loc": loc, "msg": str(problem), "type": problem.type}
+    if problem.ctx:
+        entry["ctx"] = problem.ctx
+    return entry
+
+
+def _read_body(req: Request) -> bytes:
+    if req.content_length == 0 or (
+        req.content_length is None and "HTTP_TRANSFER_ENCODING" not in req.environ
+    ):
+        return b""
+    if req.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("A compressed body is not supported")
+    with gevent.Timeout(BODY_TIMEOUT_S, RequestTimeout("The body did not arrive in time")):
+        return req.get_data(cache=False)
+
+
+def _items(loc: list[str | int], messages: Any) -> list[dict[str, Any]]:
+    if isinstance(messages, dict):
+        found = []
+        for key, below in messages.items():
+            found += _items(loc if key == "_schema" else [*loc, key], below)
+        return found
+    return [item(loc, problem) for problem in messages]

@@ -1,0 +1,31 @@
+"""What a request needs from its app."""
+
+from dataclasses import dataclass
+
+from flask import current_app
+from sqlalchemy import Engine
+
+from api.publisher import Publisher
+from api.readiness import Readiness
+from shared.database import Sessions
+from shared.settings import Settings
+from shared.tokens import TokenVerifier
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Made once by create_app."""
+
+    settings: Settings
+    engine: Engine
+    sessions: Sessions  #: a transaction each
+    statements: Sessions  #: every statement is its own transaction; spares two round trips
+    publisher: Publisher
+    verifier: TokenVerifier
+    readiness: Readiness
+
+
+def parts() -> Parts:
+    """The current app's."""
+    found: Parts = current_app.extensions["chargehand"]
+    return found

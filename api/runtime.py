@@ -1,0 +1,61 @@
+"""What runs and what should, from a charger's row: the part of its answer beyond the contract."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from api.parts import parts
+from shared.models import Charger
+
+
+@dataclass(frozen=True, slots=True)
+class Ocpp:
+    """The charger's link to its CSMS."""
+
+    state: str | None
+    reason: str | None
+    since: datetime | None
+    last_frame_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    desired: str
+    observed: str
+    desired_count: int
+    running_count: int
+    pending_count: int
+    generation: int
+    observed_generation: int
+    observed_at: datetime | None
+    stale: bool  #: nobody has looked for a while, so it may be otherwise by now
+    reason: str | None
+    reason_code: str | None
+    ocpp: Ocpp
+
+
+def runtime_of(charger: Charger) -> Runtime:
+    """The charger's runtime as of its last observation."""
+    looked_at = charger.observed_at or charger.created_at
+    stale_after = timedelta(seconds=parts().settings.timing.stale_after_s)
+    return Runtime(
+        desired="running" if charger.desired_count else "stopped",
+        observed=_observed(charger),
+        desired_count=charger.desired_count,
+        running_count=charger.running_count,
+        pending_count=charger.pending_count,
+        generation=charger.generation,
+        observed_generation=charger.observed_generation,
+        observed_at=charger.observed_at,
+        stale=datetime.now(UTC) - looked_at > stale_after,
+        reason=charger.reason,
+        reason_code=charger.reason_code,
+        ocpp=Ocpp(charger.ocpp_state, charger.ocpp_reason, charger.ocpp_since, charger.ocpp_last_frame_at),
+    )
+
+
+def _observed(charger: Charger) -> str:
+    if charger.observed_at is None:
+        return "unknown"
+    if charger.desired_count:
+        return "running" if charger.running_count else "starting"
+    return "stopping" if charger.running_count or charger.pending_count else "stopped"

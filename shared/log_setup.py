@@ -1,0 +1,60 @@
+"""Structured logs on standard error: JSON lines in production, a readable console embedded.
+
+Lines of other libraries take the same way out. Context that is bound once (a request id, a charger)
+is in every later line of that request or task.
+"""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+# Local variables stay out: tokens and passwords are among them.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+
+
+def configure_logging(*, log_format: str, log_level: str) -> None:
+    """Send all logs of this process to standard error. log_format is json or console; safe to repeat."""
+    level = logging.getLevelNamesMapping().get(log_level, logging.INFO)
+    structlog.configure(
+        processors=[*_SHARED, *_render(log_format)],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(make_formatter(log_format))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+
+
+def make_formatter(log_format: str) -> logging.Formatter:
+    """How a line of a library that logs the standard way is written."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(log_format)],
+    )
+
+
+def _render(log_format: str) -> list[Processor]:
+    if log_format == "json":
+        return [_TRACEBACKS, structlog.processors.JSONRenderer()]
+    return [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Keep what clients sent on one line: no forged lines, no terminal codes."""
+    return {name: _printable(value) for name, value in event.items()}
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str) and not value.isprintable():
+        return value.encode("unicode_escape").decode("ascii")
+    return value

@@ -1,0 +1,304 @@
+"""Bearer tokens: JSON Web Tokens of one configured algorithm, made and verified here only.
+
+RFC 8725 is followed where it applies: the algorithm and the key come from the configuration, never from
+the token, whose `jku`, `x5u` and `jwk` are not looked at and whose `kid` only picks among our own keys.
+"""
+
+import json
+import re
+import threading
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jwt
+import structlog
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from shared.settings import SettingsError, TokenSettings
+
+log = structlog.get_logger(__name__)
+
+ROLES = ("user", "admin")
+
+#: Also legal as the value of an ECS tag, which is where it ends.
+ORGANIZATION_ID = re.compile(r"[A-Za-z0-9_.:=+@/-]{1,128}")
+SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}")
+
+LEEWAY_S = 5
+SECRET_BYTES = 32  # as long as the hash of HS256 (RFC 7518, 3.2)
+RSA_BITS = 2048  # RFC 7518, 3.3
+SECRET_ALPHABET = 10  # different characters that a random secret surely has
+#: Parts of what examples and tutorials put in the place of a secret.
+GIVEAWAYS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "changethis",
+    "change-this",
+    "default",
+    "example",
+    "insecure",
+    "password",
+    "secret-key",
+    "secretkey",
+    "supersecret",
+    "super-secret",
+    "your-",
+    "your_",
+)
+
+PublicKey = RSAPublicKey | EllipticCurvePublicKey
+
+
+class TokenRefused(Exception):
+    """The token proves nothing. The message is for the log; clients get one text for every cause."""
+
+
+class KeysUnavailable(Exception):
+    """The keys to verify with cannot be fetched, so nobody can tell whether the token is good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a verified token says."""
+
+    subject: str
+    role: str
+    organization_id: str | None
+
+
+def make_token(
+    tokens: TokenSettings, *, subject: str, organization_id: str | None, role: str, ttl_s: int
+) -> str:
+    """Sign a token for development. Raises SettingsError without an HS256 secret, ValueError on bad claims."""
+    if tokens.algorithm != "HS256":
+        raise SettingsError("JWT_ALGORITHM is not HS256: only the holder of the private key can make tokens")
+    if not tokens.secret:
+        raise SettingsError("JWT_SECRET is not set")
+    if role not in ROLES:
+        raise ValueError("the role is user or admin")
+    if not SUBJECT.fullmatch(subject):
+        raise ValueError("the subject has 1 to 255 characters and no control characters")
+    if organization_id is not None and not ORGANIZATION_ID.fullmatch(organization_id):
+        raise ValueError("the organization has 1 to 128 letters, digits and _.:=+@/-")
+    now = int(time.time())
+    claims: dict[str, Any] = {"sub": subject, "role": role, "iat": now, "exp": now + ttl_s}
+    if organization_id is not None:
+        claims["organization_id"] = organization_id
+    if tokens.issuer:
+        claims["iss"] = tokens.issuer
+    if tokens.audience:
+        claims["aud"] = tokens.audience
+    return jwt.encode(claims, tokens.secret, algorithm="HS256")
+
+
+class TokenVerifier:
+    """Decides whether a token is good. One per process; safe to share between threads."""
+
+    def __init__(self, tokens: TokenSettings, *, embedded: bool) -> None:
+        """Raises SettingsError when the configured key is missing or, unless embedded, easy to guess."""
+        self._tokens = tokens
+        self._keys = _keys(tokens, embedded=embedded)
+        self._jwt = jwt.PyJWT(
+            {
+                "require": ["exp", "sub"],
+                "verify_aud": bool(tokens.audience),
+                "verify_iss": bool(tokens.issuer),
+                "enforce_minimum_key_length": not embedded,
+            }
+        )
+        self._verified = _Verified()
+
+    def verify(self, token: str) -> Claims:
+        """What the token says. Raises TokenRefused, or KeysUnavailable."""
+        claims = self._verified.get(token)
+        if claims is None:
+            claims, expires_at = self._decode(token)
+            self._verified.put(token, claims, expires_at)
+        return claims
+
+    def _decode(self, token: str) -> tuple[Claims, float]:
+        tokens = self._tokens
+        try:
+            payload = self._jwt.decode(
+                token,
+                key=self._keys.find(token),
+                algorithms=[tokens.algorithm],
+                audience=tokens.audience or None,
+                issuer=tokens.issuer or None,
+                leeway=LEEWAY_S,
+            )
+            expires_at = float(payload["exp"])
+            issued_at = float(payload.get("iat", time.time()))
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise TokenRefused(f"{type(error).__name__}: {error}") from error
+        if tokens.max_age_s and expires_at - issued_at > tokens.max_age_s + LEEWAY_S:
+            raise TokenRefused(f"valid for longer than {tokens.max_age_s} s")
+        return _claims(payload), expires_at
+
+
+def _claims(payload: dict[str, Any]) -> Claims:
+    subject, role = payload["sub"], payload.get("role")
+    organization_id = payload.get("organization_id")
+    if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
+        raise TokenRefused("sub is empty, too long or has control characters")
+    if not isinstance(role, str):
+        raise TokenRefused("role is missing")
+    if organization_id is not None and not (
+        isinstance(organization_id, str) and ORGANIZATION_ID.fullmatch(organization_id)
+    ):
+        raise TokenRefused("organization_id is malformed")
+    return Claims(subject, role, organization_id)
+
+
+class _Verified:
+    """Tokens that were verified a moment ago. Bounded in number, and in time so that a withdrawn key counts."""
+
+    CAPACITY = 4096
+    KEEP_S = 60
+
+    class Entry(NamedTuple):
+        claims: Claims
+        until: float
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Verified.Entry] = {}
+
+    def get(self, token: str) -> Claims | None:
+        entry = self._entries.get(token)
+        return entry.claims if entry is not None and time.time() < entry.until else None
+
+    def put(self, token: str, claims: Claims, expires_at: float) -> None:
+        if len(self._entries) >= self.CAPACITY:
+            self._entries.clear()
+        until = min(expires_at, time.time() + self.KEEP_S)
+        self._entries[token] = self.Entry(claims, until)
+
+
+def _keys(tokens: TokenSettings, *, embedded: bool) -> "_OneKey | _Jwks":
+    match tokens.algorithm:
+        case "HS256":
+            return _OneKey(_checked_secret(tokens.secret, embedded=embedded))
+        case "RS256" | "ES256" if tokens.public_key:
+            return _OneKey(_checked_public_key(tokens.public_key, tokens.algorithm))
+        case "RS256" | "ES256" if tokens.jwks_url.startswith(("https://", "http://")):
+            return _Jwks(tokens.jwks_url, tokens.algorithm)
+        case "RS256" | "ES256":
+            raise SettingsError("JWT_PUBLIC_KEY or JWT_JWKS_URL (http or https) must be set")
+        case _:
+            raise SettingsError("JWT_ALGORITHM must be HS256, RS256 or ES256")
+
+
+def _checked_secret(secret: str, *, embedded: bool) -> str:
+    if not secret:
+        raise SettingsError("JWT_SECRET is not set")
+    if embedded:
+        return secret
+    if len(secret.encode()) < SECRET_BYTES:
+        raise SettingsError(f"JWT_SECRET must have at least {SECRET_BYTES} bytes")
+    repeats = secret in (secret + secret)[1:-1]
+    if repeats or len(set(secret)) < SECRET_ALPHABET or any(word in secret.lower() for word in GIVEAWAYS):
+        raise SettingsError("JWT_SECRET is easy to guess: take a random one, such as of openssl rand -hex 32")
+    return secret
+
+
+def _checked_public_key(pem: str, algorithm: str) -> PublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SettingsError("JWT_PUBLIC_KEY is not a public key in PEM") from error
+    if isinstance(key, PublicKey) and _fits(key, algorithm):
+        return key
+    wanted = f"an RSA key of {RSA_BITS} bits or more" if algorithm == "RS256" else "a key on the curve P-256"
+    raise SettingsError(f"JWT_PUBLIC_KEY does not fit {algorithm}: it takes {wanted}")
+
+
+def _fits(key: object, algorithm: str) -> bool:
+    if algorithm == "RS256":
+        return isinstance(key, RSAPublicKey) and key.key_size >= RSA_BITS
+    return isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
+
+
+class _OneKey:
+    def __init__(self, key: str | PublicKey) -> None:
+        self._key = key
+
+    def find(self, _token: str) -> str | PublicKey:
+        return self._key
+
+
+class _Jwks:
+    """The keys behind a JWKS URL, fetched on first use and again for an unknown `kid`.
+
+    A fetch that fails keeps what is known, so an identity provider that is away shuts nobody out.
+    """
+
+    TIMEOUT_S = 3
+    MAX_BYTES = 256 * 1024
+    PAUSE_S = 60  # between two fetches, whatever `kid` the tokens name
+    PAUSE_WITHOUT_KEYS_S = 5
+    MAX_AGE_S = 3600  # after which a withdrawn key is noticed
+
+    def __init__(self, url: str, algorithm: str) -> None:
+        self._url = url
+        self._algorithm = algorithm
+        self._keys: dict[str | None, PublicKey] = {}
+        self._fetched_at = 0.0
+        self._next_fetch = 0.0
+        self._lock = threading.Lock()
+
+    def find(self, token: str) -> PublicKey:
+        kid = jwt.get_unverified_header(token).get("kid")
+        if kid not in self._keys or time.monotonic() - self._fetched_at > self.MAX_AGE_S:
+            self._refresh()
+        if not self._keys:
+            raise KeysUnavailable
+        if kid is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        try:
+            return self._keys[kid]
+        except KeyError:
+            raise TokenRefused("unknown kid") from None
+
+    def _refresh(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._next_fetch:
+                return
+            try:
+                self._keys = self._fetch()
+                self._fetched_at = now
+            except (OSError, ValueError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
+                log.warning("jwks.not_fetched", url=self._url, error=str(error))
+            pause = self.PAUSE_S if self._keys else self.PAUSE_WITHOUT_KEYS_S
+            self._next_fetch = time.monotonic() + pause
+
+    def _fetch(self) -> dict[str | None, PublicKey]:
+        opener = urllib.request.build_opener(_NoRedirects)
+        with opener.open(self._url, timeout=self.TIMEOUT_S) as answer:
+            body = answer.read(self.MAX_BYTES + 1)
+        if len(body) > self.MAX_BYTES:
+            raise ValueError("the answer is too long")
+        family = "RSA" if self._algorithm == "RS256" else "EC"
+        keys = {}
+        for data in json.loads(body)["keys"]:
+            if data.get("kty") != family or data.get("use", "sig") != "sig":
+                continue
+            if data.get("alg", self._algorithm) != self._algorithm:
+                continue
+            key = jwt.PyJWK(data, algorithm=self._algorithm).key
+            if _fits(key, self._algorithm):
+                keys[data.get("kid")] = key
+        if not keys:
+            raise ValueError(f"no key fits {self._algorithm}")
+        return keys
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
