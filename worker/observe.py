@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from shared.commands import CommandStatus, ProvisioningStatus
+from shared.commands import CommandStatus, OcppState, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import ErrorCode
 from shared.models import Charger, Command
@@ -215,6 +215,10 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
     charger.service_status = service.status if service else None
     charger.running_count = service.running_count if service else 0
     charger.pending_count = service.pending_count if service else 0
+    if charger.running_count == 0 and charger.ocpp_state not in {None, OcppState.DISCONNECTED}:
+        # A process that was killed could not say goodbye in its log.
+        charger.ocpp_state, charger.ocpp_since = OcppState.DISCONNECTED, seen.at
+        charger.ocpp_reason = "The charger's process does not run"
     if charger.attempts == 0 and charger.provisioning_status != ProvisioningStatus.FAILED:
         charger.reason = seen.reason.text if seen.reason else None
         charger.reason_code = seen.reason.code if seen.reason else None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, update
+from sqlalchemy import event, func, update
 
 from shared.commands import CommandStatus
 from shared.models import Charger
@@ -144,8 +144,28 @@ def test_a_failed_charger_does_not_go_on_running(world: World) -> None:
 def test_settled_chargers_are_written_with_one_statement(world: World) -> None:
     ids = [world.ready(f"CP-{number}") for number in range(5)]
     before = [world.charger(charger_id).observed_at for charger_id in ids]
+    statements: list[str] = []
 
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "SET observed_at" in statement:
+            statements.append(statement)
+
+    engine = world.sessions.kw["bind"]
+    event.listen(engine, "before_cursor_execute", count)
     world.observe()
+    event.remove(engine, "before_cursor_execute", count)
 
     after = [world.charger(charger_id).observed_at for charger_id in ids]
     assert all(new > old for new, old in zip(after, before, strict=True) if new and old)
+    assert len(statements) == 1
+
+
+def test_a_charger_that_was_killed_is_not_shown_as_connected(world: World) -> None:
+    charger_id = world.ready()
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(ocpp_state="accepted", ocpp_since=func.now()))
+
+    world.ecs.crash(charger_id)
+    world.observe()
+
+    assert world.charger(charger_id).ocpp_state == "disconnected"
