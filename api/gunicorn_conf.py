@@ -13,12 +13,14 @@ import gevent
 import gunicorn.util
 import orjson
 from gunicorn.util import write_nonblock
-from prometheus_client import multiprocess
 
 from shared.log_setup import configure_logging
-from shared.settings import load_settings
+from shared.settings import SettingsError, load_settings
 
-_settings = load_settings()
+try:
+    _settings = load_settings()
+except SettingsError as error:
+    raise SystemExit(f"chargehand: {error}") from error
 configure_logging(log_format=_settings.log_format, log_level=_settings.log_level)
 
 #: Where the API processes share their metrics. prometheus_client finds it by this variable.
@@ -49,8 +51,8 @@ logconfig_dict = {
 
 
 def post_worker_init(worker: Any) -> None:
-    """After the fork and gevent's patches."""
-    from api.metrics import report_publisher
+    """After the fork and gevent's patches, and not before: so this import is here."""
+    from api.metrics import report_publisher  # noqa: PLC0415
 
     gevent.spawn(report_publisher, worker.wsgi.extensions["chargehand"].publisher)
 
@@ -63,6 +65,8 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Forget the gauges of a process that ended."""
+    from prometheus_client import multiprocess  # noqa: PLC0415  # looks for the folder when imported
+
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 

@@ -64,8 +64,8 @@ class OpenCommands(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "chargehand_open_commands",
-            "Accepted commands that are not final, at least so old.",
-            labels=["age"],
+            "Accepted commands that are not final, by how old they are at least.",
+            labels=["older_than_s"],
         )
         age_s = func.extract("epoch", func.now() - Command.created_at)
         counts = [func.count().filter(age_s >= age) for age in AGES_S]

@@ -89,7 +89,7 @@ def _ask_broker(broker_url: str) -> str | None:
     options = make_celery(broker_url, publisher=True).conf.broker_transport_options
     connection = Connection(broker_url, connect_timeout=WAIT_S, transport_options=options)
     transport = connection.transport
-    away: tuple[type[Exception], ...] = (*connection.connection_errors, *BROKER_ERRORS)
+    away: tuple[type[BaseException], ...] = (*connection.connection_errors, *BROKER_ERRORS)
     try:
         transport.close_connection(transport.establish_connection())  # once; connect() would try again
     except away as error:

@@ -8,6 +8,7 @@ import logging
 import sys
 from typing import Any
 
+import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -27,12 +28,13 @@ def configure_logging(*, log_format: str, log_level: str) -> None:
     structlog.configure(
         processors=[*_SHARED, *_render(log_format)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(make_formatter(log_format))
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # a line per plugin, on import
 
 
 def make_formatter(log_format: str) -> logging.Formatter:
@@ -45,8 +47,12 @@ def make_formatter(log_format: str) -> logging.Formatter:
 
 def _render(log_format: str) -> list[Processor]:
     if log_format == "json":
-        return [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        return [_TRACEBACKS, structlog.processors.JSONRenderer(serializer=_to_json)]
     return [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+
+
+def _to_json(event: EventDict, default: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=default).decode()
 
 
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
