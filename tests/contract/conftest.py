@@ -1,0 +1,40 @@
+"""The product as a user has it, and the official SDK."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.settings import TokenSettings
+from shared.tokens import make_token
+from tests.conftest import JWT_SECRET
+from tests.stack import RememberingCsms, Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def stack(server_folder: Path, new_database: Callable[[], str], redis_url: str) -> Iterator[Stack]:
+    """One for all tests that do not break it. On its own database of the broker."""
+    with running_stack(
+        server_folder / "stack", new_database(), f"{redis_url.removesuffix('/0')}/1"
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def csms() -> Iterator[RememberingCsms]:
+    with RememberingCsms() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack_token() -> Callable[..., str]:
+    """Makes a token that the stack accepts."""
+    tokens = TokenSettings(
+        algorithm="HS256", secret=JWT_SECRET, public_key="", jwks_url="", issuer="", audience="", max_age_s=0
+    )
+
+    def make(organization: str = "acme", role: str = "user") -> str:
+        organization_id = None if role == "admin" else organization
+        return make_token(tokens, subject="tester", organization_id=organization_id, role=role, ttl_s=3600)
+
+    return make
