@@ -2,16 +2,26 @@
 
 import json
 import os
+import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.error import URLError
+from urllib.request import ProxyHandler, build_opener
+
+import psutil
 
 HOST = "127.0.0.1"
 
+# Below those that systems hand to outgoing connections, so a port is still free at the next start.
+LASTING_PORTS = range(20_000, 32_000)
 
-class PortTaken(Exception):
-    """The port that was asked for is in use."""
+# A proxy of the environment has no business with loopback.
+_direct = build_opener(ProxyHandler({}))
+
+
+class PortUnusable(Exception):
+    """The port that was asked for is taken, or is no port. The message is one line."""
 
 
 def free_port() -> int:
@@ -24,7 +34,7 @@ def free_port() -> int:
 
 def is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, which ignores TIME_WAIT
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -32,23 +42,14 @@ def is_free(port: int) -> bool:
     return True
 
 
-def accepts(port: int) -> bool:
-    """Whether somebody listens there."""
-    try:
-        with socket.create_connection((HOST, port), timeout=1):
-            return True
-    except OSError:
-        return False
-
-
 def answers(url: str) -> Callable[[], bool]:
     """A probe that is true once the URL answers 200."""
 
     def probe() -> bool:
         try:
-            with urlopen(url, timeout=2) as answer:  # noqa: S310 - our own http:// URL
+            with _direct.open(url, timeout=3) as answer:
                 return bool(answer.status == 200)
-        except OSError:
+        except (URLError, OSError):
             return False
 
     return probe
@@ -62,23 +63,43 @@ class Ports:
         self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
 
     def pick(self, name: str) -> int:
-        """Raises PortTaken for a set port that is in use, ValueError for one that is no port."""
+        """Raises PortUnusable for a port of the environment that cannot be had."""
         variable = f"{name.upper()}_PORT"
-        wanted = os.environ.get(variable, "")
-        if wanted:
-            return self.claim(variable, wanted)
-        port = self._known.get(name, 0)
-        if not port or not is_free(port):
-            port = free_port()
-        self._known[name] = port
-        self._file.write_text(json.dumps(self._known, indent=1))
+        wanted = os.environ.get(variable)
+        return claim(variable, wanted) if wanted else self._lasting(name)
+
+    def _lasting(self, name: str) -> int:
+        port = self._known.get(name)
+        if port is None or not is_free(port):
+            others = set(self._known.values())
+            port = next(port for port in _shuffled(LASTING_PORTS) if port not in others and is_free(port))
+            self._known[name] = port
+            self._file.write_text(json.dumps(self._known, indent=1))
         return port
 
-    @staticmethod
-    def claim(variable: str, value: str) -> int:
-        """The port that a variable names. Raises PortTaken or ValueError."""
-        if not value.isdecimal() or not 0 < int(value) < 65_536:
-            raise ValueError(f"{variable}={value} is not a port; use 1 to 65535")
-        if not is_free(int(value)):
-            raise PortTaken(f"port {value} is taken; stop what listens on it, or set {variable} to another")
-        return int(value)
+
+def claim(variable: str, value: str) -> int:
+    """The port that the variable names. Raises PortUnusable."""
+    if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65_536):
+        raise PortUnusable(f"{variable}={value} is not a port: use a number from 1 to 65535")
+    port = int(value)
+    if not is_free(port):
+        raise PortUnusable(
+            f"port {port} is taken{_by_whom(port)}: stop that, or choose another one with {variable}"
+        )
+    return port
+
+
+def _by_whom(port: int) -> str:
+    """The process that listens there, where the system tells us."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return ""
+
+
+def _shuffled(ports: range) -> list[int]:
+    return random.sample(ports, len(ports))

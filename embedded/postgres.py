@@ -63,6 +63,7 @@ def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgr
         name="postgres",
         argv=(str(_binary("postgres")), "-D", str(data), *options),
         is_ready=lambda: _has_database(port, password),
+        cwd=folder,
         user=user,
         stop_signal=FAST_SHUTDOWN,
     )
@@ -88,7 +89,7 @@ def _create_data_folder(data: Path, password: str, user: str) -> None:
     ]
     # fmt: on
     try:
-        subprocess.run(launch(command, user), check=True, capture_output=True, text=True)
+        subprocess.run(launch(command, user), cwd=data.parent, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         raise RuntimeError(f"initdb failed: {error.stderr.strip()}") from error
     finally:

@@ -25,6 +25,7 @@ class Program:
     argv: tuple[str, ...]
     is_ready: Callable[[], bool] = lambda: True  #: asked again and again until it is true
     env: Mapping[str, str] | None = field(default=None, repr=False)  #: None hands on our own
+    cwd: Path | None = None  #: None is our own
     user: str = ""  #: account to run as; only root can ask for one
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 5.0  #: killed after that
@@ -42,6 +43,7 @@ def spawn(program: Program, log: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             launch(program.argv, program.user, program.stop_signal),
             env=program.env,
+            cwd=program.cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
@@ -26,7 +27,7 @@ TRIM_EVERY_S = 5.0
 
 
 class StopAsked(Exception):
-    """Somebody asked for the end while something was still starting."""
+    """Somebody asked for the end."""
 
 
 @dataclass
@@ -66,10 +67,11 @@ class Supervisor:
         self._children.append(Child(program, popen, psutil.Process(popen.pid), time.monotonic()))
         self._write_record()
 
-    def wait_until_ready(self, within_s: float) -> None:
-        """Wait for every program. Raises NotReady with a program's last lines, or StopAsked."""
+    def wait_until_ready(self, within_s: float, *, layer: int | None = None) -> None:
+        """Wait for every program, or those of a layer. Raises NotReady with the last lines, or StopAsked."""
+        children = [child for child in self._children if layer in {None, child.program.layer}]
         deadline = time.monotonic() + within_s
-        while waiting := [child for child in self._children if not child.ready]:
+        while waiting := [child for child in children if not child.ready]:
             self._tick()
             for child in waiting:
                 if child.deaths >= ATTEMPTS_TO_START:
@@ -90,11 +92,10 @@ class Supervisor:
         if popen.returncode:
             raise self._not_ready(program, how_it_ended(popen.returncode))
 
-    def watch(self) -> None:
-        """Restart what dies, until somebody asks to stop."""
-        with contextlib.suppress(StopAsked):
-            while True:
-                self._tick()
+    def watch(self) -> NoReturn:
+        """Restart what dies. Raises StopAsked in the end."""
+        while True:
+            self._tick()
 
     def stop(self) -> None:
         """End every program, the highest layer first. Safe to repeat."""

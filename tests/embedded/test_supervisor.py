@@ -54,7 +54,8 @@ class Crew:
 
         looking = threading.Thread(target=look)
         looking.start()
-        self.supervisor.watch()
+        with pytest.raises(StopAsked):
+            self.supervisor.watch()
         looking.join()
         assert seen.is_set()
 

@@ -1,0 +1,268 @@
+"""chargehand up: every part of Chargehand on this machine, in the foreground, until Ctrl-C or SIGTERM."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from embedded.ports import HOST, Ports, PortUnusable, answers, claim
+from embedded.postgres import prepare_postgres
+from embedded.process import NotReady, Program
+from embedded.redis import prepare_redis
+from embedded.secret_file import ensure_secret
+from embedded.state import DEFAULT_STATE_DIR, JWT_SECRET_FILE, CannotStart, locked, state_folder
+from embedded.supervisor import StopAsked, Supervisor
+from shared.settings import SettingsError, load_settings
+from shared.tokens import make_token
+
+START_WITHIN_S = 60
+TOKEN_TTL_S = 86_400
+ORGANIZATION = "demo"
+CLUSTER = "chargehand"
+LOG_GROUP = "/chargehand/chargers"
+FLOWER_USER = "chargehand"
+FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
+
+# Programs of a higher layer use those below, and stop before them. What each may take adds up to
+# less than 15 s, because a layer stops at once.
+STORES, CSMS, ECS, SERVICES = range(4)
+
+#: Any of these says how tokens are verified; without them they are signed with a secret of our own.
+TOKEN_VARIABLES = ("JWT_SECRET", "JWT_SECRET_FILE", "JWT_PUBLIC_KEY", "JWT_PUBLIC_KEY_FILE", "JWT_JWKS_URL")
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything is."""
+
+    api: str
+    flower: str
+    csms: str
+    ecs: str
+    database: str
+    redis: str
+
+
+def up(say: Callable[[str], None]) -> None:
+    """Run everything until somebody asks to stop. Raises CannotStart."""
+    began = time.monotonic()
+    folder = state_folder()
+    with locked(folder):
+        try:
+            supervisor = Supervisor(folder, say)
+            with stopping_on_signals(supervisor):
+                run(supervisor, folder, say, began)
+        except (PortUnusable, NotReady) as error:
+            raise CannotStart(str(error)) from error
+        except OSError as error:
+            raise CannotStart(f"{error.strerror}: {error.filename}") from error
+
+
+def run(supervisor: Supervisor, folder: Path, say: Callable[[str], None], began: float) -> None:
+    try:
+        parts = start_parts(supervisor, folder)
+        say(greeting(parts, folder, time.monotonic() - began))
+        supervisor.watch()
+    except StopAsked:
+        say("Stopping.")
+    finally:
+        supervisor.stop()
+
+
+@contextmanager
+def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal stop everything in order. Impatience does not change that."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: supervisor.request_stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def start_parts(supervisor: Supervisor, folder: Path) -> Addresses:
+    """Start everything and wait until the API is ready. Raises NotReady, PortUnusable or StopAsked."""
+    api_port = claim("PORT", os.environ.get("PORT") or "8000")
+    ports = Ports(folder / "ports.json")
+    parts = Addresses(
+        api=f"http://{HOST}:{api_port}",
+        flower=f"http://{HOST}:{ports.pick('flower')}",
+        csms=f"ws://{HOST}:{ports.pick('csms')}/ocpp",
+        ecs=f"http://{HOST}:{ports.pick('ecs')}",
+        database=os.environ.get("DATABASE_URL") or start_postgres(supervisor, folder, ports),
+        redis=os.environ.get("REDIS_URL") or start_redis(supervisor, folder, ports),
+    )
+    share_environment(parts, folder)
+    for program in (ecs(parts, folder), csms(parts, folder)):
+        supervisor.start(program)
+    supervisor.wait_until_ready(START_WITHIN_S, layer=STORES)
+    supervisor.run_once(Program("migrate", python("chargehand", "migrate"), cwd=folder))
+    for program in services(parts, folder):
+        supervisor.start(program)
+    supervisor.wait_until_ready(START_WITHIN_S)
+    return parts
+
+
+def start_postgres(supervisor: Supervisor, folder: Path, ports: Ports) -> str:
+    server = prepare_postgres(folder, ports.pick("postgres"))
+    supervisor.start(replace(server.program, layer=STORES, stop_within_s=3))
+    return server.url
+
+
+def start_redis(supervisor: Supervisor, folder: Path, ports: Ports) -> str:
+    server = prepare_redis(folder, ports.pick("redis"))
+    supervisor.start(replace(server.program, layer=STORES, stop_within_s=3))
+    return server.url
+
+
+def share_environment(parts: Addresses, folder: Path) -> None:
+    """Make our own environment the one that all our programs get. Raises CannotStart for a bad variable."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]  # a profile or an endpoint of the shell would lead the worker to the real AWS
+    os.environ |= {
+        "CHARGEHAND_ENV": "embedded",
+        "STATE_DIR": str(folder),
+        "BIND": parts.api.removeprefix("http://"),
+        "DATABASE_URL": parts.database,
+        "REDIS_URL": parts.redis,
+        "AWS_ENDPOINT_URL": parts.ecs,
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "embedded",
+        "AWS_SECRET_ACCESS_KEY": "embedded",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "ECS_CLUSTER": CLUSTER,
+        "ECS_LOG_GROUP": LOG_GROUP,
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST, "localhost"])),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if not any(os.environ.get(name) for name in TOKEN_VARIABLES):
+        os.environ["JWT_SECRET"] = ensure_secret(folder / JWT_SECRET_FILE)
+    try:
+        load_settings()
+    except SettingsError as error:
+        raise CannotStart(str(error)) from error
+
+
+def ecs(parts: Addresses, folder: Path) -> Program:
+    state = ("--state-dir", str(folder / "ecs"), "--cluster", CLUSTER, "--log-group", LOG_GROUP)
+    return Program(
+        name="ecs",
+        argv=python("embedded.ecs", "--port", port_of(parts.ecs), *state),
+        is_ready=answers(f"{parts.ecs}/_chargehand/health"),
+        cwd=folder,
+        layer=ECS,
+        stop_within_s=6,
+    )
+
+
+def csms(parts: Addresses, folder: Path) -> Program:
+    port = port_of(parts.csms)
+    return Program(
+        name="csms",
+        argv=python("embedded.csms", "--port", port),
+        is_ready=answers(f"http://{HOST}:{port}/health"),
+        cwd=folder,
+        layer=CSMS,
+        stop_within_s=1,
+    )
+
+
+def services(parts: Addresses, folder: Path) -> Iterator[Program]:
+    """What a cloud would run: the same programs, with the same code."""
+    ready = {"api": answers(f"{parts.api}/ready"), "flower": answers(f"{parts.flower}/healthcheck")}
+    password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
+    celery = ("celery", "-A", "worker.celery_app")
+    pool = ("-P", "threads", "-c", "16", "-Q", "lifecycle,provisioning,maintenance", "-n", "worker@%h")
+    # The password goes by the environment, because the arguments of a process are for everyone to see.
+    flower_environment = {**os.environ, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
+    for name, argv, env in (
+        ("api", ("gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"), None),
+        ("worker", (*celery, "worker", *pool, "--without-gossip", "--without-mingle"), None),
+        ("beat", (*celery, "beat", "-s", str(folder / "beat-schedule")), None),
+        (
+            "flower",
+            (*celery, "flower", f"--address={HOST}", f"--port={port_of(parts.flower)}"),
+            flower_environment,
+        ),
+    ):
+        yield Program(
+            name=name,
+            argv=python(*argv),
+            is_ready=ready.get(name, lambda: True),
+            env=env,
+            cwd=folder,
+            layer=SERVICES,
+            stop_within_s=4,
+        )
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def port_of(url: str) -> str:
+    return str(urlsplit(url).port)
+
+
+def greeting(parts: Addresses, folder: Path, took_s: float) -> str:
+    """What to look at, and what to try first."""
+    token = demo_token()
+    flower_password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
+    charger = {
+        "identity": "CP-0001",
+        "brand_slug": "wallbox",
+        "model_slug": "wallbox-pulsar-plus",
+        "connector_type": "Type2",
+        "ocpp_version": "OCPP1.6",
+        "ws_url": parts.csms,
+    }
+    command = shlex.quote(sys.argv[0])
+    if folder != Path(DEFAULT_STATE_DIR).absolute():
+        command = f"STATE_DIR={shlex.quote(str(folder))} {command}"
+    database = parts.database.replace("+psycopg", "")  # as psql takes it
+    return f"""
+Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.
+
+  API         {parts.api}
+  Its docs    {parts.api}/docs
+  Flower      {parts.flower}    user {FLOWER_USER}, password {flower_password}
+  CSMS        {parts.csms}    accepts every charger
+  PostgreSQL  {database}
+  Redis       {parts.redis}
+  Logs        {folder / "logs"}
+
+A token of the organization {ORGANIZATION}, for a day. More: {command} token --organization {ORGANIZATION}
+
+  export TOKEN={token}
+
+A first charger, which connects to the CSMS above:
+
+  curl -sS {parts.api}/ocpp/chargers -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
+    -d {shlex.quote(json.dumps(charger))}
+
+Watch it become READY:
+
+  curl -sS {parts.api}/ocpp/chargers -H "Authorization: Bearer $TOKEN"
+"""
+
+
+def demo_token() -> str:
+    try:
+        return make_token(
+            load_settings().tokens,
+            subject="developer",
+            organization_id=ORGANIZATION,
+            role="user",
+            ttl_s=TOKEN_TTL_S,
+        )
+    except SettingsError:  # signed by somebody else, as JWT_PUBLIC_KEY or JWT_JWKS_URL say
+        return "'a token of your identity provider'"
