@@ -34,7 +34,18 @@ from embedded.ecs.server import EmbeddedEcs, Settings
     envvar="ECS_EMBEDDED_TASK_COMMAND",
     help="What a task runs, as in a shell.  [default: python -m simulator]",
 )
-@click.option("--steady-after-s", type=float, envvar="ECS_EMBEDDED_STEADY_AFTER_S", help="[default: 3]")
+@click.option(
+    "--steady-after-s",
+    type=float,
+    envvar="ECS_EMBEDDED_STEADY_AFTER_S",
+    help="A task that lives this long has started.  [default: 3]",
+)
+@click.option(
+    "--first-retry-s",
+    type=float,
+    envvar="ECS_EMBEDDED_FIRST_RETRY_S",
+    help="Back-off after a first crash; it doubles up to 60.  [default: 1]",
+)
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when the parent that holds our input is gone.")
 def main(
     *,
@@ -46,6 +57,7 @@ def main(
     region: str,
     task_command: str,
     steady_after_s: float | None,
+    first_retry_s: float | None,
     until_stdin_closes: bool,
 ) -> None:
     """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes."""
@@ -61,16 +73,18 @@ def main(
         log_group=log_group,
         task_command=tuple(shlex.split(task_command)),
         steady_after_s=steady_after_s,
+        first_retry_s=first_retry_s,
     )
     try:
-        ecs = EmbeddedEcs(settings)
+        ecs = EmbeddedEcs(settings, ended=stop.set)
     except OSError as error:
         raise click.ClickException(str(error)) from error
     print(f"Embedded Amazon ECS on {ecs.url}", flush=True)
     if until_stdin_closes:
         threading.Thread(target=wait_for_end_of_input, args=(stop,), daemon=True).start()
     stop.wait()
-    ecs.close()
+    if not ecs.close():
+        raise click.ClickException("the scheduler failed")
     print("Embedded Amazon ECS stopped", flush=True)
 
 

@@ -219,6 +219,11 @@ class FaultyApi:
         self._faults = faults
         self._service_of_task = service_of_task
         self._numbers = itertools.count(1)
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """What waits is not applied any more."""
+        self._closed.set()
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET")
@@ -228,7 +233,7 @@ class FaultyApi:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         names = self._names_in(body)
         rules = self._faults.for_call(action, names)
-        call = {
+        call: dict[str, Any] = {
             "number": next(self._numbers),
             "time": time.time(),
             "action": action,
@@ -236,48 +241,60 @@ class FaultyApi:
             "faults": list(rules),
             "status": None,
             "error": None,
+            "duration_s": None,
         }
         self._faults.calls.append(call)
-        answer = self._answer(environ, body, rules)
-        call["status"] = answer.status_code if answer else None
-        call["error"] = error_of(answer) if answer else "connection cut"
-        call["duration_s"] = round(time.time() - call["time"], 6)
-        if answer is None:
-            raise ConnectionAbortedError("cut by a fault rule")  # the server drops the connection
+        try:
+            answer = self._refuse(environ, body, rules)
+            if answer is None:
+                answer = self._apply_and_spoil(environ, body, rules)
+        except ConnectionAbortedError:
+            call["error"] = "connection cut"
+            raise  # the server drops the connection
+        finally:
+            call["duration_s"] = round(time.time() - call["time"], 6)
+        call["status"], call["error"] = answer.status_code, error_of(answer)
         return answer(environ, start_response)
 
-    def _answer(self, environ: "WSGIEnvironment", body: bytes, rules: dict[str, Rule]) -> Response | None:
-        """None: no answer."""
-        if "delay" in rules:
-            time.sleep(rules["delay"].seconds)
+    def _refuse(self, environ: "WSGIEnvironment", body: bytes, rules: dict[str, Rule]) -> Response | None:
+        """The answer to a call that is not applied now. None: apply it. Raises ConnectionAbortedError."""
+        if "delay" in rules and self._closed.wait(rules["delay"].seconds):
+            raise ConnectionAbortedError("the server stops")
         if "quotas" in rules or "throttle" in rules:
             return throttled()
         if "error" in rules:
             return failed(rules["error"].status)
         if "cut" in rules:
-            return None
+            raise ConnectionAbortedError("cut by a rule")
         if "ghost" in rules:
             return self._apply_later(environ, body, rules["ghost"])
-        answer = (
-            self._describe_half(environ, body, rules["missing"])
-            if "missing" in rules
-            else self._apply(environ, body)
-        )
+        return None
+
+    def _apply_later(self, environ: "WSGIEnvironment", body: bytes, rule: Rule) -> Response:
+        def apply() -> None:
+            if not self._closed.wait(rule.seconds):
+                self._apply(environ, body)
+
+        threading.Thread(target=apply, daemon=True).start()
+        if rule.answer == "cut":
+            raise ConnectionAbortedError("cut by a rule")
+        return failed(rule.status)
+
+    def _apply_and_spoil(self, environ: "WSGIEnvironment", body: bytes, rules: dict[str, Rule]) -> Response:
+        """Raises ConnectionAbortedError."""
+        if "missing" in rules:
+            answer = self._describe_half(environ, body, rules["missing"])
+        else:
+            answer = self._apply(environ, body)
         if "apply_then_delay" in rules:
-            time.sleep(rules["apply_then_delay"].seconds)
+            self._closed.wait(rules["apply_then_delay"].seconds)
         if "apply_then_cut" in rules:
-            return None
+            raise ConnectionAbortedError("cut by a rule")
         if "truncated" in rules:
             answer = Response(answer.data[: len(answer.data) // 2], content_type=JSON_TYPE)
         if "empty" in rules:
             answer = Response(b"{}", content_type=JSON_TYPE)
         return answer
-
-    def _apply_later(self, environ: "WSGIEnvironment", body: bytes, rule: Rule) -> Response | None:
-        timer = threading.Timer(rule.seconds, self._apply, (environ, body))
-        timer.daemon = True
-        timer.start()
-        return failed(rule.status) if rule.answer == "error" else None
 
     def _apply(self, environ: "WSGIEnvironment", body: bytes) -> Response:
         request = environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}

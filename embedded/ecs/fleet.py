@@ -6,15 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from embedded.ecs.model import (
-    Json,
-    Service,
-    Task,
-    service_from_record,
-    service_record,
-    task_from_record,
-    task_record,
-)
+from embedded.ecs.model import Service, Task, service_from_record
 from embedded.ecs.state import Store
 
 STOPPED_KEPT_S = 3_600  # ECS shows a stopped task for an hour at least
@@ -34,7 +26,7 @@ class Fleet:
         self._unfinished: dict[str, dict[str, Task]] = {}  #: by service, then by id
         self._stopped: deque[Task] = deque()  #: oldest first
         self._store = store
-        self._changes: dict[tuple[str, str], Json | None] = {}
+        self._changes: dict[tuple[str, str], object] = {}
         self._lock = threading.RLock()
         self._depth = 0
         self._load()
@@ -47,7 +39,7 @@ class Fleet:
                 self.services[service.key] = service
                 self.due.add(service.key)
             for record in sorted(self._store.load("task"), key=lambda task: task["stopped_at"] or 0):
-                task = task_from_record(record)
+                task = Task(**record)
                 self.tasks[task.id] = task
                 if task.last_status != "STOPPED":
                     task.stopped_reason = task.stopped_reason or ENDED_WITH_ECS
@@ -72,14 +64,14 @@ class Fleet:
                     if self.due:
                         self.wake()
 
-    def keep(self, kind: str, key: str, record: Json | None) -> None:
-        """Store a record of somebody else's, or forget it."""
+    def keep(self, kind: str, key: str, record: object) -> None:
+        """Store a record as it is when the block ends, or forget it: None."""
         self._changes[kind, key] = record
 
     def touch(self, service: Service) -> None:
         """The service changed: store it, and let the scheduler look at it."""
         self.services[service.key] = service
-        self.keep("service", service.key, service_record(service))
+        self.keep("service", service.key, service)
         self.due.add(service.key)
 
     def forget(self, service: Service) -> None:
@@ -93,7 +85,7 @@ class Fleet:
 
     def touch_task(self, task: Task) -> None:
         task.version += 1
-        self.keep("task", task.id, task_record(task))
+        self.keep("task", task.id, task)
         self.due.add(task.service_key)
 
     def tasks_of(self, service: Service) -> list[Task]:

@@ -6,7 +6,7 @@ Times are seconds since the epoch, which is also how the API sends them.
 import random
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 KEPT_EVENTS = 100  # ECS shows the last 100 of a service
@@ -153,21 +153,9 @@ class Task:
         return self.desired_status == "RUNNING" and self.last_status != "STOPPED"
 
 
-def service_record(service: Service) -> Json:
-    return asdict(service)
-
-
 def service_from_record(record: Json) -> Service:
     deployments = [Deployment(**deployment) for deployment in record.pop("deployments")]
     return Service(**record, deployments=deployments)
-
-
-def task_record(task: Task) -> Json:
-    return asdict(task)
-
-
-def task_from_record(record: Json) -> Task:
-    return Task(**record)
 
 
 def show_service(service: Service, tasks: list[Task], *, with_tags: bool) -> Json:

@@ -111,6 +111,9 @@ class EcsProcess:
         calls: list[Json] = self.ask("GET", "/_chargehand/calls")
         return [call for call in calls if not actions or call["action"] in actions]
 
+    def forget_calls(self) -> None:
+        self.ask("DELETE", "/_chargehand/calls")
+
     def tasks(self) -> list[Json]:
         """Unfinished tasks: `task` (ARN), `service`, `status`, `pid`."""
         tasks: list[Json] = self.ask("GET", "/_chargehand/tasks")

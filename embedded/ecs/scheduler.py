@@ -58,6 +58,7 @@ class Options:
     volumes: Path  #: a folder per service, kept as long as the service
     task_command: Sequence[str] = (sys.executable, "-m", "simulator")
     steady_after_s: float = STEADY_AFTER_S
+    first_retry_s: float = FIRST_RETRY_S
 
 
 class Scheduler(threading.Thread):
@@ -72,18 +73,22 @@ class Scheduler(threading.Thread):
         faults: Faults,
         definition_of: Callable[[str], TaskDefinition],
         options: Options,
+        ended: Callable[[], None],
     ) -> None:
         super().__init__(name="scheduler")
+        self._ended = ended
         self._fleet = fleet
         self._logs = logs
         self._containers = containers
         self._faults = faults
         self._definition_of = definition_of
         self._options = options
-        self._timers: list[tuple[float, str]] = []
+        self._timers: list[tuple[float, str]] = []  #: a heap of when and which service
+        self._set_timers: set[tuple[float, str]] = set()  #: the same, to set none twice
         self._held: dict[str, Rule] = {}  #: tasks that a slow start keeps PENDING
         self._launches = 0
         self._stopping = False
+        self.failed = True  #: unless the thread came to its end
         fleet.wake = containers.wake
         faults.changed = self.forgive
 
@@ -101,6 +106,14 @@ class Scheduler(threading.Thread):
         self.join()
 
     def run(self) -> None:
+        try:
+            self._schedule()
+            self._end_all()
+            self.failed = False
+        finally:
+            self._ended()
+
+    def _schedule(self) -> None:
         expire_at = 0.0
         while not self._stopping:
             exits = self._containers.wait(self._timeout_s(expire_at))
@@ -111,7 +124,6 @@ class Scheduler(threading.Thread):
                 if time.time() >= expire_at:
                     self._fleet.expire()
                     expire_at = time.time() + EXPIRE_EVERY_S
-        self._end_all()
 
     def _timeout_s(self, expire_at: float) -> float:
         next_at = min(expire_at, self._timers[0][0]) if self._timers else expire_at
@@ -121,7 +133,9 @@ class Scheduler(threading.Thread):
         now = time.time()
         keys, self._fleet.due = self._fleet.due, set()
         while self._timers and self._timers[0][0] <= now:
-            keys.add(heapq.heappop(self._timers)[1])
+            timer = heapq.heappop(self._timers)
+            self._set_timers.remove(timer)
+            keys.add(timer[1])
         self._launches = 0
         for key in keys:
             service = self._fleet.services.get(key)
@@ -129,7 +143,9 @@ class Scheduler(threading.Thread):
                 self._look_at(service)
 
     def _look_again(self, service: Service, at: float) -> None:
-        heapq.heappush(self._timers, (at, service.key))
+        if (at, service.key) not in self._set_timers:
+            self._set_timers.add((at, service.key))
+            heapq.heappush(self._timers, (at, service.key))
 
     def _look_at(self, service: Service) -> None:
         """One step towards what is wanted. A step that changes something leads to another look."""
@@ -371,7 +387,7 @@ class Scheduler(threading.Thread):
 
     def _wait_before_retry(self, service: Service) -> None:
         doublings = min(service.quick_failures - 1, 10)
-        service.retry_at = time.time() + min(FIRST_RETRY_S * 2**doublings, MOST_RETRY_S)
+        service.retry_at = time.time() + min(self._options.first_retry_s * 2**doublings, MOST_RETRY_S)
         service.is_steady = False
 
     def _break(self, service: Service) -> None:

@@ -38,12 +38,14 @@ class Settings:
     log_group: str = "/chargehand/chargers"
     task_command: tuple[str, ...] = ()
     steady_after_s: float | None = None
+    first_retry_s: float | None = None
 
 
 class EmbeddedEcs:
     """Runs from construction to `close()`; tasks of an earlier run that was killed are ended first."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ended: Callable[[], None]) -> None:
+        """`ended` is called when the scheduler ends, by itself or by `close()`."""
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         allow_many_tasks()
         records = settings.state_dir / "processes"
@@ -64,12 +66,14 @@ class EmbeddedEcs:
             faults=faults,
             definition_of=backend.describe_task_definition,
             options=scheduler_options(settings),
+            ended=ended,
         )
         app = create_app(fleet, backend, logs, faults, self._containers.pids)
+        self._api = FaultyApi(app, faults, fleet.service_of_task)
         self._server = make_server(
             settings.host,
             settings.port,
-            FaultyApi(app, faults, fleet.service_of_task),
+            self._api,
             threaded=True,
             request_handler=QuietHandler,
         )
@@ -78,14 +82,16 @@ class EmbeddedEcs:
         self._serving = threading.Thread(target=self._server.serve_forever, name="http")
         self._serving.start()
 
-    def close(self) -> None:
-        """No more calls, then no more tasks; what should run is remembered."""
+    def close(self) -> bool:
+        """No more calls, then no more tasks; what should run is remembered. Whether all went well."""
         self._server.shutdown()
         self._serving.join()
+        self._api.close()
         self._server.server_close()
         self._scheduler.stop()
         self._containers.close()
         self._store.close()
+        return not self._scheduler.failed
 
 
 class QuietHandler(MotoRequestHandler):
@@ -101,6 +107,8 @@ def scheduler_options(settings: Settings) -> Options:
         options = replace(options, task_command=settings.task_command)
     if settings.steady_after_s is not None:
         options = replace(options, steady_after_s=settings.steady_after_s)
+    if settings.first_retry_s is not None:
+        options = replace(options, first_retry_s=settings.first_retry_s)
     return options
 
 

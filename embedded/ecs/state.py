@@ -11,9 +11,8 @@ import orjson
 
 log = logging.getLogger(__name__)
 
-Record = dict[str, Any]
-#: (kind, key) -> what to keep, or None to forget it.
-Changes = Mapping[tuple[str, str], Record | None]
+#: (kind, key) -> what to keep (a dataclass or a dict), or None to forget it.
+Changes = Mapping[tuple[str, str], object]
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, body BLOB, PRIMARY KEY (kind, key))"
 
@@ -35,7 +34,7 @@ class Store:
             log.warning("The state in %s is unreadable (%s); moved to %s, starting empty", path, error, aside)
             self._connection = _open(path)
 
-    def load(self, kind: str) -> Iterator[Record]:
+    def load(self, kind: str) -> Iterator[dict[str, Any]]:
         rows = self._connection.execute("SELECT body FROM records WHERE kind = ? ORDER BY rowid", (kind,))
         for (body,) in rows.fetchall():
             yield orjson.loads(body)

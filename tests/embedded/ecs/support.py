@@ -1,0 +1,186 @@
+"""Words for the tests of the embedded ECS: plain boto3 against the real process."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import boto3
+from botocore.config import Config
+from mypy_boto3_ecs import ECSClient
+from mypy_boto3_logs import CloudWatchLogsClient
+
+from embedded.ecs.process import EcsProcess
+
+CLUSTER = "chargehand"
+GROUP = "/chargehand/chargers"
+ROLE = "arn:aws:iam::123456789012:role/execution"
+TASK_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("task.py")))
+#: Short waits; what they are by default is in embedded.ecs.scheduler.
+QUICK = ("--steady-after-s", "0.3", "--first-retry-s", "0.1")
+STOP_FIRST = {"minimumHealthyPercent": 0, "maximumPercent": 100}
+NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+
+Shown = Any  #: an answer of boto3; its types say of each key that it may be absent
+T = TypeVar("T")
+
+
+def until(ask: Callable[[], T], timeout_s: float = 10) -> T:
+    """The first answer that is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still {answer!r} after {timeout_s} s")
+        time.sleep(0.02)
+    return answer
+
+
+class Fleet:
+    """One embedded ECS as a client sees it, and the services that a test made there."""
+
+    def __init__(self, process: EcsProcess) -> None:
+        config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+        session = boto3.Session("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
+        self.process = process
+        self.ecs: ECSClient = session.client("ecs", endpoint_url=process.endpoint_url, config=config)
+        self.logs: CloudWatchLogsClient = session.client(
+            "logs", endpoint_url=process.endpoint_url, config=config
+        )
+        self._made: list[str] = []
+
+    def define(self, family: str | None = None, stop_timeout_s: int = 10, **environment: str) -> str:
+        """The ARN of a task definition whose task gets this environment."""
+        container: Any = {
+            "name": "charger",
+            "image": "chargehand/simulator:1",
+            "stopTimeout": stop_timeout_s,
+            "environment": [{"name": name, "value": value} for name, value in environment.items()],
+            "logConfiguration": {
+                "logDriver": "awslogs",
+                "options": {
+                    "awslogs-group": GROUP,
+                    "awslogs-region": "us-east-1",
+                    "awslogs-stream-prefix": "fleet",
+                },
+            },
+        }
+        answer = self.ecs.register_task_definition(
+            family=family or new_name(),
+            networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+            cpu="256",
+            memory="512",
+            executionRoleArn=ROLE,
+            containerDefinitions=[container],
+        )
+        return answer["taskDefinition"]["taskDefinitionArn"]
+
+    def request(self, name: str, **other: Any) -> Any:
+        """What a CreateService of the tests says."""
+        self._made.append(name)
+        return {
+            "cluster": CLUSTER,
+            "serviceName": name,
+            "desiredCount": 1,
+            "launchType": "FARGATE",
+            "deploymentConfiguration": STOP_FIRST,
+            "networkConfiguration": NETWORK,
+        } | other
+
+    def create(self, definition: str, name: str | None = None, **other: Any) -> str:
+        name = name or new_name()
+        self.ecs.create_service(**self.request(name, taskDefinition=definition, **other))
+        return name
+
+    def given(self, **environment: str) -> str:
+        """A service with one running task."""
+        name = self.create(self.define(None, 10, **environment))
+        self.until_running(name)
+        return name
+
+    def update(self, name: str, **changes: Any) -> Shown:
+        return self.ecs.update_service(cluster=CLUSTER, service=name, **changes)["service"]
+
+    def delete(self, name: str) -> Shown:
+        return self.ecs.delete_service(cluster=CLUSTER, service=name, force=True)["service"]
+
+    def describe(self, name: str) -> Shown:
+        [service] = self.ecs.describe_services(cluster=CLUSTER, services=[name], include=["TAGS"])["services"]
+        return service
+
+    def counts(self, name: str) -> tuple[int, int, int]:
+        """Desired, running, pending."""
+        service = self.describe(name)
+        return service["desiredCount"], service["runningCount"], service["pendingCount"]
+
+    def until_running(self, name: str, count: int = 1) -> None:
+        until(lambda: self.describe(name)["runningCount"] == count)
+
+    def until_steady(self, name: str) -> None:
+        until(lambda: self.describe(name)["deployments"][0]["rolloutState"] == "COMPLETED")
+
+    def events(self, name: str) -> list[str]:
+        """Newest first."""
+        return [event["message"] for event in self.describe(name)["events"]]
+
+    def task(self, name: str) -> str:
+        """The ARN of the one task that should run."""
+        [arn] = self.ecs.list_tasks(cluster=CLUSTER, serviceName=name)["taskArns"]
+        return arn
+
+    def describe_task(self, arn: str) -> Shown:
+        answer = self.ecs.describe_tasks(cluster=CLUSTER, tasks=[arn], include=["TAGS"])
+        [task] = answer["tasks"]
+        return task
+
+    def stop(self, arn: str, reason: str = "test") -> Shown:
+        return self.ecs.stop_task(cluster=CLUSTER, task=arn, reason=reason)["task"]
+
+    def until_stopped(self, arn: str, timeout_s: float = 10) -> Shown:
+        def stopped() -> Shown:
+            task = self.describe_task(arn)
+            return task if task["lastStatus"] == "STOPPED" else None
+
+        return until(stopped, timeout_s)
+
+    def stopped_tasks(self, name: str) -> list[Shown]:
+        """Oldest first."""
+        arns = self.ecs.list_tasks(cluster=CLUSTER, serviceName=name, desiredStatus="STOPPED")["taskArns"]
+        tasks = self.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
+        return sorted(tasks, key=lambda task: task["createdAt"])
+
+    def pid(self, name: str) -> int:
+        [pid] = [task["pid"] for task in self.process.tasks() if task["service"] == name]
+        return int(pid)
+
+    def lines(self, arn: str) -> list[str]:
+        """What a task has printed so far."""
+        stream = f"fleet/charger/{arn.rsplit('/', 1)[-1]}"
+        events = self.logs.filter_log_events(logGroupName=GROUP, logStreamNames=[stream])["events"]
+        return [event["message"] for event in events]
+
+    def until_said(self, arn: str, words: str) -> str:
+        return until(lambda: next((line for line in self.lines(arn) if words in line), ""))
+
+    def clean_up(self) -> None:
+        """Delete the test's services and wait for their tasks; none of them may have met another of its kind."""
+        for name in self._made:
+            for service in self.ecs.describe_services(cluster=CLUSTER, services=[name])["services"]:
+                if service["status"] == "ACTIVE":
+                    self.delete(name)
+        until(
+            lambda: not [task for task in self.process.tasks() if task["service"] in self._made], timeout_s=15
+        )
+        for event in self.all_events(filterPattern="OVERLAP"):
+            raise AssertionError(f"two tasks of one service at a time: {event}")
+
+    def all_events(self, **query: Any) -> Iterator[Shown]:
+        pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=GROUP, **query)
+        for page in pages:
+            yield from page["events"]
+
+
+def new_name() -> str:
+    return f"dep-{uuid4().hex[:12]}"
