@@ -1,0 +1,125 @@
+"""The app on a real database, and chargers in the states that tests start from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, func, update
+
+from api.app import create_app
+from api.parts import Parts
+from shared.commands import ProvisioningStatus
+from shared.database import Sessions
+from shared.models import Charger, Command
+from shared.settings import load_settings
+from tests.conftest import Token, environment
+
+WISH = {
+    "identity": "CP-TEST-001",
+    "brand_slug": "wallbox",
+    "model_slug": "wallbox-pulsar-plus",
+    "connector_type": "Type2",
+    "ws_url": "ws://csms.test/ocpp",
+}
+
+
+@pytest.fixture(scope="session")
+def app(engine: Engine, redis_url: str) -> Iterator[Flask]:
+    """One app for all tests: it keeps nothing between requests but connections and verified tokens."""
+    with pytest.MonkeyPatch.context() as patch:
+        url = engine.url.render_as_string(hide_password=False)
+        for name, value in environment(url, f"{redis_url.rpartition('/')[0]}/9").items():
+            patch.setenv(name, value)
+        settings = load_settings()
+    app = create_app(replace(settings, database_pool_size=4))
+    yield app
+    parts: Parts = app.extensions["chargehand"]
+    parts.publisher.close()
+    parts.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@dataclass
+class Fleet:
+    """What clients of organizations do, and what workers would have made of it."""
+
+    client: FlaskClient
+    sessions: Sessions
+    token: Token
+
+    def headers(self, organization: str = "acme", **claims: Any) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(organization=organization, **claims)}"}
+
+    def request(
+        self, method: str, path: str, *, organization: str = "acme", headers: Any = (), **kwargs: Any
+    ) -> Any:
+        """As a user of the organization. The answer is werkzeug's TestResponse, its json taken on trust."""
+        return self.client.open(
+            path, method=method, headers=self.headers(organization) | dict(headers), **kwargs
+        )
+
+    def get(self, path: str, **kwargs: Any) -> Any:
+        return self.request("GET", path, **kwargs)
+
+    def post(self, path: str, **kwargs: Any) -> Any:
+        return self.request("POST", path, **kwargs)
+
+    def put(self, path: str, **kwargs: Any) -> Any:
+        return self.request("PUT", path, **kwargs)
+
+    def delete(self, path: str, **kwargs: Any) -> Any:
+        return self.request("DELETE", path, **kwargs)
+
+    def create(self, organization: str = "acme", **wish: Any) -> str:
+        """A new charger, as a client makes it. Returns its id."""
+        answer = self.post("/ocpp/chargers", organization=organization, json=WISH | wish)
+        assert answer.status_code == 202, answer.text
+        charger_id: str = answer.json["charger_id"]
+        return charger_id
+
+    def ready(self, organization: str = "acme", **wish: Any) -> str:
+        """A charger that was provisioned, runs, and was seen to."""
+        charger_id = self.create(organization, **wish)
+        self.settle(charger_id, running_count=1, provisioning_status=ProvisioningStatus.READY)
+        return charger_id
+
+    def settle(self, charger_id: str, **observed: Any) -> None:
+        """What workers write when ECS has done what was asked for."""
+        with self.sessions.begin() as session:
+            session.execute(
+                update(Charger)
+                .where(Charger.id == charger_id)
+                .values(
+                    {
+                        "observed_generation": Charger.generation,
+                        "settled_generation": Charger.generation,
+                        "publish_at": None,
+                        "observe_at": None,
+                        "observed_at": func.now(),
+                        "service_status": "ACTIVE",
+                    }
+                    | observed
+                )
+            )
+
+    def row(self, charger_id: str) -> Charger:
+        with self.sessions() as session:
+            return session.get_one(Charger, charger_id)
+
+    def commands(self, charger_id: str) -> list[Command]:
+        with self.sessions() as session:
+            return list(
+                session.query(Command).where(Command.charger_id == charger_id).order_by(Command.generation)
+            )
+
+
+@pytest.fixture
+def fleet(client: FlaskClient, sessions: Sessions, token: Token) -> Fleet:
+    return Fleet(client, sessions, token)
