@@ -1,0 +1,517 @@
+"""Any course of events ends at the last wish, and passes nothing on the way that must never be.
+
+Hypothesis makes up what clients, workers, the broker, ECS and strangers do, and when; the functions, the
+database and its rows are the real ones. The broker is a list of messages: it may lose, double and reorder
+them. A task may be stopped at any of its ECS calls, and killed there, while everything else goes on.
+"""
+
+import contextlib
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from unittest.mock import patch
+from uuid import UUID
+
+import pytest
+import structlog
+from celery import Celery
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from api.services.accepted import Accepted
+from api.services.errors import ChargerNotFound, InvalidCharger, NotReady
+from shared.broker import make_celery
+from shared.commands import FINAL, OPEN, CommandStatus, EventType
+from shared.models import Charger, Command
+from tests.worker.conftest import World
+from tests.worker.fake_ecs import FakeService
+from tests.worker.stepping import Fate, SteppedEcs, SteppedTask
+from worker.ecs import EcsRejected, EcsUnavailable
+from worker.sweep import sweep
+
+IDENTITIES = ("CP-1", "CP-2")
+URLS = ("ws://csms.test/ocpp", "ws://other.test/ocpp")
+ROUNDS_UNTIL_QUIET = 12
+STEPS = 50
+FAR = timedelta(hours=1)
+NO_BROKER = make_celery("memory://", publisher=True)  # what would be sent to it is taken before
+RANK = {CommandStatus.QUEUED: 0, CommandStatus.APPLIED: 1} | dict.fromkeys(FINAL, 2)
+FATES = st.sampled_from([Fate.GOES_ON] * 4 + list(Fate)[1:])
+ANY = st.integers(0, 11)  #: picks one of however many there are
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A command that was accepted, and what ECS must come to have for it to succeed."""
+
+    command_id: UUID
+    generation: int
+    event_type: str
+    desired_count: int
+    url: str
+    at: int  #: the sight at the time
+    task: str | None  #: the task that lived when it was accepted
+
+    def granted(self, sight: "Sight") -> bool:
+        """Whether ECS had at that time what was asked for."""
+        if self.desired_count == 0:
+            return sight.desired_count == 0 and sight.tasks == ()
+        others = self.event_type != EventType.RESET_CHARGER or sight.tasks != (self.task,)
+        return sight.desired_count == 1 and sight.running == 1 and sight.url == self.url and others
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A charger's service as ECS had it at some time."""
+
+    desired_count: int
+    tasks: tuple[str, ...]  #: that live
+    running: int
+    url: str | None  #: which the newest live task was told
+
+
+@dataclass
+class Life:
+    """A charger as its clients remember it."""
+
+    charger_id: str
+    identity: str
+    wishes: list[Wish] = field(default_factory=list)
+    sights: list[Sight] = field(default_factory=list)
+    statuses: dict[UUID, CommandStatus] = field(default_factory=dict)
+    observed_generation: int = 0
+    settled_generation: int = 0
+    deleted: bool = False
+    gone: bool = False
+
+    @property
+    def newest(self) -> Wish:
+        return self.wishes[-1]
+
+
+class Fleet(RuleBasedStateMachine):
+    """Two identities, and all that can happen to their chargers."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+        self.ecs = SteppedEcs(world.sessions)
+        world.ecs = self.ecs
+        self.lives: list[Life] = []
+        self.messages: list[str] = []  #: chargers' ids, all that a worker acts on
+        self.tasks: list[SteppedTask] = []
+        self.deadlines_passed = False
+        self.sound = True
+
+    # Clients.
+
+    @initialize(up=st.booleans())
+    def begin(self, up: bool) -> None:
+        self.create(IDENTITIES[0], lost=False)
+        if up:
+            self._run(lambda: self.world.work(self.lives[0].charger_id))
+
+    @rule(identity=st.sampled_from(IDENTITIES), lost=st.booleans())
+    def create(self, identity: str, lost: bool) -> None:
+        known = {life.charger_id for life in self.lives}
+        try:
+            charger_id = self.world.create(identity)
+        except InvalidCharger:
+            assert any(life.identity == identity and not life.deleted for life in self.lives)
+            return
+        if charger_id in known:
+            return  # the answer to a repeat
+        life = Life(charger_id, identity)
+        self.lives.append(life)
+        charger = self.world.charger(charger_id)
+        life.wishes.append(
+            Wish(charger.newest_command_id, 1, EventType.CREATE_CHARGER, 1, charger.ws_url, 0, None)
+        )
+        if not lost:
+            self.messages.append(charger_id)
+
+    @rule(which=ANY, lost=st.booleans())
+    def start(self, which: int, lost: bool) -> None:
+        self._ask(which, self.world.start, 1, lost=lost)
+
+    @rule(which=ANY, lost=st.booleans())
+    def stop(self, which: int, lost: bool) -> None:
+        self._ask(which, self.world.stop, 0, lost=lost)
+
+    @rule(which=ANY, lost=st.booleans())
+    def restart(self, which: int, lost: bool) -> None:
+        self._ask(which, self.world.restart, 1, lost=lost)
+
+    @rule(which=ANY, url=st.sampled_from(URLS), lost=st.booleans())
+    def update(self, which: int, url: str, lost: bool) -> None:
+        self._ask(
+            which, lambda charger_id: self.world.update(charger_id, ws_url=url), None, url=url, lost=lost
+        )
+
+    @rule(which=ANY, lost=st.booleans())
+    def delete(self, which: int, lost: bool) -> None:
+        life = self._ask(which, self.world.delete, 0, lost=lost)
+        if life is not None:
+            life.deleted = True
+
+    def _ask(
+        self,
+        which: int,
+        ask: Callable[[str], Accepted],
+        desired_count: int | None,
+        *,
+        lost: bool,
+        url: str | None = None,
+    ) -> Life | None:
+        life = self.lives[which % len(self.lives)]
+        try:
+            accepted = ask(life.charger_id)
+        except ChargerNotFound:
+            assert life.deleted
+            return None
+        except NotReady:
+            return None
+        assert not life.deleted
+        before = life.newest
+        if accepted.repeated:
+            assert accepted.command_id == before.command_id
+            return None
+        assert accepted.command_id is not None
+        assert accepted.generation == before.generation + 1
+        service = self.ecs.services.get(life.charger_id)
+        life.wishes.append(
+            Wish(
+                accepted.command_id,
+                accepted.generation,
+                accepted.event_type,
+                before.desired_count if desired_count is None else desired_count,
+                url or before.url,
+                max(0, len(life.sights) - 1),
+                service.live[0].arn if service and service.live else None,
+            )
+        )
+        if not lost:
+            self.messages.append(life.charger_id)
+        return life
+
+    # The broker.
+
+    @precondition(lambda self: self.messages)
+    @rule(which=ANY, again=st.booleans())
+    def deliver(self, which: int, again: bool) -> None:
+        """Any message, first or last; perhaps it comes once more."""
+        index = which % len(self.messages)
+        charger_id = self.messages[index] if again else self.messages.pop(index)
+        self._begin(lambda: self.world.converge(charger_id))
+
+    @precondition(lambda self: self.messages)
+    @rule()
+    def lose_messages(self) -> None:
+        self.messages.clear()
+
+    # Workers.
+
+    @rule(broker_away=st.booleans())
+    def sweep(self, broker_away: bool) -> None:
+        with self._broker(away=broker_away):
+            sweep(self.world.sessions, NO_BROKER)
+
+    @rule()
+    def observe(self) -> None:
+        self._begin(self._observe)
+
+    @precondition(lambda self: self.tasks)
+    @rule(which=ANY, fate=FATES)
+    def step(self, which: int, fate: Fate) -> None:
+        self._resume(self.tasks[which % len(self.tasks)], fate)
+
+    @precondition(lambda self: self.tasks)
+    @rule(which=ANY)
+    def finish(self, which: int) -> None:
+        self._finish(self.tasks[which % len(self.tasks)])
+
+    # Time, ECS and strangers.
+
+    @rule()
+    def timers_fire(self) -> None:
+        with self.world.sessions.begin() as session:
+            session.execute(update(Charger).values(not_before=None))
+            session.execute(
+                update(Charger).where(Charger.publish_at.is_not(None)).values(publish_at=func.now())
+            )
+
+    @rule()
+    def deadlines_pass(self) -> None:
+        self.deadlines_passed = True
+        for life in self.lives:
+            self.world.asked_long_ago(life.charger_id)
+
+    @rule()
+    def ecs_gets_there(self) -> None:
+        self.ecs.settle()
+        self._look()
+
+    @rule()
+    def ecs_goes_away_or_comes_back(self) -> None:
+        self.ecs.away = not self.ecs.away
+
+    @precondition(lambda self: self.ecs.ghosts)
+    @rule(which=ANY)
+    def late_call_takes_effect(self, which: int) -> None:
+        self.ecs.ghosts.pop(which % len(self.ecs.ghosts))()
+        self._look()
+
+    @rule(which=ANY)
+    def process_crashes(self, which: int) -> None:
+        life = self.lives[which % len(self.lives)]
+        if life.charger_id in self.ecs.services:
+            self.ecs.crash(life.charger_id)
+
+    @rule(which=ANY, what=st.sampled_from(["count", "definition", "service"]))
+    def stranger_changes(self, which: int, what: str) -> None:
+        service = self._active(self.lives[which % len(self.lives)])
+        if service is None:
+            return
+        if what == "count":
+            service.desired_count = 1 - service.desired_count
+        elif what == "definition":
+            service.task_definition_arn = "arn:task-definition/other:1"
+        else:
+            for task in service.live:
+                task.status = "STOPPED"
+            service.status = "INACTIVE"
+        self._look()
+
+    # What must hold at any time.
+
+    @invariant()
+    def nothing_is_wrong(self) -> None:
+        self.sound = False
+        with self.world.sessions.begin() as session:
+            chargers = {charger.id: charger for charger in session.scalars(select(Charger))}
+            commands = {
+                command_id: CommandStatus(status)
+                for command_id, status in session.execute(select(Command.id, Command.status))
+            }
+            self._hold_timers(session)
+        for life in self.lives:
+            charger = chargers.get(life.charger_id)
+            if charger is None:
+                assert life.deleted, "the row of a charger is gone that nobody deleted"
+                life.gone = True
+            else:
+                self._check_row(life, charger)
+                self._check_commands(life, charger, commands)
+            self._check_restarts(life)
+        self.sound = True
+
+    def _check_row(self, life: Life, charger: Charger) -> None:
+        newest = life.newest
+        failed = charger.provisioning_status == "FAILED"
+        assert charger.newest_command_id == newest.command_id
+        assert charger.generation == newest.generation
+        assert charger.desired_count == (0 if failed else newest.desired_count)
+        assert (charger.deleted_at is not None) == life.deleted
+        assert life.observed_generation <= charger.observed_generation <= charger.generation
+        assert life.settled_generation <= charger.settled_generation <= charger.generation
+        assert charger.settled_generation <= charger.observed_generation
+        life.observed_generation = charger.observed_generation
+        life.settled_generation = charger.settled_generation
+
+    def _check_commands(self, life: Life, charger: Charger, commands: dict[UUID, CommandStatus]) -> None:
+        for wish in life.wishes:
+            status = commands[wish.command_id]
+            before = life.statuses.get(wish.command_id, CommandStatus.QUEUED)
+            if status == before:
+                continue
+            assert RANK[status] > RANK[before], f"{before} became {status}"
+            newest = wish is life.newest
+            assert newest != (status == CommandStatus.SUPERSEDED), f"{status}, newest: {newest}"
+            if status == CommandStatus.SUCCEEDED:
+                assert any(wish.granted(sight) for sight in life.sights[wish.at :]), f"ECS never had {wish}"
+            if status == CommandStatus.FAILED:
+                assert self.ecs.refused or self.deadlines_passed
+            life.statuses[wish.command_id] = status
+        open_newest = commands[life.newest.command_id] in OPEN
+        assert open_newest == (charger.settled_generation < charger.generation)
+
+    def _check_restarts(self, life: Life) -> None:
+        for wish in life.wishes:
+            stopped = self.ecs.stopped_for[life.charger_id, wish.generation]
+            assert len(stopped) <= 1, f"the restart of generation {wish.generation} stopped {stopped}"
+        service = self.ecs.services.get(life.charger_id)
+        assert service is None or len(service.live) <= 1
+
+    def _hold_timers(self, session: Session) -> None:
+        """Time passes when a rule says so, not while the test runs."""
+        for timer in (Charger.publish_at, Charger.not_before):
+            session.execute(update(Charger).where(timer > func.now()).values({timer: func.now() + FAR}))
+
+    # The end: no more faults and no more wishes, and the broker has forgotten everything.
+
+    def teardown(self) -> None:
+        try:
+            if self.sound and self.lives:
+                self._quiesce()
+        finally:
+            for task in self.tasks:
+                task.resume(Fate.KILLED)
+            with self.world.sessions.begin() as session:
+                session.execute(delete(Charger))
+
+    def _quiesce(self) -> None:
+        self.ecs.away = False
+        while self.tasks:
+            self._finish(self.tasks[0])
+        while self.ecs.ghosts:
+            self.ecs.ghosts.pop(0)()
+        self.messages.clear()
+        for _ in range(ROUNDS_UNTIL_QUIET):
+            self.timers_fire()
+            with self._broker():
+                sweep(self.world.sessions, NO_BROKER)
+            while self.messages:
+                charger_id = self.messages.pop(0)
+                self._run(lambda charger_id=charger_id: self.world.converge(charger_id))  # type: ignore[misc]
+            self.ecs_gets_there()
+            self._run(self._observe)
+            self.ecs_gets_there()
+            self.nothing_is_wrong()
+        for life in self.lives:
+            self._check_end(life)
+
+    def _check_end(self, life: Life) -> None:
+        service = self._active(life)
+        if life.deleted:
+            assert life.gone, "a deleted charger is still there"
+            assert service is None, "the service of a deleted charger is still there"
+            return
+        charger = self.world.charger(life.charger_id)
+        wish = life.newest
+        assert all(life.statuses[each.command_id] in FINAL for each in life.wishes)
+        assert charger.observed_generation == charger.settled_generation == charger.generation
+        if charger.provisioning_status == "FAILED":
+            assert service is None or service.live == []
+            return
+        assert charger.provisioning_status == "READY"
+        assert service is not None
+        assert replace(wish, event_type="any").granted(self._sight(service, life.charger_id))
+        assert (charger.running_count, charger.pending_count) == (wish.desired_count, 0)
+        assert charger.drifted_at is None
+        assert charger.reason is None
+
+    # Helpers.
+
+    def _begin(self, work: Callable[[], object]) -> SteppedTask:
+        self.sound = False
+        task = SteppedTask(work)
+        if not task.ended:
+            self.tasks.append(task)
+        self._look()
+        self.sound = True
+        return task
+
+    def _resume(self, task: SteppedTask, fate: Fate = Fate.GOES_ON) -> None:
+        self.sound = False
+        try:
+            task.resume(fate)
+        finally:
+            if task.ended:
+                self.tasks.remove(task)
+        self._look()
+        self.sound = True
+
+    def _finish(self, task: SteppedTask) -> None:
+        while not task.ended:
+            self._resume(task)
+
+    def _run(self, work: Callable[[], object]) -> None:
+        self._finish(self._begin(work))
+
+    def _observe(self) -> None:
+        with contextlib.suppress(EcsUnavailable, EcsRejected):  # as worker.tasks does: the rows get older
+            self.world.observe()
+
+    @contextlib.contextmanager
+    def _broker(self, *, away: bool = False) -> Iterator[None]:
+        """The sweep's messages go to our list, if the broker is there."""
+
+        def send(_celery: Celery, messages: list[tuple[str, dict[str, str]]]) -> None:
+            if away:
+                raise OSError("the broker is away")
+            self.messages += [message["charger_id"] for _, message in messages]
+
+        with patch("worker.sweep.send", send), patch("worker.sweep.forget_connections"):
+            yield
+
+    def _active(self, life: Life) -> FakeService | None:
+        service = self.ecs.services.get(life.charger_id)
+        return service if service is not None and service.status == "ACTIVE" else None
+
+    def _look(self) -> None:
+        """Remember what ECS has."""
+        for life in self.lives:
+            service = self._active(life)
+            if service is None:
+                continue
+            sight = self._sight(service, life.charger_id)
+            if life.sights[-1:] != [sight]:
+                life.sights.append(sight)
+
+    def _sight(self, service: FakeService, charger_id: str) -> Sight:
+        environments = dict(self.ecs.definitions.get(charger_id, []))
+        live = service.live
+        definition = live[-1].task_definition_arn if live else ""
+        return Sight(
+            service.desired_count,
+            tuple(task.arn for task in live),
+            sum(task.status == "RUNNING" for task in live),
+            environments.get(definition, {}).get("CHARGER_WS_URL"),
+        )
+
+
+def live(world: World, lives: int, *, derandomize: bool = False, seed_of_all: int = 0) -> None:
+    """Let fleets live, each with a course of events of its own."""
+
+    class FleetOfTheWorld(Fleet):
+        def __init__(self) -> None:
+            super().__init__(world)
+
+    with structlog.testing.capture_logs():  # thousands of lines that nobody reads
+        run_state_machine_as_test(
+            FleetOfTheWorld if derandomize else seed(seed_of_all)(FleetOfTheWorld),
+            settings=settings(
+                max_examples=lives,
+                stateful_step_count=STEPS,
+                derandomize=derandomize,
+                database=None,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+
+
+def test_any_course_of_events_ends_at_the_last_wish(world: World) -> None:
+    """The same courses every time, so that whatever breaks one is to blame."""
+    live(world, 30, derandomize=True)
+
+
+@pytest.mark.slow
+def test_hundreds_of_courses_of_events_end_at_the_last_wish(world: World) -> None:
+    """Others each time: STATE_MACHINE_SEED repeats one, STATE_MACHINE_RUNS says how many."""
+    number = int(os.environ.get("STATE_MACHINE_SEED") or random.SystemRandom().randrange(1, 2**32))
+    runs = int(os.environ.get("STATE_MACHINE_RUNS") or 300)
+    print(f"STATE_MACHINE_SEED={number}, {runs} runs")
+    live(world, runs, derandomize=False, seed_of_all=number)
