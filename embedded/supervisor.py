@@ -22,6 +22,7 @@ FIRST_DELAY_S = 0.5  # before the first restart; doubled at each one that follow
 LONGEST_DELAY_S = 30.0
 HEALTHY_AFTER_S = 30.0  # having run this long forgets earlier deaths
 ATTEMPTS_TO_START = 3  # deaths before the program was ever ready
+LEFTOVER_WITHIN_S = 5.0  # to stop by itself, for what a killed supervisor left
 LOG_LIMIT_BYTES = 10_000_000
 TRIM_EVERY_S = 5.0
 
@@ -177,7 +178,7 @@ class Supervisor:
                 if process.create_time() == row["created"]:
                     left[process] = signal.Signals(row["stop_signal"])
                     self._say(f"ending {row['name']} (pid {row['pid']}), left by a run that was killed")
-        end(left, within_s=5)
+        end(left, LEFTOVER_WITHIN_S)
         self._record.unlink()
 
 

@@ -1,0 +1,121 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jwt
+import psycopg
+import pytest
+from sqlalchemy import create_engine, make_url, text
+
+from embedded.state import JWT_SECRET_FILE
+
+SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
+
+
+def chargehand(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command with nothing in its environment but what is given."""
+    return subprocess.run(
+        [sys.executable, "-m", "chargehand", *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def claims_of(output: str) -> dict[str, object]:
+    claims: dict[str, object] = jwt.decode(output.strip(), SECRET, algorithms=["HS256"])
+    return claims
+
+
+def test_a_token_for_an_organization_is_printed_and_nothing_else() -> None:
+    done = chargehand("token", "--organization", "acme", "--ttl", "60", JWT_SECRET=SECRET)
+
+    claims = claims_of(done.stdout)
+    assert (claims["role"], claims["organization_id"]) == ("user", "acme")
+    assert int(str(claims["exp"])) - int(str(claims["iat"])) == 60
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_a_token_for_an_admin_needs_no_organization() -> None:
+    done = chargehand("token", "--role", "admin", "--subject", "ops", JWT_SECRET=SECRET)
+
+    claims = claims_of(done.stdout)
+    assert (claims["role"], claims["sub"]) == ("admin", "ops")
+    assert "organization_id" not in claims
+
+
+def test_a_token_is_signed_with_the_secret_of_the_state_folder_where_no_other_is_set(tmp_path: Path) -> None:
+    (tmp_path / JWT_SECRET_FILE).write_text(SECRET)
+
+    done = chargehand("token", "--organization", "acme", STATE_DIR=str(tmp_path))
+
+    assert claims_of(done.stdout)["organization_id"] == "acme"
+
+
+def test_the_secret_of_the_environment_goes_before_that_of_the_state_folder(tmp_path: Path) -> None:
+    (tmp_path / JWT_SECRET_FILE).write_text("another secret that is long enough too")
+
+    done = chargehand("token", "--organization", "acme", STATE_DIR=str(tmp_path), JWT_SECRET=SECRET)
+
+    assert claims_of(done.stdout)["organization_id"] == "acme"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "returncode", "message"),
+    [
+        ((), {"JWT_SECRET": SECRET}, 2, "--organization is required"),
+        (("--organization", "no spaces"), {"JWT_SECRET": SECRET}, 2, "the organization has"),
+        (("--organization", "acme", "--ttl", "0"), {"JWT_SECRET": SECRET}, 2, "0 is not in the range"),
+        (("--organization", "acme"), {"STATE_DIR": "/nowhere"}, 1, "JWT_SECRET is not set"),
+        (("--organization", "acme"), {"JWT_ALGORITHM": "RS256"}, 1, "JWT_ALGORITHM is not HS256"),
+    ],
+)
+def test_what_is_wrong_with_a_request_for_a_token_is_said_without_a_trace(
+    arguments: tuple[str, ...], environment: dict[str, str], returncode: int, message: str
+) -> None:
+    done = chargehand("token", *arguments, **environment)
+
+    assert done.returncode == returncode
+    assert done.stdout == ""
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_migrating_brings_an_empty_database_to_the_newest_schema_and_may_be_repeated(
+    postgres_url: str,
+) -> None:
+    server = make_url(postgres_url)
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS cli_migrates"))
+        connection.execute(text("CREATE DATABASE cli_migrates"))
+    url = server.set(drivername="postgresql", database="cli_migrates").render_as_string(hide_password=False)
+
+    first = chargehand("migrate", DATABASE_URL=url, REDIS_URL="redis://localhost")
+    again = chargehand("migrate", DATABASE_URL=url, REDIS_URL="redis://localhost")
+
+    assert (first.returncode, first.stderr, again.returncode) == (0, "", 0)
+    with psycopg.connect(url) as migrated:
+        assert migrated.execute("SELECT count(*) FROM chargers").fetchone() == (0,)
+    with engine.connect() as connection:
+        connection.execute(text("DROP DATABASE cli_migrates"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/nothing", "Error: the database is not available"),
+        ("mysql://localhost", "Error: DATABASE_URL must be a postgresql:// URL"),
+    ],
+)
+def test_migrating_without_a_database_is_one_clear_line(url: str, message: str) -> None:
+    done = chargehand("migrate", DATABASE_URL=url, REDIS_URL="redis://localhost")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1

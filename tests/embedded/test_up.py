@@ -1,0 +1,252 @@
+"""The one command, as a person meets it: what it prints, what then works, what it leaves behind."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import psutil
+import psycopg
+import pytest
+
+from embedded.ports import HOST, free_port
+from tests.embedded.waiting import wait_until
+
+READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
+OWN_VARIABLES = {"PORT", "STATE_DIR", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "JWT_SECRET"}
+
+
+@dataclass
+class Up:
+    """A `chargehand up`, and its state folder."""
+
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+    port: int
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "up.out").read_text()
+
+    def wait_until_ready(self) -> None:
+        wait_until(lambda: "is ready" in self.output or self.process.poll() is not None, READY_WITHIN_S)
+        assert "is ready" in self.output, self.output
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def pid(self, name: str) -> int:
+        rows = json.loads((self.folder / "processes.json").read_text())
+        return int(next(row["pid"] for row in rows if row["name"] == name))
+
+    def printed(self, pattern: str) -> str:
+        found = re.search(pattern, self.output)
+        assert found is not None, self.output
+        return found[1]
+
+    def get(self, path: str) -> Any:
+        token = self.printed(r"export TOKEN=(\S+)")
+        headers = {"Authorization": f"Bearer {token}"}
+        with urlopen(Request(f"http://{HOST}:{self.port}{path}", headers=headers), timeout=10) as answer:
+            return json.load(answer)
+
+    def log(self, name: str) -> str:
+        return (self.folder / "logs" / f"{name}.log").read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+        self.process.wait(timeout=20)
+
+
+def start_up(folder: Path, **environment: str) -> Up:
+    port = int(environment.setdefault("PORT", str(free_port())))
+    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    with (folder / "up.out").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chargehand", "up"],
+            env={**kept, "STATE_DIR": str(folder), **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return Up(folder, process, port)
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="chargehand-up-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
+def running_up(state: Path, **environment: str) -> Iterator[Up]:
+    """Ready, and ended at the latest with the block."""
+    up = start_up(state, **environment)
+    try:
+        up.wait_until_ready()
+        yield up
+    finally:
+        if up.process.poll() is None:
+            up.end()
+
+
+@pytest.fixture(scope="module")
+def shared_up() -> Iterator[Up]:
+    """For tests that leave it running."""
+    with (
+        TemporaryDirectory(prefix="chargehand-up-", ignore_cleanup_errors=True) as name,
+        running_up(Path(name)) as up,
+    ):
+        yield up
+
+
+def test_the_printed_addresses_answer(shared_up: Up) -> None:
+    with urlopen(f"http://{HOST}:{shared_up.port}/ready") as answer:
+        assert answer.status == 200
+    with urlopen(shared_up.printed(r"Its docs +(\S+)")) as answer:  # noqa: S310
+        assert answer.status == 200
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(shared_up.printed(r"Flower +(\S+)"))  # noqa: S310
+    with psycopg.connect(shared_up.printed(r"PostgreSQL +(\S+)")) as connection:
+        assert connection.execute("SELECT count(*) > 0 FROM catalog_models").fetchone() == (True,)
+
+
+def test_the_printed_commands_create_a_charger_that_stops_and_comes_back_with_the_command(
+    state: Path,
+) -> None:
+    with running_up(state) as up:
+        run_printed_commands(up)
+        wait_until(lambda: "CP-0001 booted" in up.log("csms"), 20)
+        wait_until(lambda: up.get("/ocpp/chargers")["data"][0]["runtime"]["observed"] == "running", 20)
+        family = up.family()
+        assert any("simulator" in process.cmdline() for process in family)
+
+        begin = time.monotonic()
+        up.end(signal.SIGTERM)
+        assert time.monotonic() - begin < 15
+
+    assert up.process.returncode == 0
+    assert up.output.endswith("Stopping.\n")
+    assert [process for process in family if process.is_running()] == []
+    booted = up.log("csms").count("CP-0001 booted")
+    with running_up(state, PORT=str(up.port)) as again:
+        wait_until(lambda: again.log("csms").count("CP-0001 booted") > booted, 20)
+        assert again.get("/ocpp/chargers")["data"][0]["identity"] == "CP-0001"
+
+
+def run_printed_commands(up: Up) -> None:
+    """As a person does who copies and pastes."""
+    script = "\n".join(line for line in up.output.splitlines() if re.match(r" +(export|curl|-d) ?", line))
+    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert "CP-0001" in done.stdout, done.stderr
+
+
+def test_ctrl_c_while_it_starts_ends_every_process(state: Path) -> None:
+    up = start_up(state)
+    wait_until((state / "processes.json").exists, 20)
+    family = up.family()
+
+    begin = time.monotonic()
+    up.end(signal.SIGINT)
+
+    assert time.monotonic() - begin < 15
+    assert up.process.returncode == 0
+    assert up.output == "Stopping.\n"
+    assert [process for process in family if process.is_running()] == []
+
+
+def test_a_killed_worker_is_started_again(shared_up: Up) -> None:
+    before = shared_up.pid("worker")
+
+    os.kill(before, signal.SIGKILL)
+
+    wait_until(lambda: "worker was killed by SIGKILL; starting it again in 0.5 s" in shared_up.output)
+    wait_until(lambda: shared_up.pid("worker") != before and psutil.pid_exists(shared_up.pid("worker")))
+
+
+def test_nothing_outlives_a_killed_command_and_the_next_one_starts(state: Path) -> None:
+    with running_up(state) as up:
+        family = up.family()
+        up.process.kill()
+        up.process.wait()
+
+    with running_up(state):
+        assert [process for process in family if process.is_running()] == []
+
+
+def test_a_second_command_on_the_same_state_is_refused_in_one_line(shared_up: Up) -> None:
+    state = shared_up.folder
+
+    said = refused(STATE_DIR=str(state), PORT=str(free_port()))
+
+    assert said == (
+        f"Error: chargehand runs already on {state} (pid {shared_up.process.pid}): "
+        "stop that, or choose another folder with STATE_DIR\n"
+    )
+
+
+def test_a_taken_port_is_refused_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server((HOST, 0)) as server:
+        port = server.getsockname()[1]
+
+        said = refused(STATE_DIR=str(tmp_path), PORT=str(port))
+
+    assert re.fullmatch(
+        rf"Error: port {port} is taken( by \S+ \(pid {os.getpid()}\))?: "
+        r"stop that, or choose another one with PORT\n",
+        said,
+    )
+
+
+@pytest.mark.parametrize("variable", ["PORT", "FLOWER_PORT", "CSMS_PORT", "ECS_PORT", "POSTGRES_PORT"])
+def test_what_is_no_port_is_refused_in_one_line(tmp_path: Path, variable: str) -> None:
+    others = {"PORT": str(free_port())}
+
+    said = refused(**{"STATE_DIR": str(tmp_path), **others, variable: "70000"})
+
+    assert said == f"Error: {variable}=70000 is not a port: use a number from 1 to 65535\n"
+
+
+def test_a_state_folder_that_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+
+    said = refused(STATE_DIR=str(file / "state"), PORT=str(free_port()))
+
+    assert said == (
+        f"Error: the state folder {file}/state is not writable (Not a directory): "
+        "choose another one with STATE_DIR\n"
+    )
+
+
+def test_a_setting_that_makes_no_sense_is_refused_in_one_line(tmp_path: Path) -> None:
+    said = refused(STATE_DIR=str(tmp_path), PORT=str(free_port()), DATABASE_URL="mysql://localhost")
+
+    assert said == "Error: DATABASE_URL must be a postgresql:// URL\n"
+
+
+def refused(**environment: str) -> str:
+    """What the command says when it gives up."""
+    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-m", "chargehand", "up"],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    return done.stderr
