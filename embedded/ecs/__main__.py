@@ -9,7 +9,10 @@ from pathlib import Path
 
 import click
 
+from embedded.ecs.scheduler import Options
 from embedded.ecs.server import EmbeddedEcs, Settings
+
+DEFAULTS = Options()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -30,21 +33,31 @@ from embedded.ecs.server import EmbeddedEcs, Settings
 @click.option("--region", default="us-east-1", show_default=True, envvar="ECS_EMBEDDED_REGION")
 @click.option(
     "--task-command",
-    default="",
+    default=shlex.join(DEFAULTS.task_command),
+    show_default="python -m simulator",
     envvar="ECS_EMBEDDED_TASK_COMMAND",
-    help="What a task runs, as in a shell.  [default: python -m simulator]",
+    help="What a task runs, as in a shell.",
 )
 @click.option(
     "--steady-after-s",
-    type=float,
+    default=DEFAULTS.steady_after_s,
+    show_default=True,
     envvar="ECS_EMBEDDED_STEADY_AFTER_S",
-    help="A task that lives this long has started.  [default: 3]",
+    help="A task that lives this long has started.",
 )
 @click.option(
     "--first-retry-s",
-    type=float,
+    default=DEFAULTS.first_retry_s,
+    show_default=True,
     envvar="ECS_EMBEDDED_FIRST_RETRY_S",
-    help="Back-off after a first crash; it doubles up to 60.  [default: 1]",
+    help="Back-off after a first crash; it doubles up to 60.",
+)
+@click.option(
+    "--shutdown-s",
+    default=DEFAULTS.shutdown_s,
+    show_default=True,
+    envvar="ECS_EMBEDDED_SHUTDOWN_S",
+    help="What all tasks get to end when this server ends.",
 )
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when the parent that holds our input is gone.")
 def main(
@@ -56,8 +69,9 @@ def main(
     log_group: str,
     region: str,
     task_command: str,
-    steady_after_s: float | None,
-    first_retry_s: float | None,
+    steady_after_s: float,
+    first_retry_s: float,
+    shutdown_s: float,
     until_stdin_closes: bool,
 ) -> None:
     """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes."""
@@ -71,9 +85,12 @@ def main(
         region=region,
         cluster=cluster,
         log_group=log_group,
-        task_command=tuple(shlex.split(task_command)),
-        steady_after_s=steady_after_s,
-        first_retry_s=first_retry_s,
+        options=Options(
+            task_command=tuple(shlex.split(task_command)),
+            steady_after_s=steady_after_s,
+            first_retry_s=first_retry_s,
+            shutdown_s=shutdown_s,
+        ),
     )
     try:
         ecs = EmbeddedEcs(settings, ended=stop.set)

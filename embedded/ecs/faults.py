@@ -100,6 +100,9 @@ class Rule:
             )
         if body.get("kind") not in KINDS:
             raise InvalidRule(f"kind is one of {', '.join(KINDS)}")
+        for name in ("probability", "seconds", "count", "seed", "status", "exit_code"):
+            if not isinstance(body.get(name), int | float | None):
+                raise InvalidRule(f"{name} is a number")
         rule = cls(**body, dice=random.Random(body.get("seed")))  # noqa: S311 - repeatable on purpose
         if rule.status not in {500, 503} or rule.answer not in {"cut", "error"}:
             raise InvalidRule("status is 500 or 503, answer is cut or error")

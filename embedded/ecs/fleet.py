@@ -6,23 +6,29 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from embedded.ecs.model import Service, Task, service_from_record
+from embedded.ecs.errors import ClusterNotFoundException
+from embedded.ecs.model import Cluster, Service, Task, TaskDefinition, service_from_record
 from embedded.ecs.state import Store
 
 STOPPED_KEPT_S = 3_600  # ECS shows a stopped task for an hour at least
 STOPPED_KEPT = 2_000
 INACTIVE_KEPT_S = 3_600
+ACCOUNT_ID = "123456789012"  # as in all of Amazon's examples
 ENDED_WITH_ECS = "The embedded Amazon ECS that ran this task ended."
 
 
 class Fleet:
     """All reading and writing happens inside `change()`; what was touched is stored when that ends."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, region: str) -> None:
+        self.clusters: dict[str, Cluster] = {}
+        self.definitions: dict[str, TaskDefinition] = {}  #: by ARN
         self.services: dict[str, Service] = {}
         self.tasks: dict[str, Task] = {}  #: by id, stopped ones too
         self.wake: Callable[[], None] = lambda: None  #: tells the scheduler that `due` grew
         self.due: set[str] = set()  #: keys of services to look at
+        self._revisions: dict[str, int] = {}  #: family -> the last one given; none is given twice
+        self._region = region
         self._unfinished: dict[str, dict[str, Task]] = {}  #: by service, then by id
         self._stopped: deque[Task] = deque()  #: oldest first
         self._store = store
@@ -33,6 +39,12 @@ class Fleet:
 
     def _load(self) -> None:
         with self.change():
+            for record in self._store.load("cluster"):
+                self.clusters[record["name"]] = Cluster(**record)
+            for record in self._store.load("family"):
+                self._revisions[record["family"]] = record["revision"]
+            for record in self._store.load("definition"):
+                self.definitions[record["arn"]] = TaskDefinition(**record)
             for record in self._store.load("service"):
                 service = service_from_record(record)
                 service.quick_failures, service.retry_at = 0, 0.0
@@ -64,19 +76,63 @@ class Fleet:
                     if self.due:
                         self.wake()
 
-    def keep(self, kind: str, key: str, record: object) -> None:
-        """Store a record as it is when the block ends, or forget it: None."""
-        self._changes[kind, key] = record
+    def arn(self, resource: str) -> str:
+        return f"arn:aws:ecs:{self._region}:{ACCOUNT_ID}:{resource}"
+
+    # Clusters and task definitions
+
+    def cluster(self, name: str) -> Cluster:
+        """By name or ARN. Raises ClusterNotFoundException."""
+        try:
+            return self.clusters[name.rsplit("/", 1)[-1]]
+        except KeyError:
+            raise ClusterNotFoundException from None
+
+    def touch_cluster(self, cluster: Cluster) -> None:
+        self.clusters[cluster.name] = cluster
+        self._changes["cluster", cluster.name] = cluster
+
+    def find_definition(self, name: str) -> TaskDefinition | None:
+        """By ARN, family:revision, or family alone: its newest ACTIVE revision."""
+        family, _, revision = name.rsplit("/", 1)[-1].partition(":")
+        if revision:
+            return self.definitions.get(self.arn(f"task-definition/{family}:{revision}"))
+        active = (
+            each for each in self.definitions.values() if each.family == family and each.status == "ACTIVE"
+        )
+        return max(active, key=lambda each: each.revision, default=None)
+
+    def next_revision(self, family: str) -> int:
+        revision = self._revisions.get(family, 0) + 1
+        self._revisions[family] = revision
+        self._changes["family", family] = {"family": family, "revision": revision}
+        return revision
+
+    def touch_definition(self, definition: TaskDefinition) -> None:
+        self.definitions[definition.arn] = definition
+        self._changes["definition", definition.arn] = definition
+
+    def forget_definition(self, definition: TaskDefinition) -> None:
+        del self.definitions[definition.arn]
+        self._changes["definition", definition.arn] = None
+
+    def used_definitions(self) -> set[str]:
+        """ARNs of those that a service or an unfinished task still needs."""
+        services = [service for service in self.services.values() if service.status != "INACTIVE"]
+        used = {deployment.task_definition for service in services for deployment in service.deployments}
+        return used | {task.task_definition for tasks in self._unfinished.values() for task in tasks.values()}
+
+    # Services and tasks
 
     def touch(self, service: Service) -> None:
         """The service changed: store it, and let the scheduler look at it."""
         self.services[service.key] = service
-        self.keep("service", service.key, service)
+        self._changes["service", service.key] = service
         self.due.add(service.key)
 
     def forget(self, service: Service) -> None:
         del self.services[service.key]
-        self.keep("service", service.key, None)
+        self._changes["service", service.key] = None
 
     def add_task(self, task: Task) -> None:
         self.tasks[task.id] = task
@@ -85,7 +141,7 @@ class Fleet:
 
     def touch_task(self, task: Task) -> None:
         task.version += 1
-        self.keep("task", task.id, task)
+        self._changes["task", task.id] = task
         self.due.add(task.service_key)
 
     def tasks_of(self, service: Service) -> list[Task]:
@@ -116,7 +172,7 @@ class Fleet:
         ):
             task = self._stopped.popleft()
             del self.tasks[task.id]
-            self.keep("task", task.id, None)
+            self._changes["task", task.id] = None
         for service in list(self.services.values()):
             if service.ended_at is not None and service.ended_at < now - INACTIVE_KEPT_S:
                 self.forget(service)

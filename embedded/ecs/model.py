@@ -16,6 +16,33 @@ Tags = list[dict[str, str]]
 
 
 @dataclass
+class Cluster:
+    name: str
+    arn: str
+    tags: Tags
+    settings: list[Json]
+    status: str = "ACTIVE"
+
+
+@dataclass
+class TaskDefinition:
+    arn: str
+    family: str
+    revision: int
+    body: Json  #: what was registered, as the API shows it
+    tags: Tags
+    registered_at: float
+    status: str = "ACTIVE"
+    deregistered_at: float | None = None
+
+    @property
+    def main_container(self) -> Json:
+        """The one that decides about the task; the others of a definition are not run."""
+        containers: list[Json] = self.body["containerDefinitions"]
+        return next(container for container in containers if container.get("essential", True))
+
+
+@dataclass
 class Deployment:
     """One version of a service; the newest is PRIMARY, older ones stay ACTIVE until their tasks are gone."""
 

@@ -5,24 +5,29 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
-from moto.ecs.exceptions import InvalidParameterException
-
+from embedded.ecs.errors import InvalidParameterException
 from embedded.ecs.model import Json
 
 MOST_RESULTS = 100
 
 
 def page(
-    request: Json, name: str, items: list[str], *, default: int, order: Callable[[str], Any] = str
+    request: Json,
+    name: str,
+    items: list[str],
+    *,
+    default: int,
+    order: Callable[[str], Any] = str,
+    descending: bool = False,
 ) -> Json:
     """The answer with the items after `nextToken`, which names the last one shown, there still or not."""
     limit = request.get("maxResults") or default
     if not 1 <= limit <= MOST_RESULTS:
         raise InvalidParameterException(f"maxResults must be between 1 and {MOST_RESULTS}.")
-    rest = sorted(items, key=order)
+    rest = sorted(items, key=order, reverse=descending)
     if request.get("nextToken"):
         after = order(read_token(request["nextToken"]))
-        rest = [item for item in rest if order(item) > after]
+        rest = [item for item in rest if (order(item) < after if descending else order(item) > after)]
     answer: Json = {name: rest[:limit]}
     if len(rest) > limit:
         answer["nextToken"] = base64.urlsafe_b64encode(rest[limit - 1].encode()).decode()

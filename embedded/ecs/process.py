@@ -3,13 +3,13 @@
 import contextlib
 import json
 import shlex
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from embedded.ports import HOST, answers, free_port
@@ -71,20 +71,22 @@ class EcsProcess:
 
     def stop(self) -> int:
         """SIGTERM; its exit code."""
-        return self._end(signal.SIGTERM)
+        return self._end(lambda process: process.terminate())
 
     def kill(self) -> None:
         """SIGKILL: what a crash leaves behind stays behind."""
-        self._end(signal.SIGKILL)
+        self._end(lambda process: process.kill())
 
-    def _end(self, number: signal.Signals) -> int:
-        process = self._running()
-        process.send_signal(number)
-        code = process.wait(STOPPED_WITHIN_S)
-        if process.stdin is not None:
-            process.stdin.close()
+    def let_go(self) -> int:
+        """Close its input, as happens when this process dies; its exit code."""
+        return self._end(lambda process: None)
+
+    def _end(self, ask: Callable[[subprocess.Popen[bytes]], None]) -> int:
+        with self._running() as process:
+            ask(process)
+            process.communicate(timeout=STOPPED_WITHIN_S)  # closes its input
         self._process = None
-        return code
+        return process.returncode
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -120,11 +122,20 @@ class EcsProcess:
         return tasks
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
+        """The JSON of the answer. Raises urllib.error.HTTPError."""
         data = None if body is None else json.dumps(body).encode()
         url, headers = f"{self.endpoint_url}{path}", {"Content-Type": "application/json"}
         request = Request(url, data, headers, method=method)  # noqa: S310 - our own http:// URL
         with urlopen(request, timeout=10) as answer:  # noqa: S310 - our own http:// URL
             return json.loads(answer.read() or b"null")
+
+    def try_ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Status and JSON of the answer, an error's too."""
+        try:
+            return 200, self.ask(method, path, body)
+        except HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
 
 
 @contextlib.contextmanager

@@ -5,100 +5,82 @@ from typing import Any, Self
 
 import orjson
 from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult
-from moto.ecs.responses import EC2ContainerServiceResponse
+from moto.core.responses import ActionResult, BaseResponse
 
-from embedded.ecs.backend import FleetBackend
+from embedded.ecs.clusters import ClustersApi
+from embedded.ecs.definitions import DefinitionsApi
+from embedded.ecs.errors import ClientException, UnsupportedFeatureException
 from embedded.ecs.fleet import Fleet
 from embedded.ecs.model import Json
-from embedded.ecs.paging import page
 from embedded.ecs.services import ServicesApi
+from embedded.ecs.tags import TagsApi
+
+Action = Callable[[Json], Json]
 
 
-class UnsupportedFeatureException(ServiceException):
-    code = "UnsupportedFeatureException"
+def actions(fleet: Fleet) -> dict[str, Action]:
+    clusters, definitions, tags = ClustersApi(fleet), DefinitionsApi(fleet), TagsApi(fleet)
+    services = ServicesApi(fleet, definitions)
+    return {
+        "CreateCluster": clusters.create_cluster,
+        "DescribeClusters": clusters.describe_clusters,
+        "ListClusters": clusters.list_clusters,
+        "DeleteCluster": clusters.delete_cluster,
+        "RegisterTaskDefinition": definitions.register_task_definition,
+        "DescribeTaskDefinition": definitions.describe_task_definition,
+        "ListTaskDefinitions": definitions.list_task_definitions,
+        "ListTaskDefinitionFamilies": definitions.list_task_definition_families,
+        "DeregisterTaskDefinition": definitions.deregister_task_definition,
+        "DeleteTaskDefinitions": definitions.delete_task_definitions,
+        "CreateService": services.create_service,
+        "UpdateService": services.update_service,
+        "DeleteService": services.delete_service,
+        "DescribeServices": services.describe_services,
+        "ListServices": services.list_services,
+        "ListTasks": services.list_tasks,
+        "DescribeTasks": services.describe_tasks,
+        "StopTask": services.stop_task,
+        "ListTagsForResource": tags.list_tags_for_resource,
+        "TagResource": tags.tag_resource,
+        "UntagResource": tags.untag_resource,
+    }
 
 
-class FleetResponse(EC2ContainerServiceResponse):
-    """Answered by one backend whatever account and region a request names."""
+class FleetResponse(BaseResponse):
+    """Answers for the one fleet whatever account and region a request names.
 
-    backend: FleetBackend
-    services: ServicesApi
+    Not moto's own ECS: nothing of its services and tasks would be left, and importing it costs 100 MB.
+    """
+
     fleet: Fleet
+    actions: dict[str, Action]
+
+    def __init__(self) -> None:
+        super().__init__(service_name="ecs")
 
     @classmethod
-    def bound_to(cls, backend: FleetBackend, services: ServicesApi, fleet: Fleet) -> Callable[..., Any]:
-        bound: type[Self] = type("Bound", (cls,), {"backend": backend, "services": services, "fleet": fleet})
+    def bound_to(cls, fleet: Fleet) -> Callable[..., Any]:
+        bound: type[Self] = type("Bound", (cls,), {"fleet": fleet, "actions": actions(fleet)})
         return bound.dispatch
 
-    @property
-    def ecs_backend(self) -> FleetBackend:
-        return self.backend
-
-    def parse_parameters(self, request: Any) -> None:
-        """ECS speaks plain JSON; moto's walk through the service model would find the same."""
-        try:
-            self.params: Json = orjson.loads(request.data or b"{}")
-        except orjson.JSONDecodeError:
-            self.params = {}
-
     def call_action(self) -> Any:
-        with self.fleet.change():
-            return super().call_action()
+        try:
+            with self.fleet.change():
+                answer = self._act()
+        except ServiceException as error:
+            return self.serialized(ActionResult(error))
+        return 200, {"content-type": "application/x-amz-json-1.1"}, answer
 
-    def create_service(self) -> str:  # type: ignore[override]
-        return encode(self.services.create_service(self.params))
-
-    def update_service(self) -> str:  # type: ignore[override]
-        return encode(self.services.update_service(self.params))
-
-    def delete_service(self) -> str:  # type: ignore[override]
-        return encode(self.services.delete_service(self.params))
-
-    def describe_services(self) -> str:  # type: ignore[override]
-        return encode(self.services.describe_services(self.params))
-
-    def list_services(self) -> str:  # type: ignore[override]
-        return encode(self.services.list_services(self.params))
-
-    def list_tasks(self) -> str:  # type: ignore[override]
-        return encode(self.services.list_tasks(self.params))
-
-    def describe_tasks(self) -> str:  # type: ignore[override]
-        return encode(self.services.describe_tasks(self.params))
-
-    def stop_task(self) -> str:  # type: ignore[override]
-        return encode(self.services.stop_task(self.params))
-
-    def list_tags_for_resource(self) -> str:  # type: ignore[override]
-        return encode(self.services.list_tags_for_resource(self.params))
-
-    def tag_resource(self) -> str:  # type: ignore[override]
-        return encode(self.services.tag_resource(self.params))
-
-    def untag_resource(self) -> str:  # type: ignore[override]
-        return encode(self.services.untag_resource(self.params))
-
-    def list_task_definitions(self) -> str:  # type: ignore[override]
-        arns = self.backend.list_task_definitions(
-            self.params.get("familyPrefix"), self.params.get("status", "ACTIVE")
-        )
-        return encode(page(self.params, "taskDefinitionArns", arns, default=100, order=by_revision))
-
-    def run_task(self) -> ActionResult:
-        raise UnsupportedFeatureException("The embedded Amazon ECS runs the tasks of services only.")
-
-    def start_task(self) -> ActionResult:
-        raise UnsupportedFeatureException("The embedded Amazon ECS runs the tasks of services only.")
-
-    def create_task_set(self) -> ActionResult:
-        raise UnsupportedFeatureException("The embedded Amazon ECS has no task sets.")
-
-
-def by_revision(arn: str) -> tuple[str, int]:
-    family, _, revision = arn.rpartition(":")
-    return family, int(revision) if revision.isdecimal() else 0
-
-
-def encode(answer: Json) -> str:
-    return orjson.dumps(answer).decode()
+    def _act(self) -> bytes:
+        """Encoded while the fleet is held: answers share lists with it."""
+        name = self._get_action()
+        action = self.actions.get(name)
+        if action is None:
+            raise UnsupportedFeatureException(f"The embedded Amazon ECS has no {name}.")
+        try:
+            request = orjson.loads(self.raw_body or b"{}")
+        except orjson.JSONDecodeError:
+            request = None
+        if not isinstance(request, dict):
+            raise ClientException("The request is not a JSON object.")
+        return orjson.dumps(action(request))

@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from moto.ecs.models import TaskDefinition
-
 import embedded
 from embedded.ecs.containers import Containers, Exit, Output
 from embedded.ecs.faults import Faults, Rule
 from embedded.ecs.fleet import ENDED_WITH_ECS, Fleet
 from embedded.ecs.logs import Discard, FleetLogs, Group, TaskOutput
-from embedded.ecs.model import Json, Service, Task
+from embedded.ecs.model import Json, Service, Task, TaskDefinition
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +53,10 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    volumes: Path  #: a folder per service, kept as long as the service
     task_command: Sequence[str] = (sys.executable, "-m", "simulator")
     steady_after_s: float = STEADY_AFTER_S
     first_retry_s: float = FIRST_RETRY_S
+    shutdown_s: float = SHUTDOWN_S
 
 
 class Scheduler(threading.Thread):
@@ -71,8 +69,8 @@ class Scheduler(threading.Thread):
         logs: FleetLogs,
         containers: Containers,
         faults: Faults,
-        definition_of: Callable[[str], TaskDefinition],
         options: Options,
+        volumes: Path,
         ended: Callable[[], None],
     ) -> None:
         super().__init__(name="scheduler")
@@ -81,8 +79,8 @@ class Scheduler(threading.Thread):
         self._logs = logs
         self._containers = containers
         self._faults = faults
-        self._definition_of = definition_of
         self._options = options
+        self._volumes = volumes  #: a folder per service, kept as long as the service
         self._timers: list[tuple[float, str]] = []  #: a heap of when and which service
         self._set_timers: set[tuple[float, str]] = set()  #: the same, to set none twice
         self._held: dict[str, Rule] = {}  #: tasks that a slow start keeps PENDING
@@ -179,7 +177,7 @@ class Scheduler(threading.Thread):
                 self._look_again(service, kill_at)
 
     def _stop_timeout_s(self, task: Task) -> int:
-        timeout: int = main_container(self._definition_of(task.task_definition)).get(
+        timeout: int = self._fleet.definitions[task.task_definition].main_container.get(
             "stopTimeout", STOP_TIMEOUT_S
         )
         return timeout
@@ -255,8 +253,8 @@ class Scheduler(threading.Thread):
                 return
 
     def _place(self, service: Service) -> Task:
-        definition = self._definition_of(service.primary.task_definition)
-        container = main_container(definition)
+        definition = self._fleet.definitions[service.primary.task_definition]
+        container = definition.main_container
         task_id = uuid.uuid4().hex
         task = Task(
             id=task_id,
@@ -290,8 +288,8 @@ class Scheduler(threading.Thread):
                 self._look_again(service, ready_at)
                 return
         self._held.pop(task.id, None)
-        definition = self._definition_of(task.task_definition)
-        container = main_container(definition)
+        definition = self._fleet.definitions[task.task_definition]
+        container = definition.main_container
         try:
             self._run(service, task, container, rule)
         except CannotStart as failure:
@@ -328,7 +326,7 @@ class Scheduler(threading.Thread):
             raise CannotStart(f"CannotStartContainerError: {error}") from error
 
     def _volume_of(self, service: Service) -> Path:
-        return self._options.volumes / service.cluster / service.name
+        return self._volumes / service.cluster / service.name
 
     def _open_log(self, task: Task, container: Json) -> Output:
         """Raises CannotStart as ECS does when the log group is missing."""
@@ -444,7 +442,7 @@ class Scheduler(threading.Thread):
                     task.last_status = "STOPPING"
                     task.stopping_at = time.time()
                     self._containers.signal(task_id, signal.SIGTERM)
-        kill_at = time.time() + SHUTDOWN_S
+        kill_at = time.time() + self._options.shutdown_s
         while self._containers.pids():
             if time.time() >= kill_at:
                 for task_id in self._containers.pids():
@@ -453,12 +451,6 @@ class Scheduler(threading.Thread):
             with self._fleet.change():
                 for exit_ in exits:
                     self._bury(exit_)
-
-
-def main_container(definition: TaskDefinition) -> Json:
-    """The container that decides about the task; the others of a definition are not run."""
-    containers: list[Json] = definition.container_definitions
-    return next((container for container in containers if container.get("essential", True)), containers[0])
 
 
 def environment_for(container: Json, volume: Path) -> dict[str, str]:
@@ -490,8 +482,8 @@ def task_settings(service: Service, definition: TaskDefinition) -> Json:
     if settings["launchType"] == "FARGATE":
         settings |= {"platformVersion": "1.4.0", "platformFamily": "Linux"}
     for name in ("cpu", "memory"):
-        if getattr(definition, name):
-            settings[name] = getattr(definition, name)
+        if definition.body.get(name):
+            settings[name] = definition.body[name]
     return settings
 
 
@@ -509,7 +501,7 @@ def tags_for_task(service: Service, definition: TaskDefinition) -> list[dict[str
 
 
 def network_interfaces(service: Service, definition: TaskDefinition) -> list[Json]:
-    if definition.network_mode != "awsvpc":
+    if definition.body.get("networkMode") != "awsvpc":
         return []
     subnet = service.settings["networkConfiguration"]["awsvpcConfiguration"]["subnets"][0]
     identifier = uuid.uuid4()

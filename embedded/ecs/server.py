@@ -1,31 +1,33 @@
 """The embedded ECS as one server: Amazon's API, the scheduler, and the knobs under /_chargehand."""
 
 import contextlib
+import fcntl
 import resource
+import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
-from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.utils import convert_to_flask_response
 from moto.moto_server.werkzeug_app import BackendRequest, MotoRequestHandler
-from werkzeug.serving import make_server
+from werkzeug.serving import LISTEN_QUEUE, make_server
 
-from embedded.ecs.backend import FleetBackend
+from embedded.ecs.clusters import ClustersApi
 from embedded.ecs.containers import Containers, end_orphans
 from embedded.ecs.faults import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
-from embedded.ecs.fleet import Fleet
+from embedded.ecs.fleet import ACCOUNT_ID, Fleet
 from embedded.ecs.logs import FleetLogs, FleetLogsResponse
 from embedded.ecs.responses import FleetResponse
 from embedded.ecs.scheduler import Options, Scheduler
-from embedded.ecs.services import ServicesApi
 from embedded.ecs.state import Store
 
 ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
 LOGS_TARGET = "Logs_20140328"
+STOP_POLL_S = 0.1  # how soon the HTTP server notices that it should stop
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,7 @@ class Settings:
     region: str = "us-east-1"
     cluster: str = "chargehand"
     log_group: str = "/chargehand/chargers"
-    task_command: tuple[str, ...] = ()
-    steady_after_s: float | None = None
-    first_retry_s: float | None = None
+    options: Options = field(default_factory=Options)
 
 
 class EmbeddedEcs:
@@ -47,16 +47,16 @@ class EmbeddedEcs:
     def __init__(self, settings: Settings, ended: Callable[[], None]) -> None:
         """`ended` is called when the scheduler ends, by itself or by `close()`."""
         settings.state_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_alone(settings.state_dir / "lock")
         allow_many_tasks()
         records = settings.state_dir / "processes"
         end_orphans(records)
         self._store = Store(settings.state_dir / "state.sqlite")
-        fleet = Fleet(self._store)
-        logs = FleetLogs(settings.region, DEFAULT_ACCOUNT_ID)
+        fleet = Fleet(self._store, settings.region)
+        logs = FleetLogs(settings.region, ACCOUNT_ID)
         logs.ensure_log_group(settings.log_group)
-        backend = FleetBackend(settings.region, DEFAULT_ACCOUNT_ID, fleet, self._store)
         with fleet.change():
-            backend.create_cluster(settings.cluster)
+            ClustersApi(fleet).create_cluster({"clusterName": settings.cluster})
         faults = Faults()
         self._containers = Containers(records)
         self._scheduler = Scheduler(
@@ -64,22 +64,24 @@ class EmbeddedEcs:
             logs=logs,
             containers=self._containers,
             faults=faults,
-            definition_of=backend.describe_task_definition,
-            options=scheduler_options(settings),
+            options=settings.options,
+            volumes=settings.state_dir.resolve() / "volumes",
             ended=ended,
         )
-        app = create_app(fleet, backend, logs, faults, self._containers.pids)
+        app = create_app(fleet, logs, faults, self._containers.pids)
         self._api = FaultyApi(app, faults, fleet.service_of_task)
-        self._server = make_server(
-            settings.host,
-            settings.port,
-            self._api,
-            threaded=True,
-            request_handler=QuietHandler,
-        )
+        with listen(settings.host, settings.port) as listener:
+            self._server = make_server(
+                settings.host,
+                settings.port,
+                self._api,
+                fd=listener.fileno(),
+                threaded=True,
+                request_handler=QuietHandler,
+            )
         self.url = f"http://{settings.host}:{self._server.port}"
         self._scheduler.start()
-        self._serving = threading.Thread(target=self._server.serve_forever, name="http")
+        self._serving = threading.Thread(target=self._server.serve_forever, args=(STOP_POLL_S,), name="http")
         self._serving.start()
 
     def close(self) -> bool:
@@ -91,6 +93,7 @@ class EmbeddedEcs:
         self._scheduler.stop()
         self._containers.close()
         self._store.close()
+        self._lock.close()
         return not self._scheduler.failed
 
 
@@ -100,16 +103,33 @@ class QuietHandler(MotoRequestHandler):
     def log_request(self, *args: object) -> None:
         pass
 
+    def connection_dropped(self, *args: object) -> None:
+        """A fault rule cut it: without this the client could wait for more."""
+        self.close_connection = True
 
-def scheduler_options(settings: Settings) -> Options:
-    options = Options(volumes=settings.state_dir.resolve() / "volumes")
-    if settings.task_command:
-        options = replace(options, task_command=settings.task_command)
-    if settings.steady_after_s is not None:
-        options = replace(options, steady_after_s=settings.steady_after_s)
-    if settings.first_retry_s is not None:
-        options = replace(options, first_retry_s=settings.first_retry_s)
-    return options
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises OSError. werkzeug's own attempt would print several lines and end the process."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(LISTEN_QUEUE)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"{host}:{port}: {error.strerror}") from error
+    return listener
+
+
+def lock_alone(path: Path) -> IO[str]:
+    """Held until it is closed, or this process ends. Raises OSError if another one holds it."""
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise OSError(f"{path.parent} is in use by another embedded ECS") from None
+    return lock
 
 
 def allow_many_tasks() -> None:
@@ -119,15 +139,11 @@ def allow_many_tasks() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def create_app(
-    fleet: Fleet, backend: FleetBackend, logs: FleetLogs, faults: Faults, pids: Callable[[], dict[str, int]]
-) -> Flask:
+def create_app(fleet: Fleet, logs: FleetLogs, faults: Faults, pids: Callable[[], dict[str, int]]) -> Flask:
     app = Flask("embedded.ecs", static_folder=None)
     app.request_class = BackendRequest
     answer = {
-        ECS_TARGET: convert_to_flask_response(
-            FleetResponse.bound_to(backend, ServicesApi(backend, fleet), fleet)
-        ),
+        ECS_TARGET: convert_to_flask_response(FleetResponse.bound_to(fleet)),
         LOGS_TARGET: convert_to_flask_response(FleetLogsResponse.bound_to(logs)),
     }
 

@@ -3,25 +3,23 @@
 import re
 import time
 
-from moto.ecs.exceptions import (
-    EcsClientException,
-    ECSException,
+from embedded.ecs.clusters import check_active
+from embedded.ecs.definitions import DefinitionsApi
+from embedded.ecs.errors import (
     InvalidParameterException,
+    ServiceNotActiveException,
     ServiceNotFoundException,
 )
-from moto.ecs.models import Cluster, TaskDefinition
-
-from embedded.ecs.backend import FleetBackend
 from embedded.ecs.fleet import Fleet
-from embedded.ecs.model import Json, Service, Tags, Task, show_service, show_task
+from embedded.ecs.model import Cluster, Json, Service, Tags, Task, TaskDefinition, show_service, show_task
 from embedded.ecs.paging import page
+from embedded.ecs.tags import check_tags
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 CLIENT_TOKEN = re.compile(r"[!-~]{1,36}")
 SUBNET = re.compile(r"subnet-[0-9a-zA-Z-]+")
 SECURITY_GROUP = re.compile(r"sg-[0-9a-zA-Z-]+")
 MOST_DESIRED = 5_000
-MOST_TAGS = 50
 MOST_REASON = 1_024
 LAUNCH_TYPES = ("EC2", "FARGATE", "EXTERNAL")
 
@@ -44,16 +42,11 @@ SETTINGS = (
 DEPLOYMENT_SETTINGS = ("capacityProviderStrategy", "launchType", "networkConfiguration", "platformVersion")
 
 
-class ServiceNotActiveException(ECSException):
-    def __init__(self) -> None:
-        super().__init__("ServiceNotActiveException", "Service was not ACTIVE.")
-
-
 class ServicesApi:
     """One method per action: the request's JSON in, the answer's JSON out. Called with the fleet held."""
 
-    def __init__(self, backend: FleetBackend, fleet: Fleet) -> None:
-        self._backend = backend
+    def __init__(self, fleet: Fleet, definitions: DefinitionsApi) -> None:
+        self._definitions = definitions
         self._fleet = fleet
 
     # Services
@@ -78,8 +71,7 @@ class ServicesApi:
         return {"service": self._show(service, with_tags=True)}
 
     def _new_service(self, cluster: Cluster, name: str, request: Json) -> Service:
-        if cluster.status != "ACTIVE":
-            raise EcsClientException("The referenced cluster was inactive.")
+        check_active(cluster)
         if not CLIENT_TOKEN.fullmatch(request.get("clientToken") or "none"):
             raise InvalidParameterException(
                 "Client token must have 1 to 36 ASCII characters in the range of 33-126."
@@ -90,7 +82,7 @@ class ServicesApi:
             )
         if not request.get("taskDefinition"):
             raise InvalidParameterException("TaskDefinition cannot be null or empty.")
-        definition = self._backend.usable_definition(request["taskDefinition"])
+        definition = self._definitions.usable(request["taskDefinition"])
         settings = {key: request[key] for key in SETTINGS if request.get(key) is not None}
         if "launchType" not in settings and "capacityProviderStrategy" not in settings:
             settings["launchType"] = "EC2"
@@ -119,9 +111,9 @@ class ServicesApi:
             raise ServiceNotActiveException
         wanted = request.get("taskDefinition") or service.primary.task_definition
         if wanted == service.primary.task_definition:
-            definition = self._backend.describe_task_definition(wanted)
+            definition = self._fleet.definitions[wanted]
         else:
-            definition = self._backend.usable_definition(wanted)
+            definition = self._definitions.usable(wanted)
         settings = service.settings | {key: request[key] for key in SETTINGS if request.get(key) is not None}
         if request.get("capacityProviderStrategy"):
             settings.pop("launchType", None)
@@ -247,61 +239,10 @@ class ServicesApi:
             self._fleet.touch_task(task)
         return {"task": show_task(task, with_tags=True)}
 
-    # Tags
-
-    def tags_of(self, arn: str) -> Tags:
-        return list(self._resource(arn).tags or [])
-
-    def set_tags(self, arn: str, tags: Tags) -> None:
-        resource = self._resource(arn)
-        resource.tags = tags
-        if isinstance(resource, Service):
-            self._fleet.touch(resource)
-        elif isinstance(resource, Task):
-            self._fleet.touch_task(resource)
-        else:
-            self._backend.keep(resource)
-
-    def list_tags_for_resource(self, request: Json) -> Json:
-        return {"tags": self.tags_of(request.get("resourceArn") or "")}
-
-    def tag_resource(self, request: Json) -> Json:
-        added: Tags = request.get("tags") or []
-        kept = {tag["key"]: tag for tag in self.tags_of(request.get("resourceArn") or "")}
-        check_tags([*(kept | {tag.get("key", ""): tag for tag in added}).values()], added)
-        self.set_tags(request["resourceArn"], [*(kept | {tag["key"]: tag for tag in added}).values()])
-        return {}
-
-    def untag_resource(self, request: Json) -> Json:
-        removed = set(request.get("tagKeys") or [])
-        tags = self.tags_of(request.get("resourceArn") or "")
-        self.set_tags(request["resourceArn"], [tag for tag in tags if tag["key"] not in removed])
-        return {}
-
-    def _resource(self, arn: str) -> Service | Task | Cluster | TaskDefinition:
-        """Raises InvalidParameterException, and what each kind's own look-up raises."""
-        parts = arn.split(":", 5)
-        kind, _, name = parts[-1].partition("/")
-        if len(parts) != 6 or not arn.startswith("arn:") or not name:
-            raise InvalidParameterException("The ARN provided is invalid.")
-        if kind == "service":
-            cluster = name.split("/")[0]
-            return self._service({"cluster": cluster, "service": name.rsplit("/", 1)[-1]})
-        if kind == "task":
-            task = self._fleet.tasks.get(name.rsplit("/", 1)[-1])
-            if task is None:
-                raise InvalidParameterException("The referenced task was not found.")
-            return task
-        if kind == "task-definition":
-            return self._backend.describe_task_definition(name)
-        if kind == "cluster":
-            return self._backend.active_cluster(name)
-        raise InvalidParameterException("The ARN provided is invalid.")
-
     # Look-ups
 
     def _cluster(self, request: Json) -> Cluster:
-        return self._backend._get_cluster(request.get("cluster") or "default")
+        return self._fleet.cluster(request.get("cluster") or "default")
 
     def _service(self, request: Json) -> Service:
         cluster = self._cluster(request)
@@ -353,7 +294,7 @@ def check_service(request: Json, settings: Json, definition: TaskDefinition) -> 
 
 def check_network(settings: Json, definition: TaskDefinition) -> None:
     """Security groups are optional, as in ECS. Any subnet of the right form exists here."""
-    if definition.network_mode != "awsvpc":
+    if definition.body.get("networkMode") != "awsvpc":
         return
     network: Json | None = (settings.get("networkConfiguration") or {}).get("awsvpcConfiguration")
     if network is None:
@@ -377,13 +318,3 @@ def check_network(settings: Json, definition: TaskDefinition) -> None:
                 f"Error retrieving security group information for [{group}]: The security group '{group}' does not"
                 " exist (ErrorCode: InvalidGroup.NotFound)"
             )
-
-
-def check_tags(tags: Tags, added: Tags | None = None) -> None:
-    """Raises InvalidParameterException."""
-    if len(tags) > MOST_TAGS:
-        raise InvalidParameterException(f"The maximum number of tags is {MOST_TAGS}.")
-    for tag in tags if added is None else added:
-        key, value = tag.get("key") or "", tag.get("value") or ""
-        if not 1 <= len(key) <= 128 or len(value) > 256 or key.lower().startswith("aws:"):
-            raise InvalidParameterException(f"The tag {key!r} is not valid.")

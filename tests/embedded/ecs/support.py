@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,7 +20,7 @@ GROUP = "/chargehand/chargers"
 ROLE = "arn:aws:iam::123456789012:role/execution"
 TASK_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("task.py")))
 #: Short waits; what they are by default is in embedded.ecs.scheduler.
-QUICK = ("--steady-after-s", "0.3", "--first-retry-s", "0.1")
+QUICK = ("--steady-after-s", "0.3", "--first-retry-s", "0.1", "--shutdown-s", "1.5")
 STOP_FIRST = {"minimumHealthyPercent": 0, "maximumPercent": 100}
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 
@@ -37,17 +38,21 @@ def until(ask: Callable[[], T], timeout_s: float = 10) -> T:
     return answer
 
 
+@cache
+def clients(endpoint_url: str) -> tuple[ECSClient, CloudWatchLogsClient]:
+    """Making them takes longer than most tests."""
+    config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
+    session = boto3.Session("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
+    ecs: ECSClient = session.client("ecs", endpoint_url=endpoint_url, config=config)
+    return ecs, session.client("logs", endpoint_url=endpoint_url, config=config)
+
+
 class Fleet:
     """One embedded ECS as a client sees it, and the services that a test made there."""
 
     def __init__(self, process: EcsProcess) -> None:
-        config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
-        session = boto3.Session("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
         self.process = process
-        self.ecs: ECSClient = session.client("ecs", endpoint_url=process.endpoint_url, config=config)
-        self.logs: CloudWatchLogsClient = session.client(
-            "logs", endpoint_url=process.endpoint_url, config=config
-        )
+        self.ecs, self.logs = clients(process.endpoint_url)
         self._made: list[str] = []
 
     def define(self, family: str | None = None, stop_timeout_s: int = 10, **environment: str) -> str:
@@ -166,6 +171,8 @@ class Fleet:
 
     def clean_up(self) -> None:
         """Delete the test's services and wait for their tasks; none of them may have met another of its kind."""
+        if not self.process.is_running:
+            return
         for name in self._made:
             for service in self.ecs.describe_services(cluster=CLUSTER, services=[name])["services"]:
                 if service["status"] == "ACTIVE":

@@ -10,7 +10,7 @@ from moto.logs.utils import EventMessageFilter
 
 from embedded.ecs import logs
 from embedded.ecs.logs import Event, FleetLogs, Group, Query
-from tests.embedded.ecs.support import GROUP, Fleet, until
+from tests.embedded.ecs.support import GROUP, Fleet
 
 
 def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:
@@ -193,9 +193,6 @@ def put(fleet: Fleet, messages: list[tuple[str, int]]) -> str:
     """A stream with these messages, each so many seconds after the first."""
     stream = f"by-hand/{time.time_ns()}"
     fleet.logs.create_log_stream(logGroupName=GROUP, logStreamName=stream)
-    until(
-        lambda: fleet.logs.describe_log_streams(logGroupName=GROUP, logStreamNamePrefix=stream)["logStreams"]
-    )
     events = [event(message, later) for message, later in messages]
     events.sort(key=lambda each: each["timestamp"])
     fleet.logs.put_log_events(logGroupName=GROUP, logStreamName=stream, logEvents=events)
