@@ -101,7 +101,7 @@ class Choice(Text):
     ) -> None:
         self._choices = {choice.lower(): str(choice) for choice in choices}
         self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
-        enum = list(self._choices.values())
+        enum = [*self._choices.values(), *([None] if kwargs.get("allow_none") else [])]
         super().__init__(max_length=64, metadata={"enum": enum, **metadata}, **kwargs)
 
     def _checked(self, value: str) -> str:

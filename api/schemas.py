@@ -13,11 +13,11 @@ from api.runtime import runtime_of
 from shared.commands import CommandStatus, EventType, OcppState, OcppVersion, ProvisioningStatus
 
 
-def _doc(description: str = "", *, enum: Iterable[str] = (), **more: Any) -> dict[str, Any]:
+def _doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
     """What only the document says about a field."""
     if description:
         more["description"] = description
-    if values := [str(value) for value in enum]:
+    if values := [value and str(value) for value in enum]:
         more["enum"] = values
     return more
 
@@ -101,7 +101,7 @@ class Ignored(Body):
 class Ocpp(Schema):
     """The charger's link to its CSMS, as its log tells."""
 
-    state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState]))
+    state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
     reason = fields.String(allow_none=True)
     since = Instant(allow_none=True)
     last_frame_at = Instant(allow_none=True)
@@ -140,7 +140,7 @@ class ChargerAnswer(Schema):
     vendor_name = fields.String(allow_none=True)
     model = fields.String(allow_none=True)
     image_url = fields.String(allow_none=True)
-    ocpp_version = fields.String(allow_none=True, metadata=_doc(enum=[*OcppVersion]))
+    ocpp_version = fields.String(allow_none=True, metadata=_doc(enum=[*OcppVersion, None]))
     number_of_connectors = fields.Integer(allow_none=True)
     max_charging_power = fields.Integer(allow_none=True, metadata=_doc("Watts."))
     connector_type = fields.String(allow_none=True)
@@ -248,7 +248,7 @@ class ModelAnswer(Schema):
     brand_id = fields.UUID(allow_none=True)
     image_url = fields.String(allow_none=True)
     connector_count = fields.Integer(allow_none=True)
-    current_type = fields.String(allow_none=True, metadata=_doc(enum=["ac", "dc"]))
+    current_type = fields.String(allow_none=True, metadata=_doc(enum=["ac", "dc", None]))
     supported_kwh = fields.List(
         fields.Float(), allow_none=True, metadata=_doc("Power levels in kW, despite the name.")
     )

@@ -21,6 +21,9 @@ _SHARED: list[Processor] = [
 # Local variables stay out: tokens and passwords are among them.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
+#: Each control character as Unicode's picture of it.
+_PICTURES = {code: 0x2400 + code for code in range(0x20)} | dict.fromkeys(range(127, 160), 65533)
+
 
 def configure_logging(*, log_format: str, log_level: str) -> None:
     """Send all logs of this process to standard error. log_format is json or console; safe to repeat."""
@@ -48,19 +51,15 @@ def make_formatter(log_format: str) -> logging.Formatter:
 def _render(log_format: str) -> list[Processor]:
     if log_format == "json":
         return [_TRACEBACKS, structlog.processors.JSONRenderer(serializer=_to_json)]
-    return [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [_show_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
 
 
 def _to_json(event: EventDict, default: Any, **_: Any) -> str:
     return orjson.dumps(event, default=default).decode()
 
 
-def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _show_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Keep what clients sent on one line: no forged lines, no terminal codes."""
-    return {name: _printable(value) for name, value in event.items()}
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str) and not value.isprintable():
-        return value.encode("unicode_escape").decode("ascii")
-    return value
+    return {
+        name: value.translate(_PICTURES) if isinstance(value, str) else value for name, value in event.items()
+    }

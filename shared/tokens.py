@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jwt
 import structlog
@@ -112,14 +112,14 @@ class TokenVerifier:
                 "enforce_minimum_key_length": not embedded,
             }
         )
-        self._verified = _Verified()
+        self._recent = RecentTokens()
 
     def verify(self, token: str) -> Claims:
         """What the token says. Raises TokenRefused, or KeysUnavailable."""
-        claims = self._verified.get(token)
+        claims = self._recent.get(token)
         if claims is None:
             claims, expires_at = self._decode(token)
-            self._verified.put(token, claims, expires_at)
+            self._recent.put(token, claims, expires_at)
         return claims
 
     def _decode(self, token: str) -> tuple[Claims, float]:
@@ -156,28 +156,24 @@ def _claims(payload: dict[str, Any]) -> Claims:
     return Claims(subject, role, organization_id)
 
 
-class _Verified:
-    """Tokens that were verified a moment ago. Bounded in number, and in time so that a withdrawn key counts."""
+class RecentTokens:
+    """Tokens that were verified a moment ago: few, and for so short that a withdrawn key soon counts."""
 
-    CAPACITY = 4096
-    KEEP_S = 60
-
-    class Entry(NamedTuple):
-        claims: Claims
-        until: float
-
-    def __init__(self) -> None:
-        self._entries: dict[str, _Verified.Entry] = {}
+    def __init__(self, *, capacity: int = 4096, keep_s: float = 60) -> None:
+        self._capacity = capacity
+        self._keep_s = keep_s
+        self._entries: dict[str, tuple[Claims, float]] = {}
 
     def get(self, token: str) -> Claims | None:
-        entry = self._entries.get(token)
-        return entry.claims if entry is not None and time.time() < entry.until else None
+        """What the token says, if it was verified and is still good."""
+        claims, until = self._entries.get(token, (None, 0.0))
+        return claims if time.time() < until else None
 
     def put(self, token: str, claims: Claims, expires_at: float) -> None:
-        if len(self._entries) >= self.CAPACITY:
+        """Remember the token, but not beyond its own end."""
+        if len(self._entries) >= self._capacity:
             self._entries.clear()
-        until = min(expires_at, time.time() + self.KEEP_S)
-        self._entries[token] = self.Entry(claims, until)
+        self._entries[token] = (claims, min(expires_at, time.time() + self._keep_s))
 
 
 def _keys(tokens: TokenSettings, *, embedded: bool) -> "_OneKey | _Jwks":

@@ -1,0 +1,214 @@
+"""What probes and scrapers are told, also when parts are away."""
+
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from time import monotonic
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import make_url, text
+
+from api.app import create_app
+from api.parts import Parts
+from shared.settings import Settings
+from tests.api.conftest import WISH, Fleet
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def client_of(settings: Settings) -> Iterator[FlaskClient]:
+    app = create_app(settings)
+    yield app.test_client()
+    parts: Parts = app.extensions["chargehand"]
+    parts.engine.dispose()
+
+
+@pytest.fixture
+def without_database(settings: Settings) -> Iterator[FlaskClient]:
+    url = make_url(settings.database_url).set(host="127.0.0.1", port=closed_port())
+    yield from client_of(replace(settings, database_url=url.render_as_string(hide_password=False)))
+
+
+@pytest.fixture
+def with_silent_database(settings: Settings, silent_port: int) -> Iterator[FlaskClient]:
+    url = make_url(settings.database_url).set(host="127.0.0.1", port=silent_port)
+    yield from client_of(replace(settings, database_url=url.render_as_string(hide_password=False)))
+
+
+@pytest.fixture
+def without_broker(settings: Settings) -> Iterator[FlaskClient]:
+    yield from client_of(replace(settings, broker_url=f"redis://127.0.0.1:{closed_port()}/0"))
+
+
+@pytest.fixture
+def with_silent_broker(settings: Settings, silent_port: int) -> Iterator[FlaskClient]:
+    yield from client_of(replace(settings, broker_url=f"redis://127.0.0.1:{silent_port}/0"))
+
+
+def test_health_is_a_flat_object_of_strings(client: FlaskClient) -> None:
+    answer = client.get("/health")
+
+    assert answer.status_code == 200
+    assert answer.get_json().items() >= {"status": "ok"}.items()
+    assert all(isinstance(value, str) for value in answer.get_json().values())
+
+
+def test_a_service_with_its_parts_is_ready(client: FlaskClient) -> None:
+    answer = client.get("/ready")
+
+    assert (answer.status_code, answer.json) == (200, {"status": "ready", "broker": "ok"})
+
+
+def test_without_its_database_a_service_is_not_ready_and_says_so(without_database: FlaskClient) -> None:
+    answer = without_database.get("/ready")
+
+    assert answer.status_code == 503
+    assert answer.get_json()["detail"] == "The database is not available"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert without_database.get("/health").status_code == 200
+
+
+def test_a_database_that_does_not_answer_holds_no_probe_for_long(with_silent_database: FlaskClient) -> None:
+    started = monotonic()
+
+    answers = [with_silent_database.get("/ready") for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert "within 2 s" in answers[0].get_json()["detail"]
+    assert monotonic() - started < 6
+
+
+def test_a_database_without_our_tables_is_told_from_one_that_is_away(settings: Settings) -> None:
+    url = make_url(settings.database_url).set(database="postgres")
+    for client in client_of(replace(settings, database_url=url.render_as_string(hide_password=False))):
+        answer = client.get("/ready")
+
+        assert (answer.status_code, answer.get_json()["detail"]) == (
+            503,
+            "The database has not been migrated",
+        )
+
+
+def test_a_broker_that_is_away_is_told_but_fails_nothing(without_broker: FlaskClient) -> None:
+    answer = without_broker.get("/ready")
+
+    assert answer.status_code == 200
+    assert answer.get_json()["status"] == "ready"
+    assert "refused" in answer.get_json()["broker"]
+
+
+def test_a_broker_that_does_not_answer_is_told_in_bounded_time(with_silent_broker: FlaskClient) -> None:
+    started = monotonic()
+
+    answer = with_silent_broker.get("/ready")
+
+    assert answer.status_code == 200
+    assert answer.get_json()["broker"] != "ok"
+    assert monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/ocpp/chargers"),
+        ("POST", "/ocpp/chargers"),
+        ("GET", "/ocpp/chargers/dep-1"),
+        ("PUT", "/ocpp/chargers/dep-1"),
+        ("DELETE", "/ocpp/chargers/dep-1"),
+        ("POST", "/ocpp/chargers/dep-1/stop-charger"),
+        ("GET", "/ocpp/chargers/dep-1/logs"),
+        ("GET", "/ocpp/chargers/dep-1/commands"),
+        ("GET", "/ocpp/catalog/brands"),
+    ],
+)
+def test_without_its_database_every_route_asks_to_try_again(
+    without_database: FlaskClient, fleet: Fleet, method: str, path: str
+) -> None:
+    answer = without_database.open(path, method=method, json=WISH, headers=fleet.headers())
+
+    assert answer.status_code == 503
+    assert answer.json == {"detail": "The database is not available"}
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_an_error_of_ours_is_json_and_tells_nothing_of_the_inside(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr("api.services.chargers.list_chargers", fail)
+
+    answer = fleet.get("/ocpp/chargers")
+
+    assert (answer.status_code, answer.json) == (500, {"detail": "Internal server error"})
+    assert answer.headers["X-Request-Id"]
+
+
+def _metric(client: FlaskClient, line: str) -> float:
+    found = re.search(rf"^{re.escape(line)} (\S+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_requests_are_counted_by_route_and_status(fleet: Fleet) -> None:
+    line = 'chargehand_http_requests_total{method="GET",route="/ocpp/chargers/<charger_id:charger_id>",status="404"}'
+    before = _metric(fleet.client, line)
+
+    fleet.get("/ocpp/chargers/dep-unknown-1")
+    fleet.get("/ocpp/chargers/dep-unknown-2")
+
+    assert _metric(fleet.client, line) == before + 2
+
+
+def test_requests_of_made_up_methods_and_paths_are_counted_together(fleet: Fleet) -> None:
+    line = 'chargehand_http_requests_total{method="other",route="unmatched",status="404"}'
+    before = _metric(fleet.client, line)
+
+    for number in range(3):
+        fleet.request(f"METHOD{number}", f"/made/up/{number}")
+
+    assert _metric(fleet.client, line) == before + 3
+
+
+def test_open_commands_are_counted_by_age(fleet: Fleet) -> None:
+    charger_id = fleet.ready()
+    with fleet.sessions.begin() as session:
+        session.execute(text("UPDATE commands SET created_at = now() - interval '20 seconds'"))
+    fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
+
+    counts = [
+        _metric(fleet.client, f'chargehand_open_commands{{older_than_s="{age}"}}') for age in (0, 15, 60)
+    ]
+
+    assert counts == [2, 1, 0]
+
+
+def test_metrics_are_served_without_the_database_too(without_database: FlaskClient) -> None:
+    answer = without_database.get("/metrics")
+
+    assert answer.status_code == 200
+    assert "chargehand_publisher_waiting" in answer.text
+    assert "chargehand_open_commands{" not in answer.text
+
+
+def test_the_publishers_buffer_is_told(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = app.extensions["chargehand"].publisher
+    monkeypatch.setattr(publisher, "dropped", 7)
+
+    assert _metric(client, "chargehand_publisher_dropped") == 7
