@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import boto3
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CONTAINER = "charger"
 STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
+
+ATTEMPTS = 2  # of botocore, within a call; the longer waits are the row's
 
 DESCRIBE_SERVICES_LIMIT = 10  # names in a call, ECS API reference
 DESCRIBE_TASKS_LIMIT = 100
@@ -51,15 +53,31 @@ TRANSIENT_CODES = frozenset(
         "ExpiredToken",
         "ExpiredTokenException",
         "RequestExpired",
+        "UpdateInProgressException",
     }
 )
 DENIED_CODES = frozenset(
-    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnrecognizedClientException"}
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "MissingAuthenticationToken",
+        "OptInRequired",
+    }
 )
+QUOTA_CODES = frozenset({"LimitExceededException", "ServiceQuotaExceededException"})
 GONE_CODES = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
 # Said while the service of a name is on its way out, or was just made by another worker.
 NOT_YET_MESSAGES = ("still draining", "not idempotent")
-MISSING_DEFINITION_MESSAGES = ("unable to describe task definition", "taskdefinition is inactive")
+MISSING_DEFINITION_MESSAGES = (
+    "unable to describe task definition",
+    "taskdefinition is inactive",
+    "taskdefinition not found",
+)
 
 
 class EcsUnavailable(Exception):
@@ -160,17 +178,20 @@ class EcsClient:
                 tags=_tags({**self._settings.tags, **tags}),
                 **self._roles(),
             )
-        return _required(answer, "taskDefinition", "taskDefinitionArn")
+            return _required(answer, "taskDefinition", "taskDefinitionArn")
 
     def delete_task_definitions(self, charger_id: str) -> None:
         """Deregister and delete every revision of the charger's family. Safe to repeat."""
         arns = list(self._task_definitions(charger_id))
         for arn in arns:
             with _two_errors("DeregisterTaskDefinition"):
-                self._ecs.deregister_task_definition(taskDefinition=arn)
+                answer = self._ecs.deregister_task_definition(taskDefinition=arn)
+                _required(answer, "taskDefinition", "taskDefinitionArn")
         for some in _batches(arns, DELETE_TASK_DEFINITIONS_LIMIT):
             with _two_errors("DeleteTaskDefinitions"):
-                self._ecs.delete_task_definitions(taskDefinitions=some)
+                deleted = self._ecs.delete_task_definitions(taskDefinitions=some)
+                if len(deleted["taskDefinitions"]) + len(deleted["failures"]) < len(some):
+                    raise EcsUnavailable("DeleteTaskDefinitions: the answer is incomplete")
 
     # Services.
 
@@ -216,7 +237,7 @@ class EcsClient:
                 desiredCount=desired_count,
                 taskDefinition=task_definition_arn,
             )
-        return _checked(answer, desired_count, task_definition_arn)
+            return _checked(answer, desired_count, task_definition_arn)
 
     def _create_service(
         self,
@@ -247,7 +268,7 @@ class EcsClient:
                 enableECSManagedTags=True,
                 **self._placement(),
             )
-        return _checked(answer, desired_count, task_definition_arn)
+            return _checked(answer, desired_count, task_definition_arn)
 
     def delete_service(self, charger_id: str) -> ServiceView | None:
         """Ask for the service and its tasks to go. What is left of it, None when nothing. Safe to repeat.
@@ -256,54 +277,51 @@ class EcsClient:
         """
         try:
             with _two_errors("DeleteService"):
-                self._ecs.delete_service(
+                answer = self._ecs.delete_service(
                     cluster=self._settings.cluster, service=self.service_name(charger_id), force=True
                 )
+                if not answer["service"]["status"]:
+                    raise EcsUnavailable("DeleteService: the answer is incomplete")
+            known = True
         except _NoSuchService:
-            return self.describe_services([charger_id])[charger_id]
-        view = self.describe_services([charger_id])[charger_id]
-        if view is None:
-            raise EcsUnavailable("the service that is being deleted was not found")
-        return view
+            known = False
+        view = self._describe([charger_id])[charger_id]
+        if view is None and known:
+            raise EcsUnavailable("DescribeServices: the service that is being deleted was not found")
+        return _unless_inactive(view)
 
     def describe_services(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
         """Each charger's service, ten in a call; None where there is none or it is INACTIVE."""
+        return {name: _unless_inactive(view) for name, view in self._describe(charger_ids).items()}
+
+    def _describe(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
         views: dict[str, ServiceView | None] = {}
         for some in _batches(charger_ids, DESCRIBE_SERVICES_LIMIT):
             with _two_errors("DescribeServices"):
                 answer = self._ecs.describe_services(
                     cluster=self._settings.cluster, services=[self.service_name(name) for name in some]
                 )
-            services = answer.get("services", [])
-            found = {self.charger_id(service["serviceName"]): _view(service) for service in services}
-            missing = {self.charger_id(_name(failure["arn"])) for failure in answer.get("failures", [])}
+                services, failures = answer.get("services", []), answer.get("failures", [])
+                found = {self.charger_id(service["serviceName"]): _view(service) for service in services}
+                missing = {self.charger_id(_name(failure["arn"])) for failure in failures}
             for charger_id in some:
                 if charger_id not in found and charger_id not in missing:
                     raise EcsUnavailable(f"DescribeServices: the answer does not mention {charger_id}")
-                view = found.get(charger_id)
-                views[charger_id] = None if view is None or view.status == "INACTIVE" else view
+                views[charger_id] = found.get(charger_id)
         return views
 
     # Tasks.
 
     def current_task(self, charger_id: str) -> str | None:
         """The ARN of the task that runs or is about to, if any."""
-        with _two_errors("ListTasks"):
-            answer = self._ecs.list_tasks(
-                cluster=self._settings.cluster,
-                serviceName=self.service_name(charger_id),
-                desiredStatus="RUNNING",
-            )
-        if "taskArns" not in answer:
-            raise EcsUnavailable("ListTasks: the answer is incomplete")
-        arns = answer["taskArns"]
-        return min(arns) if arns else None
+        return min(self._tasks(charger_id, "RUNNING"), default=None)
 
     def stop_task(self, task_arn: str, reason: str) -> None:
         """Ask the task to end. Safe to repeat, also after it has ended."""
         try:
             with _two_errors("StopTask"):
-                self._ecs.stop_task(cluster=self._settings.cluster, task=task_arn, reason=reason)
+                answer = self._ecs.stop_task(cluster=self._settings.cluster, task=task_arn, reason=reason)
+                _required(answer, "task", "taskArn")
         except EcsRejected as rejected:
             if "task was not found" not in str(rejected).lower():
                 raise
@@ -314,9 +332,8 @@ class EcsClient:
         for some in _batches(task_arns, DESCRIBE_TASKS_LIMIT):
             with _two_errors("DescribeTasks"):
                 answer = self._ecs.describe_tasks(cluster=self._settings.cluster, tasks=some)
-            mentioned = {_name(failure["arn"]) for failure in answer.get("failures", [])}
-            for task in answer.get("tasks", []):
-                views[task["taskArn"]] = _task_view(task)
+                mentioned = {_name(failure["arn"]) for failure in answer.get("failures", [])}
+                views |= {task["taskArn"]: _task_view(task) for task in answer.get("tasks", [])}
             for arn in some:
                 if arn not in views and _name(arn) not in mentioned:
                     raise EcsUnavailable(f"DescribeTasks: the answer does not mention {_name(arn)}")
@@ -324,14 +341,21 @@ class EcsClient:
 
     def last_stopped_task(self, charger_id: str) -> TaskView | None:
         """The newest stopped task of the charger, to tell why it does not run."""
-        with _two_errors("ListTasks"):
-            arns = self._ecs.list_tasks(
-                cluster=self._settings.cluster,
-                serviceName=self.service_name(charger_id),
-                desiredStatus="STOPPED",
-            ).get("taskArns", [])
+        arns = self._tasks(charger_id, "STOPPED")
         tasks = self.describe_tasks(arns[:DESCRIBE_TASKS_LIMIT]).values()
         return max(tasks, key=_age, default=None)
+
+    def _tasks(self, charger_id: str, desired_status: Literal["RUNNING", "STOPPED"]) -> list[str]:
+        try:
+            with _two_errors("ListTasks"):
+                answer = self._ecs.list_tasks(
+                    cluster=self._settings.cluster,
+                    serviceName=self.service_name(charger_id),
+                    desiredStatus=desired_status,
+                )
+                return list(answer["taskArns"])
+        except _NoSuchService:
+            return []
 
     # What the settings say.
 
@@ -360,11 +384,8 @@ class EcsClient:
             return None
         with _two_errors("DescribeTaskDefinition"):
             answer = self._ecs.describe_task_definition(taskDefinition=newest)
-        definition = answer.get("taskDefinition")
-        if not definition or not definition.get("containerDefinitions"):
-            raise EcsUnavailable("DescribeTaskDefinition: the answer is incomplete")
-        environment = definition["containerDefinitions"][0].get("environment", [])
-        return newest, {variable["name"]: variable["value"] for variable in environment}
+            environment = answer["taskDefinition"]["containerDefinitions"][0].get("environment", [])
+            return newest, {variable["name"]: variable["value"] for variable in environment}
 
     def _task_definitions(self, charger_id: str) -> Iterator[str]:
         """ARNs of the active revisions, newest first."""
@@ -374,8 +395,6 @@ class EcsClient:
                 familyPrefix=family, status="ACTIVE", sort="DESC"
             )
             for page in pages:
-                if "taskDefinitionArns" not in page:
-                    raise EcsUnavailable("ListTaskDefinitions: the answer is incomplete")
                 yield from (arn for arn in page["taskDefinitionArns"] if _name(arn).split(":")[0] == family)
 
     def _placement(self) -> dict[str, Any]:
@@ -412,7 +431,7 @@ def client_config(settings: EcsSettings) -> Config:
     return Config(
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": 2},
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         max_pool_connections=settings.max_connections,
         tcp_keepalive=True,
     )
@@ -420,13 +439,16 @@ def client_config(settings: EcsSettings) -> Config:
 
 @contextmanager
 def _two_errors(operation: str) -> Iterator[None]:
-    """Turn what botocore raises into EcsUnavailable or EcsRejected."""
+    """Turn what botocore raises, and what a cut answer makes of its reader, into one of the two."""
     try:
         yield
     except ClientError as error:
         raise _translated(operation, error) from error
     except BotoCoreError as error:  # no answer at all: timeout, DNS, refused connection
         raise EcsUnavailable(f"{operation}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        # An answer that was cut, or is no JSON object: botocore hands it on, or breaks on it itself.
+        raise EcsUnavailable(f"{operation}: the answer is incomplete") from error
 
 
 def _translated(operation: str, error: ClientError) -> Exception:
@@ -442,15 +464,14 @@ def _translated(operation: str, error: ClientError) -> Exception:
         return TaskDefinitionMissing(ErrorCode.PROVIDER_REJECTED, message)
     if code in DENIED_CODES:
         return EcsRejected(ErrorCode.ACCESS_DENIED, message)
+    if code in QUOTA_CODES:
+        return EcsRejected(ErrorCode.QUOTA_EXCEEDED, message)
     return EcsRejected(ErrorCode.PROVIDER_REJECTED, message)
 
 
 def _checked(answer: Any, desired_count: int, task_definition_arn: str) -> ServiceView:
     """The service in the answer, if it says what was asked for. Anything else is tried again."""
-    service = answer.get("service")
-    if not service or "desiredCount" not in service or "status" not in service:
-        raise EcsUnavailable("the answer does not hold the service")
-    view = _view(service)
+    view = _view(answer["service"])
     if view.desired_count != desired_count or view.task_definition_arn != task_definition_arn:
         raise EcsUnavailable("the answer does not show what was asked for")
     return view
@@ -476,6 +497,10 @@ def _view(service: "ServiceTypeDef") -> ServiceView:
         rollout_failure=primary.get("rolloutStateReason") if primary is not None and failed else None,
         event=events[0].get("message") if events else None,
     )
+
+
+def _unless_inactive(view: ServiceView | None) -> ServiceView | None:
+    return None if view is None or view.status == "INACTIVE" else view
 
 
 def _task_view(task: "TaskTypeDef") -> TaskView:

@@ -1,20 +1,26 @@
 """A charger's life, as the tests of the worker tell it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, func, select, update
 
 from api.services import chargers, commands
 from api.services.accepted import Accepted
+from embedded.ecs.process import EcsProcess, running_ecs
 from shared.commands import CommandStatus
 from shared.database import Sessions
 from shared.models import Charger, Command
-from shared.settings import Settings, Timing
+from shared.settings import EcsSettings, Settings, Timing, load_settings
+from tests.conftest import environment
+from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs
 from worker.converge import converge
+from worker.ecs import EcsClient
 from worker.observe import observe
 
 ORGANIZATION = "acme"
@@ -153,3 +159,33 @@ class World:
 @pytest.fixture
 def world(sessions: Sessions, settings: Settings) -> World:
     return World(sessions, FakeEcs(), replace(settings.timing, observe_every_s=0, observe_settled_every_s=0))
+
+
+@pytest.fixture(scope="session")
+def ecs_process() -> Iterator[EcsProcess]:
+    with (
+        TemporaryDirectory(prefix="chargehand-ecs-") as folder,
+        running_ecs(Path(folder), task_command=TASK_COMMAND, arguments=QUICK) as process,
+    ):
+        yield process
+
+
+@pytest.fixture(scope="session")
+def ecs_settings(engine: Engine, redis_url: str) -> EcsSettings:
+    """As on a real account."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(engine.url.render_as_string(hide_password=False), redis_url).items():
+            patch.setenv(name, value)
+        return on_fargate(load_settings().ecs)
+
+
+@pytest.fixture(scope="session")
+def ecs_client(ecs_process: EcsProcess, ecs_settings: EcsSettings) -> EcsClient:
+    return client_at(ecs_process.endpoint_url, ecs_settings)
+
+
+@pytest.fixture
+def embedded(ecs_process: EcsProcess, ecs_client: EcsClient) -> Iterator[Embedded]:
+    """The embedded ECS without faults, and afterwards again."""
+    yield Embedded(ecs_client, ecs_process)
+    ecs_process.set_faults()

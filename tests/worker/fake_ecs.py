@@ -3,11 +3,13 @@
 It keeps the promises of the embedded ECS: tests/worker/test_ecs_contract.py runs against both.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskView
+from shared.errors import ErrorCode
+from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
 Action = Callable[[], None]
 
@@ -45,6 +47,7 @@ class FakeEcs(EcsClient):
         #: The same, after the change is made but before the answer.
         self.afterwards: list[Action] = []
         self._numbers = count(1)
+        self._revisions: Counter[str] = Counter()
 
     # What EcsClient does.
 
@@ -55,7 +58,8 @@ class FakeEcs(EcsClient):
         if revisions and revisions[-1][1] == environment:
             return revisions[-1][0]
         self._before("RegisterTaskDefinition", charger_id)
-        revisions.append((f"arn:task-definition/{charger_id}:{len(revisions) + 1}", environment))
+        self._revisions[charger_id] += 1
+        revisions.append((f"arn:task-definition/{charger_id}:{self._revisions[charger_id]}", environment))
         self._after()
         return revisions[-1][0]
 
@@ -74,6 +78,7 @@ class FakeEcs(EcsClient):
     ) -> ServiceView:
         self._before("UpdateService" if charger_id in self.services else "CreateService", charger_id)
         service = self.services.get(charger_id)
+        self._check_definition(service, task_definition_arn)
         if service is None or service.status == "INACTIVE":
             service = self.services[charger_id] = FakeService(desired_count, task_definition_arn)
         if service.status == "DRAINING":
@@ -153,6 +158,12 @@ class FakeEcs(EcsClient):
         """How many processes of the charger run."""
         service = self.services.get(charger_id)
         return sum(task.status == "RUNNING" for task in service.tasks) if service else 0
+
+    def _check_definition(self, service: FakeService | None, arn: str) -> None:
+        """A service may keep a definition that is gone, but not get one."""
+        known = {known for revisions in self.definitions.values() for known, _ in revisions}
+        if arn not in known and (service is None or service.task_definition_arn != arn):
+            raise TaskDefinitionMissing(ErrorCode.PROVIDER_REJECTED, "TaskDefinition not found.")
 
     def _before(self, operation: str, target: str) -> None:
         if self.script:
