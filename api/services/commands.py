@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, bindparam, func, insert, literal_column, not_, select, update
+from sqlalchemy import Select, bindparam, func, insert, literal_column, not_, select, update
 from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted, accepted
@@ -119,7 +119,7 @@ RECORDED = [
 ]
 
 
-def _accept_statement(event_type: EventType) -> Executable:
+def _accept_statement(event_type: EventType) -> Select[Any]:
     """The charger's new wish and its command, in one statement, which is its own transaction.
 
     No row comes back when there is nothing to do: no such charger, not ready, or a repeat of the newest
@@ -186,7 +186,7 @@ def _accept_statement(event_type: EventType) -> Executable:
 
 
 #: Built once: building one costs more than running it.
-_ACCEPT = {
+ACCEPT = {
     event_type: _accept_statement(event_type)
     for event_type in (EventType.START_CHARGER, EventType.STOP_CHARGER, EventType.RESET_CHARGER)
 }
@@ -204,7 +204,7 @@ def _ask(
     row = (
         session.connection()
         .execute(
-            _ACCEPT[event_type],
+            ACCEPT[event_type],
             {
                 "of_charger": charger_id,
                 "of_organization": organization_id,

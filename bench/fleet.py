@@ -1,0 +1,49 @@
+"""Chargers by the thousand, as provisioning would have left them."""
+
+from sqlalchemy import Engine, text
+
+from bench.servers import ORGANIZATION
+
+INSERT = text("""
+    INSERT INTO chargers (
+        id, organization_id, identity, brand_slug, model_slug, vendor_name, model, connector_type,
+        current_type, number_of_connectors, max_charging_power, ocpp_version, ws_url,
+        desired_count, generation, spec_generation, restart_generation, newest_command_id,
+        newest_event_type, provisioning_status, workflow_run_id, provisioned_at, observed_generation,
+        settled_generation, task_definition_arn, task_definition_generation, restart_task_generation,
+        service_status, running_count, pending_count, observed_at, attempts, observe_at
+    )
+    SELECT
+        'dep-' || lpad(n::text, 32, '0'), :organization, 'CP-' || n, 'wallbox', 'wallbox-pulsar-plus',
+        'Wallbox', 'Pulsar Plus', 'Type2', 'ac', 1, 22000, 'OCPP1.6', 'ws://csms.test/ocpp',
+        1, 1, 1, 0, uuidv7(),
+        'create_charger', 'READY', 'wfr_' || n, now(), 1,
+        1, 'arn:aws:ecs:us-east-1:123456789012:task-definition/dep-' || n || '\\:1', 1, 0,
+        'ACTIVE', 1, 0, now(), 0, now() + interval '1 day'
+    FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n
+""")
+COMMANDS = text("""
+    INSERT INTO commands (
+        id, charger_id, organization_id, event_type, generation, status, attempts, requested_by,
+        applied_at, finished_at
+    )
+    SELECT newest_command_id, id, organization_id, newest_event_type, generation, 'succeeded', 1, 'bench',
+        now(), now()
+    FROM chargers WHERE id BETWEEN :first_id AND :last_id
+""")
+
+
+def charger_id(number: int) -> str:
+    return f"dep-{number:032d}"
+
+
+def insert_chargers(engine: Engine, count: int, *, first: int = 1) -> None:
+    """Chargers that run as desired, each with the finished command that made it."""
+    last = first + count - 1
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(INSERT, {"organization": ORGANIZATION, "first": first, "last": last})
+        connection.execute(COMMANDS, {"first_id": charger_id(first), "last_id": charger_id(last)})
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("VACUUM ANALYZE chargers, commands"))

@@ -1,0 +1,109 @@
+"""The real parts that the benchmark runs, on loopback and in a folder of its own."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import redis
+from sqlalchemy import make_url, text
+
+from embedded.ports import HOST, answers, free_port
+from embedded.postgres import prepare_postgres
+from embedded.process import Program, running
+from embedded.redis import prepare_redis
+from shared.database import make_engine, migrate
+from shared.settings import TokenSettings
+from shared.tokens import make_token
+
+ORGANIZATION = "bench"
+JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """PostgreSQL, which waits for the disk as in production, and Redis."""
+
+    postgres_url: str
+    redis_url: str
+    folder: Path
+    processes: dict[str, psutil.Process]
+
+    def new_database(self, name: str) -> str:
+        """A database with our schema. Returns its URL."""
+        server = make_engine(self.postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        server.dispose()
+        url = make_url(self.postgres_url).set(database=name).render_as_string(hide_password=False)
+        migrate(url)
+        return url
+
+    def empty_queues(self) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.flushall()
+
+
+@contextmanager
+def running_stores() -> Iterator[Stores]:
+    with TemporaryDirectory(prefix="chargehand-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        postgres = prepare_postgres(folder, free_port(), durable=True)
+        broker = prepare_redis(folder, free_port())
+        with (
+            running_process(postgres.program, folder) as postgres_process,
+            running_process(broker.program, folder) as redis_process,
+        ):
+            processes = {"PostgreSQL": postgres_process, "Redis": redis_process}
+            yield Stores(postgres.url, broker.url, folder, processes)
+
+
+@contextmanager
+def running_process(program: Program, folder: Path) -> Iterator[psutil.Process]:
+    """The program, ready, and its process to measure."""
+    before = set(psutil.Process().children())
+    with running(program, folder / "logs" / f"{program.name}.log", within_s=60):
+        (process,) = set(psutil.Process().children()) - before
+        yield process
+
+
+def api(database_url: str, redis_url: str, port: int, **settings: str) -> Program:
+    """Our API as it is served in production."""
+    return Program(
+        name=f"api-{port}",
+        argv=(sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
+        is_ready=answers(f"http://{HOST}:{port}/ready"),
+        env=environment(database_url, redis_url) | {"BIND": f"{HOST}:{port}"} | settings,
+    )
+
+
+def environment(database_url: str, redis_url: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "CHARGEHAND_ENV": "production",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "JWT_SECRET": JWT_SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "bench",
+        "AWS_SECRET_ACCESS_KEY": "bench",
+    }
+
+
+def token() -> str:
+    """A user's of the organization that all chargers belong to."""
+    settings = TokenSettings(
+        algorithm="HS256",
+        secret=JWT_SECRET,
+        public_key="",
+        jwks_url="",
+        issuer="",
+        audience="",
+        max_age_s=0,
+    )
+    return make_token(settings, subject="bench", organization_id=ORGANIZATION, role="user", ttl_s=86_400)
