@@ -23,6 +23,7 @@ class Fleet:
     def __init__(self, store: Store, region: str) -> None:
         self.clusters: dict[str, Cluster] = {}
         self.definitions: dict[str, TaskDefinition] = {}  #: by ARN
+        self.log_groups: list[str] = []  #: by name; what they hold is not kept
         self.services: dict[str, Service] = {}
         self.tasks: dict[str, Task] = {}  #: by id, stopped ones too
         self.wake: Callable[[], None] = lambda: None  #: tells the scheduler that `due` grew
@@ -41,6 +42,8 @@ class Fleet:
         with self.change():
             for record in self._store.load("cluster"):
                 self.clusters[record["name"]] = Cluster(**record)
+            for record in self._store.load("log_groups"):
+                self.log_groups = record["names"]
             for record in self._store.load("family"):
                 self._revisions[record["family"]] = record["revision"]
             for record in self._store.load("definition"):
@@ -78,6 +81,11 @@ class Fleet:
 
     def arn(self, resource: str) -> str:
         return f"arn:aws:ecs:{self._region}:{ACCOUNT_ID}:{resource}"
+
+    def keep_log_groups(self, names: list[str]) -> None:
+        with self.change():
+            self.log_groups = names
+            self._changes["log_groups", ""] = {"names": names}
 
     # Clusters and task definitions
 

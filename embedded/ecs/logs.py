@@ -197,6 +197,10 @@ def now_ms() -> int:
 class FleetLogs(LogsBackend):
     """moto's CloudWatch Logs over capped, ordered groups."""
 
+    def __init__(self, region_name: str, account_id: str) -> None:
+        super().__init__(region_name, account_id)
+        self.changed: Callable[[list[str]], None] = lambda names: None  #: hears which groups there are
+
     def create_log_group(self, log_group_name: str, tags: dict[str, str], **kwargs: Any) -> LogGroup:
         super().create_log_group(log_group_name, tags, **kwargs)
         return self._put_group(log_group_name, **kwargs)
@@ -205,10 +209,15 @@ class FleetLogs(LogsBackend):
         if log_group_name not in self.groups:
             self._put_group(log_group_name)
 
+    def delete_log_group(self, log_group_name: str) -> None:
+        super().delete_log_group(log_group_name)
+        self.changed(list(self.groups))
+
     def _put_group(self, name: str, **kwargs: Any) -> Group:
         # Abstract is what CloudFormation would need of it; moto leaves that out of its own groups too.
         group = Group(self.account_id, self.region_name, name, **kwargs)  # type: ignore[abstract]
         self.groups[name] = group
+        self.changed(list(self.groups))
         return group
 
     def group(self, name: str) -> Group:

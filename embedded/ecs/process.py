@@ -108,9 +108,9 @@ class EcsProcess:
         rules: list[Json] = self.ask("GET", "/_chargehand/faults")["rules"]
         return rules
 
-    def calls(self, *actions: str) -> list[Json]:
-        """The API calls so far, oldest first; only these actions if any are named."""
-        calls: list[Json] = self.ask("GET", "/_chargehand/calls")
+    def calls(self, *actions: str, after: int = 0) -> list[Json]:
+        """The API calls after that `number`, oldest first; only these actions if any are named."""
+        calls: list[Json] = self.ask("GET", f"/_chargehand/calls?after={after}")
         return [call for call in calls if not actions or call["action"] in actions]
 
     def forget_calls(self) -> None:

@@ -54,7 +54,9 @@ class EmbeddedEcs:
         self._store = Store(settings.state_dir / "state.sqlite")
         fleet = Fleet(self._store, settings.region)
         logs = FleetLogs(settings.region, ACCOUNT_ID)
-        logs.ensure_log_group(settings.log_group)
+        for name in {*fleet.log_groups, settings.log_group}:
+            logs.ensure_log_group(name)
+        logs.changed = fleet.keep_log_groups
         with fleet.change():
             ClustersApi(fleet).create_cluster({"clusterName": settings.cluster})
         faults = Faults()

@@ -27,6 +27,7 @@ def test_services_definitions_and_tags_survive_a_restart(own_fleet: Fleet) -> No
     process = own_fleet.process
     kept = own_fleet.create(own_fleet.define(), tags=[{"key": "organization", "value": "org-1"}])
     off = own_fleet.create(own_fleet.define("family"), desiredCount=0)
+    own_fleet.logs.create_log_group(logGroupName="/of/my/own")
     own_fleet.until_running(kept)
     stopped = own_fleet.task(kept)
     before = own_fleet.describe(kept)
@@ -43,6 +44,7 @@ def test_services_definitions_and_tags_survive_a_restart(own_fleet: Fleet) -> No
     task = own_fleet.describe_task(stopped)
     assert (task["lastStatus"], task["stopCode"]) == ("STOPPED", "TerminationNotice")
     assert own_fleet.task(kept) != stopped
+    assert own_fleet.logs.filter_log_events(logGroupName="/of/my/own")["events"] == []
 
 
 def test_a_stop_ends_every_task_and_soon(own_fleet: Fleet) -> None:
