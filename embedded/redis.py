@@ -70,17 +70,17 @@ def real_redis(binary: str, folder: Path, port: int) -> Redis:
     quoted = '"' + str(data).replace("\\", "\\\\").replace('"', '\\"') + '"'
     write_private(configuration, CONFIGURATION.format(host=HOST, port=port, password=password, folder=quoted))
     url = f"redis://:{password}@{HOST}:{port}/0"
-    return Redis(Program("redis", (binary, str(configuration)), lambda: _pong(url)), url)
+    return Redis(Program("redis", (binary, str(configuration)), lambda: answers_ping(url)), url)
 
 
 def fake_redis(port: int) -> Redis:
     """Without a password: fakeredis has none."""
     url = f"redis://{HOST}:{port}/0"
     argv = (sys.executable, "-m", "embedded.redis_server", "--port", str(port))
-    return Redis(Program("redis", argv, lambda: _pong(url)), url)
+    return Redis(Program("redis", argv, lambda: answers_ping(url)), url)
 
 
-def _pong(url: str) -> bool:
+def answers_ping(url: str) -> bool:
     """Whether the server answers; while it loads its data it does not."""
     try:
         with redis.Redis.from_url(url, socket_timeout=1, retry=None) as client:

@@ -1,0 +1,262 @@
+"""docker-compose.yml and the Dockerfile without Docker: their structure, and every command as a process."""
+
+import ast
+import os
+import re
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+import redis
+import yaml
+
+from embedded.ports import HOST, free_port
+from embedded.process import Program, running
+from embedded.redis import answers_ping, find_redis
+from embedded.supervisor import Supervisor
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+OPEN_PORTS = ("4566", "8000", "9000", "5555")
+SECRETS = {
+    "JWT_SECRET": "c0ffee" * 4 + "0123456789abcdef" * 2,
+    "POSTGRES_PASSWORD": "postgres0password",
+    "REDIS_PASSWORD": "redis0password",
+    "FLOWER_PASSWORD": "flower0password",
+}
+
+every_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def test_every_part_has_a_service() -> None:
+    assert set(SERVICES) == {
+        "postgres", "redis", "ecs", "csms", "migrate", "api", "worker", "beat", "flower",
+    }  # fmt: skip
+
+
+@every_service
+def test_a_service_tells_whether_it_is_healthy_or_ends_by_itself(name: str) -> None:
+    service = SERVICES[name]
+
+    assert ("healthcheck" in service) != (service["restart"] == "no")
+
+
+@every_service
+def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "/tmp" in service["tmpfs"]
+    assert service["pids_limit"] > 0
+    assert service["mem_limit"]
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
+
+
+@every_service
+def test_a_service_does_not_run_as_root(name: str) -> None:
+    """Ours by their image, the others by a number here."""
+    service = SERVICES[name]
+
+    assert "build" in service or re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+
+
+@every_service
+def test_a_service_starts_in_exec_form_and_has_time_to_stop(name: str) -> None:
+    assert isinstance(SERVICES[name]["command"], list)
+    assert all(isinstance(word, str) for word in SERVICES[name]["command"])
+    assert SERVICES[name]["stop_grace_period"]
+
+
+@every_service
+def test_a_service_is_on_the_one_network_and_waits_for_what_it_needs(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["networks"] == list(COMPOSE["networks"])
+    for needed, how in service.get("depends_on", {}).items():
+        one_shot = SERVICES[needed]["restart"] == "no"
+        assert how["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
+
+
+def test_only_the_api_and_flower_are_reached_from_outside_and_only_from_this_machine() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+
+    assert set(published) == {"api", "flower"}
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+
+
+def test_the_worker_can_be_scaled() -> None:
+    assert not {"container_name", "hostname", "ports"} & set(SERVICES["worker"])
+    assert "worker@%h" in SERVICES["worker"]["command"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_comes_from_the_environment_and_has_no_default(secret: str) -> None:
+    uses = re.findall(rf"\${{{secret}(\S+)", (ROOT / "docker-compose.yml").read_text())
+
+    assert uses
+    assert all(use.startswith(":?") for use in uses)
+
+
+def test_every_image_that_is_built_here_is_a_stage_that_runs_as_a_numbered_user() -> None:
+    stages = stages_of(DOCKERFILE)
+    built = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
+
+    assert built | {"simulator"} <= set(stages)
+    for name in built | {"simulator"}:
+        lines = with_parents(stages, name)
+        assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
+        assert any(line.startswith("HEALTHCHECK ") for line in lines)
+        assert any(line.startswith("CMD [") for line in lines)
+
+
+def test_the_last_stage_is_the_app() -> None:
+    assert list(stages_of(DOCKERFILE))[-1] == "app"
+
+
+def test_what_is_copied_into_an_image_is_let_through_by_dockerignore() -> None:
+    let_through = {
+        line.removeprefix("!").rstrip("/")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+
+    assert {pattern.rstrip("*") for pattern in packages["find"]["include"]} <= let_through
+    assert {"requirements.lock", "pyproject.toml", "README.md", "LICENSE"} <= let_through
+
+
+def test_the_simulator_imports_only_what_its_image_holds() -> None:
+    installed = re.search(r'"uv", "pip", "install", "ocpp", "websockets"\]', DOCKERFILE)
+    imported = {
+        module.split(".")[0]
+        for file in (ROOT / "simulator").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for module in modules_of(node)
+    }
+
+    assert installed
+    assert imported - set(sys.stdlib_module_names) <= {"simulator", "ocpp", "websockets"}
+
+
+def modules_of(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or "simulator"]
+    return []
+
+
+def stages_of(dockerfile: str) -> dict[str, list[str]]:
+    """Each stage's instructions; the first names its parent."""
+    stages: dict[str, list[str]] = {}
+    for line in dockerfile.replace("\\\n", " ").splitlines():
+        if line.startswith("FROM "):
+            stages[line.split(" AS ")[1]] = lines = [line]
+        elif stages and line and not line.startswith("#"):
+            lines.append(re.sub(" +", " ", line))
+    return stages
+
+
+def with_parents(stages: dict[str, list[str]], name: str) -> list[str]:
+    parent = stages[name][0].split()[1]
+    inherited = with_parents(stages, parent) if parent in stages else []
+    return inherited + stages[name][1:]
+
+
+@dataclass
+class Composed:
+    """The services' commands on this machine: names, ports and folders of the containers become our own."""
+
+    postgres_url: str
+    redis_url: str
+    folder: Path
+    ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in OPEN_PORTS})
+
+    def here(self, text: str) -> str:
+        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: SECRETS[found[1]], text)
+        text = re.sub(r"^postgresql://.*@postgres:5432/chargehand$", self.postgres_url, text)
+        text = re.sub(r"^redis://.*@redis:6379/0$", self.redis_url, text)
+        for port, ours in self.ports.items():
+            text = re.sub(rf"\b{port}\b", str(ours), text)
+        text = text.replace("0.0.0.0", HOST).replace("//ecs:", f"//{HOST}:")
+        text = re.sub(r"^/state$", str(self.folder / "state"), text)
+        return text.replace("/tmp", str(self.folder)).replace("$$", "$")
+
+    def argv(self, words: list[str]) -> tuple[str, ...]:
+        return tuple(sys.executable if word == "python" else self.here(word) for word in words)
+
+    def env(self, service: dict[str, Any]) -> dict[str, str]:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        given = {name: self.here(value) for name, value in service.get("environment", {}).items()}
+        return {"PATH": path, "HOME": str(self.folder), "HOSTNAME": socket.gethostname(), **given}
+
+    def is_healthy(self, service: dict[str, Any]) -> bool:
+        how, *check = service["healthcheck"]["test"]
+        argv = self.argv(check) if how == "CMD" else ("/bin/sh", "-c", self.here(check[0]))
+        done = subprocess.run(argv, env=self.env(service), capture_output=True, check=False, timeout=30)
+        return done.returncode == 0
+
+    def program(self, name: str) -> Program:
+        """The service as a process, ready when it is healthy by its own check."""
+        service = SERVICES[name]
+        return Program(
+            name,
+            self.argv(service["command"]),
+            is_ready=lambda: self.is_healthy(service),
+            env=self.env(service),
+            cwd=self.folder,
+        )
+
+
+@pytest.fixture
+def composed(new_database: Any, redis_url: str) -> Iterator[Composed]:
+    with TemporaryDirectory(prefix="chargehand-compose-") as folder:
+        yield Composed(new_database().replace("+psycopg", ""), redis_url, Path(folder))
+
+
+def test_every_command_of_ours_runs_and_becomes_healthy(composed: Composed) -> None:
+    migrate = SERVICES["migrate"]
+    subprocess.run(composed.argv(migrate["command"]), env=composed.env(migrate), check=True, timeout=60)
+
+    said: list[str] = []
+    supervisor = Supervisor(composed.folder, said.append)
+    try:
+        for name in ("ecs", "csms", "api", "worker", "beat", "flower"):
+            supervisor.start(composed.program(name))
+        supervisor.wait_until_ready(within_s=90)
+
+        assert said == []
+        with urlopen(f"http://{HOST}:{composed.ports['8000']}/ready") as answer:
+            assert answer.status == 200
+    finally:
+        supervisor.stop()
+
+
+@pytest.mark.skipif(find_redis() is None, reason="this machine has no Redis binary")
+def test_redis_takes_its_command_line(composed: Composed) -> None:
+    program, *options = composed.argv(SERVICES["redis"]["command"])
+    assert program == "redis-server"
+    here = ("--port", str(port := free_port()), "--dir", str(composed.folder))
+    url = f"redis://:{SECRETS['REDIS_PASSWORD']}@{HOST}:{port}"
+
+    server = Program("redis", (str(find_redis()), *options, *here), is_ready=lambda: answers_ping(url))
+    with (
+        running(server, composed.folder / "redis.log"),
+        redis.Redis.from_url(url, decode_responses=True) as client,
+    ):
+        names = ("maxmemory-policy", "appendonly", "save")
+        settings = {name: client.config_get(name)[name] for name in names}
+
+    assert settings == {"maxmemory-policy": "noeviction", "appendonly": "yes", "save": ""}
