@@ -115,7 +115,7 @@ def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wi
     """
     charger = session.get(Charger, wish.charger.id, with_for_update=True)
     if charger is None:
-        return None
+        return _removal_of_leftovers(wish)
     _supersede_older(session, charger)
     if charger.generation > wish.charger.generation:
         if isinstance(outcome, Applied):
@@ -134,6 +134,14 @@ def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wi
         case Refused(code, message):
             _refused(session, charger, wish, code, message)
     return None
+
+
+def _removal_of_leftovers(wish: Wish) -> Wish | None:
+    """Another worker removed and forgot the charger during our call, which may have made its service anew."""
+    if wish.charger.deleted_at is not None:
+        return None
+    wish.charger.deleted_at = wish.now
+    return wish
 
 
 def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -> None:

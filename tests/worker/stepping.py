@@ -3,6 +3,7 @@
 Real threads, but only one of them runs at a time: the same decisions give the same course of events.
 """
 
+import contextlib
 import re
 import threading
 from collections import defaultdict
@@ -106,6 +107,9 @@ class SteppedEcs(FakeEcs):
         self.away = False  #: no call gets through
         self.refused = 0
         self.ghosts: list[Callable[[], object]] = []
+        self.forgotten: set[str] = set()  #: chargers without a row
+        #: Those of them whose last calls did not get through: nobody is left to try again.
+        self.abandoned: set[str] = set()
         #: By charger and generation of the restart: the tasks that were stopped for it.
         self.stopped_for: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         self._pool: QueuePool = sessions.kw["bind"].pool
@@ -125,13 +129,17 @@ class SteppedEcs(FakeEcs):
             task = _own.task
             if task is None or _own.in_call:
                 return call(*args, **kwargs)
-            self._before_call(task, name, self._ghost(name, args, kwargs))
-            _own.in_call = True
             try:
-                answer = call(*args, **kwargs)
-            finally:
-                _own.in_call = False
-            return self._answered(task, name, answer)
+                self._before_call(task, name, self._ghost(name, args, kwargs))
+                _own.in_call = True
+                try:
+                    answer = call(*args, **kwargs)
+                finally:
+                    _own.in_call = False
+                return self._answered(task, name, answer)
+            except (Killed, EcsUnavailable, EcsRejected):
+                self.abandoned |= self.forgotten.intersection(args[:1] if isinstance(args[0], str) else ())
+                raise
 
         return stepped
 
@@ -157,7 +165,8 @@ class SteppedEcs(FakeEcs):
 
         def update() -> None:
             if self._is_active(args[0]):
-                FakeEcs.ensure_service(self, *args, **kwargs)
+                with contextlib.suppress(EcsRejected):
+                    FakeEcs.ensure_service(self, *args, **kwargs)
 
         return update
 

@@ -330,6 +330,22 @@ def test_a_delete_during_provisioning_stops_it_at_its_next_step(world: World) ->
     assert world.ecs.runs(charger_id) == 0
 
 
+def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behind(world: World) -> None:
+    charger_id = world.create()
+
+    def forget() -> None:
+        world.delete(charger_id)
+        world.converge(charger_id)
+        assert world.gone(charger_id)
+
+    world.ecs.script.append(forget)
+    world.converge(charger_id)
+    world.ecs.settle()
+
+    assert ("CreateService", charger_id) in world.ecs.mutations
+    assert world.ecs.runs(charger_id) == 0
+
+
 def test_retries_grow_are_spread_and_stay_bounded() -> None:
     delays = [retry_delay_s(attempts) for attempts in range(1, 30)]
 

@@ -311,6 +311,7 @@ class Fleet(RuleBasedStateMachine):
             if charger is None:
                 assert life.deleted, "the row of a charger is gone that nobody deleted"
                 life.gone = True
+                self.ecs.forgotten.add(life.charger_id)
             else:
                 self._check_row(life, charger)
                 self._check_commands(life, charger, commands)
@@ -396,7 +397,8 @@ class Fleet(RuleBasedStateMachine):
         service = self._active(life)
         if life.deleted:
             assert life.gone, "a deleted charger is still there"
-            assert service is None, "the service of a deleted charger is still there"
+            abandoned = life.charger_id in self.ecs.abandoned
+            assert service is None or abandoned, "the service of a deleted charger is still there"
             return
         charger = self.world.charger(life.charger_id)
         wish = life.newest
@@ -451,7 +453,7 @@ class Fleet(RuleBasedStateMachine):
         def send(_celery: Celery, messages: list[tuple[str, dict[str, str]]]) -> None:
             if away:
                 raise OSError("the broker is away")
-            self.messages += [message["charger_id"] for _, message in messages]
+            self.messages += sorted(message["charger_id"] for _, message in messages)
 
         with patch("worker.sweep.send", send), patch("worker.sweep.forget_connections"):
             yield
