@@ -10,7 +10,7 @@ import orjson
 from flask import Request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import RequestTimeout, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
 from api.fields import REQUIRED, Body, Problem
 
@@ -78,14 +78,16 @@ def item(loc: list[str | int], problem: Problem) -> dict[str, Any]:
 
 
 def _read_body(req: Request) -> bytes:
-    if req.content_length == 0 or (
-        req.content_length is None and "HTTP_TRANSFER_ENCODING" not in req.environ
-    ):
+    chunked = "HTTP_TRANSFER_ENCODING" in req.environ
+    if not req.content_length and not chunked:
         return b""
     if req.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("A compressed body is not supported")
     with gevent.Timeout(BODY_TIMEOUT_S, RequestTimeout("The body did not arrive in time")):
-        return req.get_data(cache=False)
+        body = req.get_data(cache=False)
+    if chunked and len(body) >= MAX_BODY_BYTES:  # where werkzeug stops reading, without a word
+        raise RequestEntityTooLarge
+    return body
 
 
 def _items(loc: list[str | int], messages: Any) -> list[dict[str, Any]]:
