@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from simulator.life import build_charge_point, live
+from simulator.life import build_charge_point, live, switch_off
 from simulator.log import EventLog, write_to_stdout
 from simulator.settings import BadSettings, Settings, read_settings
 
@@ -14,21 +14,22 @@ EXIT_BAD_SETTINGS = 2
 
 def main() -> int:
     try:
-        settings = read_settings(os.environ)
+        asyncio.run(_run(read_settings(os.environ)))
     except BadSettings as error:
         EventLog(write_to_stdout).remark("error", str(error))
         return EXIT_BAD_SETTINGS
-    asyncio.run(_run(settings))
     return 0
 
 
 async def _run(settings: Settings) -> None:
     log = EventLog(write_to_stdout, settings.password)
-    life = asyncio.create_task(live(build_charge_point(settings, log)))
+    charge_point = build_charge_point(settings, log)
+    life = asyncio.create_task(live(charge_point))
+    ending: list[asyncio.Task[None]] = []
 
     def stop() -> None:
-        if not life.cancelling():
-            life.cancel()
+        if not ending:
+            ending.append(asyncio.create_task(switch_off(charge_point, life)))
 
     log.on_closed = stop
     for signal_number in (signal.SIGTERM, signal.SIGINT):

@@ -12,9 +12,11 @@ class Clock:
         """Seconds since the epoch, as the CSMS counts them."""
         return time.time() + self._offset_s
 
-    def set(self, csms_time: str) -> None:
-        """Raises ValueError for what is not ISO 8601."""
-        self._offset_s = parse_time(csms_time) - time.time()
+    def set(self, csms_time: str) -> float:
+        """By how many seconds it was wrong. Raises ValueError for what is not ISO 8601."""
+        offset_s = parse_time(csms_time) - time.time()
+        jump_s, self._offset_s = offset_s - self._offset_s, offset_s
+        return jump_s
 
     def stamp(self) -> str:
         return format_time(self.now())

@@ -7,18 +7,23 @@ from importlib import import_module
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from simulator.charge_point import ChargePoint
+from simulator.charge_point import ChargePoint, Rebooting
 from simulator.link import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
 from simulator.session import Session
-from simulator.settings import OcppVersion, Settings
+from simulator.settings import BadSettings, OcppVersion, Settings
 
 
 def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
-    """Imports only the version that is asked for."""
+    """Imports only the version that is asked for. Raises BadSettings."""
     module, name = CHARGE_POINTS[settings.ocpp_version]
     kind: type[ChargePoint] = getattr(import_module(module), name)
-    return kind(settings, log)
+    try:
+        charge_point = kind(settings, log)
+    except ValueError as error:
+        raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
+    charge_point.restore()
+    return charge_point
 
 
 CHARGE_POINTS: dict[OcppVersion, tuple[str, str]] = {
@@ -27,25 +32,51 @@ CHARGE_POINTS: dict[OcppVersion, tuple[str, str]] = {
 }
 
 
+#: Of the 5 s from SIGTERM to the end, those for telling the CSMS of transactions.
+LAST_WORDS_S = 2.0
+
+
 async def live(charge_point: ChargePoint) -> None:
     """Runs until cancelled; then the connection is closed properly before this returns."""
     settings, log = charge_point.settings, charge_point.log
     delays = retry_delays(settings)
+    charge_point.power_on()
     try:
         await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
         while True:
-            log.connection("connecting", None, settings.url)
             try:
-                socket = await open_link(settings, charge_point.subprotocol, settings.ping_interval_s)
-                log.connection("connected", None, None)
-                await _hold(charge_point, socket)
+                await _connect_and_hold(charge_point)
             except LinkError as error:
                 log.connection("disconnected", error.reason, error.detail)
             if charge_point.registration == "Accepted":
                 delays = retry_delays(settings)
-            await asyncio.sleep(next(delays))
+            if charge_point.wants_reboot:
+                charge_point.power_off()
+                await asyncio.sleep(settings.reboot_s)
+                charge_point.power_on()
+            else:
+                await asyncio.sleep(next(delays))
     except asyncio.CancelledError:
+        charge_point.power_off()
         log.connection("disconnected", "stopped", "the charger was switched off")
+
+
+async def switch_off(charge_point: ChargePoint, life: "asyncio.Task[None]") -> None:
+    """Ends `live`. Transactions that nobody would remember are ended first, if the CSMS can be told."""
+    if not charge_point.remembers:
+        charge_point.end_transactions("Reboot")
+        await charge_point.wait_for_delivery(LAST_WORDS_S)
+    life.cancel()
+
+
+async def _connect_and_hold(charge_point: ChargePoint) -> None:
+    settings = charge_point.settings
+    charge_point.log.connection("connecting", None, settings.url)
+    socket = await open_link(
+        settings, charge_point.subprotocol, charge_point.password, charge_point.options.number("ping_s")
+    )
+    charge_point.log.connection("connected", None, None)
+    await _hold(charge_point, socket)
 
 
 async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
@@ -57,16 +88,18 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.answer,
         charge_point.settings.call_timeout_s,
     )
-    ends: list[ConnectionClosed] = []
+    ends: list[LinkError] = []
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(session.receive())
             tasks.create_task(charge_point.talk(session))
     except* ConnectionClosed as closed:
-        ends.append(_first(closed))
+        ends.append(explain_close(_first(closed)))
+    except* Rebooting:
+        ends.append(LinkError("reset", "the charger reboots"))
     finally:
         await socket.close(1001, "switched off")
-    raise explain_close(ends[0])
+    raise ends[0]
 
 
 def _first(group: BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:

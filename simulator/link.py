@@ -40,15 +40,24 @@ class LinkError(Exception):
         self.detail = detail
 
 
-async def open_link(settings: Settings, subprotocol: str, ping_interval_s: float) -> ClientConnection:
+async def open_link(
+    settings: Settings, subprotocol: str, password: str | None, ping_interval_s: float
+) -> ClientConnection:
     """Raises LinkError."""
     url = urlsplit(settings.url)
     host, port = url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
-    tls = _tls_context(settings) if url.scheme == "wss" else None
+    arguments: dict[str, Any] = {"ping_interval": ping_interval_s or None}
+    if url.scheme == "wss":
+        arguments["ssl"] = _tls_context(settings)
+        # Shorter than the whole, to tell a silent TLS handshake from a server that is merely slow.
+        arguments["ssl_handshake_timeout"] = settings.open_timeout_s * 0.8
+    if password is not None:
+        credentials = f"{settings.identity}:{password}".encode()
+        arguments["additional_headers"] = {"Authorization": f"Basic {b64encode(credentials).decode()}"}
     error = LinkError("dns_failure", f"no address found for {host}")
     for address in await _allowed_addresses(host, port):
         try:
-            return await _open_websocket(settings, subprotocol, ping_interval_s, tls, (address, port))
+            return await _open_websocket(settings, subprotocol, (address, port), arguments)
         except LinkError as failure:
             error = failure
             if failure.reason not in ("connection_refused", "connection_timeout", "network_unreachable"):
@@ -64,34 +73,24 @@ class _ConnectNoRedirects(connect):
 
 
 async def _open_websocket(
-    settings: Settings,
-    subprotocol: str,
-    ping_interval_s: float,
-    tls: ssl.SSLContext | None,
-    endpoint: tuple[str, int],
+    settings: Settings, subprotocol: str, endpoint: tuple[str, int], arguments: dict[str, Any]
 ) -> ClientConnection:
     address, port = endpoint
     where = f"{address}:{port}" if ":" not in address else f"[{address}]:{port}"
-    headers = {}
-    if settings.password is not None:
-        credentials = f"{settings.identity}:{settings.password}".encode()
-        headers["Authorization"] = f"Basic {b64encode(credentials).decode()}"
     try:
         connection = await _ConnectNoRedirects(
             settings.url,
             host=address,
             port=port,
-            **_tls_arguments(settings, tls),
             subprotocols=[Subprotocol(subprotocol)],
-            additional_headers=headers,
             proxy=None,
             compression=None,  # saves 300 KB per charger; frames are small
             open_timeout=settings.open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
-            ping_interval=ping_interval_s or None,
             ping_timeout=PING_TIMEOUT_S,
             max_size=MAX_FRAME_BYTES,
             max_queue=MAX_QUEUED_FRAMES,
+            **arguments,
         )
     except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
         if isinstance(error, InvalidStatus):
@@ -110,11 +109,6 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise LinkError("tls_failure", f"the CA file {settings.ca_file} cannot be used: {error}") from error
-
-
-def _tls_arguments(settings: Settings, tls: ssl.SSLContext | None) -> dict[str, Any]:
-    """Ends a TLS handshake in time to tell it from a server that is merely slow."""
-    return {"ssl": tls, "ssl_handshake_timeout": settings.open_timeout_s * 0.8} if tls else {}
 
 
 async def _allowed_addresses(host: str, port: int) -> list[str]:

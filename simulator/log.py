@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -13,18 +14,32 @@ Level = Literal["info", "warning", "error"]
 
 MASK = "***"
 
+# A frame that sets a password: OCPP 1.6's key, 2.0.1's variable, and the field of a network profile.
+SECRET_NAME = re.compile("AuthorizationKey|BasicAuthPassword", re.IGNORECASE)
+SECRET_VALUE = re.compile(
+    r'("(?:value|attributeValue|basicAuthPassword)"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
+)
+
 
 class EventLog:
     """Frames, connection events and remarks, as lines. The password is masked wherever it turns up."""
 
     def __init__(self, write_line: Callable[[str], None], secret: str | None = None) -> None:
         self._write_line = write_line
-        self._secret = json.dumps(secret)[1:-1] if secret else None
+        self._secrets: list[str] = []
+        if secret:
+            self.hide(secret)
         self._closed = False
         #: called once when nobody reads the output any more
         self.on_closed: Callable[[], object] | None = None
 
+    def hide(self, secret: str) -> None:
+        """As it would stand in JSON."""
+        self._secrets.append(json.dumps(secret)[1:-1])
+
     def frame(self, direction: Direction, action: str, message: str) -> None:
+        if SECRET_NAME.search(message):
+            message = SECRET_VALUE.sub(rf'\1"{MASK}"', message)
         self._write({"type": "frame", "direction": direction, "action": action, "message": message})
 
     def connection(
@@ -38,8 +53,8 @@ class EventLog:
     def _write(self, event: dict[str, str | None]) -> None:
         if self._closed:
             return
-        if self._secret is not None:
-            event = {key: value and value.replace(self._secret, MASK) for key, value in event.items()}
+        for secret in self._secrets:
+            event = {key: value and value.replace(secret, MASK) for key, value in event.items()}
         line = json.dumps({"timestamp": _timestamp(time.time()), **event}, ensure_ascii=False)
         try:
             self._write_line(line)

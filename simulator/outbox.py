@@ -2,14 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from simulator.frames import Payload
 from simulator.session import CallFailed
 
 #: Takes the answer, or what came instead of one.
 Then = Callable[[Payload | CallFailed], None]
+
+#: Of durable messages; beyond it the oldest that can be spared are dropped, as OCPP 2.0.1 (E04) has it.
+CAPACITY = 1000
 
 
 def ignore(_: Payload | CallFailed) -> None:
@@ -21,8 +25,11 @@ class Message:
     action: str
     payload: Payload
     then: Then = ignore
-    durable: bool = False  #: kept while the connection is away
     requested: bool = False  #: the CSMS asked for it, so it may leave while the boot is pending
+    durable: bool = False  #: kept while the connection is away, and tried again when it is refused
+    spare: bool = False  #: an intermediate reading: the first to go when there is no more room
+    transaction_id: str | None = None  #: of the model
+    attempts: int = 0
 
 
 class Outbox:
@@ -32,6 +39,8 @@ class Outbox:
 
     def put(self, message: Message) -> None:
         self._messages.append(message)
+        if message.durable:
+            self._make_room()
         self._news.set()
 
     def look_again(self) -> None:
@@ -48,11 +57,45 @@ class Outbox:
             await self._news.wait()
 
     def remove(self, message: Message) -> None:
-        self._messages.remove(message)
+        if message in self._messages:
+            self._messages.remove(message)
 
     def has(self, action: str) -> bool:
         return any(message.action == action for message in self._messages)
 
+    def about(self, transaction_id: str | None = None) -> bool:
+        """Whether something about a transaction waits: this one, or any."""
+        return any(
+            message.transaction_id is not None and transaction_id in (None, message.transaction_id)
+            for message in self._messages
+        )
+
+    def durable(self) -> Iterator[Message]:
+        return (message for message in self._messages if message.durable)
+
     def drop_fleeting(self) -> None:
         """The connection is gone: only what is durable waits for the next one."""
-        self._messages = deque(message for message in self._messages if message.durable)
+        self._messages = deque(self.durable())
+
+    def describe(self) -> list[list[Any]]:
+        return [[m.action, m.payload, m.spare, m.transaction_id, m.attempts] for m in self.durable()]
+
+    def restore(self, known: list[list[Any]]) -> None:
+        for action, payload, spare, transaction_id, attempts in known:
+            self._messages.append(
+                Message(
+                    action,
+                    payload,
+                    durable=True,
+                    spare=spare,
+                    transaction_id=transaction_id,
+                    attempts=attempts,
+                )
+            )
+
+    def _make_room(self) -> None:
+        if sum(1 for _ in self.durable()) > CAPACITY:
+            for message in self._messages:
+                if message.spare and message.attempts == 0:
+                    self._messages.remove(message)
+                    return

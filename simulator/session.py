@@ -20,10 +20,11 @@ Answerer = Callable[[str, Payload], Payload]
 
 
 class CallFailed(Exception):
-    """The CSMS did not answer a call as it should; the code is OCPP's, or one of the two below."""
+    """The CSMS did not answer a call as it should; the code is OCPP's, or one of these."""
 
     TIMEOUT = "NoAnswer"
     BAD_ANSWER = "BadAnswer"
+    UNSENT = "Unsent"
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")

@@ -1,5 +1,6 @@
 """What the environment asks of this charger. docs/ocpp.md lists every variable."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
@@ -37,8 +38,18 @@ class Settings:
     retry_max_s: float = 60.0  #: no wait is longer, the random part included
     open_timeout_s: float = 10.0  #: from the TCP connection to the end of the WebSocket handshake
     call_timeout_s: float = 30.0
-    ping_interval_s: float = 60.0  #: 0 turns WebSocket pings off
     boot_on_reconnect: bool = False
+    reboot_s: float = 1.0  #: from the end of the connection to the start of the next after a Reset
+    job_step_s: float = 2.0  #: each step of a simulated firmware update or log upload
+    configuration: Mapping[str, str] = field(default_factory=dict)  #: by 1.6 key or 2.0.1 Component.Variable
+
+    ev_plug_in_s: float | None = 1.0  #: after a remote start, until the car is plugged in; None: never
+    ev_unplug_s: float | None = 10.0  #: after the charging has ended, until the car leaves; None: never
+    ev_energy_wh: float = 20_000.0
+    ev_battery_wh: float = 60_000.0
+    ev_max_power_w: float | None = None  #: None: what the charger can
+    visitor_every_s: float = 0.0  #: drivers come by themselves, on average this long apart; 0: never
+    visitor_id_tag: str = "CHARGEHAND"  #: what those drivers show
 
     @property
     def url(self) -> str:
@@ -72,8 +83,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
         open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, least=0.1),
         call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, least=0.1),
-        ping_interval_s=read.seconds("CHARGER_PING_INTERVAL_S", 60.0),
         boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),
+        reboot_s=read.seconds("CHARGER_REBOOT_S", 1.0),
+        job_step_s=read.seconds("CHARGER_JOB_STEP_S", 2.0),
+        configuration=read.configuration("CHARGER_CONFIGURATION"),
+        ev_plug_in_s=read.seconds_or_never("CHARGER_EV_PLUG_IN_S", 1.0),
+        ev_unplug_s=read.seconds_or_never("CHARGER_EV_UNPLUG_S", 10.0),
+        ev_energy_wh=read.whole_number("CHARGER_EV_ENERGY_WH", 20_000, least=1, most=10_000_000),
+        ev_battery_wh=read.whole_number("CHARGER_EV_BATTERY_WH", 60_000, least=1, most=10_000_000),
+        ev_max_power_w=read.whole_number("CHARGER_EV_MAX_POWER_W", 0, least=0, most=10_000_000) or None,
+        visitor_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
+        visitor_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
     )
     if settings.retry_max_s < settings.retry_random_s:
         raise BadSettings("CHARGER_RETRY_MAX_S must not be below CHARGER_RETRY_RANDOM_S")
@@ -115,6 +135,18 @@ class _Reader:
         if not least <= number <= 86_400 * 365:
             raise BadSettings(f"{name} must be a number of seconds from {least:g} up, not {value!r}")
         return number
+
+    def seconds_or_never(self, name: str, default: float) -> float | None:
+        return None if self.optional(name) == "never" else self.seconds(name, default)
+
+    def configuration(self, name: str) -> dict[str, str]:
+        try:
+            given = json.loads(self.optional(name) or "{}")
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            raise BadSettings(f"{name} must be a JSON object")
+        return {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
 
     def switch(self, name: str, default: bool) -> bool:
         value = self.optional(name)

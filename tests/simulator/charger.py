@@ -80,6 +80,12 @@ class LocalCharger(_Charger):
         assert self._life is not None
         self._life.cancel()
         await self._life
+        ours = [
+            remark
+            for remark in self.remarks()
+            if "was not sent" in remark or "could not be answered" in remark
+        ]
+        assert ours == [], "the charger found a fault in itself"
 
 
 class ChargerProcess(_Charger):

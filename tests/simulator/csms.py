@@ -93,6 +93,7 @@ class Link:
     speaker: ChargePoint
     calls: list[Received] = field(default_factory=list)  #: what the charger asked
     frames: list[str] = field(default_factory=list)  #: everything that the charger sent, as text
+    _seen: list[Received] = field(default_factory=list)
 
     async def ask(self, request: object) -> Any:
         """Sends one of the library's `call` messages; returns its `call_result`, raises its OCPPError."""
@@ -102,26 +103,20 @@ class Link:
     def all(self, action: str) -> list[Payload]:
         return [call.payload for call in self.calls if call.action == action]
 
-    async def next(self, action: str, condition: Callable[[Payload], bool] = lambda _: True) -> Payload:
-        """The first such call that this method has not returned yet."""
-        return await self.next_of(action, condition)
-
-    async def next_of(
-        self, action: str, condition: Callable[[Payload], bool], within_s: float = 5.0
+    async def next(
+        self, action: str, condition: Callable[[Payload], bool] = lambda _: True, *, within_s: float = 5.0
     ) -> Payload:
-        def fitting() -> Iterator[Received]:
-            return (call for call in self._unseen if call.action == action and condition(call.payload))
-
-        await until(lambda: any(fitting()), within_s=within_s)
-        found = next(fitting())
+        """The first such call that this method has not returned yet."""
+        await until(lambda: any(self._fitting(action, condition)), within_s=within_s)
+        found = next(self._fitting(action, condition))
         self._seen.append(found)
         return found.payload
 
-    _seen: list[Received] = field(default_factory=list)
-
-    @property
-    def _unseen(self) -> list[Received]:
-        return [call for call in self.calls if not any(call is seen for seen in self._seen)]
+    def _fitting(self, action: str, condition: Callable[[Payload], bool]) -> Iterator[Received]:
+        for call in self.calls:
+            unseen = not any(call is seen for seen in self._seen)
+            if unseen and call.action == action and condition(call.payload):
+                yield call
 
 
 class Csms:
@@ -189,7 +184,6 @@ class Csms:
     async def accepted(self, number: int = 1) -> Link:
         """A connection whose charger has said everything that it says after its boot."""
         link = await self.link(number)
-        await until(lambda: link.calls)
         await until(lambda: link.all("StatusNotification"))
         return link
 

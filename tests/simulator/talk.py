@@ -1,0 +1,84 @@
+"""A conversation between a CSMS and a charger with two connectors, for tests of the messages."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from simulator.clock import format_time, parse_time
+from tests.simulator.charger import LocalCharger
+from tests.simulator.csms import NOW, Csms, Link, Payload, call16, call201, until
+
+
+def in_seconds(seconds: float) -> str:
+    """After the CSMS's constant now."""
+    return format_time(parse_time(NOW) + seconds)
+
+
+class Talk:
+    def __init__(self, csms: Csms, charger: LocalCharger, link: Link) -> None:
+        self.csms = csms
+        self.charger = charger
+        self.link = link
+        self.model = charger.model
+        self.connector = charger.model.station.connectors[0]
+        self.is_16 = charger.model.subprotocol == "ocpp1.6"
+
+    async def ask(self, name: str, **fields: Any) -> Any:
+        return await self.link.ask(getattr(call16 if self.is_16 else call201, name)(**fields))
+
+    async def script(self, act: str, data: str = "{}") -> str:
+        """Moves the car, or the person: the answer's status."""
+        answer = await self.ask("DataTransfer", vendor_id="chargehand", message_id=act, data=data)
+        return str(answer.status)
+
+    async def start(self, **fields: Any) -> Payload:
+        """A running transaction on connector 1; what the charger said of its start."""
+        if self.is_16:
+            answer = await self.ask("RemoteStartTransaction", id_tag="TAG", connector_id=1, **fields)
+        else:
+            answer = await self.ask(
+                "RequestStartTransaction", id_token=TOKEN, remote_start_id=7, evse_id=1, **fields
+            )
+        assert answer.status == "Accepted"
+        started = await (self.link.next("StartTransaction") if self.is_16 else self.event("Started"))
+        await until(lambda: self.connector.power_w > 0)
+        return started
+
+    async def event(self, kind: str, trigger: str | None = None) -> Payload:
+        """The next such TransactionEvent."""
+        return await self.link.next(
+            "TransactionEvent",
+            lambda said: said["event_type"] == kind and trigger in (None, said["trigger_reason"]),
+        )
+
+    async def status(self, status: str, connector_id: int = 1) -> Payload:
+        """The next such StatusNotification."""
+        number, word = ("connector_id", "status") if self.is_16 else ("evse_id", "connector_status")
+        return await self.link.next(
+            "StatusNotification", lambda said: (said[number], said[word]) == (connector_id, status)
+        )
+
+
+TOKEN = {"id_token": "TAG", "type": "ISO14443"}
+
+Scenario = Callable[[Talk], Awaitable[None]]
+Decorator = Callable[[Scenario], Callable[[], Awaitable[None]]]
+
+
+def scenario_of(version: str, **environment: object) -> Decorator:
+    """Runs a scenario with a charger that the environment describes and the CSMS has accepted."""
+
+    def decorate(scenario: Scenario) -> Callable[[], Awaitable[None]]:
+        async def test() -> None:
+            async with Csms() as csms:
+                settings: dict[str, object] = {"connectors": 2, "ev_plug_in_s": 0, "ev_unplug_s": "never"}
+                async with LocalCharger(csms.url, version, **settings | environment) as charger:
+                    link = await csms.link()
+                    expected = len(charger.model.reporting_numbers())
+                    await until(lambda: len(link.all("StatusNotification")) == expected)
+                    link.calls.clear()
+                    await scenario(Talk(csms, charger, link))
+
+        test.__doc__ = scenario.__doc__
+        return test
+
+    return decorate
