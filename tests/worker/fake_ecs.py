@@ -54,14 +54,15 @@ class FakeEcs(EcsClient):
     def ensure_task_definition(
         self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
     ) -> str:
-        revisions = self.definitions.setdefault(charger_id, [])
-        if revisions and revisions[-1][1] == environment:
-            return revisions[-1][0]
+        known = self.definitions.get(charger_id)
+        if known and known[-1][1] == environment:
+            return known[-1][0]
         self._before("RegisterTaskDefinition", charger_id)
         self._revisions[charger_id] += 1
-        revisions.append((f"arn:task-definition/{charger_id}:{self._revisions[charger_id]}", environment))
+        arn = f"arn:task-definition/{charger_id}:{self._revisions[charger_id]}"
+        self.definitions.setdefault(charger_id, []).append((arn, environment))
         self._after()
-        return revisions[-1][0]
+        return arn
 
     def delete_task_definitions(self, charger_id: str) -> None:
         self.definitions.pop(charger_id, None)
