@@ -98,8 +98,12 @@ class Connector:
 
     @property
     def is_free(self) -> bool:
-        """Whether somebody else may start here; a reservation is another matter."""
-        return self.transaction is None and self.token is None and not self.claimed and self.is_usable
+        """Whether a token may start here; a reservation is another matter.
+
+        A transaction that began with the cable still waits for its token.
+        """
+        nobody = self.transaction is None or self.transaction.token is None
+        return nobody and self.token is None and not self.claimed and self.is_usable
 
     @property
     def is_usable(self) -> bool:
