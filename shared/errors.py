@@ -7,9 +7,10 @@ MESSAGE_LENGTH = 2000  # characters, contract 4.0
 
 
 class ErrorCode(StrEnum):
-    """Stored in commands.error, chargers.error and chargers.reason_code, and nowhere else made up."""
+    """Stored in commands.error, chargers.error and chargers.reason_code; the tables take no other."""
 
     PROVIDER_UNAVAILABLE = "runtime_provider_error"  #: ECS did not take the command before its deadline
+    RATE_BUDGET = "waiting_for_rate_budget"  #: the command's turn at ECS's quotas did not come yet
     PROVIDER_REJECTED = "invalid_configuration"  #: ECS refused the request for good
     ACCESS_DENIED = "provider_access_denied"  #: the worker's role lacks a permission
     PROVISIONING_TIMEOUT = "provisioning_timeout"  #: the new charger did not run in time
@@ -19,12 +20,13 @@ class ErrorCode(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded"  #: an account quota is used up
     TASK_EXITED = "task_exited"  #: the charger's process ended by itself
     DEPLOYMENT_FAILED = "deployment_failed"  #: the deployment circuit breaker gave up
-    UNKNOWN = "unknown_error"
+    UNKNOWN = "unknown_error"  #: a fault of Chargehand itself
 
 
 #: True where the same payload may well work another time (contract 4.0).
 RETRYABLE: dict[ErrorCode, bool] = {
     ErrorCode.PROVIDER_UNAVAILABLE: True,
+    ErrorCode.RATE_BUDGET: True,
     ErrorCode.PROVIDER_REJECTED: False,
     ErrorCode.ACCESS_DENIED: False,
     ErrorCode.PROVISIONING_TIMEOUT: True,

@@ -20,6 +20,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.commands import CommandStatus, ProvisioningStatus
+from shared.errors import ErrorCode
+
+CODES = ", ".join(f"'{code}'" for code in ErrorCode)
 
 
 class Base(DeclarativeBase):
@@ -170,6 +173,8 @@ class Charger(Base):
             name="chargers_unsettled_is_observed",
         ),
         CheckConstraint("desired_count IN (0, 1)", name="chargers_desired_count"),
+        CheckConstraint(f"reason_code IN ({CODES})", name="chargers_reason_code"),
+        CheckConstraint(f"error ->> 'code' IN ({CODES})", name="chargers_error_code"),
     )
 
 
@@ -186,6 +191,7 @@ class Command(Base):
     status: Mapped[str] = mapped_column(default=CommandStatus.QUEUED)
     error: Mapped[dict[str, Any] | None]
     attempts: Mapped[int] = mapped_column(default=0)  #: tries at ECS so far
+    reason: Mapped[str | None]  #: why ECS did not take it yet, in plain words
     requested_by: Mapped[str]  #: `sub` of the token
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -200,6 +206,7 @@ class Command(Base):
             "generation",
             postgresql_where=text("status IN ('queued', 'applied')"),
         ),
+        CheckConstraint(f"error ->> 'code' IN ({CODES})", name="commands_error_code"),
     )
 
 
@@ -224,5 +231,6 @@ class LogCursor(Base):
     __tablename__ = "log_cursors"
 
     log_group: Mapped[str] = mapped_column(primary_key=True)
-    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: newest CloudWatch timestamp seen, Unix ms
+    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
+    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.Pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

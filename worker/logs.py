@@ -1,12 +1,13 @@
 """CloudWatch Logs -> charger_logs: the whole fleet's log group, read forward with one cursor.
 
-A page's lines and the cursor are written in one transaction, and a line has a key of its own, so a crash
-between two pages loses and doubles nothing. Lines may arrive late: each read starts a little behind.
+The group is read in passes, from a little behind the end of the last one (lines may arrive late) to the
+newest line. A page's lines and the place of the next page are written in one transaction, and a line has a
+key of its own, so a crash between two pages loses and doubles nothing, and a flood of pages is read in parts.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 PAGE_LIMIT = 10_000  # events in an answer, CloudWatch Logs API reference
 PAGES_PER_READ = 20  # then the next beat goes on, so that one read does not hold a thread for long
+PARTITIONS_LOCK = 0x4C4F4753  # any number that nobody else locks in this database
 FIRST_READ_BACK = timedelta(hours=1)  # how far back an unknown log group is read
 
 
@@ -39,7 +41,17 @@ class Page:
     """A part of the answer."""
 
     events: "list[FilteredLogEventTypeDef]"
-    last: bool
+    next_token: str | None  #: None on the last one
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A way through the log group that is not at its end yet. All times are Unix ms."""
+
+    since_ms: int
+    began_ms: int
+    newest_ms: int | None = None  #: of the lines so far
+    next_token: str | None = None
 
 
 class LogsClient:
@@ -51,34 +63,43 @@ class LogsClient:
             "logs", region_name=settings.region, config=client_config(settings)
         )
 
-    def pages(self, since_ms: int) -> Iterator[Page]:
-        """What was logged from that instant (Unix ms) on, oldest first."""
-        token: dict[str, Any] = {}
+    def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:
+        """What was logged from that instant (Unix ms) on, oldest first; or from a token that was its next."""
         while True:
+            token: dict[str, Any] = {} if next_token is None else {"nextToken": next_token}
             answer = self._logs.filter_log_events(
                 logGroupName=self.group, startTime=since_ms, limit=PAGE_LIMIT, **token
             )
             next_token = answer.get("nextToken")
-            yield Page(answer.get("events", []), last=next_token is None)
+            yield Page(answer["events"], next_token)
             if next_token is None:
                 return
-            token = {"nextToken": next_token}
 
 
-#: What a read can raise when CloudWatch is away, slow or not set up.
-LOG_ERRORS = (ClientError, BotoCoreError)
+#: What a read can raise when CloudWatch is away, slow, not set up, or cuts its answer.
+LOG_ERRORS = (ClientError, BotoCoreError, KeyError)
 
 
 def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
     """Copy what is new. Returns how many frames. Safe to repeat, and at once. Raises one of LOG_ERRORS."""
+    overlap_ms = round(timing.log_overlap_s * 1000)
     with sessions.begin() as session:
-        since_ms = _cursor(session, logs.group) - round(timing.log_overlap_s * 1000)
+        current = _pass(session, logs.group, overlap_ms)
     frames = 0
-    for number, page in enumerate(logs.pages(since_ms), start=1):
+    try:
+        for number, page in enumerate(logs.pages(current.since_ms, current.next_token), start=1):
+            current = _after(current, page)
+            with sessions.begin() as session:
+                frames += _write_page(session, page)
+                _write_position(session, logs.group, current)
+            if number == PAGES_PER_READ:
+                break
+    except ClientError as error:
+        if current.next_token is None or error.response["Error"]["Code"] != "InvalidParameterException":
+            raise
+        # The token is too old, or another group's: begin a pass where this one got to.
         with sessions.begin() as session:
-            frames += _write_page(session, logs.group, page)
-        if number == PAGES_PER_READ:
-            break
+            _write_position(session, logs.group, replace(current, next_token=None))
     return frames
 
 
@@ -99,41 +120,60 @@ def drop_old_logs(sessions: Sessions, retention_days: int) -> list[str]:
     return old
 
 
-def _cursor(session: Session, group: str) -> int:
-    """The newest instant (Unix ms) that was read."""
-    read_until_ms = session.scalar(select(LogCursor.read_until_ms).where(LogCursor.log_group == group))
-    if read_until_ms is None:
-        return round((datetime.now(UTC) - FIRST_READ_BACK).timestamp() * 1000)
-    return read_until_ms
+def _pass(session: Session, group: str, overlap_ms: int) -> Pass:
+    """The pass that is under way, or a new one."""
+    cursor = session.get(LogCursor, group)
+    now_ms = round(session.scalars(select(func.now())).one().timestamp() * 1000)
+    if cursor is None:
+        return Pass(now_ms - round(FIRST_READ_BACK.total_seconds() * 1000), now_ms)
+    if cursor.unfinished is not None:
+        return Pass(**cursor.unfinished)
+    return Pass(cursor.read_until_ms - overlap_ms, now_ms)
 
 
-def _write_page(session: Session, group: str, page: Page) -> int:
-    lines = [line for event in page.events if (line := _parse(event)) is not None]
-    frames = [_frame(line) for line in lines if line["type"] == "frame"]
-    written = 0
-    if frames:
-        _ensure_partitions(session, {frame["timestamp"].date() for frame in frames})
-        statement = insert(ChargerLog).on_conflict_do_nothing().returning(ChargerLog.event_id)
-        known = select(Charger.id).where(Charger.id.in_({frame["charger_id"] for frame in frames}))
-        chargers = set(session.scalars(known))
-        ours = [frame for frame in frames if frame["charger_id"] in chargers]
-        if ours:
-            written = len(session.execute(statement, ours).all())
-    _write_links(session, lines)
-    if page.events:
-        newest_ms = max(event["timestamp"] for event in page.events)
-        session.execute(
-            insert(LogCursor)
-            .values(log_group=group, read_until_ms=newest_ms)
-            .on_conflict_do_update(
-                index_elements=[LogCursor.log_group],
-                set_={
-                    "read_until_ms": func.greatest(LogCursor.read_until_ms, newest_ms),
-                    "updated_at": func.now(),
-                },
-            )
+def _after(current: Pass, page: Page) -> Pass:
+    newest = [event["timestamp"] for event in page.events]
+    if current.newest_ms is not None:
+        newest.append(current.newest_ms)
+    return replace(current, newest_ms=max(newest, default=None), next_token=page.next_token)
+
+
+def _write_position(session: Session, group: str, current: Pass) -> None:
+    """A pass that ends leaves where the next one looks from: before its own beginning, if it took long."""
+    unfinished = None if current.next_token is None else asdict(current)
+    seen_ms = current.since_ms if current.newest_ms is None else min(current.newest_ms, current.began_ms)
+    statement = insert(LogCursor).values(log_group=group, read_until_ms=seen_ms, unfinished=unfinished)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[LogCursor.log_group],
+            set_={
+                "read_until_ms": func.greatest(LogCursor.read_until_ms, seen_ms)
+                if unfinished is None
+                else LogCursor.read_until_ms,
+                "unfinished": statement.excluded.unfinished,
+                "updated_at": func.now(),
+            },
         )
+    )
+
+
+def _write_page(session: Session, page: Page) -> int:
+    lines = [line for event in page.events if (line := _parse(event)) is not None]
+    written = _write_frames(session, [_frame(line) for line in lines if line["type"] == "frame"])
+    _write_links(session, lines)
     return written
+
+
+def _write_frames(session: Session, frames: list[dict[str, Any]]) -> int:
+    """Those of chargers that we know. Returns how many were new."""
+    known = select(Charger.id).where(Charger.id.in_({frame["charger_id"] for frame in frames}))
+    chargers = set(session.scalars(known)) if frames else set()
+    ours = [frame for frame in frames if frame["charger_id"] in chargers]
+    if not ours:
+        return 0
+    _ensure_partitions(session, {frame["timestamp"].date() for frame in ours})
+    statement = insert(ChargerLog).on_conflict_do_nothing().returning(ChargerLog.event_id)
+    return len(session.execute(statement, ours).all())
 
 
 def _parse(event: "FilteredLogEventTypeDef") -> dict[str, Any] | None:
@@ -141,25 +181,30 @@ def _parse(event: "FilteredLogEventTypeDef") -> dict[str, Any] | None:
     charger_id, _, rest = event["logStreamName"].partition("/")
     try:
         line = json.loads(event["message"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # a trace on standard error, say: it stays in CloudWatch
-    if not rest or not isinstance(line, dict) or line.get("type") not in {"frame", "connection"}:
+    if not rest or not isinstance(line, dict) or line.get("type") not in ("frame", "connection"):
         return None
     at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
     return {**line, "charger_id": charger_id, "event_id": event["eventId"], "at": at}
 
 
 def _frame(line: dict[str, Any]) -> dict[str, Any]:
-    """NUL is legal in JSON and not in PostgreSQL."""
-    message = line.get("message")
     return {
         "charger_id": line["charger_id"],
         "timestamp": line["at"],
         "event_id": line["event_id"],
-        "direction": str(line.get("direction", "")),
-        "action": str(line.get("action", "")).replace("\0", ""),
-        "message": None if message is None else str(message).replace("\0", "\\u0000"),
+        "direction": _storable(line.get("direction")) or "",
+        "action": _storable(line.get("action")) or "",
+        "message": _storable(line.get("message")),
     }
+
+
+def _storable(value: Any) -> str | None:
+    """JSON may hold NUL and halves of surrogate pairs, PostgreSQL may not: they stay as their escapes."""
+    if value is None:
+        return None
+    return str(value).replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
 
 
 def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
@@ -170,7 +215,7 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
         charger_id = line["charger_id"]
         if line["type"] == "frame":
             frames[charger_id] = max(frames.get(charger_id, line["at"]), line["at"])
-        elif line.get("state") in set(OcppState):
+        elif line.get("state") in list(OcppState) and line["at"] >= links.get(charger_id, line)["at"]:
             links[charger_id] = line
     if links:
         session.connection().execute(
@@ -179,7 +224,7 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
                 {
                     "charger": charger_id,
                     "state": line["state"],
-                    "why": line.get("detail") or line.get("reason"),
+                    "why": _storable(line.get("detail") or line.get("reason")),
                     "since": line["at"],
                 }
                 for charger_id, line in sorted(links.items())
@@ -191,12 +236,12 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
         )
 
 
-# An overlap is read twice: an older line changes nothing.
+# An overlap is read twice: an older line changes nothing. Of two in one millisecond the later read wins.
 _LINK = (
     update(Charger)
     .where(
         Charger.id == bindparam("charger"),
-        func.coalesce(Charger.ocpp_since, datetime.min.replace(tzinfo=UTC)) < bindparam("since"),
+        func.coalesce(Charger.ocpp_since, datetime.min.replace(tzinfo=UTC)) <= bindparam("since"),
     )
     .values(ocpp_state=bindparam("state"), ocpp_reason=bindparam("why"), ocpp_since=bindparam("since"))
 )
@@ -211,9 +256,11 @@ _LAST_FRAME = (
 
 
 def _ensure_partitions(session: Session, days: set[date]) -> None:
+    """Two workers may see the first line of a day at once: the second waits, and finds the table."""
     for day in sorted(days):
         name = _partition(day)
         if session.scalar(select(func.to_regclass(name))) is None:
+            session.execute(select(func.pg_advisory_xact_lock(PARTITIONS_LOCK)))
             session.execute(
                 text(
                     f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF charger_logs "

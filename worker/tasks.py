@@ -1,6 +1,12 @@
 """One doorway per task name. Only the charger's id is acted on: the row may have moved on meanwhile."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
@@ -9,15 +15,22 @@ from worker.converge import converge
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.logs import LOG_ERRORS, drop_old_logs, read_logs
 from worker.observe import observe
+from worker.outage import Outage
 from worker.sweep import sweep
 
 log = structlog.get_logger(__name__)
+
+#: What was swallowed here is done again: by the sweep, or by the next beat.
+database = Outage("database", OperationalError, PoolTimeout)
+ecs = Outage("ecs", EcsUnavailable, EcsRejected)
+cloudwatch = Outage("logs", *LOG_ERRORS)
 
 
 def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
     """Whatever was asked: the row says what it is."""
     parts = context()
-    converge(parts.sessions, parts.ecs, parts.settings.timing, charger_id)
+    with database.survived():
+        converge(parts.sessions, parts.ecs, parts.settings.timing, charger_id)
 
 
 # One name per kind of command, so that Flower shows what is going on.
@@ -27,32 +40,44 @@ for _name in (*TASK_OF.values(), TaskName.REPAIR):
 
 @app.task(name=TaskName.SWEEP.value)
 def sweep_chargers() -> None:
-    sweep(context().sessions, app)
+    with database.survived():
+        sweep(context().sessions, app)
 
 
 @app.task(name=TaskName.OBSERVE.value)
 def observe_chargers() -> None:
     parts = context()
-    try:
-        drifted = observe(parts.sessions, parts.ecs, parts.settings.timing)
-    except (EcsUnavailable, EcsRejected) as error:
-        log.warning("observe.failed", error=str(error))
-        return
-    if drifted:
-        sweep(parts.sessions, app)
+    with alone(TaskName.OBSERVE) as first, database.survived(), ecs.survived():
+        if first and observe(parts.sessions, parts.ecs, parts.settings.timing):
+            sweep(parts.sessions, app)
 
 
 @app.task(name=TaskName.READ_LOGS.value)
 def read_charger_logs() -> None:
     parts = context()
-    try:
-        read_logs(parts.sessions, parts.logs, parts.settings.timing)
-    except LOG_ERRORS as error:
-        log.warning("logs.failed", error=str(error))
+    with alone(TaskName.READ_LOGS) as first, database.survived(), cloudwatch.survived():
+        if first:
+            read_logs(parts.sessions, parts.logs, parts.settings.timing)
 
 
 @app.task(name=TaskName.CLEAN_UP.value)
 def clean_up() -> None:
     parts = context()
-    for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):
-        log.info("logs.dropped", partition=partition)
+    with database.survived():
+        for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):
+            log.info("logs.dropped", partition=partition)
+
+
+_running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.READ_LOGS)}
+
+
+@contextmanager
+def alone(name: TaskName) -> Iterator[bool]:
+    """False while another thread of this process is at it: a slow AWS must not fill the pool with beats."""
+    lock = _running[name]
+    first = lock.acquire(blocking=False)
+    try:
+        yield first
+    finally:
+        if first:
+            lock.release()
