@@ -66,7 +66,10 @@ def send(app: Celery, messages: Iterable[tuple[TaskName, Message]]) -> None:
             app.send_task(
                 task.value,
                 kwargs=dict(message),
+                argsrepr="()",
+                kwargsrepr=repr(message),  # for Flower; Celery's own way to it is slow
                 queue=QUEUE_OF[task].value,
+                declare=(),  # the workers declare the queues, and without them nobody would take it
                 producer=producer,
                 retry=False,
                 ignore_result=True,

@@ -1,10 +1,14 @@
 """Engine, sessions and migrations. PostgreSQL only."""
 
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.catalog import load_catalog
@@ -17,15 +21,16 @@ SERVER_TIMEOUTS = (
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
 )
 
+IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
+
 
 def make_engine(url: str, *, pool_size: int = 20) -> Engine:
     """An engine with bounded waits. Opens no connection yet."""
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "options": SERVER_TIMEOUTS,
@@ -33,6 +38,25 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
             "application_name": "chargehand",
         },
     )
+    _ping_after_a_rest(engine)
+    return engine
+
+
+def _ping_after_a_rest(engine: Engine) -> None:
+    """SQLAlchemy's own pre-ping would cost every request a round trip."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_: DBAPIConnection | None, record: Any) -> None:
+        record.info["used_at"] = monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: DBAPIConnection, record: Any, _proxy: Any) -> None:
+        if monotonic() - record.info.get("used_at", monotonic()) < IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError("the server ended the connection") from error
 
 
 def make_sessions(engine: Engine) -> Sessions:
