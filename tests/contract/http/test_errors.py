@@ -1,0 +1,234 @@
+"""Every error class of contract 12.4, where 3.2 declares it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ocpplab import (
+    BadRequestError,
+    ForbiddenError,
+    InternalServerError,
+    NotFoundError,
+    ServiceUnavailableError,
+    UnauthorizedError,
+    UnprocessableEntityError,
+)
+from ocpplab.core.api_error import ApiError
+from sqlalchemy import Engine, make_url, text
+
+from embedded.ports import free_port
+from shared.database import Sessions
+from tests.api.server import running_api
+from tests.conftest import Token
+from tests.contract.http.conftest import Sdk
+from tests.contract.http.test_answers import WALLBOX
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+CHARGER = {"charger_id": "dep-unknown"}
+COMMAND: dict[str, Any] = CHARGER | {"request": {}}
+MODEL = {"brand_slug": "abb", "model_slug": "terra-184"}
+
+#: Each operation with arguments that fit.
+OPERATIONS: dict[str, dict[str, Any]] = {
+    "chargers.list": {},
+    "chargers.create": WALLBOX,
+    "chargers.get": CHARGER,
+    "chargers.get_status": CHARGER,
+    "chargers.update": CHARGER | {"name": "new"},
+    "chargers.delete": CHARGER,
+    "chargers.start_runtime": COMMAND,
+    "chargers.stop_runtime": COMMAND,
+    "chargers.reset_runtime": COMMAND,
+    "chargers.get_logs": CHARGER,
+    "catalog.list_brands": {},
+    "catalog.list_models": {"brand_slug": "abb"},
+    "catalog.get_model": MODEL,
+}
+TENANT = [name for name in OPERATIONS if name.startswith("chargers.")]
+ABOUT_A_CHARGER = [name for name in TENANT if "charger_id" in OPERATIONS[name]]
+LIFECYCLE = ["chargers.start_runtime", "chargers.stop_runtime", "chargers.reset_runtime"]
+
+#: Arguments that do not fit the schema.
+MISFITS: dict[str, dict[str, Any]] = {
+    "chargers.list": {"limit": 101},
+    "chargers.create": {"identity": ""},
+    "chargers.update": {"ocpp_version": "9"},
+    "chargers.get_logs": {"offset": -1},
+    "catalog.list_brands": {"page": 0},
+    "catalog.list_models": {"limit": 0},
+}
+
+
+def detail(error: ApiError) -> Any:
+    """Of the errors that the SDK does not parse: neither 400 nor 401 nor 403."""
+    body: Any = error.body
+    return body["detail"]
+
+
+def header(error: ApiError, name: str) -> str:
+    assert error.headers is not None
+    return error.headers[name]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_bad_token_is_unauthorized(sdk: Sdk, operation: str) -> None:
+    with pytest.raises(UnauthorizedError) as raised:
+        replace(sdk, token="x.y.z")(operation, **OPERATIONS[operation])
+
+    assert isinstance(raised.value.body.detail, str)
+    assert header(raised.value, "www-authenticate").startswith("Bearer ")
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_user_who_names_an_organization_is_forbidden(sdk: Sdk, operation: str) -> None:
+    with pytest.raises(ForbiddenError) as raised:
+        replace(sdk, organization_id="acme")(operation, **OPERATIONS[operation])
+
+    assert isinstance(raised.value.body.detail, str)
+
+
+@pytest.mark.parametrize("operation", TENANT)
+def test_an_admin_who_names_no_organization_is_forbidden(sdk: Sdk, token: Token, operation: str) -> None:
+    with pytest.raises(ForbiddenError) as raised:
+        replace(sdk, token=token(role="admin"))(operation, **OPERATIONS[operation])
+
+    assert isinstance(raised.value.body.detail, str)
+
+
+@pytest.mark.parametrize("operation", [name for name in ABOUT_A_CHARGER if name != "chargers.get_logs"])
+def test_an_unknown_charger_is_not_found(sdk: Sdk, operation: str) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        sdk(operation, **OPERATIONS[operation])
+
+    assert detail(raised.value) == "Charger dep-unknown not found"
+
+
+def test_the_logs_of_an_unknown_charger_are_the_generic_404(sdk: Sdk) -> None:
+    """The contract declares no 404 here."""
+    with pytest.raises(ApiError) as raised:
+        sdk("chargers.get_logs", **CHARGER)
+
+    assert type(raised.value) is ApiError
+    assert raised.value.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        ("catalog.list_models", {"brand_slug": "nobody"}),
+        ("catalog.get_model", MODEL | {"model_slug": "nothing"}),
+        ("catalog.get_model", MODEL | {"brand_slug": "nobody"}),
+    ],
+)
+def test_an_unknown_brand_or_model_is_not_found(sdk: Sdk, operation: str, arguments: dict[str, str]) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        sdk(operation, **arguments)
+
+    assert isinstance(detail(raised.value), str)
+
+
+@pytest.mark.parametrize("operation", MISFITS)
+def test_arguments_that_do_not_fit_are_unprocessable(sdk: Sdk, operation: str) -> None:
+    with pytest.raises(UnprocessableEntityError) as raised:
+        sdk(operation, **OPERATIONS[operation] | MISFITS[operation])
+
+    (item,) = detail(raised.value)
+    assert item["loc"][1] == next(iter(MISFITS[operation]))
+    assert isinstance(item["msg"], str)
+    assert isinstance(item["type"], str)
+
+
+@pytest.mark.parametrize("operation", LIFECYCLE)
+def test_a_charger_without_a_runtime_is_unprocessable(sdk: Sdk, operation: str) -> None:
+    charger_id = sdk("chargers.create", **WALLBOX).charger_id
+
+    with pytest.raises(UnprocessableEntityError) as raised:
+        sdk(operation, charger_id=charger_id, request={})
+
+    (item,) = detail(raised.value)
+    assert (item["loc"], item["type"]) == (["path", "charger_id"], "value_error")
+
+
+@pytest.mark.parametrize(
+    "wish", [{"brand_slug": "nobody"}, {"model_slug": "terra-184"}, {"connector_type": "CCS2"}], ids=str
+)
+def test_a_create_against_the_catalog_is_a_bad_request(sdk: Sdk, wish: dict[str, str]) -> None:
+    with pytest.raises(BadRequestError) as raised:
+        sdk("chargers.create", **WALLBOX | wish)
+
+    assert isinstance(raised.value.body.detail, str)
+
+
+def test_a_taken_identity_is_a_bad_request(sdk: Sdk, make_ready: Callable[[str], None]) -> None:
+    make_ready(sdk("chargers.create", **WALLBOX).charger_id)
+
+    with pytest.raises(BadRequestError) as raised:
+        sdk("chargers.create", **WALLBOX)
+
+    assert raised.value.body.detail == "Identity CP-TEST-001 already exists"
+
+
+def test_an_update_against_the_catalog_is_a_bad_request(sdk: Sdk) -> None:
+    charger_id = sdk("chargers.create", **WALLBOX).charger_id
+
+    with pytest.raises(BadRequestError) as raised:
+        sdk("chargers.update", charger_id=charger_id, connector_type="CHAdeMO")
+
+    assert isinstance(raised.value.body.detail, str)
+
+
+@pytest.fixture
+def broken_schema(backend_engine: Engine, backend: Sessions) -> Iterator[None]:
+    """A database that answers, but not as we expect: an error of ours. Mended before `backend` is emptied."""
+    with backend_engine.begin() as connection:
+        for table in ("chargers", "catalog_brands"):
+            connection.execute(text(f"ALTER TABLE {table} RENAME TO hidden_{table}"))
+    yield
+    with backend_engine.begin() as connection:
+        for table in ("chargers", "catalog_brands"):
+            connection.execute(text(f"ALTER TABLE hidden_{table} RENAME TO {table}"))
+
+
+@pytest.mark.usefixtures("broken_schema")
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_an_error_of_ours_is_an_internal_server_error(sdk: Sdk, operation: str) -> None:
+    with pytest.raises(InternalServerError) as raised:
+        sdk(operation, **OPERATIONS[operation])
+
+    assert raised.value.body == {"detail": "Internal server error"}
+    assert header(raised.value, "x-request-id")
+
+
+@pytest.fixture(scope="module")
+def without_database(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose database is away."""
+    url = make_url("postgresql://nobody@127.0.0.1/none").set(port=free_port())
+    folder = tmp_path_factory.mktemp("api")
+    with running_api(url.render_as_string(), redis_url, folder, WEB_CONCURRENCY="1") as base_url:
+        yield base_url
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_without_a_database_the_client_is_asked_to_try_again(
+    sdk: Sdk, without_database: str, operation: str
+) -> None:
+    """Declared for the create alone; to the other operations it is the generic 503."""
+    kind = ServiceUnavailableError if operation == "chargers.create" else ApiError
+
+    with pytest.raises(ApiError) as raised:
+        replace(sdk, base_url=without_database)(operation, **OPERATIONS[operation])
+
+    assert type(raised.value) is kind
+    assert raised.value.status_code == 503
+    assert detail(raised.value) == "The database is not available"
+    assert int(header(raised.value, "retry-after")) > 0
+
+
+def test_a_route_that_is_not_there_is_json_to_the_sdk_too(sdk: Sdk) -> None:
+    with pytest.raises(ApiError) as raised:
+        sdk("chargers.get", charger_id="..%2Fsecret")
+
+    assert raised.value.status_code == 404
+    assert raised.value.body == {"detail": "There is no such route"}
