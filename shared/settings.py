@@ -51,6 +51,15 @@ class EcsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BudgetSettings:
+    """How much of Amazon's rate quotas for the ECS API the workers use, all together."""
+
+    redis_url: str = field(repr=False)  #: where they share it; without it each worker is alone
+    share: float  #: of each quota; 0 switches the budget off
+    quotas: dict[str, str]  #: those that AWS has raised, as RATE/BURST; worker.budget.QUOTAS has the names
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """How often the maintenance runs, and when it gives up. All in seconds."""
 
@@ -80,6 +89,7 @@ class Settings:
     log_retention_days: int  #: of charger_logs
     tokens: TokenSettings
     ecs: EcsSettings
+    budget: BudgetSettings
     timing: Timing
 
     @property
@@ -114,6 +124,7 @@ def _load(env: Env) -> Settings:
         log_retention_days=env.int("LOG_RETENTION_DAYS", 7),
         tokens=_tokens(env),
         ecs=_ecs(env, embedded=embedded),
+        budget=_budget(env, embedded=embedded),
         timing=_timing(env, embedded=embedded),
     )
 
@@ -150,6 +161,15 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         max_connections=env.int("WORKER_CONCURRENCY", 16),
         connect_timeout_s=env.float("ECS_CONNECT_TIMEOUT_SECONDS", 3),
         read_timeout_s=env.float("ECS_READ_TIMEOUT_SECONDS", 10),
+    )
+
+
+def _budget(env: Env, *, embedded: bool) -> BudgetSettings:
+    redis_url = env.str("REDIS_URL", "") or env.str("BROKER_URL", "")
+    return BudgetSettings(
+        redis_url=redis_url if redis_url.startswith(("redis://", "rediss://", "unix://")) else "",
+        share=env.float("ECS_BUDGET_SHARE", 0 if embedded else 0.9),
+        quotas=env.dict("ECS_QUOTAS", {}, subcast_keys=str, subcast_values=str),
     )
 
 

@@ -5,6 +5,7 @@ from functools import cache
 
 from shared.database import Sessions, make_engine, make_sessions
 from shared.settings import Settings, load_settings
+from worker.budget import Budget
 from worker.ecs import EcsClient
 from worker.logs import LogsClient
 
@@ -23,4 +24,5 @@ def context() -> Context:
     settings = load_settings()
     # A thread never holds more than one connection, and never over an AWS call.
     engine = make_engine(settings.database_url, pool_size=settings.ecs.max_connections + 2)
-    return Context(settings, make_sessions(engine), EcsClient(settings.ecs), LogsClient(settings.ecs))
+    ecs = EcsClient(settings.ecs, Budget(settings.budget))
+    return Context(settings, make_sessions(engine), ecs, LogsClient(settings.ecs))

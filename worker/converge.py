@@ -17,6 +17,7 @@ from shared.database import Sessions
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.models import Charger, Command
 from shared.settings import Timing
+from worker.budget import BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, ServiceView, TaskDefinitionMissing
 from worker.provision import IN_PROGRESS, NotYet, Step, bring_up, tear_down
 
@@ -53,6 +54,7 @@ class Later:
     """Try again. A delay that is given is no failure of anybody's."""
 
     message: str
+    code: ErrorCode | None = None  #: None while nothing is wrong
     delay_s: float | None = None
 
 
@@ -92,19 +94,26 @@ def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
     """Call ECS for the wish. No transaction is open meanwhile."""
     charger = wish.charger
     try:
-        if charger.deleted_at is not None:
-            tear_down(ecs, charger)
-            return Removed()
-        return Applied(bring_up(sessions, ecs, charger))
+        with on_behalf_of(charger.id):
+            return _carry_out(sessions, ecs, charger)
     except NotYet as not_yet:
-        return Later(str(not_yet), not_yet.delay_s)
+        return Later(str(not_yet), delay_s=not_yet.delay_s)
+    except BudgetSpent as spent:
+        return Later(str(spent), ErrorCode.RATE_BUDGET, spent.delay_s)
     except EcsUnavailable as unavailable:
-        return Later(str(unavailable))
+        return Later(f"Waiting for ECS: {unavailable}", ErrorCode.PROVIDER_UNAVAILABLE)
     except TaskDefinitionMissing as missing:
         _forget_task_definition(sessions, charger)
-        return Later(str(missing))
+        return Later(f"Waiting for ECS: {missing}", ErrorCode.PROVIDER_UNAVAILABLE)
     except EcsRejected as rejected:
         return Refused(rejected.code, str(rejected))
+
+
+def _carry_out(sessions: Sessions, ecs: EcsClient, charger: Charger) -> Outcome:
+    if charger.deleted_at is None:
+        return Applied(bring_up(sessions, ecs, charger))
+    tear_down(ecs, charger)
+    return Removed()
 
 
 def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wish | None:
@@ -154,7 +163,7 @@ def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -
     session.execute(
         update(Command)
         .where(Command.id == charger.newest_command_id, Command.status.in_(OPEN))
-        .values(status=CommandStatus.FAILED, error=error, finished_at=func.now())
+        .values(status=CommandStatus.FAILED, error=error, reason=None, finished_at=func.now())
     )
     charger.observed_generation = charger.generation
     charger.settled_generation = charger.generation
@@ -192,7 +201,7 @@ def _supersede_older(session: Session, charger: Charger) -> None:
             Command.generation < charger.generation,
             Command.status.in_(OPEN),
         )
-        .values(status=CommandStatus.SUPERSEDED, finished_at=func.now())
+        .values(status=CommandStatus.SUPERSEDED, reason=None, finished_at=func.now())
     )
 
 
@@ -200,7 +209,12 @@ def _applied(session: Session, charger: Charger, wish: Wish, view: ServiceView) 
     session.execute(
         update(Command)
         .where(Command.id == charger.newest_command_id, Command.status == CommandStatus.QUEUED)
-        .values(status=CommandStatus.APPLIED, applied_at=func.now(), attempts=Command.attempts + 1)
+        .values(
+            status=CommandStatus.APPLIED,
+            reason=None,
+            applied_at=func.now(),
+            attempts=Command.attempts + 1,
+        )
     )
     charger.observed_generation = charger.generation
     charger.service_status = view.status
@@ -218,21 +232,24 @@ def _applied(session: Session, charger: Charger, wish: Wish, view: ServiceView) 
 def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later: Later) -> None:
     deadline = wish.asked_at + timedelta(seconds=timing.command_deadline_s)
     if wish.now > deadline and _may_give_up(charger):
-        give_up(session, charger, ErrorCode.PROVIDER_UNAVAILABLE, later.message)
-        _log(wish, "command.failed", code=ErrorCode.PROVIDER_UNAVAILABLE, error=later.message)
+        code = later.code or ErrorCode.PROVIDER_UNAVAILABLE
+        give_up(session, charger, code, later.message)
+        _log(wish, "command.failed", code=code, error=later.message)
         return
     delay_s = later.delay_s
+    failed = delay_s is None
     if delay_s is None:
         charger.attempts += 1
         delay_s = retry_delay_s(charger.attempts)
-        charger.reason = f"Waiting for ECS: {later.message}"[:MESSAGE_LENGTH]
-        charger.reason_code = ErrorCode.PROVIDER_UNAVAILABLE
-        session.execute(
-            update(Command)
-            .where(Command.id == charger.newest_command_id, Command.status.in_(OPEN))
-            .values(attempts=Command.attempts + 1)
-        )
-        _log(wish, "command.delayed", error=later.message, attempts=charger.attempts)
+    if later.code is not None:
+        if failed or charger.reason_code != later.code:  # one line for each failure, one for a wait
+            _log(wish, "command.delayed", code=later.code, error=later.message, attempts=charger.attempts)
+        charger.reason, charger.reason_code = later.message[:MESSAGE_LENGTH], later.code
+    session.execute(
+        update(Command)
+        .where(Command.id == charger.newest_command_id, Command.status.in_(OPEN))
+        .values(attempts=Command.attempts + (1 if failed else 0), reason=later.message[:MESSAGE_LENGTH])
+    )
     charger.not_before = func.now() + timedelta(seconds=delay_s)
     charger.publish_at = charger.not_before
 

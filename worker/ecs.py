@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.errors import ErrorCode
 from shared.settings import EcsSettings
+from worker.budget import Budget
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -143,11 +144,18 @@ class TaskView:
 class EcsClient:
     """The calls, in our words. One per worker process: boto3 clients are thread-safe and dear to make."""
 
-    def __init__(self, settings: EcsSettings) -> None:
+    def __init__(self, settings: EcsSettings, budget: Budget | None = None) -> None:
+        """With a budget every call, and every repeat by botocore, may also raise BudgetSpent."""
         self._settings = settings
         self._ecs: ECSClient = boto3.session.Session().client(
             "ecs", region_name=settings.region, config=client_config(settings)
         )
+        if budget is not None:
+            self._budget = budget
+            self._ecs.meta.events.register("before-send.ecs", self._take_turn)
+
+    def _take_turn(self, event_name: str, **_: object) -> None:
+        self._budget.take(event_name.rsplit(".", 1)[-1])
 
     def service_name(self, charger_id: str) -> str:
         """Also the task definition family."""

@@ -5,8 +5,10 @@ their services ten in a call, and writes what changed. Looks that overlap share 
 description never replaces a newer one.
 """
 
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -18,6 +20,8 @@ from shared.database import Sessions
 from shared.errors import ErrorCode
 from shared.models import Charger, Command
 from shared.settings import Timing
+from worker import reasons
+from worker.budget import BudgetSpent
 from worker.converge import give_up
 from worker.ecs import EcsClient, ServiceView, TaskView
 from worker.provision import IN_PROGRESS
@@ -26,7 +30,7 @@ from worker.reasons import Reason, explain
 log = structlog.get_logger(__name__)
 
 OBSERVE_LIMIT = 100  # chargers in one look: ten calls
-EXPLAIN_LIMIT = 20  # of those, how many get the dearer look at why they do not run
+EXPLAIN_LIMIT = 3  # of ten, how many get the dearer look at why they do not run
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,12 @@ class Seen:
         )
 
     @property
+    def down(self) -> bool:
+        """It should run and does not, or not all of it."""
+        charger, service = self.charger, self.service
+        return service is not None and service.running_count < charger.desired_count
+
+    @property
     def unchanged(self) -> bool:
         """The row says all this already, and nothing waits for it."""
         charger, service = self.charger, self.service
@@ -79,6 +89,7 @@ class Seen:
 def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
     """Look at the chargers that are due. Returns how many drifted, for the sweep to publish at once.
 
+    Uses what commands leave of the ECS rate budget: whom it does not get to, the next look begins with.
     Raises EcsUnavailable, EcsRejected: the rows then simply get older, and say so (`stale`).
     """
     with sessions.begin() as session:
@@ -86,7 +97,12 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
     drifted = 0
     for start in range(0, len(chargers), 10):
         some = chargers[start : start + 10]
-        seen = _look(ecs, some, now)
+        try:
+            seen = _look(ecs, some, now)
+        except BudgetSpent:
+            with sessions.begin() as session:
+                _hand_back(session, [charger.id for charger in chargers[start:]])
+            break
         with sessions.begin() as session:
             _write_unchanged(session, [one.charger.id for one in seen if one.unchanged], now)
             drifted += sum(_write(session, timing, one) for one in seen if not one.unchanged)
@@ -124,6 +140,11 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
     return chargers, now
 
 
+def _hand_back(session: Session, charger_ids: list[str]) -> None:
+    """They were claimed but not looked at."""
+    session.execute(update(Charger).where(Charger.id.in_(charger_ids)).values(observe_at=func.now()))
+
+
 def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Seen]:
     """Restarted tasks first: a task seen stopped stays stopped, so the counts read later are without it."""
     to_end = {charger.id: charger.restart_task_arn for charger in chargers if _restarting(charger)}
@@ -136,8 +157,8 @@ def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Se
         restarted = arn is None or _gone(tasks.get(arn))
         if arn is not None and restarted and service is not None and service.running_count:
             restarted = _successor_runs(ecs, charger.id, arn)
-        seen.append(Seen(charger, service, restarted, _reason(ecs, charger, service), now))
-    return seen
+        seen.append(Seen(charger, service, restarted, _remembered(charger), now))
+    return _explained(ecs, seen)
 
 
 def _restarting(charger: Charger) -> bool:
@@ -162,11 +183,25 @@ def _successor_runs(ecs: EcsClient, charger_id: str, ended: str) -> bool:
     return task is not None and task.running
 
 
-def _reason(ecs: EcsClient, charger: Charger, service: ServiceView | None) -> Reason | None:
-    """Why a charger that should run does not, in words for its user."""
-    if service is None or charger.desired_count == 0 or service.running_count >= charger.desired_count:
+def _explained(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
+    """With the reasons of those that should run and do not. That is dear: a few a time, others keep theirs."""
+    down = [one for one in seen if one.down]
+    chosen = {one.charger.id for one in random.sample(down, min(len(down), EXPLAIN_LIMIT))}
+    explained = []
+    for one in seen:
+        reason = one.reason if one.down else None
+        if one.service is not None and one.charger.id in chosen:
+            with suppress(BudgetSpent):
+                reason = explain(one.service, ecs.last_stopped_task(one.charger.id))
+        explained.append(replace(one, reason=reason))
+    return explained
+
+
+def _remembered(charger: Charger) -> Reason | None:
+    """The row's reason, if it is one that an earlier look found."""
+    if charger.reason is None or charger.reason_code not in reasons.CODES:
         return None
-    return explain(service, ecs.last_stopped_task(charger.id))
+    return Reason(ErrorCode(charger.reason_code), charger.reason)
 
 
 def _write_unchanged(session: Session, charger_ids: list[str], at: datetime) -> None:
@@ -203,7 +238,7 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
     if seen.differs and charger.drifted_at is None:
         charger.drifted_at = func.now()
         charger.publish_at = func.now()
-        log.warning("charger.drifted", charger_id=charger.id, generation=charger.generation)
+        _log(session, charger, "charger.drifted")
         return True
     _check_deadline(session, timing, charger, seen)
     return False
@@ -219,7 +254,8 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
         # A process that was killed could not say goodbye in its log.
         charger.ocpp_state, charger.ocpp_since = OcppState.DISCONNECTED, seen.at
         charger.ocpp_reason = "The charger's process does not run"
-    if charger.attempts == 0 and charger.provisioning_status != ProvisioningStatus.FAILED:
+    waits = charger.not_before is not None  # and says for what
+    if not waits and charger.provisioning_status != ProvisioningStatus.FAILED:
         charger.reason = seen.reason.text if seen.reason else None
         charger.reason_code = seen.reason.code if seen.reason else None
 
@@ -238,13 +274,7 @@ def _settle(session: Session, charger: Charger) -> None:
         .where(Command.id == charger.newest_command_id, Command.status == CommandStatus.APPLIED)
         .values(status=CommandStatus.SUCCEEDED, finished_at=func.now())
     )
-    log.info(
-        "command.succeeded",
-        charger_id=charger.id,
-        command_id=str(charger.newest_command_id),
-        event_type=charger.newest_event_type,
-        generation=charger.generation,
-    )
+    _log(session, charger, "command.succeeded")
 
 
 def _check_deadline(session: Session, timing: Timing, charger: Charger, seen: Seen) -> None:
@@ -261,4 +291,18 @@ def _check_deadline(session: Session, timing: Timing, charger: Charger, seen: Se
     why = seen.reason.text if seen.reason else "ECS did not say why"
     code = ErrorCode.PROVISIONING_TIMEOUT if provisioning else ErrorCode.RUNTIME_TIMEOUT
     give_up(session, charger, code, f"Not as desired after {limit_s:.0f} s: {why}")
-    log.info("command.failed", charger_id=charger.id, generation=charger.generation, code=code, error=why)
+    _log(session, charger, "command.failed", code=code, error=why)
+
+
+def _log(session: Session, charger: Charger, event: str, **details: object) -> None:
+    """One line per change of state, which also names the request that asked for it."""
+    request_id = session.scalar(select(Command.request_id).where(Command.id == charger.newest_command_id))
+    log.info(
+        event,
+        charger_id=charger.id,
+        command_id=str(charger.newest_command_id),
+        event_type=charger.newest_event_type,
+        generation=charger.generation,
+        request_id=request_id,
+        **details,
+    )

@@ -38,6 +38,10 @@ KNOWN = (
 )
 
 
+#: What `explain` may answer.
+CODES = frozenset({ErrorCode.DEPLOYMENT_FAILED, *(code for _, code, _ in KNOWN)})
+
+
 def explain(service: ServiceView, stopped: TaskView | None) -> Reason | None:
     """Why the service runs less than it should. None while it is simply starting."""
     if service.rollout_failure:

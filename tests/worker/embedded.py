@@ -9,6 +9,7 @@ import pytest
 
 from embedded.ecs.process import EcsProcess
 from shared.settings import EcsSettings
+from worker.budget import Budget
 from worker.ecs import EcsClient
 
 ROLE = "arn:aws:iam::123456789012:role/execution"
@@ -31,14 +32,14 @@ def on_fargate(settings: EcsSettings) -> EcsSettings:
     )
 
 
-def client_at(endpoint_url: str, settings: EcsSettings) -> EcsClient:
+def client_at(endpoint_url: str, settings: EcsSettings, budget: Budget | None = None) -> EcsClient:
     """A client of the server at that address. It tries once: botocore's second try ends the same, later."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", endpoint_url)
         patch.setenv("AWS_ACCESS_KEY_ID", "tests")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
         patch.setattr("worker.ecs.ATTEMPTS", 1)
-        return EcsClient(settings)
+        return EcsClient(settings, budget)
 
 
 @dataclass(frozen=True)
