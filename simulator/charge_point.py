@@ -29,6 +29,7 @@ from simulator.schemas import SchemaSet, SchemaViolation
 from simulator.session import CallFailed, Session
 from simulator.settings import Settings
 from simulator.station import Station
+from simulator.together import run_together
 
 Registration = Literal["Unknown", "Accepted", "Pending", "Rejected"]
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
@@ -156,10 +157,7 @@ class ChargePoint(ABC):
         if self.settings.boot_on_reconnect:
             self.registration = "Unknown"
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._register(session))
-                tasks.create_task(self._deliver(session))
-                tasks.create_task(self._watch_for_reboot())
+            await run_together(self._register(session), self._deliver(session), self._watch_for_reboot())
         finally:
             self.online = False
             self._stop_heartbeat()

@@ -12,6 +12,7 @@ from simulator.link import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
 from simulator.session import Session
 from simulator.settings import BadSettings, OcppVersion, Settings
+from simulator.together import run_together
 
 
 def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
@@ -88,21 +89,11 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.answer,
         charge_point.settings.call_timeout_s,
     )
-    ends: list[LinkError] = []
     try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(session.receive())
-            tasks.create_task(charge_point.talk(session))
-    except* ConnectionClosed as closed:
-        ends.append(explain_close(_first(closed)))
-    except* Rebooting:
-        ends.append(LinkError("reset", "the charger reboots"))
+        await run_together(session.receive(), charge_point.talk(session))
+    except ConnectionClosed as closed:
+        raise explain_close(closed) from closed
+    except Rebooting:
+        raise LinkError("reset", "the charger reboots") from None
     finally:
         await socket.close(1001, "switched off")
-    raise ends[0]
-
-
-def _first(group: BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:
-    for error in group.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
-    raise AssertionError("an exception group is never empty")

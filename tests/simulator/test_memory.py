@@ -1,0 +1,396 @@
+"""What a charger does not lose: offline, refused, stopped, killed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulator.outbox import CAPACITY, Message, Outbox
+from tests.simulator.charger import ChargerProcess, LocalCharger
+from tests.simulator.csms import Csms, Link, Payload, call16, call201, until
+from tests.simulator.talk import TOKEN, Talk, scenario_of
+
+VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+
+
+async def start_remotely(link: Link, version: str) -> None:
+    if version == "OCPP1.6":
+        await link.ask(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+        await link.next("StartTransaction")
+    else:
+        await link.ask(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=7))
+        await link.next("TransactionEvent")
+
+
+def transaction_calls(link: Link) -> list[str]:
+    """In short, what was said about transactions."""
+    calls = []
+    for call in link.calls:
+        if call.action in ("StartTransaction", "StopTransaction", "MeterValues"):
+            calls.append(call.action)
+        elif call.action == "TransactionEvent":
+            calls.append(call.payload["event_type"])
+    return calls
+
+
+# Offline
+
+
+@VERSIONS
+async def test_what_happens_offline_is_told_in_order_after_the_reconnect(version: str) -> None:
+    """A whole transaction takes place while the CSMS is away."""
+    offline = {
+        "local_pre_authorize": "true",
+        "sample_s": "1",
+    }
+    async with Csms() as csms, LocalCharger(csms.url, version, retry_max_s=2, retry_random_s=0.1) as charger:
+        first = await csms.accepted()
+        model = charger.model
+        for name, value in offline.items():
+            model.options.set(name, value)
+        entry = {"id_tag": "TAG", "id_tag_info": {"status": "Accepted"}}
+        if version == "OCPP1.6":
+            await first.ask(
+                call16.SendLocalList(list_version=1, update_type="Full", local_authorization_list=[entry])
+            )
+        else:
+            listed = {"id_token": TOKEN, "id_token_info": {"status": "Accepted"}}
+            await first.ask(
+                call201.SendLocalList(version_number=1, update_type="Full", local_authorization_list=[listed])
+            )
+        csms.kill()
+        await until(lambda: not model.online)
+
+        connector = model.station.connectors[0]
+        model.driver.perform("PlugIn", None)
+        model.driver.perform("PresentToken", {"idToken": "TAG"})
+        assert connector.power_w > 0
+        await until(lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0)
+        model.driver.perform("PresentToken", {"idToken": "TAG"})
+
+        async with Csms(port=csms.port) as again:
+            link = await again.link()
+            await until(lambda: not model.has_news_of(None))
+
+    told = transaction_calls(link)
+    if version == "OCPP1.6":
+        assert told[0] == "StartTransaction"
+        assert told[-1] == "StopTransaction"
+        assert set(told[1:-1]) == {"MeterValues"}
+        assert {said["transaction_id"] for said in link.all("MeterValues") + link.all("StopTransaction")} == {
+            4711
+        }
+    else:
+        assert told[0] == "Started"
+        assert told[-1] == "Ended"
+        assert all(said["offline"] for said in link.all("TransactionEvent"))
+        assert [said["seq_no"] for said in link.all("TransactionEvent")] == list(range(len(told)))
+    # Finishing in 1.6, Occupied in 2.0.1: only the connector that changed, after what happened to it.
+    assert len(link.all("StatusNotification")) == 1
+    assert link.calls[-1].action == "StatusNotification"
+
+
+@VERSIONS
+async def test_a_transaction_survives_a_lost_connection(version: str) -> None:
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
+        first = await csms.accepted()
+        await start_remotely(first, version)
+        connector = charger.model.station.connectors[0]
+        await until(lambda: connector.power_w > 0)
+        before = connector.transaction
+
+        first.socket.transport.abort()
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+
+        assert before is not None
+        assert connector.transaction is before
+        if version == "OCPP1.6":
+            await second.ask(call16.RemoteStopTransaction(transaction_id=4711))
+            assert (await second.next("StopTransaction"))["reason"] == "Remote"
+        else:
+            await second.ask(call201.RequestStopTransaction(transaction_id=before.id))
+            ended = await second.next("TransactionEvent", lambda said: said["event_type"] == "Ended")
+            assert ended["trigger_reason"] == "RemoteStop"
+
+
+async def test_offline_only_known_tokens_start_unless_all_may() -> None:
+    async with LocalCharger("ws://127.0.0.1:9/") as charger:
+        await charger.connection("disconnected", "connection_refused")
+        connector = charger.model.station.connectors[0]
+        charger.model.driver.perform("PlugIn", None)
+
+        charger.model.driver.perform("PresentToken", {"idToken": "STRANGER"})
+        assert connector.transaction is None
+        charger.model.options.set("accept_unknown_offline", "true")
+        charger.model.driver.perform("PresentToken", {"idToken": "STRANGER"})
+
+        assert connector.transaction is not None
+
+
+async def test_statuses_that_came_and_went_offline_are_not_told() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+        await until(lambda: len(first.all("StatusNotification")) == 2)
+        first.socket.transport.abort()
+        await until(lambda: not charger.model.online)
+        charger.model.driver.perform("PlugIn", None)
+        charger.model.driver.perform("Unplug", None)
+
+        second = await csms.link(2)
+        charger.model.send_heartbeat()
+        await second.next("Heartbeat")
+
+    assert second.all("StatusNotification") == []
+
+
+# Refused
+
+
+@VERSIONS
+async def test_a_refused_transaction_message_is_tried_again_and_then_given_up(version: str) -> None:
+    retry = (
+        "TransactionMessageRetryInterval"
+        if version == "OCPP1.6"
+        else "OCPPCommCtrlr.MessageAttemptInterval/TransactionEvent"
+    )
+
+    @scenario_of(version, configuration=json.dumps({retry: 0}))
+    async def scenario(talk: Talk) -> None:
+        action = "StartTransaction" if talk.is_16 else "TransactionEvent"
+        talk.csms.raw_answers[action] = '{"nonsense":1}'
+        model = talk.model
+        model.driver.perform("PlugIn", None)
+        await talk.script("PresentToken", '{"idToken": "TAG"}')
+
+        await until(lambda: any("given up after 3 attempts" in remark for remark in talk.charger.remarks()))
+
+        del talk.csms.raw_answers[action]
+        await talk.script("Unplug")
+        if talk.is_16:
+            assert (await talk.link.next("StopTransaction"))["transaction_id"] == -1
+        else:
+            await talk.event("Ended")
+
+    await scenario()
+
+
+async def test_an_unanswered_call_does_not_stop_the_charger() -> None:
+    async with Csms() as csms, LocalCharger(csms.url, call_timeout_s=0.1) as charger:
+        link = await csms.accepted()
+        csms.raw_answers["Heartbeat"] = None
+        charger.model.send_heartbeat()
+        await until(lambda: any("Heartbeat was not answered" in remark for remark in charger.remarks()))
+
+        del csms.raw_answers["Heartbeat"]
+        charger.model.send_heartbeat()
+
+        await link.next("Heartbeat")
+
+
+async def test_a_full_outbox_drops_intermediate_readings_and_nothing_else() -> None:
+    outbox = Outbox()
+    outbox.put(Message("StartTransaction", {}, durable=True))
+    for number in range(CAPACITY + 20):
+        outbox.put(Message("MeterValues", {"number": number}, durable=True, spare=True))
+    outbox.put(Message("StopTransaction", {}, durable=True))
+
+    kept = list(outbox.durable())
+
+    assert len(kept) == CAPACITY
+    assert (kept[0].action, kept[-1].action) == ("StartTransaction", "StopTransaction")
+    assert kept[-2].payload == {"number": CAPACITY + 19}
+
+
+# Stopped and killed
+
+
+@VERSIONS
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+async def test_a_transaction_that_a_restart_ended_is_reported(version: str, end: str, tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    settings: Payload = {"ev_plug_in_s": 0, "state_file": state_file}
+    async with Csms() as csms:
+        async with ChargerProcess(csms.url, version, **settings) as charger:
+            first = await csms.accepted()
+            await start_remotely(first, version)
+            await until(
+                lambda: "transaction_ids" not in state_file.read_text() or "4711" in state_file.read_text()
+            )
+            assert charger.process is not None
+            if end == "stopped":
+                charger.terminate()
+            else:
+                charger.process.kill()
+            await charger.exit_code()
+        assert "StopTransaction" not in transaction_calls(first)
+
+        async with ChargerProcess(csms.url, version, **settings):
+            second = await csms.link(2)
+            reason = "Reboot" if end == "stopped" else "PowerLoss"
+            if version == "OCPP1.6":
+                stopped = await second.next("StopTransaction")
+                assert (stopped["transaction_id"], stopped["reason"]) == (4711, reason)
+                status = await second.next("StatusNotification", lambda said: said["connector_id"] == 1)
+                assert status["status"] == "Finishing"
+            else:
+                ended = await second.next("TransactionEvent", lambda said: said["event_type"] == "Ended")
+                assert ended["trigger_reason"] == "AbnormalCondition"
+                assert ended["transaction_info"]["stopped_reason"] == reason
+                started = first.all("TransactionEvent")
+                assert ended["seq_no"] >= len(started)
+                identity = started[0]["transaction_info"]["transaction_id"]
+                assert ended["transaction_info"]["transaction_id"] == identity
+    assert state_file.stat().st_mode & 0o777 == 0o600
+
+
+@VERSIONS
+async def test_without_a_state_file_a_stop_ends_transactions_before_it_leaves(version: str) -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, version, ev_plug_in_s=0) as charger:
+        link = await csms.accepted()
+        await start_remotely(link, version)
+
+        charger.terminate()
+        assert await charger.exit_code(within_s=5) == 0
+
+        assert transaction_calls(link)[-1] in ("StopTransaction", "Ended")
+        if version == "OCPP1.6":
+            assert link.all("StopTransaction")[0]["reason"] == "Reboot"
+        else:
+            assert link.all("TransactionEvent")[-1]["transaction_info"]["stopped_reason"] == "Reboot"
+
+
+@VERSIONS
+async def test_what_waits_for_the_csms_survives_a_restart(version: str, tmp_path: Path) -> None:
+    settings: Payload = {"state_file": tmp_path / "state.json"}
+    async with LocalCharger("ws://127.0.0.1:9/", version, **settings) as charger:
+        await charger.connection("disconnected", "connection_refused")
+        charger.model.options.set("accept_unknown_offline", "true")
+        charger.model.driver.perform("PlugIn", None)
+        charger.model.driver.perform("PresentToken", {"idToken": "TAG"})
+        charger.model.driver.perform("PresentToken", {"idToken": "TAG"})
+        assert charger.model.has_news_of(None)
+
+    async with Csms() as csms, LocalCharger(csms.url, version, **settings):
+        link = await csms.accepted()
+        told = transaction_calls(link)
+
+    assert (told[0], told[-1]) == (
+        ("StartTransaction", "StopTransaction") if version == "OCPP1.6" else ("Started", "Ended")
+    )
+
+
+@VERSIONS
+async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path) -> None:
+    settings: Payload = {"state_file": tmp_path / "state.json", "connectors": 2}
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, version, **settings) as charger:
+            link = await csms.accepted()
+            model = charger.model
+            period: Payload = {"start_period": 0, "limit": 4_000}
+            if version == "OCPP1.6":
+                await link.ask(call16.ChangeConfiguration(key="MeterValueSampleInterval", value="17"))
+                await link.ask(call16.ChangeAvailability(connector_id=2, type="Inoperative"))
+                tag: Payload = {"id_tag": "TAG", "id_tag_info": {"status": "Accepted"}}
+                await link.ask(
+                    call16.SendLocalList(list_version=4, update_type="Full", local_authorization_list=[tag])
+                )
+                schedule: Payload = {"charging_rate_unit": "W", "charging_schedule_period": [period]}
+                given: Payload = {
+                    "charging_profile_id": 1,
+                    "stack_level": 0,
+                    "charging_profile_purpose": "TxDefaultProfile",
+                    "charging_profile_kind": "Relative",
+                    "charging_schedule": schedule,
+                }
+                await link.ask(call16.SetChargingProfile(connector_id=1, cs_charging_profiles=given))
+                await link.ask(
+                    call16.ReserveNow(
+                        connector_id=1, expiry_date="2031-01-01T00:00:00Z", id_tag="TAG", reservation_id=9
+                    )
+                )
+            else:
+                place = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
+                await link.ask(call201.SetVariables(set_variable_data=[place | {"attribute_value": "17"}]))
+                await link.ask(call201.ChangeAvailability(operational_status="Inoperative", evse={"id": 2}))
+                tag = {"id_token": TOKEN, "id_token_info": {"status": "Accepted"}}
+                await link.ask(
+                    call201.SendLocalList(
+                        version_number=4, update_type="Full", local_authorization_list=[tag]
+                    )
+                )
+                schedule = {"id": 1, "charging_rate_unit": "W", "charging_schedule_period": [period]}
+                given = {
+                    "id": 1,
+                    "stack_level": 0,
+                    "charging_profile_purpose": "TxDefaultProfile",
+                    "charging_profile_kind": "Relative",
+                    "charging_schedule": [schedule],
+                }
+                await link.ask(call201.SetChargingProfile(evse_id=1, charging_profile=given))
+                await link.ask(
+                    call201.ReserveNow(
+                        id=9, expiry_date_time="2031-01-01T00:00:00Z", id_token=TOKEN, evse_id=1
+                    )
+                )
+            first_installed = [profile.payload for profile in model.station.profiles]
+
+        async with LocalCharger(csms.url, version, **settings) as charger:
+            await csms.link(2)
+            await charger.connection("accepted")
+            model = charger.model
+            assert model.options.number("sample_s") == 17
+            assert [connector.operative for connector in model.station.connectors] == [True, False]
+            assert (model.authorizer.list_version, list(model.authorizer.local_list)) == (4, ["tag"])
+            assert [profile.payload for profile in model.station.profiles] == first_installed
+            assert list(model.station.reservations) == [9]
+            assert model.station.reservations[9].token.value == "TAG"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 1, "identity": "CP-1"}', '{"format":1,"identity":"CP-2"}']
+)
+async def test_a_state_file_that_cannot_be_used_is_told_and_replaced(text: str, tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    state_file.write_text(text)
+
+    async with Csms() as csms, LocalCharger(csms.url, state_file=state_file) as charger:
+        await csms.accepted()
+
+    assert "the state file is not used" in charger.remarks()[0]
+    assert json.loads(state_file.read_text())["identity"] == "CP-1"
+
+
+async def test_a_state_file_that_cannot_be_written_does_not_stop_the_charger(tmp_path: Path) -> None:
+    async with (
+        Csms() as csms,
+        LocalCharger(csms.url, state_file=tmp_path / "missing" / "state.json") as charger,
+    ):
+        await csms.accepted()
+        charger.model.driver.perform("PlugIn", None)
+
+        await until(lambda: any("cannot be written" in remark for remark in charger.remarks()))
+        assert charger.model.online
+
+
+async def test_a_new_firmware_is_still_installed_after_the_process_was_replaced(tmp_path: Path) -> None:
+    settings: Payload = {"state_file": tmp_path / "state.json", "job_step_s": 0.01, "reboot_s": 600}
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, "OCPP2.0.1", **settings) as charger:
+            link = await csms.accepted()
+            firmware = {
+                "location": "https://files.example/fw-4.bin",
+                "retrieve_date_time": "2030-01-01T00:00:00Z",
+            }
+            await link.ask(call201.UpdateFirmware(request_id=2, firmware=firmware))
+            await charger.connection("disconnected", "reset")
+
+        async with LocalCharger(csms.url, "OCPP2.0.1", **settings):
+            second = await csms.link(2)
+            boot = await second.next("BootNotification")
+            installed = await second.next(
+                "FirmwareStatusNotification", lambda said: said["status"] == "Installed"
+            )
+
+    assert (boot["reason"], boot["charging_station"]["firmware_version"]) == ("FirmwareUpdate", "fw-4")
+    assert installed["request_id"] == 2
