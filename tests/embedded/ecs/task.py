@@ -33,14 +33,15 @@ def main() -> None:
     sys.exit(int(os.environ.get("TASK_EXITS_WITH", "0")))
 
 
-def say(line: str) -> None:
-    print(line, flush=True)
+def say(line: str, end: str = "\n") -> None:
+    """Past any buffer: a signal handler says something too, maybe in the middle of a line."""
+    os.write(sys.stdout.fileno(), f"{line}{end}".encode())
 
 
 def end(_: int, __: FrameType | None) -> NoReturn:
     say("asked to stop")
     time.sleep(float(os.environ.get("TASK_STOPS_IN_S", "0")))
-    print("without line end", end="", flush=True)
+    say("without line end", end="")
     sys.exit(0)
 
 

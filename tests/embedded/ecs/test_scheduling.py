@@ -1,7 +1,9 @@
 """Counts, statuses and reasons follow real processes, as they follow containers in Amazon ECS."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import time
 from itertools import pairwise
@@ -119,6 +121,41 @@ def test_stop_and_start_in_a_hurry_never_run_two_tasks(fleet: Fleet) -> None:
     fleet.until_running(name)
     successor = fleet.describe_task(fleet.task(name))
     assert successor["startedAt"] >= fleet.describe_task(first)["stoppedAt"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> None:
+    """The tasks hold a lock, and `clean_up` fails the test if two of them ever met."""
+    dice = random.Random(seed)
+    name = fleet.given(TASK_STOPS_IN_S="0.1")
+
+    def wait() -> None:
+        time.sleep(0.1)
+
+    def kill() -> None:
+        for task in fleet.process.tasks():
+            if task["service"] == name and task["pid"]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(task["pid"], signal.SIGKILL)
+
+    def stop() -> None:
+        for arn in fleet.ecs.list_tasks(cluster=CLUSTER, serviceName=name)["taskArns"]:
+            fleet.stop(arn)
+
+    changes = [
+        lambda: fleet.update(name, desiredCount=0),
+        lambda: fleet.update(name, desiredCount=1),
+        lambda: fleet.update(name, forceNewDeployment=True),
+        stop,
+        kill,
+        wait,
+    ]
+    for change in dice.choices(changes, k=20):
+        change()
+    fleet.update(name, desiredCount=seed % 2)
+
+    until(lambda: fleet.counts(name) == (seed % 2, seed % 2, 0))
+    fleet.until_steady(name)
 
 
 @pytest.mark.parametrize("change", ["a new task definition", "forceNewDeployment"])
