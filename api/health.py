@@ -16,9 +16,7 @@ from api.parts import parts
 
 operations = Operations("health", __name__, access=Access.PUBLIC, description="For probes and people.")
 
-LANDING_POLICY = (
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+LANDING_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
 @operations.operation(

@@ -266,11 +266,6 @@ class Ready(Schema):
     broker = fields.String(required=True, metadata=_doc("`ok`, or why it cannot be reached."))
 
 
-class NotReadyAnswer(Schema):
-    detail = fields.String(required=True)
-    broker = fields.String(required=True)
-
-
 class PlainError(Schema):
     """HttpErrorResponse of the contract."""
 

@@ -87,6 +87,14 @@ def test_a_body_that_is_not_json_is_told_so(fleet: Fleet, body: bytes) -> None:
     assert_items(fleet.post("/ocpp/chargers", data=body, content_type=JSON), (["body", 0], "json_invalid"))
 
 
+def test_of_a_key_given_twice_the_last_counts(fleet: Fleet) -> None:
+    body = _raw_field("identity", b'"first", "identity": "last"')
+
+    answer = fleet.post("/ocpp/chargers", data=body, content_type=JSON)
+
+    assert (answer.status_code, answer.json["identity"]) == (202, "last")
+
+
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"5", b"[{}]"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_a_body_that_is_not_an_object_is_told_so(fleet: Fleet, method: str, body: bytes) -> None:
