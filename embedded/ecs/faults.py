@@ -1,6 +1,8 @@
 """Faults on demand: rules that spoil API calls on their way in or out, and launches of tasks.
 
-`PUT /_chargehand/faults` takes a list of rules; `docs` of each field are in `Rule`.
+`PUT /_chargehand/faults` replaces the rules by a list of new ones: objects with a `kind` and other fields of
+`Rule`. `GET` shows them with their counters, and what the kinds do; `DELETE` heals everything. An example:
+`[{"kind": "throttle", "action": "*Service", "service": "dep-*", "probability": 0.9, "seed": 1}]`
 """
 
 import fnmatch

@@ -1,4 +1,4 @@
-"""The services and tasks of the embedded ECS, shared by its API and its scheduler."""
+"""All that the embedded ECS knows, shared by its API and its scheduler."""
 
 import contextlib
 import threading

@@ -432,6 +432,7 @@ class Scheduler(threading.Thread):
     # The end
 
     def _end_all(self) -> None:
+        self._fleet.wake = lambda: None  # nothing is scheduled any more
         with self._fleet.change():
             for task_id in self._containers.pids():
                 task = self._fleet.tasks[task_id]
