@@ -4,6 +4,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event
@@ -17,11 +18,24 @@ Sessions = sessionmaker[Session]
 
 # Bounds every wait on the database, so a frozen one frees the caller (seconds, milliseconds).
 CONNECT_TIMEOUT_S = 3
+ANSWER_TIMEOUT_S = 12  # above the server's own: only a server that hangs with its clock is waited for so long
 SERVER_TIMEOUTS = (
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
 )
 
 IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever: the server's time-outs do not run while it is frozen."""
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, timeout or ANSWER_TIMEOUT_S)
+        except psycopg.OperationalError:
+            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
+                self.pgconn.finish()  # an answer that comes now would be taken for another one
+            raise
 
 
 def make_engine(url: str, *, pool_size: int = 20) -> Engine:
@@ -38,8 +52,15 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
             "application_name": "chargehand",
         },
     )
+    _bound_answers(engine)
     _ping_after_a_rest(engine)
     return engine
+
+
+def _bound_answers(engine: Engine) -> None:
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, args: Any, options: Any) -> _Connection:
+        return _Connection.connect(*args, **options)
 
 
 def _ping_after_a_rest(engine: Engine) -> None:

@@ -1,0 +1,55 @@
+"""A database that is away or frozen costs its caller seconds, not for ever."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from shared import database
+from shared.database import make_engine
+from tests.faults.proxy import TcpProxy
+
+
+@pytest.fixture
+def line(engine: Engine) -> Iterator[TcpProxy]:
+    """Between us and the database."""
+    port = engine.url.port
+    assert port is not None
+    line = TcpProxy(port)
+    yield line
+    line.close()
+
+
+def test_a_frozen_database_frees_its_caller_and_works_again_afterwards(
+    engine: Engine, line: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "ANSWER_TIMEOUT_S", 0.3)
+    url = make_url(engine.url).set(port=line.port).render_as_string(hide_password=False)
+    through_line = make_engine(url, pool_size=1)
+
+    with through_line.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+        line.freeze()
+        with pytest.raises(OperationalError) as caught:
+            connection.scalar(text("SELECT 2"))
+    line.heal()
+    with through_line.connect() as connection:
+        answer = connection.scalar(text("SELECT 3"))
+    through_line.dispose()
+
+    assert caught.value.connection_invalidated
+    assert answer == 3
+
+
+def test_a_statement_that_the_server_refuses_does_not_cost_the_connection(engine: Engine) -> None:
+    with engine.connect() as connection:
+        before = connection.scalar(text("SELECT pg_backend_pid()"))
+        connection.execute(text("SET LOCAL statement_timeout = 50"))
+        with pytest.raises(OperationalError) as caught:
+            connection.execute(text("SELECT pg_sleep(1)"))
+        connection.rollback()
+        after = connection.scalar(text("SELECT pg_backend_pid()"))
+
+    assert after == before
+    assert not caught.value.connection_invalidated
