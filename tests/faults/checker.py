@@ -118,13 +118,20 @@ def went_wrong(before: Rows, after: Rows) -> list[str]:
     """What changed between the two looks in a way that it must not."""
     wrong = []
     for charger_id, charger in before.chargers.items():
-        later = after.chargers[charger_id]
+        later = after.chargers.get(charger_id)
+        if later is None:
+            wrong.append(f"{charger_id}: the row is gone")
+            continue
         if later.observed_generation < charger.observed_generation:
             wrong.append(f"{charger_id}: observed_generation fell to {later.observed_generation}")
         if later.generation < charger.generation:
             wrong.append(f"{charger_id}: generation fell to {later.generation}")
     for command_id, command in before.commands.items():
-        status = after.commands[command_id].status
+        later_command = after.commands.get(command_id)
+        if later_command is None:
+            wrong.append(f"command {command_id}: the row is gone")
+            continue
+        status = later_command.status
         if status == command.status:
             continue
         overtaken = command.generation < before.chargers[command.charger_id].generation

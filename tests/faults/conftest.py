@@ -33,7 +33,8 @@ def verdicts(pytestconfig: pytest.Config) -> list[Verdict]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    verdicts = sorted(config.stash[VERDICTS], key=attrgetter("fault"))
+    verdicts: list[Verdict] = config.stash[VERDICTS]
+    verdicts.sort(key=attrgetter("fault"))
     if not verdicts:
         return
     rows = [HEADER, *(verdict.row for verdict in verdicts)]

@@ -346,13 +346,13 @@ FAULTS = [
         "F04 API kill -9 before it publishes", kill_api_before_it_publishes, slow=False, allows=(NO_ANSWER,)
     ),
     Fault("F05 API worker kill -9 at random", kill_api_at_random, allows=(NO_ANSWER,)),
-    Fault("F06 Redis down", redis_down, slow=False, p99_s=0.3, slowest_s=3),
-    Fault("F07 Redis frozen", redis_frozen, p99_s=0.3, slowest_s=3),
+    Fault("F06 Redis down", redis_down, slow=False, p99_s=1, slowest_s=3),
+    Fault("F07 Redis frozen", redis_frozen, p99_s=1, slowest_s=3),
     Fault("F08 Redis restarted empty, 200 commands open", redis_restarted_empty),
     Fault("F09 Redis flushed, 8 times", redis_flushed),
-    Fault("F10 Redis out of memory", redis_full, p99_s=0.3, slowest_s=3),
+    Fault("F10 Redis out of memory", redis_full, p99_s=1, slowest_s=3),
     Fault("F11 PostgreSQL restarted at once", database_restarted, allows=(UNAVAILABLE,)),
-    Fault("F12 PostgreSQL frozen", database_frozen, allows=(UNAVAILABLE,)),
+    Fault("F12 PostgreSQL frozen", database_frozen, allows=(UNAVAILABLE,), slowest_s=20),
     Fault("F13 PostgreSQL out of connections", database_full_of_others, allows=(UNAVAILABLE,)),
     Fault(
         "F15 ECS throttles 90 %", with_rules({"kind": "throttle", "probability": 0.9}), converges_within_s=30

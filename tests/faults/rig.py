@@ -139,7 +139,7 @@ class Rig:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
-        postgres = prepare_postgres(folder, free_port(), durable=False)
+        postgres = prepare_postgres(folder, free_port())  # durable: a 202 is on the disk
         broker = prepare_redis(folder, free_port())
         self.postgres = Part(postgres.program, folder)
         self.redis = Part(broker.program, folder)

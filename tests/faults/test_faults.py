@@ -2,6 +2,7 @@
 
 import os
 import random
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import func, select
@@ -11,6 +12,7 @@ from tests.faults.faults import FAULTS, UNAVAILABLE, Fault, Scene
 from tests.faults.load import Answer, Load
 from tests.faults.rig import Rig
 
+ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 PATIENCE_S = 60  # for convergence, to tell late from never
 
 
@@ -23,6 +25,7 @@ def test_no_command_is_lost_and_the_last_wish_stands(rig: Rig, verdicts: list[Ve
     print(f"FAULTS_SEED={seed}")
     verdict = Verdict(fault.name, seed)
     verdicts.append(verdict)
+    assert wait_until_settled(rig, ALWAYS, PATIENCE_S) is not None, "what went before is not over"
     with rig.engine.connect() as connection:
         since = connection.scalars(select(func.now())).one()
     before = read_rows(rig.engine, since)
