@@ -1,0 +1,229 @@
+"""python -m tests.faults.mutations: break the core in known ways, and see whether its tests notice.
+
+Each mutation is made in a copy of the source. Prints the table of docs/decisions.md.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from embedded.postgres import running_postgres
+from embedded.redis import running_redis
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
+MACHINE = "tests/worker/test_state_machine.py"
+TESTS = ("test_converge", "test_observe", "test_restart", "test_sweep")
+RUNS = 300
+SEED = 1
+FAILED = re.compile(r"^FAILED \S+::(\w+)", re.MULTILINE)
+BROKEN = re.compile(
+    r"^\s*(?:\|\s*)*E?\s*(AssertionError: .+|\S*(?:Error|Violation|Failure)\b.*)", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    what: str
+    file: str
+    old: str  #: occurs once
+    new: str
+
+
+MUTATIONS = (
+    Mutation(
+        "the row is not read again after the call",
+        "worker/converge.py",
+        "        return _newest_wish(session, charger.id)\n    match",
+        "        return None\n    match",
+    ),
+    Mutation(
+        "what the first reading said is applied, not the row",
+        "worker/converge.py",
+        "    while wish is not None:\n",
+        "    told = wish.charger.desired_count if wish else 0\n"
+        "    while wish is not None:\n        wish.charger.desired_count = told\n",
+    ),
+    Mutation(
+        "a message is acted on though ECS was told already",
+        "worker/converge.py",
+        "return None if done or early else wish",
+        "return None if early else wish",
+    ),
+    Mutation(
+        "`not_before` is ignored",
+        "worker/converge.py",
+        "return None if done or early else wish",
+        "return None if done else wish",
+    ),
+    Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
+    Mutation(
+        "the sweep does not put back what the broker did not take",
+        "worker/sweep.py",
+        ".values(publish_at=func.now())\n            )",
+        ".values(publish_at=None)\n            )",
+    ),
+    Mutation(
+        "drift is not repaired",
+        "worker/observe.py",
+        "if seen.differs and charger.drifted_at is None:",
+        "if False:",
+    ),
+    Mutation(
+        "a command succeeds when ECS takes it, without a look",
+        "worker/converge.py",
+        "    charger.observed_generation = charger.generation\n    charger.service_status = view.status\n",
+        "    charger.observed_generation = charger.settled_generation = charger.generation\n"
+        "    session.execute(\n        update(Command)\n        .where(Command.id == charger.newest_command_id)\n"
+        "        .values(status=CommandStatus.SUCCEEDED)\n    )\n"
+        "    charger.service_status = view.status\n",
+    ),
+    Mutation(
+        "a look from before the last call finishes a command",
+        "worker/observe.py",
+        "if in_flight or changed:",
+        "if in_flight:",
+    ),
+    Mutation(
+        "an older look replaces a newer one",
+        "worker/observe.py",
+        "            or_(Charger.observed_at.is_(None), Charger.observed_at <= seen.at),\n",
+        "",
+    ),
+    Mutation(
+        "a restart's task is recorded without compare-and-set",
+        "worker/provision.py",
+        "                Charger.restart_task_generation < generation,\n",
+        "",
+    ),
+    Mutation(
+        "a restart stops whatever runs at the time",
+        "worker/provision.py",
+        "        return charger.restart_task_arn\n",
+        "        return ecs.current_task(charger.id)\n",
+    ),
+    Mutation(
+        "a restart succeeds while its old task runs",
+        "worker/observe.py",
+        "service.running_count == 1 and self.restarted",
+        "service.running_count == 1",
+    ),
+    Mutation(
+        "older commands stay open",
+        "worker/converge.py",
+        "    _supersede_older(session, charger)\n    if",
+        "    if",
+    ),
+    Mutation(
+        "`observed_generation` may fall",
+        "worker/converge.py",
+        "max(charger.observed_generation, wish.charger.generation)",
+        "wish.charger.generation",
+    ),
+    Mutation(
+        "a delayed command is not published again (a CHECK forbids it)",
+        "worker/converge.py",
+        "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n"
+        "    charger.publish_at = charger.not_before\n",
+        "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n    charger.publish_at = None\n",
+    ),
+    Mutation(
+        "the row is locked during the call",
+        "worker/converge.py",
+        "        outcome = attempt(sessions, ecs, wish)\n        with sessions.begin() as session:\n",
+        "        with sessions.begin() as session:\n"
+        "            session.get(Charger, wish.charger.id, with_for_update=True)\n"
+        "            outcome = attempt(sessions, ecs, wish)\n",
+    ),
+    Mutation(
+        "what a late call made of a forgotten charger stays",
+        "worker/converge.py",
+        "        return _removal_of_leftovers(wish)\n",
+        "        return None\n",
+    ),
+    Mutation(
+        "a deleted charger is forgotten while its task still runs",
+        "worker/provision.py",
+        "    if rest is not None:\n",
+        "    if False:\n",
+    ),
+    Mutation(
+        "a charger does not wait for its deleted namesake",
+        "worker/provision.py",
+        "    if blocked:\n",
+        "    if False:\n",
+    ),
+)
+
+
+def main() -> None:
+    wanted = sys.argv[1:]
+    with TemporaryDirectory(prefix="chargehand-mutations-") as name:
+        folder = Path(name)
+        with running_postgres(folder / "postgres") as database, running_redis(folder / "redis") as broker:
+            servers = {"DATABASE_URL": database.replace("+psycopg", ""), "REDIS_URL": broker}
+            print(f"| mutation | state machine, {RUNS} runs of seed {SEED} | first test that fails |")
+            print("|---|---|---|", flush=True)
+            unnoticed = 0
+            for mutation in MUTATIONS:
+                if not wanted or any(word in mutation.what for word in wanted):
+                    by_machine, by_test = try_out(mutation, folder / "copy", servers)
+                    unnoticed += not (by_machine or by_test)
+                    print(f"| {mutation.what} | {by_machine or '-'} | {by_test or '-'} |", flush=True)
+    sys.exit(f"{unnoticed} mutations went unnoticed" if unnoticed else 0)
+
+
+def try_out(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[str, str]:
+    """What the state machine says of it, and the name of the first other test that fails; empty if none."""
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for package in PACKAGES:
+        source = ROOT / package
+        if source.is_dir():
+            shutil.copytree(source, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, copy)
+    file = copy / mutation.file
+    text = file.read_text()
+    if text.count(mutation.old) != 1:
+        sys.exit(f"{mutation.what}: {mutation.file} has changed, and this mutation must follow")
+    file.write_text(text.replace(mutation.old, mutation.new))
+    machine = run_tests(copy, servers, MACHINE, "-m", "slow")
+    others = run_tests(copy, servers, *(f"tests/worker/{name}.py" for name in TESTS))
+    failed = FAILED.search(others)
+    return complaint(machine), f"`{failed[1]}`" if failed else ""
+
+
+def run_tests(copy: Path, servers: dict[str, str], *arguments: str) -> str:
+    environment = os.environ | servers
+    environment |= {
+        "STATE_MACHINE_SEED": str(SEED),
+        "STATE_MACHINE_RUNS": str(RUNS),
+        "STATE_MACHINE_SHRINK": "0",
+    }
+    environment["PYTHONPATH"] = str(copy)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:randomly", *arguments],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+
+
+def complaint(output: str) -> str:
+    """The state machine's words, cut to a line."""
+    if not FAILED.search(output):
+        return ""
+    found = BROKEN.search(output)
+    return (found[1] if found else "fails").replace("|", "/").removeprefix("AssertionError: ")[:90]
+
+
+if __name__ == "__main__":
+    main()
