@@ -79,6 +79,15 @@ def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str
             wish = record(session, timing, wish, outcome)
 
 
+def stumble(sessions: Sessions, timing: Timing, charger_id: str, error: BaseException) -> None:
+    """A fault of ours ended converge: the row says so, and it is tried again ever more slowly."""
+    message = f"Chargehand itself failed ({type(error).__name__}); the worker's log has the details"
+    with sessions.begin() as session:
+        wish = read_wish(session, charger_id)
+        if wish is not None:
+            record(session, timing, wish, Later(message, ErrorCode.UNKNOWN))
+
+
 def read_wish(session: Session, charger_id: str) -> Wish | None:
     """What is to be done for the charger now; None when ECS was told already, or it must wait."""
     wish = _newest_wish(session, charger_id)

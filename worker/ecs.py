@@ -21,7 +21,13 @@ from worker.budget import Budget
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
-    from mypy_boto3_ecs.type_defs import ContainerDefinitionTypeDef, ServiceTypeDef, TagTypeDef, TaskTypeDef
+    from mypy_boto3_ecs.type_defs import (
+        ContainerDefinitionTypeDef,
+        DeploymentConfigurationUnionTypeDef,
+        ServiceTypeDef,
+        TagTypeDef,
+        TaskTypeDef,
+    )
 
 CONTAINER = "charger"
 STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
@@ -79,6 +85,15 @@ MISSING_DEFINITION_MESSAGES = (
     "taskdefinition is inactive",
     "taskdefinition not found",
 )
+
+
+DEPLOYMENT: "DeploymentConfigurationUnionTypeDef" = {
+    # The old task ends before the new one starts: never two sessions with one identity.
+    "minimumHealthyPercent": 0,
+    "maximumPercent": 100,
+    # Three failed starts would end the tries for good; without it ECS goes on, and recovers by itself.
+    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+}
 
 
 class EcsUnavailable(Exception):
@@ -212,18 +227,25 @@ class EcsClient:
         generation: int,
         tags: dict[str, str],
         exists: bool,
+        repair: bool = False,
     ) -> ServiceView:
         """Make the service be there with this count and definition. Safe to repeat.
 
-        `exists` is what the row remembers, and only decides which of the two calls is tried first.
+        `exists` is what the row remembers, and only decides which of the two calls is tried first. A repair
+        looks first, and starts a deployment anew that ECS gave up.
         """
-        if not exists:
+        given_up = False
+        if repair or not exists:
             view = self.describe_services([charger_id])[charger_id]
             exists = view is not None and view.active
+            given_up = view is not None and view.rollout_failure is not None
         if exists:
             try:
                 return self._update_service(
-                    charger_id, desired_count=desired_count, task_definition_arn=task_definition_arn
+                    charger_id,
+                    desired_count=desired_count,
+                    task_definition_arn=task_definition_arn,
+                    anew=repair and given_up,
                 )
             except _NoSuchService:
                 pass  # deleted behind our back: make it again
@@ -236,14 +258,19 @@ class EcsClient:
         )
 
     def _update_service(
-        self, charger_id: str, *, desired_count: int, task_definition_arn: str
+        self, charger_id: str, *, desired_count: int, task_definition_arn: str, anew: bool
     ) -> ServiceView:
+        # Without its circuit breaker the new deployment is not given up, but tried ever more slowly.
+        deployment: dict[str, Any] = (
+            {"forceNewDeployment": True, "deploymentConfiguration": DEPLOYMENT} if anew else {}
+        )
         with _two_errors("UpdateService"):
             answer = self._ecs.update_service(
                 cluster=self._settings.cluster,
                 service=self.service_name(charger_id),
                 desiredCount=desired_count,
                 taskDefinition=task_definition_arn,
+                **deployment,
             )
             return _checked(answer, desired_count, task_definition_arn)
 
@@ -264,12 +291,7 @@ class EcsClient:
                 desiredCount=desired_count,
                 # 36 characters at most; the same for every worker that carries out this generation.
                 clientToken=str(uuid5(NAMESPACE_URL, f"{charger_id}/{generation}")),
-                deploymentConfiguration={
-                    # The old task ends before the new one starts: never two sessions with one identity.
-                    "minimumHealthyPercent": 0,
-                    "maximumPercent": 100,
-                    "deploymentCircuitBreaker": {"enable": False, "rollback": False},
-                },
+                deploymentConfiguration=DEPLOYMENT,
                 availabilityZoneRebalancing="DISABLED",  # it needs a maximumPercent above 100
                 tags=_tags({**self._settings.tags, **tags}),
                 propagateTags="SERVICE",
@@ -501,6 +523,8 @@ def _view(service: "ServiceTypeDef") -> ServiceView:
             primary is not None
             and len(deployments) == 1
             and primary.get("runningCount", 0) == service["desiredCount"]
+            # After a failed start a running task may be the next one to fail: ECS says when it is not.
+            and (not primary.get("failedTasks") or primary.get("rolloutState") == "COMPLETED")
         ),
         rollout_failure=primary.get("rolloutStateReason") if primary is not None and failed else None,
         event=events[0].get("message") if events else None,

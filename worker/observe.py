@@ -55,13 +55,14 @@ class Seen:
 
     @property
     def differs(self) -> bool:
-        """ECS was told something else than the row says: to be told again."""
+        """ECS was told something else than the row says, or does not try any more: to be told again."""
         charger, service = self.charger, self.service
         if service is None or not service.active:
             return charger.provisioning_status != ProvisioningStatus.FAILED
         return (
             service.desired_count != charger.desired_count
             or service.task_definition_arn != charger.task_definition_arn
+            or (self.down and service.rollout_failure is not None)
         )
 
     @property
@@ -289,7 +290,8 @@ def _check_deadline(session: Session, timing: Timing, charger: Charger, seen: Se
     if seen.at <= asked_at + timedelta(seconds=limit_s):
         return
     why = seen.reason.text if seen.reason else "ECS did not say why"
-    code = ErrorCode.PROVISIONING_TIMEOUT if provisioning else ErrorCode.RUNTIME_TIMEOUT
+    late = ErrorCode.PROVISIONING_TIMEOUT if provisioning else ErrorCode.RUNTIME_TIMEOUT
+    code = seen.reason.code if seen.reason else late
     give_up(session, charger, code, f"Not as desired after {limit_s:.0f} s: {why}")
     _log(session, charger, "command.failed", code=code, error=why)
 

@@ -43,6 +43,7 @@ def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceVie
         generation=charger.generation,
         tags=_tags(charger),
         exists=charger.service_status == "ACTIVE",
+        repair=charger.drifted_at is not None,
     )
     if task_to_stop is not None:
         ecs.stop_task(task_to_stop, reason=f"Chargehand restart, generation {charger.restart_generation}")

@@ -48,7 +48,8 @@ def explain(service: ServiceView, stopped: TaskView | None) -> Reason | None:
         cause = _known(stopped.stopped_reason if stopped else None)
         text = f"ECS gave up on the deployment: {service.rollout_failure}"
         return _cut(ErrorCode.DEPLOYMENT_FAILED, f"{text}. {cause.text}" if cause else text)
-    return _known(_stopped_text(stopped)) or _known(service.event)
+    # An event that tells a reason is the newest of all: a start that follows it has an event of its own.
+    return _known(service.event) or _known(_stopped_text(stopped))
 
 
 def _stopped_text(task: TaskView | None) -> str | None:

@@ -3,15 +3,17 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
+from celery import Task
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.context import context
-from worker.converge import converge
+from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.logs import LOG_ERRORS, drop_old_logs, read_logs
 from worker.observe import observe
@@ -33,9 +35,22 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
         converge(parts.sessions, parts.ecs, parts.settings.timing, charger_id)
 
 
+class ConvergeTask(Task[Any, Any]):
+    """Celery logs what a task raises; this also writes it on the row."""
+
+    def on_failure(
+        self, exc: Exception, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], einfo: Any
+    ) -> None:
+        charger_id = kwargs.get("charger_id")
+        if isinstance(charger_id, str):
+            parts = context()
+            with database.survived():
+                stumble(parts.sessions, parts.settings.timing, charger_id, exc)
+
+
 # One name per kind of command, so that Flower shows what is going on.
 for _name in (*TASK_OF.values(), TaskName.REPAIR):
-    app.task(name=_name.value)(converge_charger)
+    app.task(name=_name.value, base=ConvergeTask)(converge_charger)
 
 
 @app.task(name=TaskName.SWEEP.value)

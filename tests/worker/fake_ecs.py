@@ -29,6 +29,8 @@ class FakeService:
     task_definition_arn: str
     status: str = "ACTIVE"
     tasks: list[FakeTask] = field(default_factory=list)
+    rollout_failure: str | None = None
+    event: str | None = None
 
     @property
     def live(self) -> list[FakeTask]:
@@ -76,6 +78,7 @@ class FakeEcs(EcsClient):
         generation: int,
         tags: dict[str, str],
         exists: bool,
+        repair: bool = False,
     ) -> ServiceView:
         self._before("UpdateService" if charger_id in self.services else "CreateService", charger_id)
         service = self.services.get(charger_id)
@@ -86,6 +89,8 @@ class FakeEcs(EcsClient):
             raise EcsUnavailable("still draining")
         service.desired_count = desired_count
         service.task_definition_arn = task_definition_arn
+        if repair:
+            service.rollout_failure = None
         self._after()
         return self._view(charger_id, service)
 
@@ -143,17 +148,18 @@ class FakeEcs(EcsClient):
                     task.status = "STOPPED"
             if service.status == "DRAINING" and not service.live:
                 service.status = "INACTIVE"
-            if service.desired_count and not service.live:
+            if service.desired_count and not service.live and service.rollout_failure is None:
                 number = next(self._numbers)
                 service.tasks.append(FakeTask(f"arn:task/{number}", service.task_definition_arn))
             for task in service.live:
                 task.status = "RUNNING"
 
-    def crash(self, charger_id: str, exit_code: int = 137) -> None:
+    def crash(
+        self, charger_id: str, exit_code: int = 137, reason: str = "Essential container in task exited"
+    ) -> None:
         """End the charger's process behind ECS's back."""
         for task in self.services[charger_id].live:
-            task.status, task.exit_code = "STOPPED", exit_code
-            task.stopped_reason = "Essential container in task exited"
+            task.status, task.exit_code, task.stopped_reason = "STOPPED", exit_code, reason
 
     def runs(self, charger_id: str) -> int:
         """How many processes of the charger run."""
@@ -186,8 +192,8 @@ class FakeEcs(EcsClient):
             pending_count=sum(task.status == "PENDING" for task in service.tasks),
             task_definition_arn=service.task_definition_arn,
             deployed=len(newest) == len(service.live) == service.desired_count,
-            rollout_failure=None,
-            event=None,
+            rollout_failure=service.rollout_failure,
+            event=service.event,
         )
 
 

@@ -121,7 +121,7 @@ def test_a_charger_that_does_not_come_up_in_time_has_failed_with_the_reason(worl
     assert before.provisioning_status == "PROVISIONING"
     assert failed.provisioning_status == "FAILED"
     assert failed.error is not None
-    assert failed.error["code"] == "provisioning_timeout"
+    assert failed.error["code"] == "task_exited"
     assert "exit code 1" in failed.error["message"]
     assert failed.desired_count == 0
 
