@@ -10,6 +10,7 @@ from ocpp.messages import Draft4Validator  # type: ignore[import-untyped]
 
 from simulator import schemas
 from simulator.schemas import SCHEMA_ROOT, SchemaSet, SchemaViolation
+from tests.simulator.payloads import Payloads
 
 FILES = [
     (schema_set, path)
@@ -34,52 +35,8 @@ def _mutated(draw: st.DrawFn) -> tuple[SchemaSet, str, bool, Any, dict[str, Any]
     """A payload that is nearly right for some message, or right."""
     schema_set, path = draw(st.sampled_from(FILES))
     schema = json.loads(path.read_text("utf-8-sig"))
-    payload = draw(_values(schema, schema.get("definitions", {})))
+    payload = draw(Payloads(schema, flaws=True).values())
     return schema_set, *_message(path.stem), payload, schema
-
-
-TENTHS = st.integers(0, 1000).map(lambda tenths: tenths / 10)
-JUNK: st.SearchStrategy[Any] = st.sampled_from([None, True, 3, -1, 0.5, "", "ab", "x" * 600, [], {}])
-SCALARS: dict[str | None, st.SearchStrategy[Any]] = {
-    "integer": st.integers(-2, 120),
-    "number": st.one_of(st.integers(0, 100), TENTHS),
-    "boolean": st.booleans(),
-    None: JUNK,
-}
-
-
-def _values(schema: dict[str, Any], definitions: dict[str, Any], depth: int = 0) -> st.SearchStrategy[Any]:
-    if "$ref" in schema:
-        schema = definitions[schema["$ref"].rpartition("/")[2]]
-    right = _right_values(schema, definitions, depth)
-    return st.integers(0, 24).flatmap(lambda die: JUNK if die == 0 else right)
-
-
-def _right_values(schema: dict[str, Any], definitions: dict[str, Any], depth: int) -> st.SearchStrategy[Any]:
-    if "enum" in schema:
-        return st.sampled_from(schema["enum"])
-    match schema.get("type"):
-        case "object":
-            required = schema.get("required", [])
-            known = {
-                name: st.deferred(lambda part=part: _values(part, definitions, depth + 1))  # type: ignore[misc]
-                for name, part in schema.get("properties", {}).items()
-                if depth < 4 or name in required
-            }
-            return st.integers(0, 24).flatmap(
-                lambda die: st.fixed_dictionaries(
-                    {name: known[name] for name in required if die != 1 and name in known},
-                    optional={
-                        name: value for name, value in known.items() if name not in required or die == 1
-                    }
-                    | ({"surplus": st.just(1)} if die == 0 else {}),
-                )
-            )
-        case "array":
-            return st.lists(_values(schema["items"], definitions, depth + 1), max_size=3)
-        case kind:
-            longest = min(schema.get("maxLength", 20) + 1, 60)
-            return st.text(max_size=longest) if kind == "string" else SCALARS[kind]
 
 
 @settings(max_examples=400, deadline=None)

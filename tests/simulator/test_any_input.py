@@ -1,0 +1,120 @@
+"""Whatever a CSMS asks and drivers do, in any order: valid answers, valid messages, sane meters."""
+
+import asyncio
+import json
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ocpp.exceptions import InternalError, OCPPError  # type: ignore[import-untyped]
+
+from simulator import schemas
+from simulator.charge_point import ChargePoint
+from simulator.driver import ACTS
+from simulator.life import CHARGE_POINTS, build_charge_point
+from simulator.log import EventLog
+from simulator.schemas import SCHEMA_ROOT, SchemaSet
+from simulator.settings import OcppVersion, read_settings
+from simulator.v16 import ChargePoint16
+from simulator.v201 import ChargePoint201
+from tests.simulator.charger import environment
+from tests.simulator.payloads import Payloads
+
+KINDS: dict[OcppVersion, type[ChargePoint]] = {"OCPP1.6": ChargePoint16, "OCPP2.0.1": ChargePoint201}
+
+Step = tuple[str, Any]
+
+
+def requests_of(version: OcppVersion) -> st.SearchStrategy[Step]:
+    kind = KINDS[version]
+    return st.one_of([_requests(kind.schema_set, action) for action in sorted(kind.handlers)])
+
+
+def _requests(schema_set: SchemaSet, action: str) -> st.SearchStrategy[Step]:
+    suffix = "Request" if schema_set == "v201" else ""
+    path = SCHEMA_ROOT / schema_set / "schemas" / f"{action}{suffix}.json"
+    schema = json.loads(path.read_text("utf-8-sig"))
+    return st.tuples(st.just(action), Payloads(schema).values())
+
+
+DRIVER_DATA = st.fixed_dictionaries(
+    {},
+    optional={
+        "connector": st.integers(0, 3),
+        "idToken": st.sampled_from(["TAG", "tag", "OTHER"]),
+        "powerW": st.sampled_from([None, 0, 7_000, 10**9, -5]),
+        "energyWh": st.sampled_from([0, 1, 10_000]),
+        "fault": st.sampled_from(["OverCurrentFailure", "Nonsense", ""]),
+    },
+)
+DRIVER = st.tuples(st.sampled_from([*ACTS, "Nonsense"]).map(lambda act: f"driver {act}"), DRIVER_DATA)
+TIME = st.tuples(st.just("time passes"), st.sampled_from([0.0, 1.0, 3600.0, 1e6]))
+START: dict[OcppVersion, Step] = {
+    "OCPP1.6": ("RemoteStartTransaction", {"idTag": "TAG"}),
+    "OCPP2.0.1": (
+        "RequestStartTransaction",
+        {"idToken": {"idToken": "TAG", "type": "ISO14443"}, "remoteStartId": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("version", get_args(OcppVersion))
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_order_of_requests_and_deeds_brings_a_charger_out_of_order(
+    version: OcppVersion, data: st.DataObject
+) -> None:
+    steps = st.one_of(requests_of(version), DRIVER, TIME, st.just(START[version]))
+
+    asyncio.run(_live_through(version, data.draw(st.lists(steps, min_size=1, max_size=25))))
+
+
+async def _live_through(version: OcppVersion, steps: list[Step]) -> None:
+    remarks: list[str] = []
+    log = EventLog(lambda line: remarks.append(json.loads(line)["message"]))
+    model = build_charge_point(read_settings(environment("ws://csms", version, connectors=2)), log)
+    model.power_on()
+    model.registration, model.online = "Accepted", True
+    energy_wh = [0.0, 0.0]
+    for name, wish in steps:
+        if name == "time passes":
+            model.station._settled_at_s -= wish
+            model.station.settle()
+        elif name.startswith("driver "):
+            model.driver.perform(name.removeprefix("driver "), wish)
+        else:
+            _ask(model, name, wish)
+        await _check(model, energy_wh)
+    model.power_off()
+    assert remarks == []
+
+
+def _ask(model: ChargePoint, action: str, payload: Any) -> None:
+    try:
+        answer = model.answer(action, payload)
+    except OCPPError as error:
+        assert not isinstance(error, InternalError), (action, payload)
+        return
+    schemas.check_payload(model.schema_set, action, json.loads(json.dumps(answer)), answer=True)
+
+
+async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
+    await asyncio.sleep(0)
+    total_w = 0.0
+    for index, connector in enumerate(model.station.connectors):
+        assert connector.energy_wh >= energy_before_wh[index]
+        energy_before_wh[index] = connector.energy_wh
+        assert 0 <= connector.power_w <= model.settings.max_power_w
+        assert not connector.power_w or (connector.transaction and connector.plugged and connector.token)
+        assert not connector.transaction or connector.is_usable or connector.operative_next is not None
+        total_w += connector.power_w
+    while model._outbox._messages:
+        message = model._outbox._messages.popleft()
+        payload = model.complete(message)
+        schemas.check_payload(model.schema_set, message.action, json.loads(json.dumps(payload)), answer=False)
+    json.dumps(model.describe())
+
+
+def test_every_version_has_its_class() -> None:
+    assert {version: (kind.__module__, kind.__name__) for version, kind in KINDS.items()} == CHARGE_POINTS
