@@ -35,7 +35,7 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
         converge(parts.sessions, parts.ecs, parts.settings.timing, charger_id)
 
 
-class ConvergeTask(Task[Any, Any]):
+class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
     """Celery logs what a task raises; this also writes it on the row."""
 
     def on_failure(
