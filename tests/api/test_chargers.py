@@ -382,7 +382,7 @@ def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
     fleet.settle(
         charger_id,
         reason="The task stopped",
-        reason_code="task_stopped",
+        reason_code="task_exited",
         ocpp_state="disconnected",
         ocpp_reason="connection_refused",
         ocpp_since=moment,
@@ -391,7 +391,7 @@ def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
 
     runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
 
-    assert (runtime["reason"], runtime["reason_code"]) == ("The task stopped", "task_stopped")
+    assert (runtime["reason"], runtime["reason_code"]) == ("The task stopped", "task_exited")
     assert runtime["ocpp"] == {
         "state": "disconnected",
         "reason": "connection_refused",
