@@ -18,6 +18,7 @@ from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
 from api.publisher import Publisher
 from api.readiness import Readiness
+from api.services.group import GroupCommit
 from shared.database import make_engine, make_sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
@@ -51,11 +52,13 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
     engine = make_engine(settings.database_url, pool_size=settings.database_pool_size)
+    statements = make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
     return Parts(
         settings=settings,
         engine=engine,
         sessions=make_sessions(engine),
-        statements=make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT")),
+        statements=statements,
+        group=GroupCommit(statements),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(engine, settings.broker_url),

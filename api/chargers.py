@@ -25,9 +25,10 @@ from api.examples import (
     page_of,
 )
 from api.parts import parts
-from api.services import chargers, commands, logs
+from api.services import chargers, logs
 from api.services.accepted import Accepted
-from shared.database import Sessions
+from api.services.commands import Wish
+from shared.commands import EventType
 from shared.models import Charger
 
 log = structlog.get_logger(__name__)
@@ -163,7 +164,7 @@ def delete_charger(charger_id: str) -> ResponseReturnValue:
     summary="Start charger runtime",
 )
 def start_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    return _lifecycle(commands.start_charger, charger_id)
+    return _lifecycle(EventType.START_CHARGER, charger_id)
 
 
 @operations.operation(
@@ -179,7 +180,7 @@ def start_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue
     summary="Stop charger runtime",
 )
 def stop_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    return _lifecycle(commands.stop_charger, charger_id)
+    return _lifecycle(EventType.STOP_CHARGER, charger_id)
 
 
 @operations.operation(
@@ -210,7 +211,7 @@ def stop_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     described="The running task stops, then a new one starts. A stopped charger starts.",
 )
 def reset_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    return _lifecycle(commands.restart_charger, charger_id)
+    return _lifecycle(EventType.RESET_CHARGER, charger_id)
 
 
 @operations.operation(
@@ -231,10 +232,10 @@ def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnV
     return {"data": found.rows, "total": found.total, "limit": query["limit"], "offset": query["offset"]}
 
 
-def accept(ask: Callable[..., Accepted], *, sessions: Sessions | None = None, **wish: Any) -> Accepted:
+def accept(ask: Callable[..., Accepted], **wish: Any) -> Accepted:
     """Put the wish on record in one transaction, then hint at it to the queue."""
     who = requester()
-    with (sessions or parts().sessions).begin() as session:
+    with parts().sessions.begin() as session:
         accepted = ask(
             session,
             organization_id=who.organization_id,
@@ -242,6 +243,12 @@ def accept(ask: Callable[..., Accepted], *, sessions: Sessions | None = None, **
             request_id=g.request_id,
             **wish,
         )
+    _announce(accepted)
+    return accepted
+
+
+def _announce(accepted: Accepted) -> None:
+    """After the commit."""
     parts().publisher.publish(accepted.messages)
     if not accepted.repeated:
         log.info(
@@ -250,13 +257,14 @@ def accept(ask: Callable[..., Accepted], *, sessions: Sessions | None = None, **
             command_id=str(accepted.command_id),
             event_type=accepted.event_type,
             generation=accepted.generation,
-            organization_id=who.organization_id,
+            organization_id=requester().organization_id,
         )
-    return accepted
 
 
-def _lifecycle(ask: Callable[..., Accepted], charger_id: str) -> ResponseReturnValue:
-    accepted = accept(ask, sessions=parts().statements, charger_id=charger_id)
+def _lifecycle(event_type: EventType, charger_id: str) -> ResponseReturnValue:
+    who = requester()
+    accepted = parts().group.ask(Wish(event_type, charger_id, who.organization_id, who.subject, g.request_id))
+    _announce(accepted)
     status_url = f"/ocpp/chargers/{accepted.charger_id}/commands/{accepted.command_id}"
     body = {
         "id": accepted.charger_id,

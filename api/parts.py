@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from api.publisher import Publisher
 from api.readiness import Readiness
+from api.services.group import GroupCommit
 from shared.database import Sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
@@ -20,6 +21,7 @@ class Parts:
     engine: Engine
     sessions: Sessions  #: a transaction each
     statements: Sessions  #: every statement is its own transaction; spares two round trips
+    group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     verifier: TokenVerifier
     readiness: Readiness

@@ -1,9 +1,25 @@
 """Start, stop and restart, and the history of what was asked."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, insert, literal_column, not_, select, update
+from sqlalchemy import (
+    ARRAY,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    case,
+    column,
+    func,
+    insert,
+    literal_column,
+    not_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted, accepted
@@ -15,49 +31,34 @@ from shared.ids import new_command_id
 from shared.models import Charger, Command
 
 
-def start_charger(
-    session: Session, *, organization_id: str, requested_by: str, request_id: str | None, charger_id: str
-) -> Accepted:
-    """Ask for the charger to be on. A repeat is safe. Raises ChargerNotFound, NotReady."""
-    return _ask(
-        session,
-        EventType.START_CHARGER,
-        organization_id=organization_id,
-        requested_by=requested_by,
-        request_id=request_id,
-        charger_id=charger_id,
-    )
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A start, stop or restart that somebody asks for."""
+
+    event_type: EventType
+    charger_id: str
+    organization_id: str
+    requested_by: str
+    request_id: str | None
+    command_id: UUID = field(default_factory=new_command_id)
 
 
-def stop_charger(
-    session: Session, *, organization_id: str, requested_by: str, request_id: str | None, charger_id: str
-) -> Accepted:
-    """Ask for the charger to be off. A repeat is safe. Raises ChargerNotFound, NotReady."""
-    return _ask(
-        session,
-        EventType.STOP_CHARGER,
-        organization_id=organization_id,
-        requested_by=requested_by,
-        request_id=request_id,
-        charger_id=charger_id,
-    )
+def ask(session: Session, wish: Wish) -> Accepted:
+    """Put the wish on record. Raises ChargerNotFound, NotReady.
 
-
-def restart_charger(
-    session: Session, *, organization_id: str, requested_by: str, request_id: str | None, charger_id: str
-) -> Accepted:
-    """Ask for the running task to end and another to start. Raises ChargerNotFound, NotReady.
-
-    A repeat while the restart is open is the same restart; afterwards it is another one.
+    A repeat while the command is open is the same command; a restart after that is another one.
     """
-    return _ask(
-        session,
-        EventType.RESET_CHARGER,
-        organization_id=organization_id,
-        requested_by=requested_by,
-        request_id=request_id,
-        charger_id=charger_id,
-    )
+    found = _accept(session, _ACCEPT, [wish])
+    return found.get(wish.command_id) or _why_not(session, wish.organization_id, wish.charger_id)
+
+
+def ask_together(session: Session, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+    """Put the wishes on record that can be at once, in one statement. Returns those, by their command's id.
+
+    What is left is for `ask`: a repeat, a charger that somebody else holds at the moment or that is asked
+    for twice, or none at all. So no wish waits for the charger of another one.
+    """
+    return _accept(session, _ACCEPT_UNLOCKED, wishes)
 
 
 def list_commands(session: Session, *, organization_id: str, charger_id: str, page: int, limit: int) -> Page:
@@ -106,119 +107,103 @@ def add_command(
     )
 
 
-RECORDED = [
-    "id",
-    "charger_id",
-    "organization_id",
-    "event_type",
+#: A wish, as columns.
+ASKED: dict[str, type[Text | Uuid[UUID]]] = {
+    "command_id": Uuid,
+    "event_type": Text,
+    "charger_id": Text,
+    "organization_id": Text,
+    "requested_by": Text,
+    "request_id": Text,
+}
+#: What the charger's row adds to it for the answer.
+ANSWERED = (
+    "identity",
+    "ocpp_version",
     "generation",
-    "status",
-    "attempts",
-    "requested_by",
-    "request_id",
-]
+    "desired_count",
+    "service_status",
+    "provisioning_status",
+    "workflow_run_id",
+)
 
 
-def _accept_statement(event_type: EventType) -> Select[Any]:
-    """The charger's new wish and its command, in one statement, which is its own transaction.
+def _accept_statement(*, skip_locked: bool) -> Select[Any]:
+    """The chargers' new wishes and their commands, in one statement, which is its own transaction.
 
-    No row comes back when there is nothing to do: no such charger, not ready, or a repeat of the newest
-    command while that is still open. The row says all of it, so nothing is read under another snapshot
-    than the one that is written. (A parameter named like a column would be taken for a new value of it.)
+    No row comes back where there is nothing to do: no such charger, not ready, or a repeat of the newest
+    command while that is still open. (A parameter named like a column would be taken for a new value of it.)
     """
-    next_generation = Charger.generation + 1
-    repeat = (Charger.newest_event_type == event_type) & (Charger.settled_generation < Charger.generation)
-    changes: dict[str, Any] = {
-        "generation": next_generation,
-        "desired_count": 0 if event_type is EventType.STOP_CHARGER else 1,
-        "newest_command_id": bindparam("new_command_id"),
-        "newest_event_type": event_type.value,
-        "attempts": 0,
-        "not_before": None,
-        "publish_at": func.now() + PUBLISH_GRACE,
-    }
-    if event_type is EventType.RESET_CHARGER:
-        changes["restart_generation"] = next_generation
-    bumped = (
-        update(Charger)
+    asked = (
+        func.unnest(*(bindparam(f"asked_{name}", type_=ARRAY(type_)) for name, type_ in ASKED.items()))
+        .table_valued(*(column(name, type_) for name, type_ in ASKED.items()))
+        .render_derived("asked")
+    )
+    repeat = (Charger.newest_event_type == asked.c.event_type) & (
+        Charger.settled_generation < Charger.generation
+    )
+    locked = (
+        select(asked)
+        .join(Charger, Charger.id == asked.c.charger_id)
         .where(
-            Charger.id == bindparam("of_charger"),
-            Charger.organization_id == bindparam("of_organization"),
+            Charger.organization_id == asked.c.organization_id,
             Charger.deleted_at.is_(None),
             Charger.provisioning_status == ProvisioningStatus.READY,
             not_(repeat),
         )
-        .values(changes)
+        .with_for_update(of=Charger, skip_locked=skip_locked)
+        .cte("locked")
+    )
+    next_generation = Charger.generation + 1
+    bumped = (
+        update(Charger)
+        .where(Charger.id == locked.c.charger_id)
+        .values(
+            generation=next_generation,
+            desired_count=case((locked.c.event_type == EventType.STOP_CHARGER, 0), else_=1),
+            restart_generation=case(
+                (locked.c.event_type == EventType.RESET_CHARGER, next_generation),
+                else_=Charger.restart_generation,
+            ),
+            newest_command_id=locked.c.command_id,
+            newest_event_type=locked.c.event_type,
+            attempts=0,
+            not_before=None,
+            publish_at=func.now() + PUBLISH_GRACE,
+        )
         .returning(
-            Charger.id.label("charger_id"),
-            Charger.identity,
-            Charger.organization_id,
-            Charger.ocpp_version,
-            Charger.newest_event_type.label("event_type"),
-            Charger.newest_command_id.label("command_id"),
-            Charger.generation,
-            Charger.desired_count,
-            Charger.service_status,
-            Charger.provisioning_status,
-            Charger.workflow_run_id,
+            *(Charger.__table__.c[name] for name in ANSWERED),
+            *(locked.c[name] for name in ASKED),
         )
         .cte("bumped")
     )
     recorded = (
         insert(Command)
         .from_select(
-            RECORDED,
+            ["id", *(name for name in ASKED if name != "command_id"), "generation", "status", "attempts"],
             select(
-                bumped.c.command_id,
-                bumped.c.charger_id,
-                bumped.c.organization_id,
-                bumped.c.event_type,
+                *(bumped.c[name] for name in ASKED),
                 bumped.c.generation,
                 literal_column(f"'{CommandStatus.QUEUED}'"),
                 literal_column("0"),
-                bindparam("by"),
-                bindparam("in_request"),
             ),
         )
         .cte("recorded")
     )
-    return select(bumped).add_cte(recorded)
+    return select(
+        *(bumped.c[name] for name in ("charger_id", "command_id", "event_type", *ANSWERED))
+    ).add_cte(recorded)
 
 
 #: Built once: building one costs more than running it.
-ACCEPT = {
-    event_type: _accept_statement(event_type)
-    for event_type in (EventType.START_CHARGER, EventType.STOP_CHARGER, EventType.RESET_CHARGER)
-}
+_ACCEPT = _accept_statement(skip_locked=False)
+_ACCEPT_UNLOCKED = _accept_statement(skip_locked=True)
 
 
-def _ask(
-    session: Session,
-    event_type: EventType,
-    *,
-    organization_id: str,
-    requested_by: str,
-    request_id: str | None,
-    charger_id: str,
-) -> Accepted:
-    row = (
-        session.connection()
-        .execute(
-            ACCEPT[event_type],
-            {
-                "of_charger": charger_id,
-                "of_organization": organization_id,
-                "new_command_id": new_command_id(),
-                "by": requested_by,
-                "in_request": request_id,
-            },
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        return _why_not(session, organization_id, charger_id)
-    return Accepted(**{name: value for name, value in row.items() if name != "organization_id"})
+def _accept(session: Session, statement: Select[Any], wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+    asked = {f"asked_{name}": [getattr(wish, name) for wish in wishes] for name in ASKED}
+    rows = session.connection().execute(statement, asked).mappings()
+    return {row["command_id"]: Accepted(**row) for row in rows}
 
 
 def _why_not(session: Session, organization_id: str, charger_id: str) -> Accepted:
