@@ -9,17 +9,31 @@ from celery.worker.consumer import Consumer
 
 from shared.broker import make_celery
 from shared.log_setup import configure_logging
-from shared.queues import QUEUE_OF, TaskName
+from shared.queues import QUEUE_OF, Queue, TaskName
 from shared.settings import Settings, load_settings
+from worker.quarantine import put_aside
 
 # A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
-CHATTY = ("celery.app.trace", "celery.beat", "celery.worker.strategy")
+CHATTY = ("botocore", "celery.app.trace", "celery.beat", "celery.worker.strategy")
 
 RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
 
 
 class PatientConsumer(Consumer):
-    """Celery's consumer, with shorter waits between the tries to reach the broker again."""
+    """Celery's consumer: it tries sooner to reach the broker again, and looks at what is there first."""
+
+    def connect(self) -> Any:
+        """Also after each loss of the connection, which may have put back what caused it."""
+        connection = super().connect()
+        channel: Any = connection.default_channel  # kombu.transport.redis.Channel
+        if connection.transport.driver_type == "redis":
+            keys = (
+                f"{queue}{channel.sep}{priority}" if priority else queue.value
+                for queue in Queue
+                for priority in channel.priority_steps
+            )
+            put_aside(channel.client, keys)
+        return connection
 
     def ensure_connected(self, conn: Any) -> Any:
         ensure = conn.ensure_connection

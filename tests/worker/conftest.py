@@ -1,6 +1,6 @@
 """A charger's life, as the tests of the worker tell it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select, update
 from api.services import chargers, commands
 from api.services.accepted import Accepted
 from embedded.ecs.process import EcsProcess, running_ecs
-from shared.commands import CommandStatus
+from shared.commands import CommandStatus, EventType
 from shared.database import Sessions
 from shared.models import Charger, Command
 from shared.settings import EcsSettings, Settings, Timing, load_settings
@@ -58,16 +58,23 @@ class World:
         return charger_id
 
     def start(self, charger_id: str) -> Accepted:
-        return self._ask(commands.start_charger, charger_id)
+        return self._wish(EventType.START_CHARGER, charger_id)
 
     def stop(self, charger_id: str) -> Accepted:
-        return self._ask(commands.stop_charger, charger_id)
+        return self._wish(EventType.STOP_CHARGER, charger_id)
 
     def restart(self, charger_id: str) -> Accepted:
-        return self._ask(commands.restart_charger, charger_id)
+        return self._wish(EventType.RESET_CHARGER, charger_id)
 
     def delete(self, charger_id: str) -> Accepted:
-        return self._ask(chargers.delete_charger, charger_id)
+        with self.sessions.begin() as session:
+            return chargers.delete_charger(
+                session,
+                organization_id=ORGANIZATION,
+                requested_by="tester",
+                request_id=None,
+                charger_id=charger_id,
+            )
 
     def update(self, charger_id: str, **changes: str | None) -> Accepted:
         with self.sessions.begin() as session:
@@ -145,15 +152,16 @@ class World:
                 or 0
             )
 
-    def _ask(self, what: Callable[..., Accepted], charger_id: str) -> Accepted:
+    def _wish(self, event_type: EventType, charger_id: str) -> Accepted:
+        wish = commands.Wish(
+            event_type=event_type,
+            charger_id=charger_id,
+            organization_id=ORGANIZATION,
+            requested_by="tester",
+            request_id=None,
+        )
         with self.sessions.begin() as session:
-            return what(
-                session,
-                organization_id=ORGANIZATION,
-                requested_by="tester",
-                request_id=None,
-                charger_id=charger_id,
-            )
+            return commands.ask(session, wish)
 
 
 @pytest.fixture
