@@ -11,6 +11,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import psutil
 
+from embedded.secret_file import write_private
+
 HOST = "127.0.0.1"
 
 # Below those that systems hand to outgoing connections, so a port is still free at the next start.
@@ -74,7 +76,7 @@ class Ports:
             others = set(self._known.values())
             port = next(port for port in _shuffled(LASTING_PORTS) if port not in others and is_free(port))
             self._known[name] = port
-            self._file.write_text(json.dumps(self._known, indent=1))
+            write_private(self._file, json.dumps(self._known, indent=1))
         return port
 
 

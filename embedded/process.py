@@ -23,7 +23,7 @@ class Program:
 
     name: str
     argv: tuple[str, ...]
-    is_ready: Callable[[], bool] = lambda: True  #: asked again and again until it is true
+    is_ready: Callable[[], bool] | None = None  #: asked again and again until it is true
     env: Mapping[str, str] | None = field(default=None, repr=False)  #: None hands on our own
     cwd: Path | None = None  #: None is our own
     user: str = ""  #: account to run as; only root can ask for one
@@ -38,7 +38,7 @@ class NotReady(Exception):
 
 def spawn(program: Program, log: Path) -> subprocess.Popen[bytes]:
     """Start the program, its output appended to `log`. It gets its stop signal if this process dies."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
             launch(program.argv, program.user, program.stop_signal),
@@ -97,7 +97,7 @@ def running(program: Program, log: Path, *, within_s: float = 30) -> Iterator[No
 
 def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log: Path, within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while not program.is_ready():
+    while program.is_ready is not None and not program.is_ready():
         if child.poll() is not None:
             raise NotReady(f"{program.name} ended with {child.returncode}\n{last_lines(log)}")
         if time.monotonic() > deadline:

@@ -63,7 +63,7 @@ def find_redis() -> str | None:
 
 def real_redis(binary: str, folder: Path, port: int) -> Redis:
     data = folder.resolve() / "redis"
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     password = ensure_secret(folder / "redis-password")
     configuration = data / "redis.conf"
     # A file, because the arguments of a process are for everyone to see.

@@ -23,7 +23,7 @@ def state_folder() -> Path:
 def locked(folder: Path) -> Iterator[None]:
     """The folder, made if needed, for us alone. Raises CannotStart."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)  # others walk through: PostgreSQL of root does
         lock = (folder / "lock").open("a+")
     except OSError as error:
         raise CannotStart(

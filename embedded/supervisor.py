@@ -16,10 +16,12 @@ from typing import NoReturn
 import psutil
 
 from embedded.process import NotReady, Program, end, last_lines, spawn
+from embedded.secret_file import write_private
 
 TICK_S = 0.05
 FIRST_DELAY_S = 0.5  # before the first restart; doubled at each one that follows
 LONGEST_DELAY_S = 30.0
+SETTLED_AFTER_S = 2.0
 HEALTHY_AFTER_S = 30.0  # having run this long forgets earlier deaths
 ATTEMPTS_TO_START = 3  # deaths before the program was ever ready
 LEFTOVER_WITHIN_S = 5.0  # to stop by itself, for what a killed supervisor left
@@ -77,7 +79,7 @@ class Supervisor:
             for child in waiting:
                 if child.deaths >= ATTEMPTS_TO_START:
                     raise self._not_ready(child.program, "does not start")
-                child.ready = child.restart_at is None and child.program.is_ready()
+                child.ready = child.restart_at is None and is_ready(child)
             if time.monotonic() > deadline:
                 raise self._not_ready(waiting[0].program, f"was not ready after {within_s:g} s")
 
@@ -163,9 +165,7 @@ class Supervisor:
             for child in self._children
             if child.restart_at is None
         ]
-        new = self._record.with_suffix(".new")
-        new.write_text(json.dumps(rows, indent=1))
-        new.replace(self._record)
+        write_private(self._record, json.dumps(rows, indent=1))
 
     def _end_leftovers(self) -> None:
         """End what a killed supervisor left running. Kept apart from strangers by pid and creation time."""
@@ -180,6 +180,13 @@ class Supervisor:
                     self._say(f"ending {row['name']} (pid {row['pid']}), left by a run that was killed")
         end(left, LEFTOVER_WITHIN_S)
         self._record.unlink()
+
+
+def is_ready(child: Child) -> bool:
+    """Whether it says so; one that cannot say must have lived for a while."""
+    if child.program.is_ready is None:
+        return time.monotonic() - child.started_at > SETTLED_AFTER_S
+    return child.program.is_ready()
 
 
 def how_it_ended(returncode: int) -> str:

@@ -62,7 +62,7 @@ def up(say: Callable[[str], None]) -> None:
         except (PortUnusable, NotReady) as error:
             raise CannotStart(str(error)) from error
         except OSError as error:
-            raise CannotStart(f"{error.strerror}: {error.filename}") from error
+            raise CannotStart(": ".join(filter(None, (error.filename, error.strerror)))) from error
 
 
 def run(supervisor: Supervisor, folder: Path, say: Callable[[str], None], began: float) -> None:
@@ -79,7 +79,9 @@ def run(supervisor: Supervisor, folder: Path, say: Callable[[str], None], began:
 @contextmanager
 def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal stop everything in order. Impatience does not change that."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+        numbers.add(signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: supervisor.request_stop()) for number in numbers}
     try:
         yield
@@ -197,7 +199,7 @@ def services(parts: Addresses, folder: Path) -> Iterator[Program]:
         yield Program(
             name=name,
             argv=python(*argv),
-            is_ready=ready.get(name, lambda: True),
+            is_ready=ready.get(name),
             env=env,
             cwd=folder,
             layer=SERVICES,

@@ -123,6 +123,16 @@ def test_a_program_that_cannot_start_is_reported_with_its_last_lines(
         crew.supervisor.wait_until_ready(within_s=10)
 
 
+def test_a_program_that_cannot_say_when_it_is_ready_must_live_for_a_while(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_S", 0.01)
+    crew.supervisor.start(script("worker", "raise SystemExit('no such module')"))
+
+    with pytest.raises(NotReady, match=r"(?s)worker does not start.*no such module"):
+        crew.supervisor.wait_until_ready(within_s=10)
+
+
 def test_a_program_that_is_not_there_is_reported_by_its_name(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
