@@ -19,6 +19,7 @@ from api.parts import Parts
 from api.publisher import Publisher
 from api.readiness import Readiness
 from api.services.group import GroupCommit
+from api.watcher import Watcher
 from shared.database import make_engine, make_sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
@@ -60,6 +61,7 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         statements=statements,
         group=GroupCommit(statements),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
+        watcher=Watcher(statements),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(engine, settings.broker_url),
     )

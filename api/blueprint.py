@@ -47,6 +47,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
     ) -> None:
         super().__init__(name, import_name, description=description, **kwargs)
         self._access = access
+        self._prepare_doc_cbks.append(_document_key)
         if access is Access.TENANT:
             self.before_request(authenticate_tenant)
         elif access is Access.TOKEN:
@@ -66,12 +67,14 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         examples: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
         content_type: str | None = None,
+        final_example: Any = None,
         operation_id: str | None = None,
         summary: str | None = None,
         described: str | None = None,
     ) -> Callable[[View], View]:
-        """Register the view. It gets the parsed query or body first, and returns what `answer` dumps.
+        """Register the view. It gets the parsed body and query first, and returns what `answer` dumps.
 
+        A final_example is for an operation that answers 200 instead when it could wait for the end of it.
         May be stacked to serve one view on two routes: what comes back is the view itself.
         """
         doc: dict[str, Any] = {
@@ -100,6 +103,14 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 content_type=content_type,
                 headers={name: _header(description) for name, description in headers.items()},
             )(documented)
+            if final_example is not None:
+                documented = self.alt_response(
+                    200,
+                    schema=answer,
+                    description="With `wait`: it is final, and `command` says how it ended.",
+                    example=final_example,
+                    success=True,
+                )(documented)
             self.route(
                 rule,
                 methods=[method],
@@ -109,6 +120,13 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             return view
 
         return register
+
+
+def _document_key(doc: dict[str, Any], _: dict[str, Any], *, method: str, **__: Any) -> dict[str, Any]:
+    """Every POST takes one."""
+    if method == "post":
+        doc.setdefault("parameters", []).append("IdempotencyKey")
+    return doc
 
 
 def _header(description: str) -> dict[str, Any]:

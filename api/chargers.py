@@ -1,19 +1,22 @@
 """The routes under /ocpp/chargers: parse, call, answer."""
 
-from collections.abc import Callable
 from typing import Any
 
-import structlog
-from flask import Response, g
+from flask import Response
 from flask.typing import ResponseReturnValue
 
 from api import schemas
+from api.accepting import accept, accept_once, answer_when_final, answer_when_provisioned, asked_by
 from api.auth import requester
 from api.blueprint import Access, Operations
 from api.examples import (
     ACCEPTED,
     CHARGER,
     CREATE_EXAMPLES,
+    FINISHED_CREATE,
+    FINISHED_RESET,
+    FINISHED_START,
+    FINISHED_STOP,
     LIFECYCLE_BODIES,
     LOGS,
     RESET,
@@ -25,13 +28,13 @@ from api.examples import (
     page_of,
 )
 from api.parts import parts
-from api.services import chargers, logs
+from api.services import chargers, commands, logs
 from api.services.accepted import Accepted
 from api.services.commands import Wish
+from api.services.idempotency import Answer
+from api.watcher import Provisioning
 from shared.commands import EventType
 from shared.models import Charger
-
-log = structlog.get_logger(__name__)
 
 operations = Operations(
     "chargers",
@@ -65,28 +68,24 @@ def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
     "POST",
     "",
     status=202,
+    query=schemas.WaitQuery,
     body=schemas.CreateCharger,
     answer=schemas.ChargerAccepted,
     errors=(400, 401, 403, 413, 415, 422, 500, 503),
     example=ACCEPTED,
+    final_example=FINISHED_CREATE,
     examples=CREATE_EXAMPLES,
     headers=LOCATION_HEADER,
     summary="Create charger",
-    described="Answers as soon as the charger is stored; poll `status_url` until it is READY or FAILED.",
+    described="Answers as soon as the charger is stored; poll `status_url` until it is READY or FAILED, or "
+    "`wait` for that here.",
 )
-def create_charger(body: dict[str, Any]) -> ResponseReturnValue:
-    accepted = accept(chargers.create_charger, **body)
-    status_url = f"/ocpp/chargers/{accepted.charger_id}/status"
-    body = {
-        "charger_id": accepted.charger_id,
-        "identity": accepted.identity,
-        "status": accepted.provisioning_status,
-        "workflow_run_id": accepted.workflow_run_id,
-        "status_url": status_url,
-        "command_id": accepted.command_id,
-        "generation": accepted.generation,
-    }
-    return body, {"Location": status_url}
+def create_charger(body: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:
+    answer = accept_once(
+        lambda session: chargers.create_charger(session, **asked_by(), **body),
+        _created,
+    )
+    return answer_when_provisioned(answer, query["wait"])
 
 
 @operations.operation(
@@ -104,14 +103,18 @@ def get_charger(charger_id: str) -> Any:
 @operations.operation(
     "GET",
     "/<charger_id:charger_id>/status",
+    query=schemas.WaitQuery,
     answer=schemas.ChargerStatus,
-    errors=(401, 403, 404, 500, 503),
+    errors=(401, 403, 404, 422, 500, 503),
     example=STATUS,
     summary="Get charger provisioning status",
     described="Provisioning only: whether the charger runs now is in its `runtime`.",
 )
-def get_charger_status(charger_id: str) -> ResponseReturnValue:
+def get_charger_status(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     charger = _charger(charger_id)
+    if query["wait"] and charger.provisioning_status in chargers.IN_PROGRESS:
+        parts().watcher.wait(Provisioning(charger_id), query["wait"])
+        charger = _charger(charger_id)
     return {
         "charger_id": charger.id,
         "status": charger.provisioning_status,
@@ -135,7 +138,9 @@ def get_charger_status(charger_id: str) -> ResponseReturnValue:
 def update_charger(body: dict[str, Any], charger_id: str) -> Any:
     if "charge_point_name" in body:
         body["name"] = body.pop("charge_point_name")
-    return accept(chargers.update_charger, charger_id=charger_id, changes=body).charger
+    return accept(
+        lambda session: chargers.update_charger(session, **asked_by(), charger_id=charger_id, changes=body)
+    ).charger
 
 
 @operations.operation(
@@ -147,7 +152,7 @@ def update_charger(body: dict[str, Any], charger_id: str) -> Any:
     described="It is gone at once; its ECS service is removed in the background.",
 )
 def delete_charger(charger_id: str) -> ResponseReturnValue:
-    accept(chargers.delete_charger, charger_id=charger_id)
+    accept(lambda session: chargers.delete_charger(session, **asked_by(), charger_id=charger_id))
     return Response(status=204)
 
 
@@ -155,42 +160,48 @@ def delete_charger(charger_id: str) -> ResponseReturnValue:
     "POST",
     "/<charger_id:charger_id>/start-charger",
     status=202,
+    query=schemas.WaitQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=START,
+    final_example=FINISHED_START,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     summary="Start charger runtime",
 )
-def start_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    return _lifecycle(EventType.START_CHARGER, charger_id)
+def start_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    return _lifecycle(EventType.START_CHARGER, query, charger_id)
 
 
 @operations.operation(
     "POST",
     "/<charger_id:charger_id>/stop-charger",
     status=202,
+    query=schemas.WaitQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=STOP,
+    final_example=FINISHED_STOP,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     summary="Stop charger runtime",
 )
-def stop_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    return _lifecycle(EventType.STOP_CHARGER, charger_id)
+def stop_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    return _lifecycle(EventType.STOP_CHARGER, query, charger_id)
 
 
 @operations.operation(
     "POST",
     "/<charger_id:charger_id>/restart-charger",
     status=202,
+    query=schemas.WaitQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=RESET,
+    final_example=FINISHED_RESET,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     operation_id="restart_charger",
@@ -201,17 +212,19 @@ def stop_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     "POST",
     "/<charger_id:charger_id>/reset-charger",
     status=202,
+    query=schemas.WaitQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=RESET,
+    final_example=FINISHED_RESET,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     summary="Restart charger runtime",
     described="The running task stops, then a new one starts. A stopped charger starts.",
 )
-def reset_charger(_body: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    return _lifecycle(EventType.RESET_CHARGER, charger_id)
+def reset_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    return _lifecycle(EventType.RESET_CHARGER, query, charger_id)
 
 
 @operations.operation(
@@ -232,39 +245,31 @@ def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnV
     return {"data": found.rows, "total": found.total, "limit": query["limit"], "offset": query["offset"]}
 
 
-def accept(ask: Callable[..., Accepted], **wish: Any) -> Accepted:
-    """Put the wish on record in one transaction, then hint at it to the queue."""
-    who = requester()
-    with parts().sessions.begin() as session:
-        accepted = ask(
-            session,
-            organization_id=who.organization_id,
-            requested_by=who.subject,
-            request_id=g.request_id,
-            **wish,
-        )
-    _announce(accepted)
-    return accepted
+def _created(accepted: Accepted) -> Answer:
+    status_url = f"/ocpp/chargers/{accepted.charger_id}/status"
+    body = {
+        "charger_id": accepted.charger_id,
+        "identity": accepted.identity,
+        "status": accepted.provisioning_status,
+        "workflow_run_id": accepted.workflow_run_id,
+        "status_url": status_url,
+        "command_id": str(accepted.command_id),
+        "generation": accepted.generation,
+    }
+    return Answer(body, 202, {"Location": status_url})
 
 
-def _announce(accepted: Accepted) -> None:
-    """After the commit."""
-    parts().publisher.publish(accepted.messages)
-    if not accepted.repeated:
-        log.info(
-            "command.accepted",
-            charger_id=accepted.charger_id,
-            command_id=str(accepted.command_id),
-            event_type=accepted.event_type,
-            generation=accepted.generation,
-            organization_id=requester().organization_id,
-        )
+def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
+    wish = Wish(event_type, charger_id, **asked_by())
+    answer = accept_once(
+        lambda session: commands.ask(session, wish),
+        _queued,
+        without_key=lambda: parts().group.ask(wish),
+    )
+    return answer_when_final(answer, query["wait"])
 
 
-def _lifecycle(event_type: EventType, charger_id: str) -> ResponseReturnValue:
-    who = requester()
-    accepted = parts().group.ask(Wish(event_type, charger_id, who.organization_id, who.subject, g.request_id))
-    _announce(accepted)
+def _queued(accepted: Accepted) -> Answer:
     status_url = f"/ocpp/chargers/{accepted.charger_id}/commands/{accepted.command_id}"
     body = {
         "id": accepted.charger_id,
@@ -278,11 +283,11 @@ def _lifecycle(event_type: EventType, charger_id: str) -> ResponseReturnValue:
             # Only a provisioned charger takes commands, so its service exists, observed or not.
             "status": accepted.service_status or "ACTIVE",
         },
-        "command_id": accepted.command_id,
+        "command_id": str(accepted.command_id),
         "generation": accepted.generation,
         "status_url": status_url,
     }
-    return body, {"Location": status_url}
+    return Answer(body, 202, {"Location": status_url})
 
 
 def _charger(charger_id: str) -> Charger:

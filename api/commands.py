@@ -11,6 +11,8 @@ from api.blueprint import Access, Operations
 from api.examples import COMMAND, page_of
 from api.parts import parts
 from api.services import commands
+from shared.commands import OPEN
+from shared.models import Command
 
 operations = Operations(
     "commands",
@@ -42,13 +44,22 @@ def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue
 @operations.operation(
     "GET",
     "/<uuid:command_id>",
+    query=schemas.WaitQuery,
     answer=schemas.CommandAnswer,
-    errors=(401, 403, 404, 500, 503),
+    errors=(401, 403, 404, 422, 500, 503),
     example=COMMAND,
     summary="Get a command",
     described="`succeeded`, `failed` and `superseded` are final.",
 )
-def get_command(charger_id: str, command_id: UUID) -> Any:
+def get_command(query: dict[str, Any], charger_id: str, command_id: UUID) -> Any:
+    command = _command(charger_id, command_id)
+    if query["wait"] and command.status in OPEN:
+        parts().watcher.wait(command_id, query["wait"])
+        command = _command(charger_id, command_id)
+    return command
+
+
+def _command(charger_id: str, command_id: UUID) -> Command:
     with parts().statements() as session:
         return commands.get_command(
             session,

@@ -9,8 +9,10 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import NotAllowed, Unauthenticated
 from api.fields import Problem
+from api.idempotency import KEY_HEADER
 from api.parsing import InvalidRequest, item
 from api.services.errors import InvalidCharger, NotFound, NotReady
+from api.services.idempotency import KeyReused
 from shared.tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)
@@ -29,6 +31,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotFound, not_found)
     app.register_error_handler(InvalidCharger, invalid_charger)
     app.register_error_handler(NotReady, not_ready)
+    app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
     for away in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(away, database_away)
@@ -60,6 +63,11 @@ def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
 
 def not_ready(error: NotReady) -> ResponseReturnValue:
     return {"detail": [item(["path", "charger_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def key_reused(_: KeyReused) -> ResponseReturnValue:
+    problem = Problem("The key belongs to another request: its body was different", "value_error")
+    return {"detail": [item(["header", KEY_HEADER], problem)]}, 422
 
 
 def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:

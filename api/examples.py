@@ -138,6 +138,7 @@ COMMAND = {
     "generation": 2,
     "status": "succeeded",
     "error": None,
+    "reason": None,
     "attempts": 1,
     "requested_by": "ada",
     "request_id": "0196f5a07d1a7b0a9c2eabc123456780",
@@ -145,6 +146,13 @@ COMMAND = {
     "applied_at": "2026-04-02T10:00:00.120Z",
     "finished_at": "2026-04-02T10:00:02.310Z",
 }
+
+FINISHED_STOP = STOP | {"command": COMMAND}
+FINISHED_START = START | {"command": COMMAND | {"event_type": "start_charger"}}
+FINISHED_RESET = RESET | {"command": COMMAND | {"event_type": "reset_charger"}}
+FINISHED_CREATE = (
+    ACCEPTED | {"status": "READY"} | {"command": COMMAND | {"event_type": "create_charger", "generation": 1}}
+)
 
 LOGS = {
     "data": [

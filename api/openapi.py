@@ -17,6 +17,7 @@ from api import schemas
 from api.auth import ORGANIZATION_HEADER
 from api.blueprint import ERROR_NAMES
 from api.errors import RETRY_AFTER_S
+from api.idempotency import KEY_HEADER, REPLAYED_HEADER
 
 TITLE = "Chargehand"
 DESCRIPTION = """Runs fleets of simulated EV chargers: chargers are created, started, stopped, restarted and
@@ -84,6 +85,18 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
             "required": False,
             "description": "The organization that an admin acts for. A user must not send it.",
             "schema": {"type": "string", "maxLength": 128},
+        },
+    )
+    components.parameter(
+        "IdempotencyKey",
+        "header",
+        {
+            "name": KEY_HEADER,
+            "required": False,
+            "description": "Makes a repeat harmless: within 24 h, the same key on the same path with the same "
+            f"body is given the first answer again, marked `{REPLAYED_HEADER}: true`. With another body it is "
+            "a 422. After an error the key is free.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
         },
     )
     for status, description in ERRORS.items():

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import gevent
 import orjson
-from flask import Request
+from flask import Request, g
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
@@ -35,7 +35,7 @@ class RequestParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body. Raises InvalidRequest, UnsupportedMediaType or RequestEntityTooLarge."""
-        raw = _read_body(req)
+        raw = g.body = _read_body(req)
         if not raw:
             if isinstance(schema, Body) and schema.optional:
                 return {}

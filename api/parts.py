@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from api.publisher import Publisher
 from api.readiness import Readiness
 from api.services.group import GroupCommit
+from api.watcher import Watcher
 from shared.database import Sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
@@ -23,6 +24,7 @@ class Parts:
     statements: Sessions  #: every statement is its own transaction; spares two round trips
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
+    watcher: Watcher
     verifier: TokenVerifier
     readiness: Readiness
 

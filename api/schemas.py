@@ -45,6 +45,15 @@ class ListChargersQuery(PageQuery):
     )
 
 
+class WaitQuery(Query):
+    wait = QueryInteger(
+        minimum=0,
+        maximum=60,
+        load_default=0,
+        metadata=_doc("Seconds to hold the answer until it is final. Beyond the contract."),
+    )
+
+
 class LogsQuery(Query):
     start_date = Instant(load_default=None, metadata=_doc("Inclusive."))
     end_date = Instant(load_default=None, metadata=_doc("Inclusive."))
@@ -150,16 +159,6 @@ class ChargerAnswer(Schema):
     runtime = _RuntimeOfRow(Runtime, required=True)
 
 
-class ChargerAccepted(Schema):
-    charger_id = fields.String(required=True)
-    identity = fields.String(required=True)
-    status = fields.String(required=True, metadata=_doc(enum=[*ProvisioningStatus]))
-    workflow_run_id = fields.String(allow_none=True, metadata=_doc("For debugging."))
-    status_url = fields.String(required=True, metadata=_doc("A path."))
-    command_id = fields.UUID(required=True, metadata=_doc("Beyond the contract."))
-    generation = fields.Integer(required=True, metadata=_doc("Beyond the contract."))
-
-
 class ErrorDetail(Schema):
     """Why it failed, for programs and for people."""
 
@@ -169,6 +168,39 @@ class ErrorDetail(Schema):
     param = fields.String(allow_none=True)
     doc_url = fields.String(allow_none=True)
     retryable = fields.Boolean(allow_none=True)
+
+
+class CommandAnswer(Schema):
+    """What was asked, by whom, and what became of it. Beyond the contract."""
+
+    id = fields.UUID(required=True)
+    charger_id = fields.String(required=True)
+    event_type = fields.String(required=True, metadata=_doc(enum=[*EventType]))
+    generation = fields.Integer(required=True)
+    status = fields.String(required=True, metadata=_doc(enum=[*CommandStatus]))
+    error = fields.Nested(ErrorDetail, allow_none=True)
+    reason = fields.String(
+        allow_none=True, metadata=_doc("Why ECS did not take it yet, when it has to wait.")
+    )
+    attempts = fields.Integer(required=True, metadata=_doc("Tries at ECS so far."))
+    requested_by = fields.String(required=True)
+    request_id = fields.String(allow_none=True)
+    created_at = Instant(required=True)
+    applied_at = Instant(allow_none=True, metadata=_doc("When ECS accepted it."))
+    finished_at = Instant(allow_none=True)
+
+
+class ChargerAccepted(Schema):
+    charger_id = fields.String(required=True)
+    identity = fields.String(required=True)
+    status = fields.String(required=True, metadata=_doc(enum=[*ProvisioningStatus]))
+    workflow_run_id = fields.String(allow_none=True, metadata=_doc("For debugging."))
+    status_url = fields.String(required=True, metadata=_doc("A path."))
+    command_id = fields.UUID(required=True, metadata=_doc("Beyond the contract."))
+    generation = fields.Integer(required=True, metadata=_doc("Beyond the contract."))
+    command = fields.Nested(
+        CommandAnswer, metadata=_doc("With `wait`, once it is final. Beyond the contract.")
+    )
 
 
 class ChargerStatus(Schema):
@@ -199,23 +231,9 @@ class QueuedCommand(Schema):
     command_id = fields.UUID(required=True, metadata=_doc("Beyond the contract."))
     generation = fields.Integer(required=True, metadata=_doc("Beyond the contract."))
     status_url = fields.String(required=True, metadata=_doc("The command's path. Beyond the contract."))
-
-
-class CommandAnswer(Schema):
-    """What was asked, by whom, and what became of it. Beyond the contract."""
-
-    id = fields.UUID(required=True)
-    charger_id = fields.String(required=True)
-    event_type = fields.String(required=True, metadata=_doc(enum=[*EventType]))
-    generation = fields.Integer(required=True)
-    status = fields.String(required=True, metadata=_doc(enum=[*CommandStatus]))
-    error = fields.Nested(ErrorDetail, allow_none=True)
-    attempts = fields.Integer(required=True, metadata=_doc("Tries at ECS so far."))
-    requested_by = fields.String(required=True)
-    request_id = fields.String(allow_none=True)
-    created_at = Instant(required=True)
-    applied_at = Instant(allow_none=True, metadata=_doc("When ECS accepted it."))
-    finished_at = Instant(allow_none=True)
+    command = fields.Nested(
+        CommandAnswer, metadata=_doc("With `wait`, once it is final. Beyond the contract.")
+    )
 
 
 class LogEntry(Schema):

@@ -146,6 +146,7 @@ def test_a_command_tells_what_became_of_it(fleet: Fleet) -> None:
         "generation": 2,
         "status": "queued",
         "error": None,
+        "reason": None,
         "attempts": 0,
         "requested_by": "tester",
         "request_id": "request-7",

@@ -1,0 +1,138 @@
+"""Lets requests wait for commands. Hundreds may: a waiting one costs neither a thread nor a connection."""
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import structlog
+from sqlalchemy import (
+    ARRAY,
+    String,
+    Uuid,
+    bindparam,
+    cast,
+    column,
+    exists,
+    false,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.services.chargers import IN_PROGRESS
+from shared.commands import OPEN
+from shared.database import Sessions
+from shared.models import Charger, Command
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioning:
+    """Of a charger: something that one can wait for, as one can for a command."""
+
+    charger_id: str
+
+
+Target = UUID | Provisioning
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    target: Target
+    woken: threading.Event = field(default_factory=threading.Event)
+
+
+class Watcher:
+    """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
+
+    def __init__(self, statements: Sessions) -> None:
+        self._statements = statements
+        self._lock = threading.Lock()
+        self._waiters: set[_Waiter] = set()
+        self._watching = False
+        self._closing = threading.Event()
+
+    def wait(self, target: Target, timeout_s: float) -> None:
+        """Return when the target is final or gone, after timeout_s at the latest, or when the server ends."""
+        waiter = _Waiter(target)
+        with self._lock:
+            if self._closing.is_set():
+                return
+            self._waiters.add(waiter)
+            if not self._watching:
+                self._watching = True
+                threading.Thread(target=self._watch, name="watcher", daemon=True).start()
+        try:
+            waiter.woken.wait(timeout_s)
+        finally:
+            with self._lock:
+                self._waiters.discard(waiter)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return len(self._waiters)
+
+    def close(self) -> None:
+        """Wake everybody, and let nobody wait any more."""
+        with self._lock:
+            self._closing.set()
+            for waiter in self._waiters:
+                waiter.woken.set()
+
+    def _watch(self) -> None:
+        while True:
+            with self._lock:
+                waiters = list(self._waiters)
+                if not waiters or self._closing.is_set():
+                    self._watching = False
+                    return
+            over = self._over({waiter.target for waiter in waiters})
+            for waiter in waiters:
+                if waiter.target in over:
+                    waiter.woken.set()
+            self._closing.wait(POLL_S)
+
+    def _over(self, targets: Collection[Target]) -> set[Target]:
+        """Those that nobody needs to wait for any longer."""
+        asked = {
+            "commands": [target for target in targets if isinstance(target, UUID)],
+            "chargers": [target.charger_id for target in targets if isinstance(target, Provisioning)],
+        }
+        try:
+            with self._statements() as session:
+                rows = session.execute(_OVER, asked).all()
+        except SQLAlchemyError as error:  # they wait on, until their time is up
+            log.warning("watcher.failed", error=str(error).partition("\n")[0])
+            return set()
+        return {UUID(id_) if is_command else Provisioning(id_) for is_command, id_ in rows}
+
+
+_commands = (
+    func.unnest(bindparam("commands", type_=ARRAY(Uuid)))
+    .table_valued(column("id", Uuid))
+    .render_derived("commands_waited_for")
+)
+_chargers = (
+    func.unnest(bindparam("chargers", type_=ARRAY(String)))
+    .table_valued(column("id", String))
+    .render_derived("chargers_waited_for")
+)
+_OVER = union_all(
+    select(true(), cast(_commands.c.id, String)).where(
+        ~exists().where(Command.id == _commands.c.id, Command.status.in_(OPEN))
+    ),
+    select(false(), _chargers.c.id).where(
+        ~exists().where(
+            Charger.id == _chargers.c.id,
+            Charger.deleted_at.is_(None),
+            Charger.provisioning_status.in_(IN_PROGRESS),
+        )
+    ),
+)

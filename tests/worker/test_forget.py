@@ -1,0 +1,33 @@
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from shared.database import Sessions
+from shared.models import IdempotencyKey
+from worker import forget
+from worker.forget import forget_keys
+
+
+def test_idempotency_keys_are_forgotten_after_a_day_however_many(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget, "BATCH", 2)
+    with sessions.begin() as session:
+        for number, hours in enumerate([23, 24, 25, 26, 27, 28]):
+            session.add(
+                IdempotencyKey(
+                    organization_id="acme",
+                    route="POST /ocpp/chargers",
+                    key=f"key-{number}",
+                    body_hash=b"",
+                    created_at=func.now() - timedelta(hours=hours, seconds=1),
+                )
+            )
+
+    forgotten = forget_keys(sessions)
+
+    with sessions() as session:
+        left = session.scalars(select(IdempotencyKey.key)).all()
+    assert (forgotten, left) == (5, ["key-0"])
+    assert forget_keys(sessions) == 0
