@@ -4,6 +4,7 @@ Every call raises exactly two errors: EcsUnavailable is tried again, EcsRejected
 exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so answers are checked.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ CONTAINER = "charger"
 STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
 
 ATTEMPTS = 2  # of botocore, within a call; the longer waits are the row's
+
+# Amazon ECS Developer Guide, "Tag restrictions".
+NOT_IN_TAGS = re.compile(r"[^\w .:/=+@-]")
+TAG_LENGTH = 256
 
 DESCRIBE_SERVICES_LIMIT = 10  # names in a call, ECS API reference
 DESCRIBE_TASKS_LIMIT = 100
@@ -565,7 +570,12 @@ def _name(arn: str) -> str:
 
 
 def _tags(tags: dict[str, str]) -> "list[TagTypeDef]":
-    return [{"key": key, "value": value} for key, value in tags.items() if value]
+    """An identity may hold characters that a tag may not."""
+    return [
+        {"key": key, "value": NOT_IN_TAGS.sub("_", value)[:TAG_LENGTH]}
+        for key, value in tags.items()
+        if value
+    ]
 
 
 def _batches(items: Iterable[str], size: int) -> Iterator[list[str]]:

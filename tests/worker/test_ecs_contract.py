@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -259,3 +260,13 @@ def test_a_name_is_free_again_when_its_service_has_drained(side: Side, charger_i
     side.ensure(charger_id, definition)
 
     side.until_running(charger_id)
+
+
+def test_a_tag_holds_what_amazon_allows(embedded: Embedded, charger_id: str) -> None:
+    """The embedded ECS is kinder here: CreateService would refuse these characters."""
+    ecs = embedded.ecs
+    arn = ecs.ensure_task_definition(charger_id, {"CHARGER_IDENTITY": "CP*1|a"}, {"identity": "CP*1|a#ü"})
+
+    tags: Any = ecs._ecs.describe_task_definition(taskDefinition=arn, include=["TAGS"])["tags"]
+
+    assert {"key": "identity", "value": "CP_1_a_ü"} in tags
