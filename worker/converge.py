@@ -225,6 +225,7 @@ def _applied(session: Session, charger: Charger, wish: Wish, view: ServiceView) 
             attempts=Command.attempts + 1,
         )
     )
+    event = "command.applied" if charger.drifted_at is None else "charger.repaired"
     charger.observed_generation = charger.generation
     charger.service_status = view.status
     charger.attempts = 0
@@ -235,7 +236,7 @@ def _applied(session: Session, charger: Charger, wish: Wish, view: ServiceView) 
     if charger.provisioning_status in IN_PROGRESS:
         charger.provisioning_status = ProvisioningStatus.PROVISIONING
         charger.step = Step.WAIT_UNTIL_RUNNING
-    _log(wish, "command.applied", desired_count=charger.desired_count)
+    _log(wish, event, desired_count=charger.desired_count)
 
 
 def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later: Later) -> None:

@@ -158,7 +158,7 @@ class World:
             charger_id=charger_id,
             organization_id=ORGANIZATION,
             requested_by="tester",
-            request_id=None,
+            request_id=f"request of {event_type}",
         )
         with self.sessions.begin() as session:
             return commands.ask(session, wish)
