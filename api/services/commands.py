@@ -48,8 +48,11 @@ def ask(session: Session, wish: Wish) -> Accepted:
 
     A repeat while the command is open is the same command; a restart after that is another one.
     """
-    found = _accept(session, _ACCEPT, [wish])
-    return found.get(wish.command_id) or _why_not(session, wish.organization_id, wish.charger_id)
+    while True:
+        found = _accept(session, _ACCEPT, [wish])
+        answer = found.get(wish.command_id) or _repeated(session, wish)
+        if answer is not None:
+            return answer
 
 
 def ask_together(session: Session, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
@@ -206,11 +209,17 @@ def _accept(session: Session, statement: Select[Any], wishes: Sequence[Wish]) ->
     return {row["command_id"]: Accepted(**row) for row in rows}
 
 
-def _why_not(session: Session, organization_id: str, charger_id: str) -> Accepted:
-    """The repeated command, or the reason why there is none."""
-    charger = get_charger(session, organization_id=organization_id, charger_id=charger_id)
+def _repeated(session: Session, wish: Wish) -> Accepted | None:
+    """The open command that already asks for it. Raises NotReady, ChargerNotFound.
+
+    None when the charger became ready, or was asked for something else, since the wish was turned down.
+    """
+    charger = get_charger(session, organization_id=wish.organization_id, charger_id=wish.charger_id)
     if charger.provisioning_status == ProvisioningStatus.FAILED:
         raise NotReady("The charger's provisioning failed: it has no runtime. Delete and create it again")
     if charger.provisioning_status != ProvisioningStatus.READY:
         raise NotReady(f"The charger is {charger.provisioning_status}: it has no runtime yet")
-    return accepted(charger, repeated=True)
+    is_open = charger.settled_generation < charger.generation
+    if is_open and charger.newest_event_type == wish.event_type:
+        return accepted(charger, repeated=True)
+    return None

@@ -39,7 +39,7 @@ class GroupCommit:
         mine = _Asked(wish)
         self._waiting.append(mine)
         with self._turn:
-            if not mine.done:  # by somebody whose turn came earlier
+            while not mine.done:  # by somebody whose turn came earlier
                 self._record_some()
         if mine.error is not None:
             raise mine.error
@@ -49,7 +49,7 @@ class GroupCommit:
             return ask(session, wish)
 
     def _record_some(self) -> None:
-        """The longest waiting come first, so whoever has the turn is among them."""
+        """Those that have waited the longest, at most a statement's worth."""
         group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
             with self._statements.begin() as session:

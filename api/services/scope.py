@@ -8,11 +8,15 @@ from shared.models import Charger
 
 
 def own_charger(organization_id: str, charger_id: str) -> Select[Charger]:
-    """Select the charger if it is the organization's and not deleted."""
-    return select(Charger).where(
-        Charger.id == charger_id,
-        Charger.organization_id == organization_id,
-        Charger.deleted_at.is_(None),
+    """Select the charger if it is the organization's and not deleted: as it is now, also when read before."""
+    return (
+        select(Charger)
+        .where(
+            Charger.id == charger_id,
+            Charger.organization_id == organization_id,
+            Charger.deleted_at.is_(None),
+        )
+        .execution_options(populate_existing=True)
     )
 
 
