@@ -100,6 +100,7 @@ class ChargePoint(ABC):
         self._told: dict[int, str] = {}  # by connector: the last status that was queued
         self._known: dict[int, str] = {}  # and the last that the CSMS confirmed
         self._durable_paused_until_s = 0.0
+        self._offline_since_s = 0.0
 
     # What differs between the versions
 
@@ -160,6 +161,7 @@ class ChargePoint(ABC):
             await run_together(self._register(session), self._deliver(session), self._watch_for_reboot())
         finally:
             self.online = False
+            self._offline_since_s = time.monotonic()
             self._stop_heartbeat()
             self._outbox.drop_fleeting()
             self._told = dict(self._known)
@@ -195,7 +197,10 @@ class ChargePoint(ABC):
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
         self.restart_heartbeat()
-        self.report_statuses(only_changes=not rebooted)
+        away_s = time.monotonic() - self._offline_since_s
+        self.report_statuses(
+            only_changes=not rebooted and away_s <= self.options.number("offline_threshold_s")
+        )
         self._outbox.look_again()
 
     async def _boot(self, session: Session) -> float | None:
@@ -511,4 +516,8 @@ class ChargePoint(ABC):
 def _facts(settings: Settings) -> dict[str, str]:
     """What this charger is, among its options."""
     profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {"connectors": str(settings.connectors), "security_profile": str(profile)}
+    facts = {"connectors": str(settings.connectors), "security_profile": str(profile)}
+    if settings.ocpp_version == "OCPP1.6":
+        # Whether the cable counts too is the key StopTransactionOnEVSideDisconnect there.
+        facts["tx_stop_point"] = "Authorized"
+    return facts

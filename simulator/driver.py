@@ -76,7 +76,7 @@ def _set_power(station: Station, connector: Connector, wish: Wish) -> bool:
 
 
 def _set_fault(station: Station, connector: Connector, wish: Wish) -> bool:
-    station.set_fault(connector, str(wish.get("fault", "OtherError"))[:50])
+    station.set_fault(connector, str(wish.get("fault") or "OtherError")[:50])
     return True
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -12,7 +11,9 @@ Direction = Literal["cp_to_csms", "csms_to_cp"]
 ConnectionState = Literal["connecting", "connected", "accepted", "rejected", "disconnected"]
 Level = Literal["info", "warning", "error"]
 
+STDOUT = 1
 MASK = "***"
+SHORTEST_SECRET = 4
 
 # A frame that sets a password: OCPP 1.6's key, 2.0.1's variable, and the field of a network profile.
 SECRET_NAME = re.compile("AuthorizationKey|BasicAuthPassword", re.IGNORECASE)
@@ -34,8 +35,9 @@ class EventLog:
         self.on_closed: Callable[[], object] | None = None
 
     def hide(self, secret: str) -> None:
-        """As it would stand in JSON."""
-        self._secrets.append(json.dumps(secret)[1:-1])
+        """From now on. One that is shorter than a word could not be told from other text."""
+        if len(secret) >= SHORTEST_SECRET:
+            self._secrets.append(json.dumps(secret)[1:-1])
 
     def frame(self, direction: Direction, action: str, message: str) -> None:
         if SECRET_NAME.search(message):
@@ -53,8 +55,10 @@ class EventLog:
     def _write(self, event: dict[str, str | None]) -> None:
         if self._closed:
             return
-        for secret in self._secrets:
-            event = {key: value and value.replace(secret, MASK) for key, value in event.items()}
+        for name in ("message", "detail"):
+            text = event.get(name)
+            if text:
+                event[name] = self._mask(text)
         line = json.dumps({"timestamp": _timestamp(time.time()), **event}, ensure_ascii=False)
         try:
             self._write_line(line)
@@ -63,11 +67,20 @@ class EventLog:
             if self.on_closed:
                 self.on_closed()
 
+    def _mask(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
 
 def write_to_stdout(line: str) -> None:
+    """Raises OSError when nobody reads it any more."""
     data = memoryview((line + "\n").encode("utf-8", "backslashreplace"))
     while data:
-        data = data[os.write(sys.__stdout__.fileno() if sys.__stdout__ else 1, data) :]
+        try:
+            data = data[os.write(STDOUT, data) :]
+        except BlockingIOError:  # whoever shares it has made it so
+            os.set_blocking(STDOUT, True)
 
 
 def _timestamp(epoch_s: float) -> str:

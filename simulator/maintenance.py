@@ -4,12 +4,10 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from simulator.clock import Clock
-
-LogKind = Literal["DiagnosticsLog", "SecurityLog"]
 
 #: Part of a location that makes the step fail, for tests of a CSMS.
 FAIL_DOWNLOAD, FAIL_INSTALL, FAIL_UPLOAD = "fail-download", "fail-install", "fail-upload"

@@ -7,7 +7,7 @@ Kind = Literal[
     "boolean", "integer", "decimal", "string", "OptionList", "MemberList", "SequenceList", "dateTime"
 ]
 Mutability = Literal["ReadWrite", "ReadOnly", "WriteOnly"]
-Verdict = Literal["Accepted", "Rejected", "RebootRequired"]
+Verdict = Literal["Accepted", "Rejected"]
 
 MEASURANDS = (
     "Current.Import",
@@ -34,7 +34,6 @@ class Option(NamedTuple):
     least: int | None = None
     most: int | None = None
     members: tuple[str, ...] = ()
-    reboot: bool = False
 
 
 def _rw(name: str, key: str | None, place: str | None, kind: Kind, default: str, **more: object) -> Option:
@@ -168,7 +167,7 @@ class Options:
         if option.mutability == "ReadOnly" or value is None:
             return "Rejected"
         self.changes[option.name] = value
-        return "RebootRequired" if option.reboot else "Accepted"
+        return "Accepted"
 
 
 def _place(option: Option) -> str | None:

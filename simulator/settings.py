@@ -26,8 +26,6 @@ class Settings:
     connectors: int = 1
     connector_type: str = "Type2"
     max_power_w: int = 22_000
-    name: str | None = None
-    location_name: str | None = None
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     state_file: str | None = None
@@ -72,8 +70,6 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         connectors=read.whole_number("CHARGER_CONNECTORS", 1, least=1, most=MAX_CONNECTORS),
         connector_type=read.text("CHARGER_CONNECTOR_TYPE", "Type2"),
         max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, least=1, most=10_000_000),
-        name=read.optional("CHARGER_NAME"),
-        location_name=read.optional("CHARGER_LOCATION_NAME"),
         password=read.optional("CHARGER_PASSWORD"),
         ca_file=read.optional("CHARGER_CA_FILE"),
         state_file=read.optional("CHARGER_STATE_FILE"),

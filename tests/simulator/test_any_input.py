@@ -60,12 +60,14 @@ START: dict[OcppVersion, Step] = {
 
 
 @pytest.mark.parametrize("version", get_args(OcppVersion))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_no_order_of_requests_and_deeds_brings_a_charger_out_of_order(
     version: OcppVersion, data: st.DataObject
 ) -> None:
-    steps = st.one_of(requests_of(version), DRIVER, TIME, st.just(START[version]))
+    # Through sampled_from each of the four is as likely as the others; one_of would flatten them.
+    kinds = [requests_of(version), DRIVER, TIME, st.just(START[version])]
+    steps = st.sampled_from(kinds).flatmap(lambda kind: kind)
 
     asyncio.run(_live_through(version, data.draw(st.lists(steps, min_size=1, max_size=25))))
 
@@ -73,7 +75,9 @@ def test_no_order_of_requests_and_deeds_brings_a_charger_out_of_order(
 async def _live_through(version: OcppVersion, steps: list[Step]) -> None:
     remarks: list[str] = []
     log = EventLog(lambda line: remarks.append(json.loads(line)["message"]))
-    model = build_charge_point(read_settings(environment("ws://csms", version, connectors=2)), log)
+    model = build_charge_point(
+        read_settings(environment("ws://csms", version, connectors=2, ev_plug_in_s=0)), log
+    )
     model.power_on()
     model.registration, model.online = "Accepted", True
     energy_wh = [0.0, 0.0]
@@ -100,15 +104,14 @@ def _ask(model: ChargePoint, action: str, payload: Any) -> None:
 
 
 async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
-    await asyncio.sleep(0)
-    total_w = 0.0
+    for _ in range(3):  # what was put off until later comes first
+        await asyncio.sleep(0)
     for index, connector in enumerate(model.station.connectors):
         assert connector.energy_wh >= energy_before_wh[index]
         energy_before_wh[index] = connector.energy_wh
         assert 0 <= connector.power_w <= model.settings.max_power_w
         assert not connector.power_w or (connector.transaction and connector.plugged and connector.token)
         assert not connector.transaction or connector.is_usable or connector.operative_next is not None
-        total_w += connector.power_w
     while model._outbox._messages:
         message = model._outbox._messages.popleft()
         payload = model.complete(message)

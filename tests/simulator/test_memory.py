@@ -138,6 +138,7 @@ async def test_statuses_that_came_and_went_offline_are_not_told() -> None:
         charger.model.driver.perform("Unplug", None)
 
         second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
         charger.model.send_heartbeat()
         await second.next("Heartbeat")
 
@@ -394,3 +395,19 @@ async def test_a_new_firmware_is_still_installed_after_the_process_was_replaced(
 
     assert (boot["reason"], boot["charging_station"]["firmware_version"]) == ("FirmwareUpdate", "fw-4")
     assert installed["request_id"] == 2
+
+
+@pytest.mark.parametrize(("threshold_s", "told"), [(0, 2), (600, 0)])
+async def test_after_a_long_outage_every_status_is_told_again(threshold_s: int, told: int) -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+        await until(lambda: len(first.all("StatusNotification")) == 2)
+        charger.model.options.set("offline_threshold_s", threshold_s)
+
+        first.socket.transport.abort()
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+        charger.model.send_heartbeat()
+        await second.next("Heartbeat")
+
+    assert len(second.all("StatusNotification")) == told

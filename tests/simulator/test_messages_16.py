@@ -127,7 +127,6 @@ async def test_a_car_that_leaves_ends_its_transaction(talk: Talk) -> None:
 
 @charger_test(configuration='{"StopTransactionOnEVSideDisconnect": "false"}')
 async def test_a_transaction_outlives_the_cable_where_that_is_configured(talk: Talk) -> None:
-    talk.model.options.set("tx_stop_point", "Authorized")
     await talk.start()
 
     await talk.script("Unplug")

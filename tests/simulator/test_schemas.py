@@ -39,7 +39,7 @@ def _mutated(draw: st.DrawFn) -> tuple[SchemaSet, str, bool, Any, dict[str, Any]
     return schema_set, *_message(path.stem), payload, schema
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(_mutated())
 def test_a_payload_is_valid_exactly_when_jsonschema_says_so(
     case: tuple[SchemaSet, str, bool, Any, dict[str, Any]],
