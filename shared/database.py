@@ -20,7 +20,8 @@ Sessions = sessionmaker[Session]
 CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 12  # above the server's own: only a server that hangs with its clock is waited for so long
 SERVER_TIMEOUTS = (
-    "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
+    # Who hangs in the middle of a transaction loses its locks before others give up waiting for them.
+    "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=3500"
 )
 
 IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from shared import database
 from shared.database import make_engine
@@ -53,3 +53,16 @@ def test_a_statement_that_the_server_refuses_does_not_cost_the_connection(engine
 
     assert after == before
     assert not caught.value.connection_invalidated
+
+
+def test_who_hangs_in_a_transaction_does_not_keep_others_waiting_until_they_fail(engine: Engine) -> None:
+    with engine.connect() as hanging, engine.connect() as other:
+        hanging.execute(text("LOCK TABLE log_cursors"))
+
+        locked = other.execute(text("LOCK TABLE log_cursors"))
+
+        assert locked
+        other.rollback()
+        with pytest.raises(DBAPIError) as caught:
+            hanging.execute(text("SELECT 1"))
+        assert caught.value.connection_invalidated
