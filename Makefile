@@ -30,7 +30,7 @@ bench: $(INSTALLED) ## Measure, and compare with the budgets
 	$(BIN)/python -m bench $(ARGS)
 
 faults: $(INSTALLED) ## Run the slow fault tests too: kills, outages, slow calls
-	$(BIN)/python -m pytest -m "slow or not slow" tests/faults $(ARGS)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/test_state_machine.py $(ARGS)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
