@@ -146,6 +146,7 @@ def wait_until_settled(rig: Rig, since: datetime, within_s: float) -> float | No
     """Seconds until rows and ECS are as was last asked for. None when not in time."""
     began = time.monotonic()
     while time.monotonic() < began + within_s:
+        rig.restart_dead()
         rows = read_rows(rig.engine, since)
         if rows.settled and not differences(rig, rows):
             return time.monotonic() - began

