@@ -184,11 +184,8 @@ class ChargePoint16(ChargePoint):
             self.send_durable("FirmwareStatusNotification", {"status": status})
 
     def tell_log(self, status: str, request_id: int | None) -> None:
-        if request_id is None:
-            word = "UploadFailed" if status == "UploadFailure" else status
-            self.send_durable("DiagnosticsStatusNotification", {"status": word})
-        else:
-            self.send_durable("LogStatusNotification", {"status": status, "requestId": request_id})
+        word = "UploadFailed" if status == "UploadFailure" else status
+        self.send_durable("DiagnosticsStatusNotification", {"status": word})
 
     def _send_meter_value(
         self, connector: Connector, option: str, context: str, transaction: Transaction | None

@@ -1,0 +1,79 @@
+"""docs/ocpp.md tells what there is, and nothing that there is not."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import simulator.settings
+from simulator import schemas
+from simulator.charge_point import ChargePoint
+from simulator.driver import ACTS
+from simulator.options import OPTIONS
+from simulator.v16 import ChargePoint16
+from simulator.v201 import ChargePoint201
+from tests.simulator.csms import ANSWERS
+
+ROOT = Path(simulator.settings.__file__).parent
+TEXT = (ROOT.parent / "docs" / "ocpp.md").read_text()
+
+
+def section(title: str) -> str:
+    return re.split(r"^## ", TEXT.split(f"## {title}", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> list[str]:
+    return [
+        row.split("|")[1].strip() for row in text.splitlines() if row.startswith("|") and "---" not in row
+    ]
+
+
+@pytest.mark.parametrize(("title", "kind"), [("OCPP 1.6", ChargePoint16), ("OCPP 2.0.1", ChargePoint201)])
+def test_every_message_has_its_row(title: str, kind: type[ChargePoint]) -> None:
+    ours, theirs = (
+        {name for name in first_cells(part) if name != "message"}
+        for part in section(f"{title}, message by message").split("From the CSMS:")
+    )
+
+    assert theirs == kind.handlers.keys()
+    source = (ROOT / f"{'v16' if kind is ChargePoint16 else 'v201'}.py").read_text()
+    source += (ROOT / "charge_point.py").read_text()
+    known = {name for name in ANSWERS[kind.subprotocol] if schemas.is_known_action(kind.schema_set, name)}
+    assert ours - {"DataTransfer"} == {
+        name for name in known if re.search(rf'\("?{name}"|"{name}",', source)
+    } - {"DataTransfer"}
+
+
+def test_every_environment_variable_is_told() -> None:
+    read = set(re.findall(r'"(CHARGER_\w+)"', (ROOT / "settings.py").read_text()))
+
+    told = set(re.findall(r"`(CHARGER_\w+)`", section("Environment")))
+
+    assert told == read | {"CHARGER_NAME", "CHARGER_LOCATION_NAME"}
+
+
+def test_every_reason_is_told() -> None:
+    source = "".join((ROOT / name).read_text() for name in ("link.py", "life.py", "charge_point.py"))
+    given = set(re.findall(r'LinkError\(\s*"(\w+)"', source)) | set(re.findall(r'why = \("(\w+)"', source))
+    given |= set(re.findall(r'connection\(\s*"\w+",\s*"(\w+)"', source))
+
+    told = set(
+        re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\|.*\|(.*)\|.*\|$", section("Output"), re.MULTILINE)))
+    )
+
+    assert {reason for reason in told if not reason.startswith("http_")} - {"reason"} == given
+
+
+def test_every_deed_of_a_script_is_told() -> None:
+    assert set(re.findall(r"`(\w+)`", " ".join(first_cells(section("Drivers and cars"))))) == ACTS.keys()
+
+
+def test_every_setting_is_told_with_its_default() -> None:
+    rows = section("Configuration")
+
+    for option in OPTIONS:
+        instance = f"/{option.instance}" if option.instance else ""
+        name = option.key or f"{option.component}.{option.variable}{instance}"
+        (row,) = (row for row in rows.splitlines() if f"`{name}`" in row and row.startswith("|"))
+        assert not option.default or f"`{option.default}`" in row
+        assert ("read only" in row) == (option.mutability == "ReadOnly")
