@@ -17,13 +17,18 @@ POLL_S = 0.02
 TAIL_BYTES = 8_192
 
 
+def has_started() -> bool:
+    """All that there is to ask of a program that listens nowhere."""
+    return True
+
+
 @dataclass(frozen=True)
 class Program:
     """What to run, when it is of use, and how it likes to be stopped."""
 
     name: str
     argv: tuple[str, ...]
-    is_ready: Callable[[], bool] | None = None  #: asked again and again until it is true
+    is_ready: Callable[[], bool] = has_started  #: asked again and again until it is true
     env: Mapping[str, str] | None = field(default=None, repr=False)  #: None hands on our own
     cwd: Path | None = None  #: None is our own
     user: str = ""  #: account to run as; only root can ask for one
@@ -97,7 +102,7 @@ def running(program: Program, log: Path, *, within_s: float = 30) -> Iterator[No
 
 def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log: Path, within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while program.is_ready is not None and not program.is_ready():
+    while not program.is_ready():
         if child.poll() is not None:
             raise NotReady(f"{program.name} ended with {child.returncode}\n{last_lines(log)}")
         if time.monotonic() > deadline:

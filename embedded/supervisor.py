@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import psutil
 
-from embedded.process import NotReady, Program, end, last_lines, spawn
+from embedded.process import NotReady, Program, end, has_started, last_lines, spawn
 from embedded.secret_file import write_private
 
 TICK_S = 0.05
@@ -184,7 +184,7 @@ class Supervisor:
 
 def is_ready(child: Child) -> bool:
     """Whether it says so; one that cannot say must have lived for a while."""
-    if child.program.is_ready is None:
+    if child.program.is_ready is has_started:
         return time.monotonic() - child.started_at > SETTLED_AFTER_S
     return child.program.is_ready()
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from embedded.ports import HOST, Ports, PortUnusable, answers, claim
 from embedded.postgres import prepare_postgres
-from embedded.process import NotReady, Program
+from embedded.process import NotReady, Program, has_started
 from embedded.redis import prepare_redis
 from embedded.secret_file import ensure_secret
 from embedded.state import DEFAULT_STATE_DIR, JWT_SECRET_FILE, CannotStart, locked, state_folder
@@ -199,7 +199,7 @@ def services(parts: Addresses, folder: Path) -> Iterator[Program]:
         yield Program(
             name=name,
             argv=python(*argv),
-            is_ready=ready.get(name),
+            is_ready=ready.get(name, has_started),
             env=env,
             cwd=folder,
             layer=SERVICES,

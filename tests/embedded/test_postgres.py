@@ -103,7 +103,6 @@ def test_a_pid_file_that_names_a_living_stranger_does_not_stop_it(folder: Path) 
 def test_a_server_left_behind_in_the_folder_is_ended_first(folder: Path) -> None:
     server = prepare_postgres(folder, free_port())
     left = spawn(server.program, folder / "log")
-    assert server.program.is_ready is not None
     wait_until(server.program.is_ready)
 
     with running_postgres(folder) as url, connect(url) as connection:
