@@ -52,9 +52,18 @@ logconfig_dict = {
 
 def post_worker_init(worker: Any) -> None:
     """After the fork and gevent's patches, and not before: so this import is here."""
-    from api.metrics import report_publisher  # noqa: PLC0415
+    from api.metrics import report_gauges  # noqa: PLC0415
 
-    gevent.spawn(report_publisher, worker.wsgi.extensions["chargehand"].publisher)
+    parts = worker.wsgi.extensions["chargehand"]
+    gevent.spawn(report_gauges, parts.publisher, parts.watcher)
+    gevent.spawn(_release_at_the_end, worker, parts.watcher)
+
+
+def _release_at_the_end(worker: Any, watcher: Any) -> None:
+    """Whoever waits is answered as soon as the process is told to stop, not when its patience ends."""
+    while worker.alive:
+        gevent.sleep(0.1)
+    watcher.close()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -59,7 +59,7 @@ def readiness_check() -> ResponseReturnValue:
     described="In Prometheus' text format. No label names an organization or a charger.",
 )
 def metrics() -> ResponseReturnValue:
-    body = render_metrics(parts().statements, parts().publisher)
+    body = render_metrics(parts().statements, parts().publisher, parts().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.publisher import Publisher
+from api.watcher import Watcher
 from shared.commands import OPEN
 from shared.database import Sessions
 from shared.models import Command
@@ -50,6 +51,13 @@ WAITING = Gauge(
 DROPPED = Gauge(
     "chargehand_publisher_dropped",
     "Messages left to the sweep since the process started.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+
+CLIENTS_WAITING = Gauge(
+    "chargehand_waiting_clients",
+    "Requests whose answer is held until what they ask about is final.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
@@ -95,16 +103,16 @@ def count_requests(app: Flask) -> None:
         return response
 
 
-def report_publisher(publisher: Publisher) -> None:
-    """Keep the publisher's gauges current, for ever: another process may be the one that is scraped."""
+def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
+    """Keep this process's gauges current, for ever: another process may be the one that is scraped."""
     while True:
-        _report(publisher)
+        _report(publisher, watcher)
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(sessions: Sessions, publisher: Publisher) -> bytes:
+def render_metrics(sessions: Sessions, publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
-    _report(publisher)
+    _report(publisher, watcher)
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -116,6 +124,7 @@ def render_metrics(sessions: Sessions, publisher: Publisher) -> bytes:
     return scraped + generate_latest(database)
 
 
-def _report(publisher: Publisher) -> None:
+def _report(publisher: Publisher, watcher: Watcher) -> None:
     WAITING.set(publisher.waiting)
     DROPPED.set(publisher.dropped)
+    CLIENTS_WAITING.set(watcher.waiting)

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, func, update
 
 from api.app import create_app
 from api.parts import Parts
-from shared.commands import ProvisioningStatus
+from shared.commands import CommandStatus, ProvisioningStatus
 from shared.database import Sessions
 from shared.models import Charger, Command
 from shared.settings import load_settings
@@ -108,6 +108,23 @@ class Fleet:
                     | observed
                 )
             )
+
+    def finish(
+        self, charger_id: str, status: CommandStatus = CommandStatus.SUCCEEDED, error: Any = None
+    ) -> None:
+        """What workers write when the newest command is over, and with it a provisioning."""
+        with self.sessions.begin() as session:
+            charger = session.get_one(Charger, charger_id, with_for_update=True)
+            charger.observed_generation = charger.settled_generation = charger.generation
+            charger.publish_at = None
+            if charger.provisioning_status != ProvisioningStatus.READY:
+                failed = status == CommandStatus.FAILED
+                charger.provisioning_status = (
+                    ProvisioningStatus.FAILED if failed else ProvisioningStatus.READY
+                )
+                charger.error = error
+            command = session.get_one(Command, charger.newest_command_id)
+            command.status, command.error, command.finished_at = status, error, func.now()
 
     def row(self, charger_id: str) -> Charger:
         with self.sessions() as session:

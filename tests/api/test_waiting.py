@@ -1,0 +1,225 @@
+"""A client may wait for the end of what it asked for: the answer comes then, or at the deadline."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic, sleep
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from api.parts import Parts
+from api.watcher import Provisioning, Watcher
+from shared.commands import CommandStatus
+from shared.database import Sessions
+from tests.api.conftest import WISH, Fleet
+
+ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]
+ERROR = {"code": "image_unavailable", "message": "The image cannot be pulled"}
+
+InBackground = Callable[..., Future[Any]]
+
+
+@pytest.fixture
+def parts(app: Flask) -> Parts:
+    found: Parts = app.extensions["chargehand"]
+    return found
+
+
+@pytest.fixture
+def begin(app: Flask, fleet: Fleet, parts: Parts) -> Iterator[InBackground]:
+    """Sends a request that waits, and returns when it does."""
+    with ThreadPoolExecutor(40) as pool:
+
+        def begin(method: str, path: str, **kwargs: Any) -> Future[Any]:
+            before = parts.watcher.waiting
+            headers = fleet.headers() | kwargs.pop("headers", {})
+            request = pool.submit(
+                lambda: app.test_client().open(path, method=method, headers=headers, **kwargs)
+            )
+            deadline = monotonic() + 5
+            while parts.watcher.waiting == before:
+                assert not request.done(), request.result().text
+                assert monotonic() < deadline, "it does not wait"
+                sleep(0.005)
+            return request
+
+        yield begin
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_command_that_ends_while_it_is_waited_for_is_answered_with_its_end(
+    fleet: Fleet, begin: InBackground, action: str
+) -> None:
+    charger_id = fleet.ready()
+    request = begin("POST", f"/ocpp/chargers/{charger_id}/{action}?wait=30")
+
+    fleet.finish(charger_id)
+    answer = request.result(5)
+
+    assert answer.status_code == 200
+    assert answer.json["command"]["id"] == answer.json["command_id"]
+    assert answer.json["command"]["status"] == "succeeded"
+    assert answer.json["generation"] == 2
+    assert answer.headers["Location"] == answer.json["status_url"]
+
+
+def test_a_command_that_fails_is_final_too(fleet: Fleet, begin: InBackground) -> None:
+    charger_id = fleet.ready()
+    request = begin("POST", f"/ocpp/chargers/{charger_id}/start-charger?wait=30")
+
+    fleet.finish(charger_id, CommandStatus.FAILED, ERROR)
+    answer = request.result(5)
+
+    assert answer.status_code == 200
+    assert answer.json["command"]["status"] == "failed"
+    assert answer.json["command"]["error"]["code"] == "image_unavailable"
+
+
+def test_a_command_that_does_not_end_in_time_is_answered_as_accepted(fleet: Fleet) -> None:
+    charger_id = fleet.ready()
+    started = monotonic()
+
+    answer = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger?wait=1")
+
+    assert answer.status_code == 202
+    assert "command" not in answer.json
+    assert 1 <= monotonic() - started < 3
+
+
+def test_a_create_that_ends_while_it_is_waited_for_tells_that_the_charger_is_ready(
+    fleet: Fleet, begin: InBackground
+) -> None:
+    request = begin("POST", "/ocpp/chargers?wait=30", json=WISH)
+    charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
+
+    fleet.finish(charger_id)
+    answer = request.result(5)
+
+    assert answer.status_code == 200
+    assert (answer.json["charger_id"], answer.json["status"]) == (charger_id, "READY")
+    assert answer.json["command"]["status"] == "succeeded"
+
+
+def test_a_create_that_takes_longer_is_answered_as_it_is(fleet: Fleet) -> None:
+    answer = fleet.post("/ocpp/chargers?wait=1", json=WISH)
+
+    assert answer.status_code == 202
+    assert answer.json["status"] == "PENDING"
+    assert "command" not in answer.json
+
+
+def test_one_can_wait_for_a_command_that_was_asked_for_before(fleet: Fleet, begin: InBackground) -> None:
+    charger_id = fleet.ready()
+    url = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger").json["status_url"]
+    request = begin("GET", f"{url}?wait=30")
+
+    fleet.finish(charger_id)
+
+    assert request.result(5).json["status"] == "succeeded"
+
+
+def test_one_can_wait_for_a_charger_to_be_provisioned(fleet: Fleet, begin: InBackground) -> None:
+    charger_id = fleet.create()
+    request = begin("GET", f"/ocpp/chargers/{charger_id}/status?wait=30")
+
+    fleet.finish(charger_id, CommandStatus.FAILED, ERROR)
+    answer = request.result(5)
+
+    assert (answer.status_code, answer.json["status"]) == (200, "FAILED")
+
+
+def test_what_is_still_open_at_the_deadline_is_answered_as_it_is(fleet: Fleet) -> None:
+    charger_id = fleet.create()
+    (command,) = fleet.commands(charger_id)
+
+    status = fleet.get(f"/ocpp/chargers/{charger_id}/status?wait=1")
+    answer = fleet.get(f"/ocpp/chargers/{charger_id}/commands/{command.id}?wait=1")
+
+    assert (status.status_code, status.json["status"]) == (200, "PENDING")
+    assert (answer.status_code, answer.json["status"]) == (200, "queued")
+
+
+def test_what_is_final_already_is_not_waited_for(fleet: Fleet) -> None:
+    charger_id = fleet.create()
+    fleet.finish(charger_id)
+    (command,) = fleet.commands(charger_id)
+    started = monotonic()
+
+    status = fleet.get(f"/ocpp/chargers/{charger_id}/status?wait=60")
+    answer = fleet.get(f"/ocpp/chargers/{charger_id}/commands/{command.id}?wait=60")
+
+    assert (status.json["status"], answer.json["status"]) == ("READY", "succeeded")
+    assert monotonic() - started < 2
+
+
+def test_who_waits_for_a_charger_that_is_deleted_is_told(fleet: Fleet, begin: InBackground) -> None:
+    charger_id = fleet.create()
+    request = begin("GET", f"/ocpp/chargers/{charger_id}/status?wait=30")
+
+    fleet.delete(f"/ocpp/chargers/{charger_id}")
+
+    assert request.result(5).status_code == 404
+
+
+def test_a_repeated_request_can_wait_for_the_end_of_the_first(fleet: Fleet, begin: InBackground) -> None:
+    """The first answer was lost on its way."""
+    charger_id = fleet.ready()
+    path, key = f"/ocpp/chargers/{charger_id}/stop-charger?wait=30", {"Idempotency-Key": "key-1"}
+    first = begin("POST", path, headers=key)
+    again = begin("POST", path, headers=key)
+
+    fleet.finish(charger_id)
+
+    assert again.result(5).data == first.result(5).data
+    assert again.result().json["command"]["status"] == "succeeded"
+    assert again.result().headers["Idempotent-Replayed"] == "true"
+
+
+def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, parts: Parts) -> None:
+    """The app of these tests has four."""
+    chargers = [fleet.ready(identity=f"CP-{number}") for number in range(20)]
+    requests = [begin("POST", f"/ocpp/chargers/{charger}/stop-charger?wait=30") for charger in chargers]
+
+    answer = fleet.get("/ocpp/chargers?limit=1")
+    for charger in chargers:
+        fleet.finish(charger)
+
+    assert answer.status_code == 200
+    assert [request.result(10).status_code for request in requests] == [200] * 20
+    assert parts.watcher.waiting == 0
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "abc", "1.5", "", "1&wait=2"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/ocpp/chargers"),
+        *(("POST", f"/ocpp/chargers/dep-1/{action}") for action in ACTIONS),
+        ("GET", "/ocpp/chargers/dep-1/status"),
+        ("GET", f"/ocpp/chargers/dep-1/commands/{uuid4()}"),
+    ],
+)
+def test_one_waits_for_whole_seconds_up_to_60(fleet: Fleet, method: str, path: str, wait: str) -> None:
+    answer = fleet.request(method, f"{path}?wait={wait}", json=WISH if method == "POST" else None)
+
+    assert answer.status_code == 422
+    assert answer.json["detail"][0]["loc"] == ["query", "wait"]
+
+
+def test_a_watcher_that_ends_wakes_everybody_and_lets_nobody_wait(fleet: Fleet, sessions: Sessions) -> None:
+    charger_id = fleet.create()
+    (command,) = fleet.commands(charger_id)
+    watcher = Watcher(sessions)
+    started = monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(watcher.wait, each, 30) for each in (command.id, Provisioning(charger_id))]
+        while watcher.waiting < 2:
+            sleep(0.005)
+
+        watcher.close()
+        watcher.wait(command.id, 30)
+
+    assert all(future.done() for future in waiting)
+    assert monotonic() - started < 5
