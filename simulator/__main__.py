@@ -1,12 +1,13 @@
 """`python -m simulator`: one charger, described by the environment, until SIGTERM."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 
 from simulator.life import build_charge_point, live, switch_off
-from simulator.log import EventLog, write_to_stdout
+from simulator.log import EventLog, RemarkHandler, write_to_stdout
 from simulator.settings import BadSettings, Settings, read_settings
 
 EXIT_BAD_SETTINGS = 2
@@ -23,6 +24,7 @@ def main() -> int:
 
 async def _run(settings: Settings) -> None:
     log = EventLog(write_to_stdout, settings.password)
+    logging.getLogger().addHandler(RemarkHandler(log))
     charge_point = build_charge_point(settings, log)
     life = asyncio.create_task(live(charge_point))
     ending: list[asyncio.Task[None]] = []

@@ -40,6 +40,9 @@ DEFAULT_BOOT_RETRY_S = 30.0
 #: A gentle reboot waits this long for the CSMS to learn of the transactions that it ended.
 GENTLE_S = 10.0
 
+#: Any reboot leaves its answer this long to get out.
+ANSWER_S = 0.05
+
 
 class Rebooting(Exception):
     """Ends the session: the charger starts again."""
@@ -429,6 +432,8 @@ class ChargePoint(ABC):
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
             await self.wait_for_delivery(GENTLE_S)
+        else:
+            await asyncio.sleep(ANSWER_S)
         raise Rebooting
 
     async def wait_for_delivery(self, limit_s: float) -> None:

@@ -34,7 +34,7 @@ CHARGE_POINTS: dict[OcppVersion, tuple[str, str]] = {
 
 
 #: Of the 5 s from SIGTERM to the end, those for telling the CSMS of transactions.
-LAST_WORDS_S = 2.0
+LAST_WORDS_S = 1.5
 
 
 async def live(charge_point: ChargePoint) -> None:

@@ -1,6 +1,7 @@
 """The charger's only output: one JSON object per line."""
 
 import json
+import logging
 import os
 import re
 import time
@@ -71,6 +72,19 @@ class EventLog:
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         return text
+
+
+class RemarkHandler(logging.Handler):
+    """What libraries have to say, as remarks."""
+
+    def __init__(self, log: EventLog) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = f": {record.exc_info[1]!r}" if record.exc_info and record.exc_info[1] else ""
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        self._log.remark(level, f"{record.name}: {record.getMessage()}{error}")
 
 
 def write_to_stdout(line: str) -> None:

@@ -1,7 +1,6 @@
 """OCPP 2.0.1: the shared behaviour in its words. Each connector of the model is an EVSE with one connector."""
 
 from collections.abc import Callable
-from itertools import count
 
 from simulator.authorization import TokenInfo
 from simulator.charge_point import ChargePoint, handles
@@ -420,7 +419,7 @@ class ChargePoint201(ChargePoint):
 
     def _send_report(self, request_id: int, data: list[Payload]) -> None:
         parts = [data[start : start + REPORT_ITEMS] for start in range(0, len(data), REPORT_ITEMS)]
-        for number, part in zip(count(), parts, strict=False):
+        for number, part in enumerate(parts):
             payload = {
                 "requestId": request_id,
                 "generatedAt": self.clock.stamp(),

@@ -1,6 +1,7 @@
 """The lines that a charger prints."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from simulator.log import EventLog
+from simulator.log import EventLog, RemarkHandler
 from tests.simulator.charger import environment
 
 
@@ -66,3 +67,18 @@ def test_a_charger_without_an_output_ends(redirection: str) -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_a_library_logs_is_a_remark() -> None:
+    log, lines = lines_of()
+    logger = logging.Logger("websockets.client")
+    logger.addHandler(RemarkHandler(log))
+
+    logger.info("opened")
+    logger.warning("slow by %d s", 3)
+    logger.error("lost", exc_info=ConnectionResetError("gone"))
+
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("warning", "websockets.client: slow by 3 s"),
+        ("error", "websockets.client: lost: ConnectionResetError('gone')"),
+    ]

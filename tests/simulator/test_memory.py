@@ -261,6 +261,19 @@ async def test_without_a_state_file_a_stop_ends_transactions_before_it_leaves(ve
             assert link.all("TransactionEvent")[-1]["transaction_info"]["stopped_reason"] == "Reboot"
 
 
+async def test_a_stop_is_in_time_though_the_csms_says_nothing_about_the_transaction() -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, ev_plug_in_s=0) as charger:
+        link = await csms.accepted()
+        await start_remotely(link, "OCPP1.6")
+        csms.raw_answers["StopTransaction"] = None
+
+        charger.terminate()
+
+        assert await charger.exit_code(within_s=5) == 0
+        assert link.calls[-1].action != "StopTransaction"
+        assert any('"StopTransaction"' in frame for frame in link.frames)
+
+
 @VERSIONS
 async def test_what_waits_for_the_csms_survives_a_restart(version: str, tmp_path: Path) -> None:
     settings: Payload = {"state_file": tmp_path / "state.json"}
