@@ -315,8 +315,9 @@ class Station:
         wake_s = 3600.0
         for connector in self.connectors:
             wake_s = min(wake_s, self._settle(connector, len(drawing)))
-        self._later(None, "settle", max(wake_s, 0.01), self.settle)
-        if not any(connector.transaction for connector in self.connectors):
+        if any(True for _ in self.transactions()):
+            self._later(None, "settle", max(wake_s, 0.01), self.settle)
+        else:
             self._cancel(None, "settle")
 
     def _settle(self, connector: Connector, sharers: int) -> float:

@@ -51,12 +51,12 @@ class _Charger:
     def remarks(self) -> list[str]:
         return [event["message"] for event in self.events if event["type"] == "log"]
 
-    async def event(self, condition: Callable[[Event], bool], *, within_s: float = 5.0) -> Event:
+    async def event(self, condition: Callable[[Event], bool], *, within_s: float = 10.0) -> Event:
         """The first event that fits, past or to come."""
         await until(lambda: any(map(condition, self.events)), within_s=within_s)
         return next(filter(condition, self.events))
 
-    async def connection(self, state: str, reason: str | None = None, *, within_s: float = 5.0) -> Event:
+    async def connection(self, state: str, reason: str | None = None, *, within_s: float = 10.0) -> Event:
         return await self.event(
             lambda event: event.get("state") == state and event["reason"] == reason, within_s=within_s
         )

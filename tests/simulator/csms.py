@@ -71,7 +71,7 @@ ANSWERS: dict[str, dict[str, Payload]] = {
 }
 
 
-async def until(condition: Callable[[], object], *, within_s: float = 5.0) -> None:
+async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
     """Waits for a condition to hold; fails the test when it does not in time."""
     async with asyncio.timeout(within_s):
         while not condition():
@@ -97,14 +97,14 @@ class Link:
 
     async def ask(self, request: object) -> Any:
         """Sends one of the library's `call` messages; returns its `call_result`, raises its OCPPError."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             return await self.speaker.call(request, suppress=False)
 
     def all(self, action: str) -> list[Payload]:
         return [call.payload for call in self.calls if call.action == action]
 
     async def next(
-        self, action: str, condition: Callable[[Payload], bool] = lambda _: True, *, within_s: float = 5.0
+        self, action: str, condition: Callable[[Payload], bool] = lambda _: True, *, within_s: float = 10.0
     ) -> Payload:
         """The first such call that this method has not returned yet."""
         await until(lambda: any(self._fitting(action, condition)), within_s=within_s)
@@ -176,7 +176,7 @@ class Csms:
             link.socket.transport.abort()
         self._server = None
 
-    async def link(self, number: int = 1, *, within_s: float = 5.0) -> Link:
+    async def link(self, number: int = 1, *, within_s: float = 10.0) -> Link:
         """The first connection, or the second, ..."""
         await until(lambda: len(self.links) >= number, within_s=within_s)
         return self.links[number - 1]
@@ -199,7 +199,7 @@ class Csms:
         assert socket.request is not None
         identity = socket.request.path.rpartition("/")[2]
         version = ocpp.v16 if socket.subprotocol == "ocpp1.6" else ocpp.v201
-        link = Link(identity, socket, version.ChargePoint(identity, socket, response_timeout=5))
+        link = Link(identity, socket, version.ChargePoint(identity, socket, response_timeout=10))
         link.speaker.route_map = {
             action: self._route(link, version.call_result, action)
             for action in ANSWERS[socket.subprotocol or "ocpp1.6"]
