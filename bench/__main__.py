@@ -5,11 +5,12 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from bench import accept
+from bench import accept, waiting
 from bench.report import Report, record
 
 PARTS: dict[str, Callable[[], Report]] = {
     "accept": accept.measure,
+    "waiting": waiting.measure,
 }
 
 
