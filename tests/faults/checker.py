@@ -48,10 +48,23 @@ class Verdict:
             f"{self.p99_s:.2f}",
             f"{self.slowest_s:.2f}",
             converged,
+            str(self.seed),
         )
 
 
-HEADER = ("fault", "accepted", "lost", "wrong", "twice", "5xx", "bad 5xx", "p99 s", "max s", "converged s")
+HEADER = (
+    "fault",
+    "accepted",
+    "lost",
+    "wrong",
+    "twice",
+    "5xx",
+    "bad 5xx",
+    "p99 s",
+    "max s",
+    "converged s",
+    "seed",
+)
 
 
 @dataclass(frozen=True)

@@ -39,10 +39,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     rows = [HEADER, *(verdict.row for verdict in verdicts)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    terminalreporter.section(f"faults, seeds {' '.join(str(verdict.seed) for verdict in verdicts)}")
+    terminalreporter.section("faults")
     for row in rows:
-        name, *figures = (
-            cell.ljust(width) if cell == row[0] else cell.rjust(width)
-            for cell, width in zip(row, widths, strict=True)
-        )
-        terminalreporter.line("  ".join([name, *figures]))
+        figures = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        terminalreporter.line("  ".join([row[0].ljust(widths[0]), *figures]))

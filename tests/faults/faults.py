@@ -11,7 +11,7 @@ from typing import Any
 from shared.queues import Queue
 from tests.faults.load import Load
 from tests.faults.poison import POISON
-from tests.faults.rig import CLUSTER, Part, Rig, wait_until
+from tests.faults.rig import CLUSTER, Rig, wait_until
 
 UNAVAILABLE = 503  # with Retry-After: the database does not answer
 NO_ANSWER = 0  # the connection ended
@@ -97,7 +97,7 @@ def no_worker_then_four(scene: Scene) -> None:
     for part in scene.rig.workers:
         part.stop()
     scene.until_accepted(60)
-    more = [Part(scene.rig.worker(number), scene.rig.folder) for number in (3, 4)]
+    more = [scene.rig.worker(number) for number in (3, 4)]
     for part in (*scene.rig.workers, *more):
         part.start()
     scene.until_accepted(60)
@@ -178,7 +178,7 @@ def kill_api_at_random(scene: Scene) -> None:
 def redis_down(scene: Scene) -> None:
     scene.until_accepted(10)
     scene.rig.redis.kill()
-    scene.until_accepted(150)
+    scene.until_accepted(80)
     scene.rig.redis.start()
     scene.rig.redis.wait_until_ready()
 
@@ -229,10 +229,10 @@ def redis_slow(scene: Scene) -> None:
 
 def messages_shuffled(scene: Scene) -> None:
     broker = scene.rig.broker
-    for _ in range(3):
+    for _ in range(2):
         for part in scene.rig.workers:
             part.freeze()
-        scene.until_accepted(40)
+        scene.until_accepted(30)
         for queue in Queue:
             waiting = broker.lrange(queue.value, 0, -1)
             scene.dice.shuffle(waiting)
@@ -348,7 +348,7 @@ def everything(scene: Scene) -> None:
 
 
 FAULTS = [
-    Fault("F00 nothing", nothing, slow=False),
+    Fault("F00 nothing", nothing),
     Fault("F01 worker kill -9, by turns", kill_workers_by_turns, converges_within_s=30),
     Fault("F02 all workers kill -9", kill_all_workers, slow=False, converges_within_s=30),
     Fault("F03 kill -9 between ECS call and record", kill_between_call_and_record, converges_within_s=30),
@@ -378,7 +378,7 @@ FAULTS = [
     Fault("F17 ECS takes 30 s for some", slow_for_some),
     Fault(
         "F18 ECS does it, its answer is lost, 50 %",
-        with_rules({"kind": "apply_then_cut", "probability": 0.5}),
+        with_rules({"kind": "apply_then_cut", "probability": 0.5}, accepted=80),
         slow=False,
     ),
     Fault(

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,8 @@ CLUSTER = "chargehand"
 CHARGERS = 50
 WORKERS = 2
 THREADS = 8  # of each worker
+GUNICORN = ("gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
+CELERY = ("celery", "-A", "worker.celery_app")
 TASK = ("sleep", "1000000")  # a charger that costs nothing
 QUICK = ("--steady-after-s", "0.2", "--first-retry-s", "0.2")  # ECS, but sooner
 STARTS_WITHIN_S = 60
@@ -78,11 +80,8 @@ class Part:
         self._popen = spawn(self.program, self.log)
 
     def wait_until_ready(self) -> None:
-        is_ready = self.program.is_ready
-        if is_ready is None:
-            return
         try:
-            wait_until(is_ready, STARTS_WITHIN_S, f"{self.program.name} is ready")
+            wait_until(self.program.is_ready, STARTS_WITHIN_S, f"{self.program.name} is ready")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{last_lines(self.log)}") from error
 
@@ -148,9 +147,9 @@ class Rig:
         self.database_url, self.redis_url = postgres.url, broker.url
         self.ecs = EcsProcess(folder / "ecs", task_command=TASK, arguments=QUICK)
         for part in (self.postgres, self.redis):
-            self._start(part, stack)
+            self._start(part, stack).wait_until_ready()
         self.ecs.start()
-        stack.callback(self.ecs.stop)
+        stack.callback(self._end_ecs)
 
         #: The lines between the product and its stores; ours to them are direct.
         self.api_to_redis = self._proxy(broker.url, stack)
@@ -160,14 +159,10 @@ class Rig:
 
         migrate(self.database_url)
         self.api_url = f"http://{HOST}:{free_port()}"
-        self.api = self._start(
-            self._program("api", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"), stack
-        )
+        self.api = self._start(self._part("api", *GUNICORN), stack)
         self.workers = [self._start(self.worker(number), stack) for number in range(1, WORKERS + 1)]
-        self.beat = self._start(
-            self._program("beat", "celery", "-A", "worker.celery_app", "beat", "-s", str(folder / "beat")),
-            stack,
-        )
+        self.beat = self._start(self._part("beat", *CELERY, "beat", "-s", str(folder / "beat")), stack)
+        self.api.wait_until_ready()
         self.engine: Engine = make_engine(self.database_url, pool_size=5)
         stack.callback(self.engine.dispose)
         self.broker = redis.Redis.from_url(self.redis_url, socket_timeout=2)
@@ -274,12 +269,14 @@ class Rig:
         """How many messages wait on the queues."""
         return sum(self.broker.llen(queue.value) for queue in Queue)
 
-    def _start(self, part: "Part | Program", stack: ExitStack) -> Part:
-        started = part if isinstance(part, Part) else Part(part, self.folder)
-        started.start()
-        stack.callback(started.stop)
-        started.wait_until_ready()
-        return started
+    def _start(self, part: Part, stack: ExitStack) -> Part:
+        part.start()
+        stack.callback(part.kill)  # nothing of a rig is kept
+        return part
+
+    def _end_ecs(self) -> None:
+        if self.ecs.is_running:
+            self.ecs.stop()  # its tasks end with it
 
     def _proxy(self, url: str, stack: ExitStack) -> TcpProxy:
         port = make_url(url).port
@@ -288,14 +285,15 @@ class Rig:
         stack.callback(proxy.close)
         return proxy
 
-    def worker(self, number: int) -> Program:
-        return self._program(
+    def worker(self, number: int) -> Part:
+        """One more of them, not started yet."""
+        return self._part(
             f"worker-{number}",
-            *("celery", "-A", "worker.celery_app", "worker", "-P", "threads", "-c", str(THREADS)),
-            *("-Q", ",".join(Queue), "-n", f"worker-{number}@%h", "--without-gossip", "--without-mingle"),
+            *(*CELERY, "worker", "-P", "threads", "-c", str(THREADS), "-Q", ",".join(Queue)),
+            *("-n", f"worker-{number}@%h", "--without-gossip", "--without-mingle"),
         )
 
-    def _program(self, name: str, *argv: str) -> Program:
+    def _part(self, name: str, *argv: str) -> Part:
         api = name == "api"
         redis_line = self.api_to_redis if api else self.workers_to_redis
         postgres_line = self.api_to_postgres if api else self.workers_to_postgres
@@ -316,13 +314,12 @@ class Rig:
             "ECS_CLUSTER": CLUSTER,
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.folder),
         }
-        return Program(
-            name,
-            (sys.executable, "-m", *argv),
-            is_ready=answers(f"{self.api_url}/ready") if api else None,
-            env=environment,
-        )
+        program = Program(name, (sys.executable, "-m", *argv), env=environment)
+        if api:
+            program = replace(program, is_ready=answers(f"{self.api_url}/ready"))
+        return Part(program, self.folder)
 
 
 @contextmanager

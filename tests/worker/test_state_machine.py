@@ -514,9 +514,12 @@ def test_any_course_of_events_ends_at_the_last_wish(world: World) -> None:
 
 
 @pytest.mark.slow
-def test_hundreds_of_courses_of_events_end_at_the_last_wish(world: World) -> None:
+def test_hundreds_of_courses_of_events_end_at_the_last_wish(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Others each time: STATE_MACHINE_SEED repeats one, STATE_MACHINE_RUNS says how many."""
     number = int(os.environ.get("STATE_MACHINE_SEED") or random.SystemRandom().randrange(1, 2**32))
     runs = int(os.environ.get("STATE_MACHINE_RUNS") or 300)
-    print(f"STATE_MACHINE_SEED={number}, {runs} runs")
+    with capsys.disabled():
+        print(f"\nSTATE_MACHINE_SEED={number}, {runs} runs")
     live(world, runs, derandomize=False, seed_of_all=number)
