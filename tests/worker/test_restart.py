@@ -55,6 +55,25 @@ def test_two_workers_at_once_stop_the_same_task(world: World) -> None:
     assert world.ecs.runs(charger_id) == 1
 
 
+def test_a_worker_that_looks_late_stops_the_recorded_task_and_not_its_successor(world: World) -> None:
+    charger_id = world.ready()
+    old = world.ecs.current_task(charger_id)
+    world.restart(charger_id)
+    look = world.ecs.current_task
+
+    def look_late(charger_id: str) -> str | None:
+        world.ecs.current_task = look  # type: ignore[method-assign]
+        world.converge(charger_id)  # another worker restarts it meanwhile
+        world.ecs.settle()
+        return look(charger_id)
+
+    world.ecs.current_task = look_late  # type: ignore[method-assign]
+    world.converge(charger_id)
+
+    assert set(stops(world)) == {old}
+    assert world.ecs.runs(charger_id) == 1
+
+
 def test_a_restart_of_a_stopped_charger_starts_it(world: World) -> None:
     charger_id = world.ready()
     world.stop(charger_id)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from unittest.mock import patch
 from uuid import UUID
 
@@ -43,6 +44,16 @@ from worker.sweep import sweep
 
 IDENTITIES = ("CP-1", "CP-2")
 URLS = ("ws://csms.test/ocpp", "ws://other.test/ocpp")
+WISHES = ("start", "stop", "stop", "restart", "restart", *URLS)
+MISFORTUNES = (
+    "messages are lost",
+    "deadlines pass",
+    "ecs goes away or comes back",
+    "process crashes",
+    "stranger changes the count",
+    "stranger changes the definition",
+    "stranger removes the service",
+)
 ROUNDS_UNTIL_QUIET = 12
 STEPS = 50
 #: Minutes go into a shorter course of events that fails; who only asks whether one does is spared them.
@@ -121,12 +132,20 @@ class Fleet(RuleBasedStateMachine):
 
     @initialize(up=st.booleans())
     def begin(self, up: bool) -> None:
-        self.create(IDENTITIES[0], lost=False)
+        self._create(IDENTITIES[0], lost=False)
         if up:
             self._run(lambda: self.world.work(self.lives[0].charger_id))
 
-    @rule(identity=st.sampled_from(IDENTITIES), lost=st.booleans())
-    def create(self, identity: str, lost: bool) -> None:
+    @rule(what=st.sampled_from(["create", "delete"]), which=ANY, lost=st.booleans())
+    def come_or_go(self, what: str, which: int, lost: bool) -> None:
+        if what == "create":
+            self._create(IDENTITIES[which % len(IDENTITIES)], lost=lost)
+            return
+        life = self._ask(which, self.world.delete, 0, lost=lost)
+        if life is not None:
+            life.deleted = True
+
+    def _create(self, identity: str, *, lost: bool) -> None:
         known = {life.charger_id for life in self.lives}
         try:
             charger_id = self.world.create(identity)
@@ -144,29 +163,17 @@ class Fleet(RuleBasedStateMachine):
         if not lost:
             self.messages.append(charger_id)
 
-    @rule(which=ANY, lost=st.booleans())
-    def start(self, which: int, lost: bool) -> None:
-        self._ask(which, self.world.start, 1, lost=lost)
-
-    @rule(which=ANY, lost=st.booleans())
-    def stop(self, which: int, lost: bool) -> None:
-        self._ask(which, self.world.stop, 0, lost=lost)
-
-    @rule(which=ANY, lost=st.booleans())
-    def restart(self, which: int, lost: bool) -> None:
-        self._ask(which, self.world.restart, 1, lost=lost)
-
-    @rule(which=ANY, url=st.sampled_from(URLS), lost=st.booleans())
-    def update(self, which: int, url: str, lost: bool) -> None:
-        self._ask(
-            which, lambda charger_id: self.world.update(charger_id, ws_url=url), None, url=url, lost=lost
-        )
-
-    @rule(which=ANY, lost=st.booleans())
-    def delete(self, which: int, lost: bool) -> None:
-        life = self._ask(which, self.world.delete, 0, lost=lost)
-        if life is not None:
-            life.deleted = True
+    @rule(which=ANY, what=st.sampled_from(WISHES), lost=st.booleans())
+    def wish(self, which: int, what: str, lost: bool) -> None:
+        match what:
+            case "start":
+                self._ask(which, self.world.start, 1, lost=lost)
+            case "stop":
+                self._ask(which, self.world.stop, 0, lost=lost)
+            case "restart":
+                self._ask(which, self.world.restart, 1, lost=lost)
+            case url:
+                self._ask(which, partial(self.world.update, ws_url=url), None, lost=lost, url=url)
 
     def _ask(
         self,
@@ -218,11 +225,6 @@ class Fleet(RuleBasedStateMachine):
         charger_id = self.messages[index] if again else self.messages.pop(index)
         self._begin(lambda: self.world.converge(charger_id))
 
-    @precondition(lambda self: self.messages)
-    @rule()
-    def lose_messages(self) -> None:
-        self.messages.clear()
-
     # Workers.
 
     @rule(broker_away=st.booleans())
@@ -255,19 +257,9 @@ class Fleet(RuleBasedStateMachine):
             )
 
     @rule()
-    def deadlines_pass(self) -> None:
-        self.deadlines_passed = True
-        for life in self.lives:
-            self.world.asked_long_ago(life.charger_id)
-
-    @rule()
     def ecs_gets_there(self) -> None:
         self.ecs.settle()
         self._look()
-
-    @rule()
-    def ecs_goes_away_or_comes_back(self) -> None:
-        self.ecs.away = not self.ecs.away
 
     @precondition(lambda self: self.ecs.ghosts)
     @rule(which=ANY)
@@ -275,25 +267,28 @@ class Fleet(RuleBasedStateMachine):
         self.ecs.ghosts.pop(which % len(self.ecs.ghosts))()
         self._look()
 
-    @rule(which=ANY)
-    def process_crashes(self, which: int) -> None:
+    @rule(which=ANY, what=st.sampled_from(MISFORTUNES))
+    def misfortune(self, which: int, what: str) -> None:
         life = self.lives[which % len(self.lives)]
-        if life.charger_id in self.ecs.services:
-            self.ecs.crash(life.charger_id)
-
-    @rule(which=ANY, what=st.sampled_from(["count", "definition", "service"]))
-    def stranger_changes(self, which: int, what: str) -> None:
-        service = self._active(self.lives[which % len(self.lives)])
-        if service is None:
-            return
-        if what == "count":
-            service.desired_count = 1 - service.desired_count
-        elif what == "definition":
-            service.task_definition_arn = "arn:task-definition/other:1"
-        else:
-            for task in service.live:
-                task.status = "STOPPED"
-            service.status = "INACTIVE"
+        service = self._active(life)
+        match what:
+            case "messages are lost":
+                self.messages.clear()
+            case "deadlines pass":
+                self.deadlines_passed = True
+                self.world.asked_long_ago(life.charger_id)
+            case "ecs goes away or comes back":
+                self.ecs.away = not self.ecs.away
+            case "process crashes" if service is not None:
+                self.ecs.crash(life.charger_id)
+            case "stranger changes the count" if service is not None:
+                service.desired_count = 1 - service.desired_count
+            case "stranger changes the definition" if service is not None:
+                service.task_definition_arn = "arn:task-definition/other:1"
+            case "stranger removes the service" if service is not None:
+                service.status = "INACTIVE"
+                for task in service.live:
+                    task.status = "STOPPED"
         self._look()
 
     # What must hold at any time.
