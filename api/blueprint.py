@@ -67,6 +67,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         examples: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
         content_type: str | None = None,
+        parameters: list[dict[str, Any]] | None = None,
         final_example: Any = None,
         operation_id: str | None = None,
         summary: str | None = None,
@@ -81,6 +82,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             "operationId": operation_id,
             "summary": summary,
             "description": described,
+            "parameters": parameters,
             "responses": {
                 str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors
             },
@@ -92,9 +94,9 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             doc["operationId"] = operation_id or view.__name__
             documented = self.doc(**{key: value for key, value in doc.items() if value is not None})(view)
             if query is not None:
-                documented = self.arguments(query, location="query")(documented)
+                documented = self.arguments(query(), location="query")(documented)
             if body is not None:
-                documented = self.arguments(body, required=not body.optional, examples=examples)(documented)
+                documented = self.arguments(body(), required=not body.optional, examples=examples)(documented)
             documented = self.response(
                 status,
                 answer,

@@ -29,6 +29,9 @@ class Problem(str):
     type: str
     ctx: dict[str, Any]
 
+    def __deepcopy__(self, _: object) -> "Problem":
+        return self  # it never changes
+
     def format(self, *args: object, **kwargs: object) -> "Problem":
         """As str.format, which is what marshmallow does with messages; stays a Problem."""
         return Problem(super().format(*args, **kwargs), self.type, **self.ctx)
