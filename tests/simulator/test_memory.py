@@ -96,7 +96,7 @@ async def test_a_transaction_survives_a_lost_connection(version: str) -> None:
         first = await csms.accepted()
         await start_remotely(first, version)
         connector = charger.model.station.connectors[0]
-        await until(lambda: connector.power_w > 0)
+        await until(lambda: connector.power_w > 0 and not charger.model.has_news_of(None))
         before = connector.transaction
 
         first.socket.transport.abort()
