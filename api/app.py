@@ -10,7 +10,7 @@ from flask.json.provider import JSONProvider
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
-from api import catalog, chargers, commands, health
+from api import catalog, chargers, commands, events, health
 from api.errors import register_errors
 from api.metrics import count_requests
 from api.openapi import make_document, register_docs
@@ -19,6 +19,7 @@ from api.parts import Parts
 from api.publisher import Publisher
 from api.readiness import Readiness
 from api.services.group import GroupCommit
+from api.streams import Streams
 from api.watcher import Watcher
 from shared.database import make_engine, make_sessions
 from shared.settings import Settings
@@ -44,7 +45,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _Slug])
-    for module in (chargers, commands, catalog, health):
+    for module in (chargers, commands, events, catalog, health):
         document.register_blueprint(module.operations)
     register_docs(app, document)
     register_errors(app)
@@ -62,6 +63,7 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         group=GroupCommit(statements),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(statements),
+        streams=Streams(statements, most=settings.event_streams),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(engine, settings.broker_url),
     )

@@ -13,6 +13,7 @@ from api.idempotency import KEY_HEADER
 from api.parsing import InvalidRequest, item
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
+from api.streams import TooManyStreams
 from shared.tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(InvalidCharger, invalid_charger)
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(KeyReused, key_reused)
+    app.register_error_handler(TooManyStreams, too_many_streams)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
     for away in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(away, database_away)
@@ -68,6 +70,10 @@ def not_ready(error: NotReady) -> ResponseReturnValue:
 def key_reused(_: KeyReused) -> ResponseReturnValue:
     problem = Problem("The key belongs to another request: its body was different", "value_error")
     return {"detail": [item(["header", KEY_HEADER], problem)]}, 422
+
+
+def too_many_streams(_: TooManyStreams) -> ResponseReturnValue:
+    return _try_again("This server has as many event streams as it may")
 
 
 def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:

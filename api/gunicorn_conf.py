@@ -56,14 +56,15 @@ def post_worker_init(worker: Any) -> None:
 
     parts = worker.wsgi.extensions["chargehand"]
     gevent.spawn(report_gauges, parts.publisher, parts.watcher)
-    gevent.spawn(_release_at_the_end, worker, parts.watcher)
+    gevent.spawn(_release_at_the_end, worker, parts)
 
 
-def _release_at_the_end(worker: Any, watcher: Any) -> None:
-    """Whoever waits is answered as soon as the process is told to stop, not when its patience ends."""
+def _release_at_the_end(worker: Any, parts: Any) -> None:
+    """Whoever waits or watches is answered as soon as the process is told to stop, not when its patience ends."""
     while worker.alive:
         gevent.sleep(0.1)
-    watcher.close()
+    parts.watcher.close()
+    parts.streams.close_all()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from api.publisher import Publisher
 from api.readiness import Readiness
 from api.services.group import GroupCommit
+from api.streams import Streams
 from api.watcher import Watcher
 from shared.database import Sessions
 from shared.settings import Settings
@@ -25,6 +26,7 @@ class Parts:
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher
+    streams: Streams
     verifier: TokenVerifier
     readiness: Readiness
 

@@ -56,6 +56,11 @@ def runtime_of(charger: Charger) -> Runtime:
 def _observed(charger: Charger) -> str:
     if charger.observed_at is None:
         return "unknown"
-    if charger.desired_count:
-        return "running" if charger.running_count else "starting"
-    return "stopping" if charger.running_count or charger.pending_count else "stopped"
+    return observed_of(charger.desired_count, charger.running_count, charger.pending_count)
+
+
+def observed_of(desired_count: int, running_count: int, pending_count: int) -> str:
+    """What the counts of an ECS service mean, in a word."""
+    if desired_count:
+        return "running" if running_count else "starting"
+    return "stopping" if running_count or pending_count else "stopped"

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.polling import Poller
 from api.services.chargers import IN_PROGRESS
 from shared.commands import OPEN
 from shared.database import Sessions
@@ -53,26 +54,19 @@ class Watcher:
 
     def __init__(self, statements: Sessions) -> None:
         self._statements = statements
-        self._lock = threading.Lock()
         self._waiters: set[_Waiter] = set()
-        self._watching = False
-        self._closing = threading.Event()
+        self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
     def wait(self, target: Target, timeout_s: float) -> None:
         """Return when the target is final or gone, after timeout_s at the latest, or when the server ends."""
         waiter = _Waiter(target)
-        with self._lock:
-            if self._closing.is_set():
-                return
-            self._waiters.add(waiter)
-            if not self._watching:
-                self._watching = True
-                threading.Thread(target=self._watch, name="watcher", daemon=True).start()
+        self._waiters.add(waiter)
         try:
-            waiter.woken.wait(timeout_s)
+            self._poller.ensure_running()
+            if not self._poller.closed:
+                waiter.woken.wait(timeout_s)
         finally:
-            with self._lock:
-                self._waiters.discard(waiter)
+            self._waiters.discard(waiter)
 
     @property
     def waiting(self) -> int:
@@ -81,23 +75,16 @@ class Watcher:
 
     def close(self) -> None:
         """Wake everybody, and let nobody wait any more."""
-        with self._lock:
-            self._closing.set()
-            for waiter in self._waiters:
-                waiter.woken.set()
+        self._poller.close()
+        for waiter in list(self._waiters):
+            waiter.woken.set()
 
-    def _watch(self) -> None:
-        while True:
-            with self._lock:
-                waiters = list(self._waiters)
-                if not waiters or self._closing.is_set():
-                    self._watching = False
-                    return
-            over = self._over({waiter.target for waiter in waiters})
-            for waiter in waiters:
-                if waiter.target in over:
-                    waiter.woken.set()
-            self._closing.wait(POLL_S)
+    def _look(self) -> None:
+        waiters = list(self._waiters)
+        over = self._over({waiter.target for waiter in waiters})
+        for waiter in waiters:
+            if waiter.target in over:
+                waiter.woken.set()
 
     def _over(self, targets: Collection[Target]) -> set[Target]:
         """Those that nobody needs to wait for any longer."""

@@ -9,6 +9,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     SmallInteger,
     Text,
@@ -224,6 +225,21 @@ class IdempotencyKey(Base):
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: keeps the order of its keys
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ChargerEvent(Base):
+    """Something that changed about a charger. Triggers write it, in the transaction of the change."""
+
+    __tablename__ = "charger_events"
+
+    charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True)
+    #: Grows, for one charger, in the order of the commits.
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.now())
+    type: Mapped[str]  #: command, status or ocpp
+    data: Mapped[dict[str, Any]]
+
+    __table_args__ = (Index("charger_events_at", "at", postgresql_using="brin"),)
 
 
 class ChargerLog(Base):

@@ -83,6 +83,7 @@ class Settings:
     broker_url: str = field(repr=False)
     bind: str  #: address of the API
     api_processes: int
+    event_streams: int  #: at once, per API process
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
@@ -118,6 +119,7 @@ def _load(env: Env) -> Settings:
         broker_url=env.str("BROKER_URL", redis_url) or _missing("REDIS_URL or BROKER_URL"),
         bind=env.str("BIND", "127.0.0.1:8000"),
         api_processes=env.int("WEB_CONCURRENCY", 1 if embedded else 2),
+        event_streams=env.int("EVENT_STREAMS", 500),
         publisher_buffer=env.int("PUBLISHER_BUFFER", 10_000),
         log_format=env.str("LOG_FORMAT", "console" if embedded else "json"),
         log_level=env.str("LOG_LEVEL", "INFO").upper(),

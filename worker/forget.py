@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import Delete, delete, func, select, tuple_
 
 from shared.database import Sessions
-from shared.models import IdempotencyKey
+from shared.models import ChargerEvent, IdempotencyKey
 
 KEYS_KEPT_FOR = timedelta(hours=24)
 BATCH = 10_000  # rows in one statement, far below its time-out
@@ -13,20 +13,24 @@ BATCH = 10_000  # rows in one statement, far below its time-out
 
 def forget_keys(sessions: Sessions) -> int:
     """Delete the Idempotency-Keys whose time is over. Returns how many."""
-    key = tuple_(IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key)
-    old = (
-        select(IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key)
-        .where(IdempotencyKey.created_at < func.now() - KEYS_KEPT_FOR)
-        .limit(BATCH)
-    )
+    columns = (IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key)
+    old = select(*columns).where(IdempotencyKey.created_at < func.now() - KEYS_KEPT_FOR)
+    return _forget(sessions, delete(IdempotencyKey).where(tuple_(*columns).in_(old.limit(BATCH))))
+
+
+def forget_events(sessions: Sessions, retention_days: int) -> int:
+    """Delete the events that are older than the retention. Returns how many."""
+    columns = (ChargerEvent.charger_id, ChargerEvent.id)
+    old = select(*columns).where(ChargerEvent.at < func.now() - timedelta(days=retention_days))
+    return _forget(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
+
+
+def _forget(sessions: Sessions, some: Delete) -> int:
+    """Repeat the deletion of a batch until there is none left."""
     forgotten = 0
     while True:
         with sessions.begin() as session:
-            some = len(
-                session.scalars(
-                    delete(IdempotencyKey).where(key.in_(old)).returning(IdempotencyKey.key)
-                ).all()
-            )
-        forgotten += some
-        if some < BATCH:
+            batch = session.connection().execute(some).rowcount
+        forgotten += batch
+        if batch < BATCH:
             return forgotten

@@ -15,7 +15,7 @@ from worker.celery_app import app
 from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
-from worker.forget import forget_keys
+from worker.forget import forget_events, forget_keys
 from worker.logs import LOG_ERRORS, drop_old_logs, read_logs
 from worker.observe import observe
 from worker.outage import Outage
@@ -83,6 +83,7 @@ def clean_up() -> None:
         for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):
             log.info("logs.dropped", partition=partition)
         forget_keys(parts.sessions)
+        forget_events(parts.sessions, parts.settings.log_retention_days)
 
 
 _running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.READ_LOGS)}

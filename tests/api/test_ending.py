@@ -44,11 +44,10 @@ def http(server: str, token: Token) -> Iterator[httpx.Client]:
         yield client
 
 
-def tell_to_stop() -> None:
+def tell_to_stop(http: httpx.Client) -> None:
     """As `docker stop` does: the first process of the server."""
-    (server,) = (
-        child for child in psutil.Process().children() if "api.wsgi:app" in " ".join(child.cmdline())
-    )
+    bind = http.base_url.netloc.decode()
+    (server,) = (child for child in psutil.Process().children() if child.environ().get("BIND") == bind)
     server.send_signal(signal.SIGTERM)
 
 
@@ -93,7 +92,7 @@ def test_what_is_under_way_is_done_and_answered_and_nobody_else_is_let_in(
             request = pool.submit(http.put, f"/ocpp/chargers/{charger_id}", json={"name": "renamed"})
             wait_until(lambda: waiting_for_a_lock(database) == 1)
 
-            tell_to_stop()
+            tell_to_stop(http)
             wait_until(lambda: is_refused(http))
 
             assert not request.done()
@@ -116,7 +115,7 @@ def test_those_who_wait_are_answered_at_once_with_what_is_known(http: httpx.Clie
         wait_until(lambda: requests_under_way(http) == 2 * WAITS)
         started = monotonic()
 
-        tell_to_stop()
+        tell_to_stop(http)
         answers = [future.result(10) for future in stops], [future.result(10) for future in commands]
 
     assert monotonic() - started < 5
@@ -125,6 +124,22 @@ def test_those_who_wait_are_answered_at_once_with_what_is_known(http: httpx.Clie
     assert {answer.json()["status"] for answer in answers[1]} == {"queued"}
     with database.connect() as connection:
         assert len(connection.execute(select(Command.id)).all()) == 2
+
+
+def test_those_who_watch_are_let_go(http: httpx.Client) -> None:
+    charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
+    with http.stream("GET", f"/ocpp/chargers/{charger_id}/events") as stream:
+        lines = stream.iter_lines()
+        wait_until(lambda: next(lines) == "event: snapshot")
+        http.delete(f"/ocpp/chargers/{charger_id}")
+        wait_until(lambda: next(lines) == "event: command")
+    charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
+    with http.stream("GET", f"/ocpp/chargers/{charger_id}/events") as stream:
+        started = monotonic()
+        tell_to_stop(http)
+        stream.read()
+
+    assert monotonic() - started < 5
 
 
 def requests_under_way(http: httpx.Client) -> int:

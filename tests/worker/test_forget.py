@@ -1,12 +1,13 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from shared.database import Sessions
-from shared.models import IdempotencyKey
+from shared.models import ChargerEvent, IdempotencyKey
+from tests.worker.conftest import World
 from worker import forget
-from worker.forget import forget_keys
+from worker.forget import forget_events, forget_keys
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(
@@ -31,3 +32,21 @@ def test_idempotency_keys_are_forgotten_after_a_day_however_many(
         left = session.scalars(select(IdempotencyKey.key)).all()
     assert (forgotten, left) == (5, ["key-0"])
     assert forget_keys(sessions) == 0
+
+
+def test_events_are_forgotten_with_the_logs(world: World) -> None:
+    world.ready()
+    with world.sessions.begin() as session:
+        count = session.scalars(select(func.count()).select_from(ChargerEvent)).one()
+        session.execute(
+            update(ChargerEvent)
+            .where(ChargerEvent.type == "status")
+            .values(at=func.now() - timedelta(days=8))
+        )
+
+    forgotten = forget_events(world.sessions, 7)
+
+    with world.sessions() as session:
+        left = session.scalars(select(ChargerEvent.type)).all()
+    assert forgotten == count - len(left) > 0
+    assert set(left) == {"command"}

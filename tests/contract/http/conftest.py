@@ -90,7 +90,9 @@ def backend(backend_engine: Engine) -> Iterator[Sessions]:
     """The server's database, empty but for the catalog."""
     yield make_sessions(backend_engine)
     with backend_engine.begin() as connection:
-        connection.execute(text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys"))
+        connection.execute(
+            text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events")
+        )
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""Streams of what changes about chargers, all of them fed by one query."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.polling import Poller
+from api.services.events import Event, events_after
+from shared.commands import EventType
+from shared.database import Sessions
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.25
+SILENCE_S = 15  # until a sign of life: proxies end what is silent for longer
+LIFE_S = (
+    300  # until the client has to come again: with a token that still holds, to a server that is not full
+)
+
+
+class TooManyStreams(Exception):
+    """This process serves as many as it may."""
+
+
+class Stream:
+    """The events of one charger, for one client."""
+
+    def __init__(self, charger_id: str, last_id: int) -> None:
+        self.charger_id = charger_id
+        self.last_id = last_id  #: of the events that are on their way
+        self._coming: SimpleQueue[Event | None] = SimpleQueue()
+
+    @property
+    def hungry(self) -> bool:
+        """The client has taken all that there was: a slow one gets no more until then."""
+        return self._coming.empty()
+
+    def feed(self, event: Event) -> None:
+        if event.id > self.last_id:
+            self.last_id = event.id
+            self._coming.put(event)
+
+    def end(self) -> None:
+        self._coming.put(None)
+
+    def __iter__(self) -> Iterator[Event | None]:
+        """The events as they come; None after a silence. Ends after LIFE_S, or with the charger."""
+        until = monotonic() + LIFE_S
+        while (left_s := until - monotonic()) > 0:
+            try:
+                event = self._coming.get(timeout=min(SILENCE_S, left_s))
+            except Empty:
+                yield None
+                continue
+            if event is None:
+                return
+            yield event
+            if event.data.get("event_type") == EventType.DELETE_CHARGER:
+                return
+
+
+class Streams:
+    """One per API process. It looks for what is new only while somebody watches."""
+
+    def __init__(self, statements: Sessions, *, most: int) -> None:
+        self._statements = statements
+        self._most = most
+        self._streams: set[Stream] = set()
+        self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
+
+    def open(self, charger_id: str, last_id: int) -> Stream:
+        """The events after that one. To be closed. Raises TooManyStreams."""
+        if len(self._streams) >= self._most or self._poller.closed:
+            raise TooManyStreams
+        stream = Stream(charger_id, last_id)
+        self._streams.add(stream)
+        self._poller.ensure_running()
+        return stream
+
+    def close(self, stream: Stream) -> None:
+        """Safe to repeat."""
+        self._streams.discard(stream)
+
+    @property
+    def count(self) -> int:
+        return len(self._streams)
+
+    def close_all(self) -> None:
+        """End every stream, and open none any more."""
+        self._poller.close()
+        for stream in list(self._streams):
+            stream.end()
+
+    def _look(self) -> None:
+        hungry: defaultdict[str, list[Stream]] = defaultdict(list)
+        for stream in list(self._streams):
+            if stream.hungry:
+                hungry[stream.charger_id].append(stream)
+        if not hungry:
+            return
+        last_ids = {charger_id: min(one.last_id for one in streams) for charger_id, streams in hungry.items()}
+        try:
+            with self._statements() as session:
+                events = events_after(session, last_ids)
+        except SQLAlchemyError as error:  # what is new now is still new when the database is back
+            log.warning("streams.failed", error=str(error).partition("\n")[0])
+            return
+        for event in events:
+            for stream in hungry[event.charger_id]:
+                stream.feed(event)

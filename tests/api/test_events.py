@@ -1,0 +1,300 @@
+"""What changes about a charger is told as it happens, once, in order, and from where one left off."""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from time import monotonic, sleep
+from typing import Any, NamedTuple
+
+import pytest
+from flask import Flask
+from sqlalchemy import event, func, select, update
+
+from api import streams
+from api.parts import Parts
+from shared.commands import EventType, ProvisioningStatus
+from shared.database import Sessions
+from shared.models import Charger, ChargerEvent
+from tests.api.conftest import Fleet
+
+
+class Told(NamedTuple):
+    id: int
+    event: str
+    data: dict[str, Any]
+
+
+class Watching:
+    """A client that watches a charger."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+        self.chunks: Iterator[bytes] = iter(answer.response)
+        self.events = self._read()
+
+    def next(self) -> Told:
+        return next(self.events)
+
+    def close(self) -> None:
+        self.answer.close()
+
+    def _read(self) -> Iterator[Told]:
+        for chunk in self.chunks:
+            for block in chunk.decode().split("\n\n"):
+                fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+                if "data" in fields:
+                    yield Told(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+
+
+Watch = Callable[..., Watching]
+
+
+@pytest.fixture
+def watch(fleet: Fleet) -> Iterator[Watch]:
+    with ExitStack() as stack:
+
+        def watch(charger_id: str, last_id: int | None = None) -> Watching:
+            headers = {} if last_id is None else {"Last-Event-ID": str(last_id)}
+            answer = fleet.get(f"/ocpp/chargers/{charger_id}/events", headers=headers)
+            assert answer.status_code == 200, answer.text
+            watching = Watching(answer)
+            stack.callback(watching.close)
+            return watching
+
+        yield watch
+
+
+def test_a_watcher_begins_with_the_charger_as_it_is(fleet: Fleet, watch: Watch) -> None:
+    charger_id = fleet.ready()
+
+    watching = watch(charger_id)
+    first = watching.next()
+
+    assert first.event == "snapshot"
+    assert first.data["status"] == "READY"
+    assert first.data["runtime"] == fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
+    assert first.data["command"]["event_type"] == "create_charger"
+    headers = watching.answer.headers
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert headers["X-Accel-Buffering"] == "no"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_a_watcher_is_told_what_becomes_of_a_command(fleet: Fleet, watch: Watch) -> None:
+    charger_id = fleet.ready()
+    watching = watch(charger_id)
+    watching.next()
+
+    accepted = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger").json
+    fleet.settle(charger_id, running_count=0)
+    fleet.finish(charger_id)
+    asked, stopped, done = watching.next(), watching.next(), watching.next()
+
+    assert (asked.event, stopped.event, done.event) == ("command", "status", "command")
+    assert asked.data.pop("at").endswith("Z")
+    assert asked.data == {
+        "id": accepted["command_id"],
+        "event_type": "stop_charger",
+        "generation": 2,
+        "status": "queued",
+        "error": None,
+    }
+    assert (stopped.data["desired"], stopped.data["observed"]) == ("stopped", "stopped")
+    assert (done.data["id"], done.data["status"]) == (accepted["command_id"], "succeeded")
+    assert asked.id < stopped.id < done.id
+
+
+def test_a_watcher_is_told_of_the_link_to_the_csms(fleet: Fleet, watch: Watch) -> None:
+    charger_id = fleet.ready()
+    watching = watch(charger_id)
+    watching.next()
+
+    fleet.settle(
+        charger_id,
+        ocpp_state="rejected",
+        ocpp_reason="401",
+        ocpp_since=datetime(2026, 4, 2, 9, 15, 31, tzinfo=UTC),
+    )
+    told = watching.next()
+
+    assert told.event == "ocpp"
+    del told.data["at"]
+    assert told.data == {"state": "rejected", "reason": "401", "since": "2026-04-02T09:15:31Z"}
+
+
+def test_what_is_looked_at_and_found_unchanged_is_no_event(fleet: Fleet, sessions: Sessions) -> None:
+    charger_id = fleet.ready()
+    fleet.settle(charger_id, ocpp_state="accepted")
+    before = _events(sessions, charger_id)
+
+    fleet.settle(charger_id, running_count=1, ocpp_state="accepted", ocpp_last_frame_at=func.now())
+
+    assert _events(sessions, charger_id) == before
+
+
+def test_a_watcher_goes_on_where_it_left_off(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:
+    """It comes again for each event, and misses none and reads none twice."""
+    charger_id = fleet.ready()
+    last_id = watch(charger_id).next().id
+    for action in ("stop", "start", "reset", "stop"):
+        fleet.post(f"/ocpp/chargers/{charger_id}/{action}-charger")
+
+    told = []
+    for _ in range(4):
+        watching = watch(charger_id, last_id)
+        told.append(watching.next())
+        watching.close()
+        last_id = told[-1].id
+
+    assert [one.data["event_type"].partition("_")[0] for one in told] == ["stop", "start", "reset", "stop"]
+    assert [one.id for one in told] == _events(sessions, charger_id)[-4:]
+
+
+def test_changes_that_race_are_told_in_the_order_of_their_commits(
+    fleet: Fleet, watch: Watch, sessions: Sessions
+) -> None:
+    charger_id = fleet.ready()
+    watching = watch(charger_id)
+    seen = [watching.next().id]
+
+    def change(number: int) -> None:
+        with sessions.begin() as session:
+            charger = session.get_one(Charger, charger_id, with_for_update=True)
+            charger.pending_count = (charger.pending_count + 1) % 30_000
+            session.flush()
+            sleep(0.001 * (number % 3))
+
+    with ThreadPoolExecutor(8) as pool:
+        changes = [pool.submit(change, number) for number in range(60)]
+        seen += [watching.next().id for _ in changes]
+        for one in changes:
+            one.result()
+
+    assert seen == sorted(seen)
+    assert seen[1:] == _events(sessions, charger_id)[-60:]
+
+
+def test_a_stream_ends_with_its_charger(fleet: Fleet, watch: Watch) -> None:
+    charger_id = fleet.ready()
+    watching = watch(charger_id)
+
+    fleet.delete(f"/ocpp/chargers/{charger_id}")
+    told = list(watching.events)
+
+    assert [one.event for one in told] == ["snapshot", "command"]
+    assert told[-1].data["event_type"] == EventType.DELETE_CHARGER
+    assert fleet.get(f"/ocpp/chargers/{charger_id}/events").status_code == 404
+
+
+def test_a_stream_gives_signs_of_life_and_ends_after_a_while(
+    fleet: Fleet, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "SILENCE_S", 0.1)
+    monkeypatch.setattr(streams, "LIFE_S", 0.35)
+    watching = watch(fleet.ready())
+
+    chunks = list(watching.chunks)
+
+    assert chunks[0].startswith(b"retry: ")
+    assert chunks[1:] == [b":\n\n"] * 4
+
+
+def test_another_organization_cannot_watch(fleet: Fleet) -> None:
+    charger_id = fleet.ready()
+
+    for headers in ({}, {"Last-Event-ID": "0"}):
+        answer = fleet.get(f"/ocpp/chargers/{charger_id}/events", organization="globex", headers=headers)
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("last_id", ["", "-1", "abc", "1e3", "9" * 19, "²"])
+def test_what_is_no_events_id_is_refused(fleet: Fleet, last_id: str) -> None:
+    answer = fleet.get(f"/ocpp/chargers/{fleet.ready()}/events", headers={"Last-Event-ID": last_id})
+
+    assert answer.status_code == 422
+    assert answer.json["detail"][0]["loc"] == ["header", "Last-Event-ID"]
+
+
+def test_a_full_server_asks_to_try_again_later(
+    fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: Parts = app.extensions["chargehand"]
+    monkeypatch.setattr(parts.streams, "_most", 2)
+    charger_id = fleet.ready()
+    watching = [watch(charger_id), watch(charger_id)]
+
+    refused = fleet.get(f"/ocpp/chargers/{charger_id}/events")
+    watching[0].close()
+    again = watch(charger_id).next()
+
+    assert refused.status_code == 503
+    assert refused.headers["Retry-After"] == "2"
+    assert again.event == "snapshot"
+
+
+def test_who_asks_only_for_the_headers_takes_no_place(fleet: Fleet, app: Flask) -> None:
+    answer = fleet.request("HEAD", f"/ocpp/chargers/{fleet.ready()}/events")
+
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert app.extensions["chargehand"].streams.count == 0
+
+
+def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> None:
+    chargers = [fleet.ready(identity=f"CP-{number}") for number in range(30)]
+    watching = [watch(charger_id) for charger_id in chargers]
+    parts: Parts = app.extensions["chargehand"]
+    queries: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        queries.append(statement)
+
+    event.listen(parts.engine, "before_cursor_execute", note)
+    started = monotonic()
+    while len(queries) < 4:
+        assert monotonic() - started < 10
+        sleep(0.01)
+    event.remove(parts.engine, "before_cursor_execute", note)
+
+    assert monotonic() - started > 2 * streams.POLL_S
+    assert all("charger_events" in query for query in queries)
+    assert [one.next().event for one in watching] == ["snapshot"] * 30
+
+
+def test_nobody_asks_the_database_while_nobody_watches(fleet: Fleet, app: Flask, watch: Watch) -> None:
+    watch(fleet.ready()).close()
+    parts: Parts = app.extensions["chargehand"]
+    deadline = monotonic() + 5
+
+    while parts.streams._poller._running:
+        assert monotonic() < deadline
+        sleep(0.01)
+
+    assert parts.streams.count == 0
+
+
+def _events(sessions: Sessions, charger_id: str) -> list[int]:
+    with sessions() as session:
+        return list(
+            session.scalars(
+                select(ChargerEvent.id).where(ChargerEvent.charger_id == charger_id).order_by(ChargerEvent.id)
+            )
+        )
+
+
+def test_a_charger_that_failed_is_told_with_its_error(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:
+    charger_id = fleet.create()
+    watching = watch(charger_id)
+    watching.next()
+    error = {"code": "image_unavailable", "message": "The image cannot be pulled"}
+
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger).values(
+                provisioning_status=ProvisioningStatus.FAILED, error=error, desired_count=0
+            )
+        )
+    told = watching.next()
+
+    assert (told.event, told.data["status"], told.data["error"]) == ("status", "FAILED", error)
