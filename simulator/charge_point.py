@@ -300,6 +300,7 @@ class ChargePoint(ABC):
         while True:
             message = await self._outbox.next(self._may_leave)
             payload = self.complete(message)
+            self._save_before_telling()
             answer: Payload | CallFailed
             try:
                 message.attempts += 1
@@ -470,6 +471,12 @@ class ChargePoint(ABC):
         if self.remembers and self._save is None:
             # Once for everything that happens now.
             self._save = asyncio.get_running_loop().call_soon(self._save_now)
+
+    def _save_before_telling(self) -> None:
+        """What the CSMS is told must not be news to the charger's next process."""
+        if self._save is not None:
+            self._save.cancel()
+            self._save_now()
 
     def _save_now(self, *, clean: bool = False) -> None:
         self._save = None

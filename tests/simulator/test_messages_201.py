@@ -417,6 +417,7 @@ async def test_a_reset_on_idle_waits_for_the_transaction(talk: Talk) -> None:
     await talk.event("Ended", "RemoteStop")
     again = await talk.csms.link(2)
     assert (await again.next("BootNotification"))["reason"] == "ScheduledReset"
+    await again.next("StatusNotification")
     assert (await again.ask(call201.Reset(type="OnIdle"))).status == "Accepted"
     await talk.csms.link(3)
 
