@@ -5,11 +5,13 @@ import sys
 from collections.abc import Callable
 from time import monotonic
 
-from bench import accept, waiting
+from bench import accept, drain, reach, waiting
 from bench.report import Report, record
 
 PARTS: dict[str, Callable[[], Report]] = {
     "accept": accept.measure,
+    "reach": reach.measure,
+    "drain": drain.measure,
     "waiting": waiting.measure,
 }
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import psutil
 import redis
+from celery import Celery
 from sqlalchemy import make_url, text
 
 from embedded.ports import HOST, answers, free_port
@@ -89,6 +91,7 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "JWT_SECRET": JWT_SECRET,
+        "RATE_LIMIT": "",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
@@ -107,3 +110,52 @@ def token() -> str:
         max_age_s=0,
     )
     return make_token(settings, subject="bench", organization_id=ORGANIZATION, role="user", ttl_s=86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class StubEcs:
+    """A running bench.stub_ecs."""
+
+    url: str
+    process: psutil.Process
+
+    def calls(self) -> list[tuple[str, str, float]]:
+        """Operation, service and time of arrival, in seconds of the monotonic clock, of each call."""
+        return [(operation, service, at) for operation, service, at in httpx.get(self.url).json()]
+
+    def forget(self) -> None:
+        httpx.delete(self.url)
+
+
+@contextmanager
+def running_stub(folder: Path, *, latency_ms: float) -> Iterator[StubEcs]:
+    port = free_port()
+    url = f"http://{HOST}:{port}/"
+    argv = (sys.executable, "-m", "bench.stub_ecs", "--port", str(port), "--latency-ms", str(latency_ms))
+    with running_process(Program("stub-ecs", argv, is_ready=answers(url)), folder) as process:
+        yield StubEcs(url, process)
+
+
+def worker(
+    name: str, database_url: str, redis_url: str, ecs_url: str, *, pool: str = "threads", slots: int = 16
+) -> Program:
+    """Our worker for charger commands, without beat. ECS calls are not held back by Amazon's rate quotas."""
+    options = f"-P {pool} -c {slots} -Q lifecycle --without-gossip --without-mingle -n {name}@%h"
+    env = environment(database_url, redis_url) | {
+        "AWS_ENDPOINT_URL": ecs_url,
+        "ECS_BUDGET_SHARE": "0",
+        "WORKER_CONCURRENCY": str(slots),
+    }
+    return Program(
+        name=name,
+        argv=(sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", *options.split()),
+        env=env,
+        is_ready=lambda: _consumes(redis_url, name),
+        stop_within_s=20,
+    )
+
+
+def _consumes(redis_url: str, name: str) -> bool:
+    """Whether the worker answers a ping, which it does once it takes messages."""
+    with Celery(broker=redis_url) as app:
+        return any(node.startswith(f"{name}@") for node in app.control.inspect(timeout=0.3).ping() or {})

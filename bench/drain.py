@@ -1,0 +1,204 @@
+"""Drain: how fast a worker makes open commands true, when every ECS call takes 30 ms."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from time import monotonic, sleep
+
+import redis
+from sqlalchemy import Engine, text
+
+from bench.cpu import Meter
+from bench.fleet import charger_id, insert_chargers
+from bench.report import Budget, Report, Table
+from bench.servers import ORGANIZATION, Stores, StubEcs, running_process, running_stores, running_stub, worker
+from shared.broker import make_celery, send
+from shared.database import make_engine
+from shared.queues import TaskName, message
+
+LATENCY_MS = 30
+COMMANDS = 10_000
+FEW_CHARGERS = 500  # for the same number of commands: most of them are superseded
+LIMIT_S = 40.0  # a run ends then, done or not
+SHORT_LIMIT_S = 8.0
+WARM_UP = 100  # chargers
+
+ASK = text("""
+    WITH asked AS (
+        INSERT INTO commands (
+            id, charger_id, organization_id, event_type, generation, status, attempts, requested_by
+        )
+        SELECT uuidv7(), chargers.id, :organization, 'stop_charger', generation + turn, 'queued', 0, 'bench'
+        FROM chargers, generate_series(1, CAST(:turns AS int)) AS turn
+        RETURNING id, charger_id, generation
+    ), newest AS (
+        SELECT DISTINCT ON (charger_id) * FROM asked ORDER BY charger_id, generation DESC
+    )
+    UPDATE chargers SET generation = newest.generation, newest_command_id = newest.id, attempts = 0,
+        newest_event_type = 'stop_charger', desired_count = 1 - desired_count,
+        not_before = NULL, publish_at = now() + interval '1 hour'
+    FROM newest WHERE chargers.id = newest.charger_id
+""")
+LEFT = text("SELECT count(*) FROM chargers WHERE observed_generation < generation")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Which workers take the commands."""
+
+    pool: str
+    slots: int  #: in each process
+    processes: int = 1
+    chargers: int = COMMANDS
+    limit_s: float = SHORT_LIMIT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    setup: Setup
+    commands: int  #: made true, or superseded
+    seconds: float
+    mutations: int
+    cpu_ms: float  #: of the workers, per command
+    memory_mib: float  #: of all workers
+
+    @property
+    def per_s(self) -> float:
+        return self.commands / self.seconds
+
+    @property
+    def share(self) -> float:
+        """Of what the latency and the slots allow."""
+        setup = self.setup
+        return self.per_s / (setup.processes * setup.slots * 1000 / LATENCY_MS)
+
+
+SETUPS = (
+    Setup("threads", 4),
+    Setup("threads", 16, limit_s=LIMIT_S),
+    Setup("threads", 16, chargers=FEW_CHARGERS, limit_s=LIMIT_S),
+    Setup("threads", 32),
+    Setup("gevent", 32),
+    Setup("prefork", 4),
+    Setup("threads", 4, processes=2),
+    Setup("threads", 4, processes=4),
+)
+
+
+def measure() -> Report:
+    with running_stores() as stores, running_stub(stores.folder, latency_ms=LATENCY_MS) as stub:
+        results = []
+        for number, setup in enumerate(SETUPS):
+            url = stores.new_database(f"drain_{number}")
+            engine = make_engine(url, pool_size=2)
+            insert_chargers(engine, setup.chargers)
+            stores.empty_queues()
+            stub.forget()
+            results.append(_drain(stores, engine, url, stub, setup))
+            engine.dispose()
+    return _report(results)
+
+
+def _drain(stores: Stores, engine: Engine, database_url: str, stub: StubEcs, setup: Setup) -> Drained:
+    turns = COMMANDS // setup.chargers
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(ASK, {"organization": ORGANIZATION, "turns": turns})
+    with ExitStack() as stack:
+        workers = {
+            name: stack.enter_context(
+                running_process(
+                    worker(
+                        name, database_url, stores.redis_url, stub.url, pool=setup.pool, slots=setup.slots
+                    ),
+                    stores.folder,
+                )
+            )
+            for name in (f"worker-{number}" for number in range(setup.processes))
+        }
+        # Clients, pools and imports are made on first use.
+        _publish(stores.redis_url, range(1, WARM_UP + 1), 1)
+        before = _wait(engine, stores.redis_url, monotonic() + LIMIT_S, left=setup.chargers - WARM_UP)
+        meter = Meter(workers)
+        with meter.running():
+            started = monotonic()
+            _publish(stores.redis_url, range(1, setup.chargers + 1), turns)
+            left = _wait(engine, stores.redis_url, started + setup.limit_s)
+            seconds = monotonic() - started
+            memory = sum(
+                process.memory_info().rss
+                for parent in workers.values()
+                for process in (parent, *parent.children(recursive=True))
+            )
+        commands = (before - left) * turns
+        cpu_s = sum(spent for name, spent in meter.spent_s.items() if name in workers)
+    return Drained(setup, commands, seconds, len(stub.calls()), 1000 * cpu_s / commands, memory / 2**20)
+
+
+def _publish(redis_url: str, chargers: range, turns: int) -> None:
+    celery = make_celery(redis_url, publisher=True)
+    hints = (
+        message(
+            charger_id=charger_id(number),
+            command_id=None,
+            event_type="stop_charger",
+            generation=turn + 2,
+            desired_count=0,
+        )
+        for turn in range(turns)
+        for number in chargers
+    )
+    send(celery, ((TaskName.STOP, hint) for hint in hints))
+    celery.close()
+
+
+def _wait(engine: Engine, redis_url: str, until: float, *, left: int = 0) -> int:
+    """Until so many are left and the queue is empty, or the time is over. How many chargers are left."""
+    with redis.Redis.from_url(redis_url) as broker, engine.connect() as connection:
+        while True:
+            open_chargers = int(connection.scalar(LEFT) or 0)
+            connection.rollback()
+            if monotonic() > until or (
+                open_chargers <= left and not broker.llen("lifecycle") and not broker.hlen("unacked")
+            ):
+                return open_chargers
+            sleep(0.1)
+
+
+def _report(results: list[Drained]) -> Report:
+    rows = [
+        (
+            f"{one.setup.pool}, {one.setup.processes} x {one.setup.slots} slots",
+            f"{one.setup.chargers:,}",
+            f"{one.per_s:,.0f}",
+            f"{one.share:.0%}" if one.setup.chargers == COMMANDS else "",
+            f"{one.mutations:,}",
+            f"{one.cpu_ms:.2f}",
+            f"{one.memory_mib:,.0f}",
+            f"{one.memory_mib / one.setup.slots / one.setup.processes:.1f}",
+        )
+        for one in results
+    ]
+    head = (
+        "pool",
+        "chargers",
+        "commands/s",
+        "of what the latency allows",
+        "ECS mutations",
+        "CPU ms per command",
+        "MiB",
+        "MiB per slot",
+    )
+    few = next(one for one in results if one.setup.chargers == FEW_CHARGERS)
+    return Report(
+        tables=[Table(head, rows)],
+        budgets=[
+            Budget(
+                "commands/s with 4 slots, share of what the latency allows", results[0].share, at_least=0.8
+            ),
+            Budget(
+                f"ECS mutations for {COMMANDS:,} commands on {FEW_CHARGERS} chargers",
+                few.mutations,
+                at_most=1000,
+            ),
+        ],
+    )
