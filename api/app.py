@@ -17,6 +17,7 @@ from api.openapi import make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
 from api.publisher import Publisher
+from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.services.group import GroupCommit
 from api.streams import Streams
@@ -31,7 +32,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:
     """The API. Opens no connection and starts no thread, so it may be made before a fork.
 
-    Raises SettingsError when tokens cannot be verified safely.
+    Raises SettingsError when tokens cannot be verified safely, or a setting makes no sense.
     """
     app = Flask("api", static_folder=None)
     app.json = _Json(app)
@@ -64,9 +65,16 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(statements),
         streams=Streams(statements, most=settings.event_streams),
+        rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(engine, settings.broker_url),
     )
+
+
+def _make_rate_limit(settings: Settings) -> RateLimit | None:
+    if not settings.rate_limit or not settings.redis_url:
+        return None
+    return RateLimit(settings.redis_url, settings.rate_limit)
 
 
 def _start_request() -> None:

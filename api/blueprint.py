@@ -6,12 +6,14 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from flask import request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
-from api.auth import authenticate, authenticate_tenant
+from api.auth import authenticate, authenticate_tenant, requester
 from api.fields import Body, Query
 from api.parsing import RequestParser
+from api.parts import parts
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -24,6 +26,7 @@ ERROR_NAMES = {
     413: "BodyTooLarge",
     415: "NotJson",
     422: "InvalidRequest",
+    429: "TooManyRequests",
     500: "InternalError",
     503: "Unavailable",
 }
@@ -50,6 +53,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         self._prepare_doc_cbks.append(_document_key)
         if access is Access.TENANT:
             self.before_request(authenticate_tenant)
+            self.before_request(_limit_rate)
         elif access is Access.TOKEN:
             self.before_request(authenticate)
 
@@ -87,6 +91,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors
             },
         }
+        if self._access is Access.TENANT:
+            doc["responses"]["429"] = {"$ref": f"#/components/responses/{ERROR_NAMES[429]}"}
         if self._access is not Access.PUBLIC:
             doc["security"] = [{"bearer": []}]
 
@@ -122,6 +128,13 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             return view
 
         return register
+
+
+def _limit_rate() -> None:
+    """Count the current request for its organization. Raises TooManyRequests."""
+    limit = parts().rate_limit
+    if limit is not None and request.method != "OPTIONS":
+        limit.count(requester().organization_id)
 
 
 def _document_key(doc: dict[str, Any], _: dict[str, Any], *, method: str, **__: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from api.auth import NotAllowed, Unauthenticated
 from api.fields import Problem
 from api.idempotency import KEY_HEADER
 from api.parsing import InvalidRequest, item
+from api.rate_limit import TooManyRequests
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
 from api.streams import TooManyStreams
@@ -33,6 +34,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(InvalidCharger, invalid_charger)
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(KeyReused, key_reused)
+    app.register_error_handler(TooManyRequests, too_many_requests)
     app.register_error_handler(TooManyStreams, too_many_streams)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
     for away in (OperationalError, InterfaceError, PoolTimeout):
@@ -70,6 +72,10 @@ def not_ready(error: NotReady) -> ResponseReturnValue:
 def key_reused(_: KeyReused) -> ResponseReturnValue:
     problem = Problem("The key belongs to another request: its body was different", "value_error")
     return {"detail": [item(["header", KEY_HEADER], problem)]}, 422
+
+
+def too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
 
 
 def too_many_streams(_: TooManyStreams) -> ResponseReturnValue:

@@ -35,6 +35,7 @@ ERRORS = {
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
+    429: "The organization sends more than it may. Try again after a while.",
     500: "An error of ours. The X-Request-Id finds it in the logs.",
     503: "The database is not available. Try again.",
 }
@@ -150,13 +151,8 @@ def _error(status: int, description: str) -> dict[str, Any]:
     example = INVALID if status == 422 else {"detail": description}
     headers = {
         401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "RFC 6750."}},
-        503: {
-            "Retry-After": {
-                "schema": {"type": "integer"},
-                "description": "Seconds.",
-                "example": RETRY_AFTER_S,
-            }
-        },
+        429: {"Retry-After": _seconds(1)},
+        503: {"Retry-After": _seconds(RETRY_AFTER_S)},
     }
     response: dict[str, Any] = {
         "description": description,
@@ -165,6 +161,10 @@ def _error(status: int, description: str) -> dict[str, Any]:
     if status in headers:
         response["headers"] = headers[status]
     return response
+
+
+def _seconds(example: int) -> dict[str, Any]:
+    return {"schema": {"type": "integer"}, "description": "Seconds.", "example": example}
 
 
 def _file(file: Traversable) -> Response:

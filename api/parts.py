@@ -6,6 +6,7 @@ from flask import current_app
 from sqlalchemy import Engine
 
 from api.publisher import Publisher
+from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.services.group import GroupCommit
 from api.streams import Streams
@@ -28,6 +29,7 @@ class Parts:
     watcher: Watcher
     streams: Streams
     verifier: TokenVerifier
+    rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
 
 

@@ -83,6 +83,8 @@ class Settings:
     broker_url: str = field(repr=False)
     bind: str  #: address of the API
     api_processes: int
+    redis_url: str = field(repr=False)  #: for what processes share; empty when the broker is no Redis
+    rate_limit: str  #: of each organization's requests, as 50/second; empty for none
     event_streams: int  #: at once, per API process
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
@@ -119,6 +121,8 @@ def _load(env: Env) -> Settings:
         broker_url=env.str("BROKER_URL", redis_url) or _missing("REDIS_URL or BROKER_URL"),
         bind=env.str("BIND", "127.0.0.1:8000"),
         api_processes=env.int("WEB_CONCURRENCY", 1 if embedded else 2),
+        redis_url=_redis_url(env),
+        rate_limit=env.str("RATE_LIMIT", "" if embedded else "50/second"),
         event_streams=env.int("EVENT_STREAMS", 500),
         publisher_buffer=env.int("PUBLISHER_BUFFER", 10_000),
         log_format=env.str("LOG_FORMAT", "console" if embedded else "json"),
@@ -167,9 +171,8 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
 
 
 def _budget(env: Env, *, embedded: bool) -> BudgetSettings:
-    redis_url = env.str("REDIS_URL", "") or env.str("BROKER_URL", "")
     return BudgetSettings(
-        redis_url=redis_url if redis_url.startswith(("redis://", "rediss://", "unix://")) else "",
+        redis_url=_redis_url(env),
         share=env.float("ECS_BUDGET_SHARE", 0 if embedded else 0.9),
         quotas=env.dict("ECS_QUOTAS", {}, subcast_keys=str, subcast_values=str),
     )
@@ -186,6 +189,11 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         command_deadline_s=env.float("COMMAND_DEADLINE_SECONDS", 3600),
         provisioning_deadline_s=env.float("PROVISIONING_DEADLINE_SECONDS", 3600),
     )
+
+
+def _redis_url(env: Env) -> str:
+    url = env.str("REDIS_URL", "") or env.str("BROKER_URL", "")
+    return url if url.startswith(("redis://", "rediss://", "unix://")) else ""
 
 
 def _words(env: Env, name: str) -> tuple[str, ...]:
