@@ -7,9 +7,10 @@ locked during an ECS call; afterwards the row is read again, and a newer wish me
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from shared.commands import OPEN, CommandStatus, ProvisioningStatus
@@ -131,6 +132,8 @@ def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wi
     A newer wish is returned even when another worker has told ECS of it already: the call that just ended
     may have undone that.
     """
+    if isinstance(outcome, Applied) and _applied(session, wish, outcome.view):
+        return None
     charger = session.get(Charger, wish.charger.id, with_for_update=True)
     if charger is None:
         return _removal_of_leftovers(wish)
@@ -142,8 +145,6 @@ def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wi
         session.flush()
         return _newest_wish(session, charger.id)
     match outcome:
-        case Applied(view):
-            _applied(session, charger, wish, view)
         case Removed():
             session.delete(charger)
             _log(wish, "charger.removed")
@@ -188,13 +189,17 @@ def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -
         charger.desired_count = 0
 
 
+# Statements of every command are built once: building one costs more than running it.
+_NEWEST_WISH = (
+    select(Charger, Command.created_at, Command.request_id, func.now())
+    .join(Command, Command.id == Charger.newest_command_id)
+    .where(Charger.id == bindparam("of_charger"))
+    .execution_options(populate_existing=True)
+)
+
+
 def _newest_wish(session: Session, charger_id: str) -> Wish | None:
-    row = session.execute(
-        select(Charger, Command.created_at, Command.request_id, func.now())
-        .join(Command, Command.id == Charger.newest_command_id)
-        .where(Charger.id == charger_id)
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    row = session.execute(_NEWEST_WISH, {"of_charger": charger_id}).one_or_none()
     if row is None:
         return None
     charger, asked_at, request_id, now = row
@@ -214,29 +219,64 @@ def _supersede_older(session: Session, charger: Charger) -> None:
     )
 
 
-def _applied(session: Session, charger: Charger, wish: Wish, view: ServiceView) -> None:
-    session.execute(
-        update(Command)
-        .where(Command.id == charger.newest_command_id, Command.status == CommandStatus.QUEUED)
-        .values(
-            status=CommandStatus.APPLIED,
-            reason=None,
-            applied_at=func.now(),
-            attempts=Command.attempts + 1,
-        )
-    )
+def _applied(session: Session, wish: Wish, view: ServiceView) -> bool:
+    """Record that ECS has the wish, and that older ones are moot. False when the wish is not the newest any more."""
+    charger = wish.charger
+    told = session.execute(
+        _APPLIED,
+        {"of_charger": charger.id, "told_generation": charger.generation, "told_status": view.status},
+    ).one_or_none()
+    if told is None:
+        return False
     event = "command.applied" if charger.drifted_at is None else "charger.repaired"
-    charger.observed_generation = charger.generation
-    charger.service_status = view.status
-    charger.attempts = 0
-    charger.not_before = None
-    charger.publish_at = None
-    charger.drifted_at = None
-    charger.observe_at = func.now()
-    if charger.provisioning_status in IN_PROGRESS:
-        charger.provisioning_status = ProvisioningStatus.PROVISIONING
-        charger.step = Step.WAIT_UNTIL_RUNNING
     _log(wish, event, desired_count=charger.desired_count)
+    return True
+
+
+def _applied_statement() -> Select[Any]:
+    coming_up = Charger.provisioning_status.in_(IN_PROGRESS)
+    told = (
+        update(Charger)
+        .where(Charger.id == bindparam("of_charger"), Charger.generation == bindparam("told_generation"))
+        .values(
+            observed_generation=Charger.generation,
+            service_status=bindparam("told_status"),
+            attempts=0,
+            not_before=None,
+            publish_at=None,
+            drifted_at=None,
+            observe_at=func.now(),
+            provisioning_status=case(
+                (coming_up, ProvisioningStatus.PROVISIONING), else_=Charger.provisioning_status
+            ),
+            step=case((coming_up, Step.WAIT_UNTIL_RUNNING), else_=Charger.step),
+        )
+        .returning(Charger.id, Charger.generation)
+        .cte("told")
+    )
+    newest = Command.generation == told.c.generation
+    closed = (
+        update(Command)
+        .where(
+            Command.charger_id == told.c.id,
+            or_(
+                and_(newest, Command.status == CommandStatus.QUEUED),
+                and_(Command.generation < told.c.generation, Command.status.in_(OPEN)),
+            ),
+        )
+        .values(
+            status=case((newest, CommandStatus.APPLIED), else_=CommandStatus.SUPERSEDED),
+            reason=None,
+            attempts=case((newest, Command.attempts + 1), else_=Command.attempts),
+            applied_at=case((newest, func.now()), else_=Command.applied_at),
+            finished_at=case((newest, Command.finished_at), else_=func.now()),
+        )
+        .cte("closed")
+    )
+    return select(told.c.id).add_cte(closed)
+
+
+_APPLIED = _applied_statement()
 
 
 def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later: Later) -> None:
