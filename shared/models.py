@@ -179,6 +179,15 @@ class Charger(Base):
     )
 
 
+class ChargerCount(Base):
+    """How many chargers an organization has, those that are being removed left out. Triggers keep it."""
+
+    __tablename__ = "charger_counts"
+
+    organization_id: Mapped[str] = mapped_column(primary_key=True)
+    chargers: Mapped[int] = mapped_column(BigInteger)
+
+
 class Command(Base):
     """One change asked of a charger: the promise that a 202 makes."""
 

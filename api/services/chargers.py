@@ -13,7 +13,7 @@ from api.services.page import Page
 from api.services.scope import get_charger, lock_charger
 from shared.commands import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 from shared.ids import new_charger_id, new_command_id, new_run_id
-from shared.models import Brand, CatalogModel, Charger, Command
+from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
 
 #: What a charger's process is told: a change of these needs another task (contract 13, item 24).
 REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
@@ -102,9 +102,11 @@ def list_chargers(
 ) -> Page:
     """The organization's chargers, newest first."""
     matches = [Charger.organization_id == organization_id, Charger.deleted_at.is_(None)]
+    count = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
     if location_id is not None:
         matches.append(Charger.location_id == location_id)
-    total = session.scalar(select(func.count()).select_from(Charger).where(*matches)) or 0
+        count = select(func.count()).select_from(Charger).where(*matches)
+    total = session.scalar(count) or 0
     rows = session.scalars(
         select(Charger).where(*matches).order_by(Charger.id.desc()).limit(limit).offset((page - 1) * limit)
     ).all()
