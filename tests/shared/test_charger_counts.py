@@ -84,7 +84,7 @@ def counted(session: Session) -> dict[str, int]:
         .where(Charger.deleted_at.is_(None))
         .group_by(Charger.organization_id)
     )
-    return dict(session.execute(counts).tuples().all())
+    return {row[0]: row[1] for row in session.execute(counts)}
 
 
 @hypothesis_settings(
