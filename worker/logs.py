@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import Text, and_, bindparam, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -216,17 +216,12 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
         if line["type"] == "frame":
             frames[charger_id] = max(frames.get(charger_id, line["at"]), line["at"])
         elif line.get("state") in list(OcppState) and line["at"] >= links.get(charger_id, line)["at"]:
-            links[charger_id] = line
+            links[charger_id] = {**line, "why": _why(line, links.get(charger_id))}
     if links:
         session.connection().execute(
             _LINK,
             [
-                {
-                    "charger": charger_id,
-                    "state": line["state"],
-                    "why": _storable(line.get("detail") or line.get("reason")),
-                    "since": line["at"],
-                }
+                {"charger": charger_id, "state": line["state"], "why": line["why"], "since": line["at"]}
                 for charger_id, line in sorted(links.items())
             ],
         )
@@ -236,6 +231,15 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
         )
 
 
+def _why(line: dict[str, Any], before: dict[str, Any] | None) -> str | None:
+    """The reason in plain words. A new try does not say why there is no link yet: the failed one before does."""
+    if line["state"] != OcppState.CONNECTING:
+        return _storable(line.get("detail") or line.get("reason"))
+    return before["why"] if before is not None and before["state"] in NO_LINK_YET else None
+
+
+NO_LINK_YET = (OcppState.DISCONNECTED, OcppState.CONNECTING)
+
 # An overlap is read twice: an older line changes nothing. Of two in one millisecond the later read wins.
 _LINK = (
     update(Charger)
@@ -243,7 +247,21 @@ _LINK = (
         Charger.id == bindparam("charger"),
         func.coalesce(Charger.ocpp_since, datetime.min.replace(tzinfo=UTC)) <= bindparam("since"),
     )
-    .values(ocpp_state=bindparam("state"), ocpp_reason=bindparam("why"), ocpp_since=bindparam("since"))
+    .values(
+        ocpp_state=bindparam("state", type_=Text()),
+        ocpp_reason=case(
+            (
+                and_(
+                    bindparam("state", type_=Text()) == OcppState.CONNECTING,
+                    bindparam("why", type_=Text()).is_(None),
+                    or_(*(Charger.ocpp_state == state for state in NO_LINK_YET)),
+                ),
+                Charger.ocpp_reason,
+            ),
+            else_=bindparam("why", type_=Text()),
+        ),
+        ocpp_since=bindparam("since"),
+    )
 )
 _LAST_FRAME = (
     update(Charger)

@@ -3,22 +3,17 @@
 import asyncio
 import json
 import random
-import ssl
 from base64 import b64encode
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from websockets.http11 import Request
 
 from simulator.link import MAX_FRAME_BYTES, is_forbidden, retry_delays
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, LocalCharger
 from tests.simulator.csms import Csms
+from tests.simulator.tls import certify, server_tls
 
 SUBPROTOCOL = {"OCPP1.6": "ocpp1.6", "OCPP2.0.1": "ocpp2.0.1"}
 
@@ -141,17 +136,17 @@ async def test_the_password_is_sent_as_basic_authentication_and_never_printed() 
 
 
 async def test_tls_is_checked_against_the_given_ca(tmp_path: Path) -> None:
-    authority, stranger = _certify(), _certify()
+    authority, stranger = certify(), certify()
     ca_file = tmp_path / "ca.pem"
     ca_file.write_bytes(authority[0])
 
     async with (
-        Csms(tls=_server_tls(authority, tmp_path)) as csms,
+        Csms(tls=server_tls(authority, tmp_path)) as csms,
         LocalCharger(csms.url, ca_file=ca_file) as charger,
     ):
         await charger.connection("accepted")
     async with (
-        Csms(tls=_server_tls(stranger, tmp_path)) as csms,
+        Csms(tls=server_tls(stranger, tmp_path)) as csms,
         LocalCharger(csms.url, ca_file=ca_file) as charger,
     ):
         event = await charger.connection("disconnected", "tls_failure")
@@ -221,36 +216,3 @@ def _return_after(outage_s: float, settings: Settings) -> float:
         if moment >= outage_s:
             break
     return moment - outage_s
-
-
-def _certify() -> tuple[bytes, bytes]:
-    """A self-signed certificate for localhost, and its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
-            False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _server_tls(pair: tuple[bytes, bytes], folder: Path) -> ssl.SSLContext:
-    chain = folder / "server.pem"
-    chain.write_bytes(pair[0] + pair[1])
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(chain)
-    return context

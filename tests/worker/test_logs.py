@@ -369,6 +369,20 @@ def test_the_newest_connection_event_is_the_link_whatever_the_order(world: World
     assert (charger.ocpp_state, charger.ocpp_reason) == ("disconnected", "closed")
 
 
+def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGroup) -> None:
+    """Of several chargers at once, in one page and over two."""
+    chargers = [world.create("CP-1"), world.create("CP-2")]
+    for charger_id in chargers:
+        group.link(charger_id, "disconnected", ago_s=9, detail="nothing listens")
+    group.link(chargers[0], "connecting", ago_s=8)
+    group.read()
+    group.link(chargers[1], "connecting", ago_s=7)
+    group.read()
+
+    links = [world.charger(charger_id) for charger_id in chargers]
+    assert [(link.ocpp_state, link.ocpp_reason) for link in links] == [("connecting", "nothing listens")] * 2
+
+
 @pytest.mark.parametrize("page", [1, 2, PAGE])
 def test_of_two_events_in_one_millisecond_the_later_one_counts(
     world: World, group: LogGroup, page: int, monkeypatch: pytest.MonkeyPatch
