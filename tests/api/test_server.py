@@ -62,6 +62,7 @@ def headers(token: Token) -> dict[str, str]:
 def locked_chargers(database: Engine) -> Iterator[None]:
     """Nobody can read or write a charger."""
     with database.begin() as connection:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE"))
         yield
 

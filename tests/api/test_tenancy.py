@@ -53,6 +53,7 @@ ROUTES = [
     Route("GET", f"{CHARGER}/logs", 200, "tenant", binds=True),
     Route("GET", f"{CHARGER}/commands", 200, "tenant", binds=True),
     Route("GET", f"{CHARGER}/commands/<uuid:command_id>", 200, "tenant", binds=True),
+    Route("GET", f"{CHARGER}/events", 200, "tenant", binds=True),
     Route("GET", BRANDS, 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models", 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models/<slug:model_slug>", 200, "token"),
@@ -93,7 +94,10 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
             .replace("<slug:model_slug>", "terra-184")
             .replace("<name>", "docs.js")
         )
-        return fleet.client.open(path, method=route.method, json=route.body, headers=headers or {})
+        answer = fleet.client.open(path, method=route.method, json=route.body, headers=headers or {})
+        if answer.mimetype == "text/event-stream":
+            answer.close()
+        return answer
 
     return call
 
