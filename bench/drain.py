@@ -8,7 +8,7 @@ import redis
 from sqlalchemy import Engine, text
 
 from bench.cpu import Meter
-from bench.fleet import charger_id, insert_chargers
+from bench.fleet import charger_id, insert_chargers, patiently
 from bench.report import Budget, Report, Table
 from bench.servers import ORGANIZATION, Stores, StubEcs, running_process, running_stores, running_stub, worker
 from shared.broker import make_celery, send
@@ -100,8 +100,7 @@ def measure() -> Report:
 
 def _drain(stores: Stores, engine: Engine, database_url: str, stub: StubEcs, setup: Setup) -> Drained:
     turns = COMMANDS // setup.chargers
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+    with patiently(engine) as connection:
         connection.execute(ASK, {"organization": ORGANIZATION, "turns": turns})
     with ExitStack() as stack:
         workers = {

@@ -1,6 +1,9 @@
 """Chargers by the thousand, as provisioning would have left them."""
 
-from sqlalchemy import Engine, text
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
 from bench.servers import ORGANIZATION
 
@@ -40,10 +43,16 @@ def charger_id(number: int) -> str:
 def insert_chargers(engine: Engine, count: int, *, first: int = 1) -> None:
     """Chargers that run as desired, each with the finished command that made it."""
     last = first + count - 1
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL statement_timeout = 0"))
+    with patiently(engine) as connection:
         connection.execute(INSERT, {"organization": ORGANIZATION, "first": first, "last": last})
+        connection.execute(text("SET session_replication_role = replica"))  # no events, no foreign keys
         connection.execute(COMMANDS, {"first_id": charger_id(first), "last_id": charger_id(last)})
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("VACUUM ANALYZE chargers, commands"))
+
+
+@contextmanager
+def patiently(engine: Engine) -> Iterator[Connection]:
+    """A connection to the engine's database without our time-outs, that commits every statement."""
+    bulk = create_engine(engine.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with bulk.connect() as connection:
+        yield connection

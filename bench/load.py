@@ -45,6 +45,11 @@ def post(path: str, token: str) -> bytes:
     ).encode()
 
 
+def get(path: str, token: str) -> bytes:
+    """Likewise."""
+    return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+
 def drive(
     port: int, requests: Iterator[bytes], *, seconds: float, status: int, connections: int = CONNECTIONS
 ) -> Load:

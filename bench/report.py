@@ -13,6 +13,8 @@ import psutil
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 VERSIONS = ("flask", "gunicorn", "gevent", "sqlalchemy", "psycopg", "celery", "kombu")
 
+NOISE = 0.1  # share of a recorded figure by which a new one may be worse without a word
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -38,6 +40,12 @@ class Budget:
         if self.at_least is not None:
             return self.value >= self.at_least
         return self.at_most is not None and self.value <= self.at_most
+
+    def worse_than(self, before: float) -> bool:
+        """By more than NOISE."""
+        if self.at_least is not None:
+            return self.value < before * (1 - NOISE)
+        return self.value > before * (1 + NOISE)
 
     @property
     def row(self) -> tuple[str, str, str, str]:
@@ -67,6 +75,18 @@ def record(part: str, report: Report, document: Path = DOCUMENT) -> None:
     if not marked.search(text):
         raise ValueError(f"{document} has no place for {part}")
     document.write_text(marked.sub(lambda _: section, text), encoding="utf-8")
+
+
+def worse_than_recorded(part: str, report: Report, document: Path = DOCUMENT) -> list[str]:
+    """What the page's last figures were better at, in words. To be explained on the page."""
+    text = document.read_text(encoding="utf-8")
+    section = text.partition(f"<!-- {part} -->")[2].partition(f"<!-- /{part} -->")[0]
+    recorded = dict(re.findall(r"^\| (.+?) \| ([0-9.e+]+) \| [≥≤]", section, re.MULTILINE))
+    return [
+        f"{budget.name}: {budget.value:.3g}, recorded {recorded[budget.name]}"
+        for budget in report.budgets
+        if budget.name in recorded and budget.worse_than(float(recorded[budget.name]))
+    ]
 
 
 def circumstances() -> str:

@@ -137,10 +137,17 @@ def running_stub(folder: Path, *, latency_ms: float) -> Iterator[StubEcs]:
 
 
 def worker(
-    name: str, database_url: str, redis_url: str, ecs_url: str, *, pool: str = "threads", slots: int = 16
+    name: str,
+    database_url: str,
+    redis_url: str,
+    ecs_url: str,
+    *,
+    pool: str = "threads",
+    slots: int = 16,
+    queues: str = "lifecycle",
 ) -> Program:
-    """Our worker for charger commands, without beat. ECS calls are not held back by Amazon's rate quotas."""
-    options = f"-P {pool} -c {slots} -Q lifecycle --without-gossip --without-mingle -n {name}@%h"
+    """Our worker, by default for starts and stops alone. ECS calls are not held back by Amazon's rate quotas."""
+    options = f"-P {pool} -c {slots} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
     env = environment(database_url, redis_url) | {
         "AWS_ENDPOINT_URL": ecs_url,
         "ECS_BUDGET_SHARE": "0",
@@ -152,6 +159,15 @@ def worker(
         env=env,
         is_ready=lambda: _consumes(redis_url, name),
         stop_within_s=20,
+    )
+
+
+def beat(database_url: str, redis_url: str, folder: Path) -> Program:
+    schedule = str(folder / "beat-schedule")
+    return Program(
+        name="beat",
+        argv=(sys.executable, "-m", "celery", "-A", "worker.celery_app", "beat", "-s", schedule),
+        env=environment(database_url, redis_url),
     )
 
 

@@ -1,0 +1,107 @@
+"""Growth: what calls cost when the organization has a thousand times as many chargers."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from statistics import median
+
+from sqlalchemy import text
+
+from bench.fleet import charger_id, insert_chargers, patiently
+from bench.load import drive, get, post
+from bench.report import Budget, Report, Table
+from bench.servers import api, running_process, running_stores, token
+from embedded.ports import free_port
+from shared.database import make_engine
+
+SIZES = (1_000, 100_000, 1_000_000)
+LOGS_PER_CHARGER = 10
+ROUNDS = 5
+ROUND_S = 0.6
+PAGE = 10  # chargers: the smallest fleet has a hundred pages, too
+ASKED = 500  # different chargers in a run, spread over the fleet
+#: The path of each call; {} is a charger's id.
+CALLS = {
+    "accept": "/ocpp/chargers/{}",
+    "get": "/ocpp/chargers/{}",
+    "status": "/ocpp/chargers/{}/status",
+    "commands": "/ocpp/chargers/{}/commands",
+    "logs": "/ocpp/chargers/{}/logs",
+    "list, page 1": f"/ocpp/chargers?limit={PAGE}",
+    "list, page 100": f"/ocpp/chargers?limit={PAGE}&page=100",
+}
+BOUNDS = dict.fromkeys(CALLS, 1.5) | {"list, page 100": 3.0}
+
+PARTITION = text("""
+    CREATE TABLE charger_logs_bench PARTITION OF charger_logs FOR VALUES FROM ('2026-04-01') TO ('2026-04-02')
+""")
+LOGS = text("""
+    INSERT INTO charger_logs (charger_id, timestamp, event_id, direction, action, message)
+    SELECT 'dep-' || lpad(n\\:\\:text, 32, '0'), timestamptz '2026-04-01' + frame * interval '1 hour', n || '-' || frame,
+        'cp_to_csms', 'Heartbeat', '[2,"1","Heartbeat",{}]'
+    FROM generate_series(1, CAST(:size AS bigint)) AS n,
+        generate_series(1, CAST(:frames AS int)) AS frame
+""")
+
+
+def measure() -> Report:
+    bearer = token()
+    with running_stores() as stores, ExitStack() as stack:
+        ports = {}
+        for size in SIZES:
+            url = stores.new_database(f"growth_{size}")
+            _fill(url, size)
+            ports[size] = free_port()
+            program = api(url, stores.redis_url, ports[size], WEB_CONCURRENCY="1")
+            stack.enter_context(running_process(program, stores.folder))
+        requests = {(name, size): _requests(name, size, bearer) for name in CALLS for size in SIZES}
+        p50_ms: dict[tuple[str, int], list[float]] = {key: [] for key in requests}
+        for _ in range(ROUNDS + 1):  # the first warms up
+            for (name, size), some in requests.items():
+                status = 202 if name == "accept" else 200
+                load = drive(ports[size], some, seconds=ROUND_S, status=status, connections=2)
+                p50_ms[name, size].append(load.p50_ms)
+    return _report({key: found[1:] for key, found in p50_ms.items()})
+
+
+def _fill(database_url: str, size: int) -> None:
+    engine = make_engine(database_url, pool_size=2)
+    insert_chargers(engine, size)
+    with patiently(engine) as connection:
+        connection.execute(PARTITION)
+        connection.execute(LOGS, {"size": size, "frames": LOGS_PER_CHARGER})
+        connection.execute(text("VACUUM ANALYZE charger_logs"))
+        connection.execute(text("CHECKPOINT"))
+    engine.dispose()
+
+
+def _requests(name: str, size: int, bearer: str) -> Iterator[bytes]:
+    """The call for chargers all over the fleet, without end. An accept stops all, then starts all, and so on."""
+    step = size // ASKED
+    for turn in count():
+        verb = "/start-charger" if turn % 2 else "/stop-charger"
+        for number in range(1, size + 1, step):
+            path = CALLS[name].format(charger_id(number))
+            yield post(path + verb, bearer) if name == "accept" else get(path, bearer)
+
+
+def _report(p50_ms: dict[tuple[str, int], list[float]]) -> Report:
+    smallest, largest = SIZES[0], SIZES[-1]
+    # Rounds that ran side by side, so that a slow minute of the machine strikes both.
+    ratios = {
+        name: median(
+            most / least for most, least in zip(p50_ms[name, largest], p50_ms[name, smallest], strict=True)
+        )
+        for name in CALLS
+    }
+    rows = [
+        (name, *(f"{median(p50_ms[name, size]):.2f}" for size in SIZES), f"{ratios[name]:.2f}")
+        for name in CALLS
+    ]
+    return Report(
+        tables=[Table(("p50 ms", *(f"{size:,} chargers" for size in SIZES), "ratio"), rows)],
+        budgets=[
+            Budget(f"{name}: largest to smallest", ratios[name], at_most=bound)
+            for name, bound in BOUNDS.items()
+        ],
+    )
