@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from bench import accept, drain, footprint, growth, observe, reach, waiting
+from bench import accept, charger, drain, footprint, growth, observe, reach, reconnect, waiting
 from bench.report import Report, record, worse_than_recorded
 
 PARTS: dict[str, Callable[[], Report]] = {
@@ -17,6 +17,8 @@ PARTS: dict[str, Callable[[], Report]] = {
     "observe": observe.measure,
     "footprint": footprint.measure,
     "waiting": waiting.measure,
+    "charger": charger.measure,
+    "reconnect": reconnect.measure,
 }
 
 

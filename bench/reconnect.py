@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import jwt
 
+from bench.report import Budget, Report, Table
 from embedded.ports import HOST, free_port
 from embedded.postgres import running_postgres
 from embedded.process import Program, running
@@ -29,8 +30,8 @@ MOST_IN_A_SECOND = CHARGERS // 10
 LINE = re.compile(r"^(\S+ \S+) (CP-\d+) (connected|booted)")
 
 
-def main() -> int:
-    """Print what was measured. Returns 1 when a bound is missed."""
+def measure() -> Report:
+    """Bring the fleet up, pull the CSMS's plug, and watch it come back."""
     with (
         TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name,
         running_postgres(Path(name) / "postgres") as database_url,
@@ -41,7 +42,7 @@ def main() -> int:
             return _measure(stack, Path(name))
 
 
-def _measure(stack: Stack, folder: Path) -> int:
+def _measure(stack: Stack, folder: Path) -> Report:
     port = free_port()
     first, second = folder / "csms-1.log", folder / "csms-2.log"
     with running(_csms(port), first):
@@ -54,12 +55,18 @@ def _measure(stack: Stack, folder: Path) -> int:
     accepted_s = (max(accepted.values()) - created_at).total_seconds()
     returned_s = (max(returned.values()) - back_at).total_seconds()
     most = max(Counter(moment.replace(microsecond=0) for moment in returned.values()).values())
-    print(f"{len(accepted)} of {CHARGERS} accepted {accepted_s:.1f} s after the last create")
-    print(
-        f"{len(returned)} of {CHARGERS} back {returned_s:.1f} s after the CSMS, at most {most} in one second"
-    )
-    met = len(accepted) == len(returned) == CHARGERS and max(accepted_s, returned_s) <= WITHIN_S
-    return 0 if met and most <= MOST_IN_A_SECOND else 1
+    rows = [
+        ("accepted after the last create", f"{len(accepted)} of {CHARGERS}", f"{accepted_s:.1f}", ""),
+        ("back after the CSMS", f"{len(returned)} of {CHARGERS}", f"{returned_s:.1f}", str(most)),
+    ]
+    budgets = [
+        Budget("chargers that were accepted", len(accepted), at_least=CHARGERS),
+        Budget("seconds from the last create until all were", accepted_s, at_most=WITHIN_S),
+        Budget("chargers that came back", len(returned), at_least=CHARGERS),
+        Budget("seconds from the CSMS's return until all had", returned_s, at_most=WITHIN_S),
+        Budget("most of them in one second", most, at_most=MOST_IN_A_SECOND),
+    ]
+    return Report([Table(("", "chargers", "seconds", "most in one second"), rows)], budgets)
 
 
 def _csms(port: int) -> Program:
@@ -97,4 +104,4 @@ def _wait_for(log: Path, event: str) -> dict[str, datetime]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print(measure().markdown())
