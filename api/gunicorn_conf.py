@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import gevent
+import gunicorn.glogging
 import gunicorn.util
 import orjson
 from gunicorn.util import write_nonblock
@@ -39,7 +40,15 @@ limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 proc_name = "chargehand-api"
-accesslog = None  # the app logs what happens to chargers; /metrics counts requests
+
+
+class _Logger(gunicorn.glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
+    # The app logs what happens to chargers, and /metrics counts requests. Without this, gunicorn makes a record
+    # of each request as soon as it has a logging configuration of its own.
+    access_log_enabled = False
+
+
+logger_class = _Logger
 logconfig_dict = {
     "root": {"level": _settings.log_level, "handlers": ["stderr"]},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
