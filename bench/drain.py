@@ -18,8 +18,8 @@ from shared.queues import TaskName, message
 LATENCY_MS = 30
 COMMANDS = 10_000
 FEW_CHARGERS = 500  # for the same number of commands: most of them are superseded
-LIMIT_S = 40.0  # a run ends then, done or not
-SHORT_LIMIT_S = 8.0
+LIMIT_S = 60.0  # a run ends then, done or not
+SHORT_LIMIT_S = 6.0
 WARM_UP = 100  # chargers
 
 ASK = text("""
@@ -74,7 +74,7 @@ class Drained:
 
 SETUPS = (
     Setup("threads", 4),
-    Setup("threads", 16, limit_s=LIMIT_S),
+    Setup("threads", 16),
     Setup("threads", 16, chargers=FEW_CHARGERS, limit_s=LIMIT_S),
     Setup("threads", 32),
     Setup("gevent", 32),
