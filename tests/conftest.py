@@ -82,7 +82,9 @@ def sessions(engine: Engine) -> Iterator[Sessions]:
     """An empty database, except for the catalog."""
     yield make_sessions(engine)
     with engine.begin() as connection:
-        connection.execute(text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events"))
+        connection.execute(
+            text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events")
+        )
 
 
 @pytest.fixture
