@@ -233,9 +233,11 @@ class Fleet(RuleBasedStateMachine):
         with self._broker(away=broker_away):
             sweep(self.world.sessions, NO_BROKER)
 
-    @rule()
-    def observe(self) -> None:
-        self._begin(self._observe)
+    @rule(at_once=st.booleans())
+    def observe(self, at_once: bool) -> None:
+        task = self._begin(self._observe)
+        if at_once:
+            self._finish(task)
 
     @precondition(lambda self: self.tasks)
     @rule(which=ANY, fate=FATES)
