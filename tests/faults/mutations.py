@@ -77,11 +77,13 @@ MUTATIONS = (
     Mutation(
         "a command succeeds when ECS takes it, without a look",
         "worker/converge.py",
-        "    charger.observed_generation = charger.generation\n    charger.service_status = view.status\n",
-        "    charger.observed_generation = charger.settled_generation = charger.generation\n"
+        "    if told is None:\n        return False\n    event =",
+        "    if told is None:\n        return False\n"
+        "    session.execute(\n        update(Charger)\n        .where(Charger.id == charger.id)\n"
+        "        .values(settled_generation=Charger.generation)\n    )\n"
         "    session.execute(\n        update(Command)\n        .where(Command.id == charger.newest_command_id)\n"
         "        .values(status=CommandStatus.SUCCEEDED)\n    )\n"
-        "    charger.service_status = view.status\n",
+        "    event =",
     ),
     Mutation(
         "a look from before the last call finishes a command",

@@ -112,17 +112,31 @@ class SteppedEcs(FakeEcs):
         self.abandoned: set[str] = set()
         #: By charger and generation of the restart: the tasks that were stopped for it.
         self.stopped_for: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
+        self._stopping: set[str] = set()
         self._pool: QueuePool = sessions.kw["bind"].pool
         for name in (*CHANGES, *READS):
             setattr(self, name, self._stepped(name, getattr(self, name)))
 
     def stop_task(self, task_arn: str, reason: str) -> None:
+        """The task still runs, until ECS gets there."""
         generation = re.search(r"restart, generation (\d+)", reason)
         assert generation is not None, f"a task is stopped for no restart: {reason}"
         for charger_id, service in self.services.items():
             if any(task.arn == task_arn for task in service.tasks):
                 self.stopped_for[charger_id, int(generation[1])].add(task_arn)
-        super().stop_task(task_arn, reason)
+        self._stopping.add(task_arn)
+
+    def current_task(self, charger_id: str) -> str | None:
+        """As ListTasks, which leaves out what was asked to stop."""
+        service = self.services.get(charger_id)
+        live = service.live if service else []
+        return next((task.arn for task in live if task.arn not in self._stopping), None)
+
+    def settle(self) -> None:
+        for task in [task for service in self.services.values() for task in service.live]:
+            if task.arn in self._stopping:
+                task.status = "STOPPED"
+        super().settle()
 
     def _stepped(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def stepped(*args: Any, **kwargs: Any) -> Any:

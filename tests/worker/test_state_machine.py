@@ -1,14 +1,15 @@
 """Any course of events ends at the last wish, and passes nothing on the way that must never be.
 
 Hypothesis makes up what clients, workers, the broker, ECS and strangers do, and when; the functions, the
-database and its rows are the real ones. The broker is a list of messages: it may lose, double and reorder
-them. A task may be stopped at any of its ECS calls, and killed there, while everything else goes on.
+database and its rows are the real ones. The broker may deliver any message at any time, any number of times,
+or never: so a delivery is a task that begins, for any charger. It may be stopped at any of its ECS calls, and
+killed there, while everything else goes on.
 """
 
 import contextlib
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -46,7 +47,6 @@ IDENTITIES = ("CP-1", "CP-2")
 URLS = ("ws://csms.test/ocpp", "ws://other.test/ocpp")
 WISHES = ("start", "stop", "stop", "restart", "restart", *URLS)
 MISFORTUNES = (
-    "messages are lost",
     "deadlines pass",
     "ecs goes away or comes back",
     "process crashes",
@@ -61,7 +61,8 @@ PHASES = [Phase.generate, Phase.shrink][: 1 + (os.environ.get("STATE_MACHINE_SHR
 FAR = timedelta(hours=1)
 NO_BROKER = make_celery("memory://", publisher=True)  # what would be sent to it is taken before
 RANK = {CommandStatus.QUEUED: 0, CommandStatus.APPLIED: 1} | dict.fromkeys(FINAL, 2)
-FATES = st.sampled_from([Fate.GOES_ON] * 4 + list(Fate)[1:])
+FATES = st.sampled_from([Fate.GOES_ON] * 2 + list(Fate)[1:])
+WORKERS = st.sampled_from([1, 2, 0])
 ANY = st.integers(0, 11)  #: picks one of however many there are
 
 
@@ -123,29 +124,31 @@ class Fleet(RuleBasedStateMachine):
         self.ecs = SteppedEcs(world.sessions)
         world.ecs = self.ecs
         self.lives: list[Life] = []
-        self.messages: list[str] = []  #: chargers' ids, all that a worker acts on
         self.tasks: list[SteppedTask] = []
         self.deadlines_passed = False
         self.sound = True
 
     # Clients.
 
-    @initialize(up=st.sampled_from([True, True, False]))
-    def begin(self, up: bool) -> None:
-        self._create(IDENTITIES[0], lost=False)
-        if up:
-            self._run(lambda: self.world.work(self.lives[0].charger_id))
+    @initialize(what=st.sampled_from([*WISHES, ""]), workers=WORKERS)
+    def begin(self, what: str, workers: int) -> None:
+        """Mostly with a charger that is up and told something."""
+        self._create(IDENTITIES[0])
+        if what:
+            self._work(self.lives[0].charger_id)
+            self.nothing_is_wrong()
+            self.wish(0, what, workers)
 
-    @rule(what=st.sampled_from(["create", "delete"]), which=ANY, lost=st.booleans())
-    def come_or_go(self, what: str, which: int, lost: bool) -> None:
+    @rule(what=st.sampled_from(["create"] * 4 + ["delete"]), which=ANY)
+    def come_or_go(self, what: str, which: int) -> None:
         if what == "create":
-            self._create(IDENTITIES[which % len(IDENTITIES)], lost=lost)
+            self._create(IDENTITIES[which % len(IDENTITIES)])
             return
-        life = self._ask(which, self.world.delete, 0, lost=lost)
+        life = self._ask(which, self.world.delete, 0)
         if life is not None:
             life.deleted = True
 
-    def _create(self, identity: str, *, lost: bool) -> None:
+    def _create(self, identity: str) -> None:
         known = {life.charger_id for life in self.lives}
         try:
             charger_id = self.world.create(identity)
@@ -160,20 +163,20 @@ class Fleet(RuleBasedStateMachine):
         life.wishes.append(
             Wish(charger.newest_command_id, 1, EventType.CREATE_CHARGER, 1, charger.ws_url, 0, None)
         )
-        if not lost:
-            self.messages.append(charger_id)
 
-    @rule(which=ANY, what=st.sampled_from(WISHES), lost=st.booleans())
-    def wish(self, which: int, what: str, lost: bool) -> None:
+    @rule(which=ANY, what=st.sampled_from(WISHES), workers=WORKERS)
+    def wish(self, which: int, what: str, workers: int) -> None:
+        """Its first message may come at once, to one worker or to two."""
         match what:
             case "start":
-                self._ask(which, self.world.start, 1, lost=lost)
+                self._ask(which, self.world.start, 1)
             case "stop":
-                self._ask(which, self.world.stop, 0, lost=lost)
+                self._ask(which, self.world.stop, 0)
             case "restart":
-                self._ask(which, self.world.restart, 1, lost=lost)
+                self._ask(which, self.world.restart, 1)
             case url:
-                self._ask(which, partial(self.world.update, ws_url=url), None, lost=lost, url=url)
+                self._ask(which, partial(self.world.update, ws_url=url), None, url=url)
+        self._deliver(self._pick(which), workers)
 
     def _ask(
         self,
@@ -181,10 +184,9 @@ class Fleet(RuleBasedStateMachine):
         ask: Callable[[str], Accepted],
         desired_count: int | None,
         *,
-        lost: bool,
         url: str | None = None,
     ) -> Life | None:
-        life = self.lives[which % len(self.lives)]
+        life = self._pick(which)
         try:
             accepted = ask(life.charger_id)
         except ChargerNotFound:
@@ -211,27 +213,17 @@ class Fleet(RuleBasedStateMachine):
                 service.live[0].arn if service and service.live else None,
             )
         )
-        if not lost:
-            self.messages.append(life.charger_id)
         return life
-
-    # The broker.
-
-    @precondition(lambda self: self.messages)
-    @rule(which=ANY, workers=st.sampled_from([1, 1, 2]), again=st.booleans())
-    def deliver(self, which: int, workers: int, again: bool) -> None:
-        """Any message, first or last, perhaps to two workers at once; perhaps it comes once more."""
-        index = which % len(self.messages)
-        charger_id = self.messages[index] if again else self.messages.pop(index)
-        for _ in range(workers):
-            self._begin(partial(self.world.converge, charger_id))
 
     # Workers.
 
-    @rule(broker_away=st.booleans())
-    def sweep(self, broker_away: bool) -> None:
-        with self._broker(away=broker_away):
-            sweep(self.world.sessions, NO_BROKER)
+    @rule(which=ANY, workers=WORKERS)
+    def deliver(self, which: int, workers: int) -> None:
+        self._deliver(self._pick(which, leaving=True), workers)
+
+    @rule(which=ANY)
+    def all_goes_well(self, which: int) -> None:
+        self._work(self._pick(which, leaving=True).charger_id)
 
     @rule(at_once=st.booleans())
     def observe(self, at_once: bool) -> None:
@@ -240,9 +232,13 @@ class Fleet(RuleBasedStateMachine):
             self._finish(task)
 
     @precondition(lambda self: self.tasks)
-    @rule(which=ANY, fate=FATES)
-    def step(self, which: int, fate: Fate) -> None:
-        self._resume(self.tasks[which % len(self.tasks)], fate)
+    @rule(which=ANY, halts=st.integers(0, 6), fate=FATES)
+    def step(self, which: int, halts: int, fate: Fate) -> None:
+        """Some halts go by; the next one meets its fate."""
+        task = self.tasks[which % len(self.tasks)]
+        for each in [Fate.GOES_ON] * halts + [fate]:
+            if not task.ended:
+                self._resume(task, each)
 
     @precondition(lambda self: self.tasks)
     @rule(which=ANY)
@@ -251,18 +247,19 @@ class Fleet(RuleBasedStateMachine):
 
     # Time, ECS and strangers.
 
-    @rule()
-    def timers_fire(self) -> None:
-        with self.world.sessions.begin() as session:
-            session.execute(update(Charger).values(not_before=None))
-            session.execute(
-                update(Charger).where(Charger.publish_at.is_not(None)).values(publish_at=func.now())
-            )
-
-    @rule()
-    def ecs_gets_there(self) -> None:
-        self.ecs.settle()
-        self._look()
+    @rule(
+        what=st.sampled_from(["timers fire", "ecs gets there", "the sweep publishes", "the broker is away"])
+    )
+    def time_passes(self, what: str) -> None:
+        match what:
+            case "timers fire":
+                self._fire_timers()
+            case "ecs gets there":
+                self._settle()
+            case "the sweep publishes":
+                self._sweep()  # and the messages may be delivered one day
+            case _:
+                self._sweep(broker_away=True)
 
     @precondition(lambda self: self.ecs.ghosts)
     @rule(which=ANY)
@@ -272,11 +269,9 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(which=ANY, what=st.sampled_from(MISFORTUNES))
     def misfortune(self, which: int, what: str) -> None:
-        life = self.lives[which % len(self.lives)]
+        life = self._pick(which)
         service = self._active(life)
         match what:
-            case "messages are lost":
-                self.messages.clear()
             case "deadlines pass":
                 self.deadlines_passed = True
                 self.world.asked_long_ago(life.charger_id)
@@ -360,7 +355,7 @@ class Fleet(RuleBasedStateMachine):
         for timer in (Charger.publish_at, Charger.not_before):
             session.execute(update(Charger).where(timer > func.now()).values({timer: func.now() + FAR}))
 
-    # The end: no more faults and no more wishes, and the broker has forgotten everything.
+    # The end: no more faults and no more wishes, and the broker brings only what the sweep publishes now.
 
     def teardown(self) -> None:
         try:
@@ -378,17 +373,13 @@ class Fleet(RuleBasedStateMachine):
             self._finish(self.tasks[0])
         while self.ecs.ghosts:
             self.ecs.ghosts.pop(0)()
-        self.messages.clear()
         for _ in range(ROUNDS_UNTIL_QUIET):
-            self.timers_fire()
-            with self._broker():
-                sweep(self.world.sessions, NO_BROKER)
-            while self.messages:
-                charger_id = self.messages.pop(0)
+            self._fire_timers()
+            for charger_id in self._sweep():
                 self._run(partial(self.world.converge, charger_id))
-            self.ecs_gets_there()
+            self._settle()
             self._run(self._observe)
-            self.ecs_gets_there()
+            self._settle()
             self.nothing_is_wrong()
         for life in self.lives:
             self._check_end(life)
@@ -439,6 +430,16 @@ class Fleet(RuleBasedStateMachine):
         while not task.ended:
             self._resume(task)
 
+    def _deliver(self, life: Life, workers: int) -> None:
+        for _ in range(workers):
+            self._begin(partial(self.world.converge, life.charger_id))
+
+    def _work(self, charger_id: str) -> None:
+        """A message arrives, ECS does its part, and the observer looks."""
+        self._run(partial(self.world.converge, charger_id))
+        self._settle()
+        self._run(self._observe)
+
     def _run(self, work: Callable[[], object]) -> None:
         self._finish(self._begin(work))
 
@@ -446,17 +447,34 @@ class Fleet(RuleBasedStateMachine):
         with contextlib.suppress(EcsUnavailable, EcsRejected):  # as worker.tasks does: the rows get older
             self.world.observe()
 
-    @contextlib.contextmanager
-    def _broker(self, *, away: bool = False) -> Iterator[None]:
-        """The sweep's messages go to our list, if the broker is there."""
+    def _fire_timers(self) -> None:
+        with self.world.sessions.begin() as session:
+            session.execute(update(Charger).values(not_before=None))
+            session.execute(
+                update(Charger).where(Charger.publish_at.is_not(None)).values(publish_at=func.now())
+            )
+
+    def _settle(self) -> None:
+        self.ecs.settle()
+        self._look()
+
+    def _sweep(self, *, broker_away: bool = False) -> list[str]:
+        """The chargers that it published, in the order of their making."""
+        published: list[str] = []
 
         def send(_celery: Celery, messages: list[tuple[str, dict[str, str]]]) -> None:
-            if away:
+            if broker_away:
                 raise OSError("the broker is away")
-            self.messages += sorted(message["charger_id"] for _, message in messages)
+            published.extend(message["charger_id"] for _, message in messages)
 
         with patch("worker.sweep.send", send), patch("worker.sweep.forget_connections"):
-            yield
+            sweep(self.world.sessions, NO_BROKER)
+        return sorted(published)
+
+    def _pick(self, which: int, *, leaving: bool = False) -> Life:
+        """Mostly the same one, and mostly one that its clients still see."""
+        others = [life for life in self.lives if not (life.gone if leaving else life.deleted)]
+        return others[which // 8 % len(others)] if others and which else self.lives[0]
 
     def _active(self, life: Life) -> FakeService | None:
         service = self.ecs.services.get(life.charger_id)
