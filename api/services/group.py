@@ -1,7 +1,7 @@
 """Wishes of several requests, recorded in one statement: what costs much is done once for all of them."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.services.accepted import Accepted
 from api.services.commands import Wish, ask, ask_together
@@ -10,24 +10,37 @@ from shared.database import Sessions
 MOST = 100  # wishes in one statement
 
 
+def _locked() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Asked:
     """A wish on its way."""
 
     wish: Wish
+    told: threading.Lock = field(default_factory=_locked)  #: held until it is done, or has the turn
     done: bool = False
     accepted: Accepted | None = None
     error: Exception | None = None
 
 
 class GroupCommit:
-    """One per process. While one statement is under way, the next one gathers: no wish waits for company."""
+    """One per process. While one statement is under way, the next one gathers: no wish waits for company.
+
+    Whoever has the turn sends a statement for all that wait, wakes them, and hands the turn to one of those
+    who came meanwhile. (One lock that all of them pass through would be taken by newcomers, alone, while
+    those who are long done queue up behind it.)
+    """
 
     def __init__(self, statements: Sessions) -> None:
         """Takes sessions in which every statement is its own transaction."""
         self._statements = statements
+        self._mutex = threading.Lock()  # of the two below, never held for long
         self._waiting: list[_Asked] = []
-        self._turn = threading.Lock()
+        self._turn_taken = False
 
     @property
     def waiting(self) -> int:
@@ -37,10 +50,13 @@ class GroupCommit:
     def ask(self, wish: Wish) -> Accepted:
         """Put the wish on record, by itself or with others. Raises as `commands.ask`."""
         mine = _Asked(wish)
-        self._waiting.append(mine)
-        with self._turn:
-            while not mine.done:  # by somebody whose turn came earlier
-                self._record_some()
+        with self._mutex:
+            self._waiting.append(mine)
+            my_turn, self._turn_taken = not self._turn_taken, True
+        if not my_turn:
+            mine.told.acquire()
+        if not mine.done:
+            self._record_some()
         if mine.error is not None:
             raise mine.error
         if mine.accepted is not None:
@@ -49,17 +65,22 @@ class GroupCommit:
             return ask(session, wish)
 
     def _record_some(self) -> None:
-        """Those that have waited the longest, at most a statement's worth."""
-        group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        """Those that have waited the longest, at most a statement's worth. Mine is the first of them."""
+        with self._mutex:
+            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
             with self._statements.begin() as session:
                 accepted = ask_together(session, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
-        except Exception as error:
+        except Exception as error:  # for each of them to raise
             for asked in group:
                 asked.error = error
-            raise
         finally:
             for asked in group:
                 asked.done = True
+            with self._mutex:
+                successor = self._waiting[:1]
+                self._turn_taken = bool(successor)
+            for asked in (*successor, *group[1:]):
+                asked.told.release()

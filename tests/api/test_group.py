@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, Semaphore
 from typing import Any
 
 import pytest
@@ -27,11 +27,15 @@ class Gate:
     def __init__(self) -> None:
         self._open = Event()
         self._open.set()
+        self._passes = Semaphore(0)
         self.reached = 0  #: statements so far
 
     def pass_through(self, *_: Any) -> None:
         self.reached += 1
-        assert self._open.wait(10)
+        assert self._open.is_set() or self._passes.acquire(timeout=10)
+
+    def let_one_pass(self) -> None:
+        self._passes.release()
 
     @contextmanager
     def closed(self) -> Iterator[None]:
@@ -40,6 +44,7 @@ class Gate:
             yield
         finally:
             self._open.set()
+            self._passes.release(100)
 
 
 @pytest.fixture
@@ -98,6 +103,30 @@ def test_wishes_that_come_together_are_recorded_together(
             "tester",
             "a-request",
         )
+
+
+def test_who_is_on_record_does_not_wait_for_those_who_came_later(
+    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+) -> None:
+    wishes = [wish(fleet.ready(identity=f"CP-{number}")) for number in range(6)]
+
+    with gate.closed():
+        asked = [threads.submit(group.ask, wishes[0])]
+        wait_until(lambda: gate.reached == 1)
+        asked += [threads.submit(group.ask, one) for one in wishes[1:5]]
+        wait_until(lambda: group.waiting == 4)
+        gate.let_one_pass()
+        wait_until(lambda: gate.reached == 2)
+        late = threads.submit(group.ask, wishes[5])
+        wait_until(lambda: group.waiting == 1)
+        gate.let_one_pass()
+        wait_until(lambda: gate.reached == 3)
+        answered = [future.result(10).command_id for future in asked]
+
+        assert not late.done()
+
+    assert answered == [one.command_id for one in wishes[:5]]
+    assert late.result(10).command_id == wishes[5].command_id
 
 
 def test_wishes_for_one_charger_at_once_get_a_generation_each(
