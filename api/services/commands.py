@@ -1,17 +1,19 @@
 """Start, stop and restart, and the history of what was asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import (
-    ARRAY,
+    JSON,
     Select,
     Text,
     Uuid,
     bindparam,
     case,
+    cast,
     column,
     func,
     insert,
@@ -119,16 +121,8 @@ ASKED: dict[str, type[Text | Uuid[UUID]]] = {
     "requested_by": Text,
     "request_id": Text,
 }
-#: What the charger's row adds to it for the answer.
-ANSWERED = (
-    "identity",
-    "ocpp_version",
-    "generation",
-    "desired_count",
-    "service_status",
-    "provisioning_status",
-    "workflow_run_id",
-)
+#: What is answered: the fields of Accepted, of the wish or the charger's row.
+ANSWERED = [each.name for each in fields(Accepted) if each.default is MISSING]
 
 
 def _accept_statement(*, skip_locked: bool) -> Select[Any]:
@@ -138,9 +132,9 @@ def _accept_statement(*, skip_locked: bool) -> Select[Any]:
     command while that is still open. (A parameter named like a column would be taken for a new value of it.)
     """
     asked = (
-        func.unnest(*(bindparam(f"asked_{name}", type_=ARRAY(type_)) for name, type_ in ASKED.items()))
+        func.json_to_recordset(cast(bindparam("wishes", type_=Text), JSON))
         .table_valued(*(column(name, type_) for name, type_ in ASKED.items()))
-        .render_derived("asked")
+        .render_derived("asked", with_types=True)
     )
     repeat = (Charger.newest_event_type == asked.c.event_type) & (
         Charger.settled_generation < Charger.generation
@@ -175,7 +169,7 @@ def _accept_statement(*, skip_locked: bool) -> Select[Any]:
             publish_at=func.now() + PUBLISH_GRACE,
         )
         .returning(
-            *(Charger.__table__.c[name] for name in ANSWERED),
+            *(Charger.__table__.c[name] for name in ANSWERED if name not in ASKED),
             *(locked.c[name] for name in ASKED),
         )
         .cte("bumped")
@@ -193,9 +187,7 @@ def _accept_statement(*, skip_locked: bool) -> Select[Any]:
         )
         .cte("recorded")
     )
-    return select(
-        *(bumped.c[name] for name in ("charger_id", "command_id", "event_type", *ANSWERED))
-    ).add_cte(recorded)
+    return select(*(bumped.c[name] for name in ANSWERED)).add_cte(recorded)
 
 
 #: Built once: building one costs more than running it.
@@ -204,9 +196,9 @@ _ACCEPT_UNLOCKED = _accept_statement(skip_locked=True)
 
 
 def _accept(session: Session, statement: Select[Any], wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
-    asked = {f"asked_{name}": [getattr(wish, name) for wish in wishes] for name in ASKED}
-    rows = session.connection().execute(statement, asked).mappings()
-    return {row["command_id"]: Accepted(**row) for row in rows}
+    rows = session.connection().execute(statement, {"wishes": orjson.dumps(wishes).decode()})
+    found = (Accepted(*row) for row in rows)
+    return {one.command_id: one for one in found if one.command_id is not None}
 
 
 def _repeated(session: Session, wish: Wish) -> Accepted | None:
