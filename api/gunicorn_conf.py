@@ -11,6 +11,7 @@ from typing import Any
 
 import gevent
 import gunicorn.glogging
+import gunicorn.http.wsgi
 import gunicorn.util
 import orjson
 from gunicorn.util import write_nonblock
@@ -104,4 +105,27 @@ def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
     write_nonblock(sock, head.encode("latin1") + body)
 
 
-gunicorn.util.write_error = write_error  # it has no setting for this
+class _Gathered(list[bytes]):
+    """Stands in for a socket, until everything is there."""
+
+    sendall = list.append
+
+
+class _Response(gunicorn.http.wsgi.Response):  # type: ignore[misc]  # gunicorn has no types
+    """Sends the head along with the body: half the system calls, and the client wakes up once."""
+
+    def write(self, arg: bytes) -> None:
+        if self.headers_sent:
+            super().write(arg)
+            return
+        connection, self.sock = self.sock, _Gathered()
+        try:
+            super().write(arg)
+        finally:
+            parts, self.sock = self.sock, connection
+        connection.sendall(b"".join(parts))
+
+
+# It has no settings for these.
+gunicorn.util.write_error = write_error
+gunicorn.http.wsgi.Response = _Response
