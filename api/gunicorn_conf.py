@@ -114,15 +114,18 @@ class _Gathered(list[bytes]):
 class _Response(gunicorn.http.wsgi.Response):  # type: ignore[misc]  # gunicorn has no types
     """Sends the head along with the body: half the system calls, and the client wakes up once."""
 
+    sock: Any
+
     def write(self, arg: bytes) -> None:
         if self.headers_sent:
             super().write(arg)
             return
-        connection, self.sock = self.sock, _Gathered()
+        connection: Any = self.sock
+        self.sock = parts = _Gathered()
         try:
             super().write(arg)
         finally:
-            parts, self.sock = self.sock, connection
+            self.sock = connection
         connection.sendall(b"".join(parts))
 
 
