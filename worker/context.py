@@ -1,5 +1,6 @@
 """What a worker process needs, made once and on first use."""
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,9 +19,17 @@ class Context:
     logs: LogsClient
 
 
-@cache
+_making = threading.Lock()
+
+
 def context() -> Context:
     """The process's one context: clients and pools are safe to share between threads."""
+    with _making:  # the first tasks come all at once, and a boto3 client takes 10 MB
+        return _context()
+
+
+@cache
+def _context() -> Context:
     settings = load_settings()
     # A thread never holds more than one connection, and never over an AWS call.
     engine = make_engine(settings.database_url, pool_size=settings.ecs.max_connections + 2)

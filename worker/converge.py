@@ -14,7 +14,7 @@ from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from shared.commands import OPEN, CommandStatus, ProvisioningStatus
-from shared.database import Sessions
+from shared.database import Sessions, single_statements
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.models import Charger, Command
 from shared.settings import Timing
@@ -72,26 +72,24 @@ Outcome = Applied | Removed | Later | Refused
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:
     """Bring ECS to the newest wish. Safe to call any number of times, at once and late."""
-    with sessions.begin() as session:
-        wish = read_wish(session, charger_id)
+    wish = read_wish(sessions, charger_id)
     while wish is not None:
         outcome = attempt(sessions, ecs, wish)
-        with sessions.begin() as session:
-            wish = record(session, timing, wish, outcome)
+        wish = record(sessions, timing, wish, outcome)
 
 
 def stumble(sessions: Sessions, timing: Timing, charger_id: str, error: BaseException) -> None:
     """A fault of ours ended converge: the row says so, and it is tried again ever more slowly."""
     message = f"Chargehand itself failed ({type(error).__name__}); the worker's log has the details"
-    with sessions.begin() as session:
-        wish = read_wish(session, charger_id)
-        if wish is not None:
-            record(session, timing, wish, Later(message, ErrorCode.UNKNOWN))
+    wish = read_wish(sessions, charger_id)
+    if wish is not None:
+        record(sessions, timing, wish, Later(message, ErrorCode.UNKNOWN))
 
 
-def read_wish(session: Session, charger_id: str) -> Wish | None:
+def read_wish(sessions: Sessions, charger_id: str) -> Wish | None:
     """What is to be done for the charger now; None when ECS was told already, or it must wait."""
-    wish = _newest_wish(session, charger_id)
+    with single_statements(sessions) as session:
+        wish = _newest_wish(session, charger_id)
     if wish is None:
         return None
     charger = wish.charger
@@ -126,14 +124,20 @@ def _carry_out(sessions: Sessions, ecs: EcsClient, charger: Charger) -> Outcome:
     return Removed()
 
 
-def record(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wish | None:
+def record(sessions: Sessions, timing: Timing, wish: Wish, outcome: Outcome) -> Wish | None:
     """Write the outcome down and close what is moot. Returns the newer wish, if there is one.
 
     A newer wish is returned even when another worker has told ECS of it already: the call that just ended
     may have undone that.
     """
-    if isinstance(outcome, Applied) and _applied(session, wish, outcome.view):
+    if isinstance(outcome, Applied) and _applied(sessions, wish, outcome.view):
         return None
+    with sessions.begin() as session:
+        return _record_locked(session, timing, wish, outcome)
+
+
+def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wish | None:
+    """All that is not the usual end: ECS did not do it, or the wish is not the newest any more."""
     charger = session.get(Charger, wish.charger.id, with_for_update=True)
     if charger is None:
         return _removal_of_leftovers(wish)
@@ -219,13 +223,12 @@ def _supersede_older(session: Session, charger: Charger) -> None:
     )
 
 
-def _applied(session: Session, wish: Wish, view: ServiceView) -> bool:
+def _applied(sessions: Sessions, wish: Wish, view: ServiceView) -> bool:
     """Record that ECS has the wish, and that older ones are moot. False when the wish is not the newest any more."""
     charger = wish.charger
-    told = session.execute(
-        _APPLIED,
-        {"of_charger": charger.id, "told_generation": charger.generation, "told_status": view.status},
-    ).one_or_none()
+    now_true = {"of_charger": charger.id, "told_generation": charger.generation, "told_status": view.status}
+    with single_statements(sessions) as session:
+        told = session.execute(_APPLIED, now_true).one_or_none()
     if told is None:
         return False
     event = "command.applied" if charger.drifted_at is None else "charger.repaired"

@@ -79,10 +79,12 @@ MUTATIONS = (
         "worker/converge.py",
         "    if told is None:\n        return False\n    event =",
         "    if told is None:\n        return False\n"
-        "    session.execute(\n        update(Charger)\n        .where(Charger.id == charger.id)\n"
-        "        .values(settled_generation=Charger.generation)\n    )\n"
-        "    session.execute(\n        update(Command)\n        .where(Command.id == charger.newest_command_id)\n"
-        "        .values(status=CommandStatus.SUCCEEDED)\n    )\n"
+        "    with sessions.begin() as session:\n"
+        "        session.execute(\n            update(Charger)\n            .where(Charger.id == charger.id)\n"
+        "            .values(settled_generation=Charger.generation)\n        )\n"
+        "        session.execute(\n            update(Command)\n"
+        "            .where(Command.id == charger.newest_command_id)\n"
+        "            .values(status=CommandStatus.SUCCEEDED)\n        )\n"
         "    event =",
     ),
     Mutation(
@@ -137,7 +139,7 @@ MUTATIONS = (
     Mutation(
         "the row is locked during the call",
         "worker/converge.py",
-        "        outcome = attempt(sessions, ecs, wish)\n        with sessions.begin() as session:\n",
+        "        outcome = attempt(sessions, ecs, wish)\n",
         "        with sessions.begin() as session:\n"
         "            session.get(Charger, wish.charger.id, with_for_update=True)\n"
         "            outcome = attempt(sessions, ecs, wish)\n",
