@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from time import monotonic
 
 import structlog
-from celery import Celery
 
-from shared.broker import BATCH_SIZE, BROKER_ERRORS, forget_connections, make_celery, send
+from shared.broker import BATCH_SIZE, BROKER_ERRORS, Sender, make_celery
 from shared.queues import Message, TaskName
 
 log = structlog.get_logger(__name__)
@@ -72,33 +71,35 @@ class Publisher:
             self._thread.start()
 
     def _run(self) -> None:
-        celery = make_celery(self._broker_url, publisher=True)
+        sender = Sender(make_celery(self._broker_url, publisher=True))
         while not (self._stopping.is_set() and not self._buffer):
             self._wake.wait()
             self._wake.clear()
             while self._buffer:
-                if not self._send_some(celery):
+                if not self._send_some(sender):
                     break
                 self._stopping.wait(GATHER_S)
-        celery.close()
+        sender.close()
 
-    def _send_some(self, celery: Celery) -> bool:
+    def _send_some(self, sender: Sender) -> bool:
         """Send up to a batch. False when stopping and the broker is away."""
         batch = [self._buffer.popleft() for _ in range(min(len(self._buffer), BATCH_SIZE))]
         try:
-            send(celery, batch)
-        except BROKER_ERRORS as error:
-            self._after_failure(celery, error, len(batch))
+            sender.send(batch)
+        except (
+            Exception
+        ) as error:  # also one that nobody foresaw: without this thread all is left to the sweep
+            self._after_failure(error, len(batch))
             return not self._stopping.is_set()
         if self._failing_since is not None:
             log.info("broker.back", away_s=round(monotonic() - self._failing_since, 1))
             self._failing_since = None
         return True
 
-    def _after_failure(self, celery: Celery, error: Exception, lost: int) -> None:
+    def _after_failure(self, error: Exception, lost: int) -> None:
         self.dropped += lost
         if self._failing_since is None:
             self._failing_since = monotonic()
-            log.warning("broker.away", error=str(error), left_to_the_sweep=lost)
-        forget_connections(celery)
+            unforeseen = not isinstance(error, BROKER_ERRORS)
+            log.warning("broker.away", error=str(error), left_to_the_sweep=lost, exc_info=unforeseen)
         self._stopping.wait(PAUSE_AFTER_FAILURE_S)

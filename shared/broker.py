@@ -11,11 +11,15 @@ from celery import Celery
 from kombu import Producer
 from kombu import Queue as BrokerQueue
 from kombu.exceptions import KombuError, OperationalError
+from kombu.transport import TRANSPORT_ALIASES
 
 from shared.queues import QUEUE_OF, Message, Queue, TaskName
 
 #: What a publish can raise when the broker is away, slow, full or frozen.
 BROKER_ERRORS = (KombuError, OperationalError, OSError)
+
+# By its place, and not as a setting: the scheme of the URL still says what it is, also to Flower.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "shared.redis_transport:Transport"))
 
 BATCH_SIZE = 200  # messages in one round trip; kombu keeps them in memory
 
@@ -57,15 +61,44 @@ def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:
     }
 
 
-def send(app: Celery, messages: Iterable[tuple[TaskName, Message]]) -> None:
-    """Put the messages on their queues, many in a round trip. Raises one of BROKER_ERRORS.
+class Sender:
+    """Puts messages on their queues, many in a round trip, over a connection that it keeps. For one thread.
 
-    After an error any part of them may have been delivered; sending all of them again does no harm.
+    (Celery's own pool of connections cannot be had without those that the broker's restart has broken.)
     """
-    pool: Any = app.producer_pool  # the stubs do not know kombu 5.7's batches yet
-    with pool.acquire(block=True, timeout=2) as producer, producer.batch(max_size=BATCH_SIZE):
-        for task, message in messages:
-            _publish(app, producer, task, message)
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._producer: Producer | None = None
+
+    def send(self, messages: Iterable[tuple[TaskName, Message]]) -> None:
+        """Raises one of BROKER_ERRORS. The next call begins with a fresh connection then.
+
+        After an error any part of them may have been delivered; sending all of them again does no harm.
+        """
+        try:
+            if self._producer is None:
+                self._producer = self._app.amqp.Producer(self._app.connection_for_write(), auto_declare=False)
+            with self._producer.batch(max_size=BATCH_SIZE):  # type: ignore[attr-defined]  # new in kombu 5.7
+                for task, message in messages:
+                    _publish(self._app, self._producer, task, message)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Does not wait for a broker that does not answer."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            connection: Any = producer.connection
+            connection.collect(socket_timeout=0.1)
+
+
+def send(app: Celery, messages: Iterable[tuple[TaskName, Message]]) -> None:
+    """As Sender.send, once, over a connection for that alone."""
+    sender = Sender(app)
+    sender.send(messages)
+    sender.close()
 
 
 def _publish(app: Celery, producer: Producer, task: TaskName, message: Message) -> None:
@@ -87,9 +120,3 @@ def _publish(app: Celery, producer: Producer, task: TaskName, message: Message) 
         declare=(),  # the workers declare the queues, and without them nobody would take it
         retry=False,
     )
-
-
-def forget_connections(app: Celery) -> None:
-    """Close the pooled connections, after an error: the next send opens a fresh one."""
-    pool: Any = app.pool
-    pool.force_close_all()

@@ -7,7 +7,7 @@ import structlog
 from celery import Celery
 from sqlalchemy import func, select, update
 
-from shared.broker import BROKER_ERRORS, forget_connections, send
+from shared.broker import BROKER_ERRORS, send
 from shared.commands import EventType
 from shared.database import Sessions
 from shared.models import Charger
@@ -67,7 +67,6 @@ def _publish(sessions: Sessions, celery: Celery, messages: list[tuple[TaskName, 
         send(celery, messages)
     except BROKER_ERRORS as error:
         log.warning("broker.away", error=str(error), left_to_the_next_sweep=len(messages))
-        forget_connections(celery)
         unsent = [item["charger_id"] for _, item in messages]
         with sessions.begin() as session:
             session.execute(

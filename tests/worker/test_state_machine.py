@@ -467,7 +467,7 @@ class Fleet(RuleBasedStateMachine):
                 raise OSError("the broker is away")
             published.extend(message["charger_id"] for _, message in messages)
 
-        with patch("worker.sweep.send", send), patch("worker.sweep.forget_connections"):
+        with patch("worker.sweep.send", send):
             sweep(self.world.sessions, NO_BROKER)
         return sorted(published)
 

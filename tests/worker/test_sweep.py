@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from celery import Celery
 from sqlalchemy import func, update
 
 from embedded.ports import free_port
+from embedded.process import running
+from embedded.redis import prepare_redis
 from shared.broker import make_celery
 from shared.models import Charger
 from tests.worker.conftest import World
@@ -93,13 +96,17 @@ def test_a_drifted_charger_is_published_as_a_repair(world: World, celery: Celery
     assert [message["task"] for message in _drain(celery)] == ["charger.repair"]
 
 
-def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, celery: Celery) -> None:
+def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, tmp_path: Path) -> None:
     world.stop(world.ready())
     long_after(world)
-    nowhere = make_celery(f"redis://127.0.0.1:{free_port()}/0", publisher=True)
+    broker = prepare_redis(tmp_path, free_port())
+    celery = make_celery(broker.url, publisher=True)
 
-    sweep(world.sessions, nowhere)
-    nowhere.close()
-    published = sweep(world.sessions, celery)
+    sweep(world.sessions, celery)
+    with running(broker.program, tmp_path / "redis.log"):
+        published = sweep(world.sessions, celery)
+        messages = _drain(celery)
 
     assert published == 1
+    assert [message["task"] for message in messages] == ["charger.stop"]
+    celery.close()
