@@ -23,7 +23,7 @@ from api.readiness import Readiness
 from api.services.group import GroupCommit
 from api.streams import Streams
 from api.watcher import Watcher
-from shared.database import make_engine, make_sessions
+from shared.database import make_engine, make_sessions, single_statements
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
 
@@ -56,11 +56,12 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
     engine = make_engine(settings.database_url, pool_size=settings.database_pool_size)
-    statements = make_sessions(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    sessions = make_sessions(engine)
+    statements = single_statements(sessions)
     return Parts(
         settings=settings,
         engine=engine,
-        sessions=make_sessions(engine),
+        sessions=sessions,
         statements=statements,
         group=GroupCommit(statements),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),

@@ -1,7 +1,6 @@
 """Engine, sessions and migrations. PostgreSQL only."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -88,12 +87,10 @@ def make_sessions(engine: Engine) -> Sessions:
     return sessionmaker(engine, expire_on_commit=False)
 
 
-@contextmanager
-def single_statements(sessions: Sessions) -> Iterator[Session]:
-    """A session in which every statement is its own transaction: that spares two round trips."""
-    with sessions() as session:
-        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-        yield session
+@lru_cache(maxsize=16)
+def single_statements(sessions: Sessions) -> Sessions:
+    """Sessions on the same pool in which every statement is its own transaction: spares two round trips."""
+    return make_sessions(sessions.kw["bind"].execution_options(isolation_level="AUTOCOMMIT"))
 
 
 def migrate(url: str) -> None:

@@ -88,7 +88,7 @@ def stumble(sessions: Sessions, timing: Timing, charger_id: str, error: BaseExce
 
 def read_wish(sessions: Sessions, charger_id: str) -> Wish | None:
     """What is to be done for the charger now; None when ECS was told already, or it must wait."""
-    with single_statements(sessions) as session:
+    with single_statements(sessions)() as session:
         wish = _newest_wish(session, charger_id)
     if wish is None:
         return None
@@ -227,7 +227,7 @@ def _applied(sessions: Sessions, wish: Wish, view: ServiceView) -> bool:
     """Record that ECS has the wish, and that older ones are moot. False when the wish is not the newest any more."""
     charger = wish.charger
     now_true = {"of_charger": charger.id, "told_generation": charger.generation, "told_status": view.status}
-    with single_statements(sessions) as session:
+    with single_statements(sessions)() as session:
         told = session.execute(_APPLIED, now_true).one_or_none()
     if told is None:
         return False
