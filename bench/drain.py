@@ -19,6 +19,7 @@ LATENCY_MS = 30
 COMMANDS = 10_000
 FEW_CHARGERS = 500  # for the same number of commands: most of them are superseded
 LIMIT_S = 60.0  # a run ends then, done or not
+JUDGED_LIMIT_S = 20.0
 SHORT_LIMIT_S = 6.0
 WARM_UP = 100  # chargers
 
@@ -73,7 +74,7 @@ class Drained:
 
 
 SETUPS = (
-    Setup("threads", 4),
+    Setup("threads", 4, limit_s=JUDGED_LIMIT_S),
     Setup("threads", 16),
     Setup("threads", 16, chargers=FEW_CHARGERS, limit_s=LIMIT_S),
     Setup("threads", 32),

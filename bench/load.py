@@ -10,6 +10,7 @@ from time import perf_counter
 from embedded.ports import HOST
 
 CONNECTIONS = 32
+NONE: Iterator[bytes] = iter(())
 STALLED_S = 10  # without any answer: something is wrong with the server
 
 
@@ -55,7 +56,7 @@ def drive(
 ) -> Load:
     """Keep every connection busy with one request at a time. Raises BadAnswer."""
     with selectors.DefaultSelector() as selector:
-        clients = [_Client(port, requests) for _ in range(connections)]
+        clients = [Client(port, requests) for _ in range(connections)]
         try:
             return _drive(selector, clients, seconds, f"HTTP/1.1 {status} ".encode())
         finally:
@@ -64,7 +65,7 @@ def drive(
 
 
 def _drive(
-    selector: selectors.BaseSelector, clients: list["_Client"], seconds: float, expected: bytes
+    selector: selectors.BaseSelector, clients: list["Client"], seconds: float, expected: bytes
 ) -> Load:
     started = perf_counter()
     for client in clients:
@@ -93,10 +94,10 @@ def _drive(
     return Load(len(latencies_ms), perf_counter() - started, latencies_ms)
 
 
-class _Client:
+class Client:
     """One connection with one request under way."""
 
-    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes] = NONE) -> None:
         self._requests = requests
         self._received = b""
         self.socket = socket.create_connection((HOST, port))
@@ -108,6 +109,14 @@ class _Client:
         self._received = b""
         self.sent_at = perf_counter()
         self.socket.sendall(request)
+
+    def ask(self, request: bytes) -> bytes:
+        """Send this request and wait for the answer."""
+        self._received = b""
+        self.socket.sendall(request)
+        while (answer := self.receive()) is None:
+            pass
+        return answer
 
     def receive(self) -> bytes | None:
         """The answer, once all of it is there."""

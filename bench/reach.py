@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from time import monotonic, sleep
 
-import httpx
 import redis
 
 from bench.fleet import charger_id, insert_chargers
+from bench.load import BadAnswer, Client, post
 from bench.report import Budget, Report, Table
 from bench.servers import (
     Stores,
@@ -24,7 +24,7 @@ from bench.servers import (
     token,
     worker,
 )
-from embedded.ports import HOST, free_port
+from embedded.ports import free_port
 from embedded.process import Program
 from shared.database import make_engine
 
@@ -55,17 +55,17 @@ class Ours:
     """POSTs to the API, arrivals at the stub. Every charger is stopped once at most."""
 
     def __init__(self, port: int, stub: StubEcs) -> None:
-        self._client = httpx.Client(
-            base_url=f"http://{HOST}:{port}", headers={"Authorization": f"Bearer {token()}"}, timeout=10
-        )
+        self._client = Client(port)
+        self._token = token()
         self._stub = stub
         self._next = 1
 
     def send(self) -> str:
         name = charger_id(self._next)
         self._next += 1
-        answer = self._client.post(f"/ocpp/chargers/{name}/stop-charger")
-        answer.raise_for_status()
+        answer = self._client.ask(post(f"/ocpp/chargers/{name}/stop-charger", self._token))
+        if not answer.startswith(b"HTTP/1.1 202 "):
+            raise BadAnswer(answer[:500].decode(errors="replace"))
         return name
 
     def arrived(self) -> dict[str, float]:

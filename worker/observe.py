@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 import structlog
 from sqlalchemy import case, func, or_, select, update
@@ -23,13 +24,14 @@ from shared.settings import Timing
 from worker import reasons
 from worker.budget import BudgetSpent
 from worker.converge import give_up
-from worker.ecs import EcsClient, ServiceView, TaskView
+from worker.ecs import DESCRIBE_SERVICES_LIMIT, EcsClient, ServiceView, TaskView
 from worker.provision import IN_PROGRESS
 from worker.reasons import Reason, explain
 
 log = structlog.get_logger(__name__)
 
-OBSERVE_LIMIT = 100  # chargers in one look: ten calls
+OBSERVE_LIMIT = 100  # chargers that one look claims: ten calls
+OBSERVE_FOR_S = 10  # how long one look goes on claiming: not longer than a worker is given to end
 EXPLAIN_LIMIT = 3  # of ten, how many get the dearer look at why they do not run
 
 
@@ -88,25 +90,29 @@ class Seen:
 
 
 def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
-    """Look at the chargers that are due. Returns how many drifted, for the sweep to publish at once.
+    """Look at the chargers that are due, all of them if there is time. Returns how many drifted, for the sweep.
 
     Uses what commands leave of the ECS rate budget: whom it does not get to, the next look begins with.
     Raises EcsUnavailable, EcsRejected: the rows then simply get older, and say so (`stale`).
     """
-    with sessions.begin() as session:
-        chargers, now = _claim(session, timing)
+    until = monotonic() + OBSERVE_FOR_S
     drifted = 0
-    for start in range(0, len(chargers), 10):
-        some = chargers[start : start + 10]
-        try:
-            seen = _look(ecs, some, now)
-        except BudgetSpent:
-            with sessions.begin() as session:
-                _hand_back(session, [charger.id for charger in chargers[start:]])
-            break
+    while monotonic() < until:
         with sessions.begin() as session:
-            _write_unchanged(session, [one.charger.id for one in seen if one.unchanged], now)
-            drifted += sum(_write(session, timing, one) for one in seen if not one.unchanged)
+            chargers, now = _claim(session, timing)
+        for start in range(0, len(chargers), DESCRIBE_SERVICES_LIMIT):
+            some = chargers[start : start + DESCRIBE_SERVICES_LIMIT]
+            try:
+                seen = _look(ecs, some, now)
+            except BudgetSpent:
+                with sessions.begin() as session:
+                    _hand_back(session, [charger.id for charger in chargers[start:]])
+                return drifted
+            with sessions.begin() as session:
+                _write_unchanged(session, [one.charger.id for one in seen if one.unchanged], now)
+                drifted += sum(_write(session, timing, one) for one in seen if not one.unchanged)
+        if len(chargers) < OBSERVE_LIMIT:
+            break
     return drifted
 
 

@@ -140,6 +140,17 @@ def test_a_new_wish_does_not_wait_for_the_delay_of_an_older_one(world: World) ->
     assert world.status(start) == CommandStatus.SUCCEEDED
 
 
+def test_an_older_command_is_closed_though_ecs_does_not_take_the_newer_one(world: World) -> None:
+    charger_id = world.ready()
+    stop, start = world.stop(charger_id), world.start(charger_id)
+    world.ecs.script.append(fail_once())
+
+    world.converge(charger_id)
+
+    assert world.status(stop) == CommandStatus.SUPERSEDED
+    assert world.status(start) == CommandStatus.QUEUED
+
+
 def test_an_answer_that_is_lost_after_the_change_does_no_harm(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)

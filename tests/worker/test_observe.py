@@ -1,5 +1,6 @@
 """The status that the API shows is what ECS reports, and what ECS lost is put back."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import event, func, update
 from shared.commands import CommandStatus
 from shared.models import Charger
 from tests.worker.conftest import World
+from worker.observe import observe
 
 
 def test_a_process_that_died_shows_as_not_running_with_its_reason(world: World) -> None:
@@ -72,6 +74,21 @@ def test_what_is_in_flight_is_no_drift(world: World) -> None:
 
     assert drifted == 0
     assert world.charger(charger_id).drifted_at is None
+
+
+def test_one_look_gets_round_to_every_charger_that_is_due(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seldom = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
+    chargers = [world.ready(f"CP-{number}") for number in range(5)]
+    before = [world.charger(charger_id).observed_at for charger_id in chargers]
+
+    monkeypatch.setattr("worker.observe.OBSERVE_LIMIT", 2)
+    observe(world.sessions, world.ecs, seldom)
+
+    after = [world.charger(charger_id).observed_at for charger_id in chargers]
+    assert all(later > earlier for earlier, later in zip(before, after, strict=True) if earlier and later)
+    assert None not in after
 
 
 def test_an_older_look_does_not_replace_a_newer_one(world: World) -> None:
