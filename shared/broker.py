@@ -3,6 +3,7 @@
 Redis is a hint channel: it may lose, double, delay or garble a message, so nothing here promises delivery.
 """
 
+import ssl
 from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
@@ -39,11 +40,19 @@ def make_celery(broker_url: str, *, publisher: bool) -> Celery:
         task_default_queue=Queue.LIFECYCLE.value,
         task_create_missing_queues=False,
         task_routes={task.value: {"queue": queue.value} for task, queue in QUEUE_OF.items()},
+        broker_use_ssl=_tls(broker_url),
         broker_connection_timeout=2,
         broker_pool_limit=4 if publisher else 10,
         broker_transport_options=_transport_options(broker_url, publisher=publisher),
     )
     return app
+
+
+def _tls(broker_url: str) -> dict[str, Any] | None:
+    """A Redis behind TLS must show a good certificate, unless its URL says otherwise: kombu would take any."""
+    if not broker_url.startswith("rediss://") or "ssl_cert_reqs" in broker_url:
+        return None
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED}
 
 
 def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:

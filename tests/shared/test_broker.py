@@ -1,5 +1,6 @@
 """How api and worker talk to the broker."""
 
+import ssl
 from typing import Any
 
 import pytest
@@ -27,3 +28,18 @@ def test_the_broker_is_known_by_the_url_it_was_given(url: str) -> None:
     connection = make_celery(url, publisher=False).connection()
 
     assert connection.as_uri(include_password=True) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "verified"),
+    [
+        ("rediss://:secret@127.0.0.1:1/0", ssl.CERT_REQUIRED),
+        ("rediss://:secret@127.0.0.1:1/0?ssl_cert_reqs=none", ssl.CERT_NONE),
+    ],
+)
+def test_a_broker_behind_tls_must_show_a_good_certificate_unless_the_url_says_otherwise(
+    url: str, verified: ssl.VerifyMode
+) -> None:
+    connection: Any = make_celery(url, publisher=True).connection()
+
+    assert connection.ssl["ssl_cert_reqs"] == verified
