@@ -31,7 +31,7 @@ from worker.reasons import Reason, explain
 log = structlog.get_logger(__name__)
 
 OBSERVE_LIMIT = 100  # chargers that one look claims: ten calls
-OBSERVE_FOR_S = 10  # how long one look goes on claiming: not longer than a worker is given to end
+OBSERVE_FOR_S = 5  # how long one look goes on claiming: a worker that is told to end ends soon
 EXPLAIN_LIMIT = 3  # of ten, how many get the dearer look at why they do not run
 
 
