@@ -171,14 +171,18 @@ def main() -> None:
         folder = Path(name)
         with running_postgres(folder / "postgres") as database, running_redis(folder / "redis") as broker:
             servers = {"DATABASE_URL": database.replace("+psycopg", ""), "REDIS_URL": broker}
-            print(f"| mutation | state machine, {RUNS} runs of seed {SEED} | first test that fails |")
+            print(
+                f"| mutation | seen by the state machine, {RUNS} runs of seed {SEED} | first test that fails |"
+            )
             print("|---|---|---|", flush=True)
             unnoticed = 0
             for mutation in MUTATIONS:
                 if not wanted or any(word in mutation.what for word in wanted):
                     by_machine, by_test = try_out(mutation, folder / "copy", servers)
                     unnoticed += not (by_machine or by_test)
-                    print(f"| {mutation.what} | {by_machine or '-'} | {by_test or '-'} |", flush=True)
+                    noticed = "yes" if by_machine else "-"
+                    print(f"| {mutation.what} | {noticed} | {by_test or '-'} |", flush=True)
+                    print(by_machine, file=sys.stderr)
     sys.exit(f"{unnoticed} mutations went unnoticed" if unnoticed else 0)
 
 
