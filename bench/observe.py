@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, event, text
 
 from bench.cpu import Meter
-from bench.fleet import insert_chargers
+from bench.fleet import charger_id, insert_chargers
 from bench.report import Report, Table
 from bench.servers import (
     Stores,
@@ -27,7 +27,9 @@ from worker.observe import observe
 SERVICES = 10_000
 IDLE_S = 20.0
 SETTLED_S = 8.0
-DUE = text("UPDATE chargers SET observe_at = now(), observed_at = now() - interval '1 hour'")
+DUE = text(
+    "UPDATE chargers SET observe_at = now(), observed_at = now() - interval '1 hour' WHERE id <= :last"
+)
 #: Spread over the minute in which each is looked at once.
 SPREAD = text("UPDATE chargers SET observe_at = now() + random() * interval '60 seconds'")
 LEFT = text("SELECT count(*) FROM chargers WHERE observe_at <= now()")
@@ -69,9 +71,9 @@ def _sweep(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> 
     os.environ.update(environment(database_url, stores.redis_url) | {"AWS_ENDPOINT_URL": stub.url})
     settings = load_settings()
     sessions, ecs = make_sessions(engine), EcsClient(settings.ecs)
-    with engine.begin() as connection:
-        connection.execute(DUE)
+    _make_due(engine, 10)
     observe(sessions, ecs, settings.timing)  # connections, imports
+    _make_due(engine, SERVICES)
     stub.forget()
     database = DatabaseTime(engine)
     began, cpu_began = monotonic(), process_time()
@@ -91,6 +93,11 @@ def _sweep(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> 
             ("all in all, s", f"{seconds:.1f}"),
         ],
     )
+
+
+def _make_due(engine: Engine, chargers: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(DUE, {"last": charger_id(chargers)})
 
 
 def _idle(database_url: str, stores: Stores, stub: StubEcs) -> Table:
