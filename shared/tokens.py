@@ -27,7 +27,8 @@ ROLES = ("user", "admin")
 
 #: Also legal as the value of an ECS tag, which is where it ends.
 ORGANIZATION_ID = re.compile(r"[A-Za-z0-9_.:=+@/-]{1,128}")
-SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,255}")
+#: No lone surrogates: JSON can name them, but neither UTF-8 nor PostgreSQL can hold them.
+SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 
 LEEWAY_S = 5
 SECRET_BYTES = 32  # as long as the hash of HS256 (RFC 7518, 3.2)
@@ -83,7 +84,7 @@ def make_token(
     if role not in ROLES:
         raise ValueError("the role is user or admin")
     if not SUBJECT.fullmatch(subject):
-        raise ValueError("the subject has 1 to 255 characters and no control characters")
+        raise ValueError("the subject has 1 to 255 characters, no control characters, no lone surrogates")
     if organization_id is not None and not ORGANIZATION_ID.fullmatch(organization_id):
         raise ValueError("the organization has 1 to 128 letters, digits and _.:=+@/-")
     now = int(time.time())
@@ -146,7 +147,7 @@ def _claims(payload: dict[str, Any]) -> Claims:
     subject, role = payload["sub"], payload.get("role")
     organization_id = payload.get("organization_id")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
-        raise TokenRefused("sub is empty, too long or has control characters")
+        raise TokenRefused("sub is empty, too long or has control characters or lone surrogates")
     if not isinstance(role, str):
         raise TokenRefused("role is missing")
     if organization_id is not None and not (

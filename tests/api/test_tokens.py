@@ -121,6 +121,8 @@ def test_the_algorithm_is_never_the_tokens_choice(algorithm: str) -> None:
         {"sub": ""},
         {"sub": "a\nb"},
         {"sub": "x" * 256},
+        {"sub": "a\ud800"},
+        {"sub": "\udfffa"},
         {"role": None},
         {"role": ["admin"]},
         {"organization_id": 7},
@@ -135,6 +137,10 @@ def test_the_algorithm_is_never_the_tokens_choice(algorithm: str) -> None:
 def test_a_claim_that_cannot_be_refuses_the_token(claims: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
         verifier().verify(sign(claims))
+
+
+def test_a_subject_beyond_the_basic_plane_is_good() -> None:
+    assert verifier().verify(sign({"sub": "ada \U0001f50c"})).subject == "ada \U0001f50c"
 
 
 @pytest.mark.parametrize("claim", ["exp", "sub", "role"])
@@ -268,7 +274,13 @@ def test_a_key_that_does_not_fit_is_not_started_with(settings: TokenSettings) ->
 
 @pytest.mark.parametrize(
     ("subject", "organization_id", "role"),
-    [("", "acme", "user"), ("a\nb", "acme", "user"), ("ada", "a b", "user"), ("ada", "acme", "root")],
+    [
+        ("", "acme", "user"),
+        ("a\nb", "acme", "user"),
+        ("a\ud800", "acme", "user"),
+        ("ada", "a b", "user"),
+        ("ada", "acme", "root"),
+    ],
 )
 def test_no_token_is_made_that_would_be_refused(subject: str, organization_id: str, role: str) -> None:
     with pytest.raises(ValueError, match=r"the (subject|organization|role)"):
