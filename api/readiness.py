@@ -68,6 +68,8 @@ class _Check:
     def _run(self) -> None:
         try:
             self._answer = self._ask()
+        except Exception as error:  # what nobody foresaw is no sign of health
+            self._answer = str(error) or type(error).__name__
         finally:
             self._answered_at = monotonic()
             self._running = False

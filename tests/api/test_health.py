@@ -111,6 +111,15 @@ def test_a_broker_that_is_away_is_told_but_fails_nothing(without_broker: FlaskCl
     assert "refused" in answer.get_json()["broker"]
 
 
+def test_a_broker_that_refuses_is_told_in_its_words(settings: Settings, redis_url: str) -> None:
+    """No loss of connection, and so no error that a publish is prepared for."""
+    for client in client_of(replace(settings, broker_url=f"{redis_url.rpartition('/')[0]}/99")):
+        answers = [client.get("/ready") for _ in range(2)]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert all("DB index is out of range" in answer.get_json()["broker"] for answer in answers)
+
+
 def test_a_broker_that_does_not_answer_is_told_in_bounded_time(with_silent_broker: FlaskClient) -> None:
     started = monotonic()
 
