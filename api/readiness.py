@@ -17,6 +17,9 @@ KEEP_S = 1.0  # so that many probes cost no more than one
 DATABASE_SILENT = f"The database did not answer within {WAIT_S:g} s"
 BROKER_SILENT = f"did not answer within {WAIT_S:g} s"
 
+#: The setting, also of a standby; without our tables an error.
+READ_ONLY = "SELECT current_setting('transaction_read_only'), EXISTS (SELECT FROM chargers)"
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -79,12 +82,12 @@ class _Check:
 def _ask_database(engine: Engine) -> str | None:
     try:
         with engine.connect() as connection:
-            connection.execute(text("SELECT 1 FROM chargers LIMIT 1"))
+            read_only = connection.scalar(text(READ_ONLY))
     except ProgrammingError:
         return "The database has not been migrated"
     except SQLAlchemyError:
         return "The database is not available"
-    return None
+    return "The database is read-only" if read_only == "on" else None
 
 
 def _ask_broker(broker_url: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
 
@@ -13,6 +13,7 @@ from sqlalchemy import make_url, text
 
 from api.app import create_app
 from api.parts import Parts
+from shared.database import make_engine
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
 
@@ -101,6 +102,23 @@ def test_a_database_without_our_tables_is_told_from_one_that_is_away(settings: S
             503,
             "The database has not been migrated",
         )
+
+
+def test_a_database_that_takes_no_writes_is_not_ready(
+    settings: Settings, new_database: Callable[[], str]
+) -> None:
+    url = new_database()
+    engine = make_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on")
+        )
+    engine.dispose()
+
+    for client in client_of(replace(settings, database_url=url)):
+        answer = client.get("/ready")
+
+        assert (answer.status_code, answer.get_json()["detail"]) == (503, "The database is read-only")
 
 
 def test_a_broker_that_is_away_is_told_but_fails_nothing(without_broker: FlaskClient) -> None:
