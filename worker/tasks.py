@@ -37,16 +37,22 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
 
 
 class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
-    """Celery logs what a task raises; this also writes it on the row."""
+    """Celery logs what a task raises; this also writes it on the row.
+
+    It raises nothing itself: Celery would never acknowledge the message, nor give the slot of the pool back.
+    """
 
     def on_failure(
         self, exc: Exception, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], einfo: Any
     ) -> None:
         charger_id = kwargs.get("charger_id")
-        if isinstance(charger_id, str):
-            parts = context()
-            with database.survived():
-                stumble(parts.sessions, parts.settings.timing, charger_id, exc)
+        try:
+            if isinstance(charger_id, str):
+                parts = context()
+                with database.survived():
+                    stumble(parts.sessions, parts.settings.timing, charger_id, exc)
+        except Exception:
+            log.exception("charger.not_recorded", charger_id=repr(charger_id))
 
 
 # One name per kind of command, so that Flower shows what is going on.
@@ -62,17 +68,22 @@ def sweep_chargers() -> None:
 
 @app.task(name=TaskName.OBSERVE.value)
 def observe_chargers() -> None:
-    parts = context()
-    with alone(TaskName.OBSERVE) as first, database.survived(), ecs.survived():
-        if first and observe(parts.sessions, parts.ecs, parts.settings.timing):
-            sweep(parts.sessions, app)
+    with alone(TaskName.OBSERVE) as first:
+        if not first:
+            return
+        parts = context()
+        with database.survived(), ecs.survived():
+            if observe(parts.sessions, parts.ecs, parts.settings.timing):
+                sweep(parts.sessions, app)
 
 
 @app.task(name=TaskName.READ_LOGS.value)
 def read_charger_logs() -> None:
-    parts = context()
-    with alone(TaskName.READ_LOGS) as first, database.survived(), cloudwatch.survived():
-        if first:
+    with alone(TaskName.READ_LOGS) as first:
+        if not first:
+            return
+        parts = context()
+        with database.survived(), cloudwatch.survived():
             read_logs(parts.sessions, parts.logs, parts.settings.timing)
 
 

@@ -241,3 +241,16 @@ def test_only_what_is_no_message_is_put_aside(line: Line) -> None:
         line.worker.start()
         client.delete("lifecycle")
         wait_until(lambda: line.applied(charger_id), within_s=20)
+
+
+def test_what_cannot_even_be_recorded_costs_the_worker_no_slot(line: Line) -> None:
+    with line.broker.up() as client:
+        line.worker.start()
+        line.works_within(20)
+        for _ in range(6):  # more than it has slots
+            line.publish("no charger's id: \0")
+
+        line.works_within(10)
+
+        wait_until(lambda: client.hlen("unacked") == 0)
+    assert "charger.not_recorded" in line.worker.said()
