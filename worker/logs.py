@@ -23,6 +23,7 @@ from shared.database import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from worker.ecs import client_config
+from worker.locking import lock_chargers
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -217,6 +218,7 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
             frames[charger_id] = max(frames.get(charger_id, line["at"]), line["at"])
         elif line.get("state") in list(OcppState) and line["at"] >= links.get(charger_id, line)["at"]:
             links[charger_id] = {**line, "why": _why(line, links.get(charger_id))}
+    lock_chargers(session, links.keys() | frames.keys())
     if links:
         session.connection().execute(
             _LINK,

@@ -24,7 +24,15 @@ from shared.settings import Timing
 from worker import reasons
 from worker.budget import BudgetSpent
 from worker.converge import give_up
-from worker.ecs import DESCRIBE_SERVICES_LIMIT, EcsClient, ServiceView, TaskView
+from worker.ecs import (
+    DESCRIBE_SERVICES_LIMIT,
+    EcsClient,
+    EcsRejected,
+    EcsUnavailable,
+    ServiceView,
+    TaskView,
+)
+from worker.locking import lock_chargers
 from worker.provision import IN_PROGRESS
 from worker.reasons import Reason, explain
 
@@ -97,6 +105,7 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
     """
     until = monotonic() + OBSERVE_FOR_S
     drifted = 0
+    failure: Exception | None = None
     while monotonic() < until:
         with sessions.begin() as session:
             chargers, now = _claim(session, timing)
@@ -108,11 +117,17 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
                 with sessions.begin() as session:
                     _hand_back(session, [charger.id for charger in chargers[start:]])
                 return drifted
+            except (EcsUnavailable, EcsRejected) as error:
+                failure = error  # the next ten may fare better
+                continue
             with sessions.begin() as session:
+                lock_chargers(session, [one.charger.id for one in seen])
                 _write_unchanged(session, [one.charger.id for one in seen if one.unchanged], now)
                 drifted += sum(_write(session, timing, one) for one in seen if not one.unchanged)
         if len(chargers) < OBSERVE_LIMIT:
             break
+    if failure is not None:
+        raise failure
     return drifted
 
 
@@ -198,7 +213,7 @@ def _explained(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
     for one in seen:
         reason = one.reason if one.down else None
         if one.service is not None and one.charger.id in chosen:
-            with suppress(BudgetSpent):
+            with suppress(BudgetSpent, EcsUnavailable, EcsRejected):
                 reason = explain(one.service, ecs.last_stopped_task(one.charger.id))
         explained.append(replace(one, reason=reason))
     return explained

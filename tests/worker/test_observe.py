@@ -1,5 +1,6 @@
 """The status that the API shows is what ECS reports, and what ECS lost is put back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -7,8 +8,10 @@ import pytest
 from sqlalchemy import event, func, update
 
 from shared.commands import CommandStatus
+from shared.errors import ErrorCode
 from shared.models import Charger
 from tests.worker.conftest import World
+from worker.ecs import EcsRejected, EcsUnavailable, ServiceView
 from worker.observe import observe
 
 
@@ -186,3 +189,44 @@ def test_a_charger_that_was_killed_is_not_shown_as_connected(world: World) -> No
     world.observe()
 
     assert world.charger(charger_id).ocpp_state == "disconnected"
+
+
+def test_a_charger_whose_tasks_ecs_does_not_tell_keeps_no_other_from_being_looked_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chargers = [world.ready(f"CP-{number}") for number in range(3)]
+    world.ecs.crash(chargers[0])
+    before = world.charger(chargers[2]).observed_at
+
+    def denied(_: str) -> None:
+        raise EcsRejected(ErrorCode.ACCESS_DENIED, "ListTasks: no")
+
+    monkeypatch.setattr(world.ecs, "last_stopped_task", denied)
+    world.observe()
+
+    assert world.charger(chargers[0]).running_count == 0
+    after = world.charger(chargers[2]).observed_at
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+def test_a_call_that_fails_ends_the_look_at_its_ten_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chargers = [world.ready(f"CP-{number}") for number in range(4)]
+    before = [world.charger(charger_id).observed_at for charger_id in chargers]
+    describe, failures = world.ecs.describe_services, [EcsUnavailable("DescribeServices: 500")]
+
+    def fail_once(charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
+        if failures:
+            raise failures.pop()
+        return describe(charger_ids)
+
+    monkeypatch.setattr("worker.observe.DESCRIBE_SERVICES_LIMIT", 1)
+    monkeypatch.setattr(world.ecs, "describe_services", fail_once)
+    with pytest.raises(EcsUnavailable):
+        world.observe()
+
+    after = [world.charger(charger_id).observed_at for charger_id in chargers]
+    assert sum(one != other for one, other in zip(before, after, strict=True)) == 3
