@@ -5,7 +5,8 @@ locked during an ECS call; afterwards the row is read again, and a newer wish me
 """
 
 import random
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 10.0  # a fleet is back within that of ECS's return
+LEFTOVER_TRIES = 8  # about 40 s: a task ends within the visibility time-out of its message
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Wish:
     asked_at: datetime
     request_id: str | None
     now: datetime  #: the database's clock at the reading
+    pause_s: float = 0  #: before it is tried; only where there is no row to say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str
     """Bring ECS to the newest wish. Safe to call any number of times, at once and late."""
     wish = read_wish(sessions, charger_id)
     while wish is not None:
+        time.sleep(wish.pause_s)
         outcome = attempt(sessions, ecs, wish)
         wish = record(sessions, timing, wish, outcome)
 
@@ -140,7 +144,7 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     """All that is not the usual end: ECS did not do it, or the wish is not the newest any more."""
     charger = session.get(Charger, wish.charger.id, with_for_update=True)
     if charger is None:
-        return _removal_of_leftovers(wish)
+        return _removal_of_leftovers(wish, outcome)
     _supersede_older(session, charger)
     if charger.generation > wish.charger.generation:
         if isinstance(outcome, Applied):
@@ -159,12 +163,22 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     return None
 
 
-def _removal_of_leftovers(wish: Wish) -> Wish | None:
-    """Another worker removed and forgot the charger during our call, which may have made its service anew."""
-    if wish.charger.deleted_at is not None:
+def _removal_of_leftovers(wish: Wish, outcome: Outcome) -> Wish | None:
+    """Another worker removed and forgot the charger during our call, which may have made its service anew.
+
+    There is no row any more that could say when to try again: so it is done here, a bounded number of times.
+    """
+    charger = wish.charger
+    if isinstance(outcome, Removed):
         return None
-    wish.charger.deleted_at = wish.now
-    return wish
+    if charger.deleted_at is None:
+        charger.deleted_at, charger.attempts = wish.now, 0
+        return wish
+    charger.attempts += 1
+    if charger.attempts >= LEFTOVER_TRIES:
+        log.error("charger.left_behind", charger_id=charger.id, organization_id=charger.organization_id)
+        return None
+    return replace(wish, pause_s=retry_delay_s(charger.attempts))
 
 
 def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -> None:
