@@ -9,8 +9,8 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.catalog import load_catalog
@@ -55,6 +55,7 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
         },
     )
     _bound_answers(engine)
+    _leave_read_only_servers(engine)
     _ping_after_a_rest(engine)
     return engine
 
@@ -63,6 +64,18 @@ def _bound_answers(engine: Engine) -> None:
     @event.listens_for(engine, "do_connect")
     def connect(_dialect: object, _record: object, args: Any, options: Any) -> _Connection:
         return _Connection.connect(*args, **options)
+
+
+def _leave_read_only_servers(engine: Engine) -> None:
+    """A connection that came up while the server took no writes would refuse them for ever: it is an outage."""
+
+    @event.listens_for(engine, "handle_error")
+    def check(context: ExceptionContext) -> OperationalError | None:
+        refused = context.original_exception
+        if not isinstance(refused, psycopg.errors.ReadOnlySqlTransaction):
+            return None
+        context.is_disconnect = True
+        return OperationalError(context.statement, None, refused, connection_invalidated=True)
 
 
 def _ping_after_a_rest(engine: Engine) -> None:

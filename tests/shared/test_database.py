@@ -66,3 +66,30 @@ def test_who_hangs_in_a_transaction_does_not_keep_others_waiting_until_they_fail
         with pytest.raises(DBAPIError) as caught:
             hanging.execute(text("SELECT 1"))
         assert caught.value.connection_invalidated
+
+
+def test_a_connection_to_a_server_that_takes_no_writes_is_an_outage_and_not_used_again(
+    engine: Engine,
+) -> None:
+    ours = make_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
+    write = text("CREATE TEMPORARY TABLE written (id int) ON COMMIT DROP")
+    lasting = text("CREATE TABLE written (id int)")
+    name = engine.url.database
+
+    with engine.begin() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
+    try:
+        with pytest.raises(OperationalError) as caught, ours.begin() as connection:
+            connection.execute(lasting)
+    finally:
+        engine.dispose()
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SET default_transaction_read_only = off"))
+            connection.execute(text(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'))
+        engine.dispose()
+    with ours.begin() as connection:
+        connection.execute(write)
+        assert connection.scalar(text("SHOW transaction_read_only")) == "off"
+    ours.dispose()
+
+    assert caught.value.connection_invalidated
