@@ -3,11 +3,18 @@
 import threading
 from dataclasses import dataclass, field
 
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from api.services.accepted import Accepted
 from api.services.commands import Wish, ask, ask_together
 from shared.database import Sessions
 
+log = structlog.get_logger(__name__)
+
 MOST = 100  # wishes in one statement
+OUTAGE = (InterfaceError, OperationalError, PoolTimeout)
 
 
 def _locked() -> threading.Lock:
@@ -73,9 +80,16 @@ class GroupCommit:
                 accepted = ask_together(session, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
-        except Exception as error:  # for each of them to raise
+        except OUTAGE as error:
+            # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
+            with self._mutex:
+                group, self._waiting = group + self._waiting, []
             for asked in group:
                 asked.error = error
+        except Exception:
+            log.exception(
+                "group.failed", wishes=len(group)
+            )  # each asks by itself: one may have spoilt it for all
         finally:
             for asked in group:
                 asked.done = True

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from threading import Event, Semaphore
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import OperationalError
@@ -197,3 +198,40 @@ def test_an_outage_is_told_to_everybody_who_asked(threads: ThreadPoolExecutor) -
     for future in asked:
         with pytest.raises(OperationalError):
             future.result(10)
+
+
+def test_an_outage_is_waited_for_once_and_not_by_one_group_after_the_other(
+    threads: ThreadPoolExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.services.group.MOST", 2)
+
+    def time_out() -> None:
+        gate.pass_through()
+        raise psycopg.OperationalError("connection timeout expired")
+
+    group = GroupCommit(make_sessions(create_engine("postgresql+psycopg://", creator=time_out)))
+
+    with gate.closed():
+        asked = [threads.submit(group.ask, wish("dep-1"))]
+        wait_until(lambda: gate.reached == 1)
+        asked += [threads.submit(group.ask, wish("dep-1")) for _ in range(7)]
+        wait_until(lambda: group.waiting == 7)
+    for future in asked:
+        with pytest.raises(OperationalError):
+            future.result(10)
+
+    assert gate.reached == 1
+
+
+def test_a_wish_that_no_statement_can_hold_does_not_spoil_the_others(
+    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+) -> None:
+    first, good = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
+    bad = Wish(EventType.STOP_CHARGER, first, "acme", "half a pair: \ud800", "a-request")
+
+    before, fine, refused = ask_at_once(group, threads, gate, [wish(first), wish(good), bad])
+
+    assert before.result(10).charger_id == first
+    assert fine.result(10).charger_id == good
+    with pytest.raises(TypeError):
+        refused.result(10)
