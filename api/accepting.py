@@ -1,6 +1,7 @@
 """Puts what a client asks for on record, once, and answers: at once, or when it is final."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -8,6 +9,7 @@ from uuid import UUID
 import structlog
 from flask import g
 from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.auth import requester
@@ -73,9 +75,10 @@ def asked_by() -> dict[str, Any]:
 def answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
     """The answer to a start, stop or restart: 200 if the command ends while it is waited for."""
     if wait_s:
+        command: Command | None = None
         command_id = UUID(answer.body["command_id"])
         parts().watcher.wait(command_id, wait_s)
-        with parts().statements() as session:
+        with _accepted_all_the_same(), parts().statements() as session:
             command = session.get(Command, command_id)
         if command is not None and command.status in FINAL:
             return answer.body | {"command": command}, 200, answer.headers
@@ -85,9 +88,10 @@ def answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
 def answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue:
     """The answer to a create: 200 if the charger is READY or FAILED while it is waited for."""
     if wait_s:
+        charger: Charger | None = None
         charger_id = answer.body["charger_id"]
         parts().watcher.wait(Provisioning(charger_id), wait_s)
-        with parts().statements() as session:
+        with _accepted_all_the_same(), parts().statements() as session:
             charger = session.get(Charger, charger_id)
             command = session.get(Command, UUID(answer.body["command_id"]))
         if charger is not None and charger.deleted_at is None:
@@ -96,6 +100,15 @@ def answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue:
                 return body | {"command": command}, 200, answer.headers
             return body, answer.status, answer.headers
     return answer.body, answer.status, answer.headers
+
+
+@contextmanager
+def _accepted_all_the_same() -> Iterator[None]:
+    """It is on record: a 503 now would make the client ask for it once more."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        log.warning("database.away", error=str(error).partition("\n")[0])
 
 
 def _announce(accepted: Accepted) -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, create_engine, text
 
 from api.parts import Parts
 from api.watcher import Provisioning, Watcher
@@ -223,3 +225,38 @@ def test_a_watcher_that_ends_wakes_everybody_and_lets_nobody_wait(fleet: Fleet, 
 
     assert all(future.done() for future in waiting)
     assert monotonic() - started < 5
+
+
+@pytest.mark.parametrize("path", ["/reset-charger", ""])
+def test_what_is_on_record_is_answered_so_though_the_database_goes_away_meanwhile(
+    fleet: Fleet, engine: Engine, begin: InBackground, path: str
+) -> None:
+    """A 503 would have the client ask once more, for another restart."""
+    if path:
+        request = begin("POST", f"/ocpp/chargers/{fleet.ready()}{path}?wait=1")
+    else:
+        request = begin("POST", "/ocpp/chargers?wait=1", json=WISH)
+
+    with nobody_gets_in(engine):
+        answer = request.result(15)
+
+    assert answer.status_code == 202
+    assert answer.json["generation"] == (2 if path else 1)
+
+
+@contextmanager
+def nobody_gets_in(engine: Engine) -> Iterator[None]:
+    """The database ends every connection and accepts none."""
+    server = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = engine.url.database
+    with server.connect() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
+            {"name": name},
+        )
+        try:
+            yield
+        finally:
+            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+    server.dispose()
