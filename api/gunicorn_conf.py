@@ -4,6 +4,7 @@ gevent, because a slow client or a waiting one then costs a greenlet and no work
 patch a process before it imports the app, and the arbiter must stay unpatched.
 """
 
+import gc
 import os
 import shutil
 from tempfile import mkdtemp
@@ -64,6 +65,7 @@ def post_worker_init(worker: Any) -> None:
     """After the fork and gevent's patches, and not before: so this import is here."""
     from api.metrics import report_gauges  # noqa: PLC0415
 
+    gc.freeze()  # a collection that goes through all that is imported stops every request for 0.1 s
     parts = worker.wsgi.extensions["chargehand"]
     gevent.spawn(report_gauges, parts.publisher, parts.watcher)
     gevent.spawn(_release_at_the_end, worker, parts)

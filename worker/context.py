@@ -1,5 +1,6 @@
 """What a worker process needs, made once and on first use."""
 
+import gc
 import threading
 from dataclasses import dataclass
 from functools import cache
@@ -34,4 +35,6 @@ def _context() -> Context:
     # A thread never holds more than one connection, and never over an AWS call.
     engine = make_engine(settings.database_url, pool_size=settings.ecs.max_connections + 2)
     ecs = EcsClient(settings.ecs, Budget(settings.budget))
-    return Context(settings, make_sessions(engine), ecs, LogsClient(settings.ecs))
+    made = Context(settings, make_sessions(engine), ecs, LogsClient(settings.ecs))
+    gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
+    return made
