@@ -9,7 +9,9 @@ import re
 import threading
 import time
 import urllib.request
+from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import jwt
@@ -248,54 +250,100 @@ class _Jwks:
         self._fetched_at = 0.0
         self._next_fetch = 0.0
         self._lock = threading.Lock()
+        self._answer: Future[bytes] | None = None  #: of the last fetch
 
     def find(self, token: str) -> PublicKey:
         kid = jwt.get_unverified_header(token).get("kid")
+        key = self._known(kid)
         if kid not in self._keys or time.monotonic() - self._fetched_at > self.MAX_AGE_S:
-            self._refresh()
+            self._refresh(wait=key is None)
+            key = self._known(kid)
+        if key is not None:
+            return key
         if not self._keys:
             raise KeysUnavailable
-        if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
+        raise TokenRefused("unknown kid")
+
+    def _known(self, kid: str | None) -> PublicKey | None:
+        keys = self._keys
+        if kid is None and len(keys) == 1:
+            return next(iter(keys.values()))
+        return keys.get(kid)
+
+    def _refresh(self, *, wait: bool) -> None:
+        """Fetch, if the pause is over. Unless it is to wait, it leaves that to a thread that is at it."""
+        if not self._lock.acquire(blocking=wait):
+            return
         try:
-            return self._keys[kid]
-        except KeyError:
-            raise TokenRefused("unknown kid") from None
-
-    def _refresh(self) -> None:
-        with self._lock:
             now = time.monotonic()
-            if now < self._next_fetch:
-                return
-            try:
-                self._keys = self._fetch()
-                self._fetched_at = now
-            except (OSError, ValueError, TypeError, AttributeError, RecursionError, jwt.PyJWTError) as error:
-                log.warning("jwks.not_fetched", url=self._url, error=str(error))
-            pause = self.PAUSE_S if self._keys else self.PAUSE_WITHOUT_KEYS_S
-            self._next_fetch = time.monotonic() + pause
+            if now >= self._next_fetch:
+                self._replace_keys(now)
+        finally:
+            self._lock.release()
 
-    def _fetch(self) -> dict[str | None, PublicKey]:
-        opener = urllib.request.build_opener(_NoRedirects)
+    def _replace_keys(self, now: float) -> None:
+        try:
+            self._keys = self._read(self._fetch())
+            self._fetched_at = now
+        except Exception as error:  # whatever a stranger's server answers, the known keys stay good
+            log.warning("jwks.not_fetched", url=self._url, error=repr(error))
+        pause = self.PAUSE_S if self._keys else self.PAUSE_WITHOUT_KEYS_S
+        self._next_fetch = time.monotonic() + pause
+
+    def _fetch(self) -> bytes:
+        """In a thread of its own: urllib's time-out is for each read, so a server that drips has no end."""
+        if self._answer is not None and not self._answer.done():
+            raise TimeoutError("an earlier answer still drips")
+        self._answer = Future()
+        threading.Thread(target=self._download, args=(self._answer,), name="jwks", daemon=True).start()
+        return self._answer.result(self.TIMEOUT_S)
+
+    def _download(self, answer: "Future[bytes]") -> None:
+        try:
+            answer.set_result(self._get())
+        except Exception as error:  # the waiting thread's, to be logged there
+            answer.set_exception(error)
+
+    def _get(self) -> bytes:
+        until = time.monotonic() + self.TIMEOUT_S
+        body = b""
+        opener = urllib.request.build_opener(_AsAnswered)
         with opener.open(self._url, timeout=self.TIMEOUT_S) as answer:
-            body = answer.read(self.MAX_BYTES + 1)
-        if len(body) > self.MAX_BYTES:
-            raise ValueError("the answer is too long")
-        family = "RSA" if self._algorithm == "RS256" else "EC"
-        keys = {}
+            if answer.status != HTTPStatus.OK:
+                raise ValueError(f"the status is {answer.status}")
+            while part := answer.read1(self.MAX_BYTES):
+                body += part
+                if len(body) > self.MAX_BYTES:
+                    raise ValueError("the answer is too long")
+                if time.monotonic() > until:
+                    raise TimeoutError("the answer takes too long")
+        return body
+
+    def _read(self, body: bytes) -> dict[str | None, PublicKey]:
+        keys: dict[str | None, PublicKey] = {}
         for data in json.loads(body)["keys"]:
-            if data.get("kty") != family or data.get("use", "sig") != "sig":
-                continue
-            if data.get("alg", self._algorithm) != self._algorithm:
+            if not self._is_ours(data):
                 continue
             key = jwt.PyJWK(data, algorithm=self._algorithm).key
-            if _fits(key, self._algorithm):
+            if isinstance(key, PublicKey) and _fits(key, self._algorithm):
                 keys[data.get("kid")] = key
         if not keys:
             raise ValueError(f"no key fits {self._algorithm}")
         return keys
 
+    def _is_ours(self, data: dict[str, Any]) -> bool:
+        family = "RSA" if self._algorithm == "RS256" else "EC"
+        return (
+            data.get("kty") == family
+            and data.get("use", "sig") == "sig"
+            and data.get("alg", self._algorithm) == self._algorithm
+        )
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        return None
+
+class _AsAnswered(urllib.request.HTTPErrorProcessor):
+    """Follows no redirect, and leaves every answer to be closed by who asked."""
+
+    def http_response(self, request: Any, response: Any) -> Any:
+        return response
+
+    https_response = http_response

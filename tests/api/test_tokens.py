@@ -4,6 +4,8 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -301,6 +303,11 @@ class KeyServer:
     body: bytes = b""
     status: int = 200
     location: str = ""
+    raw: bytes = b""  #: sent in place of an HTTP answer
+    pause_s: float = 0  #: before each byte of it
+    held: bool = False  #: until `go_on`
+    go_on: threading.Event = field(default_factory=threading.Event)
+    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     fetches: list[str] = field(default_factory=list)
 
     def publish(self, **keys: Any) -> None:
@@ -318,12 +325,24 @@ def key_server() -> Iterator[KeyServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.fetches.append(self.path)
+            state.asked.release()
+            if state.held:
+                state.go_on.wait()
+            if state.raw:
+                self.drip()
+                return
             self.send_response(state.status)
             if state.location:
                 self.send_header("Location", state.location)
             self.send_header("Content-Length", str(len(state.body)))
             self.end_headers()
             self.wfile.write(state.body)
+
+        def drip(self) -> None:
+            with suppress(ConnectionError):
+                for byte in state.raw:
+                    state.go_on.wait(state.pause_s)
+                    self.wfile.write(bytes([byte]))
 
         def log_message(self, *_: object) -> None:
             """Nothing: standard error is the tests'."""
@@ -333,6 +352,7 @@ def key_server() -> Iterator[KeyServer]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield state
+    state.go_on.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -385,16 +405,86 @@ def test_a_new_key_is_found_after_the_pause(key_server: KeyServer, monkeypatch: 
     assert checking.verify(rs256(OTHER_KEY, "two")).subject == "ada"
 
 
-def test_a_failed_fetch_keeps_the_keys(key_server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [{"status": 500}, {"body": b'{"error": "down"}'}, {"body": b"7"}, {"raw": b"nonsense\r\n\r\n"}],
+    ids=["500", "no keys", "number", "no HTTP"],
+)
+def test_a_failed_fetch_keeps_the_keys(
+    key_server: KeyServer, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
+) -> None:
     key_server.publish(one=RSA_KEY)
     checking = by_jwks(key_server)
     checking.verify(rs256())
-    key_server.status = 500
+    for name, value in answer.items():
+        setattr(key_server, name, value)
     later = time.monotonic() + 7200
     monkeypatch.setattr(time, "monotonic", lambda: later)
 
     assert checking.verify(rs256(sub="grace")).subject == "grace"
+    assert checking.verify(rs256(sub="alan")).subject == "alan"
     assert len(key_server.fetches) == 2
+
+
+def test_while_the_keys_are_fetched_again_the_known_ones_serve(
+    key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_server.publish(one=RSA_KEY)
+    checking = by_jwks(key_server)
+    checking.verify(rs256())
+    key_server.asked.acquire()
+    key_server.held = True
+    later = time.monotonic() + 7200
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    fetching = threading.Thread(target=checking.verify, args=(rs256(sub="grace"),))
+    fetching.start()
+    assert key_server.asked.acquire(timeout=5)
+
+    assert checking.verify(rs256(sub="alan")).subject == "alan"
+
+    assert fetching.is_alive()
+    key_server.go_on.set()
+    fetching.join()
+
+
+def test_a_token_of_a_new_key_waits_for_the_fetch_that_brings_it(
+    key_server: KeyServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_server.publish(one=RSA_KEY)
+    checking = by_jwks(key_server)
+    checking.verify(rs256())
+    key_server.asked.acquire()
+    key_server.publish(one=RSA_KEY, two=OTHER_KEY)
+    key_server.held = True
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    with ThreadPoolExecutor(2) as callers:
+        first = callers.submit(checking.verify, rs256(OTHER_KEY, "two", sub="grace"))
+        assert key_server.asked.acquire(timeout=5)
+        second = callers.submit(checking.verify, rs256(OTHER_KEY, "two", sub="alan"))
+        key_server.go_on.set()
+
+        assert (first.result().subject, second.result().subject) == ("grace", "alan")
+    assert len(key_server.fetches) == 2
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"], ids=["headers", "body"]
+)
+def test_a_server_that_drips_holds_no_caller_beyond_the_time_out(
+    key_server: KeyServer, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr("shared.tokens._Jwks.TIMEOUT_S", 0.3)
+    key_server.raw, key_server.pause_s = head + b"x" * 200, 0.02
+    checking = by_jwks(key_server)
+    started = time.monotonic()
+
+    for _ in range(2):
+        with pytest.raises(KeysUnavailable):
+            checking.verify(rs256())
+
+    assert time.monotonic() - started < 2
+    assert len(key_server.fetches) == 1
 
 
 def test_a_withdrawn_key_is_noticed(key_server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,12 +515,14 @@ def test_a_token_without_a_kid_means_the_only_key(key_server: KeyServer) -> None
         {"body": b"<html>"},
         {"body": b"[]"},
         {"body": b'{"keys": []}'},
+        {"body": b'{"error": "down"}'},
         {"body": b'{"keys": [7]}'},
         {"body": b'{"keys": [{"kty": "oct", "k": "AAAA", "kid": "one"}]}'},
         {"body": b" " * 300_000},
         {"status": 302, "location": "http://127.0.0.1:1/keys"},
+        {"raw": b"nonsense\r\n\r\n"},
     ],
-    ids=["404", "HTML", "array", "no keys", "number", "symmetric", "300 KB", "redirect"],
+    ids=["404", "HTML", "array", "no keys", "error", "number", "symmetric", "300 KB", "redirect", "no HTTP"],
 )
 def test_without_keys_nobody_can_tell_whether_a_token_is_good(
     key_server: KeyServer, answer: dict[str, Any]
