@@ -322,11 +322,11 @@ class _Jwks:
     def _read(self, body: bytes) -> dict[str | None, PublicKey]:
         keys: dict[str | None, PublicKey] = {}
         for data in json.loads(body)["keys"]:
-            if not self._is_ours(data):
-                continue
-            key = jwt.PyJWK(data, algorithm=self._algorithm).key
-            if isinstance(key, PublicKey) and _fits(key, self._algorithm):
-                keys[data.get("kid")] = key
+            try:
+                if self._is_ours(data):
+                    keys[data.get("kid")] = self._key(data)
+            except Exception as error:  # one bad key is no reason to do without the others
+                log.warning("jwks.key_skipped", url=self._url, error=repr(error))
         if not keys:
             raise ValueError(f"no key fits {self._algorithm}")
         return keys
@@ -338,6 +338,12 @@ class _Jwks:
             and data.get("use", "sig") == "sig"
             and data.get("alg", self._algorithm) == self._algorithm
         )
+
+    def _key(self, data: dict[str, Any]) -> PublicKey:
+        key = jwt.PyJWK(data, algorithm=self._algorithm).key
+        if not isinstance(key, PublicKey) or not _fits(key, self._algorithm):
+            raise ValueError(f"it does not fit {self._algorithm}")
+        return key
 
 
 class _AsAnswered(urllib.request.HTTPErrorProcessor):

@@ -487,6 +487,24 @@ def test_a_server_that_drips_holds_no_caller_beyond_the_time_out(
     assert len(key_server.fetches) == 1
 
 
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        7,
+        {"kty": "EC", "crv": "P-256"},
+        {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"},
+        {"kty": "EC", "crv": "P-1024", "x": "AAAA", "y": "AAAA"},
+    ],
+    ids=["number", "no point", "not on the curve", "unknown curve"],
+)
+def test_a_key_that_cannot_be_read_costs_no_other(key_server: KeyServer, unreadable: Any) -> None:
+    good = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(EC_KEY.public_key())) | {"kid": "one"}
+    key_server.body = json.dumps({"keys": [unreadable, good, unreadable]}).encode()
+    checking = verifier(replace(ES256, public_key="", jwks_url=key_server.url))
+
+    assert checking.verify(sign(key=EC_KEY, algorithm="ES256", headers={"kid": "one"})).subject == "ada"
+
+
 def test_a_withdrawn_key_is_noticed(key_server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
     key_server.publish(one=RSA_KEY)
     checking = by_jwks(key_server)
