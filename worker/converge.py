@@ -5,18 +5,19 @@ locked during an ECS call; afterwards the row is read again, and a newer wish me
 """
 
 import random
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.commands import OPEN, CommandStatus, ProvisioningStatus
+from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
 from shared.database import Sessions, single_statements
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
+from shared.ids import new_command_id
 from shared.models import Charger, Command
 from shared.settings import Timing
 from worker.budget import BudgetSpent, on_behalf_of
@@ -27,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 10.0  # a fleet is back within that of ECS's return
-LEFTOVER_TRIES = 8  # about 40 s: a task ends within the visibility time-out of its message
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,6 @@ class Wish:
     asked_at: datetime
     request_id: str | None
     now: datetime  #: the database's clock at the reading
-    pause_s: float = 0  #: before it is tried; only where there is no row to say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,6 @@ def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str
     """Bring ECS to the newest wish. Safe to call any number of times, at once and late."""
     wish = read_wish(sessions, charger_id)
     while wish is not None:
-        time.sleep(wish.pause_s)
         outcome = attempt(sessions, ecs, wish)
         wish = record(sessions, timing, wish, outcome)
 
@@ -144,7 +142,7 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     """All that is not the usual end: ECS did not do it, or the wish is not the newest any more."""
     charger = session.get(Charger, wish.charger.id, with_for_update=True)
     if charger is None:
-        return _removal_of_leftovers(wish, outcome)
+        return _removal_of_leftovers(session, wish)
     _supersede_older(session, charger)
     if charger.generation > wish.charger.generation:
         if isinstance(outcome, Applied):
@@ -163,22 +161,41 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     return None
 
 
-def _removal_of_leftovers(wish: Wish, outcome: Outcome) -> Wish | None:
+def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:
     """Another worker removed and forgot the charger during our call, which may have made its service anew.
 
-    There is no row any more that could say when to try again: so it is done here, a bounded number of times.
+    So the row comes back, deleted as it was: what it takes to remove the rest of it is the row's again.
     """
     charger = wish.charger
-    if isinstance(outcome, Removed):
-        return None
-    if charger.deleted_at is None:
-        charger.deleted_at, charger.attempts = wish.now, 0
-        return wish
-    charger.attempts += 1
-    if charger.attempts >= LEFTOVER_TRIES:
-        log.error("charger.left_behind", charger_id=charger.id, organization_id=charger.organization_id)
-        return None
-    return replace(wish, pause_s=retry_delay_s(charger.attempts))
+    if charger.deleted_at is not None:
+        return None  # a removal makes nothing
+    command_id = new_command_id()
+    row = {column.key: getattr(charger, column.key) for column in Charger.__table__.columns}
+    row |= {
+        "deleted_at": wish.now,
+        "desired_count": 0,
+        "generation": charger.generation + 1,
+        "newest_command_id": command_id,
+        "newest_event_type": EventType.DELETE_CHARGER,
+        "attempts": 0,
+        "not_before": None,
+        "publish_at": wish.now,
+    }
+    returned = insert(Charger).values(row).on_conflict_do_nothing().returning(Charger.id)
+    if session.scalar(returned) is not None:
+        session.add(
+            Command(
+                id=command_id,
+                charger_id=charger.id,
+                organization_id=charger.organization_id,
+                event_type=EventType.DELETE_CHARGER,
+                generation=charger.generation + 1,
+                requested_by="chargehand",
+                request_id=wish.request_id,
+            )
+        )
+        session.flush()
+    return _newest_wish(session, charger.id)
 
 
 def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -> None:

@@ -147,7 +147,7 @@ MUTATIONS = (
     Mutation(
         "what a late call made of a forgotten charger stays",
         "worker/converge.py",
-        "        return _removal_of_leftovers(wish, outcome)\n",
+        "        return _removal_of_leftovers(session, wish)\n",
         "        return None\n",
     ),
     Mutation(

@@ -1,14 +1,13 @@
 """Anything may happen twice, late, out of order or not at all, and the fleet ends at the last wish."""
 
 import pytest
-from structlog.testing import capture_logs
 
 from api.services.accepted import Accepted
 from shared.commands import CommandStatus
 from shared.errors import ErrorCode
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.converge import LEFTOVER_TRIES, RETRY_MAX_S, retry_delay_s
+from worker.converge import RETRY_MAX_S, retry_delay_s
 from worker.ecs import EcsRejected, TaskDefinitionMissing
 from worker.provision import Step
 
@@ -342,10 +341,7 @@ def test_a_delete_during_provisioning_stops_it_at_its_next_step(world: World) ->
     assert world.ecs.runs(charger_id) == 0
 
 
-def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behind(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.converge.RETRY_FIRST_S", 0.001)
+def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behind(world: World) -> None:
     charger_id = world.create()
 
     def forget() -> None:
@@ -370,37 +366,24 @@ def test_retries_grow_are_spread_and_stay_bounded() -> None:
     assert len(set(delays[10:])) > 1
 
 
-def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_first(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.converge.RETRY_FIRST_S", 0.001)
+def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_first(world: World) -> None:
     charger_id = world.create()
 
     def forget() -> None:
         world.delete(charger_id)
         world.converge(charger_id)
 
-    world.ecs.script += [forget, lambda: None, fail_once(), fail_once()]
+    world.ecs.script += [forget, lambda: None, fail_once()]
+    world.converge(charger_id)
+    left = world.charger(charger_id)
+    world.wait_is_over(charger_id)
     world.converge(charger_id)
     world.ecs.settle()
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
 
+    assert left.deleted_at is not None
+    assert left.publish_at is not None
     assert world.gone(charger_id)
     assert world.ecs.runs(charger_id) == 0
-    assert world.ecs.script == []
-
-
-def test_what_cannot_be_removed_of_a_forgotten_charger_is_told(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("worker.converge.RETRY_FIRST_S", 0.001)
-    charger_id = world.create()
-
-    def forget() -> None:
-        world.delete(charger_id)
-        world.converge(charger_id)
-
-    world.ecs.script += [forget, lambda: None, *[fail_once()] * LEFTOVER_TRIES]
-    with capture_logs() as lines:
-        world.converge(charger_id)
-
-    assert [line for line in lines if line["event"] == "charger.left_behind"]
+    assert world.ecs.definitions.get(charger_id, []) == []
