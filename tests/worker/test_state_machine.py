@@ -108,6 +108,7 @@ class Life:
     observed_generation: int = 0
     settled_generation: int = 0
     deleted: bool = False
+    came_back: bool = False  #: its row, after it was gone
     gone: bool = False
 
     @property
@@ -307,6 +308,11 @@ class Fleet(RuleBasedStateMachine):
                 assert life.deleted, "the row of a charger is gone that nobody deleted"
                 life.gone = True
                 self.ecs.forgotten.add(life.charger_id)
+            elif life.gone or life.came_back:
+                # A call of long ago had made its service anew: so it is removed once more.
+                assert charger.deleted_at is not None, "a forgotten charger came back to life"
+                life.gone, life.came_back = False, True
+                self.ecs.forgotten.discard(life.charger_id)
             else:
                 self._check_row(life, charger)
                 self._check_commands(life, charger, commands)
