@@ -1,6 +1,6 @@
 """kombu's Redis transport, with one Redis client per channel.
 
-kombu 5.7 makes a client for each command, and redis-py fills a table of 90 entries for each client: that took
+kombu 5.7 makes a client for each command, and redis-py fills a table of 85 entries for each client: that took
 a tenth of a worker's time. A client is safe to share between threads; it takes a connection from the pool for
 each command.
 """

@@ -118,13 +118,17 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
                     _hand_back(session, [charger.id for charger in chargers[start:]])
                 return drifted
             except (EcsUnavailable, EcsRejected) as error:
-                failure = error  # the next ten may fare better
-                continue
+                failure = error
+                if monotonic() < until:
+                    continue  # the next ten may fare better
+                with sessions.begin() as session:
+                    _hand_back(session, [charger.id for charger in chargers[start:]])
+                raise
             with sessions.begin() as session:
                 lock_chargers(session, [one.charger.id for one in seen])
                 _write_unchanged(session, [one.charger.id for one in seen if one.unchanged], now)
                 drifted += sum(_write(session, timing, one) for one in seen if not one.unchanged)
-        if len(chargers) < OBSERVE_LIMIT:
+        if failure is not None or len(chargers) < OBSERVE_LIMIT:
             break
     if failure is not None:
         raise failure

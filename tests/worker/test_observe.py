@@ -230,3 +230,23 @@ def test_a_call_that_fails_ends_the_look_at_its_ten_only(
 
     after = [world.charger(charger_id).observed_at for charger_id in chargers]
     assert sum(one != other for one, other in zip(before, after, strict=True)) == 3
+
+
+def test_a_look_at_an_ecs_that_hangs_ends_in_time_and_leaves_the_rest_due(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        world.ready(f"CP-{number}")
+    calls: list[Sequence[str]] = []
+
+    def hang(charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
+        calls.append(charger_ids)
+        raise EcsUnavailable("DescribeServices: read timeout")
+
+    monkeypatch.setattr("worker.observe.DESCRIBE_SERVICES_LIMIT", 1)
+    monkeypatch.setattr("worker.observe.monotonic", iter([0.0, 0.0, 100.0]).__next__)
+    monkeypatch.setattr(world.ecs, "describe_services", hang)
+    with pytest.raises(EcsUnavailable):
+        world.observe()
+
+    assert len(calls) == 1
