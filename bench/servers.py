@@ -142,12 +142,14 @@ def worker(
     redis_url: str,
     ecs_url: str,
     *,
-    pool: str = "threads",
+    pool: str = "",
     slots: int = 16,
     queues: str = "lifecycle",
 ) -> Program:
-    """Our worker, by default for starts and stops alone. ECS calls are not held back by Amazon's rate quotas."""
-    options = f"-P {pool} -c {slots} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
+    """Our worker, by default with its own pool, for starts and stops alone. ECS calls are not held back by Amazon's rate quotas."""
+    options = f"-c {slots} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
+    if pool:
+        options += f" -P {pool}"
     env = environment(database_url, redis_url) | {
         "AWS_ENDPOINT_URL": ecs_url,
         "ECS_BUDGET_SHARE": "0",

@@ -183,7 +183,7 @@ def services(parts: Addresses, folder: Path) -> Iterator[Program]:
     ready = {"api": answers(f"{parts.api}/ready"), "flower": answers(f"{parts.flower}/healthcheck")}
     password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
     celery = ("celery", "-A", "worker.celery_app")
-    pool = ("-P", "threads", "-c", "16", "-Q", "lifecycle,provisioning,maintenance", "-n", "worker@%h")
+    pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "-n", "worker@%h")
     # The password goes by the environment, because the arguments of a process are for everyone to see.
     flower_environment = {**os.environ, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
     for name, argv, env in (

@@ -63,9 +63,9 @@ def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:
         "socket_timeout": 2 if publisher else 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        "visibility_timeout": 120,  # seconds; above the longest task
-        "unacked_restore_interval": 5,  # seconds between looks for what a dead worker held
-        "unacked_restore_throttle": 1,
+        # What a worker that dies had taken, the sweep publishes again. Noting in Redis who holds what took as
+        # long as all the rest of Celery's part.
+        "ack_emulation": False,
         "max_connections": 100,
     }
 

@@ -1,4 +1,4 @@
-"""kombu's Redis transport, with one Redis client per channel.
+"""kombu's Redis transport, with one Redis client per channel, for messages that may be lost.
 
 kombu 5.7 makes a client for each command, and redis-py fills a table of 85 entries for each client: that took
 a tenth of a worker's time. A client is safe to share between threads; it takes a connection from the pool for
@@ -11,6 +11,7 @@ from kombu.transport import redis
 
 
 class Channel(redis.Channel):
+    do_restore = False  # what was taken is done, or published again by the sweep
     pool: Any  # the stubs know none of this
     _kept_client: Any = None
 

@@ -11,6 +11,7 @@ from shared.broker import make_celery
 from shared.log_setup import configure_logging
 from shared.queues import QUEUE_OF, Queue, TaskName
 from shared.settings import Settings, load_settings
+from worker.pool import HANGING
 from worker.quarantine import put_aside
 
 # A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
@@ -77,7 +78,10 @@ def _make_app() -> Celery:
         # Acknowledged after the work: a repeat is safe, a loss is not.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        worker_prefetch_multiplier=1,
+        # One message for each task that may be under way at once, slow ones included.
+        worker_pool="worker.pool:TaskPool",
+        worker_prefetch_multiplier=1 + HANGING,
+        worker_enable_prefetch_count_reduction=False,
         # A thread cannot be interrupted; what it held is delivered again and does no harm.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,

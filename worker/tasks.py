@@ -15,6 +15,7 @@ from worker.celery_app import app
 from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
+from worker.flights import Flights
 from worker.forget import forget_events, forget_keys
 from worker.logs import LOG_ERRORS, drop_old_logs, read_logs
 from worker.observe import observe
@@ -27,13 +28,18 @@ log = structlog.get_logger(__name__)
 database = Outage("database", OperationalError, PoolTimeout)
 ecs = Outage("ecs", EcsUnavailable, EcsRejected)
 cloudwatch = Outage("logs", *LOG_ERRORS)
+flights = Flights()
 
 
 def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
     """Whatever was asked: the row says what it is."""
     parts = context()
-    with database.survived():
+
+    def make_true() -> None:
         converge(parts.sessions, parts.ecs, parts.settings.timing, charger_id)
+
+    with database.survived():
+        flights.run(charger_id, make_true)
 
 
 class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only

@@ -289,7 +289,7 @@ class Rig:
         """One more of them, not started yet."""
         return self._part(
             f"worker-{number}",
-            *(*CELERY, "worker", "-P", "threads", "-c", str(THREADS), "-Q", ",".join(Queue)),
+            *(*CELERY, "worker", "-c", str(THREADS), "-Q", ",".join(Queue)),
             *("-n", f"worker-{number}@%h", "--without-gossip", "--without-mingle"),
         )
 

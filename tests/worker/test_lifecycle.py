@@ -26,7 +26,7 @@ from tests.worker.conftest import World
 from tests.worker.embedded import ROLE
 from worker.quarantine import QUARANTINE, put_aside, readable
 
-POOL = ("-P", "threads", "-c", "4", "-Q", "lifecycle,provisioning", "--without-gossip", "--without-mingle")
+POOL = ("-c", "4", "-Q", "lifecycle,provisioning", "--without-gossip", "--without-mingle")
 ROOT = Path(__file__).parents[2]
 
 
@@ -244,13 +244,12 @@ def test_only_what_is_no_message_is_put_aside(line: Line) -> None:
 
 
 def test_what_cannot_even_be_recorded_costs_the_worker_no_slot(line: Line) -> None:
-    with line.broker.up() as client:
+    with line.broker.up():
         line.worker.start()
         line.works_within(20)
-        for _ in range(6):  # more than it has slots
+        for _ in range(20):  # more than it takes at once
             line.publish("no charger's id: \0")
 
         line.works_within(10)
 
-        wait_until(lambda: client.hlen("unacked") == 0)
     assert "charger.not_recorded" in line.worker.said()

@@ -1,0 +1,147 @@
+"""A call that hangs costs others no slot for long."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from tests.embedded.waiting import wait_until
+from worker.pool import HANGING, Slots
+
+SLOTS = 4
+SLOW_S = 0.4
+
+
+class Hanging:
+    """Tasks that go on until they are told to end."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+        self._end = threading.Event()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self.begun += 1
+            self._now += 1
+            self.most = max(self.most, self._now)
+        self._end.wait(30)
+        with self._lock:
+            self._now -= 1
+
+    def end(self) -> None:
+        self._end.set()
+
+
+@contextmanager
+def running(slots: Slots, *hanging: Hanging) -> Iterator[Slots]:
+    try:
+        yield slots
+    finally:
+        for each in hanging:
+            each.end()
+        slots.shutdown()
+
+
+def test_tasks_run_in_the_order_in_which_they_came() -> None:
+    seen: list[int] = []
+    with running(Slots(1, slow_s=SLOW_S)) as slots:
+        futures = [slots.submit(seen.append, number) for number in range(200)]
+        for future in futures:
+            future.result(10)
+
+    assert seen == list(range(200))
+
+
+def test_no_more_quick_tasks_run_at_once_than_there_are_slots() -> None:
+    task = Hanging()
+    with running(Slots(SLOTS, slow_s=SLOW_S), task) as slots:
+        for _ in range(3 * SLOTS):
+            slots.submit(task)
+        wait_until(lambda: task.begun == SLOTS)
+
+        threading.Event().wait(SLOW_S / 2)  # time enough for more of them
+
+        assert task.begun == SLOTS
+
+
+def test_a_task_that_hangs_gives_its_slot_back() -> None:
+    task = Hanging()
+    with running(Slots(SLOTS, slow_s=SLOW_S), task) as slots:
+        for _ in range(SLOTS):
+            slots.submit(task)
+        wait_until(lambda: task.begun == SLOTS)
+        began = monotonic()
+
+        other = slots.submit(monotonic)
+
+        assert other.result(10) - began < SLOW_S + 5
+        assert task.begun == SLOTS
+
+
+def test_so_many_tasks_may_hang_and_no_more() -> None:
+    task = Hanging()
+    with running(Slots(1, slow_s=SLOW_S), task) as slots:
+        for _ in range(2 + 2 * HANGING):
+            slots.submit(task)
+
+        wait_until(lambda: task.begun == 1 + HANGING, within_s=20)
+        threading.Event().wait(2 * SLOW_S)
+
+        assert task.most == 1 + HANGING
+
+
+def test_a_task_that_fails_costs_no_slot() -> None:
+    def fail() -> None:
+        raise SystemExit
+
+    with running(Slots(1, slow_s=SLOW_S)) as slots:
+        failed = slots.submit(fail)
+        after = slots.submit(lambda: "done")
+
+        assert after.result(10) == "done"
+        with pytest.raises(SystemExit):
+            failed.result(10)
+
+
+def test_the_shutdown_waits_for_what_was_taken() -> None:
+    done: list[int] = []
+
+    def slowly(number: int) -> None:
+        threading.Event().wait(0.02)
+        done.append(number)
+
+    slots = Slots(SLOTS, slow_s=SLOW_S)
+    for number in range(5 * SLOTS):
+        slots.submit(slowly, number)
+
+    slots.shutdown()
+
+    assert sorted(done) == list(range(5 * SLOTS))
+    with pytest.raises(RuntimeError):
+        slots.submit(slowly, 0)
+
+
+def test_many_submitters_lose_nothing() -> None:
+    done: list[int] = []
+
+    def submit_some(slots: Slots) -> Callable[[], None]:
+        def some() -> None:
+            for number in range(500):
+                slots.submit(done.append, number)
+
+        return some
+
+    slots = Slots(SLOTS, slow_s=SLOW_S)
+    threads = [threading.Thread(target=submit_some(slots)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    slots.shutdown()
+
+    assert sorted(done) == sorted(list(range(500)) * 4)
