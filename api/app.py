@@ -8,6 +8,7 @@ import orjson
 import structlog
 from flask import Flask, Response, g, request
 from flask.json.provider import JSONProvider
+from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
@@ -23,7 +24,7 @@ from api.readiness import Readiness
 from api.services.group import GroupCommit
 from api.streams import Streams
 from api.watcher import Watcher
-from shared.database import make_engine, make_sessions, single_statements
+from shared.database import Sessions, make_engine
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
 
@@ -56,14 +57,13 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
     engine = make_engine(settings.database_url, pool_size=settings.database_pool_size)
-    sessions = make_sessions(engine)
-    statements = single_statements(sessions)
+    statements = sessionmaker(engine, expire_on_commit=False)
     return Parts(
         settings=settings,
         engine=engine,
-        sessions=sessions,
+        sessions=Sessions(engine),
         statements=statements,
-        group=GroupCommit(statements),
+        group=GroupCommit(engine),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(statements),
         streams=Streams(statements, most=settings.event_streams),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
 
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
@@ -23,7 +24,7 @@ class Parts:
     settings: Settings
     engine: Engine
     sessions: Sessions  #: a transaction each
-    statements: Sessions  #: every statement is its own transaction; spares two round trips
+    statements: sessionmaker[Session]  #: every statement is its own transaction; spares two round trips
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher

@@ -7,11 +7,11 @@ from time import monotonic
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
 
 from api.polling import Poller
 from api.services.events import Event, events_after
 from shared.commands import EventType
-from shared.database import Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +66,7 @@ class Stream:
 class Streams:
     """One per API process. It looks for what is new only while somebody watches."""
 
-    def __init__(self, statements: Sessions, *, most: int) -> None:
+    def __init__(self, statements: sessionmaker[Session], *, most: int) -> None:
         self._statements = statements
         self._most = most
         self._streams: set[Stream] = set()

@@ -21,11 +21,11 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
 
 from api.polling import Poller
 from api.services.chargers import IN_PROGRESS
 from shared.commands import OPEN
-from shared.database import Sessions
 from shared.models import Charger, Command
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class _Waiter:
 class Watcher:
     """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
 
-    def __init__(self, statements: Sessions) -> None:
+    def __init__(self, statements: sessionmaker[Session]) -> None:
         self._statements = statements
         self._waiters: set[_Waiter] = set()
         self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)

@@ -19,7 +19,7 @@ from bench.servers import (
     running_stub,
     worker,
 )
-from shared.database import make_engine, make_sessions
+from shared.database import Sessions, make_engine
 from shared.settings import load_settings
 from worker.ecs import EcsClient
 from worker.observe import observe
@@ -70,7 +70,7 @@ def _sweep(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> 
     """One look at each service, in this process."""
     os.environ.update(environment(database_url, stores.redis_url) | {"AWS_ENDPOINT_URL": stub.url})
     settings = load_settings()
-    sessions, ecs = make_sessions(engine), EcsClient(settings.ecs)
+    sessions, ecs = Sessions(engine), EcsClient(settings.ecs)
     _make_due(engine, 10)
     observe(sessions, ecs, settings.timing)  # connections, imports
     _make_due(engine, SERVICES)

@@ -1,6 +1,5 @@
 """Engine, sessions and migrations. PostgreSQL only."""
 
-from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,8 +13,6 @@ from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.catalog import load_catalog
-
-Sessions = sessionmaker[Session]
 
 # Bounds every wait on the database, so a frozen one frees the caller (seconds, milliseconds).
 CONNECT_TIMEOUT_S = 3
@@ -41,9 +38,13 @@ class _Connection(psycopg.Connection[Any]):
 
 
 def make_engine(url: str, *, pool_size: int = 20) -> Engine:
-    """An engine with bounded waits. Opens no connection yet."""
+    """An engine with bounded waits, whose connections commit every statement. Opens none yet.
+
+    Most of what we ask for is one statement: a transaction around it would cost two round trips more.
+    """
     engine = create_engine(
         url,
+        isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
@@ -95,22 +96,24 @@ def _ping_after_a_rest(engine: Engine) -> None:
             raise InvalidatePoolError("the server ended the connection") from error
 
 
-def make_sessions(engine: Engine) -> Sessions:
-    """Sessions whose rows stay readable after the commit."""
-    return sessionmaker(engine, expire_on_commit=False)
+class Sessions(sessionmaker[Session]):
+    """Makes sessions, a transaction each, whose rows stay readable after the commit."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(transactional(engine), expire_on_commit=False)
+        self.statements = engine  #: for what is a single statement; of the same pool
 
 
-@lru_cache(maxsize=16)
-def single_statements(sessions: Sessions) -> Sessions:
-    """Sessions on the same pool in which every statement is its own transaction: spares two round trips."""
-    return make_sessions(sessions.kw["bind"].execution_options(isolation_level="AUTOCOMMIT"))
+def transactional(engine: Engine) -> Engine:
+    """The same, with connections that begin a transaction and leave its end to the caller."""
+    return engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def migrate(url: str) -> None:
     """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race."""
     engine = make_engine(url, pool_size=2)
     try:
-        with engine.begin() as connection:
+        with transactional(engine).begin() as connection:
             config = alembic_config()
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, make_url, text
 
 from embedded.postgres import running_postgres
 from embedded.redis import running_redis
-from shared.database import Sessions, make_engine, make_sessions, migrate
+from shared.database import Sessions, make_engine, migrate
 from shared.settings import Settings, load_settings
 from shared.tokens import make_token
 
@@ -80,7 +80,7 @@ def engine(new_database: Callable[[], str]) -> Iterator[Engine]:
 @pytest.fixture
 def sessions(engine: Engine) -> Iterator[Sessions]:
     """An empty database, except for the catalog."""
-    yield make_sessions(engine)
+    yield Sessions(engine)
     with engine.begin() as connection:
         connection.execute(
             text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events")

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 from functools import cache
 
-from shared.database import Sessions, make_engine, make_sessions
+from shared.database import Sessions, make_engine
 from shared.settings import Settings, load_settings
 from worker.budget import Budget
 from worker.ecs import EcsClient
@@ -35,6 +35,6 @@ def _context() -> Context:
     # A thread never holds more than one connection, and never over an AWS call.
     engine = make_engine(settings.database_url, pool_size=settings.ecs.max_connections + 2)
     ecs = EcsClient(settings.ecs, Budget(settings.budget))
-    made = Context(settings, make_sessions(engine), ecs, LogsClient(settings.ecs))
+    made = Context(settings, Sessions(engine), ecs, LogsClient(settings.ecs))
     gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
     return made

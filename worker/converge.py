@@ -5,17 +5,30 @@ locked during an ECS call; afterwards the row is read again, and a newer wish me
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import structlog
-from sqlalchemy import Select, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
-from shared.database import Sessions, single_statements
+from shared.database import Sessions
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.ids import new_command_id
 from shared.models import Charger, Command
@@ -90,8 +103,8 @@ def stumble(sessions: Sessions, timing: Timing, charger_id: str, error: BaseExce
 
 def read_wish(sessions: Sessions, charger_id: str) -> Wish | None:
     """What is to be done for the charger now; None when ECS was told already, or it must wait."""
-    with single_statements(sessions)() as session:
-        wish = _newest_wish(session, charger_id)
+    with sessions.statements.connect() as connection:
+        wish = _newest_wish(connection, charger_id)
     if wish is None:
         return None
     charger = wish.charger
@@ -149,7 +162,7 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
             charger.observed_generation = max(charger.observed_generation, wish.charger.generation)
             charger.service_status = outcome.view.status
         session.flush()
-        return _newest_wish(session, charger.id)
+        return _newest_wish(session.connection(), charger.id)
     match outcome:
         case Removed():
             session.delete(charger)
@@ -195,7 +208,7 @@ def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:
             )
         )
         session.flush()
-    return _newest_wish(session, charger.id)
+    return _newest_wish(session.connection(), charger.id)
 
 
 def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -> None:
@@ -226,20 +239,20 @@ def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -
 
 # Statements of every command are built once: building one costs more than running it.
 _NEWEST_WISH = (
-    select(Charger, Command.created_at, Command.request_id, func.now())
+    select(
+        Charger.__table__, Command.created_at.label("asked_at"), Command.request_id, func.now().label("now")
+    )
     .join(Command, Command.id == Charger.newest_command_id)
     .where(Charger.id == bindparam("of_charger"))
-    .execution_options(populate_existing=True)
 )
 
 
-def _newest_wish(session: Session, charger_id: str) -> Wish | None:
-    row = session.execute(_NEWEST_WISH, {"of_charger": charger_id}).one_or_none()
+def _newest_wish(connection: Connection, charger_id: str) -> Wish | None:
+    row = connection.execute(_NEWEST_WISH, {"of_charger": charger_id}).one_or_none()
     if row is None:
         return None
-    charger, asked_at, request_id, now = row
-    session.expunge(charger)
-    return Wish(charger, asked_at, request_id, now)
+    # It has a charger's columns, and is read in half the time that an object of the session takes.
+    return Wish(cast(Charger, row), row.asked_at, row.request_id, row.now)
 
 
 def _supersede_older(session: Session, charger: Charger) -> None:
@@ -258,8 +271,8 @@ def _applied(sessions: Sessions, wish: Wish, view: ServiceView) -> bool:
     """Record that ECS has the wish, and that older ones are moot. False when the wish is not the newest any more."""
     charger = wish.charger
     now_true = {"of_charger": charger.id, "told_generation": charger.generation, "told_status": view.status}
-    with single_statements(sessions)() as session:
-        told = session.execute(_APPLIED, now_true).one_or_none()
+    with sessions.statements.connect() as connection:
+        told = connection.execute(_APPLIED, now_true).one_or_none()
     if told is None:
         return False
     event = "command.applied" if charger.drifted_at is None else "charger.repaired"
@@ -268,7 +281,8 @@ def _applied(sessions: Sessions, wish: Wish, view: ServiceView) -> bool:
 
 
 def _applied_statement() -> Select[Any]:
-    coming_up = Charger.provisioning_status.in_(IN_PROGRESS)
+    coming_up = Charger.provisioning_status.in_(_written_out(IN_PROGRESS))
+    is_open = Command.status.in_(_written_out(OPEN))
     told = (
         update(Charger)
         .where(Charger.id == bindparam("of_charger"), Charger.generation == bindparam("told_generation"))
@@ -295,7 +309,7 @@ def _applied_statement() -> Select[Any]:
             Command.charger_id == told.c.id,
             or_(
                 and_(newest, Command.status == CommandStatus.QUEUED),
-                and_(Command.generation < told.c.generation, Command.status.in_(OPEN)),
+                and_(Command.generation < told.c.generation, is_open),
             ),
         )
         .values(
@@ -308,6 +322,11 @@ def _applied_statement() -> Select[Any]:
         .cte("closed")
     )
     return select(told.c.id).add_cte(closed)
+
+
+def _written_out(values: Iterable[str]) -> list[ColumnElement[str]]:
+    """A list of parameters is put together anew at each execution."""
+    return [literal_column(f"'{value}'") for value in values]
 
 
 _APPLIED = _applied_statement()

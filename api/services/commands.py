@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import (
     JSON,
+    Connection,
     Select,
     Text,
     Uuid,
@@ -51,19 +52,19 @@ def ask(session: Session, wish: Wish) -> Accepted:
     A repeat while the command is open is the same command; a restart after that is another one.
     """
     while True:
-        found = _accept(session, _ACCEPT, [wish])
+        found = _accept(session.connection(), _ACCEPT, [wish])
         answer = found.get(wish.command_id) or _repeated(session, wish)
         if answer is not None:
             return answer
 
 
-def ask_together(session: Session, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+def ask_together(connection: Connection, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
     """Put the wishes on record that can be at once, in one statement. Returns those, by their command's id.
 
     What is left is for `ask`: a repeat, a charger that somebody else holds at the moment or that is asked
     for twice, or none at all. So no wish waits for the charger of another one.
     """
-    return _accept(session, _ACCEPT_UNLOCKED, wishes)
+    return _accept(connection, _ACCEPT_UNLOCKED, wishes)
 
 
 def list_commands(session: Session, *, organization_id: str, charger_id: str, page: int, limit: int) -> Page:
@@ -195,8 +196,8 @@ _ACCEPT = _accept_statement(skip_locked=False)
 _ACCEPT_UNLOCKED = _accept_statement(skip_locked=True)
 
 
-def _accept(session: Session, statement: Select[Any], wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
-    rows = session.connection().execute(statement, {"wishes": orjson.dumps(wishes).decode()})
+def _accept(connection: Connection, statement: Select[Any], wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+    rows = connection.execute(statement, {"wishes": orjson.dumps(wishes).decode()})
     found = (Accepted(*row) for row in rows)
     return {one.command_id: one for one in found if one.command_id is not None}
 

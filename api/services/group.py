@@ -4,12 +4,13 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
+from sqlalchemy import Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted
 from api.services.commands import Wish, ask, ask_together
-from shared.database import Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -42,8 +43,8 @@ class GroupCommit:
     those who are long done queue up behind it.)
     """
 
-    def __init__(self, statements: Sessions) -> None:
-        """Takes sessions in which every statement is its own transaction."""
+    def __init__(self, statements: Engine) -> None:
+        """Takes an engine that commits every statement."""
         self._statements = statements
         self._mutex = threading.Lock()  # of the two below, never held for long
         self._waiting: list[_Asked] = []
@@ -68,7 +69,7 @@ class GroupCommit:
             raise mine.error
         if mine.accepted is not None:
             return mine.accepted
-        with self._statements.begin() as session:
+        with Session(self._statements) as session:
             return ask(session, wish)
 
     def _record_some(self) -> None:
@@ -76,8 +77,8 @@ class GroupCommit:
         with self._mutex:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
         try:
-            with self._statements.begin() as session:
-                accepted = ask_together(session, [asked.wish for asked in group])
+            with self._statements.connect() as connection:
+                accepted = ask_together(connection, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
         except OUTAGE as error:

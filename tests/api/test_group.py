@@ -16,7 +16,7 @@ from api.services.commands import Wish
 from api.services.errors import ChargerNotFound
 from api.services.group import GroupCommit
 from shared.commands import EventType
-from shared.database import Sessions, make_engine, make_sessions
+from shared.database import Sessions, make_engine
 from shared.models import Charger
 from tests.api.conftest import Fleet
 from tests.embedded.waiting import wait_until
@@ -57,7 +57,7 @@ def gate() -> Gate:
 def group(engine: Engine, gate: Gate) -> Iterator[GroupCommit]:
     own = create_engine(engine.url, isolation_level="AUTOCOMMIT")
     event.listen(own, "before_cursor_execute", gate.pass_through)
-    yield GroupCommit(make_sessions(own))
+    yield GroupCommit(own)
     own.dispose()
 
 
@@ -191,7 +191,7 @@ def test_a_charger_that_somebody_holds_does_not_hold_up_the_others(
 
 def test_an_outage_is_told_to_everybody_who_asked(threads: ThreadPoolExecutor) -> None:
     nowhere = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    group = GroupCommit(make_sessions(nowhere))
+    group = GroupCommit(nowhere)
 
     asked = [threads.submit(group.ask, wish("dep-1")) for _ in range(8)]
 
@@ -209,7 +209,7 @@ def test_an_outage_is_waited_for_once_and_not_by_one_group_after_the_other(
         gate.pass_through()
         raise psycopg.OperationalError("connection timeout expired")
 
-    group = GroupCommit(make_sessions(create_engine("postgresql+psycopg://", creator=time_out)))
+    group = GroupCommit(create_engine("postgresql+psycopg://", creator=time_out))
 
     with gate.closed():
         asked = [threads.submit(group.ask, wish("dep-1"))]

@@ -39,7 +39,7 @@ MUTATIONS = (
     Mutation(
         "the row is not read again after the call",
         "worker/converge.py",
-        "        return _newest_wish(session, charger.id)\n    match",
+        "        return _newest_wish(session.connection(), charger.id)\n    match",
         "        return None\n    match",
     ),
     Mutation(

@@ -12,7 +12,7 @@ import pytest
 from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 from sqlalchemy import Engine, text, update
 
-from shared.database import Sessions, make_engine, make_sessions
+from shared.database import Sessions, make_engine
 from shared.models import Charger
 from tests.api.server import running_api
 from tests.conftest import Token
@@ -88,7 +88,7 @@ def sdk(base_url: str, token: Token, form: str) -> Sdk:
 @pytest.fixture
 def backend(backend_engine: Engine) -> Iterator[Sessions]:
     """The server's database, empty but for the catalog."""
-    yield make_sessions(backend_engine)
+    yield Sessions(backend_engine)
     with backend_engine.begin() as connection:
         connection.execute(
             text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events")
