@@ -63,9 +63,7 @@ def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:
         "socket_timeout": 2 if publisher else 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        # What a worker that dies had taken, the sweep publishes again. Noting in Redis who holds what took as
-        # long as all the rest of Celery's part.
-        "ack_emulation": False,
+        "ack_emulation": False,  # see shared/redis_transport.py
         "max_connections": 100,
     }
 

@@ -48,6 +48,7 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
+        pool_use_lifo=True,  # the one that was used last is still warm, here and in the server
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "options": SERVER_TIMEOUTS,

@@ -5,47 +5,15 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
-from celery.worker.consumer import Consumer
 
 from shared.broker import make_celery
 from shared.log_setup import configure_logging
-from shared.queues import QUEUE_OF, Queue, TaskName
+from shared.queues import QUEUE_OF, TaskName
 from shared.settings import Settings, load_settings
 from worker.pool import HANGING
-from worker.quarantine import put_aside
 
 # A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
 CHATTY = ("botocore", "celery.app.trace", "celery.beat", "celery.worker.strategy")
-
-RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
-
-
-class PatientConsumer(Consumer):
-    """Celery's consumer: it tries sooner to reach the broker again, and looks at what is there first."""
-
-    def connect(self) -> Any:
-        """Also after each loss of the connection, which may have put back what caused it."""
-        connection = super().connect()
-        channel: Any = connection.default_channel  # kombu.transport.redis.Channel
-        if connection.transport.driver_type == "redis":
-            keys = (
-                f"{queue}{channel.sep}{priority}" if priority else queue.value
-                for queue in Queue
-                for priority in channel.priority_steps
-            )
-            put_aside(channel.client, keys)
-        return connection
-
-    def ensure_connected(self, conn: Any) -> Any:
-        ensure = conn.ensure_connection
-
-        def ensure_connection(*args: Any, **kwargs: Any) -> Any:
-            return ensure(
-                *args, interval_start=0.2, interval_step=0.5, interval_max=RECONNECT_MAX_S, **kwargs
-            )
-
-        conn.ensure_connection = ensure_connection
-        return super().ensure_connected(conn)
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -72,7 +40,7 @@ def _make_app() -> Celery:
     app = make_celery(settings.broker_url, publisher=False)
     app.conf.update(
         include=["worker.tasks"],
-        worker_consumer=f"{__name__}:PatientConsumer",
+        worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
         beat_max_loop_interval=5,
         # Acknowledged after the work: a repeat is safe, a loss is not.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
@@ -469,6 +470,7 @@ def client_config(settings: EcsSettings) -> Config:
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         max_pool_connections=settings.max_connections,
         tcp_keepalive=True,
+        user_agent=f"chargehand/{version('chargehand')}",  # botocore puts its own together twice for each call
     )
 
 

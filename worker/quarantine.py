@@ -1,6 +1,6 @@
 """Queue entries that are no messages of ours are put aside before they are consumed.
 
-Some of them end a Celery worker, and are put back by its end: without this the next one would end as well.
+Some of them end a Celery worker: a queue full of them would end one after the other.
 """
 
 import base64

@@ -1,0 +1,46 @@
+"""How a worker is connected to the broker, and goes on when it is not."""
+
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from kombu.message import Message
+
+from shared.queues import Queue
+from shared.redis_transport import Channel
+from worker.quarantine import put_aside
+
+RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
+
+
+class PatientConsumer(Consumer):
+    """Celery's consumer: it tries sooner to reach the broker again, and looks at what is there first."""
+
+    def connect(self) -> Any:
+        """Also after each loss of the connection: what ends one worker would end the next."""
+        connection = super().connect()
+        channel: Any = connection.default_channel  # kombu.transport.redis.Channel
+        if connection.transport.driver_type == "redis":
+            keys = (
+                f"{queue}{channel.sep}{priority}" if priority else queue.value
+                for queue in Queue
+                for priority in channel.priority_steps
+            )
+            put_aside(channel.client, keys)
+        return connection
+
+    def call_soon(self, p: Any, *args: Any, **kwargs: Any) -> Any:
+        """Acknowledge at once where that is a note in memory: to wake the loop for each message is dear."""
+        if getattr(p, "__func__", None) is Message.ack_log_error and isinstance(p.__self__.channel, Channel):
+            return p(*args, **kwargs)
+        return super().call_soon(p, *args, **kwargs)
+
+    def ensure_connected(self, conn: Any) -> Any:
+        ensure = conn.ensure_connection
+
+        def ensure_connection(*args: Any, **kwargs: Any) -> Any:
+            return ensure(
+                *args, interval_start=0.2, interval_step=0.5, interval_max=RECONNECT_MAX_S, **kwargs
+            )
+
+        conn.ensure_connection = ensure_connection
+        return super().ensure_connected(conn)
