@@ -37,7 +37,7 @@ class Stores:
 
     def new_database(self, name: str) -> str:
         """A database with our schema. Returns its URL."""
-        server = make_engine(self.postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+        server = make_engine(self.postgres_url)
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
         server.dispose()

@@ -51,7 +51,7 @@ def redis_url(server_folder: Path) -> Iterator[str]:
 def new_database(postgres_url: str) -> Iterator[Callable[[], str]]:
     """Makes a database with our schema and catalog, and returns its URL. Dropped at the end."""
     made: list[str] = []
-    server = make_engine(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+    server = make_engine(postgres_url)
 
     def new() -> str:
         name = f"test_{uuid4().hex}"

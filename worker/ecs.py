@@ -20,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shared.errors import ErrorCode
 from shared.settings import EcsSettings
 from worker.budget import Budget
+from worker.pool import HANGING
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -468,7 +469,7 @@ def client_config(settings: EcsSettings) -> Config:
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=settings.max_connections,
+        max_pool_connections=settings.max_connections * (1 + HANGING),
         tcp_keepalive=True,
         user_agent=f"chargehand/{version('chargehand')}",  # botocore puts its own together twice for each call
     )

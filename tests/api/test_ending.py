@@ -13,7 +13,7 @@ import psutil
 import pytest
 from sqlalchemy import Engine, select, text, update
 
-from shared.database import make_engine
+from shared.database import make_engine, transactional
 from shared.models import Charger, Command
 from tests.api.conftest import WISH
 from tests.api.server import running_api
@@ -69,7 +69,7 @@ def is_refused(http: httpx.Client) -> bool:
 @contextmanager
 def held(database: Engine, charger_id: str) -> Iterator[None]:
     """Nobody else can change the charger."""
-    with database.begin() as connection:
+    with transactional(database).begin() as connection:
         connection.execute(select(Charger.id).where(Charger.id == charger_id).with_for_update())
         yield
 

@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import Engine, func, select, text, update
 
 from shared.commands import ProvisioningStatus
-from shared.database import Sessions
+from shared.database import Sessions, transactional
 from shared.models import Charger, IdempotencyKey
 from tests.api.conftest import WISH, Fleet
 
@@ -142,7 +142,7 @@ def test_a_request_that_crashes_on_its_way_leaves_nothing_behind(
 
 @contextmanager
 def _locked(engine: Engine, charger_id: str) -> Iterator[None]:
-    with engine.begin() as connection:
+    with transactional(engine).begin() as connection:
         connection.execute(select(Charger.id).where(Charger.id == charger_id).with_for_update())
         yield
 
@@ -153,7 +153,7 @@ def _end_the_connection_that_waits(engine: Engine) -> None:
         "WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     deadline = monotonic() + 5
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.connect() as connection:
         while not connection.execute(ending).all():
             assert monotonic() < deadline, "nobody waits"
             sleep(0.02)

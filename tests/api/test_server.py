@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, text, update
 
 from embedded.process import last_lines
-from shared.database import make_engine
+from shared.database import make_engine, transactional
 from shared.models import Charger
 from tests.api.conftest import WISH
 from tests.api.server import COMMAND, running_api
@@ -61,7 +61,7 @@ def headers(token: Token) -> dict[str, str]:
 @contextmanager
 def locked_chargers(database: Engine) -> Iterator[None]:
     """Nobody can read or write a charger."""
-    with database.begin() as connection:
+    with transactional(database).begin() as connection:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE"))
         yield
@@ -72,11 +72,6 @@ def wait_until(is_true: Callable[[], Any], within_s: float = 10) -> None:
     while not is_true():
         assert time.monotonic() < deadline, "still not true"
         time.sleep(0.02)
-
-
-def watch(database: Engine) -> Connection:
-    """A connection that sees what the others do now, not as of a transaction's start."""
-    return database.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
 def waiting_for_a_lock(connection: Connection) -> int:
@@ -91,7 +86,7 @@ def test_a_slow_query_of_one_request_does_not_block_another(
     server: str, database: Engine, headers: dict[str, str]
 ) -> None:
     """psycopg waits with gevent, in a single process."""
-    with ThreadPoolExecutor(5) as pool, watch(database) as watching:
+    with ThreadPoolExecutor(5) as pool, database.connect() as watching:
         slow: list[Future[httpx.Response]] = []
         with locked_chargers(database):
             slow += [pool.submit(httpx.get, f"{server}/ocpp/chargers", headers=headers) for _ in range(5)]
@@ -276,7 +271,7 @@ def _health_checks(url: str) -> int:
 def test_a_request_that_is_under_way_is_finished_before_the_server_ends(
     database: Engine, database_url: str, broker_url: str, tmp_path: Path, headers: dict[str, str]
 ) -> None:
-    with ThreadPoolExecutor(1) as pool, watch(database) as watching:
+    with ThreadPoolExecutor(1) as pool, database.connect() as watching:
         with running_api(database_url, broker_url, tmp_path, WEB_CONCURRENCY="1") as url:
             locked, release = threading.Event(), threading.Event()
             holder = threading.Thread(target=_hold_lock, args=(database, locked, release))

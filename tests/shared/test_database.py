@@ -7,7 +7,7 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from shared import database
-from shared.database import make_engine
+from shared.database import make_engine, transactional
 from tests.faults.proxy import TcpProxy
 
 
@@ -43,7 +43,7 @@ def test_a_frozen_database_frees_its_caller_and_works_again_afterwards(
 
 
 def test_a_statement_that_the_server_refuses_does_not_cost_the_connection(engine: Engine) -> None:
-    with engine.connect() as connection:
+    with transactional(engine).connect() as connection:
         before = connection.scalar(text("SELECT pg_backend_pid()"))
         connection.execute(text("SET LOCAL statement_timeout = 50"))
         with pytest.raises(OperationalError) as caught:
@@ -56,7 +56,8 @@ def test_a_statement_that_the_server_refuses_does_not_cost_the_connection(engine
 
 
 def test_who_hangs_in_a_transaction_does_not_keep_others_waiting_until_they_fail(engine: Engine) -> None:
-    with engine.connect() as hanging, engine.connect() as other:
+    ours = transactional(engine)
+    with ours.connect() as hanging, ours.connect() as other:
         hanging.execute(text("LOCK TABLE log_cursors"))
 
         locked = other.execute(text("LOCK TABLE log_cursors"))
@@ -83,11 +84,11 @@ def test_a_connection_to_a_server_that_takes_no_writes_is_an_outage_and_not_used
             connection.execute(lasting)
     finally:
         engine.dispose()
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with engine.connect() as connection:
             connection.execute(text("SET default_transaction_read_only = off"))
             connection.execute(text(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'))
         engine.dispose()
-    with ours.begin() as connection:
+    with transactional(ours).begin() as connection:
         connection.execute(write)
         assert connection.scalar(text("SHOW transaction_read_only")) == "off"
     ours.dispose()

@@ -68,7 +68,7 @@ def app(own_redis_url: str) -> Iterator[Celery]:
 @pytest.fixture
 def work(app: Celery) -> Work:
     work = Work()
-    app.task(name=TaskName.STOP.value)(work.__call__)
+    app.task(name=TaskName.STOP.value, shared=False)(work.__call__)  # no other app may have it
     return work
 
 
