@@ -7,48 +7,44 @@ What a worker has taken and not done is noted in its memory alone; the sweep pub
 from time import monotonic
 from typing import Any
 
-from kombu.asynchronous import get_event_loop
 from kombu.transport import redis, virtual
 from kombu.utils.json import loads
 
 BACKLOG_S = 0.005  # a message that came sooner lay there already, and so may others
+PATIENCE_S = 1.0  # that long a full worker waits for many places instead of one
 
 
 class QoS(virtual.QoS):
     """Takes no more once all places are taken, until a quarter of them is free: then many at once."""
 
-    _full = False
+    _full_since: float | None = None
 
     def can_consume(self) -> bool:
-        """Asked by the loop before it looks for messages."""
-        if not self.prefetch_count:
-            return True
-        free = self.can_consume_max_estimate()
-        if self._full and free >= self._enough:
-            self._full = False
-        elif not free:
-            self._full = True
-        return not self._full
-
-    def ack(self, delivery_tag: str) -> None:
-        """Safe to call from any thread; wakes the loop when that is of use."""
-        super().ack(delivery_tag)
-        loop = get_event_loop()
-        if self._full and loop is not None and self.can_consume_max_estimate() >= self._enough:
-            loop.call_soon(_nothing)
+        """Asked by the loop before it looks for messages, at least once a second."""
+        if self._full_since is not None:
+            if not self.has_room_again:
+                return False
+            self._full_since = None
+        if self.prefetch_count and not self.can_consume_max_estimate():
+            self._full_since = monotonic()
+            return False
+        return True
 
     @property
-    def _enough(self) -> int:
-        return max(1, self.prefetch_count // 4)
-
-
-def _nothing() -> None:
-    """What the loop is woken for is done by the loop itself."""
+    def has_room_again(self) -> bool:
+        """Whether a full worker may go on. Others ask this than the loop's thread."""
+        since = self._full_since
+        if since is None:
+            return False
+        free = self.can_consume_max_estimate()
+        # Places that calls hold which hang are not to be waited for.
+        return free >= max(1, self.prefetch_count // 4) or (free > 0 and monotonic() - since > PATIENCE_S)
 
 
 class Channel(redis.Channel):
     do_restore = False  # what was taken is done, or published again
     pool: Any  # the stubs know none of this
+    qos: Any
     client: Any
     connection: Any
     _queue_cycle: Any
@@ -61,14 +57,22 @@ class Channel(redis.Channel):
 
     def _brpop_read(self, **options: Any) -> bool:
         """Deliver the message that came, and with it, in one round trip, others that lie on its queue."""
-        sent_at = self._brpop_sent_at
+        came_at_once = monotonic() - self._brpop_sent_at < BACKLOG_S
         super()._brpop_read(**options)  # type: ignore[misc]
-        free = self.qos.can_consume_max_estimate()
-        if free and monotonic() - sent_at < BACKLOG_S:
-            queue = self._queue_cycle.items[-1]  # the one that was just used
-            for item in self.client.rpop(queue, free) or ():
-                self.connection._deliver(loads(item), queue)
+        if came_at_once and self._queue_cycle.items:
+            self._take_more(self._queue_cycle.items[-1])  # the queue that was just used
         return True
+
+    def _take_more(self, queue: str) -> None:
+        free = self.qos.can_consume_max_estimate()
+        taken = self.client.rpop(queue, free) if free else None
+        undelivered = list(taken or ())
+        try:
+            while undelivered:
+                self.connection._deliver(loads(undelivered.pop(0)), queue)
+        finally:
+            if undelivered:  # one is no message: the others are not lost with it
+                self.client.rpush(queue, *reversed(undelivered))
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """The channel's client, as long as its pool is the same: a lost connection or a fork brings another.

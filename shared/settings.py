@@ -45,7 +45,7 @@ class EcsSettings:
     log_group: str
     name_prefix: str  #: in front of the charger id, in service and family names
     tags: dict[str, str]
-    max_connections: int  #: of each boto3 client: as many as the worker has threads
+    max_connections: int  #: how many calls a worker makes at once, its -c
     connect_timeout_s: float
     read_timeout_s: float
 

@@ -43,14 +43,14 @@ def _make_app() -> Celery:
         worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
         beat_max_loop_interval=5,
-        # Acknowledged after the work: a repeat is safe, a loss is not.
+        # Acknowledged after the work: until then it holds one of the places below.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         # One message for each task that may be under way at once, slow ones included.
         worker_pool="worker.pool:TaskPool",
         worker_prefetch_multiplier=1 + HANGING,
         worker_enable_prefetch_count_reduction=False,
-        # A thread cannot be interrupted; what it held is delivered again and does no harm.
+        # A thread cannot be interrupted: it ends what it is at.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -30,9 +30,14 @@ class PatientConsumer(Consumer):
 
     def call_soon(self, p: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge at once where that is a note in memory: to wake the loop for each message is dear."""
-        if getattr(p, "__func__", None) is Message.ack_log_error and isinstance(p.__self__.channel, Channel):
-            return p(*args, **kwargs)
-        return super().call_soon(p, *args, **kwargs)
+        message: Any = getattr(p, "__self__", None)
+        acknowledges = getattr(p, "__func__", None) is Message.ack_log_error
+        if not acknowledges or not isinstance(message.channel, Channel):
+            return super().call_soon(p, *args, **kwargs)
+        p(*args, **kwargs)
+        if message.channel.qos.has_room_again:
+            super().call_soon(_wake_up)
+        return p
 
     def ensure_connected(self, conn: Any) -> Any:
         ensure = conn.ensure_connection
@@ -44,3 +49,7 @@ class PatientConsumer(Consumer):
 
         conn.ensure_connection = ensure_connection
         return super().ensure_connected(conn)
+
+
+def _wake_up() -> None:
+    """The loop looks for messages after whatever it is called for."""

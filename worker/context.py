@@ -32,7 +32,8 @@ def context() -> Context:
 @cache
 def _context() -> Context:
     settings = load_settings()
-    # A thread never holds more than one connection, and never over an AWS call.
+    # A thread never holds more than one connection, and never over an AWS call. Those whose calls hang are not
+    # counted: when many of them end at once, they wait their turn.
     engine = make_engine(settings.database_url, pool_size=settings.ecs.max_connections + 2)
     ecs = EcsClient(settings.ecs, Budget(settings.budget))
     made = Context(settings, Sessions(engine), ecs, LogsClient(settings.ecs))

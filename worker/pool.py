@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Any
 
+from billiard.einfo import ExceptionInfo
 from celery.concurrency import thread
 
 SLOW_S = 2.0  # a task that has run for longer gives its slot back; ordinary calls take a tenth of it
@@ -23,6 +24,20 @@ class TaskPool(thread.TaskPool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.executor: Any = Slots(self.limit)
+
+    def on_apply(  # type: ignore[override]  # the stubs have a pool without error callbacks
+        self, target: Callable[..., Any], *args: Any, error_callback: Callable[..., Any], **options: Any
+    ) -> Any:
+        """As Celery's, but a message that breaks what is around the task gives its place back, too."""
+
+        def guarded(*task: Any) -> Any:
+            try:
+                return target(*task)
+            except BaseException:
+                error_callback(ExceptionInfo())
+                raise
+
+        return super().on_apply(guarded, *args, **options)
 
 
 class Slots:
@@ -64,8 +79,13 @@ class Slots:
         with self._changed:
             self._stopped.set()
             self._changed.notify_all()
-        for worker in tuple(self._threads):
-            worker.join()
+        while True:
+            with self._changed:
+                self._find_a_thread()  # also now, slots of calls that hang are given back
+                left = [each for each in self._threads if each.is_alive()]
+            if not left:
+                return
+            left[0].join(self._slow_s / 4)
 
     def _find_a_thread(self) -> None:
         """The lock is held. Wake or start one for what has waited the longest, if there is a slot for it."""

@@ -45,7 +45,7 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
 class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
     """Celery logs what a task raises; this also writes it on the row.
 
-    It raises nothing itself: Celery would never acknowledge the message, nor give the slot of the pool back.
+    It raises nothing itself: Celery would never acknowledge the message, nor take another one in its place.
     """
 
     def on_failure(

@@ -18,7 +18,10 @@ from embedded.redis import running_redis
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
 MACHINE = "tests/worker/test_state_machine.py"
-TESTS = ("test_converge", "test_observe", "test_restart", "test_sweep")
+TESTS = (
+    *("test_converge", "test_observe", "test_restart", "test_sweep"),
+    *("test_flights", "test_pool", "test_intake"),
+)
 RUNS = 60
 SEED = 1
 FAILED = re.compile(r"^FAILED \S+::(\w+)", re.MULTILINE)
@@ -161,6 +164,36 @@ MUTATIONS = (
         "worker/provision.py",
         "    if blocked:\n",
         "    if False:\n",
+    ),
+    Mutation(
+        "a hint about a charger that is under way is forgotten",
+        "worker/flights.py",
+        "                flights[-1].again = True\n",
+        "",
+    ),
+    Mutation(
+        "each hint about a charger takes one more thread",
+        "worker/flights.py",
+        "            if flights and (",
+        "            if False and (",
+    ),
+    Mutation(
+        "a call that hangs keeps its slot",
+        "worker/pool.py",
+        "began_at > slow for",
+        "True for",
+    ),
+    Mutation(
+        "a worker that was full is not told of its room",
+        "worker/consumer.py",
+        "        if message.channel.qos.has_room_again:\n",
+        "        if False:\n",
+    ),
+    Mutation(
+        "a full worker waits for places that calls hold which hang",
+        "shared/redis_transport.py",
+        " or (free > 0 and monotonic() - since > PATIENCE_S)",
+        "",
     ),
 )
 

@@ -1,6 +1,9 @@
 """How a worker takes messages off a Redis queue: many at a time, and as soon as it has room for them."""
 
+import base64
+import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ class Work:
     """The task's body: counts, and holds on until it is let go."""
 
     def __init__(self) -> None:
+        self.takes_s = 0.0
         self.taken: list[str] = []
         self.now = 0
         self.most = 0
@@ -35,6 +39,7 @@ class Work:
             self.taken.append(charger_id)
             self.now += 1
             self.most = max(self.most, self.now)
+        time.sleep(self.takes_s)
         self.holds.wait(30)
         with self._lock:
             self.now -= 1
@@ -91,7 +96,6 @@ def names(count: int) -> list[str]:
 
 
 def test_a_backlog_is_taken_in_order_and_many_at_a_time(app: Celery, client: redis.Redis, work: Work) -> None:
-    """The loop sleeps up to a second when nobody wakes it: a worker that is full must be told of its room."""
     publish(app, *names(800))
     client.config_resetstat()
 
@@ -121,6 +125,53 @@ def test_a_worker_takes_no_more_than_it_has_places_for(app: Celery, client: redi
     assert left == 2 * PLACES
 
 
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of a setting that we have set
+@pytest.mark.parametrize("connection", ["first", "second"])
+def test_a_full_worker_goes_on_as_soon_as_there_is_room(
+    app: Celery, client: redis.Redis, work: Work, connection: str
+) -> None:
+    """The loop sleeps up to a second when nobody wakes it, also on a connection that replaced a lost one."""
+    with worker(app):
+        if connection == "second":
+            client.client_kill_filter(_type="normal", skipme=True)
+        publish(app, "dep-first")
+        wait_until(lambda: work.taken)
+        work.takes_s = 0.02
+
+        publish(app, *names(400))
+
+        wait_until(lambda: len(work.taken) == 401, within_s=15)  # 2 s of work; 33 s, were it not woken
+
+
+def test_a_message_that_breaks_what_is_around_a_task_costs_no_place(
+    app: Celery, client: redis.Redis, work: Work
+) -> None:
+    publish(app, "dep-1")
+    envelope = json.loads(client.rpop("lifecycle"))  # type: ignore[arg-type]
+    envelope["body"] = base64.b64encode(b'[[], {"charger_id": "dep-1"}, 5]').decode()
+    broken = json.dumps(envelope)
+
+    with worker(app):
+        client.lpush("lifecycle", *[broken] * (PLACES + 1))
+        publish(app, "dep-2")
+        wait_until(lambda: work.taken)
+
+    assert work.taken == ["dep-2"]
+
+
+def test_one_entry_that_is_no_message_does_not_take_others_with_it(
+    app: Celery, client: redis.Redis, work: Work
+) -> None:
+    publish(app, *names(8))
+    client.rpoplpush("lifecycle", "lifecycle")
+    client.linsert("lifecycle", "BEFORE", client.lindex("lifecycle", 4), "{}")  # type: ignore[arg-type]
+
+    with worker(app):
+        wait_until(lambda: len(work.taken) == 8)
+
+    assert sorted(work.taken) == names(8)
+
+
 def test_a_lone_message_does_not_wait_for_others(app: Celery, client: redis.Redis, work: Work) -> None:
     with worker(app):
         for number, name in enumerate(names(5), start=1):
@@ -130,21 +181,35 @@ def test_a_lone_message_does_not_wait_for_others(app: Celery, client: redis.Redi
     assert work.taken == names(5)
 
 
-def test_who_hangs_leaves_places_for_others(app: Celery, work: Work) -> None:
-    """All places but a slot's worth are taken for good, and messages go on through the rest."""
+@pytest.fixture
+def full(app: Celery) -> Iterator[Any]:
+    """The account of a worker that has taken all it may."""
     with app.connection_for_read() as connection:
         channel: Any = connection.default_channel
         qos = channel.qos
         qos.prefetch_count = PLACES
         for tag in range(PLACES):
             qos.append(object(), str(tag))
-        full = qos.can_consume()
-        for tag in range(SLOTS - 1):
-            qos.ack(str(tag))
-        almost = qos.can_consume()
-        qos.ack(str(SLOTS - 1))
-        with_a_quarter = qos.can_consume()
-        qos.append(object(), "one more")
-        still = qos.can_consume()
+        assert not qos.can_consume()
+        yield qos
 
-    assert (full, almost, with_a_quarter, still) == (False, False, True, True)
+
+def test_a_full_worker_waits_for_a_slots_worth_of_room(full: Any) -> None:
+    for tag in range(SLOTS - 1):
+        full.ack(str(tag))
+    almost = full.can_consume()
+    full.ack(str(SLOTS - 1))
+    enough = full.can_consume()
+    full.append(object(), "one more")
+
+    assert (almost, enough, full.can_consume()) == (False, True, True)
+
+
+def test_who_hangs_does_not_keep_the_last_free_place_shut(full: Any) -> None:
+    full.ack("0")
+    at_once = full.can_consume()
+
+    wait_until(lambda: full.has_room_again)
+
+    assert not at_once
+    assert full.can_consume()

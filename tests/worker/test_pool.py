@@ -126,6 +126,21 @@ def test_the_shutdown_waits_for_what_was_taken() -> None:
         slots.submit(slowly, 0)
 
 
+def test_the_shutdown_does_not_wait_for_calls_that_hang_one_after_the_other() -> None:
+    task = Hanging()
+    slots = Slots(1, slow_s=SLOW_S)
+    for _ in range(1 + HANGING):
+        slots.submit(task)
+    ending = threading.Thread(target=slots.shutdown)
+    ending.start()
+
+    wait_until(lambda: task.begun == 1 + HANGING)
+    task.end()
+    ending.join(10)
+
+    assert not ending.is_alive()
+
+
 def test_many_submitters_lose_nothing() -> None:
     done: list[int] = []
 
