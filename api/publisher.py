@@ -16,7 +16,8 @@ from shared.queues import Message, TaskName
 
 log = structlog.get_logger(__name__)
 
-GATHER_S = 0.01  # between two batches: a message in a batch costs a third of one by itself
+GATHER_S = 0.01  # between two batches when many come: a message in a batch costs a third of one by itself
+MANY_PER_S = 300
 PAUSE_AFTER_FAILURE_S = 1.0  # the broker's time to come back before the next try
 
 
@@ -73,17 +74,21 @@ class Publisher:
 
     def _run(self) -> None:
         sender = Sender(make_celery(self._broker_url, publisher=True))
+        sent_at = monotonic()
         while not (self._stopping.is_set() and not self._buffer):
             self._wake.wait()
             self._wake.clear()
             while self._buffer:
-                if not self._send_some(sender):
+                before, sent_at = sent_at, monotonic()
+                sent = self._send_some(sender)
+                if not sent:
                     break
-                self._stopping.wait(GATHER_S)
+                if sent > MANY_PER_S * (sent_at - before):
+                    self._stopping.wait(GATHER_S)
         sender.close()
 
-    def _send_some(self, sender: Sender) -> bool:
-        """Send up to a batch. False when stopping and the broker is away."""
+    def _send_some(self, sender: Sender) -> int:
+        """Send up to a batch. Returns how many were taken from the buffer, 0 when stopping and the broker is away."""
         batch = [self._buffer.popleft() for _ in range(min(len(self._buffer), BATCH_SIZE))]
         try:
             sender.send(batch)
@@ -91,11 +96,11 @@ class Publisher:
             Exception
         ) as error:  # also one that nobody foresaw: without this thread all is left to the sweep
             self._after_failure(error, len(batch))
-            return not self._stopping.is_set()
+            return 0 if self._stopping.is_set() else len(batch)
         if self._failing_since is not None:
             log.info("broker.back", away_s=round(monotonic() - self._failing_since, 1))
             self._failing_since = None
-        return True
+        return len(batch)
 
     def _after_failure(self, error: Exception, lost: int) -> None:
         self.dropped += lost

@@ -148,6 +148,28 @@ def line(world: World, engine: Engine, ecs_process: EcsProcess, tmp_path: Path) 
     ecs_process.set_faults()
 
 
+def test_calls_that_hang_for_some_chargers_do_not_hold_up_others(line: Line) -> None:
+    """Six of them, for 30 s each, and the worker has four slots."""
+    with line.broker.up():
+        line.worker.start()
+        line.works_within(20)
+        hanging = [line.world.create(f"CP-hangs-{number}") for number in range(6)]
+        line.ecs.set_faults(
+            *(
+                {"kind": "delay", "action": "CreateService", "service": charger_id, "seconds": 30}
+                for charger_id in hanging
+            )
+        )
+        line.ecs.forget_calls()
+        for charger_id in hanging:
+            line.publish(charger_id)
+        wait_until(lambda: len(line.ecs.calls("CreateService")) >= 4)
+
+        line.works_within(10)
+
+        assert not any(map(line.applied, hanging))
+
+
 def test_sigterm_lets_the_worker_finish_what_it_holds(line: Line) -> None:
     with line.broker.up():
         line.worker.start()
