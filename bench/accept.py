@@ -88,7 +88,7 @@ def measure() -> Report:
             bare_per_s.append(
                 statements_per_s(databases["bare"], CHARGERS, seconds=ROUND_S, folder=stores.folder)
             )
-    return _report(ours, baseline, median(bare_per_s))
+    return _report(ours, baseline, bare_per_s)
 
 
 def alternating_requests(chargers: int) -> Iterator[bytes]:
@@ -133,7 +133,7 @@ def _round(contender: Contender, stores: Stores) -> None:
     contender.cpu_ms.append({name: 1000 * spent / load.requests for name, spent in meter.spent_s.items()})
 
 
-def _report(ours: Contender, baseline: Contender, bare_per_s: float) -> Report:
+def _report(ours: Contender, baseline: Contender, bare_per_s: Sequence[float]) -> Report:
     groups = ("API", "PostgreSQL", "Redis", "load")
     rows: list[Sequence[str]] = [
         (
@@ -145,9 +145,10 @@ def _report(ours: Contender, baseline: Contender, bare_per_s: float) -> Report:
         )
         for contender in (ours, baseline)
     ]
-    rows.append(("pgbench, the same SQL", f"{bare_per_s:,.0f}", *[""] * 6))
+    rows.append(("pgbench, the same SQL", f"{median(bare_per_s):,.0f}", *[""] * 6))
     # Ratios of rounds that ran side by side, so that a slow minute of the machine strikes both.
     faster = median(one.per_s / other.per_s for one, other in zip(ours.loads, baseline.loads, strict=True))
+    share = median(one.per_s / bare for one, bare in zip(ours.loads, bare_per_s, strict=True))
     return Report(
         tables=[
             Table(("", "requests/s", "p50 ms", "p99 ms", *(f"CPU ms: {group}" for group in groups)), rows)
@@ -155,6 +156,6 @@ def _report(ours: Contender, baseline: Contender, bare_per_s: float) -> Report:
         budgets=[
             Budget("requests/s, times the plain route's", faster, at_least=6),
             Budget("p99, times the plain route's", ours.p99_ms / baseline.p99_ms, at_most=1),
-            Budget("requests/s, share of pgbench's", ours.per_s / bare_per_s, at_least=0.35),
+            Budget("requests/s, share of pgbench's", share, at_least=0.35),
         ],
     )
