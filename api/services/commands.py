@@ -33,6 +33,8 @@ from shared.commands import PUBLISH_GRACE, CommandStatus, EventType, Provisionin
 from shared.ids import new_command_id
 from shared.models import Charger, Command
 
+MOST = 100  # wishes in one statement
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -59,7 +61,7 @@ def ask(session: Session, wish: Wish) -> Accepted:
 
 
 def ask_together(connection: Connection, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
-    """Put the wishes on record that can be at once, in one statement. Returns those, by their command's id.
+    """Put the wishes, at most MOST, on record that can be at once, in one statement. Returns those, by their command's id.
 
     What is left is for `ask`: a repeat, a charger that somebody else holds at the moment or that is asked
     for twice, or none at all. So no wish waits for the charger of another one.
@@ -132,11 +134,15 @@ def _accept_statement(*, skip_locked: bool) -> Select[Any]:
     No row comes back where there is nothing to do: no such charger, not ready, or a repeat of the newest
     command while that is still open. (A parameter named like a column would be taken for a new value of it.)
     """
-    asked = (
+    wishes = (
         func.json_to_recordset(cast(bindparam("wishes", type_=Text), JSON))
         .table_valued(*(column(name, type_) for name, type_ in ASKED.items()))
-        .render_derived("asked", with_types=True)
+        .render_derived("wishes", with_types=True)
     )
+    # PostgreSQL expects 100 rows of such a function, and would read all of a fleet of some thousands for them. Of a
+    # limit that it does not know it expects a tenth. (A parameter it knows, and plans anew for each value.)
+    limit = select(literal_column(str(MOST))).scalar_subquery()
+    asked = select(wishes).limit(limit).subquery("asked")
     repeat = (Charger.newest_event_type == asked.c.event_type) & (
         Charger.settled_generation < Charger.generation
     )

@@ -10,11 +10,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted
-from api.services.commands import Wish, ask, ask_together
+from api.services.commands import MOST, Wish, ask, ask_together
 
 log = structlog.get_logger(__name__)
 
-MOST = 100  # wishes in one statement
 OUTAGE = (InterfaceError, OperationalError, PoolTimeout)
 
 
