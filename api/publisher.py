@@ -17,7 +17,7 @@ from shared.queues import Message, TaskName
 log = structlog.get_logger(__name__)
 
 GATHER_S = 0.01  # between two batches when many come: a message in a batch costs a third of one by itself
-MANY_PER_S = 300
+MANY_PER_S = 300  # messages; fewer are sent one by one, and none of them waits
 PAUSE_AFTER_FAILURE_S = 1.0  # the broker's time to come back before the next try
 
 

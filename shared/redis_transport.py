@@ -32,7 +32,7 @@ class QoS(virtual.QoS):
 
     @property
     def has_room_again(self) -> bool:
-        """Whether a full worker may go on. Others ask this than the loop's thread."""
+        """Whether a full worker may go on. Also asked by threads that acknowledge."""
         since = self._full_since
         if since is None:
             return False

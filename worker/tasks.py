@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 database = Outage("database", OperationalError, PoolTimeout)
 ecs = Outage("ecs", EcsUnavailable, EcsRejected)
 cloudwatch = Outage("logs", *LOG_ERRORS)
-flights = Flights()
+flights = Flights()  #: of this process
 
 
 def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
