@@ -1,4 +1,4 @@
-"""What is done to the product while clients call it. The numbers are those of the list in docs/decisions.md."""
+"""What is done to the product while clients call it. The numbers are those of the list in docs/reliability.md."""
 
 import random
 import signal

@@ -1,6 +1,6 @@
 """python -m tests.faults.mutations: break the core in known ways, and see whether its tests notice.
 
-Each mutation is made in a copy of the source. Prints the table of docs/decisions.md.
+Each mutation is made in a copy of the source. Prints the table of docs/reliability.md.
 """
 
 import os
