@@ -57,8 +57,15 @@ def answers(url: str) -> Callable[[], bool]:
     return probe
 
 
+#: What people know by heart or type into a CSMS's settings. The other parts take any free port.
+USUAL_PORTS = {"csms": 9000, "flower": 5555}
+
+
 class Ports:
-    """One port per name: from the environment (`CSMS_PORT`), else the one of last time, else a free one."""
+    """One port per name: from the environment (`CSMS_PORT`), else the one of last time, else the usual one, else a free one.
+
+    The one of last time comes before the usual one, because a charger keeps dialling the address that it was created with.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -71,10 +78,11 @@ class Ports:
         return claim(variable, wanted) if wanted else self._lasting(name)
 
     def _lasting(self, name: str) -> int:
-        port = self._known.get(name)
+        port = self._known.get(name) or USUAL_PORTS.get(name)
         if port is None or not is_free(port):
             others = set(self._known.values())
             port = next(port for port in _shuffled(LASTING_PORTS) if port not in others and is_free(port))
+        if port != self._known.get(name):
             self._known[name] = port
             write_private(self._file, json.dumps(self._known, indent=1))
         return port
