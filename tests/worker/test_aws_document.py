@@ -1,4 +1,4 @@
-"""docs/aws.md says what the code does: its permissions, its settings, its quotas."""
+"""docs/aws.md says what the code does: its permissions and its quotas."""
 
 import ast
 import json
@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import botocore.session
-import pytest
 from botocore import xform_name
 
 from worker.budget import QUOTAS
@@ -51,17 +50,6 @@ def test_every_call_to_ecs_has_a_quota() -> None:
     known = {f"ecs:{operation}" for quota in QUOTAS.values() for operation in quota.operations}
 
     assert known == called("_ecs", "ecs")
-
-
-@pytest.mark.parametrize("part", ["_ecs", "_budget", "_timing"])
-def test_every_setting_of_the_workers_is_in_the_table(part: str) -> None:
-    source = (ROOT / "shared" / "settings.py").read_text()
-    [function] = re.findall(rf"^def {part}\(.*?(?=^def )", source, re.MULTILINE | re.DOTALL)
-    names = set(re.findall(r"\"([A-Z]+_[A-Z_]+)\"", function)) - {"REDIS_URL", "BROKER_URL", "EC2", "FARGATE"}
-    table = DOCUMENT.split("## Settings")[1].split("## ")[0]
-
-    assert names
-    assert not {name for name in names if f"`{name}`" not in table}
 
 
 def test_the_quotas_are_those_of_the_code() -> None:
