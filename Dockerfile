@@ -7,11 +7,11 @@ ARG PYTHON=3.12
 ARG DEBIAN=bookworm
 
 FROM python:${PYTHON}-slim-${DEBIAN} AS build
-# uv checks the hashes of the lock also where only a part of it is installed; pip does not.
-RUN ["pip", "install", "--no-cache-dir", "--disable-pip-version-check", "uv==0.13.9"]
-ENV UV_CONSTRAINT=/src/requirements.lock UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 WORKDIR /src
-COPY requirements.lock pyproject.toml ./
+COPY requirements-uv.txt requirements.lock pyproject.toml ./
+# uv checks the hashes of the lock also where only a part of it is installed; pip does not.
+RUN ["pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--require-hashes", "-r", "requirements-uv.txt"]
+ENV UV_CONSTRAINT=/src/requirements.lock UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
 
 FROM build AS app-packages
 RUN ["uv", "venv", "--no-project", "/venv"]

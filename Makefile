@@ -2,41 +2,50 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test check bench faults
+.PHONY: help run install install-dev test check lock bench faults
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(INSTALLED) ## Run every part on this machine, until Ctrl-C
+run: $(VENV)/.run ## Run every part on this machine, until Ctrl-C
 	@exec $(BIN)/chargehand up
 
-install: $(INSTALLED) ## Build .venv; the other targets do it when it is out of date
+install: $(VENV)/.run ## Put what make run needs into .venv; make run does it when that is out of date
 
-test: $(INSTALLED) ## Run the tests
+install-dev: $(VENV)/.dev ## And what the tests and linters need; the targets below do it
+
+test: $(VENV)/.dev ## Run the tests
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(INSTALLED) ## What a commit needs: lint, format, types, tests under coverage
+check: $(VENV)/.dev ## What a commit needs: locks, lint, format, types, tests under coverage
+	$(BIN)/python -m scripts.lock --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
 
-bench: $(INSTALLED) ## Measure, and compare with the budgets
+lock: | new-enough ## Make both locks fit pyproject.toml; with UPGRADE=1 in the newest versions
+	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m scripts.lock $(if $(UPGRADE),--upgrade)
+
+bench: $(VENV)/.dev ## Measure, and compare with the budgets
 	$(BIN)/python -m bench $(ARGS)
 
-faults: $(INSTALLED) ## Run the slow fault tests too: kills, outages, slow calls
+faults: $(VENV)/.dev ## Run the slow fault tests too: kills, outages, slow calls
 	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/test_state_machine.py $(ARGS)
 
-$(INSTALLED): requirements.lock pyproject.toml
+# The lock for the tests holds the other one, so what it installs is enough for make run.
+$(VENV)/.run: requirements.lock pyproject.toml | new-enough
+	@$(PYTHON) -m scripts.install $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | new-enough
+	@$(PYTHON) -m scripts.install $(VENV) requirements-dev.lock
+	@touch $(VENV)/.run $@
+
+.PHONY: new-enough
+new-enough:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo 'Chargehand needs Python 3.11 or newer, and "$(PYTHON)" is not: name one, as in make run PYTHON=python3.12' >&2; exit 1; }
-	@echo 'Installing into $(VENV) ...'
-	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --require-hashes --requirement requirements.lock
-	@$(PIP) install --no-build-isolation --no-deps --editable .
-	@touch $@

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import flask
+import moto.core.request
 from flask import Flask, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 from moto.core.utils import convert_to_flask_response
-from moto.moto_server.werkzeug_app import BackendRequest, MotoRequestHandler
-from werkzeug.serving import LISTEN_QUEUE, make_server
+from werkzeug.serving import LISTEN_QUEUE, WSGIRequestHandler, make_server
 
 from embedded.ecs.clusters import ClustersApi
 from embedded.ecs.containers import Containers, end_orphans
@@ -99,7 +100,13 @@ class EmbeddedEcs:
         return not self._scheduler.failed
 
 
-class QuietHandler(MotoRequestHandler):
+class MotoRequest(moto.core.request.Request, flask.Request):
+    """What moto's responses read. Its own server has the same class, but that asks for 22 more packages."""
+
+    from_wsgi_server = True
+
+
+class QuietHandler(WSGIRequestHandler):
     """Calls are shown by /_chargehand/calls instead of a line each."""
 
     def log_request(self, *args: object) -> None:
@@ -143,7 +150,7 @@ def allow_many_tasks() -> None:
 
 def create_app(fleet: Fleet, logs: FleetLogs, faults: Faults, pids: Callable[[], dict[str, int]]) -> Flask:
     app = Flask("embedded.ecs", static_folder=None)
-    app.request_class = BackendRequest
+    app.request_class = MotoRequest
     answer = {
         ECS_TARGET: convert_to_flask_response(FleetResponse.bound_to(fleet)),
         LOGS_TARGET: convert_to_flask_response(FleetLogsResponse.bound_to(logs)),

@@ -134,7 +134,13 @@ def test_what_is_copied_into_an_image_is_let_through_by_dockerignore() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
 
     assert {pattern.rstrip("*") for pattern in packages["find"]["include"]} <= let_through
-    assert {"requirements.lock", "pyproject.toml", "README.md", "LICENSE"} <= let_through
+    assert {
+        "requirements.lock",
+        "requirements-uv.txt",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    } <= let_through
 
 
 def test_the_simulator_imports_only_what_its_image_holds() -> None:
