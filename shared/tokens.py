@@ -9,6 +9,7 @@ import re
 import threading
 import time
 import urllib.request
+import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from typing import Any
 
 import jwt
 import structlog
+from jwt.warnings import InsecureKeyLengthWarning
 
 from shared.keys import PublicKey, check_keys, checked_public_key, fits
 from shared.settings import SettingsError, TokenSettings
@@ -71,7 +73,10 @@ def make_token(
         claims["iss"] = tokens.issuer
     if tokens.audience:
         claims["aud"] = tokens.audience
-    return jwt.encode(claims, tokens.secret, algorithm="HS256")
+    with warnings.catch_warnings():
+        # Whether a secret is too short is for the service to decide, which takes any in embedded mode.
+        warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+        return jwt.encode(claims, tokens.secret, algorithm="HS256")
 
 
 class TokenVerifier:
