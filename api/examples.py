@@ -1,4 +1,8 @@
-"""The contract's published examples, for the document and its page."""
+"""The contract's published examples, for the document and its page.
+
+A charger dials the ws_url of a body that somebody tries there, so none names a stranger's host: only the CSMS of
+`make run`, and names that RFC 2606 and RFC 6761 reserve.
+"""
 
 from typing import Any
 
@@ -57,7 +61,7 @@ CREATE_EXAMPLES = {
             "brand_slug": "wallbox",
             "model_slug": "wallbox-pulsar-plus",
             "connector_type": "Type2",
-            "ws_url": "wss://ocpp-toolkit-api.monta.app",
+            "ws_url": "ws://127.0.0.1:9000/ocpp",
             "ocpp_version": "OCPP1.6",
             "charge_point_name": "Bay A01",
             "location_id": "4090477f-a416-4515-a302-97aa344a0a2a",

@@ -18,12 +18,9 @@ import orjson
 from gunicorn.util import write_nonblock
 
 from shared.log_setup import configure_logging
-from shared.settings import SettingsError, load_settings
+from shared.starting import settings_or_exit
 
-try:
-    _settings = load_settings()
-except SettingsError as error:
-    raise SystemExit(f"chargehand: {error}") from error
+_settings = settings_or_exit(verifies_tokens=True)
 configure_logging(log_format=_settings.log_format, log_level=_settings.log_level)
 
 #: Where the API processes share their metrics. prometheus_client finds it by this variable.

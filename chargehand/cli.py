@@ -1,7 +1,6 @@
 """The command chargehand. Each command imports what it needs when it runs, so that none waits for another."""
 # ruff: noqa: PLC0415
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,16 +37,18 @@ def up() -> None:
 @main.command()
 def migrate() -> None:
     """Bring the database of DATABASE_URL to the newest schema. Safe to repeat."""
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DatabaseError, OperationalError
 
     from shared.database import migrate
-    from shared.settings import load_settings
+    from shared.starting import checked_settings
 
     with errors_in_one_line():
         try:
-            migrate(load_settings().database_url)
+            migrate(checked_settings(verifies_tokens=False).database_url)
         except OperationalError as error:
             fail(f"the database is not available: {str(error.orig).splitlines()[0]}")
+        except DatabaseError as error:
+            fail(f"the database refuses to be migrated: {str(error.orig).splitlines()[0]}")
 
 
 @main.command()
@@ -77,12 +78,9 @@ def token(organization: str | None, role: str, subject: str, ttl: int) -> None:
 def token_settings() -> "TokenSettings":
     """Those of the environment, completed by the state folder's secret."""
     from embedded.state import JWT_SECRET_FILE, state_folder
-    from shared.settings import load_settings
+    from shared.settings import load_token_settings
 
-    # Reading the settings asks for these; a token needs no database and no broker.
-    os.environ.setdefault("DATABASE_URL", "postgresql://")
-    os.environ.setdefault("REDIS_URL", "redis://")
-    tokens = load_settings().tokens
+    tokens = load_token_settings()
     if tokens.algorithm != "HS256" or tokens.secret:
         return tokens
     file = state_folder() / JWT_SECRET_FILE

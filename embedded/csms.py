@@ -178,8 +178,15 @@ async def run(host: str, port: int, interval_s: int) -> None:
 
 @click.command()
 @click.option("--host", default=HOST, show_default=True)
-@click.option("--port", default=9000, show_default=True)
-@click.option("--interval", "interval_s", default=30, show_default=True, help="Seconds between heartbeats.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=9000, show_default=True)
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.IntRange(1, 86_400),
+    default=30,
+    show_default=True,
+    help="Seconds between heartbeats.",
+)
 def main(host: str, port: int, interval_s: int) -> None:
     """A CSMS that accepts every charger."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -1,7 +1,7 @@
 """Turns into a program that ends with its parent: launch.py SIGNAL PARENT_PID USER PROGRAM [ARGUMENT...]
 
 Runs under `python -I -S`, so it costs milliseconds and imports the standard library only.
-USER is empty, or the account to become.
+USER is empty, or the account to become; `nobody+dac_read_search` keeps that one right of root.
 """
 
 import ctypes
@@ -9,7 +9,14 @@ import os
 import pwd
 import sys
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+# <linux/prctl.h>
+PR_SET_PDEATHSIG = 1
+PR_SET_KEEPCAPS = 8
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+
+# <linux/capability.h>
+CAPABILITY_VERSION_3 = 0x20080522
+RIGHTS = {"dac_override": 1, "dac_read_search": 2}
 
 
 def main(death_signal: str, parent_pid: str, user: str, *argv: str) -> None:
@@ -26,10 +33,30 @@ def main(death_signal: str, parent_pid: str, user: str, *argv: str) -> None:
 
 
 def become(user: str) -> None:
-    account = pwd.getpwnam(user)
-    os.initgroups(user, account.pw_gid)
+    name, _, right = user.partition("+")
+    account = pwd.getpwnam(name)
+    os.initgroups(name, account.pw_gid)
     os.setgid(account.pw_gid)
+    if right:
+        must(ctypes.CDLL(None).prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setuid(account.pw_uid)
+    if right:
+        keep_only(RIGHTS[right])
+
+
+def keep_only(capability: int) -> None:
+    """Give up every right of root but this one, which the program then has from its start."""
+    libc = ctypes.CDLL(None)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    mask = 1 << capability
+    sets = (ctypes.c_uint32 * 6)(mask, mask, mask)  # effective, permitted, inheritable
+    must(libc.capset(header, sets))
+    must(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0))
+
+
+def must(answer: int) -> None:
+    if answer != 0:
+        sys.exit("this right of root is not ours to keep")
 
 
 if __name__ == "__main__":

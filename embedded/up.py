@@ -19,7 +19,8 @@ from embedded.redis import prepare_redis
 from embedded.secret_file import ensure_secret
 from embedded.state import DEFAULT_STATE_DIR, JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
-from shared.settings import SettingsError, load_settings
+from shared.settings import SettingsError, load_settings, read_secret
+from shared.starting import checked_settings
 from shared.tokens import make_token
 
 START_WITHIN_S = 60
@@ -59,7 +60,7 @@ def up(say: Callable[[str], None]) -> None:
             supervisor = Supervisor(folder, say)
             with stopping_on_signals(supervisor):
                 run(supervisor, folder, say, began)
-        except (PortUnusable, NotReady) as error:
+        except (PortUnusable, NotReady, SettingsError) as error:
             raise CannotStart(str(error)) from error
         except OSError as error:
             raise CannotStart(": ".join(filter(None, (error.filename, error.strerror)))) from error
@@ -99,8 +100,8 @@ def start_parts(supervisor: Supervisor, folder: Path) -> Addresses:
         flower=f"http://{HOST}:{ports.pick('flower')}",
         csms=f"ws://{HOST}:{ports.pick('csms')}/ocpp",
         ecs=f"http://{HOST}:{ports.pick('ecs')}",
-        database=os.environ.get("DATABASE_URL") or start_postgres(supervisor, folder, ports),
-        redis=os.environ.get("REDIS_URL") or start_redis(supervisor, folder, ports),
+        database=read_secret("DATABASE_URL") or start_postgres(supervisor, folder, ports),
+        redis=read_secret("REDIS_URL") or start_redis(supervisor, folder, ports),
     )
     share_environment(parts, folder)
     for program in (ecs(parts, folder), csms(parts, folder)):
@@ -146,10 +147,12 @@ def share_environment(parts: Addresses, folder: Path) -> None:
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST, "localhost"])),
         "PYTHONUNBUFFERED": "1",
     }
+    for name in ("DATABASE_URL_FILE", "REDIS_URL_FILE"):
+        os.environ.pop(name, None)  # read already
     if not any(os.environ.get(name) for name in TOKEN_VARIABLES):
         os.environ["JWT_SECRET"] = ensure_secret(folder / JWT_SECRET_FILE)
     try:
-        load_settings()
+        checked_settings(verifies_tokens=True)
     except SettingsError as error:
         raise CannotStart(str(error)) from error
 

@@ -1,12 +1,30 @@
 """The environment, read once. No other module of the api, the worker or their command reads it."""
 
+import logging
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, get_args
+from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
 Environment = Literal["production", "embedded"]
+Number = TypeVar("Number", int, float)
+
+YEAR_S = 366 * 86_400
+ALGORITHMS = ("HS256", "RS256", "ES256")
+LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
+DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
+
+#: As the package limits reads them. It is not imported here, because gunicorn's parent process reads the settings.
+RATE_LIMIT = re.compile(
+    r"\s*[1-9]\d{0,8}\s*(/|per)\s*(\d+\s*)?(second|minute|hour|day|month|year)s?\s*", re.I
+)
 
 
 class SettingsError(Exception):
@@ -103,47 +121,84 @@ class Settings:
 
 def load_settings() -> Settings:
     """Read the environment. Raises SettingsError with one line that names the variable."""
-    env = Env()
     try:
-        return _load(env)
+        return _load(Env())
     except EnvError as error:
         raise SettingsError(str(error)) from error
 
 
+def load_token_settings() -> TokenSettings:
+    """Only those, for whoever makes a token and needs no database. Raises SettingsError."""
+    try:
+        return _tokens(Env())
+    except EnvError as error:
+        raise SettingsError(str(error)) from error
+
+
+def read_secret(name: str) -> str:
+    """The variable, or the content of the file that NAME_FILE names; empty without either. Raises SettingsError."""
+    value, file = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if not file:
+        return value
+    if value:
+        raise SettingsError(f"{name} and {name}_FILE are both set: which one counts?")
+    try:
+        content = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SettingsError(f"{name}_FILE cannot be read: {file}: {reason}") from error
+    if not content:
+        raise SettingsError(f"{name}_FILE names an empty file: {file}")
+    return content
+
+
+def hand_secrets_to_flower() -> None:
+    """Flower reads its variables by itself, and knows no NAME_FILE. Safe to repeat. Raises SettingsError."""
+    for name in FLOWER_SECRETS:
+        if os.environ.get(f"{name}_FILE"):
+            secret = read_secret(name)
+            del os.environ[f"{name}_FILE"]
+            os.environ[name] = secret
+
+
 def _load(env: Env) -> Settings:
-    environment: Environment = "embedded" if env.str("CHARGEHAND_ENV", "") == "embedded" else "production"
+    environment: Environment = _one_of(env, "CHARGEHAND_ENV", "production", get_args(Environment))
     embedded = environment == "embedded"
-    redis_url = env.str("REDIS_URL", "")
+    redis_url = read_secret("REDIS_URL")
+    broker_url = read_secret("BROKER_URL") or redis_url or _missing("REDIS_URL or BROKER_URL")
+    shared_redis = redis_url or broker_url
+    if not shared_redis.startswith(REDIS_SCHEMES):
+        shared_redis = ""
     return Settings(
         environment=environment,
-        database_url=_database_url(env.str("DATABASE_URL")),
-        database_pool_size=env.int("DATABASE_POOL_SIZE", 20),
-        broker_url=env.str("BROKER_URL", redis_url) or _missing("REDIS_URL or BROKER_URL"),
-        bind=env.str("BIND", "127.0.0.1:8000"),
-        api_processes=env.int("WEB_CONCURRENCY", 1 if embedded else 2),
-        redis_url=_redis_url(env),
-        rate_limit=env.str("RATE_LIMIT", "" if embedded else "50/second"),
-        event_streams=env.int("EVENT_STREAMS", 500),
-        publisher_buffer=env.int("PUBLISHER_BUFFER", 10_000),
-        log_format=env.str("LOG_FORMAT", "console" if embedded else "json"),
-        log_level=env.str("LOG_LEVEL", "INFO").upper(),
-        log_retention_days=env.int("LOG_RETENTION_DAYS", 7),
+        database_url=_database_url(read_secret("DATABASE_URL") or _missing("DATABASE_URL")),
+        database_pool_size=_int(env, "DATABASE_POOL_SIZE", 20, 1, 1_000),
+        broker_url=_broker_url(broker_url),
+        bind=_bind(env),
+        api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
+        redis_url=shared_redis,
+        rate_limit=_rate_limit(env.str("RATE_LIMIT", "" if embedded else "50/second")),
+        event_streams=_int(env, "EVENT_STREAMS", 500, 0, 100_000),
+        publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
+        log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
+        log_level=_log_level(env),
+        log_retention_days=_int(env, "LOG_RETENTION_DAYS", 7, 1, 3_650),
         tokens=_tokens(env),
         ecs=_ecs(env, embedded=embedded),
-        budget=_budget(env, embedded=embedded),
+        budget=_budget(env, redis_url=shared_redis, embedded=embedded),
         timing=_timing(env, embedded=embedded),
     )
 
 
 def _tokens(env: Env) -> TokenSettings:
     return TokenSettings(
-        algorithm=env.str("JWT_ALGORITHM", "HS256"),
-        secret=_secret(env, "JWT_SECRET"),
-        public_key=_secret(env, "JWT_PUBLIC_KEY"),
+        algorithm=_one_of(env, "JWT_ALGORITHM", "HS256", ALGORITHMS),
+        secret=read_secret("JWT_SECRET"),
+        public_key=read_secret("JWT_PUBLIC_KEY"),
         jwks_url=env.str("JWT_JWKS_URL", ""),
         issuer=env.str("JWT_ISSUER", ""),
         audience=env.str("JWT_AUDIENCE", ""),
-        max_age_s=env.int("JWT_MAX_AGE_SECONDS", 366 * 86_400),
+        max_age_s=_int(env, "JWT_MAX_AGE_SECONDS", YEAR_S, 0, 100 * YEAR_S),
     )
 
 
@@ -151,7 +206,7 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
     return EcsSettings(
         region=env.str("AWS_REGION", "us-east-1"),
         cluster=env.str("ECS_CLUSTER", "chargehand"),
-        launch_type=env.str("ECS_LAUNCH_TYPE", "EC2" if embedded else "FARGATE"),
+        launch_type=_one_of(env, "ECS_LAUNCH_TYPE", "EC2" if embedded else "FARGATE", LAUNCH_TYPES),
         capacity_providers=_words(env, "ECS_CAPACITY_PROVIDERS"),
         subnets=_words(env, "ECS_SUBNETS"),
         security_groups=_words(env, "ECS_SECURITY_GROUPS"),
@@ -163,62 +218,108 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         task_role_arn=env.str("ECS_TASK_ROLE_ARN", ""),
         log_group=env.str("ECS_LOG_GROUP", "/chargehand/chargers"),
         name_prefix=env.str("ECS_NAME_PREFIX", ""),
-        tags=env.dict("ECS_TAGS", {}, subcast_keys=str, subcast_values=str),
-        max_connections=env.int("WORKER_CONCURRENCY", 16),
-        connect_timeout_s=env.float("ECS_CONNECT_TIMEOUT_SECONDS", 3),
-        read_timeout_s=env.float("ECS_READ_TIMEOUT_SECONDS", 10),
+        tags=_pairs(env, "ECS_TAGS"),
+        max_connections=_int(env, "WORKER_CONCURRENCY", 16, 1, 1_000),
+        connect_timeout_s=_float(env, "ECS_CONNECT_TIMEOUT_SECONDS", 3, 0.1, 600),
+        read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 10, 0.1, 600),
     )
 
 
-def _budget(env: Env, *, embedded: bool) -> BudgetSettings:
+def _budget(env: Env, *, redis_url: str, embedded: bool) -> BudgetSettings:
     return BudgetSettings(
-        redis_url=_redis_url(env),
-        share=env.float("ECS_BUDGET_SHARE", 0 if embedded else 0.9),
-        quotas=env.dict("ECS_QUOTAS", {}, subcast_keys=str, subcast_values=str),
+        redis_url=redis_url,
+        share=_float(env, "ECS_BUDGET_SHARE", 0 if embedded else 0.9, 0, 1),
+        quotas=_pairs(env, "ECS_QUOTAS"),
     )
 
 
 def _timing(env: Env, *, embedded: bool) -> Timing:
     return Timing(
-        sweep_every_s=env.float("SWEEP_SECONDS", 2),
-        observe_every_s=env.float("OBSERVE_SECONDS", 0.5 if embedded else 2),
-        observe_settled_every_s=env.float("OBSERVE_SETTLED_SECONDS", 1 if embedded else 60),
-        logs_every_s=env.float("LOGS_SECONDS", 1 if embedded else 5),
-        log_overlap_s=env.float("LOG_OVERLAP_SECONDS", 5 if embedded else 60),
-        stale_after_s=env.float("STALE_SECONDS", 30 if embedded else 180),
-        command_deadline_s=env.float("COMMAND_DEADLINE_SECONDS", 3600),
-        provisioning_deadline_s=env.float("PROVISIONING_DEADLINE_SECONDS", 3600),
+        sweep_every_s=_float(env, "SWEEP_SECONDS", 2, 0.05, 86_400),
+        observe_every_s=_float(env, "OBSERVE_SECONDS", 0.5 if embedded else 2, 0.05, 86_400),
+        observe_settled_every_s=_float(env, "OBSERVE_SETTLED_SECONDS", 1 if embedded else 60, 0.05, 86_400),
+        logs_every_s=_float(env, "LOGS_SECONDS", 1 if embedded else 5, 0.05, 86_400),
+        log_overlap_s=_float(env, "LOG_OVERLAP_SECONDS", 5 if embedded else 60, 0, 86_400),
+        stale_after_s=_float(env, "STALE_SECONDS", 30 if embedded else 180, 1, YEAR_S),
+        command_deadline_s=_float(env, "COMMAND_DEADLINE_SECONDS", 3600, 1, YEAR_S),
+        provisioning_deadline_s=_float(env, "PROVISIONING_DEADLINE_SECONDS", 3600, 1, YEAR_S),
     )
-
-
-def _redis_url(env: Env) -> str:
-    url = env.str("REDIS_URL", "") or env.str("BROKER_URL", "")
-    return url if url.startswith(("redis://", "rediss://", "unix://")) else ""
 
 
 def _words(env: Env, name: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in env.str(name, "").split(",") if word.strip())
 
 
-def _secret(env: Env, name: str) -> str:
-    """The variable, or the content of the file that NAME_FILE points at."""
-    file = env.str(f"{name}_FILE", "")
-    if not file:
-        return env.str(name, "")
+def _pairs(env: Env, name: str) -> dict[str, str]:
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"{name}_FILE cannot be read: {error.strerror}") from error
+        return env.dict(name, {}, subcast_keys=str, subcast_values=str)
+    except ValueError as error:
+        raise SettingsError(f"{name} must be of the form key=value,key=value") from error
+
+
+def _int(env: Env, name: str, default: int, least: int, most: int) -> int:
+    return _within(name, env.int(name, default), least, most)
+
+
+def _float(env: Env, name: str, default: float, least: float, most: float) -> float:
+    return _within(name, env.float(name, default), least, most)
+
+
+def _within(name: str, value: Number, least: Number, most: Number) -> Number:
+    if not least <= value <= most:  # also for a float that is no number
+        raise SettingsError(f"{name} must be from {least} to {most}, and is {value}")
+    return value
+
+
+def _one_of(env: Env, name: str, default: str, allowed: Sequence[str]) -> Any:
+    value = env.str(name, "") or default
+    if value not in allowed:
+        raise SettingsError(f"{name} must be {' or '.join(allowed)}, and is {value!r}")
+    return value
+
+
+def _log_level(env: Env) -> str:
+    level = env.str("LOG_LEVEL", "INFO").upper()
+    if level not in logging.getLevelNamesMapping():
+        raise SettingsError(f"LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL, and is {level!r}")
+    return level
+
+
+def _bind(env: Env) -> str:
+    address = env.str("BIND", "127.0.0.1:8000")
+    port = address.rpartition(":")[2]
+    if not address.startswith(("unix:", "fd://")) and not (
+        port.isascii() and port.isdecimal() and int(port) < 65_536
+    ):
+        raise SettingsError(f"BIND must be HOST:PORT, and is {address!r}")
+    return address
+
+
+def _rate_limit(limit: str) -> str:
+    if limit and not RATE_LIMIT.fullmatch(limit):
+        raise SettingsError(f"RATE_LIMIT must be of the form 50/second, and is {limit!r}")
+    return limit
+
+
+def _broker_url(url: str) -> str:
+    if not _port_is_good(url) or not urlsplit(url).scheme:
+        raise SettingsError("REDIS_URL or BROKER_URL must be a URL, such as redis://127.0.0.1:6379/0")
+    return url
 
 
 def _database_url(url: str) -> str:
     """Everybody's spelling of a PostgreSQL URL, in the one that SQLAlchemy reads with psycopg 3."""
-    for scheme in ("postgres://", "postgresql://"):
-        if url.startswith(scheme):
-            return "postgresql+psycopg://" + url.removeprefix(scheme)
-    if not url.startswith("postgresql+psycopg://"):
+    if not url.startswith(DATABASE_SCHEMES) or not _port_is_good(url):
         raise SettingsError("DATABASE_URL must be a postgresql:// URL")
-    return url
+    return "postgresql+psycopg://" + url.partition("://")[2]
+
+
+def _port_is_good(url: str) -> bool:
+    """Whether the port is a number or left out. The URL itself stays out of every message: it has a password."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _missing(name: str) -> str:

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 import urllib.request
+import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,11 +17,9 @@ from typing import Any
 
 import jwt
 import structlog
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from jwt.warnings import InsecureKeyLengthWarning
 
+from shared.keys import PublicKey, check_keys, checked_public_key, fits
 from shared.settings import SettingsError, TokenSettings
 
 log = structlog.get_logger(__name__)
@@ -33,29 +32,6 @@ ORGANIZATION_ID = re.compile(r"[A-Za-z0-9_.:=+@/-]{1,128}")
 SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 
 LEEWAY_S = 5
-SECRET_BYTES = 32  # as long as the hash of HS256 (RFC 7518, 3.2)
-RSA_BITS = 2048  # RFC 7518, 3.3
-SECRET_ALPHABET = 10  # different characters that a random secret surely has
-#: Parts of what examples and tutorials put in the place of a secret.
-GIVEAWAYS = (
-    "changeme",
-    "change-me",
-    "change_me",
-    "changethis",
-    "change-this",
-    "default",
-    "example",
-    "insecure",
-    "password",
-    "secret-key",
-    "secretkey",
-    "supersecret",
-    "super-secret",
-    "your-",
-    "your_",
-)
-
-PublicKey = RSAPublicKey | EllipticCurvePublicKey
 
 
 class TokenRefused(Exception):
@@ -97,7 +73,10 @@ def make_token(
         claims["iss"] = tokens.issuer
     if tokens.audience:
         claims["aud"] = tokens.audience
-    return jwt.encode(claims, tokens.secret, algorithm="HS256")
+    with warnings.catch_warnings():
+        # Whether a secret is too short is for the service to decide, which takes any in embedded mode.
+        warnings.simplefilter("ignore", InsecureKeyLengthWarning)
+        return jwt.encode(claims, tokens.secret, algorithm="HS256")
 
 
 class TokenVerifier:
@@ -180,47 +159,12 @@ class RecentTokens:
 
 
 def _keys(tokens: TokenSettings, *, embedded: bool) -> "_OneKey | _Jwks":
-    match tokens.algorithm:
-        case "HS256":
-            return _OneKey(_checked_secret(tokens.secret, embedded=embedded))
-        case "RS256" | "ES256" if tokens.public_key:
-            return _OneKey(_checked_public_key(tokens.public_key, tokens.algorithm))
-        case "RS256" | "ES256" if tokens.jwks_url.startswith(("https://", "http://")):
-            return _Jwks(tokens.jwks_url, tokens.algorithm)
-        case "RS256" | "ES256":
-            raise SettingsError("JWT_PUBLIC_KEY or JWT_JWKS_URL (http or https) must be set")
-        case _:
-            raise SettingsError("JWT_ALGORITHM must be HS256, RS256 or ES256")
-
-
-def _checked_secret(secret: str, *, embedded: bool) -> str:
-    if not secret:
-        raise SettingsError("JWT_SECRET is not set")
-    if embedded:
-        return secret
-    if len(secret.encode()) < SECRET_BYTES:
-        raise SettingsError(f"JWT_SECRET must have at least {SECRET_BYTES} bytes")
-    repeats = secret in (secret + secret)[1:-1]
-    if repeats or len(set(secret)) < SECRET_ALPHABET or any(word in secret.lower() for word in GIVEAWAYS):
-        raise SettingsError("JWT_SECRET is easy to guess: take a random one, such as of openssl rand -hex 32")
-    return secret
-
-
-def _checked_public_key(pem: str, algorithm: str) -> PublicKey:
-    try:
-        key = load_pem_public_key(pem.encode())
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise SettingsError("JWT_PUBLIC_KEY is not a public key in PEM") from error
-    if isinstance(key, PublicKey) and _fits(key, algorithm):
-        return key
-    wanted = f"an RSA key of {RSA_BITS} bits or more" if algorithm == "RS256" else "a key on the curve P-256"
-    raise SettingsError(f"JWT_PUBLIC_KEY does not fit {algorithm}: it takes {wanted}")
-
-
-def _fits(key: object, algorithm: str) -> bool:
-    if algorithm == "RS256":
-        return isinstance(key, RSAPublicKey) and key.key_size >= RSA_BITS
-    return isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
+    check_keys(tokens, embedded=embedded)
+    if tokens.algorithm == "HS256":
+        return _OneKey(tokens.secret)
+    if tokens.public_key:
+        return _OneKey(checked_public_key(tokens.public_key, tokens.algorithm))
+    return _Jwks(tokens.jwks_url, tokens.algorithm)
 
 
 class _OneKey:
@@ -341,7 +285,7 @@ class _Jwks:
 
     def _key(self, data: dict[str, Any]) -> PublicKey:
         key = jwt.PyJWK(data, algorithm=self._algorithm).key
-        if not isinstance(key, PublicKey) or not _fits(key, self._algorithm):
+        if not isinstance(key, PublicKey) or not fits(key, self._algorithm):
             raise ValueError(f"it does not fit {self._algorithm}")
         return key
 

@@ -9,7 +9,9 @@ from celery.signals import setup_logging
 from shared.broker import make_celery
 from shared.log_setup import configure_logging
 from shared.queues import QUEUE_OF, TaskName
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, SettingsError, hand_secrets_to_flower, load_settings
+from shared.starting import exit_with, settings_or_exit
+from worker.budget import quotas
 from worker.pool import HANGING
 
 # A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
@@ -36,7 +38,12 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def _make_app() -> Celery:
-    settings = load_settings()
+    settings = settings_or_exit()
+    try:
+        quotas(settings.budget)
+        hand_secrets_to_flower()
+    except SettingsError as error:
+        exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)
     app.conf.update(
         include=["worker.tasks"],

@@ -13,11 +13,18 @@ from embedded.ecs.scheduler import Options
 from embedded.ecs.server import EmbeddedEcs, Settings
 
 DEFAULTS = Options()
+SECONDS = click.FloatRange(0, 86_400)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="ECS_EMBEDDED_HOST")
-@click.option("--port", default=0, envvar="ECS_EMBEDDED_PORT", help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    envvar="ECS_EMBEDDED_PORT",
+    help="0 takes a free one.",
+)
 @click.option(
     "--state-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -40,6 +47,7 @@ DEFAULTS = Options()
 )
 @click.option(
     "--steady-after-s",
+    type=SECONDS,
     default=DEFAULTS.steady_after_s,
     show_default=True,
     envvar="ECS_EMBEDDED_STEADY_AFTER_S",
@@ -47,6 +55,7 @@ DEFAULTS = Options()
 )
 @click.option(
     "--first-retry-s",
+    type=SECONDS,
     default=DEFAULTS.first_retry_s,
     show_default=True,
     envvar="ECS_EMBEDDED_FIRST_RETRY_S",
@@ -54,6 +63,7 @@ DEFAULTS = Options()
 )
 @click.option(
     "--shutdown-s",
+    type=SECONDS,
     default=DEFAULTS.shutdown_s,
     show_default=True,
     envvar="ECS_EMBEDDED_SHUTDOWN_S",
@@ -75,6 +85,10 @@ def main(
     until_stdin_closes: bool,
 ) -> None:
     """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes."""
+    try:
+        command = tuple(shlex.split(task_command))
+    except ValueError as error:
+        raise click.BadParameter(f"{task_command!r}: {error}", param_hint="--task-command") from error
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -86,7 +100,7 @@ def main(
         cluster=cluster,
         log_group=log_group,
         options=Options(
-            task_command=tuple(shlex.split(task_command)),
+            task_command=command,
             steady_after_s=steady_after_s,
             first_retry_s=first_retry_s,
             shutdown_s=shutdown_s,

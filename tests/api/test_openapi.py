@@ -35,6 +35,12 @@ DECLARED = {
 }
 
 
+#: RFC 2606 and 6761: nobody can have these.
+RESERVED = re.compile(r"(.+\.)?(localhost|example|test|invalid|example\.(com|net|org))|127(\.\d+){3}")
+#: The host of a URL, and what looks like a host anywhere else.
+HOST = re.compile(r"\w+://([^/\s\"'`:?#]+)|\b((?:[a-z0-9-]+\.)+(?:app|cloud|com|dev|eu|io|net|org))\b", re.I)
+
+
 @pytest.fixture(scope="module")
 def document(app: Flask) -> Any:
     return app.test_client().get("/openapi.json").json
@@ -213,3 +219,13 @@ def test_the_landing_page_links_to_the_documentation_the_schema_and_health(clien
 )
 def test_only_the_assets_of_the_page_are_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/docs/{name}").status_code == 404
+
+
+def test_the_document_names_no_host_of_anybody(app: Flask) -> None:
+    """Whoever tries a body as it stands would make a charger dial it."""
+    text = app.test_client().get("/openapi.json").text
+
+    hosts = {url or word for url, word in HOST.findall(text)}
+
+    assert "127.0.0.1" in hosts
+    assert {host for host in hosts if not RESERVED.fullmatch(host)} == set()

@@ -48,6 +48,12 @@ def test_a_token_for_an_admin_needs_no_organization() -> None:
     assert "organization_id" not in claims
 
 
+def test_a_short_secret_is_for_the_service_to_refuse_and_signs_without_a_remark() -> None:
+    done = chargehand("token", "--organization", "acme", JWT_SECRET="short")
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_token_is_signed_with_the_secret_of_the_state_folder_where_no_other_is_set(tmp_path: Path) -> None:
     (tmp_path / JWT_SECRET_FILE).write_text(SECRET)
 

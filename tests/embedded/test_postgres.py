@@ -1,5 +1,6 @@
 import contextlib
 import os
+import pwd
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
+from embedded import postgres
 from embedded.ports import free_port
-from embedded.postgres import prepare_postgres, running_postgres
-from embedded.process import running, spawn
+from embedded.postgres import postgres_program, prepare_postgres, running_postgres
+from embedded.process import NotReady, running, spawn
 from tests.embedded.waiting import wait_until
 
 
@@ -117,3 +119,57 @@ def test_an_interrupted_first_start_is_begun_again(folder: Path) -> None:
 
     with running_postgres(folder) as url, connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+
+
+def outside(folder: Path) -> dict[str, object]:
+    """What of this machine is not ours: the folders above, and above the programs, and the accounts."""
+    above = [*folder.parents, *postgres_program().parents]
+    return {str(path): path.stat().st_mode for path in above} | {"accounts": pwd.getpwall()}
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_root_changes_nothing_outside_of_the_folder(folder: Path, mode: int) -> None:
+    above = folder / "somebody's"
+    above.mkdir(mode=mode)
+    ours = above / "state"
+    ours.mkdir(mode=0o700)
+    before = outside(ours)
+
+    with running_postgres(ours) as url, connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert family(ours)[0].username() != "root"
+
+    assert outside(ours) == before
+    assert ours.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_data_of_an_earlier_run_is_served_by_its_owner(folder: Path) -> None:
+    with running_postgres(folder):
+        pass
+    daemon = pwd.getpwnam("daemon")
+    for path in [folder / "postgres", *(folder / "postgres").rglob("*")]:
+        os.chown(path, daemon.pw_uid, daemon.pw_gid)
+
+    with running_postgres(folder) as url, connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+        assert family(folder)[0].username() == "daemon"
+
+
+@as_root
+def test_a_folder_that_cannot_be_reached_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that has taken these rights from root."""
+    monkeypatch.setattr(postgres, "RIGHTS", ("",))
+
+    with pytest.raises(
+        NotReady, match=r"^postgres: PostgreSQL does not run as root, and the user nobody [^\n]*$"
+    ):
+        prepare_postgres(folder, free_port())
+
+    assert list(folder.iterdir()) == []

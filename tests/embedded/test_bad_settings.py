@@ -1,0 +1,86 @@
+"""Every process of ours says in its last line what is wrong with its settings, and ends with an error."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOOD = {
+    "DATABASE_URL": "postgresql://nobody:secret@127.0.0.1:1/nothing",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "JWT_SECRET": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+}
+CELERY = ("celery", "-A", "worker.celery_app")
+PROGRAMS = {
+    "api": ("gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
+    "worker": (*CELERY, "worker", "-c", "1"),
+    "beat": (*CELERY, "beat", "-s", "beat-schedule"),
+    "flower": (*CELERY, "flower", "--port=0"),
+    "migrate": ("chargehand", "migrate"),
+    "up": ("chargehand", "up"),
+    "ecs": ("embedded.ecs", "--state-dir", "ecs"),
+    "csms": ("embedded.csms", "--port", "0"),
+}
+USES_SETTINGS = ("api", "worker", "beat", "flower", "migrate")
+
+
+def start(folder: Path, name: str, *more: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run it with good settings but for those that are given."""
+    return subprocess.run(
+        [sys.executable, "-m", *PROGRAMS[name], *more],
+        env={"PATH": os.environ["PATH"], "STATE_DIR": str(folder / "state"), **GOOD, **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def assert_one_line(done: "subprocess.CompletedProcess[str]", reason: str) -> None:
+    assert done.returncode != 0
+    assert reason in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", USES_SETTINGS)
+def test_a_process_with_a_bad_setting_says_so_in_one_line_and_ends(name: str, tmp_path: Path) -> None:
+    done = start(tmp_path, name, JWT_SECRET="short")
+
+    assert_one_line(done, "JWT_SECRET must have at least 32 bytes")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "reason"),
+    [
+        ("api", {"DATABASE_URL": ""}, "DATABASE_URL is not set"),
+        ("api", {"JWT_SECRET": ""}, "JWT_SECRET is not set"),
+        ("api", {"RATE_LIMIT": "abc"}, "RATE_LIMIT must be of the form 50/second"),
+        ("worker", {"WORKER_CONCURRENCY": "x"}, "WORKER_CONCURRENCY"),
+        ("worker", {"ECS_QUOTAS": "service_changes=fast"}, "ECS_QUOTAS"),
+        ("flower", {"FLOWER_BASIC_AUTH_FILE": "/nowhere"}, "FLOWER_BASIC_AUTH_FILE cannot be read"),
+        ("migrate", {"DATABASE_URL": "mysql://localhost"}, "DATABASE_URL must be a postgresql:// URL"),
+        ("migrate", {"DATABASE_URL": "postgresql://localhost/db?no_such=1"}, "no_such"),
+        ("up", {"PORT": "99999"}, "PORT=99999 is not a port"),
+        ("up", {"JWT_ALGORITHM": "RS256"}, "JWT_PUBLIC_KEY or JWT_JWKS_URL (http or https) must be set"),
+        ("up", {"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL and DATABASE_URL_FILE are both set"),
+        ("ecs", {"ECS_EMBEDDED_PORT": "99999"}, "99999 is not in the range"),
+        ("ecs", {"ECS_EMBEDDED_TASK_COMMAND": "it's"}, "No closing quotation"),
+        ("ecs", {"ECS_EMBEDDED_SHUTDOWN_S": "-1"}, "-1.0 is not in the range"),
+    ],
+)
+def test_what_is_wrong_is_the_last_line_and_the_same_each_time(
+    name: str, environment: dict[str, str], reason: str, tmp_path: Path
+) -> None:
+    first, second = (start(tmp_path, name, **environment) for _ in range(2))
+
+    assert_one_line(first, reason)
+    assert (second.returncode, second.stderr) == (first.returncode, first.stderr)
+
+
+def test_a_port_that_is_none_is_refused_by_the_csms(tmp_path: Path) -> None:
+    assert_one_line(start(tmp_path, "csms", "--port", "70000"), "70000 is not in the range")
