@@ -20,7 +20,8 @@ def main() -> None:
 
 
 @main.command()
-def up() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when all is ready.")
+def up(*, as_json: bool) -> None:
     """Run every part on this machine, until Ctrl-C.
 
     PORT (8000) and STATE_DIR (.chargehand) say where; DATABASE_URL and REDIS_URL name servers to use
@@ -30,7 +31,10 @@ def up() -> None:
     from embedded.up import up
 
     try:
-        up(click.echo)
+        if as_json:
+            up(lambda line: click.echo(line, err=True), announce=click.echo)
+        else:
+            up(click.echo)
     except CannotStart as error:
         fail(str(error))
 
