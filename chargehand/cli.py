@@ -1,106 +1,61 @@
-"""The command chargehand. Each command imports what it needs when it runs, so that none waits for another."""
-# ruff: noqa: PLC0415
+"""The command chargehand: its groups, and how errors end it.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+A module of commands imports what is slow to import (HTTP, tables, the parts of a stack) when a command runs.
+"""
+
+from typing import Any
 
 import click
+from click.shell_completion import get_completion_class
 
-if TYPE_CHECKING:
-    from shared.settings import TokenSettings
+from chargehand.catalog import catalog
+from chargehand.chargers import chargers
+from chargehand.client.failures import Failure
+from chargehand.commands import commands
+from chargehand.local import env, migrate, token, up
+from chargehand.output import note
+
+COMPLETE_VARIABLE = "_CHARGEHAND_COMPLETE"
+INTERRUPTED = 130  # by Ctrl-C, as shells have it
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Ends with a line on standard error, never with a trace, when a command fails."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            for number, line in enumerate(str(failure).split("\n")):
+                note(line if number else f"Error: {line}")
+            ctx.exit(failure.exit_status)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="chargehand")
 def main() -> None:
-    """Run fleets of simulated EV chargers."""
+    """Run fleets of simulated EV chargers.
 
-
-@main.command()
-def up() -> None:
-    """Run every part on this machine, until Ctrl-C.
-
-    PORT (8000) and STATE_DIR (.chargehand) say where; DATABASE_URL and REDIS_URL name servers to use
-    instead of our own.
+    The stack is the one that runs on this machine (STATE_DIR), or that of CHARGEHAND_URL and
+    CHARGEHAND_TOKEN. Exit status: 0 success, 1 failed, 2 wrong usage, 3 not in time, 4 no stack answers,
+    130 interrupted.
     """
-    from embedded.state import CannotStart
-    from embedded.up import up
-
-    try:
-        up(click.echo)
-    except CannotStart as error:
-        fail(str(error))
 
 
 @main.command()
-def migrate() -> None:
-    """Bring the database of DATABASE_URL to the newest schema. Safe to repeat."""
-    from sqlalchemy.exc import DatabaseError, OperationalError
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(*, shell: str) -> None:
+    """Print the script that completes commands, options and identities in a shell.
 
-    from shared.database import migrate
-    from shared.starting import checked_settings
-
-    with errors_in_one_line():
-        try:
-            migrate(checked_settings(verifies_tokens=False).database_url)
-        except OperationalError as error:
-            fail(f"the database is not available: {str(error.orig).splitlines()[0]}")
-        except DatabaseError as error:
-            fail(f"the database refuses to be migrated: {str(error.orig).splitlines()[0]}")
-
-
-@main.command()
-@click.option("--organization", help="The organization_id of the token; required for users.")
-@click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
-@click.option("--subject", default="developer", show_default=True, help="Whom the token names.")
-@click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds.")
-def token(organization: str | None, role: str, subject: str, ttl: int) -> None:
-    """Print a token for development.
-
-    It is signed with JWT_SECRET; without that, with the secret that `chargehand up` keeps in STATE_DIR.
+    For bash, in ~/.bashrc: eval "$(chargehand completion bash)"
     """
-    from shared.tokens import make_token
-
-    if role == "user" and not organization:
-        raise click.UsageError("--organization is required, except with --role admin")
-    with errors_in_one_line():
-        try:
-            made = make_token(
-                token_settings(), subject=subject, organization_id=organization, role=role, ttl_s=ttl
-            )
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
-    click.echo(made)
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"there is no completion for {shell}")
+    click.echo(kind(main, {}, "chargehand", COMPLETE_VARIABLE).source())
 
 
-def token_settings() -> "TokenSettings":
-    """Those of the environment, completed by the state folder's secret."""
-    from embedded.state import JWT_SECRET_FILE, state_folder
-    from shared.settings import load_token_settings
-
-    tokens = load_token_settings()
-    if tokens.algorithm != "HS256" or tokens.secret:
-        return tokens
-    file = state_folder() / JWT_SECRET_FILE
-    try:
-        return replace(tokens, secret=file.read_text().strip())
-    except OSError:
-        fail(
-            f"JWT_SECRET is not set, and there is no {file}: `chargehand up` makes it (STATE_DIR says where)"
-        )
-
-
-@contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    from shared.settings import SettingsError
-
-    try:
-        yield
-    except SettingsError as error:
-        fail(str(error))
-
-
-def fail(message: str) -> NoReturn:
-    raise click.ClickException(message)
+for command in (chargers, commands, catalog, token, env, up, migrate):
+    main.add_command(command)

@@ -8,8 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from embedded.ports import HOST, Ports, PortUnusable, answers, claim
@@ -17,6 +18,7 @@ from embedded.postgres import prepare_postgres
 from embedded.process import NotReady, Program, has_started
 from embedded.redis import prepare_redis
 from embedded.secret_file import ensure_secret
+from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
 from embedded.state import DEFAULT_STATE_DIR, JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
 from shared.settings import SettingsError, load_settings, read_secret
@@ -25,6 +27,7 @@ from shared.tokens import make_token
 
 START_WITHIN_S = 60
 TOKEN_TTL_S = 86_400
+STACK_TOKEN_TTL_S = 30 * 86_400  # stack.json lies beside the secret itself, and a run may last
 ORGANIZATION = "demo"
 CLUSTER = "chargehand"
 LOG_GROUP = "/chargehand/chargers"
@@ -51,29 +54,43 @@ class Addresses:
     redis: str
 
 
-def up(say: Callable[[str], None]) -> None:
-    """Run everything until somebody asks to stop. Raises CannotStart."""
+def up(say: Callable[[str], None], announce: Callable[[str], None] = lambda _: None) -> None:
+    """Run everything until somebody asks to stop. Raises CannotStart.
+
+    `announce` gets one line of JSON, the content of stack.json, when all is ready.
+    """
     began = time.monotonic()
     folder = state_folder()
     with locked(folder):
         try:
             supervisor = Supervisor(folder, say)
             with stopping_on_signals(supervisor):
-                run(supervisor, folder, say, began)
+                run(supervisor, folder, say, announce, began)
         except (PortUnusable, NotReady, SettingsError) as error:
             raise CannotStart(str(error)) from error
         except OSError as error:
             raise CannotStart(": ".join(filter(None, (error.filename, error.strerror)))) from error
 
 
-def run(supervisor: Supervisor, folder: Path, say: Callable[[str], None], began: float) -> None:
+def run(
+    supervisor: Supervisor,
+    folder: Path,
+    say: Callable[[str], None],
+    announce: Callable[[str], None],
+    began: float,
+) -> None:
+    remove_stack_file(folder)  # of a run that was killed
     try:
         parts = start_parts(supervisor, folder)
+        description = describe(parts, folder)
+        write_stack_file(folder, description)
         say(greeting(parts, folder, time.monotonic() - began))
+        announce(json.dumps(description))
         supervisor.watch()
     except StopAsked:
         say("Stopping.")
     finally:
+        remove_stack_file(folder)
         supervisor.stop()
 
 
@@ -260,14 +277,32 @@ Watch it become READY:
 """
 
 
+def describe(parts: Addresses, folder: Path) -> dict[str, Any]:
+    """For programs, what the greeting is for people."""
+    return stack_description(
+        **asdict(parts),
+        folder=folder,
+        flower_user=FLOWER_USER,
+        flower_password=ensure_secret(folder / FLOWER_PASSWORD_FILE),
+        organization=ORGANIZATION,
+        token=make_demo_token(STACK_TOKEN_TTL_S),
+    )
+
+
 def demo_token() -> str:
+    return make_demo_token(TOKEN_TTL_S) or "'a token of your identity provider'"
+
+
+def make_demo_token(ttl_s: int) -> str | None:
+    """None where somebody else signs tokens, as JWT_PUBLIC_KEY or JWT_JWKS_URL say."""
+    tokens = load_settings().tokens
     try:
         return make_token(
-            load_settings().tokens,
+            tokens,
             subject="developer",
             organization_id=ORGANIZATION,
             role="user",
-            ttl_s=TOKEN_TTL_S,
+            ttl_s=min(ttl_s, tokens.max_age_s or ttl_s),
         )
-    except SettingsError:  # signed by somebody else, as JWT_PUBLIC_KEY or JWT_JWKS_URL say
-        return "'a token of your identity provider'"
+    except SettingsError:
+        return None

@@ -15,6 +15,8 @@ from shared.database import Sessions, make_engine, migrate
 from shared.settings import Settings, load_settings
 from shared.tokens import make_token
 
+pytest_plugins = ["pytester"]  # for the tests of our own plugin
+
 JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 
 Token = Callable[..., str]

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jwt
@@ -110,6 +111,18 @@ def test_migrating_brings_an_empty_database_to_the_newest_schema_and_may_be_repe
     with engine.connect() as connection:
         connection.execute(text("DROP DATABASE cli_migrates"))
     engine.dispose()
+
+
+def test_migrating_a_database_of_a_newer_version_is_one_clear_line(new_database: Callable[[], str]) -> None:
+    url = new_database().replace("+psycopg", "")
+    with psycopg.connect(url) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
+
+    done = chargehand("migrate", DATABASE_URL=url, REDIS_URL="redis://localhost")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the database has a schema that this version does not know")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

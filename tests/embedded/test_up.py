@@ -22,6 +22,7 @@ import psycopg
 import pytest
 
 from embedded.ports import HOST, free_port
+from embedded.stack_file import STACK_FILE
 from tests.embedded.waiting import wait_until
 
 READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
@@ -183,6 +184,50 @@ def test_nothing_outlives_a_killed_command_and_the_next_one_starts(state: Path) 
 
     with running_up(state):
         assert [process for process in family if process.is_running()] == []
+
+
+def test_the_stack_file_says_where_everything_is_and_only_its_owner_reads_it(shared_up: Up) -> None:
+    file = shared_up.folder / STACK_FILE
+    stack = json.loads(file.read_text())
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (stack["pid"], stack["organization"]) == (shared_up.process.pid, "demo")
+    for name, pattern in (
+        ("api", r"API +(\S+)"),
+        ("csms", r"CSMS +(\S+)"),
+        ("database", r"PostgreSQL +(\S+)"),
+    ):
+        assert stack[name] == shared_up.printed(pattern)
+    request = Request(f"{stack['api']}/ocpp/chargers", headers={"Authorization": f"Bearer {stack['token']}"})  # noqa: S310
+    with urlopen(request, timeout=10) as answer:  # noqa: S310
+        assert answer.status == 200
+    joining = stack["environment"]
+    assert joining["AWS_ENDPOINT_URL"] == stack["ecs"]
+    assert joining["STATE_DIR"] == str(shared_up.folder)
+    assert {"DATABASE_URL", "REDIS_URL", "CHARGEHAND_ENV"} <= joining.keys()
+
+
+def test_up_with_json_prints_one_line_when_it_is_ready_and_leaves_no_stack_file(state: Path) -> None:
+    (state / STACK_FILE).write_text('{"left by": "a run that was killed"}')
+    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    with (state / "up.err").open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "chargehand", "up", "--json"],
+            env={**kept, "STATE_DIR": str(state), "PORT": str(free_port())},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    described = json.loads(line)
+    assert described == json.loads((state / STACK_FILE).read_text())
+
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=30)[0]
+
+    assert (process.returncode, rest) == (0, b"")
+    assert "Chargehand is ready" in (state / "up.err").read_text()
+    assert not (state / STACK_FILE).exists()
 
 
 def test_a_second_command_on_the_same_state_is_refused_in_one_line(shared_up: Up) -> None:

@@ -1,0 +1,208 @@
+"""The commands that change chargers, and wait until the change is seen."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from chargehand.options import (
+    as_json,
+    charger_names,
+    connect,
+    ids_only,
+    selected,
+    selection,
+)
+from chargehand.output import note, print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from chargehand.client.http import Client, Row
+    from chargehand.client.waiting import Task
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_TIMEOUT_S = 60
+DEFAULT_BRAND, DEFAULT_MODEL = "wallbox", "wallbox-pulsar-plus"
+
+until_option = click.option(
+    "--until",
+    type=click.Choice(["accepted", "final"]),
+    default="accepted",
+    show_default=True,
+    help="What to wait for: the CSMS accepted the boot, or the command ended.",
+)
+timeout_option = click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0), default=DEFAULT_TIMEOUT_S, show_default=True,
+    help="Seconds to wait in all.",
+)  # fmt: skip
+wait_option = click.option("--wait/--no-wait", default=True, help="Wait for what comes of it; the default.")
+
+
+@click.command()
+@click.argument("identities", nargs=-1, metavar="[IDENTITY]...")
+@click.option("--identity", "more", multiple=True, help="The same as an argument.")
+@click.option("--count", type=click.IntRange(1, 10_000), help="So many, numbered at {n} of the identity.")
+@click.option("--brand", "brand_slug", help=f"A brand of `chargehand catalog`.  [default: {DEFAULT_BRAND}]")
+@click.option("--model", "model_slug", help="One of its models.")
+@click.option("--connector", "connector_type", help="One of the model's.  [default: its first]")
+@click.option("--ocpp-version", default="OCPP1.6", show_default=True, help="Or OCPP2.0.1; 2.0.1 will do.")
+@click.option("--ws-url", help="The CSMS.  [default: the one of the stack]")
+@click.option("--name", "charge_point_name", help="For people.")
+@click.option("--location", "location_id", help="The id of a location.")
+@click.option("--location-name", help="A label for the charger's process.")
+@wait_option
+@until_option
+@timeout_option
+@ids_only
+@as_json
+def create(
+    *,
+    identities: tuple[str, ...],
+    more: tuple[str, ...],
+    count: int | None,
+    wait: bool,
+    until: str,
+    timeout_s: float,
+    quiet: bool,
+    as_json: bool,
+    **given: str | None,
+) -> None:
+    """Create chargers, and wait until the CSMS accepted them.
+
+    Without an IDENTITY each gets one of its own. --count 3 'CP-{n}' creates CP-1, CP-2 and CP-3.
+    """
+    from chargehand.client.creating import creations, version_of
+    from chargehand.client.waiting import Until
+
+    named = identities_of((*identities, *more), count)
+    given["ocpp_version"] = version_of(given["ocpp_version"] or "")
+    with connect() as client:
+        tasks = creations(client, named, until=Until(until), **given)
+        carry_out(client, tasks, timeout_s if wait else None, silent=quiet or as_json)
+    finish(tasks, as_json=as_json, quiet=quiet, single=len(tasks) == 1)
+
+
+def identities_of(patterns: Sequence[str], count: int | None) -> list[str]:
+    """The identities that are meant; empty strings for those to be made up."""
+    from chargehand.client.creating import numbered
+
+    if count is None:
+        return list(patterns) or [""]
+    if len(patterns) > 1:
+        raise click.UsageError("--count takes one identity, with {n} where the number belongs")
+    return numbered(patterns[0], count) if patterns else [""] * count
+
+
+def acts(*, waits_for_csms: bool) -> Callable[[Command], Command]:
+    """The options of what is done to chargers that exist."""
+
+    def decorate(command: Command) -> Command:
+        options = [
+            as_json,
+            ids_only,
+            timeout_option,
+            *([until_option] if waits_for_csms else []),
+            wait_option,
+        ]
+        for option in options:
+            command = option(command)
+        return selection(command)
+
+    return decorate
+
+
+@click.command()
+@acts(waits_for_csms=True)
+def start(**given: Any) -> None:
+    """Start chargers, and wait until the CSMS accepted them."""
+    act("start", given)
+
+
+@click.command()
+@acts(waits_for_csms=False)
+def stop(**given: Any) -> None:
+    """Stop chargers, and wait until they have stopped."""
+    act("stop", {**given, "until": "final"})
+
+
+@click.command()
+@acts(waits_for_csms=True)
+def restart(**given: Any) -> None:
+    """Restart chargers, and wait until the CSMS accepted them again. What was stopped starts."""
+    act("restart", given)
+
+
+def act(verb: str, given: dict[str, Any]) -> None:
+    """One POST for each charger that is meant."""
+    from chargehand.client.waiting import Task, Until
+
+    silent = given["quiet"] or given["as_json"]
+    with connect() as client:
+        chosen = selected(client, given["names"], given, verb=verb.capitalize())
+        tasks = [
+            Task(
+                label=row["identity"],
+                charger_id=row["id"],
+                path=f"/ocpp/chargers/{row['id']}/{verb}-charger",
+                until=Until(given["until"]),
+            )
+            for row in chosen
+        ]
+        carry_out(client, tasks, given["timeout_s"] if given["wait"] else None, silent=silent)
+    finish(tasks, as_json=given["as_json"], quiet=given["quiet"], single=len(given["names"]) == 1)
+
+
+@click.command()
+@charger_names
+@until_option
+@timeout_option
+@as_json
+def wait(*, names: tuple[str, ...], until: str, timeout_s: float, as_json: bool) -> None:
+    """Wait until the CSMS accepted the chargers, or until their newest commands ended."""
+    from chargehand.client.finding import find_chargers
+    from chargehand.client.waiting import Task, Until
+
+    if not names:
+        raise click.UsageError("name chargers by their id or identity")
+    with connect() as client:
+        tasks = [
+            Task(label=row["identity"], charger_id=row["id"], until=Until(until))
+            for row in find_chargers(client, names)
+        ]
+        carry_out(client, tasks, timeout_s, silent=as_json)
+    finish(tasks, as_json=as_json, single=len(names) == 1)
+
+
+def carry_out(client: "Client", tasks: "list[Task]", timeout_s: float | None, *, silent: bool) -> None:
+    """Ask for all tasks; wait for them unless timeout_s is None."""
+    from chargehand.client.waiting import ask_all, wait_all
+
+    with progress(tasks, quiet=silent) as changed:
+        if timeout_s is None:
+            ask_all(client, tasks, changed)
+        else:
+            wait_all(client, tasks, timeout_s, changed)
+
+
+def finish(tasks: "list[Task]", *, as_json: bool, quiet: bool = False, single: bool = False) -> None:
+    """Print what became of the tasks. Ends with 1 if one failed, else with 3 if one was not over in time."""
+    from chargehand.client.failures import Failure, TimeIsUp
+
+    if as_json:
+        rows: list[Row] = [task.as_json() for task in tasks]
+        print_json(rows[0] if single and rows else rows)
+    elif quiet:
+        for task in tasks:
+            if task.charger_id:
+                click.echo(task.charger_id)
+    else:
+        print_table(
+            ("ID", "Identity", "State", "Reason"),
+            ((task.charger_id, task.label, task.state, task.reason) for task in tasks),
+        )
+    bad = [task for task in tasks if task.outcome in ("failed", "timed out")]
+    for task in bad[:-1]:
+        note(f"Error: {task.what_happened()}")
+    if bad:
+        only_late = all(task.outcome == "timed out" for task in bad)
+        raise (TimeIsUp if only_late else Failure)(bad[-1].what_happened())

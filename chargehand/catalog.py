@@ -1,0 +1,48 @@
+"""chargehand catalog: the brands and models that chargers are made of."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import click
+
+from chargehand.options import as_json, connect
+from chargehand.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from chargehand.client.http import Row
+
+AT_ONCE = 8
+
+
+@click.command()
+@click.argument("brand", required=False)
+@as_json
+def catalog(*, brand: str | None, as_json: bool) -> None:
+    """List the models of all brands, or of one, with their connectors."""
+    from chargehand.client.http import segment
+
+    with connect() as client:
+        slugs = [brand] if brand else [row["slug"] for row in client.rows("/ocpp/catalog/brands")]
+
+        def models(slug: str) -> "list[Row]":
+            return list(client.rows(f"/ocpp/catalog/brands/{segment(slug)}/models"))
+
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            rows = [row for of_brand in threads.map(models, slugs) for row in of_brand]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("Brand", "Model", "Name", "Current", "kW", "Connectors"),
+        (
+            (
+                row["brand_slug"],
+                row["slug"],
+                row["name"],
+                row["current_type"],
+                ", ".join(f"{power:g}" for power in row["supported_kwh"] or ()),
+                ", ".join(row["connector_types"] or ()),
+            )
+            for row in rows
+        ),
+    )

@@ -1,0 +1,155 @@
+"""chargehand chargers: list, get and delete. The other commands of the group are in acting.py and logs.py."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chargehand.acting import create, finish, restart, start, stop, wait
+from chargehand.logs import logs
+from chargehand.options import (
+    as_json,
+    charger_names,
+    connect,
+    filters,
+    ids_only,
+    query_of,
+    selected,
+    selection,
+)
+from chargehand.output import age_of, note, print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from chargehand.client.http import Row
+
+DEFAULT_LIMIT = 50
+SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]
+
+
+@click.group()
+def chargers() -> None:
+    """Create chargers, see what they do, start and stop them.
+
+    A CHARGER is an id (dep-...) or an identity.
+    """
+
+
+for command in (create, start, stop, restart, wait, logs):
+    chargers.add_command(command)
+
+
+@chargers.command("list")
+@filters
+@click.option("--sort", type=click.Choice(SORTS), help="Newest first unless given.")
+@click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True)
+@click.option("--all", "all_", is_flag=True, help="Without a limit.")
+@ids_only
+@as_json
+def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: bool, **given: Any) -> None:
+    """List chargers that match all filters."""
+    from chargehand.client.waiting import state_of
+
+    most = None if all_ else limit + 1
+    with connect() as client:
+        rows = list(client.rows("/ocpp/chargers", most=most, sort=sort, **query_of(given)))
+    more = not all_ and len(rows) > limit
+    if more:
+        rows = rows[:limit]
+    if as_json:
+        print_json(rows)
+    elif quiet:
+        print_ids(rows)
+    else:
+        states = (state_of(row) for row in rows)
+        print_table(
+            ("ID", "Identity", "OCPP", "State", "For", "Reason", "Model"),
+            (
+                (
+                    row["id"],
+                    row["identity"],
+                    row["ocpp_version"].removeprefix("OCPP"),
+                    state,
+                    age_of(since_of(row, state)),
+                    reason,
+                    model_of(row),
+                )
+                for row, (state, reason) in zip(rows, states, strict=True)
+            ),
+        )
+    if more:
+        note(f"There are more than {limit}: --limit or --all shows them.")
+
+
+@chargers.command()
+@charger_names
+@as_json
+def get(*, names: tuple[str, ...], as_json: bool) -> None:
+    """Show all about chargers: what should run, what does, and the link to the CSMS."""
+    from chargehand.client.finding import find_chargers
+
+    if not names:
+        raise click.UsageError("name chargers by their id or identity")
+    with connect() as client:
+        rows = find_chargers(client, names)
+    if as_json:
+        print_json(rows[0] if len(names) == 1 else rows)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        print_pairs(facts(row))
+
+
+@chargers.command()
+@selection
+@as_json
+def delete(*, names: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Delete chargers. Asks before, on a terminal."""
+    from chargehand.client.waiting import Task, delete_all
+
+    with connect() as client:
+        chosen = selected(client, names, given, verb="Delete", asks=True)
+        tasks = [Task(label=row["identity"], charger_id=row["id"]) for row in chosen]
+        delete_all(client, tasks)
+    finish(tasks, as_json=as_json, single=len(names) == 1)
+
+
+def facts(row: "Row") -> dict[str, object]:
+    """Of one charger, for people."""
+    runtime = row["runtime"]
+    ocpp = runtime["ocpp"]
+    return {
+        "Identity": row["identity"],
+        "ID": row["id"],
+        "Name": row["name"],
+        "Model": model_of(row),
+        "Connector": row["connector_type"],
+        "OCPP": row["ocpp_version"],
+        "Location": row["location_id"],
+        "Provisioning": row.get("status"),
+        "Desired": runtime["desired"],
+        "Observed": runtime["observed"] + (", a while ago" if runtime["stale"] else ""),
+        "Reason": runtime["reason"],
+        "CSMS": ocpp["state"],
+        "CSMS reason": ocpp["reason"],
+        "CSMS since": ocpp["since"],
+        "Last frame": ocpp["last_frame_at"],
+        "Created": row["created_at"],
+    }
+
+
+def since_of(row: "Row", state: str) -> str | None:
+    """Since when the charger is in the state, where that is known."""
+    runtime = row["runtime"]
+    since: str | None = (
+        runtime["ocpp"]["since"] if state == runtime["ocpp"]["state"] else runtime.get("observed_since")
+    )
+    return since
+
+
+def model_of(row: "Row") -> str:
+    return " ".join(filter(None, (row["vendor_name"], row["model"])))
+
+
+def print_ids(rows: "list[Row]") -> None:
+    for row in rows:
+        click.echo(row["id"])

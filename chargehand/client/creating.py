@@ -1,0 +1,75 @@
+"""New chargers: what is not said is filled in from the catalog and the stack."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from chargehand.client.failures import Failure
+from chargehand.client.http import Client, Row, segment
+from chargehand.client.waiting import Task, Until
+
+DEFAULT_BRAND, DEFAULT_MODEL, DEFAULT_CONNECTOR = "wallbox", "wallbox-pulsar-plus", "Type2"
+
+
+def creations(
+    client: Client,
+    identities: Sequence[str],
+    *,
+    until: Until,
+    brand_slug: str | None = None,
+    model_slug: str | None = None,
+    connector_type: str | None = None,
+    ws_url: str | None = None,
+    **more: str | None,
+) -> list[Task]:
+    """A task for each identity; an empty one is made up. `more` are other keys of the request's body.
+
+    Raises Failure when the catalog has no such model, or when nobody says which CSMS is meant.
+    """
+    ws_url = ws_url or client.stack.csms_url
+    if not ws_url:
+        raise Failure("no CSMS is known: say which with --ws-url, or set CHARGEHAND_CSMS_URL")
+    chosen = {**choose_model(client, brand_slug, model_slug, connector_type), "ws_url": ws_url}
+    rest = {name: value for name, value in more.items() if value is not None}
+    named = [identity or f"CP-{uuid4().hex[:8]}" for identity in identities]
+    return [
+        Task(
+            label=identity, path="/ocpp/chargers", body={"identity": identity, **chosen, **rest}, until=until
+        )
+        for identity in named
+    ]
+
+
+def numbered(pattern: str, count: int) -> list[str]:
+    """`CP-{n}` with each number from 1 on, as wide as the last; without `{n}` the number goes to the end."""
+    pattern = pattern if "{n}" in pattern else f"{pattern}-{{n}}"
+    return [pattern.replace("{n}", str(number).zfill(len(str(count)))) for number in range(1, count + 1)]
+
+
+def version_of(text: str) -> str:
+    """`1.6` is `OCPP1.6`."""
+    return f"OCPP{text}" if text[:1].isdigit() else text
+
+
+def choose_model(client: Client, brand: str | None, model: str | None, connector: str | None) -> Row:
+    """Brand, model and connector: those that are given, and the first of the catalog that fits for the rest."""
+    if brand in (None, DEFAULT_BRAND) and model in (None, DEFAULT_MODEL):
+        connector = connector or DEFAULT_CONNECTOR
+        return {"brand_slug": DEFAULT_BRAND, "model_slug": DEFAULT_MODEL, "connector_type": connector}
+    found = _first_model(client, brand, model)
+    return {
+        "brand_slug": found["brand_slug"],
+        "model_slug": found["slug"],
+        "connector_type": connector or found["connector_types"][0],
+    }
+
+
+def _first_model(client: Client, brand: str | None, model: str | None) -> Row:
+    if brand and model:
+        one: Row = client.get(f"/ocpp/catalog/brands/{segment(brand)}/models/{segment(model)}")
+        return one
+    brands = [brand] if brand else [row["slug"] for row in client.rows("/ocpp/catalog/brands")]
+    for slug in brands:
+        for row in client.rows(f"/ocpp/catalog/brands/{segment(slug)}/models"):
+            if model in (None, row["slug"]):
+                return row
+    raise Failure(f"the catalog has no model {model}: `chargehand catalog` lists them")

@@ -1,0 +1,27 @@
+"""What goes wrong between a client and a stack. Each message is one line for a person, with the remedy."""
+
+
+class Failure(Exception):
+    """It did not work. Ends the command line with exit_status."""
+
+    exit_status = 1
+
+
+class TimeIsUp(Failure):
+    """It did not happen in time; it may still happen."""
+
+    exit_status = 3
+
+
+class Unreachable(Failure):
+    """No stack is known, or nothing answers there."""
+
+    exit_status = 4
+
+
+class Refused(Failure):
+    """The API answered with an error. `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

@@ -1,0 +1,33 @@
+"""Chargers by what people call them: an id, or an identity."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from chargehand.client.failures import Refused
+from chargehand.client.http import Client, Row, segment
+
+AT_ONCE = 16
+
+
+def find_chargers(client: Client, names: Sequence[str]) -> list[Row]:
+    """The charger of each name, each once, in the order of the names. Raises Refused with all that are not there."""
+    with ThreadPoolExecutor(min(AT_ONCE, len(names) or 1)) as threads:
+        found = list(threads.map(lambda name: find_charger(client, name), names))
+    missing = [name for name, charger in zip(names, found, strict=True) if charger is None]
+    if missing:
+        raise Refused(f"no charger has the id or identity {' or '.join(missing)}", 404)
+    return list({charger["id"]: charger for charger in found if charger is not None}.values())
+
+
+def find_charger(client: Client, name: str) -> Row | None:
+    """By its id, else by its identity; None when there is none."""
+    if name.startswith("dep-"):
+        try:
+            charger: Row = client.get(f"/ocpp/chargers/{segment(name)}")
+        except Refused as error:
+            if error.status != 404:
+                raise
+        else:
+            return charger
+    rows = client.rows("/ocpp/chargers", q=name)
+    return next((charger for charger in rows if charger["identity"] == name), None)

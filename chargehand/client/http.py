@@ -1,0 +1,183 @@
+"""HTTP with the API: one call per method, errors as one line, and repeats that are safe."""
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from chargehand.client.failures import Failure, Refused, Unreachable
+from chargehand.client.stack import HOW_TO_GET_ONE, Stack
+
+Row = dict[str, Any]
+Answer = tuple[int, Any]
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0  # on top of what the server was told to wait
+TRIES = 5
+FIRST_DELAY_S = 0.1  # doubled at each repeat, and jittered
+LONGEST_DELAY_S = 10.0  # also of what Retry-After says
+AGAIN = frozenset({429, 502, 503, 504})
+PAGE = 100  # the API's largest
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+class Client:
+    """The public API of one stack. Threads may share it. Close it, or use it in a `with`.
+
+    Every method raises Refused for an answer that is an error, and Unreachable for none.
+    """
+
+    def __init__(self, stack: Stack, *, tries: int = TRIES, timeout_s: float = READ_TIMEOUT_S) -> None:
+        self.stack = stack
+        self._tries = tries
+        self._timeout_s = timeout_s
+        headers = {"Authorization": f"Bearer {stack.token}", "User-Agent": "chargehand"}
+        if stack.organization:
+            headers["X-Organization-Id"] = stack.organization
+        secure = stack.url.startswith("https:")
+        self._http = httpx.Client(
+            headers=headers,
+            trust_env=urlsplit(stack.url).hostname not in LOOPBACK,  # no proxy for loopback
+            verify=secure,  # without TLS there are no certificates to load
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The answer's JSON. Parameters that are None are left out."""
+        return self._call("GET", path, query)[1]
+
+    def post(self, path: str, key: str, body: Row | None = None, **query: Any) -> Answer:
+        """The HTTP status and the answer's JSON. `key` makes a repeat harmless."""
+        return self._call("POST", path, query, body=body or {}, headers={"Idempotency-Key": key})
+
+    def delete(self, path: str) -> None:
+        """Raises Refused with status 404 for what is not there, unless an earlier try may have deleted it."""
+        self._call("DELETE", path, {})
+
+    def rows(self, path: str, most: int | None = None, **query: Any) -> Iterator[Row]:
+        """The rows of a list over all its pages, at most so many."""
+        if most is not None and most < 1:
+            return
+        limit = PAGE if most is None else min(PAGE, most)
+        answer = self.get(path, **query, limit=limit)
+        page, left = 1, most
+        while True:
+            for row in answer["data"]:
+                yield row
+                if left is not None:
+                    left -= 1
+                    if not left:
+                        return
+            cursor = answer.get("next_cursor")
+            page += 1
+            if cursor:
+                answer = self.get(path, **query, limit=limit, cursor=cursor)
+            elif "next_cursor" in answer or (page - 1) * limit >= answer["total"]:
+                return
+            else:
+                answer = self.get(path, **query, limit=limit, page=page)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        *,
+        body: Row | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        params = {name: value for name, value in query.items() if value is not None}
+        timeout = httpx.Timeout(self._timeout_s + float(params.get("wait", 0)), connect=CONNECT_TIMEOUT_S)
+        for tried in range(1, self._tries + 1):
+            last = tried == self._tries
+            try:
+                answer = self._http.request(
+                    method, self.stack.url + path, params=params, json=body, headers=headers, timeout=timeout
+                )
+            except httpx.TransportError as error:
+                if last:
+                    raise self._unreachable(error) from error
+                time.sleep(_delay(tried))
+                continue
+            except httpx.HTTPError as error:
+                raise Failure(f"{self.stack.url} gave an answer that is no HTTP: {error}") from error
+            if answer.status_code in AGAIN and not last:
+                time.sleep(_delay(tried, answer.headers.get("Retry-After")))
+                continue
+            if method == "DELETE" and answer.status_code == 404 and tried > 1:
+                return 204, None  # an earlier try did it, and its answer was lost
+            return answer.status_code, self._content(answer)
+        raise AssertionError("every last try returns or raises")
+
+    def _content(self, answer: httpx.Response) -> Any:
+        """The JSON of a good answer. Raises Refused for any other."""
+        if answer.status_code == 204:
+            return None
+        try:
+            content = answer.json()
+        except ValueError:
+            content = None
+        if answer.is_success and content is not None:
+            return content
+        raise Refused(_why(self.stack.url, answer.status_code, content), answer.status_code)
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        url = self.stack.url
+        if isinstance(error, httpx.ConnectError):
+            return Unreachable(f"nothing answers at {url} ({_cause(error)}): {HOW_TO_GET_ONE}")
+        if isinstance(error, httpx.TimeoutException):
+            return Unreachable(f"{url} does not answer in time: is it the API's address, and is it well?")
+        return Unreachable(f"the connection to {url} broke ({_cause(error)}): try again")
+
+
+def segment(name: str) -> str:
+    """One segment of a path."""
+    return quote(name, safe="")
+
+
+def _why(url: str, status: int, content: Any) -> str:
+    detail = content.get("detail") if isinstance(content, dict) else None
+    if isinstance(detail, list):
+        detail = "; ".join(_item(item) for item in detail)
+    if not detail:
+        return f"{url} answered {status}, not as Chargehand's API does: is CHARGEHAND_URL right?"
+    if status == 401:
+        return f"{url} does not take the token ({detail}): set CHARGEHAND_TOKEN to a good one"
+    if status == 403 and "X-Organization-Id" in detail:
+        return f"{detail}: set CHARGEHAND_ORGANIZATION, for an admin's token only"
+    return str(detail)
+
+
+def _item(item: Any) -> str:
+    """`ws_url: Field required`, of an entry of a 422's list."""
+    if not isinstance(item, dict):
+        return str(item)
+    loc = [str(step) for step in item.get("loc", ())]
+    where = ".".join(loc[1:] if loc[:1] in (["body"], ["query"]) else loc)
+    message = str(item.get("msg", "is not valid"))
+    return f"{where}: {message}" if where and loc[:1] != ["path"] else message
+
+
+def _cause(error: Exception) -> str:
+    """The system's own words, without its number."""
+    return str(error).partition("] ")[2] or str(error) or type(error).__name__
+
+
+def _delay(tried: int, retry_after: str | None = None) -> float:
+    if retry_after is not None and retry_after.isdigit():
+        return min(float(retry_after), LONGEST_DELAY_S) + random.random() * FIRST_DELAY_S  # noqa: S311 - jitter
+    return float(FIRST_DELAY_S * 2 ** (tried - 1) * (0.5 + random.random()))  # noqa: S311 - jitter

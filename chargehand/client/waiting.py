@@ -1,0 +1,279 @@
+"""Waits for what was asked of chargers, many at once, and says how each gets on."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import uuid4
+
+from chargehand.client.failures import Refused
+from chargehand.client.finding import find_charger
+from chargehand.client.http import Client, Row, segment
+
+AT_ONCE = 16  # requests
+SLICE_S = 1  # that one request waits: so long does the news of a charger take, in whole seconds
+ENDED = frozenset({"succeeded", "failed", "superseded"})
+REFUSED = "refused"
+NOT_FOUND = 404
+PAUSE_S = 0.2  # after a round that was answered at once, as a server that is being stopped does
+
+
+class Until(StrEnum):
+    """What to wait for."""
+
+    FINAL = "final"  #: the command ended: what runs is what was asked for
+    ACCEPTED = "accepted"  #: and the CSMS accepted the charger's boot
+
+
+class Outcome(StrEnum):
+    """Where a task is."""
+
+    OPEN = "open"
+    DONE = "done"
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+
+
+@dataclass
+class Task:
+    """One charger, what is asked of it, and what became of that."""
+
+    label: str  #: its identity, or what it was called by
+    path: str = ""  #: of the POST that asks; empty to wait only
+    body: Row | None = None
+    charger_id: str = ""
+    until: Until = Until.FINAL
+    key: str = field(default_factory=lambda: uuid4().hex)  #: makes a repeat of the POST the same request
+    outcome: Outcome = Outcome.OPEN
+    state: str = ""  #: in a word or two
+    reason: str | None = None  #: why it is not further
+    status: int | None = None  #: of an answer that was an error
+    command: Row | None = None
+    charger: Row | None = None
+
+    def end(self, outcome: Outcome, reason: str | None = None) -> None:
+        self.outcome = outcome
+        self.reason = reason or self.reason
+
+    @property
+    def open(self) -> bool:
+        return self.outcome is Outcome.OPEN
+
+    def what_happened(self) -> str:
+        """`CP-1 (dep-...): disconnected, nothing listens on 127.0.0.1:9`."""
+        named = f"{self.label} ({self.charger_id})" if self.charger_id else self.label
+        state = ", ".join(filter(None, (self.state, self.reason)))
+        if self.outcome is Outcome.FAILED:
+            return f"{named}: {self.reason or self.state}"
+        if self.outcome is Outcome.TIMED_OUT:
+            wanted = "accepted" if self.until is Until.ACCEPTED else "done"
+            return f"{named}: not {wanted} in time: {state or 'no answer yet'}"
+        return f"{named}: {state}"
+
+    def as_json(self) -> Row:
+        """For programs: how it ended, the command, and the charger's runtime."""
+        return {
+            "id": self.charger_id or None,
+            "identity": self.label,
+            "ok": self.outcome is not Outcome.FAILED and self.outcome is not Outcome.TIMED_OUT,
+            "outcome": self.outcome,
+            "state": self.state or None,
+            "reason": self.reason,
+            "command": self.command,
+            "runtime": self.charger["runtime"] if self.charger else None,
+        }
+
+
+Changed = Callable[[Task], None]
+
+
+def ask_all(client: Client, tasks: Sequence[Task], changed: Changed = lambda _: None) -> None:
+    """Send the POST of each task once, and wait for nothing. What the API refuses is a failed task."""
+
+    def ask(task: Task) -> None:
+        _guarded(task, lambda: _take(task, client.post(task.path, task.key, task.body)[1]))
+        changed(task)
+
+    _at_once(ask, tasks)
+
+
+def wait_all(
+    client: Client, tasks: Sequence[Task], timeout_s: float, changed: Changed = lambda _: None
+) -> None:
+    """Ask for each task, if it has something to ask, and wait until each is over or the time is up.
+
+    `changed` is called from several threads.
+    """
+    deadline = time.monotonic() + timeout_s
+
+    def advance(task: Task) -> None:
+        left = max(deadline - time.monotonic(), 0.0)
+        before = (task.outcome, task.state, task.reason)
+        _guarded(task, lambda: _advance(client, task, min(SLICE_S, round(left))))
+        if before != (task.outcome, task.state, task.reason):
+            changed(task)
+
+    if len(tasks) > AT_ONCE:  # so that none is asked for only after others were waited for
+        ask_all(client, [task for task in tasks if task.path], changed)
+    while open_tasks := [task for task in tasks if task.open]:
+        began = time.monotonic()
+        _at_once(advance, open_tasks)
+        now = time.monotonic()
+        if now >= deadline:
+            break
+        if now - began < PAUSE_S:
+            time.sleep(min(PAUSE_S, deadline - now))
+    for task in tasks:
+        if task.open:
+            task.end(Outcome.TIMED_OUT)
+            changed(task)
+
+
+def delete_all(client: Client, tasks: Sequence[Task]) -> None:
+    """Delete the charger of each task. What is already gone is a failed task."""
+
+    def delete(task: Task) -> None:
+        _guarded(task, lambda: client.delete(_path(task)))
+        if task.open:
+            task.state = "deleted"
+            task.end(Outcome.DONE)
+
+    _at_once(delete, tasks)
+
+
+def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
+    """Delete what the tasks created. Returns a line for each charger that may still be there."""
+    for task in tasks:
+        if not task.charger_id and task.body and task.state != REFUSED:  # the answer to its POST never came
+            found = find_charger(client, task.body["identity"])
+            task.charger_id = found["id"] if found else ""
+    deletions = [Task(task.label, charger_id=task.charger_id) for task in tasks if task.charger_id]
+    delete_all(client, deletions)
+    return [
+        task.what_happened()
+        for task in deletions
+        if task.outcome is Outcome.FAILED and task.status != NOT_FOUND
+    ]
+
+
+def _advance(client: Client, task: Task, wait_s: int) -> None:
+    """One step: ask, or ask again with the same key, and hold the answer for so long."""
+    if not task.path:
+        _look(client, task, wait_s)
+        return
+    status, answer = client.post(task.path, task.key, task.body, **_held(task, wait_s))
+    _take(task, answer)
+    if not task.open:
+        return
+    if status == 200 and (task.until is Until.FINAL or "runtime" in answer):
+        task.state = "accepted" if task.until is Until.ACCEPTED else _word(task)
+        task.end(Outcome.DONE)
+        return
+    if task.until is Until.FINAL:
+        _note_command(task, client.get(_command_path(task, answer["command_id"])))
+        return
+    _look_at_link(task, client.get(_path(task)))
+
+
+def _look(client: Client, task: Task, wait_s: int) -> None:
+    """Of a task that asks for nothing: the newest command, then the charger."""
+    if task.command is None or task.command["status"] not in ENDED:
+        newest = client.get(f"{_path(task)}/commands", limit=1)["data"][0]
+        if newest["status"] not in ENDED:
+            newest = client.get(_command_path(task, newest["id"]), wait=wait_s)
+            wait_s = 0
+        _note_command(task, newest)
+        if not task.open or newest["status"] not in ENDED:
+            return
+        if task.until is Until.FINAL:
+            task.state = _word(task)
+            task.end(Outcome.DONE)
+            return
+    _look_at_link(task, client.get(_path(task), **_held(task, wait_s)))
+
+
+def _held(task: Task, wait_s: int) -> dict[str, Any]:
+    """The query that holds an answer. FINAL is what the API waits for by itself."""
+    if not wait_s:
+        return {}
+    return {"wait": wait_s, "until": None if task.until is Until.FINAL else task.until}
+
+
+def _take(task: Task, answer: Row) -> None:
+    """What the answer to a POST says."""
+    task.charger_id = answer.get("charger_id") or answer["id"]
+    task.state = task.state or str(answer.get("status") or "queued").lower()
+    if answer.get("command"):
+        _note_command(task, answer["command"])
+    if answer.get("status") == "FAILED" and task.open:
+        task.state = "failed"
+        task.end(Outcome.FAILED, "its provisioning failed")
+
+
+def _note_command(task: Task, command: Row) -> None:
+    task.command = command
+    task.state, task.reason = command["status"], command.get("reason")
+    if command["status"] == "failed":
+        error = command.get("error") or {}
+        code = error.get("code")
+        message = error.get("message") or "the command failed"
+        task.end(Outcome.FAILED, f"{message} ({code})" if code else message)
+    elif command["status"] == "superseded":
+        task.end(Outcome.FAILED, "a newer command came before it was done")
+
+
+def _look_at_link(task: Task, charger: Row) -> None:
+    """Whether the CSMS has accepted the charger that runs."""
+    task.charger, task.label = charger, charger["identity"]
+    runtime: dict[str, Any] = charger["runtime"]
+    task.state, task.reason = state_of(charger)
+    if charger.get("status") == "FAILED":
+        task.end(Outcome.FAILED, "its provisioning failed")
+    elif runtime["desired"] == "stopped":
+        task.end(Outcome.FAILED, "it is stopped, so no CSMS can accept it")
+    elif task.state == "accepted":
+        task.end(Outcome.DONE)
+
+
+def state_of(charger: Row) -> tuple[str, str | None]:
+    """A charger's state in a word, and the reason: its link's where it runs, else its task's."""
+    runtime = charger["runtime"]
+    if charger.get("status") in ("FAILED", "PENDING", "PROVISIONING") and runtime["observed"] != "running":
+        return str(charger["status"]).lower(), runtime["reason"]
+    if runtime["observed"] == "running" and runtime["desired"] == "running" and runtime["ocpp"]["state"]:
+        return runtime["ocpp"]["state"], runtime["ocpp"]["reason"]
+    return runtime["observed"], runtime["reason"]
+
+
+def _word(task: Task) -> str:
+    """The state that a command which succeeded left."""
+    event_type = task.command["event_type"] if task.command else ""
+    return {"stop_charger": "stopped", "delete_charger": "deleted"}.get(event_type, "running")
+
+
+def _guarded(task: Task, step: Callable[[], None]) -> None:
+    """What the API refuses of one charger ends that task, and no other."""
+    try:
+        step()
+    except Refused as error:
+        if error.status == 401:
+            raise
+        task.state = task.state or REFUSED
+        task.status = error.status
+        task.end(Outcome.FAILED, str(error))
+
+
+def _at_once(step: Callable[[Task], None], tasks: Sequence[Task]) -> None:
+    with ThreadPoolExecutor(min(AT_ONCE, len(tasks) or 1)) as threads:
+        for _ in threads.map(step, tasks):
+            pass
+
+
+def _path(task: Task) -> str:
+    return f"/ocpp/chargers/{segment(task.charger_id)}"
+
+
+def _command_path(task: Task, command_id: str) -> str:
+    return f"{_path(task)}/commands/{segment(command_id)}"

@@ -1,0 +1,182 @@
+"""The commands for this machine: up, migrate, token and env."""
+
+import os
+import shlex
+import sysconfig
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chargehand.client.failures import Failure, Unreachable
+from chargehand.client.starting import ensure_startable
+from chargehand.options import as_json
+from chargehand.output import print_json, print_json_line
+from embedded.stack_file import is_joining
+
+if TYPE_CHECKING:
+    from shared.settings import TokenSettings
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when all is ready.")
+def up(*, as_json: bool) -> None:
+    """Run every part on this machine, until Ctrl-C.
+
+    PORT (8000) and STATE_DIR (.chargehand) say where; DATABASE_URL and REDIS_URL name servers to use
+    instead of our own.
+    """
+    ensure_startable()
+    from embedded.state import CannotStart
+    from embedded.up import up
+
+    try:
+        if as_json:
+            up(lambda line: click.echo(line, err=True), announce=click.echo)
+        else:
+            up(click.echo)
+    except CannotStart as error:
+        raise Failure(str(error)) from error
+
+
+@click.command()
+@as_json
+def migrate(*, as_json: bool) -> None:
+    """Bring the database of DATABASE_URL to the newest schema. Safe to repeat."""
+    from alembic.util import CommandError
+    from sqlalchemy.exc import DBAPIError, OperationalError
+
+    from shared.database import migrate
+    from shared.starting import checked_settings
+
+    with bad_settings_in_one_line():
+        try:
+            migrate(checked_settings(verifies_tokens=False).database_url)
+        except OperationalError as error:
+            raise Failure(f"the database is not available: {first_line(error.orig)}") from error
+        except DBAPIError as error:
+            raise Failure(f"the database refused the migration: {first_line(error.orig)}") from error
+        except CommandError as error:
+            raise Failure(
+                f"the database has a schema that this version does not know ({first_line(error)}): "
+                "use the version that made it"
+            ) from error
+    if as_json:
+        print_json({"migrated": True})
+
+
+def first_line(error: BaseException | None) -> str:
+    return str(error).partition("\n")[0]
+
+
+@click.command()
+@click.option("--organization", help="The organization_id of the token; required for users.")
+@click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
+@click.option("--subject", default="developer", show_default=True, help="Whom the token names.")
+@click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds.")
+@as_json
+def token(*, organization: str | None, role: str, subject: str, ttl: int, as_json: bool) -> None:
+    """Print a token for development.
+
+    It is signed with JWT_SECRET; without that, with the secret that `chargehand up` keeps in STATE_DIR.
+    """
+    from shared.tokens import make_token
+
+    if role == "user" and not organization:
+        raise click.UsageError("--organization is required, except with --role admin")
+    with bad_settings_in_one_line():
+        try:
+            made = make_token(
+                token_settings(), subject=subject, organization_id=organization, role=role, ttl_s=ttl
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+    if as_json:
+        print_json({"token": made, "expires_at": int(time.time()) + ttl})
+    else:
+        click.echo(made)
+
+
+def token_settings() -> "TokenSettings":
+    """Those of the environment, completed by the state folder's secret."""
+    from embedded.state import JWT_SECRET_FILE, state_folder
+    from shared.settings import load_token_settings
+
+    tokens = load_token_settings()
+    if tokens.algorithm != "HS256" or tokens.secret:
+        return tokens
+    file = state_folder() / JWT_SECRET_FILE
+    try:
+        return replace(tokens, secret=file.read_text().strip())
+    except OSError as error:
+        raise Failure(
+            f"JWT_SECRET is not set, and there is no {file}: `chargehand up` makes it (STATE_DIR says where)"
+        ) from error
+
+
+@click.command()
+@click.option("--shell", type=click.Choice(["sh", "fish"]), default="sh", show_default=True)
+@as_json
+def env(*, shell: str, as_json: bool) -> None:
+    """Print what a second terminal must export to use the running stack, or to add a worker to it.
+
+    In bash and zsh: eval "$(.venv/bin/chargehand env)"
+    """
+    variables, unset = exports(os.environ)
+    if as_json:
+        print_json_line(variables)
+        return
+    folder = sysconfig.get_path("scripts")
+    quote = shlex.quote if shell == "sh" else fish_quote
+    for name in unset:
+        click.echo(f"unset {name}" if shell == "sh" else f"set -e {name}")
+    for name, value in variables.items():
+        click.echo(f"export {name}={quote(value)}" if shell == "sh" else f"set -gx {name} {quote(value)}")
+    if os.environ.get("PATH", "").partition(os.pathsep)[0] != folder:
+        path = (
+            f'export PATH={quote(folder)}:"$PATH"' if shell == "sh" else f"set -gx PATH {quote(folder)} $PATH"
+        )
+        click.echo(path)
+
+
+def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The variables of the running stack, and those that must go because they would lead elsewhere.
+
+    Raises Unreachable when no stack runs, and CHARGEHAND_URL names none.
+    """
+    from chargehand.client.stack import find_stack, running_stack
+    from embedded.state import state_folder
+
+    local = running_stack(state_folder())
+    if local is None:
+        if not environment.get("CHARGEHAND_URL"):
+            raise Unreachable(f"no stack runs on {state_folder()}: start one with `make run`")
+        stack = find_stack()
+        ours = {"CHARGEHAND_URL": stack.url, "CHARGEHAND_TOKEN": stack.token}
+        return ours | ({"CHARGEHAND_CSMS_URL": stack.csms_url} if stack.csms_url else {}), []
+    joining: dict[str, Any] = local["environment"]
+    ours = {"CHARGEHAND_URL": local["api"], "CHARGEHAND_CSMS_URL": local["csms"]}
+    if local["token"]:
+        ours["CHARGEHAND_TOKEN"] = local["token"]
+    stray = [name for name in environment if is_joining(name) and name not in joining]
+    if local["token"] and "CHARGEHAND_TOKEN_FILE" in environment:
+        stray.append("CHARGEHAND_TOKEN_FILE")
+    return ours | joining, sorted(stray)
+
+
+def fish_quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+@contextmanager
+def bad_settings_in_one_line() -> Iterator[None]:
+    from shared.settings import SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        raise Failure(str(error)) from error

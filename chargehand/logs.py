@@ -1,0 +1,95 @@
+"""chargehand chargers logs: the frames of chargers, the newest at the bottom."""
+
+import json
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from chargehand.options import as_json, charger_names, connect
+from chargehand.output import note, print_json, print_json_line, printable
+
+if TYPE_CHECKING:
+    from chargehand.client.http import Row
+
+ARROWS = {"cp_to_csms": "→", "csms_to_cp": "←"}
+POLL_S = 1.0
+WIDTH = 160  # where there is no terminal
+
+
+@click.command()
+@charger_names
+@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C (exit status 130).")
+@click.option("--limit", "-n", type=click.IntRange(min=0), default=100, show_default=True, help="The newest.")
+@click.option("--event", help="One OCPP action only, such as BootNotification.")
+@click.option("--full", is_flag=True, help="The whole payloads.")
+@as_json
+def logs(
+    *, names: tuple[str, ...], follow: bool, limit: int, event: str | None, full: bool, as_json: bool
+) -> None:
+    """Show the frames that chargers exchanged with their CSMS: → is to it, ← from it.
+
+    --json prints a list; with --follow, a line of JSON for each frame.
+    """
+    from chargehand.client.finding import find_chargers
+    from chargehand.client.frames import Follower, newest_frames
+
+    if not names:
+        raise click.UsageError("name chargers by their id or identity")
+    with connect() as client:
+        chargers = {row["id"]: row["identity"] for row in find_chargers(client, names)}
+
+        def show(frames: "list[Row]") -> None:
+            for frame in sorted(frames, key=lambda frame: str(frame["timestamp"])):
+                if as_json:
+                    print_json_line(frame)
+                else:
+                    click.echo(line_of(frame, name=len(names) > 1, full=full))
+
+        def named(charger_id: str, frames: "list[Row]") -> "list[Row]":
+            return [{"identity": chargers[charger_id], **frame} for frame in frames]
+
+        if not follow:
+            found = [
+                frame
+                for charger_id in chargers
+                for frame in named(charger_id, newest_frames(client, charger_id, limit, event))
+            ]
+            if as_json:
+                print_json(sorted(found, key=lambda frame: str(frame["timestamp"])))
+            else:
+                show(found)
+                if not found:
+                    note("There are no frames yet: --follow waits for them.")
+            return
+        followers = {charger_id: Follower(client, charger_id, event) for charger_id in chargers}
+        show([frame for id_, one in followers.items() for frame in named(id_, one.first(limit))])
+        while True:
+            time.sleep(POLL_S)
+            show([frame for id_, one in followers.items() for frame in named(id_, one.next())])
+
+
+def line_of(frame: "Row", *, name: bool, full: bool) -> str:
+    """`12:00:00.123 CP-1 → BootNotification {...}`."""
+    time_of_day = frame["timestamp"].partition("T")[2].removesuffix("Z")
+    when = f"{time_of_day.partition('.')[0]}.{time_of_day.partition('.')[2][:3]:0<3}"
+    arrow = ARROWS.get(frame["direction"], "?")
+    words = [when, *([frame["identity"]] if name else []), arrow, frame["action"], payload_of(frame)]
+    line = printable(" ".join(words))
+    width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
+    return line if full or len(line) <= width else f"{line[: width - 1]}…"
+
+
+def payload_of(frame: "Row") -> str:
+    """The frame without its type, id and action."""
+    try:
+        parts = json.loads(frame["message"] or "")
+    except ValueError:
+        return frame["message"] or ""
+    if not isinstance(parts, list) or not parts:
+        return str(frame["message"])
+    first = {2: 3, 3: 2, 4: 2}.get(parts[0], 0)  # CALL, CALLRESULT, CALLERROR
+    rest = parts[first:]
+    return json.dumps(rest[0] if len(rest) == 1 else rest, ensure_ascii=False, separators=(",", ":"))

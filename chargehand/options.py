@@ -1,0 +1,109 @@
+"""The options that several commands share, and what they mean to the API."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from chargehand.client.http import Client, Row
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Query = dict[str, Any]
+
+COMPLETE_WITHIN_S = 1.0
+COMPLETIONS = 50
+
+FILTERS = {
+    "status": click.option("--status", help="Provisioning: PENDING, PROVISIONING, READY, FAILED."),
+    "observed": click.option("--observed", help="What runs: running, stopped, starting, stopping, unknown."),
+    "ocpp_state": click.option(
+        "--ocpp-state", help="The link: disconnected, connecting, connected, accepted, rejected."
+    ),
+    "ocpp_version": click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 will do."),
+    "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
+    "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
+    "location_id": click.option("--location", "location_id", help="The id of a location."),
+    "q": click.option("--search", "q", help="A part of the identity or name."),
+}
+
+
+def connect() -> "Client":
+    """To the stack of the environment, or of the state folder. Raises Failure."""
+    from chargehand.client.http import Client
+    from chargehand.client.stack import find_stack
+
+    return Client(find_stack())
+
+
+def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Identities that begin so; none where the API does not answer at once."""
+    from chargehand.client.failures import Failure
+    from chargehand.client.http import Client
+    from chargehand.client.stack import find_stack
+
+    try:
+        with Client(find_stack(), tries=1, timeout_s=COMPLETE_WITHIN_S) as client:
+            rows = list(client.rows("/ocpp/chargers", most=COMPLETIONS, q=incomplete or None))
+    except Failure:
+        return []
+    identities = (row["identity"] for row in rows)
+    return [CompletionItem(identity) for identity in identities if identity.startswith(incomplete)]
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+ids_only = click.option("--quiet", "-q", is_flag=True, help="Print ids only, and no progress.")
+charger_names = click.argument("names", nargs=-1, metavar="CHARGER...", shell_complete=complete_chargers)
+assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+
+def filters(command: Command) -> Command:
+    """Those of `GET /ocpp/chargers`; `query_of` makes a query of them. Several values by comma."""
+    for option in reversed(FILTERS.values()):
+        command = option(command)
+    return command
+
+
+def query_of(given: dict[str, Any]) -> Query:
+    """The filters that were given."""
+    from chargehand.client.creating import version_of
+
+    query = {name: value for name, value in given.items() if name in FILTERS and value is not None}
+    if "ocpp_version" in query:
+        query["ocpp_version"] = ",".join(version_of(word) for word in query["ocpp_version"].split(","))
+    return query
+
+
+def selection(command: Command) -> Command:
+    """Chargers by name, or `--all` that match the filters."""
+    command = assume_yes(filters(command))
+    command = click.option("--all", "all_", is_flag=True, help="All chargers that match the filters.")(
+        command
+    )
+    return charger_names(command)
+
+
+def selected(
+    client: "Client", names: Sequence[str], given: dict[str, Any], *, verb: str, asks: bool = False
+) -> "list[Row]":
+    """The chargers that are meant. Asks on a terminal before what is done to all, or always with `asks`."""
+    from chargehand.client.finding import find_chargers
+
+    query = query_of(given)
+    if names and (given["all_"] or query):
+        raise click.UsageError("name chargers, or use --all and filters, not both")
+    if not names and not given["all_"]:
+        raise click.UsageError("name chargers by their id or identity, or use --all")
+    if given["all_"] and not query and not given["yes"] and not _is_terminal():
+        raise click.UsageError("--all without a filter needs --yes")
+    chargers = find_chargers(client, names) if names else list(client.rows("/ocpp/chargers", **query))
+    if chargers and not given["yes"] and _is_terminal() and (asks or given["all_"]):
+        what = chargers[0]["identity"] if len(chargers) == 1 else f"{len(chargers)} chargers"
+        click.confirm(f"{verb} {what}?", abort=True, err=True)
+    return chargers
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,0 +1,166 @@
+"""Fixtures for tests of a CSMS: a running stack, and chargers that the CSMS has accepted.
+
+What is imported when pytest starts is this module and nothing else of Chargehand.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from chargehand.client.charger import Charger
+    from chargehand.client.http import Client
+    from chargehand.client.stack import Stack
+    from chargehand.client.waiting import Task
+
+STATE_OPTION = "--chargehand-state"
+STATE_INI = "chargehand_state"
+WALKED_THROUGH = 0o711  # PostgreSQL of root runs as somebody else
+WITHIN_S = 60.0
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """A Chargehand that answers."""
+
+    url: str  #: of the API
+    token: str = field(repr=False)
+    csms_url: str | None  #: of the CSMS that comes along and accepts every charger
+    folder: Path | None  #: its state folder, with stack.json and logs/; None for a stack of CHARGEHAND_URL
+    client: "Client" = field(repr=False)  #: for the API's other routes: `client.get("/ocpp/chargers")`
+
+
+class Chargers(Protocol):
+    """The fixture `chargers`."""
+
+    def __call__(
+        self,
+        count: int = 1,
+        *,
+        ocpp_version: str = "OCPP1.6",
+        ws_url: str | None = None,
+        brand: str | None = None,
+        model: str | None = None,
+        connector: str | None = None,
+        identity: str | None = None,
+        until: Literal["accepted", "final"] = "accepted",
+        within_s: float = WITHIN_S,
+    ) -> "list[Charger]":
+        """Create chargers and return them when the CSMS at ws_url has accepted all of them.
+
+        Without a ws_url it is the CSMS that comes along. With an identity and a count above 1 they are
+        numbered, as in CP-1. until="final" does not wait for the CSMS. The test fails, with the state and
+        the reason of each, when they are not there in time.
+        """
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    described = "Folder of the stack that the fixture chargehand uses, or starts and ends if none runs there."
+    group = parser.getgroup("chargehand", "simulated EV chargers")
+    group.addoption(STATE_OPTION, metavar="DIR", help=described)
+    parser.addini(STATE_INI, described, default="")
+
+
+@pytest.fixture(scope="session")
+def chargehand(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
+    """A running stack: of CHARGEHAND_URL, of --chargehand-state, or started for this session and ended with it."""
+    from chargehand.client.failures import Failure
+    from chargehand.client.http import Client
+
+    with ExitStack() as until_the_end:
+        try:
+            stack, folder = _find_or_start(pytestconfig, until_the_end)
+        except Failure as failure:
+            pytest.fail(str(failure), pytrace=False)
+        client = until_the_end.enter_context(Client(stack))
+        yield RunningStack(stack.url, stack.token, stack.csms_url, folder, client)
+
+
+def _find_or_start(config: pytest.Config, until_the_end: ExitStack) -> "tuple[Stack, Path | None]":
+    import os
+    import shutil
+
+    from chargehand.client.stack import Stack, find_stack, running_stack
+    from chargehand.client.starting import started_stack
+
+    option, ini = config.getoption(STATE_OPTION), config.getini(STATE_INI)
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if option or ini:
+        folder = config.invocation_params.dir / option if option else config.rootpath / ini
+        running = running_stack(folder)
+        if running is not None:
+            return Stack(running["api"], running["token"] or "", running["csms"]), folder
+        if worker:
+            folder = folder.with_name(f"{folder.name}-{worker}")  # a stack each, so none ends another's
+    elif os.environ.get("CHARGEHAND_URL"):
+        return find_stack(), None
+    else:
+        temporary = Path(mkdtemp(prefix="chargehand-"))
+        until_the_end.callback(shutil.rmtree, temporary, ignore_errors=True)
+        temporary.chmod(WALKED_THROUGH)
+        folder = temporary / "state"
+    return until_the_end.enter_context(started_stack(folder)), folder
+
+
+@pytest.fixture
+def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
+    """Creates chargers, waits until their CSMS accepted them, and deletes them after the test."""
+    from chargehand.client.failures import Failure
+
+    client = chargehand.client
+    created: list[Task] = []
+
+    def create(
+        count: int = 1,
+        *,
+        ocpp_version: str = "OCPP1.6",
+        ws_url: str | None = None,
+        brand: str | None = None,
+        model: str | None = None,
+        connector: str | None = None,
+        identity: str | None = None,
+        until: Literal["accepted", "final"] = "accepted",
+        within_s: float = WITHIN_S,
+    ) -> "list[Charger]":
+        from chargehand.client.charger import Charger, raise_for
+        from chargehand.client.creating import creations, numbered, version_of
+        from chargehand.client.waiting import Until, wait_all
+
+        try:
+            tasks = creations(
+                client,
+                numbered(identity, count) if identity and count > 1 else [identity or ""] * count,
+                until=Until(until),
+                ws_url=ws_url,
+                brand_slug=brand,
+                model_slug=model,
+                connector_type=connector,
+                ocpp_version=version_of(ocpp_version),
+            )
+            created.extend(tasks)
+            wait_all(client, tasks, within_s)
+            raise_for(tasks)
+        except Failure as failure:
+            pytest.fail(str(failure), pytrace=False)
+        return [Charger(client, task.charger_id, task.label) for task in tasks]
+
+    yield create
+    _delete(client, created)
+
+
+def _delete(client: "Client", created: "list[Task]") -> None:
+    """All of them, also those whose creation was interrupted. One that the test deleted is no error."""
+    from chargehand.client.failures import Failure
+    from chargehand.client.waiting import delete_created
+
+    try:
+        left = delete_created(client, created)
+    except Failure as failure:
+        left = [str(failure)]
+    if left:
+        pytest.fail("chargers were not deleted:\n" + "\n".join(left), pytrace=False)

@@ -1,0 +1,265 @@
+"""chargehand chargers, commands and catalog, against a running stack."""
+
+import re
+import signal
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from chargehand.pytest_plugin import RunningStack
+from tests.cli.conftest import COMMAND, NOBODY, Run, description_of, environment_of
+from tests.embedded.waiting import wait_until
+
+
+def test_create_returns_when_the_csms_has_accepted_the_charger(run: Run, name: str) -> None:
+    created = run("chargers", "create", name, "--json")
+
+    assert (created.status, created.err) == (0, "")
+    assert (created.json["identity"], created.json["ok"], created.json["state"]) == (name, True, "accepted")
+    shown = run("chargers", "get", name, "--json").json
+    assert (shown["id"], shown["runtime"]["ocpp"]["state"]) == (created.json["id"], "accepted")
+    assert re.search(rf"{name} +1\.6 +accepted", run("chargers", "list", "--search", name).out)
+    assert "Wallbox Pulsar Plus" in run("chargers", "get", created.json["id"]).out
+
+
+def test_create_numbers_many_chargers_and_prints_their_ids_alone_with_quiet(run: Run, name: str) -> None:
+    created = run(
+        "chargers",
+        "create",
+        f"{name}-{{n}}",
+        "--count",
+        "3",
+        "-q",
+        "--brand",
+        "abb",
+        "--ocpp-version",
+        "2.0.1",
+    )
+
+    ids = created.out.split()
+    assert (created.status, created.err, len(ids)) == (0, "", 3)
+    shown = run("chargers", "get", *ids, "--json").json
+    assert [row["identity"] for row in shown] == [f"{name}-1", f"{name}-2", f"{name}-3"]
+    assert {(row["vendor_name"], row["ocpp_version"]) for row in shown} == {("ABB", "OCPP2.0.1")}
+
+
+def test_stop_start_and_restart_take_several_ids_and_identities(run: Run, name: str) -> None:
+    one, two = run("chargers", "create", f"{name}-1", f"{name}-2", "-q").out.split()
+
+    stopped = run("chargers", "stop", one, f"{name}-2", "--json")
+    assert (stopped.status, [row["state"] for row in stopped.json]) == (0, ["stopped", "stopped"])
+    assert run("chargers", "get", two, "--json").json["runtime"]["observed"] == "stopped"
+
+    started = run("chargers", "start", f"{name}-1", two, "--json")
+    assert (started.status, [row["state"] for row in started.json]) == (0, ["accepted", "accepted"])
+
+    restarted = run("chargers", "restart", one)
+    assert restarted.status == 0
+    asked = run("commands", "list", f"{name}-1", "--json").json
+    assert [row["event_type"] for row in asked] == [
+        "reset_charger",
+        "start_charger",
+        "stop_charger",
+        "create_charger",
+    ]
+    assert {row["status"] for row in asked} == {"succeeded"}
+
+
+def test_a_charger_that_no_csms_accepts_in_time_ends_with_3_and_the_reason(run: Run, name: str) -> None:
+    created = run("chargers", "create", name, "--ws-url", NOBODY, "--timeout", "4")
+
+    assert created.status == 3
+    assert re.search(
+        rf"^Error: {name} \(dep-\w+\): not accepted in time: \w+, nothing listens on 127.0.0.1:9$",
+        created.err,
+        re.MULTILINE,
+    )
+    waited = run("chargers", "wait", name, "--timeout", "1", "--json")
+    assert (waited.status, waited.json["ok"], waited.json["outcome"]) == (3, False, "timed out")
+    assert run("chargers", "wait", name, "--until", "final").status == 0
+
+
+def test_waiting_for_the_csms_of_a_stopped_charger_fails_at_once(run: Run, name: str) -> None:
+    run("chargers", "create", name, "--ws-url", NOBODY, "--until", "final")
+    run("chargers", "stop", name)
+
+    waited = run("chargers", "wait", name)
+
+    assert waited.status == 1
+    assert "it is stopped" in waited.err
+
+
+def test_a_command_that_a_newer_one_supersedes_has_failed(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    charger = run("chargers", "create", name, "--json").json
+    rule = {"kind": "delay", "action": "UpdateService", "service": charger["id"], "seconds": 2, "count": 1}
+    faults = f"{description_of(chargehand)['ecs']}/_chargehand/faults"
+    httpx.put(faults, json=[rule], trust_env=False).raise_for_status()
+    stop = subprocess.Popen(
+        [*COMMAND, "chargers", "stop", name],
+        env=environment_of(chargehand),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    commands = f"/ocpp/chargers/{charger['id']}/commands"
+    wait_until(lambda: chargehand.client.get(commands)["data"][0]["event_type"] == "stop_charger")
+
+    chargehand.client.post(f"/ocpp/chargers/{charger['id']}/start-charger", uuid4().hex)
+
+    assert stop.wait(timeout=30) == 1
+    assert stop.stderr is not None
+    assert "a newer command came before it was done" in stop.stderr.read()
+    stop.stderr.close()
+
+
+def test_names_that_no_charger_has_are_all_told_and_nothing_is_done(run: Run, name: str) -> None:
+    run("chargers", "create", name, "-q")
+
+    stopped = run("chargers", "stop", "no-such-1", name, "dep-0000")
+
+    assert (stopped.status, stopped.out) == (1, "")
+    assert stopped.err == "Error: no charger has the id or identity no-such-1 or dep-0000\n"
+    assert run("chargers", "get", name, "--json").json["runtime"]["desired"] == "running"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("create", "no spaces"), 1, "no spaces: identity: Identity should have only letters"),
+        (("create", "--ws-url", "http://x"), 1, "ws_url: "),
+        (("create", "--brand", "nobody"), 1, "nobody"),
+        (("create", "--model", "nobody"), 1, "the catalog has no model nobody"),
+        (("create", "a", "b", "--count", "2"), 2, "--count takes one identity"),
+        (("create", "--until", "tomorrow"), 2, "'tomorrow' is not one of 'accepted', 'final'"),
+        (("stop",), 2, "name chargers by their id or identity, or use --all"),
+        (("stop", "--all"), 2, "--all without a filter needs --yes"),
+        (("delete", "CP-1", "--all"), 2, "name chargers, or use --all and filters, not both"),
+        (("get",), 2, "name chargers by their id or identity"),
+    ],
+)
+def test_a_mistake_is_one_line_on_standard_error(
+    run: Run, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    done = (
+        run("chargers", *arguments, "--timeout", "1")
+        if arguments[0] == "create"
+        else run("chargers", *arguments)
+    )
+
+    assert done.status == status
+    assert message in done.err.splitlines()[-1]
+
+
+def test_an_identity_that_is_taken_is_refused_with_json_too(run: Run, name: str) -> None:
+    run("chargers", "create", name, "-q")
+
+    again = run("chargers", "create", name, "--json")
+
+    assert again.status == 1
+    assert (again.json["ok"], again.json["reason"]) == (False, f"Identity {name} already exists")
+    assert again.err == f"Error: {name}: Identity {name} already exists\n"
+
+
+def test_delete_without_a_terminal_deletes_what_is_named(run: Run, name: str) -> None:
+    run("chargers", "create", f"{name}-1", f"{name}-2", "-q", "--no-wait")
+
+    deleted = run("chargers", "delete", f"{name}-1", f"{name}-2", "--json")
+
+    assert (deleted.status, [row["state"] for row in deleted.json]) == (0, ["deleted", "deleted"])
+    assert run("chargers", "get", f"{name}-1").status == 1
+
+
+def test_the_catalog_lists_models_of_one_brand_or_of_all(run: Run) -> None:
+    abb = run("catalog", "abb", "--json").json
+    every = run("catalog", "--json").json
+
+    assert {row["brand_slug"] for row in abb} == {"abb"}
+    assert len({row["brand_slug"] for row in every}) > 10
+    assert re.search(r"abb +terra-184 +Terra 184 +dc +90, 180 +CCS2, CHAdeMO", run("catalog", "abb").out)
+    assert run("catalog", "nobody").status == 1
+
+
+def test_ctrl_c_ends_a_wait_with_130_and_without_a_trace(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    run("chargers", "create", name, "--ws-url", NOBODY, "--until", "final")
+    waiting = subprocess.Popen(
+        [*COMMAND, "chargers", "wait", name],
+        env=environment_of(chargehand),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert waiting.stderr is not None
+    assert name in waiting.stderr.readline()  # it tells the first state
+
+    waiting.send_signal(signal.SIGINT)
+
+    out, err = waiting.communicate(timeout=10)
+    assert (waiting.returncode, out) == (130, "")
+    assert "Traceback" not in err
+
+
+class Unlucky(BaseHTTPRequestHandler):
+    """Hands requests on to the API; loses the answer to the first POST, and is away at the next try."""
+
+    protocol_version = "HTTP/1.1"
+    api = ""
+    posts = 0
+
+    def do_GET(self) -> None:
+        self.hand_on()
+
+    def do_POST(self) -> None:
+        kind = type(self)
+        kind.posts += 1
+        if kind.posts == 2:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.answer(503, b"busy", {"Retry-After": "0"})
+        else:
+            self.hand_on(lost=kind.posts == 1)
+
+    def hand_on(self, *, lost: bool = False) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+        answer = httpx.request(
+            self.command, self.api + self.path, content=body, headers=headers, trust_env=False, timeout=30
+        )
+        if lost:
+            self.close_connection = True
+        else:
+            self.answer(answer.status_code, answer.content, {"Content-Type": "application/json"})
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_create_whose_answer_was_lost_is_repeated_and_creates_one_charger(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    proxy = type("Proxy", (Unlucky,), {"api": chargehand.url})
+    with ThreadingHTTPServer(("127.0.0.1", 0), proxy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        created = run(
+            "chargers", "create", name, "--no-wait", "--json",
+            CHARGEHAND_URL=f"http://127.0.0.1:{server.server_address[1]}",
+        )  # fmt: skip
+        server.shutdown()
+        thread.join()
+
+    assert (created.status, created.err) == (0, "")
+    assert len(run("commands", "list", name, "--json").json) == 1

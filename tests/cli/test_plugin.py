@@ -1,0 +1,143 @@
+"""The pytest plugin, in pytest runs of their own against one running stack."""
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from chargehand.pytest_plugin import RunningStack
+from tests.cli.conftest import NOBODY, environment_of
+from tests.embedded.waiting import wait_until
+
+PREFIX = "PLUGIN"
+
+
+@pytest.fixture
+def inner(
+    pytester: pytest.Pytester, chargehand: RunningStack, monkeypatch: pytest.MonkeyPatch
+) -> pytest.Pytester:
+    """A pytest whose environment names the stack."""
+    for name, value in environment_of(chargehand).items():
+        monkeypatch.setenv(name, value)
+    return pytester
+
+
+def left_over(stack: RunningStack, prefix: str) -> list[str]:
+    rows = stack.client.rows("/ocpp/chargers", q=prefix)
+    return [row["identity"] for row in rows if row["identity"].startswith(prefix)]
+
+
+def test_five_lines_test_a_csms_and_leave_nothing(inner: pytest.Pytester, chargehand: RunningStack) -> None:
+    inner.makepyfile(
+        f"""
+        def test_both_boot(chargers):
+            one, two = chargers(count=2, ocpp_version="2.0.1", identity="{PREFIX}-A")
+            assert [one.identity, two.identity] == ["{PREFIX}-A-1", "{PREFIX}-A-2"]
+            assert one.runtime()["ocpp"]["state"] == two.runtime()["ocpp"]["state"] == "accepted"
+            assert one.wait_for_frame("BootNotification")["direction"] in ("cp_to_csms", "csms_to_cp")
+            one.stop()
+            assert one.runtime()["observed"] == "stopped"
+            one.start()
+            one.restart(until="final")
+            one.wait_until(lambda runtime: runtime["observed"] == "running")
+            assert one.logs(event="BootNotification", limit=2)
+            two.delete()
+
+        def test_identities_are_made_up(chargers):
+            first, second = chargers(until="final"), chargers(until="final")
+            assert first[0].identity != second[0].identity
+        """
+    )
+
+    done = inner.runpytest_subprocess("-q")
+
+    done.assert_outcomes(passed=2)
+    assert left_over(chargehand, f"{PREFIX}-A") == []
+
+
+def test_a_charger_that_is_not_accepted_fails_the_test_with_the_reason_and_is_deleted(
+    inner: pytest.Pytester, chargehand: RunningStack
+) -> None:
+    inner.makepyfile(
+        f"""
+        def test_nobody_answers(chargers):
+            chargers(identity="{PREFIX}-B", ws_url="{NOBODY}", within_s=4)
+
+        def test_fails_for_another_reason(chargers):
+            chargers(identity="{PREFIX}-C")
+            assert False
+        """
+    )
+
+    done = inner.runpytest_subprocess("-q")
+
+    done.assert_outcomes(failed=2)
+    assert f"{PREFIX}-B (dep-" in done.stdout.str()
+    assert "not accepted in time: " in done.stdout.str()
+    assert "nothing listens on 127.0.0.1:9" in done.stdout.str()
+    assert "wait_all" not in done.stdout.str()  # no trace of our own code
+    assert left_over(chargehand, PREFIX) == []
+
+
+def test_without_a_stack_in_the_environment_one_is_started_and_ended_with_the_session(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("CHARGEHAND_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://of-what-is-tested/and-not-ours")
+    pytester.makepyfile(
+        """
+        import json
+        from pathlib import Path
+
+        def test_it_answers(chargehand, chargers):
+            assert chargers(count=2)
+            Path("stack.json").write_text((chargehand.folder / "stack.json").read_text())
+            Path("folder").write_text(str(chargehand.folder))
+        """
+    )
+
+    done = pytester.runpytest_subprocess("-q")
+
+    done.assert_outcomes(passed=1)
+    folder = (pytester.path / "folder").read_text()
+    assert not Path(folder).exists()
+    wait_until(lambda: not [process for process in psutil.process_iter() if uses(process, folder)], 10)
+
+
+def uses(process: psutil.Process, folder: str) -> bool:
+    try:
+        return any(folder in argument for argument in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def test_a_stack_that_cannot_start_is_an_error_with_its_last_lines(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHARGEHAND_URL", raising=False)
+    (pytester.path / "state").touch()
+    pytester.makepyfile("def test_it(chargehand): pass")
+
+    done = pytester.runpytest_subprocess("-q", "--chargehand-state", "state/below")
+
+    done.assert_outcomes(errors=1)
+    assert "Not a directory" in done.stdout.str()
+
+
+def test_a_run_that_uses_no_fixture_imports_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARGEHAND_URL", "http://127.0.0.1:9")
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_it():
+            ours = {name for name in sys.modules if name.startswith(("chargehand", "embedded"))}
+            assert ours == {"chargehand", "chargehand.pytest_plugin"}
+        """
+    )
+
+    pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
