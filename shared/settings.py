@@ -110,6 +110,16 @@ def load_settings() -> Settings:
         raise SettingsError(str(error)) from error
 
 
+def variables() -> frozenset[str]:
+    """The names of all variables that load_settings reads. Raises SettingsError as it does."""
+    env = Env()
+    try:
+        _load(env)
+    except EnvError as error:
+        raise SettingsError(str(error)) from error
+    return frozenset(env.dump())
+
+
 def _load(env: Env) -> Settings:
     environment: Environment = "embedded" if env.str("CHARGEHAND_ENV", "") == "embedded" else "production"
     embedded = environment == "embedded"
