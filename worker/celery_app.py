@@ -38,6 +38,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
 def _make_app() -> Celery:
     settings = load_settings()
     app = make_celery(settings.broker_url, publisher=False)
+    app.events_cls = "worker.events:Events"
     app.conf.update(
         include=["worker.tasks"],
         worker_consumer="worker.consumer:PatientConsumer",
