@@ -45,7 +45,7 @@ class EcsSettings:
     log_group: str
     name_prefix: str  #: in front of the charger id, in service and family names
     tags: dict[str, str]
-    max_connections: int  #: how many calls a worker makes at once, its -c
+    max_connections: int  #: how many calls a worker makes at once; its -c, where that is given
     connect_timeout_s: float
     read_timeout_s: float
 

@@ -40,7 +40,7 @@ def _make_app() -> Celery:
     app = make_celery(settings.broker_url, publisher=False)
     app.events_cls = "worker.events:Events"
     app.conf.update(
-        include=["worker.tasks"],
+        include=["worker.tasks", "worker.control", "worker.start"],
         worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
         beat_max_loop_interval=5,
@@ -49,6 +49,7 @@ def _make_app() -> Celery:
         task_reject_on_worker_lost=True,
         # One message for each task that may be under way at once, slow ones included.
         worker_pool="worker.pool:TaskPool",
+        worker_concurrency=settings.ecs.max_connections,
         worker_prefetch_multiplier=1 + HANGING,
         worker_enable_prefetch_count_reduction=False,
         # A thread cannot be interrupted: it ends what it is at.
