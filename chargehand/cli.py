@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from chargehand.installation import installation
+
 if TYPE_CHECKING:
     from shared.settings import TokenSettings
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 @click.version_option(package_name="chargehand")
 def main() -> None:
     """Run fleets of simulated EV chargers."""
+
+
+main.add_command(installation)
 
 
 @main.command()

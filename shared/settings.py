@@ -1,5 +1,6 @@
 """The environment, read once. No other module of the api, the worker or their command reads it."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -48,6 +49,7 @@ class EcsSettings:
     max_connections: int  #: how many calls a worker makes at once; its -c, where that is given
     connect_timeout_s: float
     read_timeout_s: float
+    installation: str  #: what tells an ECS that is not Amazon's from others; empty takes its address
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         max_connections=env.int("WORKER_CONCURRENCY", 16),
         connect_timeout_s=env.float("ECS_CONNECT_TIMEOUT_SECONDS", 3),
         read_timeout_s=env.float("ECS_READ_TIMEOUT_SECONDS", 10),
+        installation=_installation(env),
     )
 
 
@@ -204,6 +207,13 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
 def _redis_url(env: Env) -> str:
     url = env.str("REDIS_URL", "") or env.str("BROKER_URL", "")
     return url if url.startswith(("redis://", "rediss://", "unix://")) else ""
+
+
+def _installation(env: Env) -> str:
+    name = env.str("CHARGEHAND_INSTALLATION", "")
+    if not re.fullmatch(r"[\w.-]*", name, re.ASCII):
+        raise SettingsError("CHARGEHAND_INSTALLATION may hold letters, digits, -, _ and . only")
+    return name
 
 
 def _words(env: Env, name: str) -> tuple[str, ...]:

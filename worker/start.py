@@ -2,15 +2,31 @@
 
 import sys
 from collections.abc import Mapping
+from time import sleep
 from typing import Any, NoReturn
 
 import click
+import structlog
+from celery.platforms import EX_FAILURE
 from celery.signals import celeryd_init
+from celery.worker import state
 from click.core import ParameterSource
+from psycopg.errors import UndefinedTable
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.installation import NotServices
 from shared.queues import Queue
-from worker.context import fit
+from worker.context import context, fit
+from worker.ecs import EcsUnavailable
+from worker.installation import Guard, WrongEcs
+from worker.log_lines import set_up_logging
+from worker.outage import Outage
 from worker.pool import TaskPool
+
+log = structlog.get_logger(__name__)
+
+DATABASE_AGAIN_S = 1.0
 
 #: Celery's options that its pools of processes have, and what to do instead.
 NOT_FOR_THREADS = {
@@ -23,8 +39,45 @@ NOT_FOR_THREADS = {
 
 
 @celeryd_init.connect
-def check_options(options: Mapping[str, Any], **_: object) -> None:
+def check(options: Mapping[str, Any], **_: object) -> None:
     """As soon as the command line is read."""
+    set_up_logging()
+    check_options(options)
+    check_installation()
+
+
+def check_installation() -> None:
+    """Return when the database's ECS and the worker's are known to be the same. Waits for the database."""
+    guard = Guard(context().sessions, context().settings.ecs, context().ecs)
+    database = Outage("database", OperationalError, PoolTimeout)
+    done = False
+    while not done:
+        with database.survived():
+            try:
+                guard.check_at_start()
+            except (WrongEcs, NotServices) as error:
+                end(str(error))
+            except ProgrammingError as error:
+                if not isinstance(error.orig, UndefinedTable):
+                    raise
+                end("the database is older than this worker: run chargehand migrate")
+            done = True
+        if not done:
+            sleep(DATABASE_AGAIN_S)
+    context().ecs.check_before_changes(lambda: stop_if_wrong(guard))
+
+
+def stop_if_wrong(guard: Guard) -> None:
+    """Before a call that changes something. The command stays open, for the workers of the right ECS."""
+    try:
+        guard.check_before_change()
+    except WrongEcs as error:
+        log.error("installation.wrong", reason=str(error))  # noqa: TRY400 - the reason is the message
+        state.should_stop = EX_FAILURE  # type: ignore[assignment]  # the worker's loop ends with this status
+        raise EcsUnavailable("this worker's ECS is not the database's") from error
+
+
+def check_options(options: Mapping[str, Any]) -> None:
     check_queues("-Q", options.get("queues"))
     check_queues("-X", options.get("exclude_queues"))
     if options.get("pool") is not TaskPool:
