@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from time import sleep
 from typing import Any, NoReturn
 
@@ -42,8 +43,15 @@ NOT_FOR_THREADS = {
 def check(options: Mapping[str, Any], **_: object) -> None:
     """As soon as the command line is read."""
     set_up_logging()
+    restart_as_module()
     check_options(options)
     check_installation()
+
+
+def restart_as_module() -> None:
+    """Let SIGHUP restart a worker that runs as `python -m celery`: Celery starts the file that argv names."""
+    if Path(sys.argv[0]).name == "__main__.py":
+        sys.argv[:1] = ["-m", "celery"]
 
 
 def check_installation() -> None:

@@ -35,6 +35,8 @@ OURS = Services("aws", "eu-central-1", "111111111111", "chargehand", "")
 @pytest.fixture
 def sessions(engine: Engine) -> Iterator[Sessions]:
     """Of a database that no worker has seen yet."""
+    with engine.connect() as connection:
+        connection.execute(text("TRUNCATE installation"))
     yield Sessions(engine)
     with engine.connect() as connection:
         connection.execute(text("TRUNCATE installation"))
