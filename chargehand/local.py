@@ -15,7 +15,6 @@ from chargehand.client.failures import Failure, Unreachable
 from chargehand.client.starting import ensure_startable
 from chargehand.options import as_json
 from chargehand.output import print_json, print_json_line
-from embedded.stack_file import is_joining
 
 if TYPE_CHECKING:
     from shared.settings import TokenSettings
@@ -148,6 +147,7 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     Raises Unreachable when no stack runs, and CHARGEHAND_URL names none.
     """
     from chargehand.client.stack import find_stack, running_stack
+    from embedded.joining import leads_elsewhere
     from embedded.state import state_folder
 
     local = running_stack(state_folder())
@@ -161,7 +161,7 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     ours = {"CHARGEHAND_URL": local["api"], "CHARGEHAND_CSMS_URL": local["csms"]}
     if local["token"]:
         ours["CHARGEHAND_TOKEN"] = local["token"]
-    stray = [name for name in environment if is_joining(name) and name not in joining]
+    stray = [name for name in environment if leads_elsewhere(name, joining)]
     if local["token"] and "CHARGEHAND_TOKEN_FILE" in environment:
         stray.append("CHARGEHAND_TOKEN_FILE")
     return ours | joining, sorted(stray)

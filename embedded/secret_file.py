@@ -5,10 +5,10 @@ import secrets
 from pathlib import Path
 
 
-def ensure_secret(file: Path) -> str:
-    """The secret in `file`, made at the first call: 32 random bytes, safe in URLs."""
+def ensure_secret(file: Path, size: int = 32) -> str:
+    """The secret in `file`, made at the first call: `size` random bytes, safe in URLs."""
     if not file.exists():
-        write_private(file, secrets.token_urlsafe(32))
+        write_private(file, secrets.token_urlsafe(size))
     return file.read_text().strip()
 
 

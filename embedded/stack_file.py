@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from embedded.joining import joining_environment
 from embedded.secret_file import write_private
 
 STACK_FILE = "stack.json"
-
-#: What a process needs to join: these variables, and all whose names begin so.
-JOINING = ("BROKER_URL", "CHARGEHAND_ENV", "DATABASE_URL", "NO_PROXY", "REDIS_URL", "STATE_DIR", "no_proxy")
-JOINING_PREFIXES = ("AWS_", "ECS_", "JWT_")
 
 
 def stack_description(
@@ -32,7 +29,7 @@ def stack_description(
     organization: str,
     token: str | None,
 ) -> dict[str, Any]:
-    """What `stack.json` says, and the one line of `chargehand up --json`."""
+    """What `stack.json` says, and the one line of `chargehand up --json`. Raises SettingsError."""
     return {
         "pid": os.getpid(),
         "api": api,
@@ -47,17 +44,8 @@ def stack_description(
         "logs": str(folder / "logs"),
         "organization": organization,
         "token": token,
-        "environment": joining_variables(os.environ),
+        "environment": joining_environment(os.environ),
     }
-
-
-def joining_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Those that a worker, beat or migrate process must share with the stack."""
-    return {name: value for name, value in environment.items() if is_joining(name)}
-
-
-def is_joining(name: str) -> bool:
-    return name in JOINING or name.startswith(JOINING_PREFIXES)
 
 
 def write_stack_file(folder: Path, description: Mapping[str, Any]) -> None:

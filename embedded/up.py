@@ -33,6 +33,11 @@ CLUSTER = "chargehand"
 LOG_GROUP = "/chargehand/chargers"
 FLOWER_USER = "chargehand"
 FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
+FLOWER_TASKS = 10_000  # kept in its memory; its own default is ten times as many
+INSTALLATION_FILE = (
+    "installation"  # names our ECS, whose services lie in the same folder: its port may change
+)
+MOST_WORKERS = 8  # PostgreSQL has 200 connections, of which a worker may use 18
 
 # Programs of a higher layer use those below, and stop before them. What each may take adds up to
 # less than 15 s, because a layer stops at once.
@@ -110,6 +115,7 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
 
 def start_parts(supervisor: Supervisor, folder: Path) -> Addresses:
     """Start everything and wait until the API is ready. Raises NotReady, PortUnusable or StopAsked."""
+    workers = number_of_workers(os.environ.get("WORKERS") or "1")
     api_port = claim("PORT", os.environ.get("PORT") or "8000")
     ports = Ports(folder / "ports.json")
     parts = Addresses(
@@ -125,10 +131,17 @@ def start_parts(supervisor: Supervisor, folder: Path) -> Addresses:
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S, layer=STORES)
     supervisor.run_once(Program("migrate", python("chargehand", "migrate"), cwd=folder))
-    for program in services(parts, folder):
+    for program in services(parts, folder, workers):
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S)
     return parts
+
+
+def number_of_workers(text: str) -> int:
+    """Raises CannotStart."""
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise CannotStart(f"WORKERS={text} is not a number of workers: use a number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def start_postgres(supervisor: Supervisor, folder: Path, ports: Ports) -> str:
@@ -149,6 +162,7 @@ def share_environment(parts: Addresses, folder: Path) -> None:
         del os.environ[name]  # a profile or an endpoint of the shell would lead the worker to the real AWS
     os.environ |= {
         "CHARGEHAND_ENV": "embedded",
+        "CHARGEHAND_INSTALLATION": ensure_secret(folder / INSTALLATION_FILE, size=6),
         "STATE_DIR": str(folder),
         "BIND": parts.api.removeprefix("http://"),
         "DATABASE_URL": parts.database,
@@ -198,21 +212,25 @@ def csms(parts: Addresses, folder: Path) -> Program:
     )
 
 
-def services(parts: Addresses, folder: Path) -> Iterator[Program]:
+def services(parts: Addresses, folder: Path, workers: int) -> Iterator[Program]:
     """What a cloud would run: the same programs, with the same code."""
     ready = {"api": answers(f"{parts.api}/ready"), "flower": answers(f"{parts.flower}/healthcheck")}
     password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
     celery = ("celery", "-A", "worker.celery_app")
-    pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "-n", "worker@%h")
+    pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
+    names = ["worker"] if workers == 1 else [f"worker{number}" for number in range(1, workers + 1)]
     # The password goes by the environment, because the arguments of a process are for everyone to see.
     flower_environment = {**os.environ, "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{password}"}
     for name, argv, env in (
         ("api", ("gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"), None),
-        ("worker", (*celery, "worker", *pool, "--without-gossip", "--without-mingle"), None),
+        *((name, (*celery, "worker", *pool, "-n", f"{name}@%h"), None) for name in names),
         ("beat", (*celery, "beat", "-s", str(folder / "beat-schedule")), None),
         (
             "flower",
-            (*celery, "flower", f"--address={HOST}", f"--port={port_of(parts.flower)}"),
+            (
+                *(*celery, "flower", f"--address={HOST}", f"--port={port_of(parts.flower)}"),
+                f"--max-tasks={FLOWER_TASKS}",
+            ),
             flower_environment,
         ),
     ):

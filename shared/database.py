@@ -104,6 +104,12 @@ class Sessions(sessionmaker[Session]):
         super().__init__(transactional(engine), expire_on_commit=False)
         self.statements = engine  #: for what is a single statement; of the same pool
 
+    def use(self, engine: Engine) -> None:
+        """Take connections from this engine from now on. Those in use are closed when they come back."""
+        replaced, self.statements = self.statements, engine
+        self.configure(bind=transactional(engine))
+        replaced.dispose()
+
 
 def transactional(engine: Engine) -> Engine:
     """The same, with connections that begin a transaction and leave its end to the caller."""

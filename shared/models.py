@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -275,3 +276,15 @@ class LogCursor(Base):
     read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
     unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.Pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Installation(Base):
+    """Which ECS runs the chargers of this database: one row, from the first start of a worker on."""
+
+    __tablename__ = "installation"
+
+    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
+    services: Mapped[str]  #: as shared.installation.Services writes them
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (CheckConstraint("singleton", name="installation_singleton"),)

@@ -63,9 +63,10 @@ class EcsSettings:
     log_group: str
     name_prefix: str  #: in front of the charger id, in service and family names
     tags: dict[str, str]
-    max_connections: int  #: how many calls a worker makes at once, its -c
+    max_connections: int  #: how many calls a worker makes at once; its -c, where that is given
     connect_timeout_s: float
     read_timeout_s: float
+    installation: str  #: what tells an ECS that is not Amazon's from others; empty takes its address
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,16 @@ def hand_secrets_to_flower() -> None:
             os.environ[name] = secret
 
 
+def variables() -> frozenset[str]:
+    """The names of all variables that load_settings reads. Raises SettingsError as it does."""
+    env = Env()
+    try:
+        _load(env)
+    except EnvError as error:
+        raise SettingsError(str(error)) from error
+    return frozenset(env.dump())
+
+
 def _load(env: Env) -> Settings:
     environment: Environment = _one_of(env, "CHARGEHAND_ENV", "production", get_args(Environment))
     embedded = environment == "embedded"
@@ -222,6 +233,7 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         max_connections=_int(env, "WORKER_CONCURRENCY", 16, 1, 1_000),
         connect_timeout_s=_float(env, "ECS_CONNECT_TIMEOUT_SECONDS", 3, 0.1, 600),
         read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 10, 0.1, 600),
+        installation=_installation(env),
     )
 
 
@@ -244,6 +256,13 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         command_deadline_s=_float(env, "COMMAND_DEADLINE_SECONDS", 3600, 1, YEAR_S),
         provisioning_deadline_s=_float(env, "PROVISIONING_DEADLINE_SECONDS", 3600, 1, YEAR_S),
     )
+
+
+def _installation(env: Env) -> str:
+    name = env.str("CHARGEHAND_INSTALLATION", "")
+    if not re.fullmatch(r"[\w.-]*", name, re.ASCII):
+        raise SettingsError("CHARGEHAND_INSTALLATION may hold letters, digits, -, _ and . only")
+    return name
 
 
 def _words(env: Env, name: str) -> tuple[str, ...]:

@@ -105,6 +105,7 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "REDIS_URL": redis_url,
         "JWT_SECRET": JWT_SECRET,
         "RATE_LIMIT": "",
+        "CHARGEHAND_INSTALLATION": "tests",  # their ECS has another address in each test
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "tests",
         "AWS_SECRET_ACCESS_KEY": "tests",

@@ -1,21 +1,17 @@
 """The Celery app: `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
 
-import logging
 from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
 
 from shared.broker import make_celery
-from shared.log_setup import configure_logging
 from shared.queues import QUEUE_OF, TaskName
-from shared.settings import Settings, SettingsError, hand_secrets_to_flower, load_settings
+from shared.settings import Settings, SettingsError, hand_secrets_to_flower
 from shared.starting import exit_with, settings_or_exit
 from worker.budget import quotas
+from worker.log_lines import set_up_logging
 from worker.pool import HANGING
-
-# A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
-CHATTY = ("botocore", "celery.app.trace", "celery.beat", "celery.worker.strategy")
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -45,8 +41,9 @@ def _make_app() -> Celery:
     except SettingsError as error:
         exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)
+    app.events_cls = "worker.events:Events"
     app.conf.update(
-        include=["worker.tasks"],
+        include=["worker.tasks", "worker.control", "worker.start"],
         worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
         beat_max_loop_interval=5,
@@ -55,25 +52,19 @@ def _make_app() -> Celery:
         task_reject_on_worker_lost=True,
         # One message for each task that may be under way at once, slow ones included.
         worker_pool="worker.pool:TaskPool",
+        worker_concurrency=settings.ecs.max_connections,
         worker_prefetch_multiplier=1 + HANGING,
         worker_enable_prefetch_count_reduction=False,
         # A thread cannot be interrupted: it ends what it is at.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # Events of every task take an eighth of a worker's time; Flower asks for them while it runs.
-        worker_send_task_events=False,
+        # Also while no Flower runs: the events of a task take 0.06 ms, and Flower asks for them too late.
+        worker_send_task_events=True,
         worker_hijack_root_logger=False,
     )
     return app
 
 
-@setup_logging.connect
-def _set_up_logging(**_: object) -> None:
-    settings = load_settings()
-    configure_logging(log_format=settings.log_format, log_level=settings.log_level)
-    for name in CHATTY:
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
+setup_logging.connect(set_up_logging)
 app = _make_app()

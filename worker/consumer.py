@@ -7,6 +7,7 @@ from kombu.message import Message
 
 from shared.queues import Queue
 from shared.redis_transport import Channel
+from worker.events import FLUSH_EVERY_S
 from worker.quarantine import put_aside
 
 RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
@@ -38,6 +39,21 @@ class PatientConsumer(Consumer):
         if message.channel.qos.has_room_again:
             super().call_soon(_wake_up)
         return p
+
+    def register_with_event_loop(self, hub: Any) -> None:
+        """Once for each connection: the loop begins anew with each."""
+        super().register_with_event_loop(hub)
+        hub.call_repeatedly(FLUSH_EVERY_S, self._send_events)
+
+    def shutdown(self) -> None:
+        """The loop has ended before the last tasks."""
+        self._send_events()
+        super().shutdown()
+
+    def _send_events(self) -> None:
+        dispatcher: Any = self.event_dispatcher  # type: ignore[attr-defined]
+        if dispatcher is not None:
+            dispatcher.flush()
 
     def ensure_connected(self, conn: Any) -> Any:
         ensure = conn.ensure_connection

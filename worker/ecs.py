@@ -5,7 +5,7 @@ exception" is not success: botocore returns a cut 200 answer as an empty diction
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -178,6 +178,29 @@ class EcsClient:
 
     def _take_turn(self, event_name: str, **_: object) -> None:
         self._budget.take(event_name.rsplit(".", 1)[-1])
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where the calls go."""
+        return self._ecs.meta.endpoint_url
+
+    def check_before_changes(self, check: Callable[[], None]) -> None:
+        """Call `check` before each call that changes something. What it raises, the call raises."""
+
+        def before_call(event_name: str, **_: object) -> None:
+            if not event_name.rsplit(".", 1)[-1].startswith(("Describe", "List")):
+                check()
+
+        self._ecs.meta.events.register("before-call.ecs", before_call)
+
+    def account(self) -> str:
+        """The AWS account that ECS works in: of the ARN of a service that does not exist. Empty if it is not there."""
+        with _two_errors("DescribeServices"):
+            answer = self._ecs.describe_services(
+                cluster=self._settings.cluster, services=[self.service_name("none")]
+            )
+            arns = [failure["arn"] for failure in answer["failures"]]
+        return next((arn.split(":")[4] for arn in arns if arn.startswith("arn:")), "")
 
     def service_name(self, charger_id: str) -> str:
         """Also the task definition family."""

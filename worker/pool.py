@@ -15,6 +15,7 @@ from billiard.einfo import ExceptionInfo
 from celery.concurrency import thread
 
 SLOW_S = 2.0  # a task that has run for longer gives its slot back; ordinary calls take a tenth of it
+GROWTH = 4  # times the slots of the start: connections to AWS are counted for so many
 HANGING = 3  # tasks per slot that may do so; what more there is waits for the time-outs
 
 
@@ -24,6 +25,28 @@ class TaskPool(thread.TaskPool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.executor: Any = Slots(self.limit)
+        self.most = self.limit * GROWTH  #: to which it may grow
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What `celery inspect stats` and Flower's page say of the pool."""
+        return {
+            "implementation": f"{type(self).__module__}:{type(self).__name__}",
+            "max-concurrency": self.limit,
+            **self.executor.info(),
+        }
+
+    def grow(self, n: int) -> None:
+        """Run n more tasks at once, from now on."""
+        self._resize(self.limit + n)
+
+    def shrink(self, n: int) -> None:
+        """Run n fewer tasks at once. Tasks under way go on; new ones wait until there are few enough."""
+        self._resize(self.limit - n)
+
+    def _resize(self, slots: int) -> None:
+        self.limit = slots  # of which Celery computes how many messages the worker may hold
+        self.executor.resize(slots)
 
     def on_apply(  # type: ignore[override]  # the stubs have a pool without error callbacks
         self, target: Callable[..., Any], *args: Any, error_callback: Callable[..., Any], **options: Any
@@ -45,7 +68,6 @@ class Slots:
 
     def __init__(self, slots: int, *, slow_s: float = SLOW_S) -> None:
         self._slots, self._slow_s = slots, slow_s
-        self._most = slots * (1 + HANGING)
         self._changed = threading.Condition()  # guards what follows
         self._waiting: deque[Callable[[], None]] = deque()
         self._running: dict[int, float] = {}  #: when each thread began its task, by the thread's id
@@ -74,6 +96,23 @@ class Slots:
                 self._watch = self._start(self._give_slots_back)
         return future
 
+    def resize(self, slots: int) -> None:
+        """Have so many slots from now on."""
+        with self._changed:
+            self._slots = slots
+            self._changed.notify_all()  # threads beyond the new number end
+            self._find_a_thread()
+
+    def info(self) -> dict[str, int]:
+        """The numbers of tasks that run, of those among them that gave their slot back, and that wait."""
+        with self._changed:
+            return {
+                "running": len(self._running),
+                "slow": len(self._running) - self._quick(),
+                "waiting": len(self._waiting),
+                "threads": len(self._threads),
+            }
+
     def shutdown(self) -> None:
         """Take no more, and return when what was taken is done."""
         with self._changed:
@@ -93,15 +132,21 @@ class Slots:
             return
         if self._idle:
             self._changed.notify()
-        elif len(self._threads) < self._most:
+        elif len(self._threads) < self._most():
             self._threads.add(self._start(self._work))
 
     def _slot_is_free(self) -> bool:
         """The lock is held."""
-        if len(self._running) < self._slots:
-            return True
+        return len(self._running) < self._slots or self._quick() < self._slots
+
+    def _quick(self) -> int:
+        """The lock is held. How many tasks hold a slot."""
         slow = monotonic() - self._slow_s
-        return sum(began_at > slow for began_at in self._running.values()) < self._slots
+        return sum(began_at > slow for began_at in self._running.values())
+
+    def _most(self) -> int:
+        """The lock is held. How many threads there may be."""
+        return self._slots * (1 + HANGING)
 
     def _start(self, loop: Callable[[], None]) -> threading.Thread:
         started = threading.Thread(target=loop, name="slot", daemon=True)
@@ -116,6 +161,9 @@ class Slots:
                 while not (self._waiting and self._slot_is_free()):
                     if self._stopped.is_set() and not self._waiting:
                         self._changed.notify_all()  # who waits for a slot that nobody needs any more
+                        return
+                    if len(self._threads) > self._most():
+                        self._threads.remove(threading.current_thread())
                         return
                     self._idle += 1
                     self._changed.wait()

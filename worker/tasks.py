@@ -66,13 +66,13 @@ for _name in (*TASK_OF.values(), TaskName.REPAIR):
     app.task(name=_name.value, base=ConvergeTask)(converge_charger)
 
 
-@app.task(name=TaskName.SWEEP.value)
+@app.task(name=TaskName.SWEEP.value, send_events=False)
 def sweep_chargers() -> None:
     with database.survived():
         sweep(context().sessions, app)
 
 
-@app.task(name=TaskName.OBSERVE.value)
+@app.task(name=TaskName.OBSERVE.value, send_events=False)
 def observe_chargers() -> None:
     with alone(TaskName.OBSERVE) as first:
         if not first:
@@ -83,7 +83,7 @@ def observe_chargers() -> None:
                 sweep(parts.sessions, app)
 
 
-@app.task(name=TaskName.READ_LOGS.value)
+@app.task(name=TaskName.READ_LOGS.value, send_events=False)
 def read_charger_logs() -> None:
     with alone(TaskName.READ_LOGS) as first:
         if not first:
@@ -93,7 +93,7 @@ def read_charger_logs() -> None:
             read_logs(parts.sessions, parts.logs, parts.settings.timing)
 
 
-@app.task(name=TaskName.CLEAN_UP.value)
+@app.task(name=TaskName.CLEAN_UP.value, send_events=False)
 def clean_up() -> None:
     parts = context()
     with database.survived():

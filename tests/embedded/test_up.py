@@ -26,7 +26,7 @@ from embedded.stack_file import STACK_FILE
 from tests.embedded.waiting import wait_until
 
 READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
-OWN_VARIABLES = {"PORT", "STATE_DIR", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "JWT_SECRET"}
+OWN_VARIABLES = {"PORT", "STATE_DIR", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "JWT_SECRET", "WORKERS"}
 
 
 @dataclass
@@ -261,6 +261,13 @@ def test_what_is_no_port_is_refused_in_one_line(tmp_path: Path, variable: str) -
     said = refused(**{"STATE_DIR": str(tmp_path), **others, variable: "70000"})
 
     assert said == f"Error: {variable}=70000 is not a port: use a number from 1 to 65535\n"
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "three", "1000"])
+def test_what_is_no_number_of_workers_is_refused_in_one_line(tmp_path: Path, number: str) -> None:
+    said = refused(STATE_DIR=str(tmp_path), PORT=str(free_port()), WORKERS=number)
+
+    assert said == f"Error: WORKERS={number} is not a number of workers: use a number from 1 to 8\n"
 
 
 def test_a_state_folder_that_cannot_be_is_refused_in_one_line(tmp_path: Path) -> None:

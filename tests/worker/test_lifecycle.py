@@ -183,6 +183,20 @@ def test_sigterm_lets_the_worker_finish_what_it_holds(line: Line) -> None:
     assert line.applied(charger_id)
 
 
+def test_sighup_restarts_the_worker(line: Line) -> None:
+    with line.broker.up():
+        line.worker.start()
+        line.works_within(40)
+        process = line.worker.process
+        assert process is not None
+
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: line.worker.said().count(" ready.") == 2, within_s=60)
+
+        line.works_within(20)
+    assert line.worker.exit_code is None
+
+
 def test_a_worker_outlives_its_broker_and_its_database(line: Line, engine: Engine) -> None:
     """One worker through all of it: a broker that is killed, flushed, frozen, and a lost database."""
     with line.broker.up():

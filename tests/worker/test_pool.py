@@ -160,3 +160,47 @@ def test_many_submitters_lose_nothing() -> None:
     slots.shutdown()
 
     assert sorted(done) == sorted(list(range(500)) * 4)
+
+
+def test_a_pool_that_grows_takes_more_at_once() -> None:
+    task = Hanging()
+    with running(Slots(1, slow_s=30), task) as slots:
+        for _ in range(4):
+            slots.submit(task)
+        wait_until(lambda: task.begun == 1)
+
+        slots.resize(3)
+
+        wait_until(lambda: task.begun == 3)
+        assert slots.info() == {"running": 3, "slow": 0, "waiting": 1, "threads": 3}
+
+
+def test_a_pool_that_shrinks_lets_calls_end_and_begins_no_other_before_there_are_few_enough() -> None:
+    first, others = Hanging(), Hanging()
+    with running(Slots(3, slow_s=30), first, others) as slots:
+        for _ in range(3):
+            slots.submit(first)
+        wait_until(lambda: first.begun == 3)
+
+        slots.resize(1)
+        for _ in range(3):
+            slots.submit(others)
+        first.end()
+
+        wait_until(lambda: others.begun == 1)
+        threading.Event().wait(0.1)  # time enough for more of them
+        assert others.begun == 1
+
+
+def test_threads_beyond_a_smaller_number_end() -> None:
+    task = Hanging()
+    with running(Slots(8, slow_s=30), task) as slots:
+        for _ in range(8):
+            slots.submit(task)
+        wait_until(lambda: task.begun == 8)
+
+        slots.resize(1)
+        task.end()
+
+        wait_until(lambda: slots.info()["threads"] == 1 + HANGING)
+        assert slots.submit(lambda: "done").result(10) == "done"

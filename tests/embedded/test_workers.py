@@ -1,0 +1,186 @@
+"""Three workers under one `make run`, one more beside it, and what Flower shows of them."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
+from pathlib import Path
+from socket import gethostname
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from embedded.joining import joining_environment
+from embedded.process import Program, running
+from tests.embedded.test_up import Up, running_up
+from tests.embedded.waiting import wait_until
+
+WORKERS = 3
+CHARGERS = 10
+CELERY = (sys.executable, "-m", "celery", "-A", "worker.celery_app")
+QUEUES = ("-Q", "lifecycle,provisioning,maintenance")
+
+
+class Fleet:
+    """A stack of three workers, its chargers, and what clients and operators see."""
+
+    def __init__(self, up: Up) -> None:
+        self.up = up
+        self.environment = psutil.Process(up.pid("worker1")).environ()
+        self.ecs_url = self.environment["AWS_ENDPOINT_URL"]
+        token = up.printed(r"export TOKEN=(\S+)")
+        self.api = httpx.Client(
+            base_url=f"http://127.0.0.1:{up.port}", headers={"Authorization": f"Bearer {token}"}, timeout=70
+        )
+        password = up.printed(r"user chargehand, password (\S+)")
+        self.flower = httpx.Client(
+            base_url=up.printed(r"Flower +(\S+)"), auth=("chargehand", password), timeout=10
+        )
+        with ThreadPoolExecutor(CHARGERS) as pool:
+            self.chargers = list(pool.map(self._create, range(CHARGERS)))
+
+    def close(self) -> None:
+        self.api.close()
+        self.flower.close()
+
+    def _create(self, number: int) -> str:
+        body = {
+            "identity": f"CP-{number}",
+            "brand_slug": "wallbox",
+            "model_slug": "wallbox-pulsar-plus",
+            "connector_type": "Type2",
+            "ocpp_version": "OCPP1.6",
+            "ws_url": "ws://127.0.0.1:9/ocpp",
+        }
+        return str(self.api.post("/ocpp/chargers?wait=60", json=body).json()["charger_id"])
+
+    def command(self, charger_id: str, verb: str, wait_s: int) -> dict[str, Any]:
+        answer = self.api.post(f"/ocpp/chargers/{charger_id}/{verb}-charger", params={"wait": wait_s})
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def everyone(self, verb: str, wait_s: int = 60) -> list[dict[str, Any]]:
+        with ThreadPoolExecutor(CHARGERS) as pool:
+            return list(pool.map(lambda charger_id: self.command(charger_id, verb, wait_s), self.chargers))
+
+    def changes(self) -> Counter[str]:
+        """The calls that change something at ECS, by name."""
+        calls = httpx.get(f"{self.ecs_url}/_chargehand/calls").json()
+        return Counter(
+            call["action"] for call in calls if not call["action"].startswith(("Describe", "List", "Filter"))
+        )
+
+    def forget_calls(self) -> None:
+        httpx.delete(f"{self.ecs_url}/_chargehand/calls").raise_for_status()
+
+    def tasks(self, worker: str = "") -> dict[str, dict[str, Any]]:
+        """All that Flower shows, by the task's id."""
+        only = {"workername": worker} if worker else {}
+        return dict(self.flower.get("/api/tasks", params={"limit": 100_000, **only}).json())
+
+
+@pytest.fixture(scope="module")
+def fleet() -> Iterator[Fleet]:
+    quick = {
+        "ECS_EMBEDDED_TASK_COMMAND": "sleep 1000",  # a charger that costs nothing
+        "ECS_EMBEDDED_STEADY_AFTER_S": "0.2",
+    }
+    with (
+        TemporaryDirectory(prefix="chargehand-up-", ignore_cleanup_errors=True) as name,
+        running_up(Path(name), WORKERS=str(WORKERS), **quick) as up,
+    ):
+        fleet = Fleet(up)
+        yield fleet
+        fleet.close()
+
+
+def test_flower_shows_the_first_tasks_of_all_workers_to_their_end(fleet: Fleet) -> None:
+    """Those that made the chargers came right after the stack was ready."""
+    wait_until(lambda: ended(fleet) >= CHARGERS, 15)
+
+    made = [task for task in fleet.tasks().values() if task["name"] == "charger.provision"]
+
+    assert len(made) >= CHARGERS
+    assert all(task["received"] and task["started"] and task["succeeded"] for task in made)
+
+
+def test_flower_shows_every_task_of_a_burst_to_its_end(fleet: Fleet) -> None:
+    before = set(fleet.tasks())
+
+    def burst(charger_id: str) -> None:
+        for verb in ("stop", "start") * 5:
+            fleet.command(charger_id, verb, 0)
+
+    with ThreadPoolExecutor(CHARGERS) as pool:
+        list(pool.map(burst, fleet.chargers))
+
+    def fresh() -> list[dict[str, Any]]:
+        return [task for uuid, task in fleet.tasks().items() if uuid not in before]
+
+    wait_until(lambda: len(fresh()) >= 100 and all(shown_to_its_end(task) for task in fresh()), 15)
+    assert {task["name"].split(".")[0] for task in fresh()} == {"charger"}  # nothing that nobody asked for
+
+
+def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet: Fleet) -> None:
+    fleet.everyone("start")
+    fleet.forget_calls()
+    before = set(fleet.tasks())
+
+    ends = [end["command"]["status"] for verb in ("stop", "start") * 10 for end in fleet.everyone(verb)]
+
+    assert Counter(ends) == {"succeeded": 20 * CHARGERS}
+    assert fleet.changes() == {"UpdateService": 20 * CHARGERS}
+    served = {task["worker"].split("@")[0] for uuid, task in fleet.tasks().items() if uuid not in before}
+    assert served == {"worker1", "worker2", "worker3"}
+
+
+def test_a_worker_that_takes_over_the_environment_serves(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in fleet.environment.items():
+        monkeypatch.setenv(name, value)
+    added = Program(
+        name="extra",
+        argv=(*CELERY, "worker", "-c", "16", *QUEUES, "-n", "extra@%h"),
+        env={"PATH": "/usr/bin:/bin", **joining_environment(fleet.environment)},
+    )
+
+    log = tmp_path / "extra.log"
+    with running(added, log):
+        wait_until(lambda: " ready." in log.read_text(), 40)
+        verbs = cycle(("stop", "start"))
+        wait_until(lambda: fleet.everyone(next(verbs)) and fleet.tasks(f"extra@{gethostname()}"), 30)
+
+
+def test_a_worker_with_half_of_the_environment_is_refused(fleet: Fleet, tmp_path: Path) -> None:
+    """The database and the broker that make run prints, and no more: it would go to Amazon."""
+    half = {name: fleet.environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
+    unreachable = {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
+
+    ended = subprocess.run(
+        [*CELERY, "worker", *QUEUES],
+        env={"PATH": "/usr/bin:/bin", **half, **unreachable},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    [line] = [line for line in ended.stderr.splitlines() if line.startswith("Error")]
+    assert ended.returncode == 1
+    assert f"run as arn:custom:ecs:us-east-1:{fleet.environment['CHARGEHAND_INSTALLATION']}:" in line
+    assert "would run them as arn:aws:ecs:us-east-1::service/chargehand/*" in line
+    assert 'eval "$(chargehand env)"' in line
+
+
+def ended(fleet: Fleet) -> int:
+    return sum(shown_to_its_end(task) for task in fleet.tasks().values())
+
+
+def shown_to_its_end(task: dict[str, Any]) -> bool:
+    return bool(task["state"] == "SUCCESS" and task["received"] and task["started"] and task["succeeded"])
