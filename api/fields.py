@@ -188,8 +188,11 @@ class Instant(fields.DateTime):
             raise self.make_error("invalid") from error
 
 
+UNKNOWN_PARAMETER = Problem("This operation has no such query parameter", "extra_forbidden")
+
+
 class Body(Schema):
-    """A request body. Keys that it does not know are ignored, here as in every other request."""
+    """A request body. Keys that it does not know are ignored, because the SDK sends some."""
 
     error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "type": Problem("Input should be a valid dictionary", "dict_type"),
@@ -201,7 +204,9 @@ class Body(Schema):
 
 
 class Query(Schema):
-    """The query of a request. Keys that it does not know are ignored."""
+    """The query of a request. A parameter that it does not know is an error: it may be a filter misspelt."""
+
+    error_messages = {"unknown": UNKNOWN_PARAMETER}  # noqa: RUF012  # marshmallow's own name and shape
 
     class Meta:
-        unknown = "exclude"
+        unknown = "raise"
