@@ -75,7 +75,7 @@ class Text(fields.String):
             raise ValidationError(Problem("String should have no control characters", "value_error"))
         return self._checked(value)
 
-    def _checked(self, value: str) -> str:
+    def _checked(self, value: str) -> Any:
         return value
 
 
@@ -104,15 +104,32 @@ class Choice(Text):
     ) -> None:
         self._choices = {choice.lower(): str(choice) for choice in choices}
         self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
-        enum = [*self._choices.values(), *([None] if kwargs.get("allow_none") else [])]
-        super().__init__(max_length=64, metadata={"enum": enum, **metadata}, **kwargs)
+        documented = self._documented(allow_none=bool(kwargs.get("allow_none")))
+        super().__init__(max_length=64, metadata={**documented, **metadata}, **kwargs)
 
-    def _checked(self, value: str) -> str:
+    def _documented(self, *, allow_none: bool) -> Metadata:
+        return {"enum": [*self._choices.values(), *([None] if allow_none else [])]}
+
+    def _checked(self, value: str) -> Any:
+        return self._choice(value)
+
+    def _choice(self, value: str) -> str:
         try:
             return self._choices[value.lower()]
         except KeyError:
             message = f"Input should be {self._expected}"
             raise ValidationError(Problem(message, "literal_error", expected=self._expected)) from None
+
+
+class Choices(Choice):
+    """One or more of the values, by comma; gives a tuple of them, each once."""
+
+    def _documented(self, *, allow_none: bool) -> Metadata:
+        one = "|".join(map(re.escape, self._choices.values()))
+        return {"pattern": f"^({one})(,({one}))*$"}
+
+    def _checked(self, value: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(self._choice, value.split(","))))
 
 
 class WsUrl(Text):
