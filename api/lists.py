@@ -26,9 +26,7 @@ _SEVERAL = "; several by comma"
 
 
 class ListChargersQuery(Query):
-    page = QueryInteger(
-        minimum=1, load_default=None, metadata={"description": "One-based. Not with `cursor`.", "default": 1}
-    )
+    page = QueryInteger(minimum=1, metadata={"description": "One-based. Not with `cursor`.", "default": 1})
     limit = QueryInteger(minimum=1, maximum=100, load_default=50)
     cursor = Text(
         max_length=MAX_LENGTH,
@@ -96,7 +94,7 @@ class ListChargersQuery(Query):
 
     @validates_schema
     def _one_way_to_page(self, data: dict[str, Any], **_: Any) -> None:
-        if "cursor" in data and data["page"] is not None:
+        if "cursor" in data and "page" in data:
             raise ValidationError({"page": [PAGE_WITH_CURSOR]})
 
 
@@ -124,7 +122,7 @@ def read_page(session: Session, organization_id: str, query: dict[str, Any]) -> 
     sort = Sort(SortKey(query["sort"].removeprefix("-")), descending=query["sort"].startswith("-"))
     scope = {"organization_id": organization_id, **asdict(filters)}
     by_cursor = "cursor" in query
-    page, total, after = query["page"] or 1, None, None
+    page, total, after = query.get("page", 1), None, None
     if by_cursor and query["cursor"]:
         try:
             after = read_cursor(query["cursor"], sort, scope)

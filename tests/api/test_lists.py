@@ -169,6 +169,18 @@ def test_lists_are_sorted_by_creation_identity_and_age_of_the_state(fleet: Fleet
     assert listed(fleet, sort="-state_since") == ["CP-10", "CP-1", "cp-1", "CP-2"]
 
 
+@pytest.mark.usefixtures("three")
+@pytest.mark.parametrize(
+    "query", ["", "status=READY", "sort=state_since", "q=cp", "location_id=here", "q=cp&status=READY"]
+)
+def test_a_page_that_nobody_has_is_empty(fleet: Fleet, query: str) -> None:
+    for page in (2, 22_000_000, 999_999_999):
+        answer = fleet.get(f"/ocpp/chargers?page={page}&limit=100&{query}")
+
+        assert (answer.status_code, answer.json["data"], answer.json["next_cursor"]) == (200, [], None)
+        assert answer.json["total"] in (2, 3)
+
+
 def _id_of(fleet: Fleet, identity: str) -> str:
     (row,) = fleet.get(f"/ocpp/chargers?q={identity}").json["data"]
     charger_id: str = row["id"]
