@@ -12,7 +12,7 @@ from marshmallow import Schema
 
 from api.auth import authenticate, authenticate_tenant, requester
 from api.fields import Body, Query
-from api.parsing import RequestParser
+from api.parsing import RequestParser, takes_no_query
 from api.parts import parts
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -79,6 +79,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
     ) -> Callable[[View], View]:
         """Register the view. It gets the parsed body and query first, and returns what `answer` dumps.
 
+        Where a token is needed, a query parameter that `query` does not have is a 422. Public routes take any:
+        probes, scrapers and browsers add some against caches.
         A final_example is for an operation that answers 200 instead when it could wait for the end of it.
         May be stacked to serve one view on two routes: what comes back is the view itself.
         """
@@ -91,6 +93,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors
             },
         }
+        if self._access is not Access.PUBLIC:
+            doc["responses"]["422"] = {"$ref": f"#/components/responses/{ERROR_NAMES[422]}"}
         if self._access is Access.TENANT:
             doc["responses"]["429"] = {"$ref": f"#/components/responses/{ERROR_NAMES[429]}"}
         if self._access is not Access.PUBLIC:
@@ -101,6 +105,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             documented = self.doc(**{key: value for key, value in doc.items() if value is not None})(view)
             if query is not None:
                 documented = self.arguments(query(), location="query")(documented)
+            elif self._access is not Access.PUBLIC:
+                documented = takes_no_query(documented)
             if body is not None:
                 documented = self.arguments(body(), required=not body.optional, examples=examples)(documented)
             documented = self.response(

@@ -5,13 +5,14 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 
-from api import schemas
+from api import lists, schemas
 from api.accepting import accept, accept_once, answer_when_final, answer_when_provisioned, asked_by
 from api.auth import requester
 from api.blueprint import Access, Operations
 from api.examples import (
     ACCEPTED,
     CHARGER,
+    CHARGER_PAGE,
     CREATE_EXAMPLES,
     FINISHED_CREATE,
     FINISHED_RESET,
@@ -25,7 +26,6 @@ from api.examples import (
     STOP,
     UPDATE_EXAMPLES,
     UPDATED,
-    page_of,
 )
 from api.parts import parts
 from api.services import chargers, commands, logs
@@ -51,17 +51,17 @@ LOCATION_HEADER = {"Location": "Where to watch what becomes of it."}
 @operations.operation(
     "GET",
     "",
-    query=schemas.ListChargersQuery,
-    answer=schemas.ChargerPage,
+    query=lists.ListChargersQuery,
+    answer=lists.ChargerPage,
     errors=(401, 403, 422, 500, 503),
-    example=page_of(CHARGER),
+    example=CHARGER_PAGE,
     summary="List chargers",
-    described="Newest first.",
+    described="Newest first, unless `sort` says otherwise. A charger is listed if all filters fit it. Numbered pages "
+    "count their matches; use `cursor` for long lists.",
 )
 def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
     with parts().statements() as session:
-        found = chargers.list_chargers(session, organization_id=requester().organization_id, **query)
-    return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
+        return lists.read_page(session, requester().organization_id, query)
 
 
 @operations.operation(

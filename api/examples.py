@@ -7,12 +7,14 @@ A charger dials the ws_url of a body that somebody tries there, so none names a 
 from typing import Any
 
 _CREATED_AT = "2026-04-02T09:15:00Z"
+_OBSERVED_SINCE = "2026-04-02T09:15:30Z"
 _OBSERVED_AT = "2026-04-02T09:16:10Z"
 _COMMAND_ID = "0196f5a0-7d1a-7b0a-9c2e-abc123456789"
 
 _RUNTIME = {
     "desired": "running",
     "observed": "running",
+    "observed_since": _OBSERVED_SINCE,
     "desired_count": 1,
     "running_count": 1,
     "pending_count": 0,
@@ -44,8 +46,11 @@ CHARGER = {
     "location_id": "4090477f-a416-4515-a302-97aa344a0a2a",
     "created_at": _CREATED_AT,
     "updated_at": _CREATED_AT,
+    "status": "READY",
     "runtime": _RUNTIME,
 }
+
+CHARGER_PAGE = {"data": [CHARGER], "total": 1, "page": 1, "limit": 50, "next_cursor": None}
 
 UPDATED = CHARGER | {
     "name": "Bay A02",

@@ -75,7 +75,7 @@ class Text(fields.String):
             raise ValidationError(Problem("String should have no control characters", "value_error"))
         return self._checked(value)
 
-    def _checked(self, value: str) -> str:
+    def _checked(self, value: str) -> Any:
         return value
 
 
@@ -104,15 +104,32 @@ class Choice(Text):
     ) -> None:
         self._choices = {choice.lower(): str(choice) for choice in choices}
         self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
-        enum = [*self._choices.values(), *([None] if kwargs.get("allow_none") else [])]
-        super().__init__(max_length=64, metadata={"enum": enum, **metadata}, **kwargs)
+        documented = self._documented(allow_none=bool(kwargs.get("allow_none")))
+        super().__init__(max_length=64, metadata={**documented, **metadata}, **kwargs)
 
-    def _checked(self, value: str) -> str:
+    def _documented(self, *, allow_none: bool) -> Metadata:
+        return {"enum": [*self._choices.values(), *([None] if allow_none else [])]}
+
+    def _checked(self, value: str) -> Any:
+        return self._choice(value)
+
+    def _choice(self, value: str) -> str:
         try:
             return self._choices[value.lower()]
         except KeyError:
             message = f"Input should be {self._expected}"
             raise ValidationError(Problem(message, "literal_error", expected=self._expected)) from None
+
+
+class Choices(Choice):
+    """One or more of the values, by comma; gives a tuple of them, each once."""
+
+    def _documented(self, *, allow_none: bool) -> Metadata:
+        one = "|".join(map(re.escape, self._choices.values()))
+        return {"pattern": f"^({one})(,({one}))*$"}
+
+    def _checked(self, value: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(self._choice, value.split(","))))
 
 
 class WsUrl(Text):
@@ -188,8 +205,11 @@ class Instant(fields.DateTime):
             raise self.make_error("invalid") from error
 
 
+UNKNOWN_PARAMETER = Problem("This operation has no such query parameter", "extra_forbidden")
+
+
 class Body(Schema):
-    """A request body. Keys that it does not know are ignored, here as in every other request."""
+    """A request body. Keys that it does not know are ignored, because the SDK sends some."""
 
     error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "type": Problem("Input should be a valid dictionary", "dict_type"),
@@ -201,7 +221,9 @@ class Body(Schema):
 
 
 class Query(Schema):
-    """The query of a request. Keys that it does not know are ignored."""
+    """The query of a request. A parameter that it does not know is an error: it may be a filter misspelt."""
+
+    error_messages = {"unknown": UNKNOWN_PARAMETER}  # noqa: RUF012  # marshmallow's own name and shape
 
     class Meta:
-        unknown = "exclude"
+        unknown = "raise"

@@ -1,18 +1,22 @@
-"""Reads requests: strict about form, forgiving about keys that it does not know.
+"""Reads requests: strict about form and about the query, forgiving about keys of a body that it does not know.
 
 Stock parsers take NaN, lone surrogates and bodies of any type, and answer 500 to deep nesting.
 """
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn, TypeVar, cast
 
 import gevent
 import orjson
-from flask import Request, g
+from flask import Request, g, request
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
 
-from api.fields import REQUIRED, Body, Problem
+from api.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_S = 10  # for a client that announces a body and does not send it
@@ -33,6 +37,8 @@ class InvalidRequest(Exception):
 class RequestParser(FlaskParser):
     """webargs' parser with our readers, and with errors in the contract's shape."""
 
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # noqa: RUF012  # webargs' name; the schema decides
+
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The body. Raises InvalidRequest, UnsupportedMediaType or RequestEntityTooLarge."""
         raw = g.body = _read_body(req)
@@ -51,12 +57,10 @@ class RequestParser(FlaskParser):
             raise InvalidRequest([item(["body", 0], _JSON_INVALID)]) from error
 
     def load_querystring(self, req: Request, schema: Schema) -> dict[str, str]:
-        """The query. A parameter that we know may be given once."""
+        """The query. A parameter that we know may be given once; the schema refuses the others."""
         given = {}
         for name, values in req.args.lists():
-            if name not in schema.load_fields:
-                continue
-            if len(values) > 1:
+            if len(values) > 1 and name in schema.load_fields:
                 raise InvalidRequest([item(["query", name], _SINGLE)])
             given[name] = values[0]
         return given
@@ -67,6 +71,18 @@ class RequestParser(FlaskParser):
         for location, messages in error.messages_dict.items():
             items += _items([_WHERE[location]], messages)
         raise InvalidRequest(items) from error
+
+
+def takes_no_query(view: View) -> View:
+    """The view, which is called only when the request has no query. Raises InvalidRequest."""
+
+    @wraps(view)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if request.args:
+            raise InvalidRequest([item(["query", name], UNKNOWN_PARAMETER) for name in request.args])
+        return view(*args, **kwargs)
+
+    return cast(View, checked)
 
 
 def item(loc: list[str | int], problem: Problem) -> dict[str, Any]:
@@ -94,6 +110,7 @@ def _items(loc: list[str | int], messages: Any) -> list[dict[str, Any]]:
     if isinstance(messages, dict):
         found = []
         for key, below in messages.items():
-            found += _items(loc if key == "_schema" else [*loc, key], below)
+            whole_body = key == "_schema" and loc[0] == "body"  # in a query, somebody's parameter
+            found += _items(loc if whole_body else [*loc, key], below)
         return found
     return [item(loc, problem) for problem in messages]

@@ -21,6 +21,7 @@ class Ocpp:
 class Runtime:
     desired: str
     observed: str
+    observed_since: datetime  #: since when it is in this state
     desired_count: int
     running_count: int
     pending_count: int
@@ -40,6 +41,7 @@ def runtime_of(charger: Charger) -> Runtime:
     return Runtime(
         desired="running" if charger.desired_count else "stopped",
         observed=_observed(charger),
+        observed_since=charger.observed_since,
         desired_count=charger.desired_count,
         running_count=charger.running_count,
         pending_count=charger.pending_count,
@@ -60,7 +62,7 @@ def _observed(charger: Charger) -> str:
 
 
 def observed_of(desired_count: int, running_count: int, pending_count: int) -> str:
-    """What the counts of an ECS service mean, in a word."""
+    """What the counts of an ECS service mean, in a word. The database's observed_state gives the same words."""
     if desired_count:
         return "running" if running_count else "starting"
     return "stopping" if running_count or pending_count else "stopped"

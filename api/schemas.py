@@ -10,7 +10,14 @@ from marshmallow import Schema, fields
 
 from api.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
 from api.runtime import runtime_of
-from shared.commands import CommandStatus, EventType, OcppState, OcppVersion, ProvisioningStatus
+from shared.commands import (
+    CommandStatus,
+    EventType,
+    ObservedState,
+    OcppState,
+    OcppVersion,
+    ProvisioningStatus,
+)
 
 
 def _doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
@@ -37,12 +44,6 @@ def _page(name: str, rows: type[Schema]) -> type[Schema]:
 class PageQuery(Query):
     page = QueryInteger(minimum=1, load_default=1, metadata=_doc("One-based."))
     limit = QueryInteger(minimum=1, maximum=100, load_default=50)
-
-
-class ListChargersQuery(PageQuery):
-    location_id = Text(
-        min_length=1, max_length=128, load_default=None, metadata=_doc("Only chargers of this location.")
-    )
 
 
 class WaitQuery(Query):
@@ -120,9 +121,8 @@ class Runtime(Schema):
     """What should run and what was observed. Beyond the contract."""
 
     desired = fields.String(required=True, metadata=_doc(enum=["running", "stopped"]))
-    observed = fields.String(
-        required=True, metadata=_doc(enum=["running", "stopped", "starting", "stopping", "unknown"])
-    )
+    observed = fields.String(required=True, metadata=_doc(enum=[*ObservedState]))
+    observed_since = Instant(required=True, metadata=_doc("Since when it is in the state of `observed`."))
     desired_count = fields.Integer(required=True)
     running_count = fields.Integer(required=True)
     pending_count = fields.Integer(required=True)
@@ -156,6 +156,11 @@ class ChargerAnswer(Schema):
     location_id = fields.String(allow_none=True)
     created_at = Instant(allow_none=True)
     updated_at = Instant(allow_none=True)
+    status = fields.String(
+        attribute="provisioning_status",
+        required=True,
+        metadata=_doc("Of its provisioning. Beyond the contract.", enum=[*ProvisioningStatus]),
+    )
     runtime = _RuntimeOfRow(Runtime, required=True)
 
 
@@ -303,7 +308,6 @@ class ValidationErrors(Schema):
     detail = fields.List(fields.Nested(ValidationItem), required=True)
 
 
-ChargerPage = _page("ChargerPage", ChargerAnswer)
 CommandPage = _page("CommandPage", CommandAnswer)
 BrandPage = _page("BrandPage", BrandAnswer)
 ModelPage = _page("ModelPage", ModelAnswer)

@@ -38,6 +38,16 @@ class ProvisioningStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class ObservedState(StrEnum):
+    """What the counts of a charger's ECS service mean. The database's observed_state() gives the same words."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    STOPPING = "stopping"
+    UNKNOWN = "unknown"  #: nobody has looked yet
+
+
 class OcppVersion(StrEnum):
     """The spelling that is stored and shown."""
 

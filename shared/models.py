@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Computed,
     DateTime,
     ForeignKey,
     Identity,
@@ -24,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from shared.commands import CommandStatus, ProvisioningStatus
 from shared.errors import ErrorCode
 
+LIVE = text("deleted_at IS NULL")
 CODES = ", ".join(f"'{code}'" for code in ErrorCode)
 
 
@@ -124,6 +126,9 @@ class Charger(Base):
     running_count: Mapped[int] = mapped_column(SmallInteger, default=0)
     pending_count: Mapped[int] = mapped_column(SmallInteger, default=0)
     observed_at: Mapped[datetime | None]
+    observed_since: Mapped[datetime] = mapped_column(
+        server_default=func.now()
+    )  #: of its state; a trigger keeps it
     reason: Mapped[str | None]  #: why it does not run as desired, in plain words
     reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
     drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight
@@ -139,6 +144,18 @@ class Charger(Base):
     not_before: Mapped[datetime | None]  #: no worker calls ECS for it earlier
     publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
     observe_at: Mapped[datetime | None]  #: the observer describes it from then on
+
+    #: The same for chargers that agree in all that a list filters by (api/services/listing.py).
+    list_group: Mapped[int] = mapped_column(
+        BigInteger,
+        Computed(
+            "list_group(provisioning_status,"
+            " observed_state(desired_count, running_count, pending_count, observed_at),"
+            " ocpp_state, ocpp_version, brand_slug, model_slug)",
+            persisted=True,
+        ),
+        deferred=True,
+    )
 
     __table_args__ = (
         Index(
@@ -162,6 +179,16 @@ class Charger(Base):
             "id",
             postgresql_where=text("deleted_at IS NULL AND location_id IS NOT NULL"),
         ),
+        Index("chargers_group", "organization_id", "list_group", "id", postgresql_where=LIVE),
+        Index("chargers_group_identity", "organization_id", "list_group", "identity", postgresql_where=LIVE),
+        Index(
+            "chargers_group_since",
+            "organization_id",
+            "list_group",
+            "observed_since",
+            "id",
+            postgresql_where=LIVE,
+        ),
         Index("chargers_publish", "publish_at", postgresql_where=text("publish_at IS NOT NULL")),
         Index("chargers_observe", "observe_at", postgresql_where=text("observe_at IS NOT NULL")),
         # The promise, kept by the database: what ECS was not told yet, the sweep will find.
@@ -177,6 +204,25 @@ class Charger(Base):
         CheckConstraint("desired_count IN (0, 1)", name="chargers_desired_count"),
         CheckConstraint(f"reason_code IN ({CODES})", name="chargers_reason_code"),
         CheckConstraint(f"error ->> 'code' IN ({CODES})", name="chargers_error_code"),
+    )
+
+
+class ChargerSearch(Base):
+    """What a list is searched for by text: of each charger that is not deleted. Triggers keep it."""
+
+    __tablename__ = "charger_search"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str]
+    content: Mapped[str]  #: identity and name in small letters, a line each
+
+    __table_args__ = (
+        Index(
+            "charger_search_grams",
+            func.search_grams(text("organization_id"), text("content")),
+            postgresql_using="gin",
+            postgresql_with={"gin_pending_list_limit": 64},
+        ),
     )
 
 

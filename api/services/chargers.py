@@ -9,16 +9,15 @@ from sqlalchemy.orm import Session
 from api.services.accepted import Accepted, accepted
 from api.services.commands import add_command
 from api.services.errors import InvalidCharger
-from api.services.page import Page
 from api.services.scope import get_charger, lock_charger
 from shared.commands import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 from shared.ids import new_charger_id, new_command_id, new_run_id
-from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
+from shared.models import Brand, CatalogModel, Charger, Command
 
 #: What a charger's process is told: a change of these needs another task (contract 13, item 24).
 REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
 
-__all__ = ["create_charger", "delete_charger", "get_charger", "list_chargers", "update_charger"]
+__all__ = ["create_charger", "delete_charger", "get_charger", "update_charger"]
 
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
@@ -95,22 +94,6 @@ def create_charger(
     )
     session.flush()
     return accepted(charger)
-
-
-def list_chargers(
-    session: Session, *, organization_id: str, location_id: str | None, page: int, limit: int
-) -> Page:
-    """The organization's chargers, newest first."""
-    matches = [Charger.organization_id == organization_id, Charger.deleted_at.is_(None)]
-    count = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
-    if location_id is not None:
-        matches.append(Charger.location_id == location_id)
-        count = select(func.count()).select_from(Charger).where(*matches)
-    total = session.scalar(count) or 0
-    rows = session.scalars(
-        select(Charger).where(*matches).order_by(Charger.id.desc()).limit(limit).offset((page - 1) * limit)
-    ).all()
-    return Page(rows, total)
 
 
 def update_charger(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, func, update
+from sqlalchemy import Engine, String, cast, func, insert, select, true, update
 
 from api.app import create_app
 from api.parts import Parts
@@ -89,6 +89,20 @@ class Fleet:
         charger_id = self.create(organization, **wish)
         self.settle(charger_id, running_count=1, provisioning_status=ProvisioningStatus.READY)
         return charger_id
+
+    def multiply(self, charger_id: str, count: int) -> None:
+        """Make so many more chargers, like this one but for their ids and identities."""
+        numbers = func.generate_series(1, count).table_valued("value").render_derived("numbers")
+        number = cast(numbers.c.value, String)
+        new = {"id": "dep-more-" + func.lpad(number, 8, "0"), "identity": "MORE-" + number}
+        kept = [column for column in Charger.__table__.c if column.computed is None]
+        copies = (
+            select(*(new.get(column.name, column) for column in kept))
+            .join_from(Charger, numbers, true())
+            .where(Charger.id == charger_id)
+        )
+        with self.sessions.begin() as session:
+            session.execute(insert(Charger).from_select([column.name for column in kept], copies))
 
     def settle(self, charger_id: str, **observed: Any) -> None:
         """What workers write when ECS has done what was asked for."""

@@ -406,10 +406,6 @@ def test_a_parameter_given_twice_is_refused(fleet: Fleet) -> None:
     assert_items(fleet.get("/ocpp/chargers?limit=1&limit=2"), (["query", "limit"], "value_error"))
 
 
-def test_an_unknown_parameter_is_ignored(fleet: Fleet) -> None:
-    assert fleet.get("/ocpp/chargers?colour=red&colour=blue").status_code == 200
-
-
 @pytest.mark.parametrize(
     "instant",
     [

@@ -22,6 +22,7 @@ FIELDS = {
     "location_id",
     "created_at",
     "updated_at",
+    "status",
     "runtime",
 }
 
@@ -67,6 +68,7 @@ def test_a_created_charger_can_be_read_at_once(fleet: Fleet) -> None:
         "vendor_name": "Wallbox",
         "model": "Pulsar Plus",
         "image_url": None,
+        "status": "PENDING",
         "ocpp_version": "OCPP2.0.1",
         "number_of_connectors": 1,
         "max_charging_power": 22000,
@@ -196,13 +198,13 @@ def test_chargers_are_listed_newest_first_page_by_page(fleet: Fleet) -> None:
         "limit": 2,
     }
     assert [row["id"] for row in last.json["data"]] == [ids[0]]
-    assert beyond.json == {"data": [], "total": 5, "page": 4, "limit": 2}
+    assert beyond.json == {"data": [], "total": 5, "page": 4, "limit": 2, "next_cursor": None}
 
 
 def test_a_list_has_at_most_fifty_chargers_unless_told_otherwise(fleet: Fleet) -> None:
     answer = fleet.get("/ocpp/chargers")
 
-    assert answer.json == {"data": [], "total": 0, "page": 1, "limit": 50}
+    assert answer.json == {"data": [], "total": 0, "page": 1, "limit": 50, "next_cursor": None}
 
 
 def test_a_list_can_be_of_one_location(fleet: Fleet) -> None:

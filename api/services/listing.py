@@ -1,0 +1,315 @@
+"""Lists of chargers: filters, sort orders and pages, at a cost that does not grow with the organization.
+
+What takes few values (statuses, states, versions, brands and models) makes groups: chargers of one group agree in all
+of it, and carry the same number, `list_group`. A list finds the organization's groups by jumping from one number to
+the next in an index, picks those that it wants, and merges the first chargers of each, which an index has in order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    func,
+    join,
+    literal,
+    outerjoin,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.orm import Session, aliased
+
+from shared.models import Charger, ChargerCount, ChargerSearch
+
+#: Chargers among which a text is looked for in the order of the list, before the index of texts is asked. The index
+#: has no order: what many chargers have is found sooner by walking, what few have by the index.
+WALK = 1000
+
+
+class SortKey(StrEnum):
+    CREATED_AT = "created_at"
+    IDENTITY = "identity"
+    STATE_SINCE = "state_since"
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    key: SortKey
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What all chargers of a list have. None filters nothing."""
+
+    status: tuple[str, ...] | None = None
+    observed: tuple[str, ...] | None = None
+    ocpp_state: tuple[str, ...] | None = None
+    ocpp_version: tuple[str, ...] | None = None
+    brand_slug: str | None = None
+    model_slug: str | None = None
+    location_id: str | None = None
+    q: str | None = None  #: a part of the identity or the name, in any case of letters
+
+
+Position = tuple[str] | tuple[datetime, str]  #: of a charger in a list: the values that the list is sorted by
+
+
+class Listed(NamedTuple):
+    rows: Sequence[Charger]
+    after: Position | None  #: the last row's, when there are more
+
+
+#: Ids are made in the order of time, so they are the order of creation.
+_KEYS: Mapping[SortKey, tuple[ColumnElement[Any], ...]] = {
+    SortKey.CREATED_AT: (Charger.__table__.c.id,),
+    SortKey.IDENTITY: (Charger.__table__.c.identity,),
+    SortKey.STATE_SINCE: (Charger.__table__.c.observed_since, Charger.__table__.c.id),
+}
+_FACTS: Mapping[str, ColumnElement[Any]] = {
+    "status": Charger.__table__.c.provisioning_status,
+    "observed": func.observed_state(
+        Charger.desired_count, Charger.running_count, Charger.pending_count, Charger.observed_at, type_=String
+    ),
+    "ocpp_state": Charger.__table__.c.ocpp_state,
+    "ocpp_version": Charger.__table__.c.ocpp_version,
+    "brand_slug": Charger.__table__.c.brand_slug,
+    "model_slug": Charger.__table__.c.model_slug,
+}
+
+
+def list_chargers(
+    session: Session,
+    *,
+    organization_id: str,
+    filters: Filters,
+    sort: Sort,
+    limit: int,
+    after: Position | None = None,
+    offset: int = 0,
+) -> Listed:
+    """The chargers that come after the position, without the first `offset` of them, at most `limit`.
+
+    Reading on from `after` neither repeats nor skips a charger while others come and go. A charger whose own place
+    in the list changes meanwhile may be met again, or not at all.
+    """
+    queries = _Queries(organization_id, filters, sort, after)
+    most = offset + limit + 1
+
+    def read(ids: Select[Any]) -> Sequence[Charger]:
+        return session.scalars(queries.rows(ids).offset(offset).limit(limit + 1)).all()
+
+    if filters.location_id is not None:
+        rows = read(queries.of_location(most))
+    elif filters.q is None:
+        rows = read(queries.agreeing(most))
+    else:
+        walk = max(WALK, most)
+        walked = session.execute(queries.walked(walk, filters.q).offset(offset).limit(limit + 1)).all()
+        rows = [charger for charger, _ in walked if charger is not None]
+        saw_all = walked and walked[0][1] < walk
+        if len(rows) <= limit and not saw_all:
+            rows = read(queries.with_text(most, filters.q))
+    return Listed(rows[:limit], _position(rows[limit - 1], sort) if len(rows) > limit else None)
+
+
+def count_chargers(session: Session, *, organization_id: str, filters: Filters) -> int:
+    """How many chargers the list has. With a filter this counts them: about 0.1 s for a million."""
+    live = _live(organization_id)
+    if filters == Filters():
+        kept = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
+        return session.scalar(kept) or 0
+    if filters.location_id is None and filters.q is None:
+        groups = _groups(organization_id)
+        of_group = (
+            select(func.count().label("chargers"))
+            .select_from(Charger)
+            .where(*live, Charger.list_group == groups.c.list_group)
+            .lateral("of_group")
+        )
+        total = (
+            select(func.sum(of_group.c.chargers))
+            .select_from(groups.join(of_group, true()))
+            .where(*_agrees(groups.c, filters))
+        )
+        return int(session.scalar(total) or 0)
+    if filters.location_id is not None:
+        here = [*live, Charger.location_id == filters.location_id]
+        of_location = select(func.count()).select_from(Charger).where(*here, *_all_of(filters))
+        return session.scalar(of_location) or 0
+    texts = _texts(organization_id, filters.q or "")
+    with_text = select(func.count()).select_from(texts)
+    if filters != Filters(q=filters.q):
+        with_text = with_text.join(Charger, Charger.id == texts.c.charger_id).where(
+            *live, *_agrees(_FACTS, filters)
+        )
+    return session.scalar(with_text) or 0
+
+
+class _Queries:
+    """For the chargers of a list after a position, in order: ids with sort keys, and the rows of such."""
+
+    def __init__(self, organization_id: str, filters: Filters, sort: Sort, after: Position | None) -> None:
+        self._organization_id = organization_id
+        self._filters = filters
+        self._sort = sort
+        self._after = after
+        self._keys = _KEYS[sort.key]
+
+    def rows(self, ids: Select[Any]) -> Select[Any]:
+        first = ids.subquery("first")
+        charger = _charger_of(first)
+        return self._in_order(select(charger).select_from(first.join(charger, true())), first.c)
+
+    def agreeing(self, most: int) -> Select[Any]:
+        """The first `most` that agree in all but the text."""
+        wanted = [getattr(self._filters, name) for name in _FACTS]
+        if not any(wanted) and self._sort.key != SortKey.STATE_SINCE:
+            return self._in_order(self._beyond()).limit(
+                most
+            )  # by an index of all chargers of the organization
+        groups = _groups(self._organization_id)
+        # Not `=`, and sorted by the group too: no index but the group's own then gives this order.
+        group = Charger.list_group
+        of_group = (
+            self._in_order(
+                self._beyond()
+                .where(group >= groups.c.list_group, group <= groups.c.list_group)
+                .order_by(group.desc() if self._sort.descending else group)
+            )
+            .limit(most)
+            .lateral("of_group")
+        )
+        merged = select(of_group).select_from(groups.join(of_group, true()))
+        return self._in_order(merged.where(*_agrees(groups.c, self._filters)), of_group.c).limit(most)
+
+    def walked(self, walk: int, text: str) -> Select[Any]:
+        """Rows of the first `walk` that agree in all but the text and have it, each with the number of those first.
+
+        When none has the text, one row without a charger.
+        """
+        first = self.agreeing(walk).cte("first")
+        number = select(func.count().label("chargers")).select_from(first).subquery("number")
+        charger = _charger_of(first, _has_text(text))
+        found = join(first, charger, true())
+        return self._in_order(
+            select(charger, number.c.chargers).select_from(outerjoin(number, found, true())), first.c
+        )
+
+    def with_text(self, most: int, text: str) -> Select[Any]:
+        """Of all that have the text. PostgreSQL is not to walk the whole fleet in order for them instead."""
+        texts = _texts(self._organization_id, text)
+        charger = self._beyond().where(Charger.id == texts.c.charger_id, *_agrees(_FACTS, self._filters))
+        found = charger.limit(1).lateral("found")
+        return self._in_order(select(found).select_from(texts.join(found, true())), found.c).limit(most)
+
+    def of_location(self, most: int) -> Select[Any]:
+        """Of a location, which has few chargers, and an index by their age: for other orders it is sorted as a whole."""
+        of_location = Charger.location_id
+        wanted = _all_of(self._filters)
+        if self._sort.key == SortKey.CREATED_AT:
+            # As with groups: no index but the location's own gives this order.
+            here = self._beyond().where(
+                of_location >= self._filters.location_id, of_location <= self._filters.location_id, *wanted
+            )
+            return self._in_order(
+                here.order_by(of_location.desc() if self._sort.descending else of_location)
+            ).limit(most)
+        all_here = self._keyed().where(of_location == self._filters.location_id, *wanted)
+        found = all_here.cte("of_location").prefix_with("MATERIALIZED")
+        return self._in_order(select(found).where(*self._after_place(found.c)), found.c).limit(most)
+
+    def _beyond(self) -> Select[Any]:
+        """Id and sort keys of those after the position."""
+        return self._keyed().where(*self._after_place(Charger.__table__.c))
+
+    def _keyed(self) -> Select[Any]:
+        others = [key for key in self._keys if key.name != "id"]
+        return select(Charger.__table__.c.id, *others).where(*_live(self._organization_id))
+
+    def _after_place(self, columns: Any) -> list[ColumnElement[bool]]:
+        if self._after is None:
+            return []
+        place = tuple_(
+            *(literal(value, key.type) for value, key in zip(self._after, self._keys, strict=True))
+        )
+        keys = tuple_(*(columns[key.name] for key in self._keys))
+        return [keys < place if self._sort.descending else keys > place]
+
+    def _in_order(self, query: Select[Any], columns: Any = None) -> Select[Any]:
+        """By the sort keys, which are among the columns: those of a charger unless given."""
+        keys = self._keys if columns is None else [columns[key.name] for key in self._keys]
+        return query.order_by(*(key.desc() if self._sort.descending else key.asc() for key in keys))
+
+
+def _charger_of(first: FromClause, *conditions: ColumnElement[bool]) -> type[Charger]:
+    """The row with the id of `first`, if it is as it should be. The limit keeps PostgreSQL from reading all rows."""
+    row = select(Charger).where(Charger.id == first.c.id, *conditions).limit(1)
+    return aliased(Charger, row.lateral("charger"))
+
+
+def _groups(organization_id: str) -> CTE:
+    """The organization's groups: what one charger of each has, found by a jump in an index for each."""
+    facts = [Charger.list_group, *(fact.label(name) for name, fact in _FACTS.items())]
+    next_one = select(*facts).where(*_live(organization_id)).order_by(Charger.list_group).limit(1)
+    groups = select(next_one.subquery("lowest")).cte("groups", recursive=True)
+    higher = next_one.where(Charger.list_group > groups.c.list_group).lateral("higher")
+    return groups.union_all(select(higher).select_from(groups.join(higher, true())))
+
+
+def _live(organization_id: str) -> list[ColumnElement[bool]]:
+    return [Charger.organization_id == organization_id, Charger.deleted_at.is_(None)]
+
+
+def _agrees(facts: Any, filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on facts by name: columns of a group, or of a charger."""
+    conditions: list[ColumnElement[bool]] = []
+    for name in _FACTS:
+        wanted = getattr(filters, name)
+        if isinstance(wanted, tuple):
+            conditions.append(facts[name].in_(wanted))
+        elif wanted is not None:
+            conditions.append(facts[name] == wanted)
+    return conditions
+
+
+def _all_of(filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on a charger's own row, but for the location."""
+    conditions = _agrees(_FACTS, filters)
+    if filters.q is not None:
+        conditions.append(_has_text(filters.q))
+    return conditions
+
+
+def _has_text(query: str) -> ColumnElement[bool]:
+    return func.strpos(func.search_text(Charger.identity, Charger.name), func.lower(query)) > 0
+
+
+def _texts(organization_id: str, query: str) -> CTE:
+    """The ids of the organization's chargers that have the text, by the index of texts."""
+    grams = func.search_grams(ChargerSearch.organization_id, ChargerSearch.content)
+    searched = func.searched_grams(organization_id, func.lower(query))
+    texts = select(ChargerSearch.charger_id).where(
+        ChargerSearch.organization_id == organization_id,
+        grams.bool_op("@>")(searched),
+        func.strpos(ChargerSearch.content, func.lower(query)) > 0,
+    )
+    return texts.cte("texts").prefix_with("MATERIALIZED")
+
+
+def _position(charger: Charger, sort: Sort) -> Position:
+    match sort.key:
+        case SortKey.CREATED_AT:
+            return (charger.id,)
+        case SortKey.IDENTITY:
+            return (charger.identity,)
+        case SortKey.STATE_SINCE:
+            return (charger.observed_since, charger.id)
