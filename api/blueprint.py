@@ -58,7 +58,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         self._prepare_doc_cbks.append(_document_key)
         if access is Access.TENANT:
             self.before_request(authenticate_tenant)
-            self.before_request(_limit_rate)
+            self.before_request(limit_rate)
         elif access is Access.TOKEN:
             self.before_request(authenticate)
 
@@ -143,7 +143,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         return register
 
 
-def _limit_rate() -> None:
+def limit_rate() -> None:
     """Count the current request for its organization. Raises TooManyRequests."""
     limit = parts().rate_limit
     if limit is not None and request.method != "OPTIONS":
