@@ -1,4 +1,4 @@
-"""Answers that are held until something has happened: what a client may wait for, and what it is told then."""
+"""Answers that are held until something has happened: what a client may wait for, and the answer that it gets."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +126,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
 
 
 def _answer_when_accepted(answer: Answer, charger_id: str, wait_s: int) -> ResponseReturnValue:
-    """200 only if the CSMS accepted it; else as the charger is then, which says why not."""
+    """200 only if the CSMS accepted the charger; otherwise the answer shows the charger, and so the reason."""
     outcome: Outcome | None = None
     parts().watcher.wait(Link(charger_id, answer.body["generation"]), wait_s)
     with _accepted_all_the_same(), parts().statements() as session:
@@ -143,7 +143,7 @@ def _answer_when_accepted(answer: Answer, charger_id: str, wait_s: int) -> Respo
 
 @contextmanager
 def _accepted_all_the_same() -> Iterator[None]:
-    """It is on record: a 503 now would make the client ask for it once more."""
+    """It is on record: a 503 now would make the client send it once more."""
     try:
         yield
     except SQLAlchemyError as error:

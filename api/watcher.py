@@ -45,7 +45,7 @@ class Provisioning:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Nothing that was asked of the charger is open."""
+    """The charger has no open command."""
 
     charger_id: str
 
@@ -107,7 +107,7 @@ class Watcher:
     def _over(self, targets: Collection[Target]) -> set[Target]:
         """Those that nobody needs to wait for any longer."""
         links = [target for target in targets if isinstance(target, Link)]
-        asked = {
+        parameters = {
             "commands": [target for target in targets if isinstance(target, UUID)],
             "chargers": [target.charger_id for target in targets if isinstance(target, Provisioning)],
             "unsettled": [target.charger_id for target in targets if isinstance(target, Settled)],
@@ -116,7 +116,7 @@ class Watcher:
         }
         try:
             with self._statements() as session:
-                rows = session.execute(_OVER, asked).all()
+                rows = session.execute(_OVER, parameters).all()
         except SQLAlchemyError as error:  # they wait on, until their time is up
             log.warning("watcher.failed", error=str(error).partition("\n")[0])
             return set()
@@ -134,16 +134,16 @@ def _target(kind: str, id_: str, generation: int | None) -> Target:
     return Link(id_, generation)
 
 
-def _asked(name: str, type_: type[String | Uuid[UUID]]) -> TableValuedAlias:
+def _ids(name: str, type_: type[String | Uuid[UUID]]) -> TableValuedAlias:
     """The ids of a list parameter as rows."""
     ids = func.unnest(bindparam(name, type_=ARRAY(type_)))
     return ids.table_valued(column("id", type_)).render_derived(f"{name}_waited_for")
 
 
 _NO_GENERATION = cast(null(), Integer)
-_commands = _asked("commands", Uuid)
-_chargers = _asked("chargers", String)
-_unsettled = _asked("unsettled", String)
+_commands = _ids("commands", Uuid)
+_chargers = _ids("chargers", String)
+_unsettled = _ids("unsettled", String)
 _links = (
     func.unnest(bindparam("links", type_=ARRAY(String)), bindparam("generations", type_=ARRAY(Integer)))
     .table_valued(column("id", String), column("generation", Integer))

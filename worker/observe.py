@@ -53,7 +53,7 @@ class Seen:
     restarted: bool  #: the task that a restart ends is gone; true when there is none
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
-    running_task_id: str | None = None  #: the task that runs, where ECS was asked for it
+    running_task_id: str | None = None  #: the task that runs, if this observation fetched it
 
     @property
     def as_desired(self) -> bool:
@@ -85,7 +85,7 @@ class Seen:
 
     @property
     def link_in_doubt(self) -> bool:
-        """The log's word on the link may be that of a task that has ended.
+        """The link state may come from the log of a task that has ended.
 
         Never so for the first generation: all tasks that it ever had were started by its create.
         """
@@ -228,7 +228,7 @@ def _gone(task: TaskView | None) -> bool:
 def _successor(ecs: EcsClient, charger_id: str, ended: str) -> str | None:
     """The id of the task that runs in the place of `ended`.
 
-    ListTasks is eventually consistent, so the task itself is asked.
+    ListTasks is eventually consistent, so the task itself is described too.
     """
     arn = ecs.current_task(charger_id)
     if arn is None or arn == ended:
@@ -240,7 +240,7 @@ def _successor(ecs: EcsClient, charger_id: str, ended: str) -> str | None:
 def _identified(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
     """With the ids of the tasks that run, for the chargers whose link is in doubt: one call each, and one for all.
 
-    Nothing else waits for them: what the rate budget does not allow now is done by a later look.
+    Nothing else waits for them: what the rate budget does not allow now, a later observation does.
     """
     arns: dict[str, str] = {}
     tasks: dict[str, TaskView] = {}

@@ -63,7 +63,7 @@ class Outcome:
 
     charger: Charger
     command: Command | None  #: only when it is final
-    accepted: bool  #: the CSMS accepted the boot that this command asked for
+    accepted: bool  #: the CSMS accepted the boot of the process that this command led to
 
 
 def outcome_of(session: Session, charger_id: str, command_id: UUID) -> Outcome | None:

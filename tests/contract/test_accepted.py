@@ -29,7 +29,7 @@ def http(stack: Stack, stack_token: Callable[..., str]) -> Iterator[httpx.Client
 
 @pytest.fixture
 def create(http: httpx.Client) -> Iterator[Callable[..., httpx.Response]]:
-    """Asks for a charger that is to reach a URL. It is removed at the end."""
+    """Creates a charger that is to reach a URL. It is removed at the end."""
     made: list[str] = []
 
     def create(ws_url: str, query: str = UNTIL, identity: str = "") -> httpx.Response:
@@ -103,7 +103,7 @@ def test_a_stopped_charger_is_started_and_accepted_in_one_request(
 def test_a_restart_is_never_answered_with_the_session_before_it(
     stack: Stack, http: httpx.Client, create: Create, killed: bool
 ) -> None:
-    """The CSMS holds back the second boot. A process that is killed leaves `accepted` as its last word."""
+    """The CSMS holds back the second boot. The last line of a process that was killed is `accepted`."""
     csms = SlowCsms()
     with a_server(csms.talk, subprotocols=["ocpp1.6"]) as address:
         created = create(f"ws://{address}/ocpp").json()

@@ -415,7 +415,7 @@ def test_a_frame_is_a_sign_of_life(world: World, group: LogGroup) -> None:
 
 
 @pytest.mark.parametrize("speaks", ["the task that runs", "another task"])
-def test_a_link_names_its_task_and_one_that_is_not_known_to_run_is_looked_at_at_once(
+def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_observer(
     world: World, group: LogGroup, speaks: str
 ) -> None:
     charger_id = world.create()

@@ -1,4 +1,4 @@
-"""A charger counts as accepted only by the word of the task that runs, whatever the clocks of the hosts say."""
+"""Only the log of the task that runs can make a charger accepted. No clocks are compared."""
 
 import pytest
 from sqlalchemy import select, update
@@ -42,7 +42,7 @@ def test_a_new_charger_is_accepted_when_it_runs_and_its_log_says_so(world: World
     assert (before, is_accepted(world, charger_id)) == (False, True)
 
 
-def test_after_a_restart_the_task_that_ended_has_no_say(world: World) -> None:
+def test_after_a_restart_the_log_of_the_task_that_ended_does_not_count(world: World) -> None:
     charger_id = world.ready()
     old = running_task(world, charger_id)
     say_accepted(world, charger_id, old)
@@ -59,7 +59,9 @@ def test_after_a_restart_the_task_that_ended_has_no_say(world: World) -> None:
 
 
 @pytest.mark.parametrize("change", ["stop and start", "update"])
-def test_a_task_that_ended_between_two_looks_has_no_say(world: World, change: str) -> None:
+def test_the_log_of_a_task_that_ended_between_two_observations_does_not_count(
+    world: World, change: str
+) -> None:
     """It was killed: its log still ends with `accepted`, and nobody saw that nothing ran."""
     charger_id = world.ready()
     old = running_task(world, charger_id)
@@ -105,7 +107,7 @@ def test_the_successor_of_a_task_that_crashed_is_found_out(world: World) -> None
     assert (unknown, is_accepted(world, charger_id)) == (False, True)
 
 
-def test_a_command_does_not_wait_until_there_is_a_turn_to_ask_which_task_runs(
+def test_a_command_succeeds_although_the_budget_has_no_turn_to_find_the_task_that_runs(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charger_id = world.ready()

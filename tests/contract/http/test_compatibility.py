@@ -1,4 +1,4 @@
-"""docs/compatibility.md tells of every operation of the installed SDK whether it works, and tells the truth."""
+"""docs/compatibility.md lists every operation of the installed SDK, with its true state."""
 
 import re
 from importlib.metadata import version
@@ -54,13 +54,13 @@ def test_what_works_has_a_route_and_what_does_not_has_one_that_says_so(routes: s
     assert missing.isdisjoint(routes)
 
 
-def test_every_difference_is_told_and_belongs_to_an_operation() -> None:
+def test_every_difference_is_listed_and_belongs_to_an_operation() -> None:
     _, _, differences = PAGE.partition("\n## Differences\n")
-    told = re.findall(r"^(\d+)\. ", differences, re.MULTILINE)
+    listed = re.findall(r"^(\d+)\. ", differences, re.MULTILINE)
     named = {number for state in ROWS.values() for number in re.findall(r"\d+", state) if state != NOT_YET}
 
-    assert told == [str(number) for number in range(1, len(told) + 1)]
-    assert named == set(told)
+    assert listed == [str(number) for number in range(1, len(listed) + 1)]
+    assert named == set(listed)
 
 
 def test_the_page_names_the_version_of_the_sdk_that_is_tried_here() -> None:
@@ -76,7 +76,7 @@ def test_the_page_names_the_version_of_the_sdk_that_is_tried_here() -> None:
         ("location_templates.list", {}, "List location templates"),
     ],
 )
-def test_the_sdk_tells_what_is_not_there(sdk: Sdk, call: str, arguments: Any, name: str) -> None:
+def test_a_missing_operation_is_a_501_in_the_sdk_too(sdk: Sdk, call: str, arguments: Any, name: str) -> None:
     with pytest.raises(ApiError) as raised:
         sdk(call, **arguments)
 
