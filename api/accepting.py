@@ -1,26 +1,18 @@
-"""Puts what a client asks for on record, once, and answers: at once, or when it is final."""
+"""Puts what a client asks for on record, once."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import structlog
 from flask import g
-from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.auth import requester
 from api.idempotency import REPLAYED_HEADER, this_attempt
 from api.parts import parts
 from api.services.accepted import Accepted
-from api.services.chargers import IN_PROGRESS
 from api.services.idempotency import Answer, claim, remember
-from api.watcher import Provisioning
-from shared.commands import FINAL
-from shared.models import Charger, Command
 
 log = structlog.get_logger(__name__)
 
@@ -70,45 +62,6 @@ def asked_by() -> dict[str, Any]:
         "requested_by": who.subject,
         "request_id": g.request_id,
     }
-
-
-def answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
-    """The answer to a start, stop or restart: 200 if the command ends while it is waited for."""
-    if wait_s:
-        command: Command | None = None
-        command_id = UUID(answer.body["command_id"])
-        parts().watcher.wait(command_id, wait_s)
-        with _accepted_all_the_same(), parts().statements() as session:
-            command = session.get(Command, command_id)
-        if command is not None and command.status in FINAL:
-            return answer.body | {"command": command}, 200, answer.headers
-    return answer.body, answer.status, answer.headers
-
-
-def answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue:
-    """The answer to a create: 200 if the charger is READY or FAILED while it is waited for."""
-    if wait_s:
-        charger: Charger | None = None
-        charger_id = answer.body["charger_id"]
-        parts().watcher.wait(Provisioning(charger_id), wait_s)
-        with _accepted_all_the_same(), parts().statements() as session:
-            charger = session.get(Charger, charger_id)
-            command = session.get(Command, UUID(answer.body["command_id"]))
-        if charger is not None and charger.deleted_at is None:
-            body = answer.body | {"status": charger.provisioning_status}
-            if charger.provisioning_status not in IN_PROGRESS:
-                return body | {"command": command}, 200, answer.headers
-            return body, answer.status, answer.headers
-    return answer.body, answer.status, answer.headers
-
-
-@contextmanager
-def _accepted_all_the_same() -> Iterator[None]:
-    """It is on record: a 503 now would make the client ask for it once more."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        log.warning("database.away", error=str(error).partition("\n")[0])
 
 
 def _announce(accepted: Accepted) -> None:

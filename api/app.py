@@ -12,7 +12,7 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
-from api import catalog, chargers, commands, events, health
+from api import catalog, chargers, commands, events, health, missing
 from api.errors import register_errors
 from api.metrics import count_requests
 from api.openapi import make_document, register_docs
@@ -50,6 +50,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     document = make_document(app, converters=[_ChargerId, _Slug])
     for module in (chargers, commands, events, catalog, health):
         document.register_blueprint(module.operations)
+    app.register_blueprint(missing.make_blueprint())
     register_docs(app, document)
     register_errors(app)
     return app

@@ -31,6 +31,11 @@ ERROR_NAMES = {
     503: "Unavailable",
 }
 
+_DESCRIPTION_OF_FINAL = "With `wait`: it is final, and `command` says how it ended."
+_DESCRIPTION_OF_ACCEPTED = (
+    " With `until=accepted`: the CSMS accepted the charger, and `runtime` says since when."
+)
+
 
 class Access(StrEnum):
     """Who may call a group of operations. There is no default, so that none is open by oversight."""
@@ -53,7 +58,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         self._prepare_doc_cbks.append(_document_key)
         if access is Access.TENANT:
             self.before_request(authenticate_tenant)
-            self.before_request(_limit_rate)
+            self.before_request(limit_rate)
         elif access is Access.TOKEN:
             self.before_request(authenticate)
 
@@ -73,6 +78,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         content_type: str | None = None,
         parameters: list[dict[str, Any]] | None = None,
         final_example: Any = None,
+        accepted_example: Any = None,
         operation_id: str | None = None,
         summary: str | None = None,
         described: str | None = None,
@@ -81,7 +87,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
 
         Where a token is needed, a query parameter that `query` does not have is a 422. Public routes take any:
         probes, scrapers and browsers add some against caches.
-        A final_example is for an operation that answers 200 instead when it could wait for the end of it.
+        A final_example is for an operation that answers 200 instead when it could wait for the end of it; an
+        accepted_example for one that can also wait for the CSMS to accept the charger.
         May be stacked to serve one view on two routes: what comes back is the view itself.
         """
         doc: dict[str, Any] = {
@@ -121,8 +128,14 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 documented = self.alt_response(
                     200,
                     schema=answer,
-                    description="With `wait`: it is final, and `command` says how it ended.",
-                    example=final_example,
+                    description=_DESCRIPTION_OF_FINAL
+                    + (accepted_example is not None) * _DESCRIPTION_OF_ACCEPTED,
+                    examples={"final": {"summary": "wait=30", "value": final_example}}
+                    | (
+                        {"accepted": {"summary": "wait=30&until=accepted", "value": accepted_example}}
+                        if accepted_example is not None
+                        else {}
+                    ),
                     success=True,
                 )(documented)
             self.route(
@@ -136,7 +149,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         return register
 
 
-def _limit_rate() -> None:
+def limit_rate() -> None:
     """Count the current request for its organization. Raises TooManyRequests."""
     limit = parts().rate_limit
     if limit is not None and request.method != "OPTIONS":

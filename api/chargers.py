@@ -6,11 +6,14 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 
 from api import lists, schemas
-from api.accepting import accept, accept_once, answer_when_final, answer_when_provisioned, asked_by
+from api.accepting import accept, accept_once, asked_by
 from api.auth import requester
 from api.blueprint import Access, Operations
 from api.examples import (
     ACCEPTED,
+    ACCEPTED_CREATE,
+    ACCEPTED_RESET,
+    ACCEPTED_START,
     CHARGER,
     CHARGER_PAGE,
     CREATE_EXAMPLES,
@@ -32,6 +35,7 @@ from api.services import chargers, commands, logs
 from api.services.accepted import Accepted
 from api.services.commands import Wish
 from api.services.idempotency import Answer
+from api.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
 from api.watcher import Provisioning
 from shared.commands import EventType
 from shared.models import Charger
@@ -68,36 +72,44 @@ def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
     "POST",
     "",
     status=202,
-    query=schemas.WaitQuery,
+    query=WaitUntilQuery,
     body=schemas.CreateCharger,
     answer=schemas.ChargerAccepted,
     errors=(400, 401, 403, 413, 415, 422, 500, 503),
     example=ACCEPTED,
     final_example=FINISHED_CREATE,
+    accepted_example=ACCEPTED_CREATE,
     examples=CREATE_EXAMPLES,
     headers=LOCATION_HEADER,
     summary="Create charger",
     described="Answers as soon as the charger is stored; poll `status_url` until it is READY or FAILED, or "
-    "`wait` for that here.",
+    "`wait` for that here, or with `until=accepted` for the CSMS to accept it.",
 )
 def create_charger(body: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:
     answer = accept_once(
         lambda session: chargers.create_charger(session, **asked_by(), **body),
         _created,
     )
-    return answer_when_provisioned(answer, query["wait"])
+    return answer_create(answer, query)
 
 
 @operations.operation(
     "GET",
     "/<charger_id:charger_id>",
+    query=WaitUntilQuery,
     answer=schemas.ChargerAnswer,
-    errors=(401, 403, 404, 500, 503),
+    errors=(401, 403, 404, 422, 500, 503),
     example=CHARGER,
     summary="Get charger",
+    described="With `wait`: as soon as its newest command is final, or with `until=accepted` as soon as its CSMS has "
+    "accepted the boot of the process that runs. As it is, when the time is up or that cannot come.",
 )
-def get_charger(charger_id: str) -> Any:
-    return _charger(charger_id)
+def get_charger(query: dict[str, Any], charger_id: str) -> Any:
+    charger = _charger(charger_id)
+    if query["wait"]:
+        wait_for_charger(charger_id, query)
+        charger = _charger(charger_id)
+    return charger
 
 
 @operations.operation(
@@ -160,12 +172,13 @@ def delete_charger(charger_id: str) -> ResponseReturnValue:
     "POST",
     "/<charger_id:charger_id>/start-charger",
     status=202,
-    query=schemas.WaitQuery,
+    query=WaitUntilQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=START,
     final_example=FINISHED_START,
+    accepted_example=ACCEPTED_START,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     summary="Start charger runtime",
@@ -178,7 +191,7 @@ def start_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str)
     "POST",
     "/<charger_id:charger_id>/stop-charger",
     status=202,
-    query=schemas.WaitQuery,
+    query=StopQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
@@ -196,12 +209,13 @@ def stop_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str) 
     "POST",
     "/<charger_id:charger_id>/restart-charger",
     status=202,
-    query=schemas.WaitQuery,
+    query=WaitUntilQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=RESET,
     final_example=FINISHED_RESET,
+    accepted_example=ACCEPTED_RESET,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     operation_id="restart_charger",
@@ -212,12 +226,13 @@ def stop_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str) 
     "POST",
     "/<charger_id:charger_id>/reset-charger",
     status=202,
-    query=schemas.WaitQuery,
+    query=WaitUntilQuery,
     body=schemas.Ignored,
     answer=schemas.QueuedCommand,
     errors=LIFECYCLE_ERRORS,
     example=RESET,
     final_example=FINISHED_RESET,
+    accepted_example=ACCEPTED_RESET,
     examples=LIFECYCLE_BODIES,
     headers=LOCATION_HEADER,
     summary="Restart charger runtime",
@@ -266,7 +281,7 @@ def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) ->
         _queued,
         without_key=lambda: parts().group.ask(wish),
     )
-    return answer_when_final(answer, query["wait"])
+    return answer_lifecycle(answer, query)
 
 
 def _queued(accepted: Accepted) -> Answer:

@@ -10,6 +10,7 @@ from werkzeug.exceptions import HTTPException
 from api.auth import NotAllowed, Unauthenticated
 from api.fields import Problem
 from api.idempotency import KEY_HEADER
+from api.missing import NotAvailable
 from api.parsing import InvalidRequest, item
 from api.rate_limit import TooManyRequests
 from api.services.errors import InvalidCharger, NotFound, NotReady
@@ -33,6 +34,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotFound, not_found)
     app.register_error_handler(InvalidCharger, invalid_charger)
     app.register_error_handler(NotReady, not_ready)
+    app.register_error_handler(NotAvailable, not_available)
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
     app.register_error_handler(TooManyStreams, too_many_streams)
@@ -67,6 +69,10 @@ def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
 
 def not_ready(error: NotReady) -> ResponseReturnValue:
     return {"detail": [item(["path", "charger_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def not_available(error: NotAvailable) -> ResponseReturnValue:
+    return {"detail": str(error)}, 501
 
 
 def key_reused(_: KeyReused) -> ResponseReturnValue:

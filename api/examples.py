@@ -163,6 +163,11 @@ FINISHED_CREATE = (
     ACCEPTED | {"status": "READY"} | {"command": COMMAND | {"event_type": "create_charger", "generation": 1}}
 )
 
+# With until=accepted.
+ACCEPTED_CREATE = FINISHED_CREATE | {"runtime": _RUNTIME}
+ACCEPTED_START = FINISHED_START | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
+ACCEPTED_RESET = FINISHED_RESET | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
+
 LOGS = {
     "data": [
         {

@@ -51,7 +51,7 @@ class WaitQuery(Query):
         minimum=0,
         maximum=60,
         load_default=0,
-        metadata=_doc("Seconds to hold the answer until it is final. Beyond the contract."),
+        metadata=_doc("Seconds to hold the answer until it is final, at most. Beyond the contract."),
     )
 
 
@@ -206,6 +206,12 @@ class ChargerAccepted(Schema):
     command = fields.Nested(
         CommandAnswer, metadata=_doc("With `wait`, once it is final. Beyond the contract.")
     )
+    runtime = fields.Nested(
+        Runtime,
+        metadata=_doc(
+            "With `until=accepted`: the charger by then, unless it is deleted. Beyond the contract."
+        ),
+    )
 
 
 class ChargerStatus(Schema):
@@ -238,6 +244,12 @@ class QueuedCommand(Schema):
     status_url = fields.String(required=True, metadata=_doc("The command's path. Beyond the contract."))
     command = fields.Nested(
         CommandAnswer, metadata=_doc("With `wait`, once it is final. Beyond the contract.")
+    )
+    runtime = fields.Nested(
+        Runtime,
+        metadata=_doc(
+            "With `until=accepted`: the charger by then, unless it is deleted. Beyond the contract."
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Lets requests wait for commands. Hundreds may: a waiting one costs neither a thread nor a connection."""
+"""Lets requests wait for commands and chargers. Hundreds may: each costs neither a thread nor a connection."""
 
 import threading
 from collections.abc import Collection
@@ -8,16 +8,18 @@ from uuid import UUID
 import structlog
 from sqlalchemy import (
     ARRAY,
+    Integer,
     String,
+    TableValuedAlias,
     Uuid,
     bindparam,
     cast,
     column,
     exists,
-    false,
     func,
+    literal,
+    null,
     select,
-    true,
     union_all,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +27,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.polling import Poller
 from api.services.chargers import IN_PROGRESS
+from api.services.links import is_open, may_be_accepted
 from shared.commands import OPEN
 from shared.models import Charger, Command
 
@@ -40,7 +43,22 @@ class Provisioning:
     charger_id: str
 
 
-Target = UUID | Provisioning
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The charger has no open command."""
+
+    charger_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The CSMS accepts the charger, or that cannot come any more (services/links.py)."""
+
+    charger_id: str
+    generation: int | None = None  #: of the command that is waited for; None for whichever is the newest
+
+
+Target = UUID | Provisioning | Settled | Link
 
 
 @dataclass(eq=False, slots=True)
@@ -58,7 +76,7 @@ class Watcher:
         self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
     def wait(self, target: Target, timeout_s: float) -> None:
-        """Return when the target is final or gone, after timeout_s at the latest, or when the server ends."""
+        """Return when the target is reached, final or gone, after timeout_s at the latest, or when the server ends."""
         waiter = _Waiter(target)
         self._waiters.add(waiter)
         try:
@@ -88,34 +106,58 @@ class Watcher:
 
     def _over(self, targets: Collection[Target]) -> set[Target]:
         """Those that nobody needs to wait for any longer."""
-        asked = {
+        links = [target for target in targets if isinstance(target, Link)]
+        parameters = {
             "commands": [target for target in targets if isinstance(target, UUID)],
             "chargers": [target.charger_id for target in targets if isinstance(target, Provisioning)],
+            "unsettled": [target.charger_id for target in targets if isinstance(target, Settled)],
+            "links": [link.charger_id for link in links],
+            "generations": [link.generation for link in links],
         }
         try:
             with self._statements() as session:
-                rows = session.execute(_OVER, asked).all()
+                rows = session.execute(_OVER, parameters).all()
         except SQLAlchemyError as error:  # they wait on, until their time is up
             log.warning("watcher.failed", error=str(error).partition("\n")[0])
             return set()
-        return {UUID(id_) if is_command else Provisioning(id_) for is_command, id_ in rows}
+        return {_target(*row) for row in rows}
 
 
-_commands = (
-    func.unnest(bindparam("commands", type_=ARRAY(Uuid)))
-    .table_valued(column("id", Uuid))
-    .render_derived("commands_waited_for")
-)
-_chargers = (
-    func.unnest(bindparam("chargers", type_=ARRAY(String)))
-    .table_valued(column("id", String))
-    .render_derived("chargers_waited_for")
+def _target(kind: str, id_: str, generation: int | None) -> Target:
+    match kind:
+        case "command":
+            return UUID(id_)
+        case "provisioning":
+            return Provisioning(id_)
+        case "settled":
+            return Settled(id_)
+    return Link(id_, generation)
+
+
+def _ids(name: str, type_: type[String | Uuid[UUID]]) -> TableValuedAlias:
+    """The ids of a list parameter as rows."""
+    ids = func.unnest(bindparam(name, type_=ARRAY(type_)))
+    return ids.table_valued(column("id", type_)).render_derived(f"{name}_waited_for")
+
+
+_NO_GENERATION = cast(null(), Integer)
+_commands = _ids("commands", Uuid)
+_chargers = _ids("chargers", String)
+_unsettled = _ids("unsettled", String)
+_links = (
+    func.unnest(bindparam("links", type_=ARRAY(String)), bindparam("generations", type_=ARRAY(Integer)))
+    .table_valued(column("id", String), column("generation", Integer))
+    .render_derived("links_waited_for")
 )
 _OVER = union_all(
-    select(true(), cast(_commands.c.id, String)).where(
+    select(literal("command"), cast(_commands.c.id, String), _NO_GENERATION).where(
         ~exists().where(Command.id == _commands.c.id, Command.status.in_(OPEN))
     ),
-    select(false(), _chargers.c.id).where(
+    select(literal("settled"), _unsettled.c.id, _NO_GENERATION).where(~is_open(_unsettled.c.id)),
+    select(literal("link"), _links.c.id, _links.c.generation).where(
+        ~may_be_accepted(_links.c.id, _links.c.generation)
+    ),
+    select(literal("provisioning"), _chargers.c.id, _NO_GENERATION).where(
         ~exists().where(
             Charger.id == _chargers.c.id,
             Charger.deleted_at.is_(None),

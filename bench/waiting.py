@@ -1,4 +1,4 @@
-"""Waiting: what 500 clients that wait for the end of their commands cost the others."""
+"""Waiting: what 500 clients, of which half wait for their CSMS to accept a charger, cost the others."""
 
 import selectors
 import socket
@@ -40,8 +40,14 @@ def measure() -> Report:
             for number in range(WAITING + 1, CHARGERS + 1)
         )
         waits = [
-            post(f"/ocpp/chargers/{charger_id(number)}/stop-charger?wait={WAIT_S}", bearer)
-            for number in range(1, WAITING + 1)
+            post(f"/ocpp/chargers/{charger_id(number)}/{what}", bearer)
+            for number, what in zip(
+                range(1, WAITING + 1),
+                cycle(
+                    (f"stop-charger?wait={WAIT_S}", f"start-charger?wait={WAIT_S}&until=accepted"),
+                ),
+                strict=False,
+            )
         ]
         with running_process(api(url, stores.redis_url, port), stores.folder):
             drive(port, calls, seconds=WARM_UP_S, status=202, connections=CALLERS)

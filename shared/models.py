@@ -132,12 +132,15 @@ class Charger(Base):
     reason: Mapped[str | None]  #: why it does not run as desired, in plain words
     reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
     drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight
+    running_task_id: Mapped[str | None]  #: the task that runs; known where `ocpp_task_id` may be another one
+    running_task_generation: Mapped[int | None]  #: the generation that ECS had reached when it was seen
 
     # The link to the CSMS, from the charger's log.
     ocpp_state: Mapped[str | None]
     ocpp_reason: Mapped[str | None]
     ocpp_since: Mapped[datetime | None]
     ocpp_last_frame_at: Mapped[datetime | None]
+    ocpp_task_id: Mapped[str | None]  #: the ECS task whose log says `ocpp_state`
 
     # When whom to look.
     attempts: Mapped[int] = mapped_column(default=0)  #: failed tries of the newest generation

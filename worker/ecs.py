@@ -577,6 +577,11 @@ def _task_view(task: "TaskTypeDef") -> TaskView:
     )
 
 
+def task_id(task_arn: str) -> str:
+    """The last part of a task's ARN, which is also that of its log stream."""
+    return task_arn.rpartition("/")[2]
+
+
 def _age(task: TaskView) -> float:
     return task.created_at.timestamp() if task.created_at else 0.0
 

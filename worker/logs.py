@@ -178,7 +178,7 @@ def _write_frames(session: Session, frames: list[dict[str, Any]]) -> int:
 
 
 def _parse(event: "FilteredLogEventTypeDef") -> dict[str, Any] | None:
-    """The charger's line, with its key and whose it is; None for what is not a charger's."""
+    """The charger's line, with its key, its charger and its ECS task; None for what is not a charger's."""
     charger_id, _, rest = event["logStreamName"].partition("/")
     try:
         line = json.loads(event["message"])
@@ -187,7 +187,8 @@ def _parse(event: "FilteredLogEventTypeDef") -> dict[str, Any] | None:
     if not rest or not isinstance(line, dict) or line.get("type") not in ("frame", "connection"):
         return None
     at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-    return {**line, "charger_id": charger_id, "event_id": event["eventId"], "at": at}
+    task_id = rest.rpartition("/")[2]
+    return {**line, "charger_id": charger_id, "task_id": task_id, "event_id": event["eventId"], "at": at}
 
 
 def _frame(line: dict[str, Any]) -> dict[str, Any]:
@@ -223,7 +224,13 @@ def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
         session.connection().execute(
             _LINK,
             [
-                {"charger": charger_id, "state": line["state"], "why": line["why"], "since": line["at"]}
+                {
+                    "charger": charger_id,
+                    "state": line["state"],
+                    "why": line["why"],
+                    "since": line["at"],
+                    "task": line["task_id"],
+                }
                 for charger_id, line in sorted(links.items())
             ],
         )
@@ -263,6 +270,19 @@ _LINK = (
             else_=bindparam("why", type_=Text()),
         ),
         ocpp_since=bindparam("since"),
+        ocpp_task_id=bindparam("task", type_=Text()),
+        # Another task than the one that was seen to run: the observer finds out which of the two runs now.
+        observe_at=case(
+            (
+                and_(
+                    Charger.desired_count == 1,
+                    Charger.observe_at.is_not(None),
+                    Charger.running_task_id.is_distinct_from(bindparam("task", type_=Text())),
+                ),
+                func.least(Charger.observe_at, func.now()),
+            ),
+            else_=Charger.observe_at,
+        ),
     )
 )
 _LAST_FRAME = (

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from shared.commands import CommandStatus, OcppState, ProvisioningStatus
@@ -31,6 +31,7 @@ from worker.ecs import (
     EcsUnavailable,
     ServiceView,
     TaskView,
+    task_id,
 )
 from worker.locking import lock_chargers
 from worker.provision import IN_PROGRESS
@@ -52,6 +53,7 @@ class Seen:
     restarted: bool  #: the task that a restart ends is gone; true when there is none
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
+    running_task_id: str | None = None  #: the task that runs, if this observation fetched it
 
     @property
     def as_desired(self) -> bool:
@@ -82,12 +84,27 @@ class Seen:
         return service is not None and service.running_count < charger.desired_count
 
     @property
+    def link_in_doubt(self) -> bool:
+        """The link state may come from the log of a task that has ended.
+
+        Never so for the first generation: all tasks that it ever had were started by its create.
+        """
+        charger = self.charger
+        if charger.generation == 1 or charger.desired_count == 0 or charger.ocpp_task_id is None:
+            return False
+        return (charger.generation, charger.ocpp_task_id) != (
+            charger.running_task_generation,
+            charger.running_task_id,
+        )
+
+    @property
     def unchanged(self) -> bool:
         """The row says all this already, and nothing waits for it."""
         charger, service = self.charger, self.service
         return (
             service is not None
             and self.as_desired
+            and self.running_task_id is None
             and charger.settled_generation == charger.generation
             and charger.provisioning_status == ProvisioningStatus.READY
             and charger.reason is None
@@ -141,6 +158,12 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
         Charger.settled_generation < Charger.generation,
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,
+        and_(
+            Charger.desired_count == 1,
+            Charger.generation > 1,
+            Charger.ocpp_task_id.is_not(None),
+            Charger.running_task_generation.is_distinct_from(Charger.generation),
+        ),
     )
     due = (
         select(Charger.id)
@@ -181,10 +204,12 @@ def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Se
         service = services[charger.id]
         arn = to_end.get(charger.id)
         restarted = arn is None or _gone(tasks.get(arn))
+        successor = None
         if arn is not None and restarted and service is not None and service.running_count:
-            restarted = _successor_runs(ecs, charger.id, arn)
-        seen.append(Seen(charger, service, restarted, _remembered(charger), now))
-    return _explained(ecs, seen)
+            successor = _successor(ecs, charger.id, arn)
+            restarted = successor is not None
+        seen.append(Seen(charger, service, restarted, _remembered(charger), now, successor))
+    return _explained(ecs, _identified(ecs, seen))
 
 
 def _restarting(charger: Charger) -> bool:
@@ -200,13 +225,37 @@ def _gone(task: TaskView | None) -> bool:
     return task is None or task.stopped
 
 
-def _successor_runs(ecs: EcsClient, charger_id: str, ended: str) -> bool:
-    """ListTasks is eventually consistent, so the task itself is asked."""
+def _successor(ecs: EcsClient, charger_id: str, ended: str) -> str | None:
+    """The id of the task that runs in the place of `ended`.
+
+    ListTasks is eventually consistent, so the task itself is described too.
+    """
     arn = ecs.current_task(charger_id)
     if arn is None or arn == ended:
-        return False
+        return None
     task = ecs.describe_tasks([arn]).get(arn)
-    return task is not None and task.running
+    return task_id(arn) if task is not None and task.running else None
+
+
+def _identified(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
+    """With the ids of the tasks that run, for the chargers whose link is in doubt: one call each, and one for all.
+
+    Nothing else waits for them: what the rate budget does not allow now, a later observation does.
+    """
+    arns: dict[str, str] = {}
+    tasks: dict[str, TaskView] = {}
+    with suppress(BudgetSpent, EcsUnavailable, EcsRejected):
+        for one in seen:
+            if one.running_task_id is None and one.as_desired and one.link_in_doubt:
+                arn = ecs.current_task(one.charger.id)
+                if arn is not None:
+                    arns[one.charger.id] = arn
+    with suppress(BudgetSpent, EcsUnavailable, EcsRejected):
+        tasks = ecs.describe_tasks(list(arns.values()))
+    runs = {
+        charger_id: task_id(arn) for charger_id, arn in arns.items() if arn in tasks and tasks[arn].running
+    }
+    return [replace(one, running_task_id=runs.get(one.charger.id, one.running_task_id)) for one in seen]
 
 
 def _explained(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
@@ -259,6 +308,9 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
     if in_flight or changed:
         return False  # what was seen may be older than what ECS was told since
     if seen.as_desired:
+        if seen.running_task_id is not None:
+            charger.running_task_id = seen.running_task_id
+            charger.running_task_generation = charger.generation
         _settle(session, charger)
         return False
     if seen.differs and charger.drifted_at is None:

@@ -1,7 +1,9 @@
 """The app on a real database, and chargers in the states that tests start from."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -24,6 +26,9 @@ WISH = {
     "connector_type": "Type2",
     "ws_url": "ws://csms.test/ocpp",
 }
+
+
+InBackground = Callable[..., Future[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -154,3 +159,30 @@ class Fleet:
 @pytest.fixture
 def fleet(client: FlaskClient, sessions: Sessions, token: Token) -> Fleet:
     return Fleet(client, sessions, token)
+
+
+@pytest.fixture
+def parts(app: Flask) -> Parts:
+    found: Parts = app.extensions["chargehand"]
+    return found
+
+
+@pytest.fixture
+def begin(app: Flask, fleet: Fleet, parts: Parts) -> Iterator[InBackground]:
+    """Sends a request that waits, and returns when it does."""
+    with ThreadPoolExecutor(40) as pool:
+
+        def begin(method: str, path: str, **kwargs: Any) -> Future[Any]:
+            before = parts.watcher.waiting
+            headers = fleet.headers() | kwargs.pop("headers", {})
+            request = pool.submit(
+                lambda: app.test_client().open(path, method=method, headers=headers, **kwargs)
+            )
+            deadline = monotonic() + 5
+            while parts.watcher.waiting == before:
+                assert not request.done(), request.result().text
+                assert monotonic() < deadline, "it does not wait"
+                sleep(0.005)
+            return request
+
+        yield begin

@@ -73,6 +73,7 @@ def test_the_document_has_exactly_the_routes_of_the_url_map(app: Flask, document
     served = {
         (method, path)
         for rule in app.url_map.iter_rules()
+        if not rule.endpoint.startswith("missing.")  # the document says what works
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if (path := re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)) not in UNDOCUMENTED
     }
@@ -121,9 +122,12 @@ def test_every_example_fits_its_schema(document: Any) -> None:
             base = f"/paths/{_escaped(path)}/{method}"
             for status, response in operation["responses"].items():
                 for content_type, media in response.get("content", {}).items():
+                    pointer = f"{base}/responses/{status}/content/{_escaped(content_type)}/schema"
+                    examples = [example["value"] for example in media.get("examples", {}).values()]
                     if "example" in media:
-                        pointer = f"{base}/responses/{status}/content/{_escaped(content_type)}/schema"
-                        _validator(document, pointer).validate(media["example"])
+                        examples.append(media["example"])
+                    for example in examples:
+                        _validator(document, pointer).validate(example)
                         checked += 1
             media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
             for example in media.get("examples", {}).values():

@@ -90,6 +90,12 @@ def test_a_question_for_the_methods_is_not_counted(limited: Flask, get: Get) -> 
     assert get().status_code == 200
 
 
+def test_what_does_not_exist_yet_is_counted_too(get: Get) -> None:
+    answers = [get("/ocpp/locations") for _ in range(6)]
+
+    assert [answer.status_code for answer in answers] == [501] * 5 + [429]
+
+
 def test_what_has_no_organization_is_not_counted(get: Get) -> None:
     answers = [get("/ocpp/catalog/brands") for _ in range(10)] + [get("/health") for _ in range(10)]
 

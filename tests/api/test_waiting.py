@@ -1,53 +1,22 @@
 """A client may wait for the end of what it asked for: the answer comes then, or at the deadline."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic, sleep
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from flask import Flask
 from sqlalchemy import Engine, create_engine, text
 
 from api.parts import Parts
 from api.watcher import Provisioning, Watcher
 from shared.commands import CommandStatus
 from shared.database import Sessions
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import WISH, Fleet, InBackground
 
 ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]
 ERROR = {"code": "image_unavailable", "message": "The image cannot be pulled"}
-
-InBackground = Callable[..., Future[Any]]
-
-
-@pytest.fixture
-def parts(app: Flask) -> Parts:
-    found: Parts = app.extensions["chargehand"]
-    return found
-
-
-@pytest.fixture
-def begin(app: Flask, fleet: Fleet, parts: Parts) -> Iterator[InBackground]:
-    """Sends a request that waits, and returns when it does."""
-    with ThreadPoolExecutor(40) as pool:
-
-        def begin(method: str, path: str, **kwargs: Any) -> Future[Any]:
-            before = parts.watcher.waiting
-            headers = fleet.headers() | kwargs.pop("headers", {})
-            request = pool.submit(
-                lambda: app.test_client().open(path, method=method, headers=headers, **kwargs)
-            )
-            deadline = monotonic() + 5
-            while parts.watcher.waiting == before:
-                assert not request.done(), request.result().text
-                assert monotonic() < deadline, "it does not wait"
-                sleep(0.005)
-            return request
-
-        yield begin
 
 
 @pytest.mark.parametrize("action", ACTIONS)

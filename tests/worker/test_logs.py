@@ -11,11 +11,11 @@ import boto3
 import pytest
 import structlog
 from mypy_boto3_logs import CloudWatchLogsClient
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from embedded.ecs.process import EcsProcess
 from shared.database import Sessions
-from shared.models import ChargerLog, LogCursor
+from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from tests.worker.conftest import World
 from worker.logs import LOG_ERRORS, LogsClient, Page, drop_old_logs, read_logs
@@ -36,9 +36,9 @@ class LogGroup:
     streams: set[str] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=count)
 
-    def say(self, charger_id: str, line: object, ago_s: float = 0) -> None:
+    def say(self, charger_id: str, line: object, ago_s: float = 0, task: str = "0" * 32) -> None:
         """What the charger's process prints; any object is printed as JSON."""
-        stream = f"{charger_id}/charger/{'0' * 32}"
+        stream = f"{charger_id}/charger/{task}"
         if stream not in self.streams:
             self.cloudwatch.create_log_stream(logGroupName=self.client.group, logStreamName=stream)
             self.streams.add(stream)
@@ -60,8 +60,10 @@ class LogGroup:
         self.say(charger_id, line | other, ago_s)
         return message
 
-    def link(self, charger_id: str, state: object, ago_s: float = 0, **other: object) -> None:
-        self.say(charger_id, {"type": "connection", "state": state, **other}, ago_s)
+    def link(
+        self, charger_id: str, state: object, ago_s: float = 0, task: str = "0" * 32, **other: object
+    ) -> None:
+        self.say(charger_id, {"type": "connection", "state": state, **other}, ago_s, task)
 
     def read(self) -> int:
         return read_logs(self.sessions, self.client, self.timing)
@@ -410,6 +412,25 @@ def test_a_frame_is_a_sign_of_life(world: World, group: LogGroup) -> None:
     at = world.charger(charger_id).ocpp_last_frame_at
     assert at is not None
     assert abs(at - (group.now - timedelta(seconds=10))) < timedelta(milliseconds=2)
+
+
+@pytest.mark.parametrize("speaks", ["the task that runs", "another task"])
+def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_observer(
+    world: World, group: LogGroup, speaks: str
+) -> None:
+    charger_id = world.create()
+    later = group.now + timedelta(hours=1)
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(running_task_id="aaa", observe_at=later))
+    task = "aaa" if speaks == "the task that runs" else "bbb"
+
+    group.link(charger_id, "accepted", task=task)
+    group.read()
+
+    charger = world.charger(charger_id)
+    assert charger.ocpp_task_id == task
+    assert charger.observe_at is not None
+    assert (charger.observe_at < later) == (task == "bbb")
 
 
 # When CloudWatch does not answer.

@@ -1,0 +1,129 @@
+"""Only the log of the task that runs can make a charger accepted. No clocks are compared."""
+
+import pytest
+from sqlalchemy import select, update
+
+from api.services.links import ACCEPTED
+from shared.commands import CommandStatus
+from shared.models import Charger
+from tests.worker.conftest import World
+from worker.budget import BudgetSpent
+from worker.ecs import task_id
+
+
+def running_task(world: World, charger_id: str) -> str:
+    arn = world.ecs.current_task(charger_id)
+    assert arn is not None
+    return task_id(arn)
+
+
+def say_accepted(world: World, charger_id: str, task: str) -> None:
+    """What worker/logs.py writes of a line in that task's log."""
+    with world.sessions.begin() as session:
+        session.execute(
+            update(Charger).where(Charger.id == charger_id).values(ocpp_state="accepted", ocpp_task_id=task)
+        )
+
+
+def is_accepted(world: World, charger_id: str) -> bool:
+    with world.sessions() as session:
+        return session.scalars(select(ACCEPTED).where(Charger.id == charger_id)).one()
+
+
+def test_a_new_charger_is_accepted_when_it_runs_and_its_log_says_so(world: World) -> None:
+    charger_id = world.create()
+    world.converge(charger_id)
+    world.ecs.settle()
+    say_accepted(world, charger_id, running_task(world, charger_id))
+    before = is_accepted(world, charger_id)
+
+    world.observe()
+
+    assert (before, is_accepted(world, charger_id)) == (False, True)
+
+
+def test_after_a_restart_the_log_of_the_task_that_ended_does_not_count(world: World) -> None:
+    charger_id = world.ready()
+    old = running_task(world, charger_id)
+    say_accepted(world, charger_id, old)
+    restart = world.restart(charger_id)
+    unsettled = is_accepted(world, charger_id)
+
+    world.work(charger_id)
+    by_the_old = is_accepted(world, charger_id)
+    say_accepted(world, charger_id, running_task(world, charger_id))
+
+    assert world.status(restart) == CommandStatus.SUCCEEDED
+    assert running_task(world, charger_id) != old
+    assert (unsettled, by_the_old, is_accepted(world, charger_id)) == (False, False, True)
+
+
+@pytest.mark.parametrize("change", ["stop and start", "update"])
+def test_the_log_of_a_task_that_ended_between_two_observations_does_not_count(
+    world: World, change: str
+) -> None:
+    """It was killed: its log still ends with `accepted`, and nobody saw that nothing ran."""
+    charger_id = world.ready()
+    old = running_task(world, charger_id)
+    if change == "update":
+        world.update(charger_id, ws_url="ws://other.test/ocpp")
+    else:
+        world.stop(charger_id)
+        world.converge(charger_id)
+        world.ecs.settle()
+        world.start(charger_id)
+    say_accepted(world, charger_id, old)
+
+    world.work(charger_id)
+    by_the_old = is_accepted(world, charger_id)
+    say_accepted(world, charger_id, running_task(world, charger_id))
+
+    assert world.charger(charger_id).running_count == 1
+    assert (by_the_old, is_accepted(world, charger_id)) == (False, True)
+
+
+def test_a_start_of_a_charger_that_runs_leaves_its_link_as_it_is(world: World) -> None:
+    charger_id = world.ready()
+    say_accepted(world, charger_id, running_task(world, charger_id))
+
+    world.start(charger_id)
+    world.work(charger_id)
+
+    assert is_accepted(world, charger_id)
+
+
+def test_the_successor_of_a_task_that_crashed_is_found_out(world: World) -> None:
+    charger_id = world.ready()
+    world.restart(charger_id)
+    world.work(charger_id)
+    say_accepted(world, charger_id, running_task(world, charger_id))
+
+    world.ecs.crash(charger_id)
+    world.ecs.settle()
+    say_accepted(world, charger_id, running_task(world, charger_id))
+    unknown = is_accepted(world, charger_id)
+    world.observe()
+
+    assert (unknown, is_accepted(world, charger_id)) == (False, True)
+
+
+def test_a_command_succeeds_although_the_budget_has_no_turn_to_find_the_task_that_runs(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charger_id = world.ready()
+    say_accepted(world, charger_id, running_task(world, charger_id))
+    start = world.start(charger_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.ecs, "describe_tasks", _no_turn)
+        world.work(charger_id)
+    unknown = is_accepted(world, charger_id)
+    world.observe()
+
+    assert world.status(start) == CommandStatus.SUCCEEDED
+    assert (unknown, is_accepted(world, charger_id)) == (False, True)
+
+
+def _no_turn(arns: list[str]) -> None:
+    if arns:
+        raise BudgetSpent(1)
