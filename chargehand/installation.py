@@ -16,11 +16,11 @@ def installation(services: str | None) -> None:
     The first worker that starts records them, and a worker that would use others refuses to start. After a move the
     workers make every service anew where they are told to; what runs at the old place is left there.
     """
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError
 
-    from shared.database import make_engine  # noqa: PLC0415 - only this command waits for it
-    from shared.installation import NotServices, Services, move, recorded  # noqa: PLC0415
-    from shared.settings import SettingsError, load_settings  # noqa: PLC0415
+    from shared.database import make_engine
+    from shared.installation import NotServices, Services, move, recorded
+    from shared.settings import SettingsError, load_settings
 
     try:
         engine = make_engine(load_settings().database_url, pool_size=1)

@@ -72,7 +72,9 @@ def _block(page: str, line: int, language: str, code: str, comment: str) -> Bloc
         file=file["name"] if file else "",
     )
     if language not in SHELLS | SHOWN and not block.file and not block.not_run:
-        raise ValueError(f"{block}: say sh for a block that is run, one of {sorted(SHOWN)} for one that is shown")
+        raise ValueError(
+            f"{block}: say sh for a block that is run, one of {sorted(SHOWN)} for one that is shown"
+        )
     return block
 
 

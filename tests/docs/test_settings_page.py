@@ -35,7 +35,11 @@ def test_no_variable_is_in_the_table_twice_but_for_those_of_make_run() -> None:
     names = list(in_the_table(tables))
 
     assert sorted(names) == sorted(set(names))
-    assert set(in_the_table(make_run)) >= {"PORT", "STATE_DIR", *(f"{part.upper()}_PORT" for part in USUAL_PORTS)}
+    assert set(in_the_table(make_run)) >= {
+        "PORT",
+        "STATE_DIR",
+        *(f"{part.upper()}_PORT" for part in USUAL_PORTS),
+    }
 
 
 def test_the_defaults_are_those_of_the_code() -> None:
@@ -50,7 +54,11 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert checked > 10
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page.name not in {"settings.md", "ocpp.md"}], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [page for page in pages() if page.name not in {"settings.md", "ocpp.md"}],
+    ids=lambda page: page.stem,
+)
 def test_no_other_page_has_a_table_of_settings(page: object) -> None:
     assert isinstance(page, type(ROOT))
     names = set(in_the_table(page.read_text()))
