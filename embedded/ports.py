@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 LASTING_PORTS = range(20_000, 32_000)
 
 # A proxy of the environment has no business with loopback.
-_direct = build_opener(ProxyHandler({}))
+direct = build_opener(ProxyHandler({}))
 
 
 class PortUnusable(Exception):
@@ -56,7 +56,7 @@ def answers(url: str) -> Callable[[], bool]:
 
     def probe() -> bool:
         try:
-            with _direct.open(url, timeout=3) as answer:
+            with direct.open(url, timeout=3) as answer:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False

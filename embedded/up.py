@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import signal
 import sys
 import time
@@ -13,21 +12,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from embedded.greeting import greeting
 from embedded.ports import HOST, Ports, PortUnusable, answers, claim
 from embedded.postgres import prepare_postgres
 from embedded.process import NotReady, Program, has_started
 from embedded.redis import prepare_redis
 from embedded.secret_file import ensure_secret
 from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
-from embedded.state import DEFAULT_STATE_DIR, JWT_SECRET_FILE, CannotStart, locked, state_folder
+from embedded.state import JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
 from shared.settings import SettingsError, load_settings, read_secret
 from shared.starting import checked_settings
 from shared.tokens import make_token
 
 START_WITHIN_S = 60
-TOKEN_TTL_S = 86_400
-STACK_TOKEN_TTL_S = 30 * 86_400  # stack.json lies beside the secret itself, and a run may last
+TOKEN_TTL_S = 30 * 86_400  # stack.json lies beside the secret itself, and a run may last
 ORGANIZATION = "demo"
 CLUSTER = "chargehand"
 LOG_GROUP = "/chargehand/chargers"
@@ -89,7 +88,7 @@ def run(
         parts = start_parts(supervisor, folder)
         description = describe(parts, folder)
         write_stack_file(folder, description)
-        say(greeting(parts, folder, time.monotonic() - began))
+        say(greeting(description, folder, time.monotonic() - began))
         announce(json.dumps(description))
         supervisor.watch()
     except StopAsked:
@@ -175,7 +174,8 @@ def share_environment(parts: Addresses, folder: Path) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "ECS_CLUSTER": CLUSTER,
         "ECS_LOG_GROUP": LOG_GROUP,
-        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), HOST, "localhost"])),
+        # In both spellings, because the lower-case one wins where a shell has set it.
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), without_proxy()),
         "PYTHONUNBUFFERED": "1",
     }
     for name in ("DATABASE_URL_FILE", "REDIS_URL_FILE"):
@@ -186,6 +186,12 @@ def share_environment(parts: Addresses, folder: Path) -> None:
         checked_settings(verifies_tokens=True)
     except SettingsError as error:
         raise CannotStart(str(error)) from error
+
+
+def without_proxy() -> str:
+    """The hosts that are not reached by a proxy: the shell's, and this machine."""
+    given = (os.environ.get(name) for name in ("NO_PROXY", "no_proxy"))
+    return ",".join(dict.fromkeys(filter(None, [*given, HOST, "localhost"])))
 
 
 def ecs(parts: Addresses, folder: Path) -> Program:
@@ -253,65 +259,19 @@ def port_of(url: str) -> str:
     return str(urlsplit(url).port)
 
 
-def greeting(parts: Addresses, folder: Path, took_s: float) -> str:
-    """What to look at, and what to try first."""
-    token = demo_token()
-    flower_password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
-    charger = {
-        "identity": "CP-0001",
-        "brand_slug": "wallbox",
-        "model_slug": "wallbox-pulsar-plus",
-        "connector_type": "Type2",
-        "ocpp_version": "OCPP1.6",
-        "ws_url": parts.csms,
-    }
-    command = shlex.quote(sys.argv[0])
-    if folder != Path(DEFAULT_STATE_DIR).absolute():
-        command = f"STATE_DIR={shlex.quote(str(folder))} {command}"
-    database = parts.database.replace("+psycopg", "")  # as psql takes it
-    return f"""
-Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.
-
-  API         {parts.api}
-  Its docs    {parts.api}/docs
-  Flower      {parts.flower}    user {FLOWER_USER}, password {flower_password}
-  CSMS        {parts.csms}    accepts every charger
-  PostgreSQL  {database}
-  Redis       {parts.redis}
-  Logs        {folder / "logs"}
-
-A token of the organization {ORGANIZATION}, for a day. More: {command} token --organization {ORGANIZATION}
-
-  export TOKEN={token}
-
-A first charger, which connects to the CSMS above:
-
-  curl -sS {parts.api}/ocpp/chargers -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-    -d {shlex.quote(json.dumps(charger))}
-
-Watch it become READY:
-
-  curl -sS {parts.api}/ocpp/chargers -H "Authorization: Bearer $TOKEN"
-"""
-
-
 def describe(parts: Addresses, folder: Path) -> dict[str, Any]:
-    """For programs, what the greeting is for people."""
+    """What stack.json says."""
     return stack_description(
         **asdict(parts),
         folder=folder,
         flower_user=FLOWER_USER,
         flower_password=ensure_secret(folder / FLOWER_PASSWORD_FILE),
         organization=ORGANIZATION,
-        token=make_demo_token(STACK_TOKEN_TTL_S),
+        token=demo_token(),
     )
 
 
-def demo_token() -> str:
-    return make_demo_token(TOKEN_TTL_S) or "'a token of your identity provider'"
-
-
-def make_demo_token(ttl_s: int) -> str | None:
+def demo_token() -> str | None:
     """None where somebody else signs tokens, as JWT_PUBLIC_KEY or JWT_JWKS_URL say."""
     tokens = load_settings().tokens
     try:
@@ -320,7 +280,7 @@ def make_demo_token(ttl_s: int) -> str | None:
             subject="developer",
             organization_id=ORGANIZATION,
             role="user",
-            ttl_s=min(ttl_s, tokens.max_age_s or ttl_s),
+            ttl_s=min(TOKEN_TTL_S, tokens.max_age_s or TOKEN_TTL_S),
         )
     except SettingsError:
         return None

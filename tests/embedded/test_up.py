@@ -15,12 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import psutil
 import psycopg
 import pytest
 
+from embedded.greeting import FIRST_CHARGER, unusual
 from embedded.ports import HOST, free_port
 from embedded.stack_file import STACK_FILE
 from tests.embedded.waiting import wait_until
@@ -57,9 +59,14 @@ class Up:
         assert found is not None, self.output
         return found[1]
 
+    @property
+    def stack(self) -> dict[str, Any]:
+        """What the stack's own file says of it."""
+        description: dict[str, Any] = json.loads((self.folder / STACK_FILE).read_text())
+        return description
+
     def get(self, path: str) -> Any:
-        token = self.printed(r"export TOKEN=(\S+)")
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {self.stack['token']}"}
         with urlopen(Request(f"http://{HOST}:{self.port}{path}", headers=headers), timeout=10) as answer:
             return json.load(answer)
 
@@ -115,11 +122,11 @@ def shared_up() -> Iterator[Up]:
 def test_the_printed_addresses_answer(shared_up: Up) -> None:
     with urlopen(f"http://{HOST}:{shared_up.port}/ready") as answer:
         assert answer.status == 200
-    with urlopen(shared_up.printed(r"Its docs +(\S+)")) as answer:  # noqa: S310
+    with urlopen(shared_up.printed(r"API page +(\S+)")) as answer:  # noqa: S310
         assert answer.status == 200
     with pytest.raises(HTTPError, match="401"):
         urlopen(shared_up.printed(r"Flower +(\S+)"))  # noqa: S310
-    with psycopg.connect(shared_up.printed(r"PostgreSQL +(\S+)")) as connection:
+    with psycopg.connect(shared_up.stack["database"]) as connection:
         assert connection.execute("SELECT count(*) > 0 FROM catalog_models").fetchone() == (True,)
 
 
@@ -127,9 +134,9 @@ def test_the_printed_commands_create_a_charger_that_stops_and_comes_back_with_th
     state: Path,
 ) -> None:
     with running_up(state) as up:
-        run_printed_commands(up)
-        wait_until(lambda: "CP-0001 booted" in up.log("csms"), 20)
-        wait_until(lambda: up.get("/ocpp/chargers")["data"][0]["runtime"]["observed"] == "running", 20)
+        printed = run_printed_commands(up)
+        assert "accepted" in printed
+        assert "BootNotification" in printed
         family = up.family()
         assert any("simulator" in process.cmdline() for process in family)
 
@@ -140,17 +147,34 @@ def test_the_printed_commands_create_a_charger_that_stops_and_comes_back_with_th
     assert up.process.returncode == 0
     assert up.output.endswith("Stopping.\n")
     assert [process for process in family if process.is_running()] == []
-    booted = up.log("csms").count("CP-0001 booted")
+    booted = up.log("csms").count(f"{FIRST_CHARGER} booted")
     with running_up(state, PORT=str(up.port)) as again:
-        wait_until(lambda: again.log("csms").count("CP-0001 booted") > booted, 20)
-        assert again.get("/ocpp/chargers")["data"][0]["identity"] == "CP-0001"
+        assert "Its 1 charger of the last time run again." in again.output
+        wait_until(lambda: again.log("csms").count(f"{FIRST_CHARGER} booted") > booted, 20)
+        assert FIRST_CHARGER in run_printed_commands(again)
 
 
-def run_printed_commands(up: Up) -> None:
+def run_printed_commands(up: Up) -> str:
     """As a person does who copies and pastes."""
-    script = "\n".join(line for line in up.output.splitlines() if re.match(r" +(export|curl|-d) ?", line))
-    done = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
-    assert "CP-0001" in done.stdout, done.stderr
+    _, _, commands = up.output.partition("In a second terminal, in this folder:")
+    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    done = subprocess.run(["/bin/sh", "-ec", commands], env=kept, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_is_printed_holds_no_token_and_no_password_of_the_stores(shared_up: Up) -> None:
+    stack = shared_up.stack
+    secrets = [stack["token"], *(urlsplit(stack[name]).password for name in ("database", "redis"))]
+
+    assert all(secrets)
+    assert not [secret for secret in secrets if secret in shared_up.output]
+
+
+def test_a_part_that_is_not_where_people_expect_it_says_so(shared_up: Up) -> None:
+    assert (":9000/" in shared_up.stack["csms"]) != ("(not on 9000, which was taken)" in shared_up.output)
+    assert unusual("csms", "ws://127.0.0.1:9001/ocpp") == " (not on 9000, which was taken)"
+    assert unusual("csms", "ws://127.0.0.1:9000/ocpp") == ""
 
 
 def test_ctrl_c_while_it_starts_ends_every_process(state: Path) -> None:
@@ -192,11 +216,7 @@ def test_the_stack_file_says_where_everything_is_and_only_its_owner_reads_it(sha
 
     assert file.stat().st_mode & 0o777 == 0o600
     assert (stack["pid"], stack["organization"]) == (shared_up.process.pid, "demo")
-    for name, pattern in (
-        ("api", r"API +(\S+)"),
-        ("csms", r"CSMS +(\S+)"),
-        ("database", r"PostgreSQL +(\S+)"),
-    ):
+    for name, pattern in (("api", r"API +(\S+)"), ("csms", r"CSMS +(\S+)")):
         assert stack[name] == shared_up.printed(pattern)
     request = Request(f"{stack['api']}/ocpp/chargers", headers={"Authorization": f"Bearer {stack['token']}"})  # noqa: S310
     with urlopen(request, timeout=10) as answer:  # noqa: S310

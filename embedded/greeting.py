@@ -1,0 +1,75 @@
+"""What `chargehand up` prints when all is ready: where everything is, and what to try first. It holds no token."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request
+
+from embedded.ports import USUAL_PORTS, direct
+from embedded.state import DEFAULT_STATE_DIR
+
+FIRST_CHARGER = "HELLO-1"
+
+#: For who has no charger yet.
+FIRST = f"""\
+  chargehand chargers create {FIRST_CHARGER}    # waits until the CSMS has accepted it
+  chargehand chargers logs {FIRST_CHARGER}      # what they said to each other"""
+
+#: For who has been here before.
+AGAIN = """\
+  chargehand chargers list"""
+
+
+def greeting(stack: Mapping[str, Any], folder: Path, took_s: float) -> str:
+    """`stack` is the content of stack.json."""
+    chargers = count_chargers(stack)
+    found = f" Its {chargers} charger{'s' * (chargers != 1)} of the last time run again." if chargers else ""
+    return f"""
+Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.{found}
+
+  API       {stack["api"]}
+  API page  {stack["docs"]}
+  CSMS      {stack["csms"]}    accepts every charger{unusual("csms", stack["csms"])}
+  Flower    {stack["flower"]}    user {stack["flower_user"]}, password {stack["flower_password"]}{unusual("flower", stack["flower"])}
+  Logs      {stack["logs"]}
+
+In a second terminal, in this folder:
+
+  eval "$({command(folder)} env)"
+{AGAIN if chargers else FIRST}
+"""
+
+
+def count_chargers(stack: Mapping[str, Any]) -> int:
+    """Those of the demo organization; 0 where the API does not say it."""
+    request = Request(  # noqa: S310 - our own address
+        f"{stack['api']}/ocpp/chargers?limit=1", headers={"Authorization": f"Bearer {stack['token']}"}
+    )
+    try:
+        with direct.open(request, timeout=3) as answer:
+            return int(json.load(answer)["total"])
+    except (URLError, OSError):
+        return 0
+
+
+def unusual(name: str, url: str) -> str:
+    """What to say about a part that does not listen where everybody expects it."""
+    usual = USUAL_PORTS[name]
+    return "" if f":{usual}" in url else f" (not on {usual}, which was taken)"
+
+
+def command(folder: Path) -> str:
+    """How to call `chargehand` for this state folder, from the folder in which it was called now."""
+    program = Path(sys.argv[0])
+    called = (
+        f"{shlex.quote(sys.executable)} -m chargehand"
+        if program.suffix == ".py"
+        else shlex.quote(sys.argv[0])
+    )
+    if folder == Path(DEFAULT_STATE_DIR).absolute():
+        return called
+    return f"STATE_DIR={shlex.quote(str(folder))} {called}"

@@ -1,0 +1,102 @@
+"""Somebody who reads a page and pastes its blocks into a terminal."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.docs.pages import ROOT, Block
+from tests.embedded.waiting import wait_until
+
+#: What a fresh checkout does not have.
+LEFT_OUT = (".git", ".venv", ".chargehand", ".*_cache", "__pycache__", ".coverage*", ".hypothesis")
+BLOCK_WITHIN_S = 120
+
+# Runs the block as if it were typed, and notes the variables that it leaves behind. With `-a` one that it sets without
+# exporting it lives on, too, as it does in a terminal.
+RUN = 'set -ea; . "$BLOCK"; env -0 >"$VARIABLES"'
+
+
+class Failed(Exception):
+    """A block did not do what its page says."""
+
+
+def check_out(folder: Path) -> Path:
+    """A copy of the sources in the folder, with the installed environment in its usual place."""
+    checkout = folder / "chargehand"
+    shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    (checkout / ".venv").symlink_to(sys.prefix)
+    return checkout
+
+
+class Reader:
+    """One terminal, whose variables live from one block to the next."""
+
+    def __init__(self, checkout: Path, scratch: Path, environment: dict[str, str]) -> None:
+        self._checkout, self._scratch = checkout, scratch
+        self._environment = environment
+        scratch.mkdir(parents=True, exist_ok=True)
+
+    def run(self, block: Block) -> str:
+        """What the block prints. Raises Failed unless it prints something and ends with 0, or with Ctrl-C."""
+        if block.file:
+            (self._checkout / block.file).write_text(block.code)
+            return block.code
+        printed = self._until_ctrl_c(block) if block.until_ctrl_c else self._to_its_end(block)
+        if not printed.strip():
+            raise Failed(f"{block} printed nothing:\n{block.code}")
+        return printed
+
+    def _to_its_end(self, block: Block) -> str:
+        file, variables = self._scratch / "block", self._scratch / "variables"
+        file.write_text(block.code)
+        done = subprocess.run(
+            ["bash", "-c", RUN],
+            cwd=self._checkout,
+            env={**self._environment, "BLOCK": str(file), "VARIABLES": str(variables)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BLOCK_WITHIN_S,
+        )
+        if done.returncode or "command not found" in done.stderr:
+            raise Failed(f"{block} ended with {done.returncode}:\n{block.code}\n{done.stdout}\n{done.stderr}")
+        self._environment = dict(line.split("=", 1) for line in variables.read_text().split("\0") if line)
+        return done.stdout
+
+    def _until_ctrl_c(self, block: Block) -> str:
+        """What it prints at first."""
+        output = self._scratch / "output"
+        with until_ctrl_c(block, self._checkout, self._environment, output) as child:
+            wait_until(lambda: output.stat().st_size > 0 or child.poll() is not None, 30)
+        if child.returncode not in {0, 128 + signal.SIGINT, -signal.SIGINT}:
+            raise Failed(f"{block} ended with {child.returncode}:\n{block.code}\n{output.read_text()}")
+        return output.read_text()
+
+
+@contextmanager
+def until_ctrl_c(
+    block: Block, checkout: Path, environment: dict[str, str], output: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The block in the foreground of a terminal of its own, ended by Ctrl-C, which reaches all that it started."""
+    with output.open("wb") as sink:
+        child = subprocess.Popen(
+            ["bash", "-c", block.code],
+            cwd=checkout,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGINT)
+        child.wait(timeout=30)

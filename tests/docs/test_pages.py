@@ -1,0 +1,98 @@
+"""Every code block of README.md and docs/ runs as it stands, in the order of its page, against one `make run`."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from embedded.ports import free_port
+from tests.docs.pages import ROOT, SHELLS, Block, blocks, pages
+from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c
+from tests.embedded.waiting import wait_until
+
+README = ROOT / "README.md"
+#: The one block that the tests run for as long as they read.
+MAKE_RUN = "make run"
+READY_WITHIN_S = 60
+
+#: What cannot run on a machine that has Python and make alone, by page. A block that is added to it needs a reason here, too.
+NOT_RUN: dict[str, list[str]] = {}
+
+#: What a reader's terminal does not have from the one that runs the tests.
+NOT_INHERITED = (
+    "CHARGEHAND_",
+    "STATE_DIR",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "BROKER_URL",
+    "JWT_",
+    "AWS_",
+    "ECS_",
+    "PYTEST_",
+    "VIRTUAL_ENV",
+)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A checkout in which the README's `make run` runs."""
+
+    checkout: Path
+    environment: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with TemporaryDirectory(prefix="chargehand-docs-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        checkout, output = check_out(folder), folder / "run.out"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        environment = kept | {f"{part}PORT": str(free_port()) for part in ("", "CSMS_", "FLOWER_")}
+        [block] = [block for block in blocks(README) if block.code.startswith(MAKE_RUN)]
+        with until_ctrl_c(block, checkout, environment, output) as make:
+            wait_until(lambda: "is ready" in output.read_text() or make.poll() is not None, READY_WITHIN_S)
+            assert "is ready" in output.read_text(), output.read_text()
+            yield Running(checkout, environment)
+
+
+def read(page: Path, running: Running, scratch: Path) -> list[str]:
+    """What each block of the page that is run prints."""
+    reader = Reader(running.checkout, scratch, running.environment)
+    return [reader.run(block) for block in blocks(page) if is_run(block)]
+
+
+def is_run(block: Block) -> bool:
+    ours = block.code.startswith(MAKE_RUN)
+    return not block.not_run and not ours and (block.language in SHELLS or bool(block.file))
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
+def test_the_blocks_of_a_page_run_in_its_order(page: Path, running: Running, tmp_path: Path) -> None:
+    read(page, running, tmp_path)
+
+
+def test_the_readme_leads_to_a_charger_that_its_csms_accepted(running: Running, tmp_path: Path) -> None:
+    """Once more, because a reader may begin again."""
+
+
+def test_what_is_not_run_is_known() -> None:
+    found: dict[str, list[str]] = {}
+    for page in pages():
+        for block in blocks(page):
+            if block.not_run:
+                found.setdefault(block.page, []).append(block.not_run)
+
+    assert found == NOT_RUN
+
+
+def test_a_block_that_fails_is_seen(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, tmp_path / "scratch", dict(os.environ))
+    for code in ("false\necho done", "no-such-command-at-all; echo done", "true"):
+        with pytest.raises(Failed):
+            reader.run(Block("page.md", 1, "sh", code))
+
+    reader.run(Block("page.md", 1, "sh", "NUMBER=4; echo set"))
+    assert reader.run(Block("page.md", 1, "sh", "echo $NUMBER")) == "4\n"
