@@ -1,7 +1,7 @@
 """Only the log of the task that runs can make a charger accepted. No clocks are compared."""
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from api.services.links import ACCEPTED
 from shared.commands import CommandStatus
@@ -122,6 +122,35 @@ def test_a_command_succeeds_although_the_budget_has_no_turn_to_find_the_task_tha
 
     assert world.status(start) == CommandStatus.SUCCEEDED
     assert (unknown, is_accepted(world, charger_id)) == (False, True)
+
+
+def test_the_task_of_an_earlier_generation_does_not_count_while_the_newest_is_not_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charger_id = world.ready()
+    world.restart(charger_id)
+    world.work(charger_id)
+    say_accepted(world, charger_id, running_task(world, charger_id))
+    before = is_accepted(world, charger_id)
+
+    world.stop(charger_id)
+    world.converge(charger_id)
+    world.ecs.settle()
+    start = world.start(charger_id)
+    monkeypatch.setattr(world.ecs, "describe_tasks", _no_turn)
+    world.work(charger_id)
+
+    assert world.status(start) == CommandStatus.SUCCEEDED
+    assert (before, is_accepted(world, charger_id)) == (True, False)
+
+
+def test_a_charger_is_not_accepted_before_its_create_is_final(world: World) -> None:
+    charger_id = world.ready()
+    say_accepted(world, charger_id, running_task(world, charger_id))
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(settled_generation=0, observe_at=func.now()))
+
+    assert not is_accepted(world, charger_id)
 
 
 def _no_turn(arns: list[str]) -> None:
