@@ -139,6 +139,20 @@ def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet
     assert served == {"worker1", "worker2", "worker3"}
 
 
+def test_flowers_buttons_resize_a_worker_or_say_why_not(fleet: Fleet) -> None:
+    worker = f"worker1@{gethostname()}"
+
+    grown = fleet.flower.post(f"/api/worker/pool/grow/{worker}", params={"n": 2})
+    refused = fleet.flower.post(f"/api/worker/pool/autoscale/{worker}", params={"min": 1, "max": 4})
+
+    assert (grown.status_code, refused.status_code) == (200, 403)
+    assert "grow or shrink the pool, or start workers" in refused.text
+    shown = fleet.flower.get("/api/workers", params={"refresh": 1, "workername": worker}).json()
+    assert shown[worker]["stats"]["pool"]["max-concurrency"] == 18
+    fleet.everyone("stop")
+    fleet.everyone("start")
+
+
 def test_a_worker_that_takes_over_the_environment_serves(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
