@@ -39,6 +39,7 @@ def _make_app() -> Celery:
         include=["worker.tasks", "worker.control", "worker.start"],
         worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
+        beat_scheduler="worker.beat:Scheduler",
         beat_max_loop_interval=5,
         # Acknowledged after the work: until then it holds one of the places below.
         task_acks_late=True,
