@@ -123,7 +123,7 @@ def test_flower_shows_every_task_of_a_burst_to_its_end(fleet: Fleet) -> None:
         return [task for uuid, task in fleet.tasks().items() if uuid not in before]
 
     wait_until(lambda: len(fresh()) >= 100 and all(shown_to_its_end(task) for task in fresh()), 15)
-    assert {task["name"].split(".")[0] for task in fresh()} == {"charger"}  # nothing that nobody asked for
+    assert {task["name"].split(".")[0] for task in fresh()} == {"charger"}  # no maintenance
 
 
 def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet: Fleet) -> None:
