@@ -14,7 +14,7 @@ def installation(services: str | None) -> None:
     """Print the ECS services that the chargers of DATABASE_URL run as, or say that they move.
 
     The first worker that starts records them, and a worker that would use others refuses to start. After a move the
-    workers make every service anew where they are told to; what runs at the old place is left there.
+    workers make every service anew at the new place; what runs at the old place is left there.
     """
     from sqlalchemy.exc import DBAPIError
 

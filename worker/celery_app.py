@@ -46,6 +46,7 @@ def _make_app() -> Celery:
         include=["worker.tasks", "worker.control", "worker.start"],
         worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
+        beat_scheduler="worker.beat:Scheduler",
         beat_max_loop_interval=5,
         # Acknowledged after the work: until then it holds one of the places below.
         task_acks_late=True,
@@ -59,7 +60,7 @@ def _make_app() -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        # Also while no Flower runs: the events of a task take 0.06 ms, and Flower asks for them too late.
+        # Also while no Flower runs: the events of a task take 0.06 ms, and Flower enables them too late.
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
     )

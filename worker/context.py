@@ -21,7 +21,7 @@ class Context:
     logs: LogsClient
 
 
-class _Process:
+class Process:
     """The process's one context, made on first use, and as large as its pool of threads."""
 
     def __init__(self) -> None:
@@ -62,6 +62,6 @@ def _engine(settings: Settings, slots: int) -> Engine:
     return make_engine(settings.database_url, pool_size=slots + 2)
 
 
-_process = _Process()
+_process = Process()
 context = _process.context
 fit = _process.fit

@@ -1,7 +1,7 @@
 """Whether this worker's ECS is the one that the database's chargers run on.
 
 The account is what STS says, which needs no permission. Where STS does not answer, the account is compared before the
-first call that changes something at ECS, and ECS itself is asked for it then.
+first call that changes something at ECS, and an answer of ECS itself may name it then.
 """
 
 import threading
@@ -24,7 +24,7 @@ from worker.ecs import EcsClient, EcsRejected, EcsUnavailable
 log = structlog.get_logger(__name__)
 
 STS_TIMEOUT_S = 2
-ASK_AGAIN_AFTER_S = 60.0
+TRY_AGAIN_AFTER_S = 60.0
 
 
 class WrongEcs(Exception):
@@ -38,7 +38,7 @@ class Guard:
         self._sessions, self._settings, self._ecs = sessions, settings, ecs
         self._lock = threading.Lock()
         self._known = False
-        self._ask_at = 0.0
+        self._try_at = 0.0
 
     def check_at_start(self) -> None:
         """Record or compare. Raises WrongEcs, or what SQLAlchemy raises. Waits a few seconds for STS, not for ECS."""
@@ -50,12 +50,12 @@ class Guard:
             )
 
     def check_before_change(self) -> None:
-        """Raises WrongEcs. Without an answer from STS and ECS the change is allowed, and they are asked again later."""
+        """Raises WrongEcs. Without an answer from STS and ECS the change is allowed, and a later one tries again."""
         if self._known:
             return
         with self._lock:
-            if not self._known and monotonic() >= self._ask_at:
-                self._ask_at = monotonic() + ASK_AGAIN_AFTER_S
+            if not self._known and monotonic() >= self._try_at:
+                self._try_at = monotonic() + TRY_AGAIN_AFTER_S
                 self._compare(lambda region: account_of_credentials(region) or account_of_ecs(self._ecs))
 
     def _compare(self, find_account: Callable[[str], str]) -> None:
@@ -97,8 +97,8 @@ def partition_of(region: str) -> str:
 
 def address(endpoint_url: str) -> str:
     """What tells a custom ECS from others when CHARGEHAND_INSTALLATION is not set."""
-    parts = urlsplit(endpoint_url)
-    return f"{parts.hostname}-{parts.port or parts.scheme}"
+    url = urlsplit(endpoint_url)
+    return f"{url.hostname}-{url.port or url.scheme}"
 
 
 def account_of_credentials(region: str) -> str:

@@ -72,6 +72,7 @@ def check_installation() -> None:
             done = True
         if not done:
             sleep(DATABASE_AGAIN_S)
+    context().sessions.statements.dispose()  # -P processes forks: no connection may be shared with a child
     context().ecs.check_before_changes(lambda: stop_if_wrong(guard))
 
 

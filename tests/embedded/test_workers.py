@@ -123,7 +123,7 @@ def test_flower_shows_every_task_of_a_burst_to_its_end(fleet: Fleet) -> None:
         return [task for uuid, task in fleet.tasks().items() if uuid not in before]
 
     wait_until(lambda: len(fresh()) >= 100 and all(shown_to_its_end(task) for task in fresh()), 15)
-    assert {task["name"].split(".")[0] for task in fresh()} == {"charger"}  # nothing that nobody asked for
+    assert {task["name"].split(".")[0] for task in fresh()} == {"charger"}  # no maintenance
 
 
 def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet: Fleet) -> None:
@@ -137,6 +137,20 @@ def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet
     assert fleet.changes() == {"UpdateService": 20 * CHARGERS}
     served = {task["worker"].split("@")[0] for uuid, task in fleet.tasks().items() if uuid not in before}
     assert served == {"worker1", "worker2", "worker3"}
+
+
+def test_flowers_buttons_resize_a_worker_or_say_why_not(fleet: Fleet) -> None:
+    worker = f"worker1@{gethostname()}"
+
+    grown = fleet.flower.post(f"/api/worker/pool/grow/{worker}", params={"n": 2})
+    refused = fleet.flower.post(f"/api/worker/pool/autoscale/{worker}", params={"min": 1, "max": 4})
+
+    assert (grown.status_code, refused.status_code) == (200, 403)
+    assert "grow or shrink the pool, or start workers" in refused.text
+    shown = fleet.flower.get("/api/workers", params={"refresh": 1, "workername": worker}).json()
+    assert shown[worker]["stats"]["pool"]["max-concurrency"] == 18
+    fleet.everyone("stop")
+    fleet.everyone("start")
 
 
 def test_a_worker_that_takes_over_the_environment_serves(

@@ -13,6 +13,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from celery.events.receiver import EventReceiver
 
+import worker.consumer
 import worker.events
 from embedded.ports import HOST, free_port
 from embedded.redis import running_redis
@@ -136,6 +137,25 @@ def test_tasks_that_outlive_their_connection_are_shown_to_their_end(
             wait_until(lambda: seen.ended == SLOTS)
 
     assert {tuple(events) for events in seen.of.values()} == {tuple(LIFE)}
+
+
+def test_a_worker_that_ends_sends_what_it_has_not_sent_yet(
+    app: Celery, client: redis.Redis, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker.consumer, "FLUSH_EVERY_S", 60)
+
+    def running() -> int:
+        [stats] = (app.control.inspect(timeout=5, limit=1).stats() or {}).values()
+        return int(stats["pool"]["running"])
+
+    with listening(app, client) as seen:
+        with running_worker(app):
+            publish(app, 5)
+            wait_until(lambda: work.begun == 5 and running() == 0)
+            before = seen.ended
+        wait_until(lambda: seen.ended == 5)
+
+    assert before == 0
 
 
 def test_events_wait_for_a_broker_that_is_away_in_bounded_number(
