@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from scripts.steps import Failed, step
 
 REQUIREMENT = "requirements-uv.txt"
-PIP_INSTALL = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install")
+PIP_INSTALL = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile")
 
 #: What pip's settings are called in uv's environment. Only these have the same meaning in both.
 NAMES = {

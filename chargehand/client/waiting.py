@@ -13,9 +13,11 @@ from chargehand.client.finding import find_charger
 from chargehand.client.http import Client, Row, segment
 
 AT_ONCE = 16  # requests
-SLICE_S = 1  # that one request waits: so long does the news of a charger take, in whole seconds
+SLICE_S = 1  # that one request waits, in whole seconds; so old is at most what is shown of a charger
 ENDED = frozenset({"succeeded", "failed", "superseded"})
 REFUSED = "refused"
+SUPERSEDED = "a newer command came before it was done"
+STOPPED = "it is stopped, so no CSMS can accept it"
 NOT_FOUND = 404
 PAUSE_S = 0.2  # after a round that was answered at once, as a server that is being stopped does
 
@@ -51,7 +53,7 @@ class Task:
     reason: str | None = None  #: why it is not further
     status: int | None = None  #: of an answer that was an error
     command: Row | None = None
-    charger: Row | None = None
+    runtime: Row | None = None
 
     def end(self, outcome: Outcome, reason: str | None = None) -> None:
         self.outcome = outcome
@@ -82,7 +84,7 @@ class Task:
             "state": self.state or None,
             "reason": self.reason,
             "command": self.command,
-            "runtime": self.charger["runtime"] if self.charger else None,
+            "runtime": self.runtime,
         }
 
 
@@ -109,9 +111,10 @@ def wait_all(
     deadline = time.monotonic() + timeout_s
 
     def advance(task: Task) -> None:
-        left = max(deadline - time.monotonic(), 0.0)
+        if time.monotonic() >= deadline and task.state:  # each is looked at once, however short the time
+            return
         before = (task.outcome, task.state, task.reason)
-        _guarded(task, lambda: _advance(client, task, min(SLICE_S, round(left))))
+        _guarded(task, lambda: _advance(client, task))
         if before != (task.outcome, task.state, task.reason):
             changed(task)
 
@@ -158,32 +161,33 @@ def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
     ]
 
 
-def _advance(client: Client, task: Task, wait_s: int) -> None:
-    """One step: ask, or ask again with the same key, and hold the answer for so long."""
+def _advance(client: Client, task: Task) -> None:
+    """One step: ask, or ask again with the same key, and hold the answer for SLICE_S."""
     if not task.path:
-        _look(client, task, wait_s)
+        _look(client, task)
         return
-    status, answer = client.post(task.path, task.key, task.body, **_held(task, wait_s))
+    status, answer = client.post(task.path, task.key, task.body, **_held(task))
     _take(task, answer)
     if not task.open:
         return
     if status == 200 and (task.until is Until.FINAL or "runtime" in answer):
         task.state = "accepted" if task.until is Until.ACCEPTED else _word(task)
+        task.reason = None
         task.end(Outcome.DONE)
-        return
-    if task.until is Until.FINAL:
+    elif task.until is Until.FINAL:
         _note_command(task, client.get(_command_path(task, answer["command_id"])))
-        return
-    _look_at_link(task, client.get(_path(task)))
+    elif "runtime" in answer:
+        _note_runtime(task, answer["runtime"], answer["generation"])
+    else:
+        _note_link(task, client.get(_path(task)))
 
 
-def _look(client: Client, task: Task, wait_s: int) -> None:
+def _look(client: Client, task: Task) -> None:
     """Of a task that asks for nothing: the newest command, then the charger."""
     if task.command is None or task.command["status"] not in ENDED:
         newest = client.get(f"{_path(task)}/commands", limit=1)["data"][0]
         if newest["status"] not in ENDED:
-            newest = client.get(_command_path(task, newest["id"]), wait=wait_s)
-            wait_s = 0
+            newest = client.get(_command_path(task, newest["id"]), wait=SLICE_S)
         _note_command(task, newest)
         if not task.open or newest["status"] not in ENDED:
             return
@@ -191,14 +195,15 @@ def _look(client: Client, task: Task, wait_s: int) -> None:
             task.state = _word(task)
             task.end(Outcome.DONE)
             return
-    _look_at_link(task, client.get(_path(task), **_held(task, wait_s)))
+    began = time.monotonic()
+    charger = client.get(_path(task), **_held(task))
+    # At the end of the wait the answer may still show the session before a restart as accepted.
+    _note_link(task, charger, is_sure=time.monotonic() - began < SLICE_S)
 
 
-def _held(task: Task, wait_s: int) -> dict[str, Any]:
+def _held(task: Task) -> dict[str, Any]:
     """The query that holds an answer. FINAL is what the API waits for by itself."""
-    if not wait_s:
-        return {}
-    return {"wait": wait_s, "until": None if task.until is Until.FINAL else task.until}
+    return {"wait": SLICE_S, "until": None if task.until is Until.FINAL else task.until}
 
 
 def _take(task: Task, answer: Row) -> None:
@@ -207,6 +212,8 @@ def _take(task: Task, answer: Row) -> None:
     task.state = task.state or str(answer.get("status") or "queued").lower()
     if answer.get("command"):
         _note_command(task, answer["command"])
+    if answer.get("runtime"):
+        task.runtime = answer["runtime"]
     if answer.get("status") == "FAILED" and task.open:
         task.state = "failed"
         task.end(Outcome.FAILED, "its provisioning failed")
@@ -221,19 +228,28 @@ def _note_command(task: Task, command: Row) -> None:
         message = error.get("message") or "the command failed"
         task.end(Outcome.FAILED, f"{message} ({code})" if code else message)
     elif command["status"] == "superseded":
-        task.end(Outcome.FAILED, "a newer command came before it was done")
+        task.end(Outcome.FAILED, SUPERSEDED)
 
 
-def _look_at_link(task: Task, charger: Row) -> None:
+def _note_runtime(task: Task, runtime: Row, generation: int) -> None:
+    """How far the charger has come that the CSMS has not accepted yet."""
+    task.state, task.reason = state_of({"runtime": runtime})
+    task.runtime = runtime
+    if runtime["desired"] == "stopped":
+        task.end(Outcome.FAILED, STOPPED)
+    elif runtime["generation"] > generation:
+        task.end(Outcome.FAILED, SUPERSEDED)
+
+
+def _note_link(task: Task, charger: Row, *, is_sure: bool = True) -> None:
     """Whether the CSMS has accepted the charger that runs."""
-    task.charger, task.label = charger, charger["identity"]
-    runtime: dict[str, Any] = charger["runtime"]
+    task.label, task.runtime = charger["identity"], charger["runtime"]
     task.state, task.reason = state_of(charger)
     if charger.get("status") == "FAILED":
         task.end(Outcome.FAILED, "its provisioning failed")
-    elif runtime["desired"] == "stopped":
-        task.end(Outcome.FAILED, "it is stopped, so no CSMS can accept it")
-    elif task.state == "accepted":
+    elif charger["runtime"]["desired"] == "stopped":
+        task.end(Outcome.FAILED, STOPPED)
+    elif task.state == "accepted" and is_sure:
         task.end(Outcome.DONE)
 
 

@@ -70,7 +70,7 @@ def test_stop_start_and_restart_take_several_ids_and_identities(run: Run, name: 
 
 
 def test_a_charger_that_no_csms_accepts_in_time_ends_with_3_and_the_reason(run: Run, name: str) -> None:
-    created = run("chargers", "create", name, "--ws-url", NOBODY, "--timeout", "4")
+    created = run("chargers", "create", name, "--ws-url", NOBODY, "--timeout", "9")
 
     assert created.status == 3
     assert re.search(

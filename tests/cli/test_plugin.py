@@ -62,7 +62,7 @@ def test_a_charger_that_is_not_accepted_fails_the_test_with_the_reason_and_is_de
     inner.makepyfile(
         f"""
         def test_nobody_answers(chargers):
-            chargers(identity="{PREFIX}-B", ws_url="{NOBODY}", within_s=4)
+            chargers(identity="{PREFIX}-B", ws_url="{NOBODY}", within_s=9)
 
         def test_fails_for_another_reason(chargers):
             chargers(identity="{PREFIX}-C")

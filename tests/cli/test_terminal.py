@@ -63,7 +63,7 @@ def test_the_reason_is_shown_while_a_charger_does_not_connect(
     run: Run, name: str, chargehand: RunningStack
 ) -> None:
     status, shown = on_a_terminal(
-        environment_of(chargehand), "chargers", "create", name, "--ws-url", NOBODY, "--timeout", "5"
+        environment_of(chargehand), "chargers", "create", name, "--ws-url", NOBODY, "--timeout", "9"
     )
 
     assert status == 3
