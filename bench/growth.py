@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
+from os import environ
 from statistics import median
 
 from sqlalchemy import text
@@ -14,13 +15,23 @@ from bench.servers import api, running_process, running_stores, token
 from embedded.ports import free_port
 from shared.database import make_engine
 
-SIZES = (1_000, 100_000, 1_000_000)
+SIZES = tuple(map(int, environ.get("BENCH_SIZES", "1000,100000,1000000").split(",")))  # a thousand at least
 LOGS_PER_CHARGER = 10
 ROUNDS = 5
 ROUND_S = 0.6
 PAGE = 10  # chargers: the smallest fleet has a hundred pages, too
 ASKED = 500  # different chargers in a run, spread over the fleet
-#: The path of each call; {} is a charger's id.
+RARE = 20  # chargers of each fleet that have a rare value
+#: What makes them rare, which chargers and commands of the other calls do not depend on.
+RARITIES = (
+    "provisioning_status = 'FAILED'",
+    "running_count = 0",
+    "ocpp_state = 'rejected'",
+    "brand_slug = 'abb', model_slug = 'terra-54'",
+    "location_id = 'here'",
+    "name = 'Needle'",
+)
+#: The path of each call; {} is a charger's id, {number} its number. A list without a cursor counts its matches.
 CALLS = {
     "accept": "/ocpp/chargers/{}",
     "get": "/ocpp/chargers/{}",
@@ -29,6 +40,22 @@ CALLS = {
     "logs": "/ocpp/chargers/{}/logs",
     "list, page 1": f"/ocpp/chargers?limit={PAGE}",
     "list, page 100": f"/ocpp/chargers?limit={PAGE}&page=100",
+    "list, status, rare": f"/ocpp/chargers?limit={PAGE}&status=FAILED",
+    "list, status, common": f"/ocpp/chargers?limit={PAGE}&status=READY&cursor=",
+    "list, observed, rare": f"/ocpp/chargers?limit={PAGE}&observed=starting",
+    "list, observed, common": f"/ocpp/chargers?limit={PAGE}&observed=running&cursor=",
+    "list, ocpp_state, rare": f"/ocpp/chargers?limit={PAGE}&ocpp_state=rejected",
+    "list, ocpp_version": f"/ocpp/chargers?limit={PAGE}&ocpp_version=OCPP1.6&cursor=",
+    "list, brand_slug, rare": f"/ocpp/chargers?limit={PAGE}&brand_slug=abb",
+    "list, model_slug, common": f"/ocpp/chargers?limit={PAGE}&model_slug=wallbox-pulsar-plus&cursor=",
+    "list, location_id": f"/ocpp/chargers?limit={PAGE}&location_id=here",
+    "list, q, rare": f"/ocpp/chargers?limit={PAGE}&q=needle",
+    "list, q, one identity": f"/ocpp/chargers?limit={PAGE}&q=CP-{{number}}&cursor=",
+    "list, q, common": f"/ocpp/chargers?limit={PAGE}&q=cp-&cursor=",
+    "list, sort=created_at": f"/ocpp/chargers?limit={PAGE}&sort=created_at",
+    "list, sort=identity": f"/ocpp/chargers?limit={PAGE}&sort=identity",
+    "list, sort=state_since": f"/ocpp/chargers?limit={PAGE}&sort=state_since",
+    "list, sort=-state_since, filtered": f"/ocpp/chargers?limit={PAGE}&sort=-state_since&status=READY&cursor=",
 }
 BOUNDS = dict.fromkeys(CALLS, 1.5) | {"list, page 100": 3.0}
 
@@ -68,6 +95,13 @@ def _fill(database_url: str, size: int) -> None:
     engine = make_engine(database_url, pool_size=2)
     insert_chargers(engine, size)
     with patiently(engine) as connection:
+        for first, change in enumerate(RARITIES, start=1):
+            some = range(first, size + 1, size // RARE)
+            connection.execute(
+                text(f"UPDATE chargers SET {change} WHERE id = ANY(:ids)"),  # noqa: S608  # our own words
+                {"ids": [charger_id(number) for number in some]},
+            )
+        connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
         connection.execute(PARTITION)
         connection.execute(LOGS, {"size": size, "frames": LOGS_PER_CHARGER})
         connection.execute(text("VACUUM ANALYZE charger_logs"))
@@ -80,8 +114,8 @@ def _requests(name: str, size: int, bearer: str) -> Iterator[bytes]:
     step = size // ASKED
     for turn in count():
         verb = "/start-charger" if turn % 2 else "/stop-charger"
-        for number in range(1, size + 1, step):
-            path = CALLS[name].format(charger_id(number))
+        for number in range(step, size + 1, step):  # none of the rare ones
+            path = CALLS[name].format(charger_id(number), number=number)
             yield post(path + verb, bearer) if name == "accept" else get(path, bearer)
 
 

@@ -220,6 +220,7 @@ class ChargerSearch(Base):
     content: Mapped[str]  #: identity and name in small letters, a line each
 
     __table_args__ = (
+        Index("charger_search_organization", "organization_id"),
         Index(
             "charger_search_grams",
             func.search_grams(text("organization_id"), text("content")),

@@ -177,6 +177,7 @@ def upgrade() -> None:
         "INSERT INTO charger_search SELECT id, organization_id, search_text(identity, name) FROM chargers"
         " WHERE deleted_at IS NULL"
     )
+    op.create_index("charger_search_organization", "charger_search", ["organization_id"])
     # A search reads the whole pending list, so it is kept short (in kB; the default is 4 MB).
     op.execute(
         "CREATE INDEX charger_search_grams ON charger_search USING gin (search_grams(organization_id, content))"
