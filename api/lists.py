@@ -117,7 +117,7 @@ class ChargerPage(Schema):
 
 
 def read_page(session: Session, organization_id: str, query: dict[str, Any]) -> dict[str, Any]:
-    """The page that a ListChargersQuery asks for, as ChargerPage shows it. Raises InvalidRequest for a bad cursor."""
+    """The page for a ListChargersQuery, as ChargerPage shows it. Raises InvalidRequest for a bad cursor."""
     filters = Filters(**{field.name: query[field.name] for field in fields_of(Filters)})
     sort = Sort(SortKey(query["sort"].removeprefix("-")), descending=query["sort"].startswith("-"))
     scope = {"organization_id": organization_id, **asdict(filters)}

@@ -45,7 +45,7 @@ class ObservedState(StrEnum):
     STOPPED = "stopped"
     STARTING = "starting"
     STOPPING = "stopping"
-    UNKNOWN = "unknown"  #: nobody has looked yet
+    UNKNOWN = "unknown"  #: not observed yet
 
 
 class OcppVersion(StrEnum):

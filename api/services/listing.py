@@ -29,11 +29,11 @@ from sqlalchemy.orm import Session, aliased
 
 from shared.models import Charger, ChargerCount, ChargerSearch
 
-#: A text that this share of a sample has is looked for by walking: the index of texts has no order, and PostgreSQL may
-#: make a row's parts anew for each match. A text that fewer have is found by the index.
+#: A text that this share of a sample has is searched by walking the list: the index of texts has no order, and PostgreSQL
+#: may compute the substrings of each match again. A text that fewer have is searched by the index.
 COMMON = 0.01
 SAMPLE = 1000
-WALK = 1000  #: chargers that are looked at in the order of the list, before all texts are read
+WALK = 1000  #: chargers that are read in the order of the list, before all texts are
 
 
 class SortKey(StrEnum):

@@ -142,7 +142,7 @@ def test_a_text_is_a_part_of_the_identity_or_the_name_in_any_case_of_letters(
 
 @pytest.mark.parametrize("more", [0, 1500])
 def test_a_text_is_found_under_the_newest_name_until_the_charger_is_deleted(fleet: Fleet, more: int) -> None:
-    """Also where so many chargers are before it that the index of texts is asked."""
+    """Also where so many chargers are before it that the index of texts is read."""
     charger_id = fleet.ready(identity="CP-1", charge_point_name="Needle")
     if more:
         fleet.multiply(fleet.ready(identity="CP-2"), more)

@@ -5,8 +5,8 @@ groups, and each sort order has an index by group, so any filter is a merge of a
 the table: a million chargers take about two minutes, during which nobody can use it.
 
 `charger_search` holds the texts that a list is searched for, apart from the chargers: PostgreSQL writes an entry into
-every index of a row at most updates, and a charger is updated at every command, its name hardly ever. `pg_trgm` would
-need a superuser to install it, so `search_grams` makes the parts of up to five characters itself.
+every index of a row at most updates, and a charger is updated at every command, its name hardly ever. `pg_trgm` is not
+in the wheel that `make run` uses, so `search_grams` makes the substrings of up to five characters itself.
 """
 
 import sqlalchemy as sa
@@ -60,7 +60,7 @@ CREATE FUNCTION search_text(identity text, name text) RETURNS text LANGUAGE sql 
 RETURN lower(identity || E'\n' || coalesce(name, ''))
 """
 # The organization is one more element, so that the index finds what is common to it and to a text. The cost keeps
-# PostgreSQL from making the parts of every row anew instead of asking the index.
+# PostgreSQL from computing them for every row instead of reading the index.
 SEARCH_GRAMS = r"""
 CREATE FUNCTION search_grams(organization_id text, content text) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 10000 RETURN (
