@@ -105,7 +105,7 @@ def token_settings() -> "TokenSettings":
     from embedded.state import JWT_SECRET_FILE, state_folder
     from shared.settings import load_settings
 
-    # Reading the settings asks for these; a token needs no database and no broker.
+    # Reading the settings needs these; a token needs no database and no broker.
     os.environ.setdefault("DATABASE_URL", "postgresql://")
     os.environ.setdefault("REDIS_URL", "redis://")
     tokens = load_settings().tokens
