@@ -174,12 +174,12 @@ def wait(*, names: tuple[str, ...], until: str, timeout_s: float, as_json: bool)
 
 
 def carry_out(client: "Client", tasks: "list[Task]", timeout_s: float | None, *, silent: bool) -> None:
-    """Ask for all tasks; wait for them unless timeout_s is None."""
-    from chargehand.client.waiting import ask_all, wait_all
+    """Send the requests of all tasks, and wait for the results unless timeout_s is None."""
+    from chargehand.client.waiting import send_all, wait_all
 
     with progress(tasks, quiet=silent) as changed:
         if timeout_s is None:
-            ask_all(client, tasks, changed)
+            send_all(client, tasks, changed)
         else:
             wait_all(client, tasks, timeout_s, changed)
 

@@ -103,11 +103,11 @@ def get(*, names: tuple[str, ...], as_json: bool) -> None:
 @selection
 @as_json
 def delete(*, names: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Delete chargers. Asks before, on a terminal."""
+    """Delete chargers, after a confirmation on a terminal."""
     from chargehand.client.waiting import Task, delete_all
 
     with connect() as client:
-        chosen = selected(client, names, given, verb="Delete", asks=True)
+        chosen = selected(client, names, given, verb="Delete", confirm=True)
         tasks = [Task(label=row["identity"], charger_id=row["id"]) for row in chosen]
         delete_all(client, tasks)
     finish(tasks, as_json=as_json, single=len(names) == 1)

@@ -1,4 +1,4 @@
-"""chargehand commands: what was asked of a charger, and what became of it."""
+"""chargehand commands: the history of a charger, with each command and its result."""
 
 import click
 
@@ -8,7 +8,7 @@ from chargehand.output import print_json, print_table
 
 @click.group()
 def commands() -> None:
-    """What was asked of chargers, by whom, and what became of it."""
+    """The commands that chargers were sent, by whom, and their results."""
 
 
 @commands.command("list")

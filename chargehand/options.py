@@ -56,7 +56,7 @@ def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) ->
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 ids_only = click.option("--quiet", "-q", is_flag=True, help="Print ids only, and no progress.")
 charger_names = click.argument("names", nargs=-1, metavar="CHARGER...", shell_complete=complete_chargers)
-assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+assume_yes = click.option("--yes", "-y", is_flag=True, help="Without a confirmation.")
 
 
 def filters(command: Command) -> Command:
@@ -86,9 +86,9 @@ def selection(command: Command) -> Command:
 
 
 def selected(
-    client: "Client", names: Sequence[str], given: dict[str, Any], *, verb: str, asks: bool = False
+    client: "Client", names: Sequence[str], given: dict[str, Any], *, verb: str, confirm: bool = False
 ) -> "list[Row]":
-    """The chargers that are meant. Asks on a terminal before what is done to all, or always with `asks`."""
+    """The chargers that are meant. A terminal has to confirm what is done to all, and with `confirm` everything."""
     from chargehand.client.finding import find_chargers
 
     query = query_of(given)
@@ -99,7 +99,7 @@ def selected(
     if given["all_"] and not query and not given["yes"] and not _is_terminal():
         raise click.UsageError("--all without a filter needs --yes")
     chargers = find_chargers(client, names) if names else list(client.rows("/ocpp/chargers", **query))
-    if chargers and not given["yes"] and _is_terminal() and (asks or given["all_"]):
+    if chargers and not given["yes"] and _is_terminal() and (confirm or given["all_"]):
         what = chargers[0]["identity"] if len(chargers) == 1 else f"{len(chargers)} chargers"
         click.confirm(f"{verb} {what}?", abort=True, err=True)
     return chargers

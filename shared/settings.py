@@ -19,6 +19,8 @@ ALGORITHMS = ("HS256", "RS256", "ES256")
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
 DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+#: What NAME_FILE may name a file for.
+SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
 FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
 
 #: As the package limits reads them. It is not imported here, because gunicorn's parent process reads the settings.
@@ -169,7 +171,7 @@ def variables() -> frozenset[str]:
         _load(env)
     except EnvError as error:
         raise SettingsError(str(error)) from error
-    return frozenset(env.dump())
+    return frozenset(env.dump()) | frozenset(SECRETS)
 
 
 def _load(env: Env) -> Settings:

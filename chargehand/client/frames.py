@@ -39,7 +39,7 @@ class Follower:
         frames = newest_frames(self._client, self._charger_id, wanted, self._event)
         if frames:
             self._since = _at(frames[-1]) - LATE
-            if len(frames) == wanted:  # there are older ones, which nobody asked for
+            if len(frames) == wanted:  # there are older ones, which are not wanted
                 self._since = max(self._since, _at(frames[0]) + SHORTEST)
         self._seen = Counter(_key(frame) for frame in frames)
         return frames[-most:] if most else []

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 Answer = tuple[int, Any]
 
 CONNECT_TIMEOUT_S = 5.0
-READ_TIMEOUT_S = 30.0  # on top of what the server was told to wait
+READ_TIMEOUT_S = 30.0  # beyond the `wait` of the query
 TRIES = 5
 FIRST_DELAY_S = 0.1  # doubled at each repeat, and jittered
 LONGEST_DELAY_S = 10.0  # also of what Retry-After says

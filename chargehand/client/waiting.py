@@ -1,4 +1,4 @@
-"""Waits for what was asked of chargers, many at once, and says how each gets on."""
+"""Sends commands to many chargers at once, and waits for their results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ PAUSE_S = 0.2  # after a round that was answered at once, as a server that is be
 class Until(StrEnum):
     """What to wait for."""
 
-    FINAL = "final"  #: the command ended: what runs is what was asked for
+    FINAL = "final"  #: the command ended: what runs is what was requested
     ACCEPTED = "accepted"  #: and the CSMS accepted the charger's boot
 
 
@@ -40,10 +40,10 @@ class Outcome(StrEnum):
 
 @dataclass
 class Task:
-    """One charger, what is asked of it, and what became of that."""
+    """One charger, the request that is sent for it, and the result."""
 
     label: str  #: its identity, or what it was called by
-    path: str = ""  #: of the POST that asks; empty to wait only
+    path: str = ""  #: of the POST; empty to wait only
     body: Row | None = None
     charger_id: str = ""
     until: Until = Until.FINAL
@@ -91,35 +91,35 @@ class Task:
 Changed = Callable[[Task], None]
 
 
-def ask_all(client: Client, tasks: Sequence[Task], changed: Changed = lambda _: None) -> None:
+def send_all(client: Client, tasks: Sequence[Task], changed: Changed = lambda _: None) -> None:
     """Send the POST of each task once, and wait for nothing. What the API refuses is a failed task."""
 
-    def ask(task: Task) -> None:
+    def send(task: Task) -> None:
         _guarded(task, lambda: _take(task, client.post(task.path, task.key, task.body)[1]))
         changed(task)
 
-    _at_once(ask, tasks)
+    _at_once(send, tasks)
 
 
 def wait_all(
     client: Client, tasks: Sequence[Task], timeout_s: float, changed: Changed = lambda _: None
 ) -> None:
-    """Ask for each task, if it has something to ask, and wait until each is over or the time is up.
+    """Send the POST of each task that has one, and wait until each task is over or the time is up.
 
     `changed` is called from several threads.
     """
     deadline = time.monotonic() + timeout_s
 
     def advance(task: Task) -> None:
-        if time.monotonic() >= deadline and task.state:  # each is looked at once, however short the time
+        if time.monotonic() >= deadline and task.state:  # each is read once, however short the time
             return
         before = (task.outcome, task.state, task.reason)
         _guarded(task, lambda: _advance(client, task))
         if before != (task.outcome, task.state, task.reason):
             changed(task)
 
-    if len(tasks) > AT_ONCE:  # so that none is asked for only after others were waited for
-        ask_all(client, [task for task in tasks if task.path], changed)
+    if len(tasks) > AT_ONCE:  # so that no charger waits for the results of others
+        send_all(client, [task for task in tasks if task.path], changed)
     while open_tasks := [task for task in tasks if task.open]:
         began = time.monotonic()
         _at_once(advance, open_tasks)
@@ -162,9 +162,9 @@ def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
 
 
 def _advance(client: Client, task: Task) -> None:
-    """One step: ask, or ask again with the same key, and hold the answer for SLICE_S."""
+    """Send the POST, each time with the same key; the API holds its answer for SLICE_S."""
     if not task.path:
-        _look(client, task)
+        _read(client, task)
         return
     status, answer = client.post(task.path, task.key, task.body, **_held(task))
     _take(task, answer)
@@ -178,12 +178,12 @@ def _advance(client: Client, task: Task) -> None:
         _note_command(task, client.get(_command_path(task, answer["command_id"])))
     elif "runtime" in answer:
         _note_runtime(task, answer["runtime"], answer["generation"])
-    else:
-        _note_link(task, client.get(_path(task)))
+    else:  # the API could not read the charger; what it shows now may still be the session before a restart
+        _note_link(task, client.get(_path(task)), is_sure=False)
 
 
-def _look(client: Client, task: Task) -> None:
-    """Of a task that asks for nothing: the newest command, then the charger."""
+def _read(client: Client, task: Task) -> None:
+    """Read the newest command, then the charger, of a task without a POST."""
     if task.command is None or task.command["status"] not in ENDED:
         newest = client.get(f"{_path(task)}/commands", limit=1)["data"][0]
         if newest["status"] not in ENDED:

@@ -59,14 +59,14 @@ def test_stop_start_and_restart_take_several_ids_and_identities(run: Run, name: 
 
     restarted = run("chargers", "restart", one)
     assert restarted.status == 0
-    asked = run("commands", "list", f"{name}-1", "--json").json
-    assert [row["event_type"] for row in asked] == [
+    listed = run("commands", "list", f"{name}-1", "--json").json
+    assert [row["event_type"] for row in listed] == [
         "reset_charger",
         "start_charger",
         "stop_charger",
         "create_charger",
     ]
-    assert {row["status"] for row in asked} == {"succeeded"}
+    assert {row["status"] for row in listed} == {"succeeded"}
 
 
 def test_a_charger_that_no_csms_accepts_in_time_ends_with_3_and_the_reason(run: Run, name: str) -> None:

@@ -53,11 +53,11 @@ def test_following_shows_each_frame_once_until_ctrl_c(run: Run, name: str, charg
     seen += [json.loads(line) for line in rest.splitlines()]
 
     assert (following.returncode, err) == (130, "")
-    told = [frame["message"] for frame in seen]
+    shown = [frame["message"] for frame in seen]
     listed = [frame["message"] for frame in newest_frames(chargehand.client, charger["id"], 100)]
-    assert sorted(told) == sorted(set(told))
-    assert set(told) <= set(listed)
-    assert set(listed[: len(told)]) - set(told) == set()
+    assert sorted(shown) == sorted(set(shown))
+    assert set(shown) <= set(listed)
+    assert set(listed[: len(shown)]) - set(shown) == set()
 
 
 @pytest.fixture

@@ -2,23 +2,26 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from embedded.ports import USUAL_PORTS
+from shared.settings import SECRETS, variables
 from tests.docs.pages import ROOT, pages
 
 PAGE = (ROOT / "docs" / "settings.md").read_text()
 SOURCE = (ROOT / "shared" / "settings.py").read_text()
 
-#: Values, not variables.
-VALUES = {"HS256", "FARGATE", "EC2", "INFO", "NAME_FILE"}
-#: The variable that `make run` sets to say that it is `make run`; and what AWS's clients read by themselves.
+#: The variable that `make run` sets to say that it is `make run`.
 ELSEWHERE = {"CHARGEHAND_ENV"}
 
 
-def read_by_the_processes() -> set[str]:
-    return set(re.findall(r"\"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)\"", SOURCE)) - VALUES
+@pytest.fixture
+def read_by_the_processes(monkeypatch: pytest.MonkeyPatch) -> frozenset[str]:
+    for name, value in {"DATABASE_URL": "postgresql://", "REDIS_URL": "redis://"}.items():
+        monkeypatch.setenv(name, value)
+    return variables()
 
 
 def in_the_table(page: str = PAGE) -> Iterator[str]:
@@ -26,8 +29,14 @@ def in_the_table(page: str = PAGE) -> Iterator[str]:
         yield from re.findall(r"`([A-Z][A-Z0-9_]+)`", row)
 
 
-def test_every_variable_that_a_process_reads_is_in_the_table() -> None:
-    assert read_by_the_processes() - set(in_the_table()) - ELSEWHERE == set()
+def test_every_variable_that_a_process_reads_is_in_the_table(read_by_the_processes: frozenset[str]) -> None:
+    assert read_by_the_processes - set(in_the_table()) - ELSEWHERE == set()
+
+
+def test_every_secret_is_marked() -> None:
+    for name in SECRETS:
+        [row] = re.findall(rf"^\|[^|]*`{name}`[^|]*\|[^|]*\|(.*)\|$", PAGE.split("## `make run` only")[0], re.MULTILINE)
+        assert "secret" in row, name
 
 
 def test_no_variable_is_in_the_table_twice_but_for_those_of_make_run() -> None:
@@ -45,13 +54,15 @@ def test_no_variable_is_in_the_table_twice_but_for_those_of_make_run() -> None:
 def test_the_defaults_are_those_of_the_code() -> None:
     """Of those that the code writes as a literal, alike for both environments."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", PAGE, re.MULTILINE)
-    checked = 0
-    for name, documented in rows:
-        found = re.search(rf"\"{name}\", \"?([\w/.:-]+)\"?\)", SOURCE)
-        if found:
-            checked += 1
-            assert found[1].replace("_", "").lower() == documented.replace("_", "").lower(), name
-    assert checked > 10
+    checked = [
+        (name, documented, found[1])
+        for name, documented in rows
+        if (found := re.search(rf"\"{name}\", \"?([\w/.:-]+)\"?[,)]", SOURCE))
+    ]
+
+    assert len(checked) > 10
+    for name, documented, default in checked:
+        assert default.replace("_", "").lower() == documented.replace("_", "").lower(), name
 
 
 @pytest.mark.parametrize(
@@ -59,8 +70,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
     [page for page in pages() if page.name not in {"settings.md", "ocpp.md"}],
     ids=lambda page: page.stem,
 )
-def test_no_other_page_has_a_table_of_settings(page: object) -> None:
-    assert isinstance(page, type(ROOT))
-    names = set(in_the_table(page.read_text()))
-
-    assert not names & read_by_the_processes()
+def test_no_other_page_has_a_table_of_settings(
+    page: Path, read_by_the_processes: frozenset[str]
+) -> None:
+    assert not set(in_the_table(page.read_text())) & read_by_the_processes
