@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 
 #: In front of a block that cannot run on a laptop without more: `<!-- not run: needs Docker -->`.
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]+) -->")
-#: In front of a block that a reader ends by hand.
-UNTIL_CTRL_C = "<!-- until Ctrl-C -->"
+#: In front of a block that a reader ends by hand, when it has printed something: `<!-- until Ctrl-C, after: is ready -->`.
+UNTIL_CTRL_C = re.compile(r"<!-- until Ctrl-C, after: (?P<printed>[^>]+) -->")
 #: In front of a block that the reader saves: `<!-- file: test_csms.py -->`.
 FILE = re.compile(r"<!-- file: (?P<name>[\w./-]+) -->")
 
@@ -32,7 +32,7 @@ class Block:
     language: str
     code: str
     not_run: str = ""  #: why the tests do not run it
-    until_ctrl_c: bool = False
+    ended_after: str = ""  #: the reader ends it by Ctrl-C once it has printed this
     file: str = ""  #: the name under which the reader saves it
 
     def __str__(self) -> str:
@@ -61,16 +61,18 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def _block(page: str, line: int, language: str, code: str, comment: str) -> Block:
-    not_run, file = NOT_RUN.fullmatch(comment), FILE.fullmatch(comment)
+    not_run, file, ended = (each.fullmatch(comment) for each in (NOT_RUN, FILE, UNTIL_CTRL_C))
     block = Block(
         page,
         line,
         language,
         code,
         not_run=not_run["reason"] if not_run else "",
-        until_ctrl_c=comment == UNTIL_CTRL_C,
+        ended_after=ended["printed"] if ended else "",
         file=file["name"] if file else "",
     )
+    if comment.startswith("<!--") and not (not_run or file or ended):
+        raise ValueError(f"{block}: nobody reads the comment {comment}")
     if language not in SHELLS | SHOWN and not block.file and not block.not_run:
         raise ValueError(
             f"{block}: say sh for a block that is run, one of {sorted(SHOWN)} for one that is shown"

@@ -46,7 +46,7 @@ class Reader:
         if block.file:
             (self._checkout / block.file).write_text(block.code)
             return block.code
-        printed = self._until_ctrl_c(block) if block.until_ctrl_c else self._to_its_end(block)
+        printed = self._until_ctrl_c(block) if block.ended_after else self._to_its_end(block)
         if not printed.strip():
             raise Failed(f"{block} printed nothing:\n{block.code}")
         return printed
@@ -70,10 +70,10 @@ class Reader:
         return done.stdout
 
     def _until_ctrl_c(self, block: Block) -> str:
-        """What it prints at first."""
+        """What it prints until it has printed what its page says."""
         output = self._scratch / "output"
         with until_ctrl_c(block, self._checkout, self._environment, output) as child:
-            wait_until(lambda: output.stat().st_size > 0 or child.poll() is not None, 30)
+            wait_until(lambda: block.ended_after in output.read_text() or child.poll() is not None, 60)
         if child.returncode not in {0, 128 + signal.SIGINT, -signal.SIGINT}:
             raise Failed(f"{block} ended with {child.returncode}:\n{block.code}\n{output.read_text()}")
         return output.read_text()

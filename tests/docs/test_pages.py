@@ -63,8 +63,10 @@ def running() -> Iterator[Running]:
         environment = kept | {f"{part}PORT": str(free_port()) for part in ("", "CSMS_", "FLOWER_")}
         [block] = [block for block in blocks(README) if block.code.startswith(MAKE_RUN)]
         with until_ctrl_c(block, checkout, environment, output) as make:
-            wait_until(lambda: "is ready" in output.read_text() or make.poll() is not None, READY_WITHIN_S)
-            assert "is ready" in output.read_text(), output.read_text()
+            wait_until(
+                lambda: block.ended_after in output.read_text() or make.poll() is not None, READY_WITHIN_S
+            )
+            assert block.ended_after in output.read_text(), output.read_text()
             yield Running(checkout, environment)
 
 

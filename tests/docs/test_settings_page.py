@@ -35,7 +35,9 @@ def test_every_variable_that_a_process_reads_is_in_the_table(read_by_the_process
 
 def test_every_secret_is_marked() -> None:
     for name in SECRETS:
-        [row] = re.findall(rf"^\|[^|]*`{name}`[^|]*\|[^|]*\|(.*)\|$", PAGE.split("## `make run` only")[0], re.MULTILINE)
+        [row] = re.findall(
+            rf"^\|[^|]*`{name}`[^|]*\|[^|]*\|(.*)\|$", PAGE.split("## `make run` only")[0], re.MULTILINE
+        )
         assert "secret" in row, name
 
 
@@ -57,12 +59,12 @@ def test_the_defaults_are_those_of_the_code() -> None:
     checked = [
         (name, documented, found[1])
         for name, documented in rows
-        if (found := re.search(rf"\"{name}\", \"?([\w/.:-]+)\"?[,)]", SOURCE))
+        if (found := re.search(rf"(?:env, |env\.\w+\()\"{name}\", (\"[^\"]+\"|\d[\d_.]*)[,)]", SOURCE))
     ]
 
     assert len(checked) > 10
     for name, documented, default in checked:
-        assert default.replace("_", "").lower() == documented.replace("_", "").lower(), name
+        assert default.strip('"').replace("_", "") == documented.replace("_", ""), name
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,5 @@ def test_the_defaults_are_those_of_the_code() -> None:
     [page for page in pages() if page.name not in {"settings.md", "ocpp.md"}],
     ids=lambda page: page.stem,
 )
-def test_no_other_page_has_a_table_of_settings(
-    page: Path, read_by_the_processes: frozenset[str]
-) -> None:
+def test_no_other_page_has_a_table_of_settings(page: Path, read_by_the_processes: frozenset[str]) -> None:
     assert not set(in_the_table(page.read_text())) & read_by_the_processes
