@@ -126,6 +126,8 @@ class Charger(Base):
     reason: Mapped[str | None]  #: why it does not run as desired, in plain words
     reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
     drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight
+    running_task_arn: Mapped[str | None]  #: the ECS task that was last seen running while a command was open
+    running_since: Mapped[datetime | None]  #: when that task was first seen running, by the database's clock
 
     # The link to the CSMS, from the charger's log.
     ocpp_state: Mapped[str | None]

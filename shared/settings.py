@@ -66,6 +66,7 @@ class Timing:
     sweep_every_s: float  #: how often what has not moved is published again
     observe_every_s: float  #: chargers in transition
     observe_settled_every_s: float  #: all others
+    settle_s: float  #: how long one task must have been seen running before a command has succeeded
     logs_every_s: float
     log_overlap_s: float  #: how far behind the newest line late lines are looked for
     stale_after_s: float  #: an observation older than this is marked stale
@@ -183,6 +184,7 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         sweep_every_s=env.float("SWEEP_SECONDS", 2),
         observe_every_s=env.float("OBSERVE_SECONDS", 0.5 if embedded else 2),
         observe_settled_every_s=env.float("OBSERVE_SETTLED_SECONDS", 1 if embedded else 60),
+        settle_s=env.float("SETTLE_SECONDS", 1 if embedded else 5),
         logs_every_s=env.float("LOGS_SECONDS", 1 if embedded else 5),
         log_overlap_s=env.float("LOG_OVERLAP_SECONDS", 5 if embedded else 60),
         stale_after_s=env.float("STALE_SECONDS", 30 if embedded else 180),

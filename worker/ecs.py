@@ -152,10 +152,13 @@ class TaskView:
     stopped_reason: str | None
     exit_code: int | None
     created_at: datetime | None
+    desired_status: str
+    task_definition_arn: str | None
 
     @property
     def running(self) -> bool:
-        return self.last_status == "RUNNING"
+        """True while the process runs and nobody has asked it to stop."""
+        return self.last_status == "RUNNING" and self.desired_status == "RUNNING"
 
     @property
     def stopped(self) -> bool:
@@ -551,6 +554,8 @@ def _task_view(task: "TaskTypeDef") -> TaskView:
         stopped_reason=task.get("stoppedReason"),
         exit_code=codes[0] if codes else None,
         created_at=task.get("createdAt"),
+        desired_status=task.get("desiredStatus", ""),
+        task_definition_arn=task.get("taskDefinitionArn"),
     )
 
 

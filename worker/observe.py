@@ -49,7 +49,9 @@ class Seen:
 
     charger: Charger
     service: ServiceView | None
-    restarted: bool  #: the task that a restart ends is gone; true when there is none
+    task: (
+        str | None
+    )  #: the running task that an open command waits for; None while its predecessor still ends
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
 
@@ -61,7 +63,8 @@ class Seen:
             return False
         if charger.desired_count == 0:
             return service.running_count == 0 and service.pending_count == 0
-        return service.deployed and service.running_count == 1 and self.restarted
+        task_runs = self.task is not None or not _must_run(charger)
+        return service.deployed and service.running_count == 1 and task_runs
 
     @property
     def differs(self) -> bool:
@@ -172,19 +175,25 @@ def _hand_back(session: Session, charger_ids: list[str]) -> None:
 
 
 def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Seen]:
-    """Restarted tasks first: a task seen stopped stays stopped, so the counts read later are without it."""
+    """Tasks first: one that was seen stopped stays stopped, so the counts read later are without it."""
     to_end = {charger.id: charger.restart_task_arn for charger in chargers if _restarting(charger)}
-    tasks = ecs.describe_tasks([arn for arn in to_end.values() if arn])
+    known = {charger.running_task_arn for charger in chargers if _must_run(charger)}
+    tasks = ecs.describe_tasks(sorted(arn for arn in {*to_end.values(), *known} if arn))
     services = ecs.describe_services([charger.id for charger in chargers])
     seen = []
     for charger in chargers:
         service = services[charger.id]
-        arn = to_end.get(charger.id)
-        restarted = arn is None or _gone(tasks.get(arn))
-        if arn is not None and restarted and service is not None and service.running_count:
-            restarted = _successor_runs(ecs, charger.id, arn)
-        seen.append(Seen(charger, service, restarted, _remembered(charger), now))
+        ended = to_end.get(charger.id)
+        task = None
+        if _must_run(charger) and service is not None and service.running_count and _gone(ended, tasks):
+            task = _running_task(ecs, charger, tasks, ended)
+        seen.append(Seen(charger, service, task, _remembered(charger), now))
     return _explained(ecs, seen)
+
+
+def _must_run(charger: Charger) -> bool:
+    """A command is open that succeeds when a task keeps running."""
+    return charger.desired_count > 0 and charger.settled_generation < charger.generation
 
 
 def _restarting(charger: Charger) -> bool:
@@ -195,18 +204,29 @@ def _restarting(charger: Charger) -> bool:
     )
 
 
-def _gone(task: TaskView | None) -> bool:
+def _gone(arn: str | None, tasks: dict[str, TaskView]) -> bool:
     """ECS forgets a stopped task after an hour or so."""
-    return task is None or task.stopped
+    return arn is None or arn not in tasks or tasks[arn].stopped
 
 
-def _successor_runs(ecs: EcsClient, charger_id: str, ended: str) -> bool:
-    """ListTasks is eventually consistent, so the task itself is asked."""
-    arn = ecs.current_task(charger_id)
-    if arn is None or arn == ended:
-        return False
-    task = ecs.describe_tasks([arn]).get(arn)
-    return task is not None and task.running
+def _running_task(
+    ecs: EcsClient, charger: Charger, tasks: dict[str, TaskView], ended: str | None
+) -> str | None:
+    """The ARN of the charger's running task: the known one, else what ListTasks names. Never `ended`.
+
+    ListTasks is eventually consistent, so what it names is described before it counts.
+    """
+    arn = charger.running_task_arn
+    if arn is not None and arn != ended and _runs(charger, tasks.get(arn)):
+        return arn
+    arn = ecs.current_task(charger.id)
+    if arn is None or arn == ended or not _runs(charger, ecs.describe_tasks([arn]).get(arn)):
+        return None
+    return arn
+
+
+def _runs(charger: Charger, task: TaskView | None) -> bool:
+    return task is not None and task.running and task.task_definition_arn == charger.task_definition_arn
 
 
 def _explained(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
@@ -259,7 +279,8 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
     if in_flight or changed:
         return False  # what was seen may be older than what ECS was told since
     if seen.as_desired:
-        _settle(session, charger)
+        if _keeps_running(charger, seen, timing):
+            _settle(session, charger)
         return False
     if seen.differs and charger.drifted_at is None:
         charger.drifted_at = func.now()
@@ -284,6 +305,21 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
     if not waits and charger.provisioning_status != ProvisioningStatus.FAILED:
         charger.reason = seen.reason.text if seen.reason else None
         charger.reason_code = seen.reason.code if seen.reason else None
+
+
+def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
+    """True when this task was seen running before, at least `settle_s` ago; also when none must run.
+
+    ECS calls a task RUNNING as soon as its process exists, so one look cannot tell a charger that runs from
+    one that ends at once. A task that has stopped never runs again: the same ARN twice means all the time between.
+    """
+    if not _must_run(charger):
+        return True
+    if charger.running_task_arn != seen.task or charger.running_since is None:
+        charger.running_task_arn = seen.task
+        charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early
+        return False
+    return seen.at >= charger.running_since + timedelta(seconds=timing.settle_s)
 
 
 def _settle(session: Session, charger: Charger) -> None:

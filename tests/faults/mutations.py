@@ -20,7 +20,7 @@ PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproj
 MACHINE = "tests/worker/test_state_machine.py"
 TESTS = (
     *("test_converge", "test_observe", "test_restart", "test_sweep"),
-    *("test_flights", "test_pool", "test_intake"),
+    *("test_flights", "test_pool", "test_intake", "test_settling"),
 )
 RUNS = 60
 SEED = 1
@@ -117,8 +117,21 @@ MUTATIONS = (
     Mutation(
         "a restart succeeds while its old task runs",
         "worker/observe.py",
-        "service.running_count == 1 and self.restarted",
-        "service.running_count == 1",
+        "{charger.id: charger.restart_task_arn for charger in chargers if _restarting(charger)}",
+        "dict[str, str | None]()",
+    ),
+    Mutation(
+        "a command succeeds when its task is seen running for the first time",
+        "worker/observe.py",
+        "        charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early\n"
+        "        return False\n",
+        "        return True\n",
+    ),
+    Mutation(
+        "a task of an older definition counts as the new one",
+        "worker/observe.py",
+        " and task.task_definition_arn == charger.task_definition_arn",
+        "",
     ),
     Mutation(
         "older commands stay open",

@@ -93,7 +93,12 @@ class World:
         converge(self.sessions, self.ecs, self.timing, charger_id)
 
     def observe(self) -> int:
-        """Look at every charger, due or not."""
+        """Look at every charger, due or not, and again when what runs has run for a while. Returns how many drifted."""
+        drifted = self.look()
+        self.tasks_run_for_a_while()
+        return drifted + self.look()
+
+    def look(self) -> int:
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger).where(Charger.observe_at.is_not(None)).values(observe_at=func.now())
@@ -116,6 +121,12 @@ class World:
                 .where(Charger.id == charger_id)
                 .values(not_before=None, publish_at=func.now() - timedelta(seconds=1))
             )
+
+    def tasks_run_for_a_while(self) -> None:
+        """What was seen running was seen so long ago that it counts as running."""
+        with self.sessions.begin() as session:
+            ago = timedelta(seconds=self.timing.settle_s)
+            session.execute(update(Charger).values(running_since=Charger.running_since - ago))
 
     def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
         with self.sessions.begin() as session:
@@ -166,7 +177,8 @@ class World:
 
 @pytest.fixture
 def world(sessions: Sessions, settings: Settings) -> World:
-    return World(sessions, FakeEcs(), replace(settings.timing, observe_every_s=0, observe_settled_every_s=0))
+    timing = replace(settings.timing, observe_every_s=0, observe_settled_every_s=0, settle_s=60)
+    return World(sessions, FakeEcs(), timing)
 
 
 @pytest.fixture(scope="session")

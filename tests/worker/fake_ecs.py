@@ -127,7 +127,15 @@ class FakeEcs(EcsClient):
 
     def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
         return {
-            task.arn: TaskView(task.arn, task.status, task.stopped_reason, task.exit_code, None)
+            task.arn: TaskView(
+                arn=task.arn,
+                last_status=task.status,
+                stopped_reason=task.stopped_reason,
+                exit_code=task.exit_code,
+                created_at=None,
+                desired_status="STOPPED" if task.status == "STOPPED" else "RUNNING",
+                task_definition_arn=task.task_definition_arn,
+            )
             for service in self.services.values()
             for task in service.tasks
             if task.arn in task_arns
