@@ -1,6 +1,6 @@
 """The rows. Migrations make the tables; a test compares the two."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -204,6 +204,9 @@ class Command(Base):
     error: Mapped[dict[str, Any] | None]
     attempts: Mapped[int] = mapped_column(default=0)  #: tries at ECS so far
     reason: Mapped[str | None]  #: why ECS did not take it yet, in plain words
+    held_since: Mapped[datetime | None]  #: since when the rate budget holds it back, if it does now
+    #: For how long the rate budget held it back before: no deadline runs meanwhile.
+    held_for: Mapped[timedelta] = mapped_column(server_default=text("interval '0'"))
     requested_by: Mapped[str]  #: `sub` of the token
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -45,10 +45,12 @@ RETRY_MAX_S = 10.0  # a fleet is back within that of ECS's return
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """The charger's row as it was read, detached: what to make true, and since when it is asked."""
+    """The charger's row as it was read, detached: what to make true, and from when its deadline counts."""
 
     charger: Charger
-    asked_at: datetime
+    deadline_from: (
+        datetime  #: when it was asked, and later by the time for which the rate budget held it back
+    )
     request_id: str | None
     now: datetime  #: the database's clock at the reading
 
@@ -237,10 +239,16 @@ def give_up(session: Session, charger: Charger, code: ErrorCode, message: str) -
         charger.desired_count = 0
 
 
+# The time for which our own rate budget held a command back, up to now.
+_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())
+
 # Statements of every command are built once: building one costs more than running it.
 _NEWEST_WISH = (
     select(
-        Charger.__table__, Command.created_at.label("asked_at"), Command.request_id, func.now().label("now")
+        Charger.__table__,
+        (Command.created_at + _HELD_FOR).label("deadline_from"),
+        Command.request_id,
+        func.now().label("now"),
     )
     .join(Command, Command.id == Charger.newest_command_id)
     .where(Charger.id == bindparam("of_charger"))
@@ -252,7 +260,7 @@ def _newest_wish(connection: Connection, charger_id: str) -> Wish | None:
     if row is None:
         return None
     # It has a charger's columns, and is read in half the time that an object of the session takes.
-    return Wish(cast(Charger, row), row.asked_at, row.request_id, row.now)
+    return Wish(cast(Charger, row), row.deadline_from, row.request_id, row.now)
 
 
 def _supersede_older(session: Session, charger: Charger) -> None:
@@ -317,6 +325,8 @@ def _applied_statement() -> Select[Any]:
             reason=None,
             attempts=case((newest, Command.attempts + 1), else_=Command.attempts),
             applied_at=case((newest, func.now()), else_=Command.applied_at),
+            held_for=_HELD_FOR,
+            held_since=None,
             finished_at=case((newest, Command.finished_at), else_=func.now()),
         )
         .cte("closed")
@@ -333,8 +343,9 @@ _APPLIED = _applied_statement()
 
 
 def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later: Later) -> None:
-    deadline = wish.asked_at + timedelta(seconds=timing.command_deadline_s)
-    if wish.now > deadline and _may_give_up(charger):
+    deadline = wish.deadline_from + timedelta(seconds=timing.command_deadline_s)
+    held = later.code == ErrorCode.RATE_BUDGET
+    if wish.now > deadline and not held and _may_give_up(charger):
         code = later.code or ErrorCode.PROVIDER_UNAVAILABLE
         give_up(session, charger, code, later.message)
         _log(wish, "command.failed", code=code, error=later.message)
@@ -351,7 +362,12 @@ def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later
     session.execute(
         update(Command)
         .where(Command.id == charger.newest_command_id, Command.status.in_(OPEN))
-        .values(attempts=Command.attempts + (1 if failed else 0), reason=later.message[:MESSAGE_LENGTH])
+        .values(
+            attempts=Command.attempts + (1 if failed else 0),
+            reason=later.message[:MESSAGE_LENGTH],
+            held_since=func.coalesce(Command.held_since, func.now()) if held else None,
+            held_for=Command.held_for if held else _HELD_FOR,
+        )
     )
     charger.not_before = func.now() + timedelta(seconds=delay_s)
     charger.publish_at = charger.not_before

@@ -345,10 +345,10 @@ def _check_deadline(session: Session, timing: Timing, charger: Charger, seen: Se
         return
     provisioning = charger.provisioning_status in IN_PROGRESS
     limit_s = timing.provisioning_deadline_s if provisioning else timing.command_deadline_s
-    asked_at = session.scalars(
-        select(Command.created_at).where(Command.id == charger.newest_command_id)
+    deadline_from = session.scalars(
+        select(Command.created_at + Command.held_for).where(Command.id == charger.newest_command_id)
     ).one()
-    if seen.at <= asked_at + timedelta(seconds=limit_s):
+    if seen.at <= deadline_from + timedelta(seconds=limit_s):
         return
     why = seen.reason.text if seen.reason else "ECS did not say why"
     late = ErrorCode.PROVISIONING_TIMEOUT if provisioning else ErrorCode.RUNTIME_TIMEOUT

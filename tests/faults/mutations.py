@@ -20,7 +20,7 @@ PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproj
 MACHINE = "tests/worker/test_state_machine.py"
 TESTS = (
     *("test_converge", "test_observe", "test_restart", "test_sweep"),
-    *("test_flights", "test_pool", "test_intake", "test_settling"),
+    *("test_flights", "test_pool", "test_intake", "test_settling", "test_budget"),
 )
 RUNS = 60
 SEED = 1
@@ -63,6 +63,12 @@ MUTATIONS = (
         "worker/converge.py",
         "return None if done or early else wish",
         "return None if done else wish",
+    ),
+    Mutation(
+        "a deadline runs while the rate budget holds a command back",
+        "worker/converge.py",
+        "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
+        "_HELD_FOR = Command.held_for",
     ),
     Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
     Mutation(

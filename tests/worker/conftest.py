@@ -129,11 +129,15 @@ class World:
             session.execute(update(Charger).values(running_since=Charger.running_since - ago))
 
     def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
+        """Hours pass, also for a command that the rate budget holds back."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Command)
                 .where(Command.charger_id == charger_id)
-                .values(created_at=func.now() - timedelta(hours=hours))
+                .values(
+                    created_at=Command.created_at - timedelta(hours=hours),
+                    held_since=Command.held_since - timedelta(hours=hours),
+                )
             )
 
     # What is to be seen.

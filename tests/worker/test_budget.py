@@ -19,6 +19,7 @@ from shared.commands import CommandStatus
 from shared.settings import BudgetSettings, SettingsError, load_settings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
+from tests.worker.fake_ecs import fail_once
 from worker import budget as budget_module
 from worker.budget import GROUP_OF, QUOTAS, Budget, BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, ServiceView
@@ -306,10 +307,6 @@ def test_below_the_budget_ecs_throttles_nobody(embedded: Embedded, budget_settin
 def test_a_command_that_waits_for_its_turn_says_so_and_has_not_failed(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
-
-    def spent() -> None:
-        raise BudgetSpent(12.2)
-
     world.ecs.script.append(spent)
     world.converge(charger_id)
     world.observe()
@@ -326,6 +323,53 @@ def test_a_command_that_waits_for_its_turn_says_so_and_has_not_failed(world: Wor
     assert world.status(stop) == CommandStatus.SUCCEEDED
     assert world.command(stop).reason is None
     assert world.charger(charger_id).reason is None
+
+
+def spent() -> None:
+    raise BudgetSpent(12.2)
+
+
+def test_no_deadline_runs_while_the_budget_holds_a_new_charger_back(world: World) -> None:
+    charger_id = world.create()
+    for _ in range(3):
+        world.ecs.script.append(spent)
+        world.converge(charger_id)
+        world.asked_long_ago(charger_id)
+        world.wait_is_over(charger_id)
+    held_back = world.charger(charger_id)
+
+    world.converge(charger_id)
+    world.look()
+    coming_up = world.charger(charger_id)
+    world.ecs.settle()
+    world.observe()
+
+    assert (held_back.provisioning_status, held_back.reason_code) == (
+        "PROVISIONING",
+        "waiting_for_rate_budget",
+    )
+    assert held_back.reason is not None
+    assert "rate budget, about 12 s" in held_back.reason
+    assert coming_up.provisioning_status == "PROVISIONING"
+    assert world.charger(charger_id).provisioning_status == "READY"
+
+
+def test_the_deadline_runs_again_after_the_budget_let_a_command_pass(world: World) -> None:
+    charger_id = world.ready()
+    stop = world.stop(charger_id)
+    world.ecs.script += [spent, fail_once(), fail_once()]
+    world.converge(charger_id)
+    world.asked_long_ago(charger_id)
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+    after_the_hold = world.status(stop)
+
+    world.asked_long_ago(charger_id)
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+
+    assert after_the_hold == CommandStatus.QUEUED
+    assert world.status(stop) == CommandStatus.FAILED
 
 
 def test_a_newer_wish_keeps_its_chargers_place_in_the_queue(budget_settings: BudgetSettings) -> None:
