@@ -74,6 +74,7 @@ class Later:
     message: str
     code: ErrorCode | None = None  #: None while nothing is wrong
     delay_s: float | None = None
+    service_status: str | None = None  #: what ECS said of the service, where it was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
         with on_behalf_of(charger.id):
             return _carry_out(sessions, ecs, charger)
     except NotYet as not_yet:
-        return Later(str(not_yet), delay_s=not_yet.delay_s)
+        return Later(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)
     except BudgetSpent as spent:
         return Later(str(spent), ErrorCode.RATE_BUDGET, spent.delay_s)
     except EcsUnavailable as unavailable:
@@ -371,6 +372,9 @@ def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later
     )
     charger.not_before = func.now() + timedelta(seconds=delay_s)
     charger.publish_at = charger.not_before
+    if later.service_status is not None:
+        charger.service_status = later.service_status
+        charger.observe_at = func.now()
 
 
 def _refused(session: Session, charger: Charger, wish: Wish, code: ErrorCode, message: str) -> None:

@@ -33,7 +33,7 @@ from worker.ecs import (
     TaskView,
 )
 from worker.locking import lock_chargers
-from worker.provision import IN_PROGRESS
+from worker.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reasons import Reason, explain
 
 log = structlog.get_logger(__name__)
@@ -89,7 +89,8 @@ class Seen:
         """The row says all this already, and nothing waits for it."""
         charger, service = self.charger, self.service
         return (
-            service is not None
+            charger.deleted_at is None
+            and service is not None
             and self.as_desired
             and charger.settled_generation == charger.generation
             and charger.provisioning_status == ProvisioningStatus.READY
@@ -101,7 +102,7 @@ class Seen:
 
 
 def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
-    """Look at the chargers that are due, all of them if there is time. Returns how many drifted, for the sweep.
+    """Look at the chargers that are due, all of them if there is time. Returns how many the sweep is to publish.
 
     Uses what commands leave of the ECS rate budget: whom it does not get to, the next look begins with.
     Raises EcsUnavailable, EcsRejected: the rows then simply get older, and say so (`stale`).
@@ -141,13 +142,17 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
 def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetime]:
     """The chargers that are due, none of which another look gets before its next time."""
     in_transition = or_(
+        Charger.deleted_at.is_not(None),
         Charger.settled_generation < Charger.generation,
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,
     )
     due = (
         select(Charger.id)
-        .where(Charger.observe_at <= func.now(), Charger.deleted_at.is_(None))
+        .where(
+            Charger.observe_at <= func.now(),
+            or_(Charger.deleted_at.is_(None), Charger.service_status == DRAINING),
+        )
         .order_by(Charger.observe_at)
         .limit(OBSERVE_LIMIT)
         .with_for_update(skip_locked=True)
@@ -261,7 +266,9 @@ def _write_unchanged(session: Session, charger_ids: list[str], at: datetime) -> 
 
 
 def _write(session: Session, timing: Timing, seen: Seen) -> bool:
-    """Record what was seen, unless the row has a newer description. True when the charger drifted."""
+    """Record what was seen, unless the row has a newer description. True when there is something to do."""
+    if seen.charger.deleted_at is not None:
+        return _write_removal(session, seen)
     charger = session.scalars(
         select(Charger)
         .where(
@@ -289,6 +296,19 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
         return True
     _check_deadline(session, timing, charger, seen)
     return False
+
+
+def _write_removal(session: Session, seen: Seen) -> bool:
+    """Record how far a deleted service is. True when it has drained (or came back): a worker goes on with it."""
+    status = seen.service.status if seen.service is not None else INACTIVE
+    if status == DRAINING:
+        return False
+    session.execute(
+        update(Charger)
+        .where(Charger.id == seen.charger.id)
+        .values(service_status=status, publish_at=func.now(), not_before=None)
+    )
+    return True
 
 
 def _write_observed(charger: Charger, seen: Seen) -> None:

@@ -9,6 +9,10 @@ from shared.database import Sessions
 from shared.models import Charger
 from worker.ecs import EcsClient, ServiceView
 
+DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended
+INACTIVE = "INACTIVE"  # and then
+LOOK_AT_DRAINING_S = 30.0  # if the observer does not get there before
+
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
@@ -24,9 +28,10 @@ class Step(StrEnum):
 class NotYet(Exception):
     """Nothing is wrong, but something must end first. Look again after delay_s."""
 
-    def __init__(self, message: str, delay_s: float) -> None:
+    def __init__(self, message: str, delay_s: float, service_status: str | None = None) -> None:
         super().__init__(message)
         self.delay_s = delay_s
+        self.service_status = service_status  #: what ECS said of the service, where it was asked
 
 
 def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceView:
@@ -51,10 +56,15 @@ def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceVie
 
 
 def tear_down(ecs: EcsClient, charger: Charger) -> None:
-    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two."""
-    rest = ecs.delete_service(charger.id)
+    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two.
+
+    DeleteService is called once. Then the row says DRAINING, and the observer describes the service, ten in a
+    call, until it is gone.
+    """
+    deleted = charger.service_status in {DRAINING, INACTIVE}
+    rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)
     if rest is not None:
-        raise NotYet("The service is draining", delay_s=0.5)
+        raise NotYet("The service is draining", delay_s=LOOK_AT_DRAINING_S, service_status=rest.status)
     ecs.delete_task_definitions(charger.id)
 
 

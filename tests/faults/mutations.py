@@ -179,6 +179,12 @@ MUTATIONS = (
         "    if False:\n",
     ),
     Mutation(
+        "a draining service is deleted again at every look",
+        "worker/provision.py",
+        "rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)",
+        "rest = ecs.delete_service(charger.id)",
+    ),
+    Mutation(
         "a charger does not wait for its deleted namesake",
         "worker/provision.py",
         "    if blocked:\n",

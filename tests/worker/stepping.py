@@ -25,6 +25,7 @@ CHANGES = (
     "delete_task_definitions",
     "ensure_service",
     "delete_service",
+    "rest_of_service",
     "stop_task",
 )
 READS = ("describe_services", "describe_tasks", "current_task", "last_stopped_task")

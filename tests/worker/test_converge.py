@@ -287,6 +287,39 @@ def test_a_deleted_charger_is_forgotten_when_nothing_of_it_is_left(world: World)
     assert charger_id not in world.ecs.definitions
 
 
+def test_a_removal_costs_one_service_change_however_long_the_service_drains(world: World) -> None:
+    charger_id = world.ready()
+    world.delete(charger_id)
+    for _ in range(5):
+        world.converge(charger_id)
+        assert world.look() == 0
+        world.wait_is_over(charger_id)
+
+    world.ecs.settle()
+    to_publish = world.look()
+    world.converge(charger_id)
+
+    assert to_publish == 1
+    assert world.gone(charger_id)
+    assert world.ecs.mutations.count(("DeleteService", charger_id)) == 1
+
+
+def test_a_service_that_came_back_during_its_removal_is_deleted_again(world: World) -> None:
+    charger_id = world.ready()
+    world.delete(charger_id)
+    world.converge(charger_id)
+    world.ecs.services[charger_id].status = "ACTIVE"  # a call of long ago made it anew
+
+    world.look()
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.look()
+    world.converge(charger_id)
+
+    assert world.gone(charger_id)
+    assert world.ecs.services[charger_id].status == "INACTIVE"
+
+
 def test_a_removal_is_never_given_up(world: World) -> None:
     charger_id = world.ready()
     world.delete(charger_id)
@@ -373,7 +406,7 @@ def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_f
         world.delete(charger_id)
         world.converge(charger_id)
 
-    world.ecs.script += [forget, lambda: None, fail_once()]
+    world.ecs.script += [forget, lambda: None, lambda: None, fail_once()]
     world.converge(charger_id)
     left = world.charger(charger_id)
     world.wait_is_over(charger_id)

@@ -130,11 +130,14 @@ def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
     assert views == {given.charger_id: None}
 
 
-def test_one_wrong_missing_does_not_pass_for_a_deletion(embedded: Embedded, given: Given) -> None:
+@pytest.mark.parametrize("call", [EcsClient.delete_service, EcsClient.rest_of_service])
+def test_one_wrong_missing_does_not_pass_for_a_deletion(
+    embedded: Embedded, given: Given, call: Callable[[EcsClient, str], object]
+) -> None:
     embedded.process.set_faults({"kind": "missing", "action": "DescribeServices"})
 
     with pytest.raises(EcsUnavailable, match="not found"):
-        given.ecs.delete_service(given.charger_id)
+        call(given.ecs, given.charger_id)
 
 
 def test_a_refused_connection_is_unavailable(ecs_settings: EcsSettings) -> None:
