@@ -214,13 +214,17 @@ class EcsClient:
             return _required(answer, "taskDefinition", "taskDefinitionArn")
 
     def delete_task_definitions(self, charger_id: str) -> None:
-        """Deregister and delete every revision of the charger's family. Safe to repeat."""
-        arns = list(self._task_definitions(charger_id))
-        for arn in arns:
+        """Deregister and delete every revision of the charger's family. Safe to repeat.
+
+        Also those that an earlier call deregistered and did not come to delete: they hold the charger's URL.
+        """
+        active = list(self._task_definitions(charger_id, "ACTIVE"))
+        inactive = list(self._task_definitions(charger_id, "INACTIVE"))
+        for arn in active:
             with _two_errors("DeregisterTaskDefinition"):
                 answer = self._ecs.deregister_task_definition(taskDefinition=arn)
                 _required(answer, "taskDefinition", "taskDefinitionArn")
-        for some in _batches(arns, DELETE_TASK_DEFINITIONS_LIMIT):
+        for some in _batches(active + inactive, DELETE_TASK_DEFINITIONS_LIMIT):
             with _two_errors("DeleteTaskDefinitions"):
                 deleted = self._ecs.delete_task_definitions(taskDefinitions=some)
                 if len(deleted["taskDefinitions"]) + len(deleted["failures"]) < len(some):
@@ -438,12 +442,12 @@ class EcsClient:
             environment = answer["taskDefinition"]["containerDefinitions"][0].get("environment", [])
             return newest, {variable["name"]: variable["value"] for variable in environment}
 
-    def _task_definitions(self, charger_id: str) -> Iterator[str]:
-        """ARNs of the active revisions, newest first."""
+    def _task_definitions(self, charger_id: str, status: Literal["ACTIVE", "INACTIVE"]) -> Iterator[str]:
+        """ARNs of the revisions, newest first."""
         family = self.service_name(charger_id)
         with _two_errors("ListTaskDefinitions"):
             pages = self._ecs.get_paginator("list_task_definitions").paginate(
-                familyPrefix=family, status="ACTIVE", sort="DESC"
+                familyPrefix=family, status=status, sort="DESC"
             )
             for page in pages:
                 yield from (arn for arn in page["taskDefinitionArns"] if _name(arn).split(":")[0] == family)

@@ -70,6 +70,12 @@ MUTATIONS = (
         "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
         "_HELD_FOR = Command.held_for",
     ),
+    Mutation(
+        "task definitions that were deregistered before the budget ran out stay",
+        "worker/ecs.py",
+        "_batches(active + inactive, ",
+        "_batches(active, ",
+    ),
     Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
     Mutation(
         "the sweep does not put back what the broker did not take",

@@ -278,6 +278,32 @@ def test_a_call_beyond_the_budget_is_not_made(embedded: Embedded, budget_setting
     assert 5 <= len(made) <= 20
 
 
+def test_task_definitions_leave_nothing_behind_when_the_budget_runs_out_between_two_calls(
+    embedded: Embedded, budget_settings: BudgetSettings
+) -> None:
+    settings = replace(budget_settings, quotas={"definition_changes": "5/1"})
+    ecs = client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings))
+    charger_id = f"dep-{uuid4().hex[:12]}"
+    for number in range(3):
+        embedded.ecs.ensure_task_definition(charger_id, {"CHARGER_WS_URL": f"ws://{number}/"}, {})
+    held_back = 0
+    while True:
+        try:
+            with on_behalf_of(charger_id):
+                ecs.delete_task_definitions(charger_id)
+            break
+        except BudgetSpent as error:
+            held_back += 1
+            time.sleep(error.delay_s)
+
+    left = [
+        embedded.ecs._ecs.list_task_definitions(familyPrefix=charger_id, status=status)["taskDefinitionArns"]
+        for status in ("ACTIVE", "INACTIVE")
+    ]
+    assert held_back > 0
+    assert left == [[], []]
+
+
 def test_below_the_budget_ecs_throttles_nobody(embedded: Embedded, budget_settings: BudgetSettings) -> None:
     embedded.process.set_faults({"kind": "quotas"})
     embedded.process.forget_calls()
