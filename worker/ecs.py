@@ -45,52 +45,62 @@ DESCRIBE_SERVICES_LIMIT = 10  # names in a call, ECS API reference
 DESCRIBE_TASKS_LIMIT = 100
 DELETE_TASK_DEFINITIONS_LIMIT = 10
 
-# ServerException is in the ECS API reference, the others in botocore.retries.standard.
-TRANSIENT_CODES = frozenset(
-    {
-        "ServerException",
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "RequestTimeout",
-        "RequestTimeoutException",
-        "InternalError",
-        "InternalFailure",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "RequestExpired",
-        "UpdateInProgressException",
-    }
-)
-DENIED_CODES = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "UnauthorizedOperation",
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "MissingAuthenticationToken",
-        "OptInRequired",
-    }
-)
-QUOTA_CODES = frozenset({"LimitExceededException", "ServiceQuotaExceededException"})
 GONE_CODES = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
-# Said while the service of a name is on its way out, or was just made by another worker.
-NOT_YET_MESSAGES = ("still draining", "not idempotent")
 MISSING_DEFINITION_MESSAGES = (
     "unable to describe task definition",
     "taskdefinition is inactive",
     "taskdefinition not found",
+)
+
+#: What no repeat will change, each with what it means for the user. Whatever is not here may pass, and is tried
+#: again until the deadline. From the ECS API reference ("Errors" of each action, "Common error types").
+FINAL_CODES: dict[str, ErrorCode] = {
+    "AccessDenied": ErrorCode.ACCESS_DENIED,
+    "AccessDeniedException": ErrorCode.ACCESS_DENIED,
+    "UnauthorizedOperation": ErrorCode.ACCESS_DENIED,
+    "NotAuthorized": ErrorCode.ACCESS_DENIED,
+    "BlockedException": ErrorCode.ACCESS_DENIED,
+    "UnrecognizedClientException": ErrorCode.ACCESS_DENIED,
+    "InvalidClientTokenId": ErrorCode.ACCESS_DENIED,
+    "InvalidSignatureException": ErrorCode.ACCESS_DENIED,
+    "SignatureDoesNotMatch": ErrorCode.ACCESS_DENIED,
+    "IncompleteSignature": ErrorCode.ACCESS_DENIED,
+    "MissingAuthenticationToken": ErrorCode.ACCESS_DENIED,
+    "MissingAuthenticationTokenException": ErrorCode.ACCESS_DENIED,
+    "OptInRequired": ErrorCode.ACCESS_DENIED,
+    "LimitExceededException": ErrorCode.QUOTA_EXCEEDED,
+    "ServiceQuotaExceededException": ErrorCode.QUOTA_EXCEEDED,
+    "ClientException": ErrorCode.PROVIDER_REJECTED,
+    "ClusterNotFoundException": ErrorCode.PROVIDER_REJECTED,
+    "InvalidAction": ErrorCode.PROVIDER_REJECTED,
+    "InvalidParameterException": ErrorCode.PROVIDER_REJECTED,
+    "InvalidParameterCombination": ErrorCode.PROVIDER_REJECTED,
+    "InvalidParameterValue": ErrorCode.PROVIDER_REJECTED,
+    "MalformedQueryString": ErrorCode.PROVIDER_REJECTED,
+    "MissingParameter": ErrorCode.PROVIDER_REJECTED,
+    "NamespaceNotFoundException": ErrorCode.PROVIDER_REJECTED,
+    "PlatformTaskDefinitionIncompatibilityException": ErrorCode.PROVIDER_REJECTED,
+    "PlatformUnknownException": ErrorCode.PROVIDER_REJECTED,
+    "ResourceNotFoundException": ErrorCode.PROVIDER_REJECTED,
+    "SerializationException": ErrorCode.PROVIDER_REJECTED,
+    "UnknownOperationException": ErrorCode.PROVIDER_REJECTED,
+    "UnsupportedFeatureException": ErrorCode.PROVIDER_REJECTED,
+    "ValidationError": ErrorCode.PROVIDER_REJECTED,
+    "ValidationException": ErrorCode.PROVIDER_REJECTED,
+}
+# What some of these codes say beside, and what does pass.
+PASSING_MESSAGES = (
+    "still draining",  # the service of that name is on its way out
+    "not idempotent",  # another worker has just made it
+    "too many concurrent attempts",  # to register a revision of one family
+    "signature expired",  # this host's clock is behind, until it is set
+    "signature not yet current",  # or ahead
+    "unable to assume the service linked role",  # of a new account: ECS makes it with the first service
+    "unable to assume role",  # a role that is minutes old is not known everywhere
+    "unable to assume the role",
+    "token included in the request is expired",  # until the credentials are renewed
+    "please try again",
+    "rate exceeded",
 )
 
 
@@ -434,7 +444,7 @@ class EcsClient:
 
     def _newest_task_definition(self, charger_id: str) -> tuple[str, dict[str, str]] | None:
         """ARN and environment. A worker that died after RegisterTaskDefinition left one to adopt."""
-        newest = next(self._task_definitions(charger_id), None)
+        newest = next(self._task_definitions(charger_id, "ACTIVE"), None)
         if newest is None:
             return None
         with _two_errors("DescribeTaskDefinition"):
@@ -512,17 +522,14 @@ def _translated(operation: str, error: ClientError) -> Exception:
     text = error.response["Error"].get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
     message = f"{operation}: {code}: {text}"
-    if code in TRANSIENT_CODES or status >= 500 or any(words in text.lower() for words in NOT_YET_MESSAGES):
-        return EcsUnavailable(message)
     if code in GONE_CODES:
         return _NoSuchService(ErrorCode.PROVIDER_REJECTED, message)
     if any(words in text.lower() for words in MISSING_DEFINITION_MESSAGES):
         return TaskDefinitionMissing(ErrorCode.PROVIDER_REJECTED, message)
-    if code in DENIED_CODES:
-        return EcsRejected(ErrorCode.ACCESS_DENIED, message)
-    if code in QUOTA_CODES:
-        return EcsRejected(ErrorCode.QUOTA_EXCEEDED, message)
-    return EcsRejected(ErrorCode.PROVIDER_REJECTED, message)
+    passes = status >= 500 or any(words in text.lower() for words in PASSING_MESSAGES)
+    if passes or code not in FINAL_CODES:
+        return EcsUnavailable(message)
+    return EcsRejected(FINAL_CODES[code], message)
 
 
 def _checked(answer: Any, desired_count: int, task_definition_arn: str) -> ServiceView:
