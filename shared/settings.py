@@ -69,6 +69,8 @@ class Timing:
     settle_s: float  #: how long one task must have been seen running before a command has succeeded
     logs_every_s: float
     log_overlap_s: float  #: how far behind the newest line late lines are looked for
+    late_logs_every_s: float  #: how often the last hours are read again, for later lines; 0 for never
+    late_logs_hours: float  #: how many hours
     stale_after_s: float  #: an observation older than this is marked stale
     command_deadline_s: float  #: a command that ECS did not take by then has failed
     provisioning_deadline_s: float  #: a new charger that does not run by then has failed
@@ -187,6 +189,8 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         settle_s=env.float("SETTLE_SECONDS", 1 if embedded else 5),
         logs_every_s=env.float("LOGS_SECONDS", 1 if embedded else 5),
         log_overlap_s=env.float("LOG_OVERLAP_SECONDS", 5 if embedded else 60),
+        late_logs_every_s=env.float("LATE_LOGS_SECONDS", 0 if embedded else 300),
+        late_logs_hours=env.float("LATE_LOGS_HOURS", 3),
         stale_after_s=env.float("STALE_SECONDS", 30 if embedded else 180),
         command_deadline_s=env.float("COMMAND_DEADLINE_SECONDS", 3600),
         provisioning_deadline_s=env.float("PROVISIONING_DEADLINE_SECONDS", 3600),
