@@ -374,7 +374,7 @@ def _later(session: Session, timing: Timing, charger: Charger, wish: Wish, later
     charger.publish_at = charger.not_before
     if later.service_status is not None:
         charger.service_status = later.service_status
-        charger.observe_at = func.now()
+        charger.observe_at = func.now() + timedelta(seconds=timing.settle_s)
 
 
 def _refused(session: Session, charger: Charger, wish: Wish, code: ErrorCode, message: str) -> None:

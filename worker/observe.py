@@ -286,14 +286,11 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
     if in_flight or changed:
         return False  # what was seen may be older than what ECS was told since
     if seen.as_desired:
-        if _keeps_running(charger, seen, timing):
+        if _keeps_running(charger, seen, timing) and not _may_be_older(session, timing, charger, seen):
             _settle(session, charger)
         return False
     if seen.differs and charger.drifted_at is None:
-        charger.drifted_at = func.now()
-        charger.publish_at = func.now()
-        _log(session, charger, "charger.drifted")
-        return True
+        return _drifted(session, timing, charger, seen)
     _check_deadline(session, timing, charger, seen)
     return False
 
@@ -340,6 +337,29 @@ def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
         charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early
         return False
     return seen.at >= charger.running_since + timedelta(seconds=timing.settle_s)
+
+
+# ECS may answer with what was true some seconds ago. We allow for `settle_s`.
+
+
+def _may_be_older(session: Session, timing: Timing, charger: Charger, seen: Seen) -> bool:
+    """True when what was seen may be from before the previous command, which a stop after a start looks like."""
+    at = func.coalesce(Command.applied_at, Command.finished_at, Command.created_at)
+    previous = session.scalar(
+        select(at).where(Command.charger_id == charger.id, Command.generation == charger.generation - 1)
+    )
+    return previous is not None and seen.at < previous + timedelta(seconds=timing.settle_s)
+
+
+def _drifted(session: Session, timing: Timing, charger: Charger, seen: Seen) -> bool:
+    """Have the difference repaired. False when what was seen may be from before the newest command: it is none."""
+    applied_at = session.scalar(select(Command.applied_at).where(Command.id == charger.newest_command_id))
+    if applied_at is not None and seen.at < applied_at + timedelta(seconds=timing.settle_s):
+        return False
+    charger.drifted_at = func.now()
+    charger.publish_at = func.now()
+    _log(session, charger, "charger.drifted")
+    return True
 
 
 def _settle(session: Session, charger: Charger) -> None:

@@ -64,7 +64,8 @@ def tear_down(ecs: EcsClient, charger: Charger) -> None:
     deleted = charger.service_status in {DRAINING, INACTIVE}
     rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)
     if rest is not None:
-        raise NotYet("The service is draining", delay_s=LOOK_AT_DRAINING_S, service_status=rest.status)
+        # Also when DescribeServices does not show it yet: DeleteService has said so.
+        raise NotYet("The service is draining", delay_s=LOOK_AT_DRAINING_S, service_status=DRAINING)
     ecs.delete_task_definitions(charger.id)
 
 
@@ -127,7 +128,7 @@ def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str |
         return None
     if charger.restart_task_generation == generation:
         return charger.restart_task_arn
-    running = ecs.current_task(charger.id)
+    running = _running_task(ecs, charger)
     with sessions.begin() as session:
         session.execute(
             update(Charger)
@@ -145,6 +146,19 @@ def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str |
         return None  # a newer restart, or a delete, has taken over: the next look at the row sees it
     arn: str | None = recorded.restart_task_arn
     return arn
+
+
+def _running_task(ecs: EcsClient, charger: Charger) -> str | None:
+    """The ARN of the task that runs or is about to, if any.
+
+    ListTasks may answer with what was true some seconds ago, so a task that was seen running since counts first.
+    """
+    known = charger.running_task_arn
+    if known is not None:
+        task = ecs.describe_tasks([known]).get(known)
+        if task is not None and task.running:
+            return known
+    return ecs.current_task(charger.id)
 
 
 def _record_step(sessions: Sessions, charger: Charger, step: Step) -> None:

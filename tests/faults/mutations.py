@@ -20,7 +20,15 @@ PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproj
 MACHINE = "tests/worker/test_state_machine.py"
 TESTS = (
     *("test_converge", "test_observe", "test_restart", "test_sweep"),
-    *("test_flights", "test_pool", "test_intake", "test_settling", "test_budget", "test_late_logs"),
+    *(
+        "test_flights",
+        "test_pool",
+        "test_intake",
+        "test_settling",
+        "test_stale_answers",
+        "test_budget",
+        "test_late_logs",
+    ),
 )
 RUNS = 60
 SEED = 1
@@ -81,6 +89,24 @@ MUTATIONS = (
         "worker/logs.py",
         "_ingested_since(page, ingested_since_ms)",
         "replace(page, events=[])",
+    ),
+    Mutation(
+        "an answer from before the previous command finishes the newest",
+        "worker/observe.py",
+        " and not _may_be_older(session, timing, charger, seen)",
+        "",
+    ),
+    Mutation(
+        "an answer from before the newest command is taken for drift",
+        "worker/observe.py",
+        "    if applied_at is not None and seen.at < applied_at",
+        "    if False and seen.at < applied_at",
+    ),
+    Mutation(
+        "a restart believes a list of tasks that is some seconds old",
+        "worker/provision.py",
+        "        if task is not None and task.running:\n            return known\n",
+        "",
     ),
     Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
     Mutation(

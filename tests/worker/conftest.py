@@ -95,7 +95,7 @@ class World:
     def observe(self) -> int:
         """Look at every charger, due or not, and again when what runs has run for a while. Returns how many drifted."""
         drifted = self.look()
-        self.tasks_run_for_a_while()
+        self.a_while_passes()
         return drifted + self.look()
 
     def look(self) -> int:
@@ -122,11 +122,15 @@ class World:
                 .values(not_before=None, publish_at=func.now() - timedelta(seconds=1))
             )
 
-    def tasks_run_for_a_while(self) -> None:
-        """What was seen running was seen so long ago that it counts as running."""
+    def a_while_passes(self) -> None:
+        """What was seen running, and what was applied, was so long ago that no answer of ECS is from before."""
+        ago = timedelta(seconds=self.timing.settle_s)
         with self.sessions.begin() as session:
-            ago = timedelta(seconds=self.timing.settle_s)
             session.execute(update(Charger).values(running_since=Charger.running_since - ago))
+            times = {
+                name: getattr(Command, name) - ago for name in ("applied_at", "finished_at", "created_at")
+            }
+            session.execute(update(Command).values(times))
 
     def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
         """Hours pass, also for a command that the rate budget holds back."""

@@ -42,7 +42,7 @@ def look_at_tasks_that_end_at_once(world: World, charger_id: str) -> None:
         world.ecs.settle()
         assert world.ecs.runs(charger_id) == 1
         world.look()
-        world.tasks_run_for_a_while()
+        world.a_while_passes()
         world.ecs.crash(charger_id, exit_code=2)
 
 
@@ -80,7 +80,7 @@ def test_a_command_succeeds_when_the_same_task_is_seen_running_again(world: Worl
     after_one_look = world.open_commands()
     world.look()
     too_early = world.open_commands()
-    world.tasks_run_for_a_while()
+    world.a_while_passes()
     world.look()
 
     assert (after_one_look, too_early, world.open_commands()) == (1, 1, 0)

@@ -460,7 +460,7 @@ class Fleet(RuleBasedStateMachine):
             self.world.look()
 
     def _tasks_run_for_a_while(self) -> None:
-        self.world.tasks_run_for_a_while()
+        self.world.a_while_passes()
         tasks = [task for service in self.ecs.services.values() for task in service.tasks]
         self.lasting.update(task.arn for task in tasks if task.status == "RUNNING")
 
