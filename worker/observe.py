@@ -23,18 +23,18 @@ from shared.models import Charger, Command
 from shared.settings import Timing
 from worker import reasons
 from worker.budget import BudgetSpent
-from worker.converge import give_up
 from worker.ecs import (
     DESCRIBE_SERVICES_LIMIT,
     EcsClient,
     EcsRejected,
     EcsUnavailable,
     ServiceView,
-    TaskView,
 )
 from worker.locking import lock_chargers
 from worker.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reasons import Reason, explain
+from worker.record import give_up
+from worker.running import gone, must_run, restarting, running_task
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Seen:
             return False
         if charger.desired_count == 0:
             return service.running_count == 0 and service.pending_count == 0
-        task_runs = self.task is not None or not _must_run(charger)
+        task_runs = self.task is not None or not must_run(charger)
         return service.deployed and service.running_count == 1 and task_runs
 
     @property
@@ -181,8 +181,8 @@ def _hand_back(session: Session, charger_ids: list[str]) -> None:
 
 def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Seen]:
     """Tasks first: one that was seen stopped stays stopped, so the counts read later are without it."""
-    to_end = {charger.id: charger.restart_task_arn for charger in chargers if _restarting(charger)}
-    known = {charger.running_task_arn for charger in chargers if _must_run(charger)}
+    to_end = {charger.id: charger.restart_task_arn for charger in chargers if restarting(charger)}
+    known = {charger.running_task_arn for charger in chargers if must_run(charger)}
     tasks = ecs.describe_tasks(sorted(arn for arn in {*to_end.values(), *known} if arn))
     services = ecs.describe_services([charger.id for charger in chargers])
     seen = []
@@ -190,48 +190,10 @@ def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Se
         service = services[charger.id]
         ended = to_end.get(charger.id)
         task = None
-        if _must_run(charger) and service is not None and service.running_count and _gone(ended, tasks):
-            task = _running_task(ecs, charger, tasks, ended)
+        if must_run(charger) and service is not None and service.running_count and gone(ended, tasks):
+            task = running_task(ecs, charger, tasks, ended)
         seen.append(Seen(charger, service, task, _remembered(charger), now))
     return _explained(ecs, seen)
-
-
-def _must_run(charger: Charger) -> bool:
-    """A command is open that succeeds when a task keeps running."""
-    return charger.desired_count > 0 and charger.settled_generation < charger.generation
-
-
-def _restarting(charger: Charger) -> bool:
-    return (
-        charger.restart_task_arn is not None
-        and charger.restart_task_generation == charger.restart_generation
-        and charger.restart_generation > charger.settled_generation
-    )
-
-
-def _gone(arn: str | None, tasks: dict[str, TaskView]) -> bool:
-    """ECS forgets a stopped task after an hour or so."""
-    return arn is None or arn not in tasks or tasks[arn].stopped
-
-
-def _running_task(
-    ecs: EcsClient, charger: Charger, tasks: dict[str, TaskView], ended: str | None
-) -> str | None:
-    """The ARN of the charger's running task: the known one, else what ListTasks names. Never `ended`.
-
-    ListTasks is eventually consistent, so what it names is described before it counts.
-    """
-    arn = charger.running_task_arn
-    if arn is not None and arn != ended and _runs(charger, tasks.get(arn)):
-        return arn
-    arn = ecs.current_task(charger.id)
-    if arn is None or arn == ended or not _runs(charger, ecs.describe_tasks([arn]).get(arn)):
-        return None
-    return arn
-
-
-def _runs(charger: Charger, task: TaskView | None) -> bool:
-    return task is not None and task.running and task.task_definition_arn == charger.task_definition_arn
 
 
 def _explained(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
@@ -330,7 +292,7 @@ def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
     ECS calls a task RUNNING as soon as its process exists, so one look cannot tell a charger that runs from
     one that ends at once. A task that has stopped never runs again: the same ARN twice means all the time between.
     """
-    if not _must_run(charger):
+    if not must_run(charger):
         return True
     if charger.running_task_arn != seen.task or charger.running_since is None:
         charger.running_task_arn = seen.task

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
 MACHINE = "tests/worker/test_state_machine.py"
 TESTS = (
-    *("test_converge", "test_observe", "test_restart", "test_sweep"),
+    *("test_converge", "test_removal", "test_observe", "test_restart", "test_sweep"),
     *(
         "test_flights",
         "test_pool",
@@ -49,7 +49,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "the row is not read again after the call",
-        "worker/converge.py",
+        "worker/record.py",
         "        return _newest_wish(session.connection(), charger.id)\n    match",
         "        return None\n    match",
     ),
@@ -62,19 +62,19 @@ MUTATIONS = (
     ),
     Mutation(
         "a message is acted on though ECS was told already",
-        "worker/converge.py",
+        "worker/record.py",
         "return None if done or early else wish",
         "return None if early else wish",
     ),
     Mutation(
         "`not_before` is ignored",
-        "worker/converge.py",
+        "worker/record.py",
         "return None if done or early else wish",
         "return None if done else wish",
     ),
     Mutation(
         "a deadline runs while the rate budget holds a command back",
-        "worker/converge.py",
+        "worker/record.py",
         "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
         "_HELD_FOR = Command.held_for",
     ),
@@ -123,7 +123,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a command succeeds when ECS takes it, without a look",
-        "worker/converge.py",
+        "worker/record.py",
         "    if told is None:\n        return False\n    event =",
         "    if told is None:\n        return False\n"
         "    with sessions.begin() as session:\n"
@@ -161,7 +161,7 @@ MUTATIONS = (
     Mutation(
         "a restart succeeds while its old task runs",
         "worker/observe.py",
-        "{charger.id: charger.restart_task_arn for charger in chargers if _restarting(charger)}",
+        "{charger.id: charger.restart_task_arn for charger in chargers if restarting(charger)}",
         "dict[str, str | None]()",
     ),
     Mutation(
@@ -173,25 +173,25 @@ MUTATIONS = (
     ),
     Mutation(
         "a task of an older definition counts as the new one",
-        "worker/observe.py",
+        "worker/running.py",
         " and task.task_definition_arn == charger.task_definition_arn",
         "",
     ),
     Mutation(
         "older commands stay open",
-        "worker/converge.py",
+        "worker/record.py",
         "    _supersede_older(session, charger)\n    if",
         "    if",
     ),
     Mutation(
         "`observed_generation` may fall",
-        "worker/converge.py",
+        "worker/record.py",
         "max(charger.observed_generation, wish.charger.generation)",
         "wish.charger.generation",
     ),
     Mutation(
         "a delayed command is not published again (a CHECK forbids it)",
-        "worker/converge.py",
+        "worker/record.py",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n"
         "    charger.publish_at = charger.not_before\n",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n    charger.publish_at = None\n",
@@ -206,7 +206,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a late call made of a forgotten charger stays",
-        "worker/converge.py",
+        "worker/record.py",
         "        return _removal_of_leftovers(session, wish)\n",
         "        return None\n",
     ),
