@@ -36,7 +36,7 @@ def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
     """Call ECS for the wish. No transaction is open meanwhile."""
     charger = wish.charger
     try:
-        with on_behalf_of(charger.id):
+        with on_behalf_of(charger.id, removal=charger.deleted_at is not None):
             return _carry_out(sessions, ecs, charger)
     except NotYet as not_yet:
         return Later(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)

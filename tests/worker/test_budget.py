@@ -35,10 +35,10 @@ def budget_settings(redis_url: str) -> Iterator[BudgetSettings]:
     yield BudgetSettings(redis_url=redis_url, share=1, quotas=QUICK)
 
 
-def ask(budget: Budget, who: str, operation: str = "UpdateService") -> float:
+def ask(budget: Budget, who: str, operation: str = "UpdateService", *, removal: bool = False) -> float:
     """How long it must wait; 0 when it was its turn."""
     try:
-        with on_behalf_of(who):
+        with on_behalf_of(who, removal=removal):
             budget.take(operation)
     except BudgetSpent as spent:
         return spent.delay_s
@@ -116,6 +116,33 @@ def test_observing_leaves_a_reserve_and_has_no_place_in_the_queue(budget_setting
     assert observed.count(0) == 4
     assert commanded[0] == 0
     assert commanded[2] < 0.2  # the observer's tries did not lengthen the queue
+
+
+def test_commands_go_before_removals(budget_settings: BudgetSettings) -> None:
+    budget = Budget(budget_settings)
+
+    removals = [ask(budget, f"dep-old-{number}", removal=True) for number in range(20)]
+    starts = [ask(budget, f"dep-{number}") for number in range(3)]
+
+    assert removals.count(0) == 4  # they leave a fifth of the burst
+    assert starts[0] == 0
+    assert starts[2] < 0.2 < removals[-1]
+
+
+def test_a_removal_that_has_waited_for_long_is_not_overtaken_any_more(
+    budget_settings: BudgetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "REMOVALS_YIELD_S", 0.05)
+    budget = Budget(budget_settings)
+    for number in range(5):
+        ask(budget, f"dep-{number}")
+    waits = ask(budget, "dep-old", removal=True)
+
+    time.sleep(0.06)
+    later = ask(budget, "dep-new")
+
+    assert waits > 0
+    assert later > 0  # the free turn is the removal's
 
 
 def test_a_short_wait_is_slept_through(
