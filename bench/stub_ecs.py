@@ -60,15 +60,33 @@ class Stub:
             case "DescribeServices":
                 self._calls.append((operation, "", arrived_at))
                 return {"services": [self._service(name) for name in asked["services"]], "failures": []}
+            case "ListTasks":
+                self._calls.append((operation, asked["serviceName"], arrived_at))
+                return {"taskArns": [f"{ARN}:task/chargehand/{asked['serviceName']}"]}
+            case "DescribeTasks":
+                self._calls.append((operation, "", arrived_at))
+                return {"tasks": [self._task(arn) for arn in asked["tasks"]], "failures": []}
             case "FilterLogEvents":
                 return {"events": []}
             case _:
                 raise ValueError(f"the stub does not know {operation}")
 
+    def _setting(self, name: str) -> tuple[int, str]:
+        return self._told.get(name, (1, f"{ARN}:task-definition/dep-{int(name.removeprefix('dep-'))}:1"))
+
+    def _task(self, arn: str) -> dict[str, Any]:
+        """A service's one task runs, whatever its count is."""
+        _, task_definition = self._setting(arn.rpartition("/")[2])
+        return {
+            "taskArn": arn,
+            "taskDefinitionArn": task_definition,
+            "lastStatus": "RUNNING",
+            "desiredStatus": "RUNNING",
+            "containers": [],
+        }
+
     def _service(self, name: str) -> dict[str, Any]:
-        desired_count, task_definition = self._told.get(
-            name, (1, f"{ARN}:task-definition/dep-{int(name.removeprefix('dep-'))}:1")
-        )
+        desired_count, task_definition = self._setting(name)
         deployment = {
             "id": "ecs-svc/1",
             "status": "PRIMARY",

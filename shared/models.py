@@ -1,12 +1,13 @@
 """The rows. Migrations make the tables; a test compares the two."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     Computed,
     DateTime,
     ForeignKey,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.commands import CommandStatus, ProvisioningStatus
@@ -132,8 +134,9 @@ class Charger(Base):
     reason: Mapped[str | None]  #: why it does not run as desired, in plain words
     reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
     drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight
-    running_task_id: Mapped[str | None]  #: the task that runs; known where `ocpp_task_id` may be another one
+    running_task_arn: Mapped[str | None]  #: the ECS task that was last seen running
     running_task_generation: Mapped[int | None]  #: the generation that ECS had reached when it was seen
+    running_since: Mapped[datetime | None]  #: when that task was first seen running, by the database's clock
 
     # The link to the CSMS, from the charger's log.
     ocpp_state: Mapped[str | None]
@@ -159,6 +162,16 @@ class Charger(Base):
         ),
         deferred=True,
     )
+
+    @hybrid_property
+    def running_task_id(self) -> str | None:
+        """The last part of the ARN, which is also that of the task's log stream."""
+        return self.running_task_arn and self.running_task_arn.rpartition("/")[2]
+
+    @running_task_id.inplace.expression
+    @classmethod
+    def _running_task_id(cls) -> ColumnElement[str | None]:
+        return func.split_part(cls.running_task_arn, "/", -1)
 
     __table_args__ = (
         Index(
@@ -253,6 +266,9 @@ class Command(Base):
     error: Mapped[dict[str, Any] | None]
     attempts: Mapped[int] = mapped_column(default=0)  #: tries at ECS so far
     reason: Mapped[str | None]  #: why ECS did not take it yet, in plain words
+    held_since: Mapped[datetime | None]  #: since when the rate budget holds it back, if it does now
+    #: For how long the rate budget held it back before: no deadline runs meanwhile.
+    held_for: Mapped[timedelta] = mapped_column(server_default=text("interval '0'"))
     requested_by: Mapped[str]  #: `sub` of the token
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -87,8 +87,11 @@ class Timing:
     sweep_every_s: float  #: how often what has not moved is published again
     observe_every_s: float  #: chargers in transition
     observe_settled_every_s: float  #: all others
+    settle_s: float  #: how long one task must have been seen running before a command has succeeded
     logs_every_s: float
     log_overlap_s: float  #: how far behind the newest line late lines are looked for
+    late_logs_every_s: float  #: how often the last hours are read again, for later lines; 0 for never
+    late_logs_hours: float  #: how many hours
     stale_after_s: float  #: an observation older than this is marked stale
     command_deadline_s: float  #: a command that ECS did not take by then has failed
     provisioning_deadline_s: float  #: a new charger that does not run by then has failed
@@ -252,8 +255,11 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         sweep_every_s=_float(env, "SWEEP_SECONDS", 2, 0.05, 86_400),
         observe_every_s=_float(env, "OBSERVE_SECONDS", 0.5 if embedded else 2, 0.05, 86_400),
         observe_settled_every_s=_float(env, "OBSERVE_SETTLED_SECONDS", 1 if embedded else 60, 0.05, 86_400),
+        settle_s=_float(env, "SETTLE_SECONDS", 1 if embedded else 5, 0, 600),
         logs_every_s=_float(env, "LOGS_SECONDS", 1 if embedded else 5, 0.05, 86_400),
         log_overlap_s=_float(env, "LOG_OVERLAP_SECONDS", 5 if embedded else 60, 0, 86_400),
+        late_logs_every_s=_float(env, "LATE_LOGS_SECONDS", 0 if embedded else 300, 0, 86_400),
+        late_logs_hours=_float(env, "LATE_LOGS_HOURS", 3, 0, 24 * 14),
         stale_after_s=_float(env, "STALE_SECONDS", 30 if embedded else 180, 1, YEAR_S),
         command_deadline_s=_float(env, "COMMAND_DEADLINE_SECONDS", 3600, 1, YEAR_S),
         provisioning_deadline_s=_float(env, "PROVISIONING_DEADLINE_SECONDS", 3600, 1, YEAR_S),

@@ -18,7 +18,12 @@ FORBIDDEN = {
 }
 
 #: The only code that talks to AWS.
-MAY_IMPORT_AWS = {Path("worker/ecs.py"), Path("worker/installation.py"), Path("worker/logs.py")}
+MAY_IMPORT_AWS = {
+    Path("worker/ecs.py"),
+    Path("worker/ecs_errors.py"),
+    Path("worker/installation.py"),
+    Path("worker/logs.py"),
+}
 
 #: The only code that reads the environment; prometheus_client is told its folder by a variable.
 MAY_READ_ENVIRONMENT = {Path("shared/settings.py"), Path("api/gunicorn_conf.py"), Path("api/metrics.py")}

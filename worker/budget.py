@@ -23,7 +23,8 @@ from shared.settings import BudgetSettings, SettingsError
 from worker.outage import Outage
 
 PATIENCE_S = 1.0  # what a thread may sleep for its turn
-RESERVE = 0.2  # of the burst: observing leaves it to commands
+RESERVE = 0.2  # of the burst: observing and removals leave it to commands
+REMOVALS_YIELD_S = 30.0  # a removal lets commands go first that ask up to this much later
 LOST_AFTER_S = 15.0  # who did not come back this long after its turn has no place in the queue any more
 WORKER_SEEN_S = 60.0  # a worker process that took nothing for this long does not count
 REDIS_TIMEOUT_S = 0.3
@@ -58,13 +59,21 @@ class BudgetSpent(Exception):
         self.delay_s = delay_s
 
 
-_waiting_for: ContextVar[str] = ContextVar("waiting_for", default="")
+class Caller(NamedTuple):
+    """Who has a place in the queue."""
+
+    charger_id: str = ""  #: none for observing, which takes only what is left over
+    removal: bool = False  #: nobody waits for it, so it lets commands go first
+
+
+OBSERVER = Caller()
+_waiting_for: ContextVar[Caller] = ContextVar("waiting_for", default=OBSERVER)
 
 
 @contextmanager
-def on_behalf_of(charger_id: str) -> Iterator[None]:
+def on_behalf_of(charger_id: str, *, removal: bool = False) -> Iterator[None]:
     """Calls in this block have a place in the queue. All others (observing) take only what is left over."""
-    token = _waiting_for.set(charger_id)
+    token = _waiting_for.set(Caller(charger_id, removal))
     try:
         yield
     finally:
@@ -98,17 +107,17 @@ class Budget:
         if turn.wait_s > 0:
             time.sleep(turn.wait_s)
 
-    def _turn(self, group: str, quota: Quota, who: str) -> Turn:
+    def _turn(self, group: str, quota: Quota, caller: Caller) -> Turn:
         if self._shared is not None and time.monotonic() >= self._shared_again_at:
             try:
-                turn, self._local.sharers = self._shared.take(group, quota, who)
+                turn, self._local.sharers = self._shared.take(group, quota, caller)
             except (redis.RedisError, OSError) as error:
                 self._shared_again_at = time.monotonic() + REDIS_AGAIN_AFTER_S
                 self._outage.began(error)
             else:
                 self._outage.ended()
                 return turn
-        return self._local.take(group, quota, who)
+        return self._local.take(group, quota, caller)
 
 
 def quotas(settings: BudgetSettings) -> Mapping[str, Quota]:
@@ -138,6 +147,7 @@ TAKE = """
 local bucket, waiting, due, workers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local rate, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
 local who, reserve, patience = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local yields = tonumber(ARGV[9])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 
@@ -158,7 +168,8 @@ local ahead
 if who == '' then
   ahead = redis.call('ZCARD', waiting) + reserve
 else
-  ahead = redis.call('ZRANK', waiting, who) or redis.call('ZCARD', waiting)
+  local ahead_of_new = redis.call('ZCOUNT', waiting, '-inf', now + yields)
+  ahead = (redis.call('ZRANK', waiting, who) or ahead_of_new) + reserve
 end
 local wait = math.max(0, (ahead + 1 - tokens) / rate)
 local granted = 0
@@ -168,7 +179,7 @@ if wait <= patience then
   redis.call('ZREM', waiting, who)
   redis.call('ZREM', due, who)
 elseif who ~= '' then
-  redis.call('ZADD', waiting, 'NX', now, who)
+  redis.call('ZADD', waiting, 'NX', now + yields, who)
   redis.call('ZADD', due, now + wait, who)
 end
 redis.call('HSET', bucket, 'tokens', tostring(tokens), 'at', tostring(now))
@@ -190,13 +201,22 @@ class SharedBuckets:
         self._take = client.register_script(TAKE)
         self._me = f"{socket.gethostname()}:{os.getpid()}"
 
-    def take(self, group: str, quota: Quota, who: str) -> tuple[Turn, int]:
+    def take(self, group: str, quota: Quota, caller: Caller) -> tuple[Turn, int]:
         """A turn, and how many worker processes there are. Raises redis.RedisError."""
         keys = [f"chargehand:ecs:{{{group}}}:{part}" for part in ("bucket", "waiting", "due", "workers")]
         # Observing does not sleep: what it does not see now, the next look sees.
-        reserve, patience = (0.0, PATIENCE_S) if who else (quota.burst * RESERVE, 0.0)
-        arguments = (quota.per_second, quota.burst, who, reserve, patience)
-        answer: Any = self._take(keys=keys, args=[*arguments, self._me, WORKER_SEEN_S, LOST_AFTER_S])
+        patience = _patience_s(caller)
+        yields_s = REMOVALS_YIELD_S if caller.removal else 0.0
+        arguments = (
+            quota.per_second,
+            quota.burst,
+            caller.charger_id,
+            _reserve(quota.burst, caller),
+            patience,
+        )
+        answer: Any = self._take(
+            keys=keys, args=[*arguments, self._me, WORKER_SEEN_S, LOST_AFTER_S, yields_s]
+        )
         granted, wait_s, workers = answer
         return Turn(bool(granted), float(wait_s)), max(1, int(workers))
 
@@ -216,19 +236,29 @@ class LocalBuckets:
     _buckets: dict[str, _Bucket] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, group: str, quota: Quota, who: str) -> Turn:
+    def take(self, group: str, quota: Quota, caller: Caller) -> Turn:
         rate, burst = quota.per_second / self.sharers, max(1.0, quota.burst / self.sharers)
         now = time.monotonic()
         with self._lock:
             bucket = self._buckets.setdefault(group, _Bucket(burst, now))
             bucket.tokens = min(burst, bucket.tokens + (now - bucket.at) * rate)
             bucket.at = now
-            reserve, patience = (0.0, PATIENCE_S) if who else (burst * RESERVE, 0.0)
-            wait_s = max(0.0, (1 + reserve - bucket.tokens) / rate)
+            patience = _patience_s(caller)
+            wait_s = max(0.0, (1 + _reserve(burst, caller) - bucket.tokens) / rate)
             if wait_s <= patience:
                 bucket.tokens -= 1
                 return Turn(True, wait_s)
-            if not who:
+            if not caller.charger_id:
                 return Turn(False, wait_s)
             bucket.promised_at = max(now + wait_s, bucket.promised_at + 1 / rate)
             return Turn(False, bucket.promised_at - now)
+
+
+def _reserve(burst: float, caller: Caller) -> float:
+    """Tokens that the caller leaves to commands."""
+    return burst * RESERVE if caller.removal or not caller.charger_id else 0.0
+
+
+def _patience_s(caller: Caller) -> float:
+    """How long the caller's thread may sleep for its turn: observing and removals keep none from a command."""
+    return PATIENCE_S if caller.charger_id and not caller.removal else 0.0

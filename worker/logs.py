@@ -3,6 +3,9 @@
 The group is read in passes, from a little behind the end of the last one (lines may arrive late) to the
 newest line. A page's lines and the place of the next page are written in one transaction, and a line has a
 key of its own, so a crash between two pages loses and doubles nothing, and a flood of pages is read in parts.
+
+CloudWatch may get a line hours late, behind the cursor. So a second, slow pass goes through the last hours again, and
+copies what CloudWatch has ingested since the pass before it.
 """
 
 import json
@@ -33,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 PAGE_LIMIT = 10_000  # events in an answer, CloudWatch Logs API reference
 PAGES_PER_READ = 20  # then the next beat goes on, so that one read does not hold a thread for long
+LATE_PAGES_PER_READ = 2  # of the slow pass: far below the 5 calls per second of the quota
+INGESTED_MARGIN_MS = 300_000  # by which CloudWatch's clock and the database's may differ
 PARTITIONS_LOCK = 0x4C4F4753  # any number that nobody else locks in this database
 FIRST_READ_BACK = timedelta(hours=1)  # how far back an unknown log group is read
 
@@ -104,6 +109,57 @@ def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
     return frames
 
 
+def read_late_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
+    """Go on with the slow pass, or begin one when it is time. Returns how many frames it copied.
+
+    Safe to repeat, and at once. Raises one of LOG_ERRORS.
+    """
+    if timing.late_logs_every_s <= 0:
+        return 0
+    name = f"{logs.group}:late"  # no log group has a colon in its name
+    with sessions.begin() as session:
+        begun = _late_pass(session, name, timing)
+    if begun is None:
+        return 0
+    current, ingested_since_ms = begun
+    frames = 0
+    try:
+        for number, page in enumerate(logs.pages(current.since_ms, current.next_token), start=1):
+            current = replace(current, next_token=page.next_token)
+            with sessions.begin() as session:
+                frames += _write_page(session, _ingested_since(page, ingested_since_ms))
+                _write_cursor(session, name, current, current.began_ms)
+            if number == LATE_PAGES_PER_READ:
+                break
+    except ClientError as error:
+        if current.next_token is None or error.response["Error"]["Code"] != "InvalidParameterException":
+            raise
+        with sessions.begin() as session:  # the token is too old: go through the hours again
+            _write_cursor(session, name, replace(current, next_token=""), current.began_ms)
+    return frames
+
+
+def _late_pass(session: Session, name: str, timing: Timing) -> tuple[Pass, int] | None:
+    """The slow pass that is under way or due, and since when it copies what was ingested; None if none is due."""
+    now = session.scalars(select(func.now())).one()
+    now_ms = round(now.timestamp() * 1000)
+    since_ms = now_ms - round(timing.late_logs_hours * 3_600_000)
+    cursor = session.get(LogCursor, name)
+    if cursor is None:
+        return Pass(since_ms, now_ms), since_ms
+    ingested_since_ms = cursor.read_until_ms - INGESTED_MARGIN_MS
+    if cursor.unfinished is not None:
+        current = Pass(**cursor.unfinished)
+        return replace(current, next_token=current.next_token or None), ingested_since_ms
+    if now < cursor.updated_at + timedelta(seconds=timing.late_logs_every_s):
+        return None
+    return Pass(since_ms, now_ms), ingested_since_ms
+
+
+def _ingested_since(page: Page, ms: int) -> Page:
+    return replace(page, events=[event for event in page.events if event.get("ingestionTime", ms) >= ms])
+
+
 def drop_old_logs(sessions: Sessions, retention_days: int) -> list[str]:
     """Drop the days that are older than the retention. Returns their partitions."""
     with sessions.begin() as session:
@@ -141,14 +197,20 @@ def _after(current: Pass, page: Page) -> Pass:
 
 def _write_position(session: Session, group: str, current: Pass) -> None:
     """A pass that ends leaves where the next one looks from: before its own beginning, if it took long."""
-    unfinished = None if current.next_token is None else asdict(current)
     seen_ms = current.since_ms if current.newest_ms is None else min(current.newest_ms, current.began_ms)
-    statement = insert(LogCursor).values(log_group=group, read_until_ms=seen_ms, unfinished=unfinished)
+    _write_cursor(session, group, current, seen_ms)
+
+
+def _write_cursor(session: Session, name: str, current: Pass, read_until_ms: int) -> None:
+    """An unfinished pass leaves `read_until_ms` as the one before it wrote it; a finished one never puts it back."""
+    unfinished = None if current.next_token is None else asdict(current)
+    first = read_until_ms if unfinished is None else current.since_ms
+    statement = insert(LogCursor).values(log_group=name, read_until_ms=first, unfinished=unfinished)
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[LogCursor.log_group],
             set_={
-                "read_until_ms": func.greatest(LogCursor.read_until_ms, seen_ms)
+                "read_until_ms": func.greatest(LogCursor.read_until_ms, read_until_ms)
                 if unfinished is None
                 else LogCursor.read_until_ms,
                 "unfinished": statement.excluded.unfinished,

@@ -23,7 +23,6 @@ from shared.models import Charger, Command
 from shared.settings import Timing
 from worker import reasons
 from worker.budget import BudgetSpent
-from worker.converge import give_up
 from worker.ecs import (
     DESCRIBE_SERVICES_LIMIT,
     EcsClient,
@@ -31,11 +30,12 @@ from worker.ecs import (
     EcsUnavailable,
     ServiceView,
     TaskView,
-    task_id,
 )
 from worker.locking import lock_chargers
-from worker.provision import IN_PROGRESS
+from worker.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reasons import Reason, explain
+from worker.record import give_up
+from worker.running import gone, must_run, restarting, running_task
 
 log = structlog.get_logger(__name__)
 
@@ -50,10 +50,11 @@ class Seen:
 
     charger: Charger
     service: ServiceView | None
-    restarted: bool  #: the task that a restart ends is gone; true when there is none
+    task: (
+        str | None
+    )  #: the ARN of the running task, where it was asked for; None while its predecessor still ends
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
-    running_task_id: str | None = None  #: the task that runs, if this observation fetched it
 
     @property
     def as_desired(self) -> bool:
@@ -63,7 +64,8 @@ class Seen:
             return False
         if charger.desired_count == 0:
             return service.running_count == 0 and service.pending_count == 0
-        return service.deployed and service.running_count == 1 and self.restarted
+        task_runs = self.task is not None or not must_run(charger)
+        return service.deployed and service.running_count == 1 and task_runs
 
     @property
     def differs(self) -> bool:
@@ -102,9 +104,10 @@ class Seen:
         """The row says all this already, and nothing waits for it."""
         charger, service = self.charger, self.service
         return (
-            service is not None
+            charger.deleted_at is None
+            and service is not None
             and self.as_desired
-            and self.running_task_id is None
+            and self.task is None
             and charger.settled_generation == charger.generation
             and charger.provisioning_status == ProvisioningStatus.READY
             and charger.reason is None
@@ -115,7 +118,7 @@ class Seen:
 
 
 def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
-    """Look at the chargers that are due, all of them if there is time. Returns how many drifted, for the sweep.
+    """Look at the chargers that are due, all of them if there is time. Returns how many the sweep is to publish.
 
     Uses what commands leave of the ECS rate budget: whom it does not get to, the next look begins with.
     Raises EcsUnavailable, EcsRejected: the rows then simply get older, and say so (`stale`).
@@ -155,6 +158,7 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
 def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetime]:
     """The chargers that are due, none of which another look gets before its next time."""
     in_transition = or_(
+        Charger.deleted_at.is_not(None),
         Charger.settled_generation < Charger.generation,
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,
@@ -167,7 +171,10 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
     )
     due = (
         select(Charger.id)
-        .where(Charger.observe_at <= func.now(), Charger.deleted_at.is_(None))
+        .where(
+            Charger.observe_at <= func.now(),
+            or_(Charger.deleted_at.is_(None), Charger.service_status == DRAINING),
+        )
         .order_by(Charger.observe_at)
         .limit(OBSERVE_LIMIT)
         .with_for_update(skip_locked=True)
@@ -195,50 +202,24 @@ def _hand_back(session: Session, charger_ids: list[str]) -> None:
 
 
 def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Seen]:
-    """Restarted tasks first: a task seen stopped stays stopped, so the counts read later are without it."""
-    to_end = {charger.id: charger.restart_task_arn for charger in chargers if _restarting(charger)}
-    tasks = ecs.describe_tasks([arn for arn in to_end.values() if arn])
+    """Tasks first: one that was seen stopped stays stopped, so the counts read later are without it."""
+    to_end = {charger.id: charger.restart_task_arn for charger in chargers if restarting(charger)}
+    known = {charger.running_task_arn for charger in chargers if must_run(charger)}
+    tasks = ecs.describe_tasks(sorted(arn for arn in {*to_end.values(), *known} if arn))
     services = ecs.describe_services([charger.id for charger in chargers])
     seen = []
     for charger in chargers:
         service = services[charger.id]
-        arn = to_end.get(charger.id)
-        restarted = arn is None or _gone(tasks.get(arn))
-        successor = None
-        if arn is not None and restarted and service is not None and service.running_count:
-            successor = _successor(ecs, charger.id, arn)
-            restarted = successor is not None
-        seen.append(Seen(charger, service, restarted, _remembered(charger), now, successor))
+        ended = to_end.get(charger.id)
+        task = None
+        if must_run(charger) and service is not None and service.running_count and gone(ended, tasks):
+            task = running_task(ecs, charger, tasks, ended)
+        seen.append(Seen(charger, service, task, _remembered(charger), now))
     return _explained(ecs, _identified(ecs, seen))
 
 
-def _restarting(charger: Charger) -> bool:
-    return (
-        charger.restart_task_arn is not None
-        and charger.restart_task_generation == charger.restart_generation
-        and charger.restart_generation > charger.settled_generation
-    )
-
-
-def _gone(task: TaskView | None) -> bool:
-    """ECS forgets a stopped task after an hour or so."""
-    return task is None or task.stopped
-
-
-def _successor(ecs: EcsClient, charger_id: str, ended: str) -> str | None:
-    """The id of the task that runs in the place of `ended`.
-
-    ListTasks is eventually consistent, so the task itself is described too.
-    """
-    arn = ecs.current_task(charger_id)
-    if arn is None or arn == ended:
-        return None
-    task = ecs.describe_tasks([arn]).get(arn)
-    return task_id(arn) if task is not None and task.running else None
-
-
 def _identified(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
-    """With the ids of the tasks that run, for the chargers whose link is in doubt: one call each, and one for all.
+    """With the tasks that run, for the chargers whose link is in doubt: one call each, and one for all.
 
     Nothing else waits for them: what the rate budget does not allow now, a later observation does.
     """
@@ -246,16 +227,14 @@ def _identified(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
     tasks: dict[str, TaskView] = {}
     with suppress(BudgetSpent, EcsUnavailable, EcsRejected):
         for one in seen:
-            if one.running_task_id is None and one.as_desired and one.link_in_doubt:
+            if one.task is None and one.as_desired and one.link_in_doubt:
                 arn = ecs.current_task(one.charger.id)
                 if arn is not None:
                     arns[one.charger.id] = arn
     with suppress(BudgetSpent, EcsUnavailable, EcsRejected):
         tasks = ecs.describe_tasks(list(arns.values()))
-    runs = {
-        charger_id: task_id(arn) for charger_id, arn in arns.items() if arn in tasks and tasks[arn].running
-    }
-    return [replace(one, running_task_id=runs.get(one.charger.id, one.running_task_id)) for one in seen]
+    runs = {charger_id: arn for charger_id, arn in arns.items() if arn in tasks and tasks[arn].running}
+    return [replace(one, task=runs.get(one.charger.id, one.task)) for one in seen]
 
 
 def _explained(ecs: EcsClient, seen: list[Seen]) -> list[Seen]:
@@ -290,7 +269,9 @@ def _write_unchanged(session: Session, charger_ids: list[str], at: datetime) -> 
 
 
 def _write(session: Session, timing: Timing, seen: Seen) -> bool:
-    """Record what was seen, unless the row has a newer description. True when the charger drifted."""
+    """Record what was seen, unless the row has a newer description. True when there is something to do."""
+    if seen.charger.deleted_at is not None:
+        return _write_removal(session, seen)
     charger = session.scalars(
         select(Charger)
         .where(
@@ -308,18 +289,26 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
     if in_flight or changed:
         return False  # what was seen may be older than what ECS was told since
     if seen.as_desired:
-        if seen.running_task_id is not None:
-            charger.running_task_id = seen.running_task_id
-            charger.running_task_generation = charger.generation
-        _settle(session, charger)
+        if _keeps_running(charger, seen, timing) and not _may_be_older(session, timing, charger, seen):
+            _settle(session, charger)
         return False
     if seen.differs and charger.drifted_at is None:
-        charger.drifted_at = func.now()
-        charger.publish_at = func.now()
-        _log(session, charger, "charger.drifted")
-        return True
+        return _drifted(session, timing, charger, seen)
     _check_deadline(session, timing, charger, seen)
     return False
+
+
+def _write_removal(session: Session, seen: Seen) -> bool:
+    """Record how far a deleted service is. True when it has drained (or came back): a worker goes on with it."""
+    status = seen.service.status if seen.service is not None else INACTIVE
+    if status == DRAINING:
+        return False
+    session.execute(
+        update(Charger)
+        .where(Charger.id == seen.charger.id)
+        .values(service_status=status, publish_at=func.now(), not_before=None)
+    )
+    return True
 
 
 def _write_observed(charger: Charger, seen: Seen) -> None:
@@ -336,6 +325,55 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
     if not waits and charger.provisioning_status != ProvisioningStatus.FAILED:
         charger.reason = seen.reason.text if seen.reason else None
         charger.reason_code = seen.reason.code if seen.reason else None
+
+
+def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
+    """True when this task was seen running before, at least `settle_s` ago; also when none must run.
+
+    ECS calls a task RUNNING as soon as its process exists, so one look cannot tell a charger that runs from
+    one that ends at once. A task that has stopped never runs again: the same ARN twice means all the time between.
+    """
+    is_new = _note_task(charger, seen.task)
+    if not must_run(charger):
+        return True
+    if is_new or charger.running_since is None:
+        return False
+    return seen.at >= charger.running_since + timedelta(seconds=timing.settle_s)
+
+
+def _note_task(charger: Charger, arn: str | None) -> bool:
+    """Record the task that runs, now that ECS has reached the newest generation. True when it is another one."""
+    if arn is None:
+        return False
+    charger.running_task_generation = charger.generation
+    if charger.running_task_arn == arn and charger.running_since is not None:
+        return False
+    charger.running_task_arn = arn
+    charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early
+    return True
+
+
+# ECS may answer with what was true some seconds ago. We allow for `settle_s`.
+
+
+def _may_be_older(session: Session, timing: Timing, charger: Charger, seen: Seen) -> bool:
+    """True when what was seen may be from before the previous command, which a stop after a start looks like."""
+    at = func.coalesce(Command.applied_at, Command.finished_at, Command.created_at)
+    previous = session.scalar(
+        select(at).where(Command.charger_id == charger.id, Command.generation == charger.generation - 1)
+    )
+    return previous is not None and seen.at < previous + timedelta(seconds=timing.settle_s)
+
+
+def _drifted(session: Session, timing: Timing, charger: Charger, seen: Seen) -> bool:
+    """Have the difference repaired. False when what was seen may be from before the newest command: it is none."""
+    applied_at = session.scalar(select(Command.applied_at).where(Command.id == charger.newest_command_id))
+    if applied_at is not None and seen.at < applied_at + timedelta(seconds=timing.settle_s):
+        return False
+    charger.drifted_at = func.now()
+    charger.publish_at = func.now()
+    _log(session, charger, "charger.drifted")
+    return True
 
 
 def _settle(session: Session, charger: Charger) -> None:
@@ -361,10 +399,10 @@ def _check_deadline(session: Session, timing: Timing, charger: Charger, seen: Se
         return
     provisioning = charger.provisioning_status in IN_PROGRESS
     limit_s = timing.provisioning_deadline_s if provisioning else timing.command_deadline_s
-    asked_at = session.scalars(
-        select(Command.created_at).where(Command.id == charger.newest_command_id)
+    deadline_from = session.scalars(
+        select(Command.created_at + Command.held_for).where(Command.id == charger.newest_command_id)
     ).one()
-    if seen.at <= asked_at + timedelta(seconds=limit_s):
+    if seen.at <= deadline_from + timedelta(seconds=limit_s):
         return
     why = seen.reason.text if seen.reason else "ECS did not say why"
     late = ErrorCode.PROVISIONING_TIMEOUT if provisioning else ErrorCode.RUNTIME_TIMEOUT

@@ -9,6 +9,10 @@ from shared.database import Sessions
 from shared.models import Charger
 from worker.ecs import EcsClient, ServiceView
 
+DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended
+INACTIVE = "INACTIVE"  # and then
+LOOK_AT_DRAINING_S = 30.0  # if the observer does not get there before
+
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
@@ -24,9 +28,10 @@ class Step(StrEnum):
 class NotYet(Exception):
     """Nothing is wrong, but something must end first. Look again after delay_s."""
 
-    def __init__(self, message: str, delay_s: float) -> None:
+    def __init__(self, message: str, delay_s: float, service_status: str | None = None) -> None:
         super().__init__(message)
         self.delay_s = delay_s
+        self.service_status = service_status  #: what ECS said of the service, where it was asked
 
 
 def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceView:
@@ -51,10 +56,16 @@ def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceVie
 
 
 def tear_down(ecs: EcsClient, charger: Charger) -> None:
-    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two."""
-    rest = ecs.delete_service(charger.id)
+    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two.
+
+    DeleteService is called once. Then the row says DRAINING, and the observer describes the service, ten in a
+    call, until it is gone.
+    """
+    deleted = charger.service_status in {DRAINING, INACTIVE}
+    rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)
     if rest is not None:
-        raise NotYet("The service is draining", delay_s=0.5)
+        # Also when DescribeServices does not show it yet: DeleteService has said so.
+        raise NotYet("The service is draining", delay_s=LOOK_AT_DRAINING_S, service_status=DRAINING)
     ecs.delete_task_definitions(charger.id)
 
 
@@ -117,7 +128,7 @@ def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str |
         return None
     if charger.restart_task_generation == generation:
         return charger.restart_task_arn
-    running = ecs.current_task(charger.id)
+    running = _running_task(ecs, charger)
     with sessions.begin() as session:
         session.execute(
             update(Charger)
@@ -135,6 +146,19 @@ def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str |
         return None  # a newer restart, or a delete, has taken over: the next look at the row sees it
     arn: str | None = recorded.restart_task_arn
     return arn
+
+
+def _running_task(ecs: EcsClient, charger: Charger) -> str | None:
+    """The ARN of the task that runs or is about to, if any.
+
+    ListTasks may answer with what was true some seconds ago, so a task that was seen running since counts first.
+    """
+    known = charger.running_task_arn
+    if known is not None:
+        task = ecs.describe_tasks([known]).get(known)
+        if task is not None and task.running:
+            return known
+    return ecs.current_task(charger.id)
 
 
 def _record_step(sessions: Sessions, charger: Charger, step: Step) -> None:

@@ -17,7 +17,7 @@ from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
 from worker.forget import forget_events, forget_keys
-from worker.logs import LOG_ERRORS, drop_old_logs, read_logs
+from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.observe import observe
 from worker.outage import Outage
 from worker.sweep import sweep
@@ -91,6 +91,7 @@ def read_charger_logs() -> None:
         parts = context()
         with database.survived(), cloudwatch.survived():
             read_logs(parts.sessions, parts.logs, parts.settings.timing)
+            read_late_logs(parts.sessions, parts.logs, parts.settings.timing)
 
 
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)

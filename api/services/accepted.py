@@ -16,7 +16,7 @@ class Accepted:
     identity: str
     ocpp_version: str
     event_type: str
-    command_id: UUID | None  #: none when nothing had to be told to ECS
+    command_id: UUID
     generation: int
     desired_count: int
     service_status: str | None
@@ -24,11 +24,15 @@ class Accepted:
     workflow_run_id: str
     charger: Charger | None = None  #: the whole row, where the route answers with it
     repeated: bool = False  #: the charger's newest command already asks for this
+    open: bool = True  #: the command is not final
 
     @property
     def messages(self) -> tuple[tuple[TaskName, Message], ...]:
-        """To publish after the commit. Also for a repeat: the first message may be lost."""
-        if self.command_id is None:
+        """To publish after the commit. Also for a repeat: the first message may be lost.
+
+        None for a command that is final: a rename of a stopped charger publishes no stop.
+        """
+        if not self.open:
             return ()
         hint = message(
             charger_id=self.charger_id,
@@ -55,4 +59,5 @@ def accepted(charger: Charger, *, repeated: bool = False) -> Accepted:
         workflow_run_id=charger.workflow_run_id,
         charger=charger,
         repeated=repeated,
+        open=charger.settled_generation < charger.generation,
     )

@@ -14,11 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
+
+from embedded.ecs.past import CHANGES, READS, Past
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -37,6 +40,7 @@ CALL_KINDS = {
     "error": "ServerException with HTTP `status`, nothing applied",
     "cut": "the connection ends without an answer, nothing applied",
     "ghost": "`answer` (cut or error) now, and applied `seconds` later",
+    "stale": "reads of a service answer as before its changes of the last `seconds`",
     "missing": "DescribeServices reports half of the names MISSING",
     "apply_then_delay": "applied, answered `seconds` later",
     "apply_then_cut": "applied, the connection ends without an answer",
@@ -223,6 +227,7 @@ class FaultyApi:
         self._app = app
         self._faults = faults
         self._service_of_task = service_of_task
+        self._past = Past()
         self._numbers = itertools.count(1)
         self._closed = threading.Event()
 
@@ -252,7 +257,7 @@ class FaultyApi:
         try:
             answer = self._refuse(environ, body, rules)
             if answer is None:
-                answer = self._apply_and_spoil(environ, body, rules)
+                answer = self._apply_and_spoil(environ, body, rules, action, names)
         except ConnectionAbortedError:
             call["error"] = "connection cut"
             raise  # the server drops the connection
@@ -285,9 +290,19 @@ class FaultyApi:
             raise ConnectionAbortedError("cut by a rule")
         return failed(rule.status)
 
-    def _apply_and_spoil(self, environ: "WSGIEnvironment", body: bytes, rules: dict[str, Rule]) -> Response:
+    def _apply_and_spoil(
+        self, environ: "WSGIEnvironment", body: bytes, rules: dict[str, Rule], action: str, names: list[str]
+    ) -> Response:
         """Raises ConnectionAbortedError."""
-        if "missing" in rules:
+        if "stale" in rules and action in CHANGES:
+            self._past.remember(names, body, partial(self._ask, environ))
+        if "stale" in rules and action in READS:
+            answer = self._apply(environ, body)
+            shown = orjson.loads(answer.data)
+            if answer.status_code == 200:
+                self._past.put_back(action, names, shown, rules["stale"].seconds)
+            answer = Response(orjson.dumps(shown), status=answer.status_code, content_type=JSON_TYPE)
+        elif "missing" in rules:
             answer = self._describe_half(environ, body, rules["missing"])
         else:
             answer = self._apply(environ, body)
@@ -300,6 +315,13 @@ class FaultyApi:
         if "empty" in rules:
             answer = Response(b"{}", content_type=JSON_TYPE)
         return answer
+
+    def _ask(self, environ: "WSGIEnvironment", action: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a call of our own, beside the one in `environ`."""
+        target = environ["HTTP_X_AMZ_TARGET"].rpartition(".")[0]
+        answer = self._apply(environ | {"HTTP_X_AMZ_TARGET": f"{target}.{action}"}, orjson.dumps(request))
+        shown: dict[str, Any] = orjson.loads(answer.data)
+        return shown
 
     def _apply(self, environ: "WSGIEnvironment", body: bytes) -> Response:
         request = environ | {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}

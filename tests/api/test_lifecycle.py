@@ -184,3 +184,17 @@ def test_a_message_goes_to_the_queue_after_the_commit(fleet: Fleet, app: Flask) 
         "payload": {"desired_count": 0},
     }
     assert published == [("charger.stop", message)] * 2
+
+
+def test_a_rename_publishes_no_command_that_is_over(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    published: list[object] = []
+    monkeypatch.setattr("api.publisher.Publisher.publish", lambda _, messages: published.extend(messages))
+    charger_id = fleet.ready()
+    fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
+    fleet.finish(charger_id)
+    published.clear()
+
+    answer = fleet.put(f"/ocpp/chargers/{charger_id}", json={"charge_point_name": "Bay A02"})
+
+    assert answer.status_code == 200
+    assert published == []

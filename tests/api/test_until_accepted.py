@@ -20,7 +20,7 @@ def boot(fleet: Fleet, charger_id: str, task: str, state: str = "accepted") -> N
     fleet.settle(
         charger_id,
         **RUNS,
-        running_task_id=task,
+        running_task_arn=f"arn:aws:ecs:us-east-1:123456789012:task/chargehand/{task}",
         running_task_generation=fleet.row(charger_id).generation,
         ocpp_state=state,
         ocpp_task_id=task,

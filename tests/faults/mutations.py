@@ -19,8 +19,16 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
 MACHINE = "tests/worker/test_state_machine.py"
 TESTS = (
-    *("test_converge", "test_observe", "test_restart", "test_sweep"),
-    *("test_flights", "test_pool", "test_intake"),
+    *("test_converge", "test_removal", "test_observe", "test_restart", "test_sweep"),
+    *(
+        "test_flights",
+        "test_pool",
+        "test_intake",
+        "test_settling",
+        "test_stale_answers",
+        "test_budget",
+        "test_late_logs",
+    ),
 )
 RUNS = 60
 SEED = 1
@@ -41,7 +49,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "the row is not read again after the call",
-        "worker/converge.py",
+        "worker/record.py",
         "        return _newest_wish(session.connection(), charger.id)\n    match",
         "        return None\n    match",
     ),
@@ -54,15 +62,51 @@ MUTATIONS = (
     ),
     Mutation(
         "a message is acted on though ECS was told already",
-        "worker/converge.py",
+        "worker/record.py",
         "return None if done or early else wish",
         "return None if early else wish",
     ),
     Mutation(
         "`not_before` is ignored",
-        "worker/converge.py",
+        "worker/record.py",
         "return None if done or early else wish",
         "return None if done else wish",
+    ),
+    Mutation(
+        "a deadline runs while the rate budget holds a command back",
+        "worker/record.py",
+        "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
+        "_HELD_FOR = Command.held_for",
+    ),
+    Mutation(
+        "task definitions that were deregistered before the budget ran out stay",
+        "worker/ecs.py",
+        "_batches(active + inactive, ",
+        "_batches(active, ",
+    ),
+    Mutation(
+        "the slow pass through the logs copies nothing",
+        "worker/logs.py",
+        "_ingested_since(page, ingested_since_ms)",
+        "replace(page, events=[])",
+    ),
+    Mutation(
+        "an answer from before the previous command finishes the newest",
+        "worker/observe.py",
+        " and not _may_be_older(session, timing, charger, seen)",
+        "",
+    ),
+    Mutation(
+        "an answer from before the newest command is taken for drift",
+        "worker/observe.py",
+        "    if applied_at is not None and seen.at < applied_at",
+        "    if False and seen.at < applied_at",
+    ),
+    Mutation(
+        "a restart believes a list of tasks that is some seconds old",
+        "worker/provision.py",
+        "        if task is not None and task.running:\n            return known\n",
+        "",
     ),
     Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
     Mutation(
@@ -79,7 +123,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a command succeeds when ECS takes it, without a look",
-        "worker/converge.py",
+        "worker/record.py",
         "    if told is None:\n        return False\n    event =",
         "    if told is None:\n        return False\n"
         "    with sessions.begin() as session:\n"
@@ -117,24 +161,37 @@ MUTATIONS = (
     Mutation(
         "a restart succeeds while its old task runs",
         "worker/observe.py",
-        "service.running_count == 1 and self.restarted",
-        "service.running_count == 1",
+        "{charger.id: charger.restart_task_arn for charger in chargers if restarting(charger)}",
+        "dict[str, str | None]()",
+    ),
+    Mutation(
+        "a command succeeds when its task is seen running for the first time",
+        "worker/observe.py",
+        "        charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early\n"
+        "        return False\n",
+        "        return True\n",
+    ),
+    Mutation(
+        "a task of an older definition counts as the new one",
+        "worker/running.py",
+        " and task.task_definition_arn == charger.task_definition_arn",
+        "",
     ),
     Mutation(
         "older commands stay open",
-        "worker/converge.py",
+        "worker/record.py",
         "    _supersede_older(session, charger)\n    if",
         "    if",
     ),
     Mutation(
         "`observed_generation` may fall",
-        "worker/converge.py",
+        "worker/record.py",
         "max(charger.observed_generation, wish.charger.generation)",
         "wish.charger.generation",
     ),
     Mutation(
         "a delayed command is not published again (a CHECK forbids it)",
-        "worker/converge.py",
+        "worker/record.py",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n"
         "    charger.publish_at = charger.not_before\n",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n    charger.publish_at = None\n",
@@ -149,7 +206,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a late call made of a forgotten charger stays",
-        "worker/converge.py",
+        "worker/record.py",
         "        return _removal_of_leftovers(session, wish)\n",
         "        return None\n",
     ),
@@ -158,6 +215,12 @@ MUTATIONS = (
         "worker/provision.py",
         "    if rest is not None:\n",
         "    if False:\n",
+    ),
+    Mutation(
+        "a draining service is deleted again at every look",
+        "worker/provision.py",
+        "rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)",
+        "rest = ecs.delete_service(charger.id)",
     ),
     Mutation(
         "a charger does not wait for its deleted namesake",

@@ -93,7 +93,12 @@ class World:
         converge(self.sessions, self.ecs, self.timing, charger_id)
 
     def observe(self) -> int:
-        """Look at every charger, due or not."""
+        """Look at every charger, due or not, and again when what runs has run for a while. Returns how many drifted."""
+        drifted = self.look()
+        self.a_while_passes()
+        return drifted + self.look()
+
+    def look(self) -> int:
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger).where(Charger.observe_at.is_not(None)).values(observe_at=func.now())
@@ -117,12 +122,26 @@ class World:
                 .values(not_before=None, publish_at=func.now() - timedelta(seconds=1))
             )
 
+    def a_while_passes(self) -> None:
+        """What was seen running, and what was applied, was so long ago that no answer of ECS is from before."""
+        ago = timedelta(seconds=self.timing.settle_s)
+        with self.sessions.begin() as session:
+            session.execute(update(Charger).values(running_since=Charger.running_since - ago))
+            times = {
+                name: getattr(Command, name) - ago for name in ("applied_at", "finished_at", "created_at")
+            }
+            session.execute(update(Command).values(times))
+
     def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
+        """Hours pass, also for a command that the rate budget holds back."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Command)
                 .where(Command.charger_id == charger_id)
-                .values(created_at=func.now() - timedelta(hours=hours))
+                .values(
+                    created_at=Command.created_at - timedelta(hours=hours),
+                    held_since=Command.held_since - timedelta(hours=hours),
+                )
             )
 
     # What is to be seen.
@@ -166,7 +185,8 @@ class World:
 
 @pytest.fixture
 def world(sessions: Sessions, settings: Settings) -> World:
-    return World(sessions, FakeEcs(), replace(settings.timing, observe_every_s=0, observe_settled_every_s=0))
+    timing = replace(settings.timing, observe_every_s=0, observe_settled_every_s=0, settle_s=60)
+    return World(sessions, FakeEcs(), timing)
 
 
 @pytest.fixture(scope="session")

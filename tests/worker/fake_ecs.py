@@ -95,15 +95,22 @@ class FakeEcs(EcsClient):
         return self._view(charger_id, service)
 
     def delete_service(self, charger_id: str) -> ServiceView | None:
+        """As ECS, it counts every call, also one for a service that drains or is gone."""
+        self._before("DeleteService", charger_id)
         service = self.services.get(charger_id)
         if service is None or service.status == "INACTIVE":
             return None
         if service.status == "ACTIVE":
-            self._before("DeleteService", charger_id)
             service.status = "DRAINING"
             service.desired_count = 0
-            self._after()
+        self._after()
         return self._view(charger_id, service)
+
+    def rest_of_service(self, charger_id: str) -> ServiceView | None:
+        service = self.services.get(charger_id)
+        if service is None or service.status == "ACTIVE":
+            return self.delete_service(charger_id)
+        return None if service.status == "INACTIVE" else self._view(charger_id, service)
 
     def describe_services(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
         views: dict[str, ServiceView | None] = {}
@@ -127,7 +134,15 @@ class FakeEcs(EcsClient):
 
     def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
         return {
-            task.arn: TaskView(task.arn, task.status, task.stopped_reason, task.exit_code, None)
+            task.arn: TaskView(
+                arn=task.arn,
+                last_status=task.status,
+                stopped_reason=task.stopped_reason,
+                exit_code=task.exit_code,
+                created_at=None,
+                desired_status="STOPPED" if task.status == "STOPPED" else "RUNNING",
+                task_definition_arn=task.task_definition_arn,
+            )
             for service in self.services.values()
             for task in service.tasks
             if task.arn in task_arns

@@ -7,7 +7,8 @@ import contextlib
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy import QueuePool
 from shared.database import Sessions
 from shared.errors import ErrorCode
 from tests.worker.fake_ecs import FakeEcs
-from worker.ecs import EcsRejected, EcsUnavailable
+from worker.ecs import EcsRejected, EcsUnavailable, TaskView
 
 PATIENCE_S = 30  # for a task to come to its next call; the database's own time-outs are shorter
 
@@ -25,6 +26,7 @@ CHANGES = (
     "delete_task_definitions",
     "ensure_service",
     "delete_service",
+    "rest_of_service",
     "stop_task",
 )
 READS = ("describe_services", "describe_tasks", "current_task", "last_stopped_task")
@@ -131,6 +133,13 @@ class SteppedEcs(FakeEcs):
         service = self.services.get(charger_id)
         live = service.live if service else []
         return next((task.arn for task in live if task.arn not in self._stopping), None)
+
+    def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
+        """One that was asked to stop says so while it still runs."""
+        return {
+            arn: replace(view, desired_status="STOPPED") if arn in self._stopping else view
+            for arn, view in super().describe_tasks(task_arns).items()
+        }
 
     def settle(self) -> None:
         for task in [task for service in self.services.values() for task in service.live]:

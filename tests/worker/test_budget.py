@@ -15,7 +15,6 @@ import structlog
 
 from embedded.ports import free_port
 from embedded.redis import running_redis
-from shared.commands import CommandStatus
 from shared.settings import BudgetSettings, SettingsError, load_settings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
@@ -36,10 +35,10 @@ def budget_settings(redis_url: str) -> Iterator[BudgetSettings]:
     yield BudgetSettings(redis_url=redis_url, share=1, quotas=QUICK)
 
 
-def ask(budget: Budget, who: str, operation: str = "UpdateService") -> float:
+def ask(budget: Budget, who: str, operation: str = "UpdateService", *, removal: bool = False) -> float:
     """How long it must wait; 0 when it was its turn."""
     try:
-        with on_behalf_of(who):
+        with on_behalf_of(who, removal=removal):
             budget.take(operation)
     except BudgetSpent as spent:
         return spent.delay_s
@@ -117,6 +116,33 @@ def test_observing_leaves_a_reserve_and_has_no_place_in_the_queue(budget_setting
     assert observed.count(0) == 4
     assert commanded[0] == 0
     assert commanded[2] < 0.2  # the observer's tries did not lengthen the queue
+
+
+def test_commands_go_before_removals(budget_settings: BudgetSettings) -> None:
+    budget = Budget(budget_settings)
+
+    removals = [ask(budget, f"dep-old-{number}", removal=True) for number in range(20)]
+    starts = [ask(budget, f"dep-{number}") for number in range(3)]
+
+    assert removals.count(0) == 4  # they leave a fifth of the burst
+    assert starts[0] == 0
+    assert starts[2] < 0.2 < removals[-1]
+
+
+def test_a_removal_that_has_waited_for_long_is_not_overtaken_any_more(
+    budget_settings: BudgetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget_module, "REMOVALS_YIELD_S", 0.05)
+    budget = Budget(budget_settings)
+    for number in range(5):
+        ask(budget, f"dep-{number}")
+    waits = ask(budget, "dep-old", removal=True)
+
+    time.sleep(0.06)
+    later = ask(budget, "dep-new")
+
+    assert waits > 0
+    assert later > 0  # the free turn is the removal's
 
 
 def test_a_short_wait_is_slept_through(
@@ -301,31 +327,6 @@ def test_below_the_budget_ecs_throttles_nobody(embedded: Embedded, budget_settin
 
     assert 40 <= done.count(True) <= 55
     assert not [call for call in embedded.process.calls() if call["faults"]]
-
-
-def test_a_command_that_waits_for_its_turn_says_so_and_has_not_failed(world: World) -> None:
-    charger_id = world.ready()
-    stop = world.stop(charger_id)
-
-    def spent() -> None:
-        raise BudgetSpent(12.2)
-
-    world.ecs.script.append(spent)
-    world.converge(charger_id)
-    world.observe()
-    waiting, command = world.charger(charger_id), world.command(stop)
-    world.wait_is_over(charger_id)
-    world.work(charger_id)
-
-    assert (waiting.reason_code, waiting.attempts) == ("waiting_for_rate_budget", 0)
-    assert waiting.reason == command.reason == "Waiting for the ECS rate budget, about 12 s"
-    assert (command.status, command.attempts) == (CommandStatus.QUEUED, 0)
-    assert waiting.not_before is not None
-    assert waiting.observed_at is not None
-    assert 11 < (waiting.not_before - waiting.observed_at).total_seconds() < 13
-    assert world.status(stop) == CommandStatus.SUCCEEDED
-    assert world.command(stop).reason is None
-    assert world.charger(charger_id).reason is None
 
 
 def test_a_newer_wish_keeps_its_chargers_place_in_the_queue(budget_settings: BudgetSettings) -> None:

@@ -7,9 +7,9 @@ from shared.commands import CommandStatus
 from shared.errors import ErrorCode
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.converge import RETRY_MAX_S, retry_delay_s
 from worker.ecs import EcsRejected, TaskDefinitionMissing
 from worker.provision import Step
+from worker.record import RETRY_MAX_S, retry_delay_s
 
 
 def reject(code: ErrorCode = ErrorCode.PROVIDER_REJECTED) -> None:
@@ -272,39 +272,6 @@ def test_a_task_definition_that_somebody_removed_is_registered_again(world: Worl
     assert len(world.ecs.definitions[charger_id]) == 1
 
 
-def test_a_deleted_charger_is_forgotten_when_nothing_of_it_is_left(world: World) -> None:
-    charger_id = world.ready()
-    world.delete(charger_id)
-
-    world.converge(charger_id)
-    while_draining = world.gone(charger_id)
-    world.ecs.settle()
-    world.wait_is_over(charger_id)
-    world.converge(charger_id)
-
-    assert while_draining is False
-    assert world.gone(charger_id)
-    assert charger_id not in world.ecs.definitions
-
-
-def test_a_removal_is_never_given_up(world: World) -> None:
-    charger_id = world.ready()
-    world.delete(charger_id)
-    world.asked_long_ago(charger_id)
-    world.ecs.script += [reject, fail_once()]
-
-    for _ in range(2):
-        world.converge(charger_id)
-        assert world.charger(charger_id).publish_at is not None
-        world.wait_is_over(charger_id)
-    world.converge(charger_id)
-    world.ecs.settle()
-    world.wait_is_over(charger_id)
-    world.converge(charger_id)
-
-    assert world.gone(charger_id)
-
-
 def test_a_charger_waits_until_its_deleted_namesake_is_gone(world: World) -> None:
     old = world.ready("CP-1")
     world.delete(old)
@@ -324,39 +291,6 @@ def test_a_charger_waits_until_its_deleted_namesake_is_gone(world: World) -> Non
     assert world.charger(new).provisioning_status == "READY"
 
 
-def test_a_delete_during_provisioning_stops_it_at_its_next_step(world: World) -> None:
-    charger_id = world.create()
-
-    def delete() -> None:
-        world.delete(charger_id)
-
-    world.ecs.afterwards.append(delete)
-
-    world.converge(charger_id)
-    world.ecs.settle()
-    world.wait_is_over(charger_id)
-    world.converge(charger_id)
-
-    assert world.gone(charger_id)
-    assert world.ecs.runs(charger_id) == 0
-
-
-def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behind(world: World) -> None:
-    charger_id = world.create()
-
-    def forget() -> None:
-        world.delete(charger_id)
-        world.converge(charger_id)
-        assert world.gone(charger_id)
-
-    world.ecs.script.append(forget)
-    world.converge(charger_id)
-    world.ecs.settle()
-
-    assert ("CreateService", charger_id) in world.ecs.mutations
-    assert world.ecs.runs(charger_id) == 0
-
-
 def test_retries_grow_are_spread_and_stay_bounded() -> None:
     delays = [retry_delay_s(attempts) for attempts in range(1, 30)]
 
@@ -364,26 +298,3 @@ def test_retries_grow_are_spread_and_stay_bounded() -> None:
     assert min(delays[10:]) >= RETRY_MAX_S / 2
     assert delays[0] < 1.01
     assert len(set(delays[10:])) > 1
-
-
-def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_first(world: World) -> None:
-    charger_id = world.create()
-
-    def forget() -> None:
-        world.delete(charger_id)
-        world.converge(charger_id)
-
-    world.ecs.script += [forget, lambda: None, fail_once()]
-    world.converge(charger_id)
-    left = world.charger(charger_id)
-    world.wait_is_over(charger_id)
-    world.converge(charger_id)
-    world.ecs.settle()
-    world.wait_is_over(charger_id)
-    world.converge(charger_id)
-
-    assert left.deleted_at is not None
-    assert left.publish_at is not None
-    assert world.gone(charger_id)
-    assert world.ecs.runs(charger_id) == 0
-    assert world.ecs.definitions.get(charger_id, []) == []

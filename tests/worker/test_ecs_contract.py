@@ -234,6 +234,30 @@ def test_a_service_is_gone_when_its_last_task_is(side: Side, charger_id: str) ->
     assert side.ecs.delete_service(charger_id) is None
 
 
+def test_what_is_left_of_a_draining_service_is_described_and_not_deleted_again(
+    embedded: Embedded, charger_id: str
+) -> None:
+    side = Side(embedded.ecs, lambda: time.sleep(0.02), embedded.crash, embedded.handles_signals)
+    side.ensure(charger_id, side.define(charger_id, TASK_STOPS_IN_S="0.3"))
+    side.until_running(charger_id)
+    embedded.process.forget_calls()
+
+    draining = side.ecs.delete_service(charger_id)
+    side.until(lambda: side.ecs.rest_of_service(charger_id) is None)
+
+    assert draining is not None
+    assert len(embedded.process.calls("DeleteService")) == 1
+
+
+def test_what_is_left_of_an_active_service_is_asked_to_go(side: Side, charger_id: str) -> None:
+    side.ensure(charger_id, side.define(charger_id))
+    side.until_running(charger_id)
+
+    side.until(lambda: side.ecs.rest_of_service(charger_id) is None)
+
+    assert side.view(charger_id) is None
+
+
 def test_a_service_without_tasks_is_deleted_in_a_call_or_two(side: Side, charger_id: str) -> None:
     side.ensure(charger_id, side.define(charger_id), 0)
 

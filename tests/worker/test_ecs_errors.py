@@ -130,11 +130,14 @@ def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
     assert views == {given.charger_id: None}
 
 
-def test_one_wrong_missing_does_not_pass_for_a_deletion(embedded: Embedded, given: Given) -> None:
+@pytest.mark.parametrize("call", [EcsClient.delete_service, EcsClient.rest_of_service])
+def test_one_wrong_missing_does_not_pass_for_a_deletion(
+    embedded: Embedded, given: Given, call: Callable[[EcsClient, str], object]
+) -> None:
     embedded.process.set_faults({"kind": "missing", "action": "DescribeServices"})
 
     with pytest.raises(EcsUnavailable, match="not found"):
-        given.ecs.delete_service(given.charger_id)
+        call(given.ecs, given.charger_id)
 
 
 def test_a_refused_connection_is_unavailable(ecs_settings: EcsSettings) -> None:
@@ -195,7 +198,13 @@ def update(ecs: EcsClient) -> object:
     [
         (400, "AccessDeniedException", "User is not authorized to perform", ErrorCode.ACCESS_DENIED),
         (400, "UnrecognizedClientException", "The security token is invalid", ErrorCode.ACCESS_DENIED),
-        (400, "InvalidSignatureException", "Signature expired", ErrorCode.ACCESS_DENIED),
+        (
+            400,
+            "InvalidSignatureException",
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret"
+            " Access Key and signing method.",
+            ErrorCode.ACCESS_DENIED,
+        ),
         (400, "ClusterNotFoundException", "Cluster not found.", ErrorCode.PROVIDER_REJECTED),
         (400, "InvalidParameterException", "Subnets can not be empty.", ErrorCode.PROVIDER_REJECTED),
         (400, "ClientException", "Container.image should not be null.", ErrorCode.PROVIDER_REJECTED),
@@ -225,6 +234,36 @@ def test_a_refusal_for_good_is_rejected_with_its_code(
         (400, "UpdateInProgressException", "There's already a current update in progress"),
         (500, "ServerException", "Service Unavailable"),
         (502, "Whatever", ""),
+        (400, "SomethingNewException", "Amazon has invented it after this release"),
+        (
+            400,
+            "InvalidSignatureException",
+            "Signature expired: 20261127T074835Z is now earlier than 20261127T074900Z (20261127T075400Z - 5 min.)",
+        ),
+        (
+            400,
+            "InvalidSignatureException",
+            "Signature not yet current: 20261127T080000Z is still later than 20261127T075500Z"
+            " (20261127T075000Z + 5 min.)",
+        ),
+        (400, "RequestExpired", "Request has expired."),
+        (
+            400,
+            "ClientException",
+            "Too many concurrent attempts to create a new revision of the specified family.",
+        ),
+        (
+            400,
+            "InvalidParameterException",
+            "Unable to assume the service linked role. Please verify that the ECS service linked role exists.",
+        ),
+        (
+            400,
+            "ClientException",
+            "ECS was unable to assume the role 'arn:aws:iam::123456789012:role/chargehand-execution' that was"
+            " provided for this task. Please verify that the role being passed has the proper trust relationship"
+            " and permissions and that your IAM user has permissions to pass this role.",
+        ),
     ],
 )
 def test_what_may_pass_is_unavailable(

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from shared.commands import CommandStatus
 from shared.errors import ErrorCode
 from shared.models import Charger
+from shared.settings import Timing
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
 from worker.converge import converge, stumble
@@ -30,6 +31,7 @@ class Live:
 
     world: World
     embedded: Embedded
+    timing: Timing
 
     def converge(self, charger_id: str) -> None:
         converge(self.world.sessions, self.embedded.ecs, self.world.timing, charger_id)
@@ -39,7 +41,7 @@ class Live:
         deadline = time.monotonic() + 10
         while not is_true(charger := self.world.charger(charger_id)):
             assert time.monotonic() < deadline, f"still {charger.reason_code}: {charger.reason}"
-            if observe(self.world.sessions, self.embedded.ecs, self.world.timing):
+            if observe(self.world.sessions, self.embedded.ecs, self.timing):
                 self.converge(charger_id)
             time.sleep(0.02)
         return charger
@@ -53,7 +55,7 @@ class Live:
 
 @pytest.fixture
 def live(world: World, embedded: Embedded) -> Live:
-    return Live(world, embedded)
+    return Live(world, embedded, replace(world.timing, settle_s=0.3))
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -90,8 +92,9 @@ def test_a_start_that_ecs_cannot_fulfil_says_why_and_succeeds_later(
     live.until(charger_id, lambda charger: charger.reason_code == CAUSES[cause][0])
     before = world.status(start)
     live.embedded.process.set_faults()
-    live.until(charger_id, lambda charger: charger.running_count == 1 and charger.reason is None)
+    running = live.until(charger_id, lambda charger: charger.settled_generation == 3)
 
+    assert (running.running_count, running.reason) == (1, None)
     assert before == CommandStatus.APPLIED
     assert world.status(start) == CommandStatus.SUCCEEDED
 
@@ -181,7 +184,7 @@ def service(event: str | None = None, rollout_failure: str | None = None) -> Ser
 
 
 def stopped(reason: str, exit_code: int | None = None) -> TaskView:
-    return TaskView("arn", "STOPPED", reason, exit_code, None)
+    return TaskView("arn", "STOPPED", reason, exit_code, None, "STOPPED", "definition")
 
 
 @pytest.mark.parametrize(

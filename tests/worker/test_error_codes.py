@@ -61,7 +61,7 @@ def too_late(world: World) -> str:
     charger_id = world.create()
     world.converge(charger_id)
     world.asked_long_ago(charger_id)
-    world.observe()
+    world.look()
     return charger_id
 
 
@@ -70,7 +70,7 @@ def stop_too_late(world: World) -> str:
     world.stop(charger_id)
     world.converge(charger_id)
     world.asked_long_ago(charger_id)
-    world.observe()
+    world.look()
     return charger_id
 
 

@@ -421,7 +421,11 @@ def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_obse
     charger_id = world.create()
     later = group.now + timedelta(hours=1)
     with world.sessions.begin() as session:
-        session.execute(update(Charger).values(running_task_id="aaa", observe_at=later))
+        session.execute(
+            update(Charger).values(
+                running_task_arn="arn:aws:ecs:us-east-1:123456789012:task/chargehand/aaa", observe_at=later
+            )
+        )
     task = "aaa" if speaks == "the task that runs" else "bbb"
 
     group.link(charger_id, "accepted", task=task)

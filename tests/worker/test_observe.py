@@ -172,7 +172,7 @@ def test_settled_chargers_are_written_with_one_statement(world: World) -> None:
 
     engine = world.sessions.kw["bind"]
     event.listen(engine, "before_cursor_execute", count)
-    world.observe()
+    world.look()
     event.remove(engine, "before_cursor_execute", count)
 
     after = [world.charger(charger_id).observed_at for charger_id in ids]

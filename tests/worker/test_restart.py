@@ -1,6 +1,9 @@
 """A restart ends one task and starts another: never two at once, and once per command."""
 
+from sqlalchemy import update
+
 from shared.commands import CommandStatus
+from shared.models import Charger
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 
@@ -59,6 +62,8 @@ def test_a_worker_that_looks_late_stops_the_recorded_task_and_not_its_successor(
     charger_id = world.ready()
     old = world.ecs.current_task(charger_id)
     world.restart(charger_id)
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(running_task_arn=None))  # nobody has seen the task yet
     look = world.ecs.current_task
 
     def look_late(charger_id: str) -> str | None:

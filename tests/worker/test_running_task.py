@@ -8,13 +8,12 @@ from shared.commands import CommandStatus
 from shared.models import Charger
 from tests.worker.conftest import World
 from worker.budget import BudgetSpent
-from worker.ecs import task_id
 
 
 def running_task(world: World, charger_id: str) -> str:
     arn = world.ecs.current_task(charger_id)
     assert arn is not None
-    return task_id(arn)
+    return arn.rpartition("/")[2]
 
 
 def say_accepted(world: World, charger_id: str, task: str) -> None:
@@ -137,11 +136,17 @@ def test_the_task_of_an_earlier_generation_does_not_count_while_the_newest_is_no
     world.converge(charger_id)
     world.ecs.settle()
     start = world.start(charger_id)
-    monkeypatch.setattr(world.ecs, "describe_tasks", _no_turn)
-    world.work(charger_id)
+    with monkeypatch.context() as held_back:
+        held_back.setattr(world.ecs, "describe_tasks", _no_turn)
+        world.work(charger_id)
+    unknown = (world.status(start), is_accepted(world, charger_id))
+    world.observe()
+    world.observe()
 
+    assert before
+    assert unknown == (CommandStatus.APPLIED, False)
     assert world.status(start) == CommandStatus.SUCCEEDED
-    assert (before, is_accepted(world, charger_id)) == (True, False)
+    assert not is_accepted(world, charger_id)
 
 
 def test_a_charger_is_not_accepted_before_its_create_is_final(world: World) -> None:

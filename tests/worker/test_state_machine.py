@@ -127,6 +127,7 @@ class Fleet(RuleBasedStateMachine):
         self.lives: list[Life] = []
         self.tasks: list[SteppedTask] = []
         self.deadlines_passed = False
+        self.lasting: set[str] = set()  #: tasks that ran while time passed
         self.sound = True
 
     # Clients.
@@ -342,7 +343,10 @@ class Fleet(RuleBasedStateMachine):
             newest = wish is life.newest
             assert newest != (status == CommandStatus.SUPERSEDED), f"{status}, newest: {newest}"
             if status == CommandStatus.SUCCEEDED:
-                assert any(wish.granted(sight) for sight in life.sights[wish.at :]), f"ECS never had {wish}"
+                granted = [sight for sight in life.sights[wish.at :] if wish.granted(sight)]
+                assert granted, f"ECS never had {wish}"
+                lasting = any(self.lasting.intersection(sight.tasks) for sight in granted)
+                assert lasting or not wish.desired_count, f"no task went on running for {wish}"
             if status == CommandStatus.FAILED:
                 assert self.ecs.refused or self.deadlines_passed
             life.statuses[wish.command_id] = status
@@ -441,9 +445,11 @@ class Fleet(RuleBasedStateMachine):
             self._begin(partial(self.world.converge, life.charger_id))
 
     def _work(self, charger_id: str) -> None:
-        """A message arrives, ECS does its part, and the observer looks."""
+        """A message arrives, ECS does its part, and the observer looks twice."""
         self._run(partial(self.world.converge, charger_id))
         self._settle()
+        self._run(self._observe)
+        self._tasks_run_for_a_while()
         self._run(self._observe)
 
     def _run(self, work: Callable[[], object]) -> None:
@@ -451,9 +457,15 @@ class Fleet(RuleBasedStateMachine):
 
     def _observe(self) -> None:
         with contextlib.suppress(EcsUnavailable, EcsRejected):  # as worker.tasks does: the rows get older
-            self.world.observe()
+            self.world.look()
+
+    def _tasks_run_for_a_while(self) -> None:
+        self.world.a_while_passes()
+        tasks = [task for service in self.ecs.services.values() for task in service.tasks]
+        self.lasting.update(task.arn for task in tasks if task.status == "RUNNING")
 
     def _fire_timers(self) -> None:
+        self._tasks_run_for_a_while()
         with self.world.sessions.begin() as session:
             session.execute(update(Charger).values(not_before=None))
             session.execute(

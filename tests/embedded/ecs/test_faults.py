@@ -92,6 +92,23 @@ def test_half_of_the_services_are_missing(fleet: Fleet) -> None:
     assert [failure["reason"] for failure in answer["failures"]] == ["MISSING", "MISSING"]
 
 
+def test_reads_answer_for_a_while_as_before_the_last_change(fleet: Fleet) -> None:
+    definition = fleet.define()
+    fleet.process.set_faults({"kind": "stale", "seconds": 0.5})
+
+    name = fleet.create(definition)
+    missing = fleet.ecs.describe_services(cluster=CLUSTER, services=[name])["failures"]
+    until(lambda: fleet.ecs.describe_services(cluster=CLUSTER, services=[name])["services"])
+    fleet.until_running(name)
+    task = fleet.task(name)
+    fleet.update(name, desiredCount=0)
+    after_the_change = (fleet.counts(name), fleet.task(name), fleet.describe_task(task)["lastStatus"])
+
+    assert [failure["reason"] for failure in missing] == ["MISSING"]
+    assert after_the_change == ((1, 1, 0), task, "RUNNING")
+    until(lambda: fleet.counts(name) == (0, 0, 0))
+
+
 @pytest.mark.parametrize("answer", ["cut", "error"])
 def test_a_ghost_is_applied_after_its_caller_gave_up(fleet: Fleet, answer: str) -> None:
     name = fleet.create(fleet.define(), desiredCount=0)
