@@ -330,7 +330,7 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
 def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
     """True when this task was seen running before, at least `settle_s` ago; also when none must run.
 
-    ECS calls a task RUNNING as soon as its process exists, so one look cannot tell a charger that runs from
+    ECS calls a task RUNNING as soon as its process exists, so one description cannot tell a charger that runs from
     one that ends at once. A task that has stopped never runs again: the same ARN twice means all the time between.
     """
     is_new = _note_task(charger, seen.task)

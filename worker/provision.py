@@ -11,7 +11,7 @@ from worker.ecs import EcsClient, ServiceView
 
 DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended
 INACTIVE = "INACTIVE"  # and then
-LOOK_AT_DRAINING_S = 30.0  # if the observer does not get there before
+DRAINING_CHECKED_AFTER_S = 30.0  # by a worker, if the observer has not done so before
 
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
@@ -65,7 +65,7 @@ def tear_down(ecs: EcsClient, charger: Charger) -> None:
     rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)
     if rest is not None:
         # Also when DescribeServices does not show it yet: DeleteService has said so.
-        raise NotYet("The service is draining", delay_s=LOOK_AT_DRAINING_S, service_status=DRAINING)
+        raise NotYet("The service is draining", delay_s=DRAINING_CHECKED_AFTER_S, service_status=DRAINING)
     ecs.delete_task_definitions(charger.id)
 
 

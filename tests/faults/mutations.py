@@ -217,7 +217,7 @@ MUTATIONS = (
         "    if False:\n",
     ),
     Mutation(
-        "a draining service is deleted again at every look",
+        "a draining service is deleted again each time",
         "worker/provision.py",
         "rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)",
         "rest = ecs.delete_service(charger.id)",
