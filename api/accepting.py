@@ -20,6 +20,7 @@ from api.services.chargers import IN_PROGRESS
 from api.services.idempotency import Answer, claim, remember
 from api.watcher import Provisioning
 from shared.commands import FINAL
+from shared.database import is_outage
 from shared.models import Charger, Command
 
 log = structlog.get_logger(__name__)
@@ -108,7 +109,10 @@ def _accepted_all_the_same() -> Iterator[None]:
     try:
         yield
     except SQLAlchemyError as error:
-        log.warning("database.away", error=str(error).partition("\n")[0])
+        log.warning(
+            "database.away" if is_outage(error) else "database.contention",
+            error=str(error).partition("\n")[0],
+        )
 
 
 def _announce(accepted: Accepted) -> None:

@@ -3,8 +3,7 @@
 import structlog
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from api.auth import NotAllowed, Unauthenticated
@@ -15,6 +14,7 @@ from api.rate_limit import TooManyRequests
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
 from api.streams import TooManyStreams
+from shared.database import contention, is_outage
 from shared.tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)
@@ -37,9 +37,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(TooManyRequests, too_many_requests)
     app.register_error_handler(TooManyStreams, too_many_streams)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
-        app.register_error_handler(away, database_away)
-    app.register_error_handler(DBAPIError, database_error)
+    app.register_error_handler(SQLAlchemyError, database_error)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
 
@@ -86,13 +84,16 @@ def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
     return _try_again("The keys that tokens are verified with cannot be fetched")
 
 
-def database_away(error: Exception) -> ResponseReturnValue:
-    log.error("database.away", error=str(error).partition("\n")[0])
-    return _try_again("The database is not available")
-
-
-def database_error(error: DBAPIError) -> ResponseReturnValue:
-    return database_away(error) if error.connection_invalidated else unexpected(error)
+def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
+    """An outage and contention end by themselves, so both ask to try again; anything else is a fault of ours."""
+    if is_outage(error):
+        log.error("database.away", error=_first_line(error))
+        return _try_again("The database is not available")
+    reason = contention(error)
+    if reason is not None:
+        log.warning("database.contention", error=_first_line(error), method=request.method, path=request.path)
+        return _try_again(reason)
+    return unexpected(error)
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -111,3 +112,8 @@ def unexpected(_: Exception) -> ResponseReturnValue:
 
 def _try_again(detail: str) -> ResponseReturnValue:
     return {"detail": detail}, 503, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def _first_line(error: Exception) -> str:
+    """Without the statement and its parameters, which SQLAlchemy adds below."""
+    return str(error).partition("\n")[0]

@@ -7,8 +7,6 @@ from typing import Any
 
 import structlog
 from celery import Task
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
@@ -19,13 +17,13 @@ from worker.flights import Flights
 from worker.forget import forget_events, forget_keys
 from worker.logs import LOG_ERRORS, drop_old_logs, read_logs
 from worker.observe import observe
-from worker.outage import Outage
+from worker.outage import DatabaseOutage, Outage
 from worker.sweep import sweep
 
 log = structlog.get_logger(__name__)
 
 #: What was swallowed here is done again: by the sweep, or by the next beat.
-database = Outage("database", OperationalError, PoolTimeout)
+database = DatabaseOutage()
 ecs = Outage("ecs", EcsUnavailable, EcsRejected)
 cloudwatch = Outage("logs", *LOG_ERRORS)
 flights = Flights()  #: of this process

@@ -5,16 +5,13 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted
 from api.services.commands import MOST, Wish, ask, ask_together
+from shared.database import contention, is_outage
 
 log = structlog.get_logger(__name__)
-
-OUTAGE = (InterfaceError, OperationalError, PoolTimeout)
 
 
 def _locked() -> threading.Lock:
@@ -80,16 +77,21 @@ class GroupCommit:
                 accepted = ask_together(connection, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
-        except OUTAGE as error:
-            # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
-            with self._mutex:
-                group, self._waiting = group + self._waiting, []
-            for asked in group:
-                asked.error = error
-        except Exception:
-            log.exception(
-                "group.failed", wishes=len(group)
-            )  # each asks by itself: one may have spoilt it for all
+        except Exception as error:
+            if is_outage(error):
+                # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
+                with self._mutex:
+                    group, self._waiting = group + self._waiting, []
+                for asked in group:
+                    asked.error = error
+            else:  # each is recorded by itself: one may have spoilt it for all
+                foreseen = contention(error) is not None
+                log.warning(
+                    "group.failed",
+                    wishes=len(group),
+                    error=str(error).partition("\n")[0],
+                    exc_info=not foreseen,
+                )
         finally:
             for asked in group:
                 asked.done = True
