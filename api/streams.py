@@ -5,15 +5,11 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.polling import Poller
 from api.services.events import Event, events_after
 from shared.commands import EventType
-
-log = structlog.get_logger(__name__)
 
 POLL_S = 0.25
 SILENCE_S = 15  # until a sign of life: proxies end what is silent for longer
@@ -103,12 +99,8 @@ class Streams:
         if not hungry:
             return
         last_ids = {charger_id: min(one.last_id for one in streams) for charger_id, streams in hungry.items()}
-        try:
-            with self._statements() as session:
-                events = events_after(session, last_ids)
-        except SQLAlchemyError as error:  # what is new now is still new when the database is back
-            log.warning("streams.failed", error=str(error).partition("\n")[0])
-            return
+        with self._statements() as session:
+            events = events_after(session, last_ids)
         for event in events:
             for stream in hungry[event.charger_id]:
                 stream.feed(event)

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import structlog
 from sqlalchemy import (
     ARRAY,
     String,
@@ -20,15 +19,12 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.polling import Poller
 from api.services.chargers import IN_PROGRESS
 from shared.commands import OPEN
 from shared.models import Charger, Command
-
-log = structlog.get_logger(__name__)
 
 POLL_S = 0.1
 
@@ -87,17 +83,13 @@ class Watcher:
                 waiter.woken.set()
 
     def _over(self, targets: Collection[Target]) -> set[Target]:
-        """Those that nobody needs to wait for any longer."""
+        """Those that nobody needs to wait for any longer. While the database is away all of them wait on."""
         asked = {
             "commands": [target for target in targets if isinstance(target, UUID)],
             "chargers": [target.charger_id for target in targets if isinstance(target, Provisioning)],
         }
-        try:
-            with self._statements() as session:
-                rows = session.execute(_OVER, asked).all()
-        except SQLAlchemyError as error:  # they wait on, until their time is up
-            log.warning("watcher.failed", error=str(error).partition("\n")[0])
-            return set()
+        with self._statements() as session:
+            rows = session.execute(_OVER, asked).all()
         return {UUID(id_) if is_command else Provisioning(id_) for is_command, id_ in rows}
 
 
