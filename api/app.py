@@ -18,13 +18,14 @@ from api.metrics import count_requests
 from api.openapi import make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
+from api.pools import make_pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.services.group import GroupCommit
 from api.streams import Streams
 from api.watcher import Watcher
-from shared.database import Sessions, make_engine
+from shared.database import Sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
 
@@ -56,20 +57,20 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 
 def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
-    engine = make_engine(settings.database_url, pool_size=settings.database_pool_size)
-    statements = sessionmaker(engine, expire_on_commit=False)
+    pools = make_pools(settings.database_url, size=settings.database_pool_size)
+    polls = sessionmaker(pools.polling, expire_on_commit=False)
     return Parts(
         settings=settings,
-        engine=engine,
-        sessions=Sessions(engine),
-        statements=statements,
-        group=GroupCommit(engine),
+        pools=pools,
+        sessions=Sessions(pools.accepting),
+        statements=sessionmaker(pools.reading, expire_on_commit=False),
+        group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
-        watcher=Watcher(statements),
-        streams=Streams(statements, most=settings.event_streams),
+        watcher=Watcher(polls),
+        streams=Streams(polls, most=settings.event_streams),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
-        readiness=Readiness(engine, settings.broker_url),
+        readiness=Readiness(pools.probing, settings.broker_url),
     )
 
 

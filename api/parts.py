@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from flask import current_app
-from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
@@ -22,9 +22,11 @@ class Parts:
     """Made once by create_app."""
 
     settings: Settings
-    engine: Engine
-    sessions: Sessions  #: a transaction each
-    statements: sessionmaker[Session]  #: every statement is its own transaction; spares two round trips
+    pools: Pools
+    sessions: Sessions  #: a transaction each, for what stores something
+    statements: sessionmaker[
+        Session
+    ]  #: for reading: every statement is its own transaction, which spares two round trips
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher

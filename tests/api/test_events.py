@@ -250,12 +250,12 @@ def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
 
-    event.listen(parts.engine, "before_cursor_execute", note)
+    event.listen(parts.pools.polling, "before_cursor_execute", note)
     started = monotonic()
     while len(queries) < 4:
         assert monotonic() - started < 10
         sleep(0.01)
-    event.remove(parts.engine, "before_cursor_execute", note)
+    event.remove(parts.pools.polling, "before_cursor_execute", note)
 
     assert monotonic() - started > 2 * streams.POLL_S
     assert all("charger_events" in query for query in queries)

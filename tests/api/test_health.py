@@ -35,7 +35,7 @@ def client_of(settings: Settings) -> Iterator[FlaskClient]:
     app = create_app(settings)
     yield app.test_client()
     parts: Parts = app.extensions["chargehand"]
-    parts.engine.dispose()
+    parts.pools.dispose()
 
 
 @pytest.fixture
