@@ -39,7 +39,8 @@ def health_check() -> ResponseReturnValue:
     errors=(503,),
     example={"status": "ready", "broker": "ok"},
     summary="Readiness check",
-    described="503 while the database is away. A broker that is away fails nothing: commands wait in the database.",
+    described="503 while the database is away, takes no writes, or has a schema that is older than this version. "
+    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database.",
 )
 def readiness_check() -> ResponseReturnValue:
     state = parts().readiness.state()

@@ -100,7 +100,7 @@ def test_a_database_without_our_tables_is_told_from_one_that_is_away(settings: S
 
         assert (answer.status_code, answer.get_json()["detail"]) == (
             503,
-            "The database has not been migrated",
+            "The database has not been migrated: run chargehand migrate",
         )
 
 
@@ -126,7 +126,7 @@ def test_a_broker_that_is_away_is_told_but_fails_nothing(without_broker: FlaskCl
 
     assert answer.status_code == 200
     assert answer.get_json()["status"] == "ready"
-    assert "refused" in answer.get_json()["broker"]
+    assert answer.get_json()["broker"] == "The broker is not available"
 
 
 def test_a_broker_that_refuses_is_told_in_its_words(settings: Settings, redis_url: str) -> None:
