@@ -67,7 +67,11 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls),
-        streams=Streams(polls, most=settings.event_streams),
+        streams=Streams(
+            polls,
+            most=settings.event_streams,
+            most_per_organization=settings.event_streams_per_organization,
+        ),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(pools.probing, settings.broker_url),

@@ -13,7 +13,7 @@ from api.parsing import InvalidRequest, item
 from api.rate_limit import TooManyRequests
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
-from api.streams import TooManyStreams
+from api.streams import TooManyStreams, TooManyStreamsOfOrganization
 from shared.database import contention, is_outage
 from shared.tokens import KeysUnavailable
 
@@ -36,6 +36,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
     app.register_error_handler(TooManyStreams, too_many_streams)
+    app.register_error_handler(TooManyStreamsOfOrganization, too_many_streams_of_organization)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
     app.register_error_handler(SQLAlchemyError, database_error)
     app.register_error_handler(HTTPException, http_error)
@@ -78,6 +79,10 @@ def too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
 
 def too_many_streams(_: TooManyStreams) -> ResponseReturnValue:
     return _try_again("This server has as many event streams as it may")
+
+
+def too_many_streams_of_organization(error: TooManyStreamsOfOrganization) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:

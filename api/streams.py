@@ -1,6 +1,7 @@
 """Streams of what changes about chargers, all of them fed by one query."""
 
-from collections import defaultdict
+import threading
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -8,7 +9,7 @@ from time import monotonic
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.polling import Poller
-from api.services.events import Event, events_after
+from api.services.events import Event, Position, events_after
 from shared.commands import EventType
 
 POLL_S = 0.25
@@ -22,10 +23,18 @@ class TooManyStreams(Exception):
     """This process serves as many as it may."""
 
 
+class TooManyStreamsOfOrganization(Exception):
+    """This process serves as many for the organization as it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"More than {most} event streams at once: close some, or try again later")
+
+
 class Stream:
     """The events of one charger, for one client."""
 
-    def __init__(self, charger_id: str, last_id: int) -> None:
+    def __init__(self, organization_id: str, charger_id: str, last_id: int) -> None:
+        self.organization_id = organization_id
         self.charger_id = charger_id
         self.last_id = last_id  #: of the events that are on their way
         self._coming: SimpleQueue[Event | None] = SimpleQueue()
@@ -62,24 +71,37 @@ class Stream:
 class Streams:
     """One per API process. It looks for what is new only while somebody watches."""
 
-    def __init__(self, statements: sessionmaker[Session], *, most: int) -> None:
+    def __init__(self, statements: sessionmaker[Session], *, most: int, most_per_organization: int) -> None:
         self._statements = statements
         self._most = most
+        self._most_per_organization = most_per_organization
+        self._of_organization: Counter[str] = Counter()
         self._streams: set[Stream] = set()
+        self._lock = threading.Lock()
         self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
-    def open(self, charger_id: str, last_id: int) -> Stream:
-        """The events after that one. To be closed. Raises TooManyStreams."""
-        if len(self._streams) >= self._most or self._poller.closed:
-            raise TooManyStreams
-        stream = Stream(charger_id, last_id)
-        self._streams.add(stream)
+    def open(self, organization_id: str, charger_id: str, last_id: int) -> Stream:
+        """The events after that one. To be closed. Raises TooManyStreams, TooManyStreamsOfOrganization."""
+        with self._lock:
+            if len(self._streams) >= self._most or self._poller.closed:
+                raise TooManyStreams
+            if self._of_organization[organization_id] >= self._most_per_organization:
+                raise TooManyStreamsOfOrganization(self._most_per_organization)
+            stream = Stream(organization_id, charger_id, last_id)
+            self._streams.add(stream)
+            self._of_organization[organization_id] += 1
         self._poller.ensure_running()
         return stream
 
     def close(self, stream: Stream) -> None:
         """Safe to repeat."""
-        self._streams.discard(stream)
+        with self._lock:
+            if stream not in self._streams:
+                return
+            self._streams.remove(stream)
+            self._of_organization[stream.organization_id] -= 1
+            if not self._of_organization[stream.organization_id]:
+                del self._of_organization[stream.organization_id]
 
     @property
     def count(self) -> int:
@@ -92,15 +114,13 @@ class Streams:
             stream.end()
 
     def _look(self) -> None:
-        hungry: defaultdict[str, list[Stream]] = defaultdict(list)
+        drained: defaultdict[Position, list[Stream]] = defaultdict(list)
         for stream in list(self._streams):
             if stream.hungry:
-                hungry[stream.charger_id].append(stream)
-        if not hungry:
+                drained[stream.charger_id, stream.last_id].append(stream)
+        if not drained:
             return
-        last_ids = {charger_id: min(one.last_id for one in streams) for charger_id, streams in hungry.items()}
         with self._statements() as session:
-            events = events_after(session, last_ids)
-        for event in events:
-            for stream in hungry[event.charger_id]:
-                stream.feed(event)
+            for event in events_after(session, drained):
+                for stream in drained[event.charger_id, event.after]:
+                    stream.feed(event)
