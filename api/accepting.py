@@ -18,6 +18,7 @@ from api.parts import parts
 from api.services.accepted import Accepted
 from api.services.chargers import IN_PROGRESS
 from api.services.idempotency import Answer, claim, remember
+from api.waits import wait_for
 from api.watcher import Provisioning
 from shared.commands import FINAL
 from shared.database import is_outage
@@ -78,7 +79,7 @@ def answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
     if wait_s:
         command: Command | None = None
         command_id = UUID(answer.body["command_id"])
-        parts().watcher.wait(command_id, wait_s)
+        wait_for(command_id, wait_s)
         with _accepted_all_the_same(), parts().statements() as session:
             command = session.get(Command, command_id)
         if command is not None and command.status in FINAL:
@@ -91,7 +92,7 @@ def answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue:
     if wait_s:
         charger: Charger | None = None
         charger_id = answer.body["charger_id"]
-        parts().watcher.wait(Provisioning(charger_id), wait_s)
+        wait_for(Provisioning(charger_id), wait_s)
         with _accepted_all_the_same(), parts().statements() as session:
             charger = session.get(Charger, charger_id)
             command = session.get(Command, UUID(answer.body["command_id"]))

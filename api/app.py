@@ -18,12 +18,14 @@ from api.metrics import count_requests
 from api.openapi import make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
+from api.places import Places
 from api.pools import make_pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.services.group import GroupCommit
 from api.streams import Streams
+from api.waits import mark_skipped_wait
 from api.watcher import Watcher
 from shared.database import Sessions
 from shared.settings import Settings
@@ -46,6 +48,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
     app.before_request(_start_request)
     count_requests(app)
+    app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _Slug])
@@ -66,12 +69,8 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         statements=sessionmaker(pools.reading, expire_on_commit=False),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
-        watcher=Watcher(polls),
-        streams=Streams(
-            polls,
-            most=settings.event_streams,
-            most_per_organization=settings.event_streams_per_organization,
-        ),
+        watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),
+        streams=Streams(polls, Places(settings.event_streams, settings.event_streams_per_organization)),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(pools.probing, settings.broker_url),

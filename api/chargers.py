@@ -32,6 +32,7 @@ from api.services import chargers, commands, logs
 from api.services.accepted import Accepted
 from api.services.commands import Wish
 from api.services.idempotency import Answer
+from api.waits import wait_for
 from api.watcher import Provisioning
 from shared.commands import EventType
 from shared.models import Charger
@@ -113,7 +114,7 @@ def get_charger(charger_id: str) -> Any:
 def get_charger_status(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     charger = _charger(charger_id)
     if query["wait"] and charger.provisioning_status in chargers.IN_PROGRESS:
-        parts().watcher.wait(Provisioning(charger_id), query["wait"])
+        wait_for(Provisioning(charger_id), query["wait"])
         charger = _charger(charger_id)
     return {
         "charger_id": charger.id,

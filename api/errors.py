@@ -10,10 +10,10 @@ from api.auth import NotAllowed, Unauthenticated
 from api.fields import Problem
 from api.idempotency import KEY_HEADER
 from api.parsing import InvalidRequest, item
+from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
-from api.streams import TooManyStreams, TooManyStreamsOfOrganization
 from shared.database import contention, is_outage
 from shared.tokens import KeysUnavailable
 
@@ -35,8 +35,8 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
-    app.register_error_handler(TooManyStreams, too_many_streams)
-    app.register_error_handler(TooManyStreamsOfOrganization, too_many_streams_of_organization)
+    app.register_error_handler(Full, too_many_streams)
+    app.register_error_handler(FullForOrganization, too_many_streams_of_organization)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
     app.register_error_handler(SQLAlchemyError, database_error)
     app.register_error_handler(HTTPException, http_error)
@@ -77,12 +77,13 @@ def too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
     return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
 
 
-def too_many_streams(_: TooManyStreams) -> ResponseReturnValue:
+def too_many_streams(_: Full) -> ResponseReturnValue:
     return _try_again("This server has as many event streams as it may")
 
 
-def too_many_streams_of_organization(error: TooManyStreamsOfOrganization) -> ResponseReturnValue:
-    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
+def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:
+    detail = f"More than {error.most} event streams at once: close some, or try again later"
+    return {"detail": detail}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:

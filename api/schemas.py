@@ -50,7 +50,10 @@ class WaitQuery(Query):
         minimum=0,
         maximum=60,
         load_default=0,
-        metadata=_doc("Seconds to hold the answer until it is final. Beyond the contract."),
+        metadata=_doc(
+            "Seconds to hold the answer until it is final. When too many requests wait already, the answer comes at "
+            "once, as it is then, with the header `Wait-Skipped: true`. Beyond the contract."
+        ),
     )
 
 

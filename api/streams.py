@@ -1,13 +1,13 @@
 """Streams of what changes about chargers, all of them fed by one query."""
 
-import threading
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from time import monotonic
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.places import Full, Places
 from api.polling import Poller
 from api.services.events import Event, Position, events_after
 from shared.commands import EventType
@@ -17,17 +17,6 @@ SILENCE_S = 15  # until a sign of life: proxies end what is silent for longer
 LIFE_S = (
     300  # until the client has to come again: with a token that still holds, to a server that is not full
 )
-
-
-class TooManyStreams(Exception):
-    """This process serves as many as it may."""
-
-
-class TooManyStreamsOfOrganization(Exception):
-    """This process serves as many for the organization as it may."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"More than {most} event streams at once: close some, or try again later")
 
 
 class Stream:
@@ -71,37 +60,29 @@ class Stream:
 class Streams:
     """One per API process. It looks for what is new only while somebody watches."""
 
-    def __init__(self, statements: sessionmaker[Session], *, most: int, most_per_organization: int) -> None:
+    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
         self._statements = statements
-        self._most = most
-        self._most_per_organization = most_per_organization
-        self._of_organization: Counter[str] = Counter()
+        self._places = places
         self._streams: set[Stream] = set()
-        self._lock = threading.Lock()
         self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
     def open(self, organization_id: str, charger_id: str, last_id: int) -> Stream:
-        """The events after that one. To be closed. Raises TooManyStreams, TooManyStreamsOfOrganization."""
-        with self._lock:
-            if len(self._streams) >= self._most or self._poller.closed:
-                raise TooManyStreams
-            if self._of_organization[organization_id] >= self._most_per_organization:
-                raise TooManyStreamsOfOrganization(self._most_per_organization)
-            stream = Stream(organization_id, charger_id, last_id)
-            self._streams.add(stream)
-            self._of_organization[organization_id] += 1
+        """The events after that one. To be closed. Raises Full, FullForOrganization."""
+        if self._poller.closed:
+            raise Full
+        self._places.take(organization_id)
+        stream = Stream(organization_id, charger_id, last_id)
+        self._streams.add(stream)
         self._poller.ensure_running()
         return stream
 
     def close(self, stream: Stream) -> None:
         """Safe to repeat."""
-        with self._lock:
-            if stream not in self._streams:
-                return
+        try:
             self._streams.remove(stream)
-            self._of_organization[stream.organization_id] -= 1
-            if not self._of_organization[stream.organization_id]:
-                del self._of_organization[stream.organization_id]
+        except KeyError:
+            return
+        self._places.give_back(stream.organization_id)
 
     @property
     def count(self) -> int:

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.places import Full, FullForOrganization, Places
 from api.polling import Poller
 from api.services.chargers import IN_PROGRESS
 from shared.commands import OPEN
@@ -48,13 +49,21 @@ class _Waiter:
 class Watcher:
     """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
 
-    def __init__(self, statements: sessionmaker[Session]) -> None:
+    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
         self._statements = statements
+        self._places = places
         self._waiters: set[_Waiter] = set()
         self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
-    def wait(self, target: Target, timeout_s: float) -> None:
-        """Return when the target is final or gone, after timeout_s at the latest, or when the server ends."""
+    def wait(self, target: Target, timeout_s: float, *, organization_id: str) -> bool:
+        """Return when the target is final or gone, after timeout_s at the latest, or when the server ends.
+
+        False, at once, when as many wait as may.
+        """
+        try:
+            self._places.take(organization_id)
+        except (Full, FullForOrganization):
+            return False
         waiter = _Waiter(target)
         self._waiters.add(waiter)
         try:
@@ -63,6 +72,8 @@ class Watcher:
                 waiter.woken.wait(timeout_s)
         finally:
             self._waiters.discard(waiter)
+            self._places.give_back(organization_id)
+        return True
 
     @property
     def waiting(self) -> int:

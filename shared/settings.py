@@ -83,10 +83,15 @@ class Settings:
     broker_url: str = field(repr=False)
     bind: str  #: address of the API
     api_processes: int
+    keep_alive_s: (
+        int  #: how long a connection rests between two requests; more than a load balancer's idle time-out
+    )
     redis_url: str = field(repr=False)  #: for what processes share; empty when the broker is no Redis
     rate_limit: str  #: of each organization's requests, as 50/second; empty for none
     event_streams: int  #: at once, per API process
     event_streams_per_organization: int  #: of those
+    waits: int  #: requests that may wait at once, per API process; others are answered at once
+    waits_per_organization: int  #: of those
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
@@ -126,6 +131,8 @@ def _load(env: Env) -> Settings:
         rate_limit=env.str("RATE_LIMIT", "" if embedded else "50/second"),
         event_streams=env.int("EVENT_STREAMS", 500),
         event_streams_per_organization=env.int("EVENT_STREAMS_PER_ORGANIZATION", 200),
+        waits=env.int("WAITS", 800),
+        waits_per_organization=env.int("WAITS_PER_ORGANIZATION", 400),
         publisher_buffer=env.int("PUBLISHER_BUFFER", 10_000),
         log_format=env.str("LOG_FORMAT", "console" if embedded else "json"),
         log_level=env.str("LOG_LEVEL", "INFO").upper(),

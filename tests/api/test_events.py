@@ -222,7 +222,7 @@ def test_a_full_server_asks_to_try_again_later(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts: Parts = app.extensions["chargehand"]
-    monkeypatch.setattr(parts.streams, "_most", 2)
+    monkeypatch.setattr(parts.streams._places, "most", 2)
     charger_id = fleet.ready()
     watching = [watch(charger_id), watch(charger_id)]
 
@@ -361,7 +361,7 @@ def test_an_organization_cannot_take_all_streams(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts: Parts = app.extensions["chargehand"]
-    monkeypatch.setattr(parts.streams, "_most_per_organization", 2)
+    monkeypatch.setattr(parts.streams._places, "most_per_organization", 2)
     charger_id, other = fleet.ready(), fleet.ready("globex")
     watching = [watch(charger_id), watch(charger_id)]
 
