@@ -6,6 +6,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from mimetypes import guess_type
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, abort
@@ -169,4 +170,10 @@ def _seconds(example: int) -> dict[str, Any]:
 
 def _file(file: Traversable) -> Response:
     mimetype = guess_type(file.name)[0] or "application/octet-stream"
-    return Response(file.read_bytes(), mimetype=mimetype)
+    return Response(_content(str(file)), mimetype=mimetype)
+
+
+@cache
+def _content(path: str) -> bytes:
+    """Kept, so that many who fetch it slowly share one copy."""
+    return Path(path).read_bytes()

@@ -127,6 +127,7 @@ def _load(env: Env) -> Settings:
         broker_url=env.str("BROKER_URL", redis_url) or _missing("REDIS_URL or BROKER_URL"),
         bind=env.str("BIND", "127.0.0.1:8000"),
         api_processes=env.int("WEB_CONCURRENCY", 1 if embedded else 2),
+        keep_alive_s=env.int("KEEP_ALIVE_SECONDS", 75),
         redis_url=_redis_url(env),
         rate_limit=env.str("RATE_LIMIT", "" if embedded else "50/second"),
         event_streams=env.int("EVENT_STREAMS", 500),
