@@ -55,6 +55,11 @@ limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 proc_name = "chargehand-api"
+# The API needs neither a client's address nor the scheme, so no header of anybody moves a path, a scheme or an address.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+os.environ.pop("SCRIPT_NAME", None)  # gunicorn would take every path's beginning from it
 
 
 class _Logger(gunicorn.glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
