@@ -23,6 +23,7 @@ ERROR_NAMES = {
     401: "Unauthenticated",
     403: "NotAllowed",
     404: "NotFound",
+    408: "BodyTooSlow",
     413: "BodyTooLarge",
     415: "NotJson",
     422: "InvalidRequest",
@@ -30,6 +31,10 @@ ERROR_NAMES = {
     500: "InternalError",
     503: "Unavailable",
 }
+
+
+#: What the reading of any body may end with.
+BODY_ERRORS = (400, 408, 413, 415)
 
 
 class Access(StrEnum):
@@ -91,6 +96,9 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors
             },
         }
+        if body is not None:
+            for code in BODY_ERRORS:
+                doc["responses"][str(code)] = {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"}
         if self._access is Access.TENANT:
             doc["responses"]["429"] = {"$ref": f"#/components/responses/{ERROR_NAMES[429]}"}
         if self._access is not Access.PUBLIC:

@@ -214,6 +214,69 @@ def test_a_chunked_body_above_64_kib_is_refused(server: str, headers: dict[str, 
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b"0x2\r\n{}\r\n0\r\n\r\n",
+        b"-2\r\n{}\r\n0\r\n\r\n",
+        b"\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}}}\r\n0\r\n\r\n",
+        b"2;a\rb\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nX\r\n\r\n",
+        b"1" * 9000,
+    ],
+    ids=[
+        "hexadecimal prefix",
+        "negative",
+        "none",
+        "too long",
+        "bad extension",
+        "length below",
+        "bad trailer",
+        "endless",
+    ],
+)
+def test_a_malformed_chunk_is_a_bad_request_and_the_end_of_the_connection(
+    server: str, server_log: Path, headers: dict[str, str], body: bytes
+) -> None:
+    head = (
+        "POST /ocpp/chargers/dep-1/stop-charger HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Transfer-Encoding: chunked\r\nAuthorization: {headers['Authorization']}\r\n\r\n"
+    )
+    with closing(_raw(server)) as connection:
+        connection.sendall(head.encode() + body)
+        answer = b""
+        while chunk := connection.recv(65_536):
+            answer += chunk
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'{"detail":"The body is malformed' in answer
+    assert "Traceback" not in server_log.read_text()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"Content-Length: 50\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"],
+    ids=["by its length", "in chunks"],
+)
+def test_a_client_that_leaves_in_the_middle_of_its_body_has_asked_for_nothing(
+    server: str, server_log: Path, headers: dict[str, str], rest: bytes
+) -> None:
+    """What came of it is an object by itself."""
+    head = (
+        "POST /ocpp/chargers/dep-1/stop-charger HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: {headers['Authorization']}\r\n"
+    )
+    with closing(_raw(server)) as connection:
+        connection.sendall(head.encode() + rest)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in server_log.read_text()
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"SCRIPT_NAME": "/nope"},
