@@ -236,14 +236,25 @@ def reset_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str)
     errors=LIFECYCLE_ERRORS,
     example=LOGS,
     summary="List charger logs",
-    described="The frames that the charger exchanged with its CSMS, newest first.",
+    described="The frames that the charger exchanged with its CSMS, newest first. A page of long messages is shorter "
+    "than its `limit`: go on at `next_offset`.",
 )
 def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     with parts().statements() as session:
         found = logs.list_logs(
-            session, organization_id=requester().organization_id, charger_id=charger_id, **query
+            session,
+            organization_id=requester().organization_id,
+            charger_id=charger_id,
+            most_bytes=parts().settings.log_page_bytes,
+            **query,
         )
-    return {"data": found.rows, "total": found.total, "limit": query["limit"], "offset": query["offset"]}
+    return {
+        "data": found.rows,
+        "total": found.total,
+        "limit": query["limit"],
+        "offset": query["offset"],
+        "next_offset": found.next_offset,
+    }
 
 
 def _created(accepted: Accepted) -> Answer:

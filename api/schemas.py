@@ -243,6 +243,9 @@ class LogEntry(Schema):
     direction = fields.String(required=True, metadata=_doc(enum=["cp_to_csms", "csms_to_cp"]))
     action = fields.String(required=True)
     message = fields.String(allow_none=True, metadata=_doc("The OCPP-J frame as text."))
+    truncated = fields.Boolean(
+        metadata=_doc("True when the message is too long for a page and was cut. Beyond the contract.")
+    )
     timestamp = Instant(allow_none=True)
 
 
@@ -251,6 +254,11 @@ class LogPage(Schema):
     total = fields.Integer(required=True)
     limit = fields.Integer(required=True)
     offset = fields.Integer(required=True)
+    next_offset = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_doc("Where the next page begins; null after the last one. Beyond the contract."),
+    )
 
 
 class BrandAnswer(Schema):

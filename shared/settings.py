@@ -92,6 +92,7 @@ class Settings:
     event_streams_per_organization: int  #: of those
     waits: int  #: requests that may wait at once, per API process; others are answered at once
     waits_per_organization: int  #: of those
+    log_page_bytes: int  #: of messages in one page of a charger's logs
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
@@ -134,6 +135,7 @@ def _load(env: Env) -> Settings:
         event_streams_per_organization=env.int("EVENT_STREAMS_PER_ORGANIZATION", 200),
         waits=env.int("WAITS", 800),
         waits_per_organization=env.int("WAITS_PER_ORGANIZATION", 400),
+        log_page_bytes=env.int("LOG_PAGE_BYTES", 4 * 1024 * 1024),
         publisher_buffer=env.int("PUBLISHER_BUFFER", 10_000),
         log_format=env.str("LOG_FORMAT", "console" if embedded else "json"),
         log_level=env.str("LOG_LEVEL", "INFO").upper(),
