@@ -1,6 +1,5 @@
 """The Flask app: its parts, its routes, its error handlers."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from werkzeug.routing import BaseConverter
 from api import catalog, chargers, commands, events, health
 from api.errors import register_errors
 from api.metrics import count_requests
-from api.openapi import make_document, register_docs
+from api.openapi import REQUEST_ID, make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
 from api.places import Places
@@ -30,8 +29,6 @@ from api.watcher import Watcher
 from shared.database import Sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
 
 
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:

@@ -131,7 +131,9 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 rule,
                 methods=[method],
                 endpoint=doc["operationId"],
-                parameters=["OrganizationId"] if self._access is Access.TENANT else None,
+                parameters=["OrganizationId", "RequestId"]
+                if self._access is Access.TENANT
+                else ["RequestId"],
             )(documented)
             return view
 

@@ -11,7 +11,7 @@ from flask import Response, request
 from api import schemas
 from api.auth import requester
 from api.blueprint import Access, Operations
-from api.fields import Problem
+from api.fields import Problem, documented
 from api.parsing import InvalidRequest, item
 from api.parts import parts
 from api.runtime import observed_of, runtime_of
@@ -44,7 +44,7 @@ RETRY_MS = 2000  # what clients wait before they come again
             "name": ID_HEADER,
             "required": False,
             "description": "The last event that was read: the stream goes on after it.",
-            "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
+            "schema": {"type": "string", "pattern": documented(ID)},
         }
     ],
     summary="Watch a charger",

@@ -18,7 +18,9 @@ from api import schemas
 from api.auth import ORGANIZATION_HEADER
 from api.blueprint import ERROR_NAMES
 from api.errors import RETRY_AFTER_S
-from api.idempotency import KEY_HEADER, REPLAYED_HEADER
+from api.fields import documented
+from api.idempotency import KEY, KEY_HEADER, REPLAYED_HEADER
+from shared.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"
 DESCRIPTION = """Runs fleets of simulated EV chargers: chargers are created, started, stopped, restarted and
@@ -49,6 +51,8 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: What a client may call its request.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
 ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|png)")
 
 
@@ -67,7 +71,7 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
     )
     for converter in converters:
         document.register_converter(
-            converter, lambda found: {"type": "string", "pattern": f"^{found.regex}$"}
+            converter, lambda found: {"type": "string", "pattern": documented(re.compile(found.regex))}
         )
     components = document.spec.components
     components.security_scheme(
@@ -87,7 +91,7 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
             "name": ORGANIZATION_HEADER,
             "required": False,
             "description": "The organization that an admin acts for. A user must not send it.",
-            "schema": {"type": "string", "maxLength": 128},
+            "schema": {"type": "string", "pattern": documented(ORGANIZATION_ID)},
         },
     )
     components.parameter(
@@ -99,7 +103,18 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
             "description": "Makes a repeat harmless: within 24 h, the same key on the same path with the same "
             f"body is given the first answer again, marked `{REPLAYED_HEADER}: true`. With another body it is "
             "a 422. After an error the key is free.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+            "schema": {"type": "string", "pattern": documented(KEY)},
+        },
+    )
+    components.parameter(
+        "RequestId",
+        "header",
+        {
+            "name": "X-Request-Id",
+            "required": False,
+            "description": "Names the request in the answer, in the logs and on its command. One that does not fit is "
+            "replaced by a new one.",
+            "schema": {"type": "string", "pattern": documented(REQUEST_ID)},
         },
     )
     for status, description in ERRORS.items():
