@@ -43,7 +43,8 @@ def measure() -> Report:
             post(f"/ocpp/chargers/{charger_id(number)}/stop-charger?wait={WAIT_S}", bearer)
             for number in range(1, WAITING + 1)
         ]
-        with running_process(api(url, stores.redis_url, port), stores.folder):
+        server = api(url, stores.redis_url, port, WAITS_PER_ORGANIZATION=str(WAITING))
+        with running_process(server, stores.folder):
             drive(port, calls, seconds=WARM_UP_S, status=202, connections=CALLERS)
             for _ in range(ROUNDS):
                 stores.empty_queues()
