@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.auth import requester
 from api.idempotency import REPLAYED_HEADER, this_attempt
 from api.parts import parts
+from api.reading import TooManyReads
 from api.services.accepted import Accepted
 from api.services.chargers import IN_PROGRESS
 from api.services.idempotency import Answer, claim, remember
@@ -109,6 +110,8 @@ def _accepted_all_the_same() -> Iterator[None]:
     """It is on record: a 503 now would make the client ask for it once more."""
     try:
         yield
+    except TooManyReads:
+        log.info("reading.busy")
     except SQLAlchemyError as error:
         log.warning(
             "database.away" if is_outage(error) else "database.contention",

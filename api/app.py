@@ -22,6 +22,7 @@ from api.pools import make_pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
+from api.reading import Reading
 from api.services.group import GroupCommit
 from api.streams import Streams
 from api.waits import mark_skipped_wait
@@ -63,7 +64,7 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         settings=settings,
         pools=pools,
         sessions=Sessions(pools.accepting),
-        statements=sessionmaker(pools.reading, expire_on_commit=False),
+        statements=Reading(pools.reading, connections=pools.reading_size),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),

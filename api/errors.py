@@ -12,6 +12,7 @@ from api.idempotency import KEY_HEADER
 from api.parsing import InvalidRequest, item
 from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
+from api.reading import TooManyReads
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
 from shared.database import contention, is_outage
@@ -37,6 +38,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(TooManyRequests, too_many_requests)
     app.register_error_handler(Full, too_many_streams)
     app.register_error_handler(FullForOrganization, too_many_streams_of_organization)
+    app.register_error_handler(TooManyReads, too_many_reads)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
     app.register_error_handler(SQLAlchemyError, database_error)
     app.register_error_handler(HTTPException, http_error)
@@ -84,6 +86,10 @@ def too_many_streams(_: Full) -> ResponseReturnValue:
 def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:
     detail = f"More than {error.most} event streams at once: close some, or try again later"
     return {"detail": detail}, 429, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def too_many_reads(error: TooManyReads) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:

@@ -17,9 +17,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
 
 from api.publisher import Publisher
+from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
 from shared.models import Command
@@ -66,7 +66,7 @@ CLIENTS_WAITING = Gauge(
 class OpenCommands(Collector):
     """How many commands are not final yet, by age, read from the database at each scrape."""
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, sessions: Reading) -> None:
         self._sessions = sessions
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -110,7 +110,7 @@ def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(sessions: sessionmaker[Session], publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(sessions: Reading, publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from flask import current_app
-from sqlalchemy.orm import Session, sessionmaker
 
 from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
+from api.reading import Reading
 from api.services.group import GroupCommit
 from api.streams import Streams
 from api.watcher import Watcher
@@ -24,9 +24,7 @@ class Parts:
     settings: Settings
     pools: Pools
     sessions: Sessions  #: a transaction each, for what stores something
-    statements: sessionmaker[
-        Session
-    ]  #: for reading: every statement is its own transaction, which spares two round trips
+    statements: Reading  #: for what only reads
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher

@@ -13,8 +13,9 @@ OWN_CONNECTIONS = 4
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Engines that commit every statement. None has a connection yet when it is made."""
+    """Engines that commit every statement, and how many connections readers have. None has a connection yet when it is made."""
 
+    reading_size: int
     reading: Engine  #: lists, logs, single rows, metrics
     accepting: Engine  #: every request that stores something
     batching: Engine  #: the one statement that stores many starts and stops
@@ -30,8 +31,10 @@ class Pools:
 def make_pools(database_url: str, *, size: int) -> Pools:
     """Share `size` connections between reading and accepting, at least one each, and add OWN_CONNECTIONS."""
     accepting = max(1, size // 2)
+    reading = max(1, size - accepting)
     return Pools(
-        reading=make_engine(database_url, pool_size=max(1, size - accepting)),
+        reading_size=reading,
+        reading=make_engine(database_url, pool_size=reading),
         accepting=make_engine(database_url, pool_size=accepting),
         batching=make_engine(database_url, pool_size=1),
         polling=make_engine(database_url, pool_size=2),
