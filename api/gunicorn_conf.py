@@ -95,6 +95,7 @@ def _release_at_the_end(worker: Any, parts: Any) -> None:
         gevent.sleep(0.1)
     parts.watcher.close()
     parts.streams.close_all()
+    worker.close_resting()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:

@@ -27,9 +27,9 @@ STALLED_S = 1.0  # a read of a body, or a write, that takes this long waits for 
 
 
 class Phase(IntEnum):
-    """What a connection does. Those that may be closed for a new one come first, in that order."""
+    """What a connection does."""
 
-    RESTING = 0  # between two requests
+    RESTING = 0  # no byte of a request is there yet
     HEAD = 1  # the head of a request arrives
     TRANSFER = 2  # a body arrives, or an answer leaves
     WORKING = 3  # the app has the request
@@ -42,7 +42,7 @@ class Connection:
         self._socket = sock
         self._rest_s = rest_s
         self._timer: Timeout | None = None
-        self.phase = Phase.HEAD
+        self.phase = Phase.RESTING
         self.since = monotonic()
 
     def __getattr__(self, name: str) -> Any:
@@ -81,7 +81,7 @@ class Connection:
     @contextmanager
     def awaiting_request(self, *, first: bool) -> Iterator[None]:
         """Leave the block without an error when no request comes in time."""
-        self.enter(Phase.HEAD if first else Phase.RESTING)
+        self.enter(Phase.RESTING)
         self._restart_timer(HEAD_TIMEOUT_S if first else self._rest_s)
         try:
             yield
@@ -144,7 +144,10 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     def timeout_ctx(self) -> Any:
         """Around the wait for the next request."""
         first, self._here.served = not self._here.served, True
-        return self._here.connection.awaiting_request(first=first)
+        connection: Connection = self._here.connection
+        if not self.alive and not first:
+            connection.evict()  # the process ends, and this request was the last
+        return connection.awaiting_request(first=first)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """One request. A client that does not take its answer is let go, which is no error of ours."""
@@ -154,7 +157,13 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             log.info("client.let_go", path=req.path, waited_s=WRITE_TIMEOUT_S)
             raise StopIteration from None
 
+    def close_resting(self) -> None:
+        """End the connections that no request is on: the process ends."""
+        for connection in list(self._connections):
+            if connection.phase == Phase.RESTING:
+                connection.evict()
+
     def _evict_one(self, newcomer: Connection) -> None:
         evictable = [one for one in self._connections if one is not newcomer and one.may_be_evicted()]
         if evictable:
-            min(evictable, key=lambda one: (one.phase, one.since)).evict()
+            min(evictable, key=lambda one: (one.phase == Phase.TRANSFER, one.since)).evict()

@@ -190,6 +190,23 @@ def test_those_who_wait_beyond_the_bound_are_answered_at_once_and_probes_too(
             assert all(hears(one, b'"READY"') for one in waiting)
 
 
+def test_a_connection_that_rests_does_not_keep_the_server_from_its_end(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        with running_api(database_url, redis_url, tmp_path, WEB_CONCURRENCY="1") as url:
+            resting = stack.enter_context(closing(connect(url)))
+            resting.sendall(HEALTH)
+            assert hears(resting, b'"ok"')
+            silent = stack.enter_context(closing(connect(url)))
+            started = time.monotonic()
+        ended_after_s = time.monotonic() - started
+
+        assert ended(resting)
+        assert ended(silent)
+    assert ended_after_s < 8
+
+
 def hears(connection: socket.socket, word: bytes) -> bool:
     """Whether the word comes, in as many pieces as it likes."""
     heard = b""

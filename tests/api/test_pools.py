@@ -74,6 +74,7 @@ def test_an_organization_whose_reads_are_slow_leaves_connections_to_others(
 
     with ThreadPoolExecutor(3) as pool:
         with transactional(parts.pools.accepting).begin() as connection:
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text("LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE"))
             slow = [pool.submit(get, "/ocpp/chargers", "acme") for _ in range(3)]
             wait_until(lambda: sum(one.done() for one in slow) == 2)
