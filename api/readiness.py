@@ -49,6 +49,10 @@ class Readiness:
         return State(self._database.result(until), self._broker.result(until))
 
 
+class _NotWell(Exception):
+    """What a probe is told. Its cause goes to the log, once for as long as it stays the same."""
+
+
 class _Check:
     """One question. A probe joins the one that is under way, or takes an answer from a moment ago."""
 
@@ -79,16 +83,25 @@ class _Check:
         return self._answer if answered else self._silent
 
     def _run(self) -> None:
+        answer: str | None = f"The check of the {self._name} failed: the log has the details"
+        cause: BaseException | None = None
         try:
-            self._answer = self._check()
+            answer = self._check()
+        except _NotWell as error:
+            answer, cause = str(error), error.__cause__
         except Exception:  # what nobody foresaw is no sign of health
             log.exception("readiness.failed", part=self._name)
-            self._answer = f"The check of the {self._name} failed: the log has the details"
         finally:
             with self._lock:
+                changed = answer != self._answer
+                self._answer = answer
                 self._answered_at = monotonic()
                 self._running = False
                 self._done.set()
+        if changed and answer is not None:
+            log.warning("readiness.lost", part=self._name, reason=answer, error=str(cause or ""))
+        elif changed:
+            log.info("readiness.back", part=self._name)
 
 
 def _check_database(engine: Engine) -> str | None:
@@ -97,11 +110,10 @@ def _check_database(engine: Engine) -> str | None:
             read_only = connection.scalar(text(READ_ONLY))
             trouble = schema_trouble(connection)
     except SQLAlchemyError as error:
-        if is_outage(error):
-            return "The database is not available"
-        if (reason := contention(error)) is not None:
-            return reason
-        raise
+        reason = "The database is not available" if is_outage(error) else contention(error)
+        if reason is None:
+            raise
+        raise _NotWell(reason) from error
     return "The database is read-only" if read_only == "on" else trouble
 
 
@@ -109,6 +121,5 @@ def _check_broker(celery: Celery) -> str | None:
     try:
         check_broker(celery)
     except Exception as error:  # a client library has many
-        log.warning("readiness.broker", error=f"{type(error).__name__}: {error}")
-        return broker_trouble(error)
+        raise _NotWell(broker_trouble(error)) from error
     return None

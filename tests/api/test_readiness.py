@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 import redis
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flask.testing import FlaskClient
 
+from api import readiness
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis
@@ -70,6 +72,26 @@ def test_a_broker_that_became_a_replica_takes_no_messages(settings: Settings, br
 
         client.replicaof("NO", "ONE")
         assert told_of(settings, broker) == "ok"
+
+
+def test_what_is_not_well_is_one_line_in_the_log_at_its_beginning_and_one_at_its_end(
+    settings: Settings, broker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "KEEP_S", 0.0)
+    with (
+        closing(redis.Redis.from_url(broker)) as client,
+        ready_with(settings, broker_url=broker) as probe,
+        structlog.testing.capture_logs() as lines,
+    ):
+        client.replicaof("127.0.0.1", 1)
+        for _ in range(3):
+            probe.get("/ready")
+        client.replicaof("NO", "ONE")
+        for _ in range(2):
+            probe.get("/ready")
+
+    assert [line["event"] for line in lines] == ["readiness.lost", "readiness.back"]
+    assert "read only replica" in lines[0]["error"]
 
 
 def test_a_broker_whose_memory_is_full_takes_no_messages(settings: Settings, broker: str) -> None:
