@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 
 from api import catalog, chargers, commands, events, health
 from api.errors import register_errors
-from api.metrics import count_requests
+from api.metrics import OpenCommands, count_requests
 from api.openapi import REQUEST_ID, make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
@@ -60,11 +60,13 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
+    reading = Reading(pools.reading, connections=pools.reading_size)
     return Parts(
         settings=settings,
         pools=pools,
         sessions=Sessions(pools.accepting),
-        statements=Reading(pools.reading, connections=pools.reading_size),
+        statements=reading,
+        open_commands=OpenCommands(reading),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),
