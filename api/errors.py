@@ -97,7 +97,7 @@ def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
 
 
 def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
-    """An outage and contention end by themselves, so both ask to try again; anything else is a fault of ours."""
+    """503 for an outage and for contention, which end by themselves; anything else is a fault of ours."""
     if is_outage(error):
         log.error("database.away", error=_first_line(error))
         return _try_again("The database is not available")

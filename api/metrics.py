@@ -68,8 +68,7 @@ CLIENTS_WAITING = Gauge(
 class OpenCommands(Collector):
     """How many commands are not final yet, by age, read from the database at most once in KEEP_S.
 
-    One per app. Scrapes at once share one reading, so that nobody who asks for metrics all the time takes the
-    connections of others.
+    One per app. Scrapes at once share one reading, so any number of them takes one connection.
     """
 
     def __init__(self, sessions: Reading) -> None:

@@ -50,7 +50,7 @@ class Readiness:
 
 
 class _NotWell(Exception):
-    """What a probe is told. Its cause goes to the log, once for as long as it stays the same."""
+    """The reason that a probe answers with. Its cause goes to the log, once for as long as it stays the same."""
 
 
 class _Check:

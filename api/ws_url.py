@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 MAX_LENGTH = 2048
 
-#: What every good URL looks like; not all that looks like this is good.
+#: The form of every good URL; not every URL of this form is good.
 CHARACTERS = re.compile(r"[Ww][Ss]{1,2}://[!\"$-\[\]-~]+")
 
 # As strict as a URL, as lax as real host names: compose names its services with an underscore.

@@ -50,16 +50,16 @@ def ready_with(
     yield from client_of(changed)
 
 
-def told_of(settings: Settings, broker_url: str) -> str:
+def broker_state(settings: Settings, broker_url: str) -> str:
     with ready_with(settings, broker_url=broker_url) as client:
         answer = client.get("/ready")
     assert answer.status_code == 200
-    told: str = answer.get_json()["broker"]
-    return told
+    state: str = answer.get_json()["broker"]
+    return state
 
 
 def test_a_probe_leaves_nothing_on_the_broker(settings: Settings, broker: str) -> None:
-    assert told_of(settings, broker) == "ok"
+    assert broker_state(settings, broker) == "ok"
     with closing(redis.Redis.from_url(broker)) as client:
         assert client.keys("*check*") == []
 
@@ -68,10 +68,10 @@ def test_a_broker_that_became_a_replica_takes_no_messages(settings: Settings, br
     with closing(redis.Redis.from_url(broker)) as client:
         client.replicaof("127.0.0.1", 1)
 
-        assert told_of(settings, broker) == "The broker takes no writes: it is a replica"
+        assert broker_state(settings, broker) == "The broker takes no writes: it is a replica"
 
         client.replicaof("NO", "ONE")
-        assert told_of(settings, broker) == "ok"
+        assert broker_state(settings, broker) == "ok"
 
 
 def test_what_is_not_well_is_one_line_in_the_log_at_its_beginning_and_one_at_its_end(
@@ -98,16 +98,16 @@ def test_a_broker_whose_memory_is_full_takes_no_messages(settings: Settings, bro
     with closing(redis.Redis.from_url(broker)) as client:
         client.config_set("maxmemory", 1)
 
-        assert told_of(settings, broker) == "The broker takes no writes: its memory is full"
+        assert broker_state(settings, broker) == "The broker takes no writes: its memory is full"
 
 
-def test_a_broker_that_does_not_know_our_password_is_told(settings: Settings, broker: str) -> None:
+def test_a_broker_that_does_not_know_our_password_says_so(settings: Settings, broker: str) -> None:
     with closing(redis.Redis.from_url(broker)) as client:
         client.config_set("requirepass", "secret")
 
-        told = told_of(settings, broker)
+        state = broker_state(settings, broker)
 
-    assert told == "The broker refuses our user or password"
+    assert state == "The broker refuses our user or password"
 
 
 def test_a_broker_with_a_certificate_of_its_own_making_is_not_given_the_password(
@@ -115,15 +115,15 @@ def test_a_broker_with_a_certificate_of_its_own_making_is_not_given_the_password
 ) -> None:
     heard: list[bytes] = []
     with tls_server(tmp_path, heard) as port:
-        told = told_of(settings, f"rediss://:secret@127.0.0.1:{port}/0")
+        state = broker_state(settings, f"rediss://:secret@127.0.0.1:{port}/0")
 
-    assert told == "The broker's certificate cannot be trusted"
+    assert state == "The broker's certificate cannot be trusted"
     assert heard == []
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "rediss://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
 def test_what_ready_says_names_no_address(settings: Settings, url: str) -> None:
-    assert not ADDRESS.search(told_of(settings, url))
+    assert not ADDRESS.search(broker_state(settings, url))
 
 
 def test_a_schema_that_is_behind_is_not_ready_and_one_that_is_ahead_is(

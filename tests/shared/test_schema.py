@@ -1,4 +1,4 @@
-"""A schema that is behind is told before any work is taken; one that is ahead is fine."""
+"""A schema that is behind is named before any work is taken; one that is ahead is fine."""
 
 from collections.abc import Callable
 
