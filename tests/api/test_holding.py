@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from shared.database import make_engine
 from shared.models import Charger
@@ -76,6 +76,32 @@ def test_who_reads_nothing_of_a_large_answer_is_let_go(server: str, folder: Path
 
         assert ended(reader)
     assert "Traceback" not in log.read_text()
+
+
+def test_who_reads_nothing_of_an_event_stream_is_let_go_too(
+    server: str, folder: Path, database_url: str, token: Token
+) -> None:
+    headers = {"Authorization": f"Bearer {token()}"}
+    body = WISH | {"identity": "CP-STREAM"}
+    charger_id = httpx.post(f"{server}/ocpp/chargers", headers=headers, json=body).json()["charger_id"]
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO charger_events (charger_id, type, data) SELECT :charger_id, 'ocpp',"
+                " jsonb_build_object('state', 'accepted', 'reason', repeat('x', 100000), 'since', NULL)"
+                " FROM generate_series(1, 100)"
+            ),
+            {"charger_id": charger_id},
+        )
+    engine.dispose()
+    path = f"/ocpp/chargers/{charger_id}/events"
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: {headers['Authorization']}\r\nLast-Event-ID: 0\r\n\r\n"
+
+    with closing(connect(server, receive_buffer=4096)) as reader:
+        reader.sendall(request.encode())
+
+        wait_until(lambda: path in (folder / "api.log").read_text(), within_s=10)
 
 
 def test_a_client_that_reads_slowly_but_reads_gets_the_whole_file(server: str) -> None:
