@@ -90,8 +90,8 @@ def _last_id() -> int | None:
 
 def _lines(first: str, stream: Stream) -> Iterator[str]:
     yield first
-    for event in stream:
-        yield ":\n\n" if event is None else _text(event.id, event.type, TOLD[event.type](event))
+    for events in stream:
+        yield "".join(_text(event.id, event.type, TOLD[event.type](event)) for event in events) or ":\n\n"
 
 
 def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:

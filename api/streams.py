@@ -41,20 +41,26 @@ class Stream:
     def end(self) -> None:
         self._coming.put(None)
 
-    def __iter__(self) -> Iterator[Event | None]:
-        """The events as they come; None after a silence. Ends after LIFE_S, or with the charger."""
+    def __iter__(self) -> Iterator[list[Event]]:
+        """The events as they come, all that are there at once; none after a silence. Ends after LIFE_S, or with the charger."""
         until = monotonic() + LIFE_S
         while (left_s := until - monotonic()) > 0:
             try:
-                event = self._coming.get(timeout=min(SILENCE_S, left_s))
+                coming = [self._coming.get(timeout=min(SILENCE_S, left_s))]
             except Empty:
-                yield None
+                yield []
                 continue
-            if event is None:
+            while not self._coming.empty():
+                coming.append(self._coming.get())
+            events = [event for event in coming if event is not None]
+            if events:
+                yield events
+            if None in coming or any(_is_the_last(event) for event in events):
                 return
-            yield event
-            if event.data.get("event_type") == EventType.DELETE_CHARGER:
-                return
+
+
+def _is_the_last(event: Event) -> bool:
+    return event.data.get("event_type") == EventType.DELETE_CHARGER
 
 
 class Streams:

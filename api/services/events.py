@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from api.services.scope import get_charger
 from shared.models import Charger, ChargerEvent, Command
 
-EVENTS_AT_ONCE = 100  # of each watched position, so that one that is far behind delays no other
-POSITIONS_AT_ONCE = 50  # in one query
+EVENTS_AT_ONCE = 50  # of each watched position, so that one that is far behind delays no other
+POSITIONS_AT_ONCE = 100  # in one query
 
 
 Position = tuple[str, int]  #: a charger, and the id of the last event of it that was read
