@@ -1,6 +1,5 @@
 """The Flask app: its parts, its routes, its error handlers."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,21 +13,23 @@ from werkzeug.routing import BaseConverter
 
 from api import catalog, chargers, commands, events, health, missing
 from api.errors import register_errors
-from api.metrics import count_requests
-from api.openapi import make_document, register_docs
+from api.metrics import OpenCommands, count_requests
+from api.openapi import REQUEST_ID, make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
+from api.places import Places
+from api.pools import make_pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
+from api.reading import Reading
 from api.services.group import GroupCommit
 from api.streams import Streams
+from api.waits import mark_skipped_wait
 from api.watcher import Watcher
-from shared.database import Sessions, make_engine
+from shared.database import Sessions
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
 
 
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:
@@ -45,6 +46,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
     app.before_request(_start_request)
     count_requests(app)
+    app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _Slug])
@@ -57,20 +59,22 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 
 def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
-    engine = make_engine(settings.database_url, pool_size=settings.database_pool_size)
-    statements = sessionmaker(engine, expire_on_commit=False)
+    pools = make_pools(settings.database_url, size=settings.database_pool_size)
+    polls = sessionmaker(pools.polling, expire_on_commit=False)
+    reading = Reading(pools.reading, connections=pools.reading_size)
     return Parts(
         settings=settings,
-        engine=engine,
-        sessions=Sessions(engine),
-        statements=statements,
-        group=GroupCommit(engine),
+        pools=pools,
+        sessions=Sessions(pools.accepting),
+        statements=reading,
+        open_commands=OpenCommands(reading),
+        group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
-        watcher=Watcher(statements),
-        streams=Streams(statements, most=settings.event_streams),
+        watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),
+        streams=Streams(polls, Places(settings.event_streams, settings.event_streams_per_organization)),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
-        readiness=Readiness(engine, settings.broker_url),
+        readiness=Readiness(pools.probing, settings.broker_url),
     )
 
 

@@ -23,6 +23,7 @@ ERROR_NAMES = {
     401: "Unauthenticated",
     403: "NotAllowed",
     404: "NotFound",
+    408: "BodyTooSlow",
     413: "BodyTooLarge",
     415: "NotJson",
     422: "InvalidRequest",
@@ -35,6 +36,10 @@ _DESCRIPTION_OF_FINAL = "With `wait`: it is final, and `command` says how it end
 _DESCRIPTION_OF_ACCEPTED = (
     " With `until=accepted`: the CSMS accepted the charger, and `runtime` says since when."
 )
+
+
+#: What the reading of any body may end with.
+BODY_ERRORS = (400, 408, 413, 415)
 
 
 class Access(StrEnum):
@@ -102,6 +107,9 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         }
         if self._access is not Access.PUBLIC:
             doc["responses"]["422"] = {"$ref": f"#/components/responses/{ERROR_NAMES[422]}"}
+        if body is not None:
+            for code in BODY_ERRORS:
+                doc["responses"][str(code)] = {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"}
         if self._access is Access.TENANT:
             doc["responses"]["429"] = {"$ref": f"#/components/responses/{ERROR_NAMES[429]}"}
         if self._access is not Access.PUBLIC:
@@ -142,7 +150,9 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 rule,
                 methods=[method],
                 endpoint=doc["operationId"],
-                parameters=["OrganizationId"] if self._access is Access.TENANT else None,
+                parameters=["OrganizationId", "RequestId"]
+                if self._access is Access.TENANT
+                else ["RequestId"],
             )(documented)
             return view
 

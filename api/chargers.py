@@ -36,6 +36,7 @@ from api.services.accepted import Accepted
 from api.services.commands import Wish
 from api.services.idempotency import Answer
 from api.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
+from api.waits import wait_for
 from api.watcher import Provisioning
 from shared.commands import EventType
 from shared.models import Charger
@@ -125,7 +126,7 @@ def get_charger(query: dict[str, Any], charger_id: str) -> Any:
 def get_charger_status(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     charger = _charger(charger_id)
     if query["wait"] and charger.provisioning_status in chargers.IN_PROGRESS:
-        parts().watcher.wait(Provisioning(charger_id), query["wait"])
+        wait_for(Provisioning(charger_id), query["wait"])
         charger = _charger(charger_id)
     return {
         "charger_id": charger.id,
@@ -250,14 +251,25 @@ def reset_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str)
     errors=LIFECYCLE_ERRORS,
     example=LOGS,
     summary="List charger logs",
-    described="The frames that the charger exchanged with its CSMS, newest first.",
+    described="The frames that the charger exchanged with its CSMS, newest first. A page of long messages is shorter "
+    "than its `limit`: go on at `next_offset`.",
 )
 def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     with parts().statements() as session:
         found = logs.list_logs(
-            session, organization_id=requester().organization_id, charger_id=charger_id, **query
+            session,
+            organization_id=requester().organization_id,
+            charger_id=charger_id,
+            most_bytes=parts().settings.log_page_bytes,
+            **query,
         )
-    return {"data": found.rows, "total": found.total, "limit": query["limit"], "offset": query["offset"]}
+    return {
+        "data": found.rows,
+        "total": found.total,
+        "limit": query["limit"],
+        "offset": query["offset"],
+        "next_offset": found.next_offset,
+    }
 
 
 def _created(accepted: Accepted) -> Answer:

@@ -11,6 +11,7 @@ from api.blueprint import Access, Operations
 from api.examples import COMMAND, page_of
 from api.parts import parts
 from api.services import commands
+from api.waits import wait_for
 from shared.commands import OPEN
 from shared.models import Command
 
@@ -54,7 +55,7 @@ def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue
 def get_command(query: dict[str, Any], charger_id: str, command_id: UUID) -> Any:
     command = _command(charger_id, command_id)
     if query["wait"] and command.status in OPEN:
-        parts().watcher.wait(command_id, query["wait"])
+        wait_for(command_id, query["wait"])
         command = _command(charger_id, command_id)
     return command
 

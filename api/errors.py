@@ -3,8 +3,7 @@
 import structlog
 from flask import Flask, request
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from api.auth import NotAllowed, Unauthenticated
@@ -12,10 +11,12 @@ from api.fields import Problem
 from api.idempotency import KEY_HEADER
 from api.missing import NotAvailable
 from api.parsing import InvalidRequest, item
+from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
+from api.reading import TooManyReads
 from api.services.errors import InvalidCharger, NotFound, NotReady
 from api.services.idempotency import KeyReused
-from api.streams import TooManyStreams
+from shared.database import contention, is_outage
 from shared.tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)
@@ -37,11 +38,11 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotAvailable, not_available)
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
-    app.register_error_handler(TooManyStreams, too_many_streams)
+    app.register_error_handler(Full, too_many_streams)
+    app.register_error_handler(FullForOrganization, too_many_streams_of_organization)
+    app.register_error_handler(TooManyReads, too_many_reads)
     app.register_error_handler(KeysUnavailable, keys_unavailable)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
-        app.register_error_handler(away, database_away)
-    app.register_error_handler(DBAPIError, database_error)
+    app.register_error_handler(SQLAlchemyError, database_error)
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(Exception, unexpected)
 
@@ -84,21 +85,33 @@ def too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
     return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
 
 
-def too_many_streams(_: TooManyStreams) -> ResponseReturnValue:
+def too_many_streams(_: Full) -> ResponseReturnValue:
     return _try_again("This server has as many event streams as it may")
+
+
+def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:
+    detail = f"More than {error.most} event streams at once: close some, or try again later"
+    return {"detail": detail}, 429, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def too_many_reads(error: TooManyReads) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
     return _try_again("The keys that tokens are verified with cannot be fetched")
 
 
-def database_away(error: Exception) -> ResponseReturnValue:
-    log.error("database.away", error=str(error).partition("\n")[0])
-    return _try_again("The database is not available")
-
-
-def database_error(error: DBAPIError) -> ResponseReturnValue:
-    return database_away(error) if error.connection_invalidated else unexpected(error)
+def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
+    """503 for an outage and for contention, which end by themselves; anything else is a fault of ours."""
+    if is_outage(error):
+        log.error("database.away", error=_first_line(error))
+        return _try_again("The database is not available")
+    reason = contention(error)
+    if reason is not None:
+        log.warning("database.contention", error=_first_line(error), method=request.method, path=request.path)
+        return _try_again(reason)
+    return unexpected(error)
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
@@ -117,3 +130,8 @@ def unexpected(_: Exception) -> ResponseReturnValue:
 
 def _try_again(detail: str) -> ResponseReturnValue:
     return {"detail": detail}, 503, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def _first_line(error: Exception) -> str:
+    """Without the statement and its parameters, which SQLAlchemy adds below."""
+    return str(error).partition("\n")[0]

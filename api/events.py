@@ -11,12 +11,12 @@ from flask import Response, request
 from api import schemas
 from api.auth import requester
 from api.blueprint import Access, Operations
-from api.fields import Problem
+from api.fields import Problem, documented
 from api.parsing import InvalidRequest, item
 from api.parts import parts
 from api.runtime import observed_of, runtime_of
 from api.services.chargers import get_charger
-from api.services.events import Event, Snapshot, snapshot
+from api.services.events import Event, Snapshot, newest_event_id, snapshot
 from api.streams import LIFE_S, SILENCE_S, Stream
 
 operations = Operations(
@@ -29,13 +29,14 @@ operations = Operations(
 
 ID_HEADER = "Last-Event-ID"
 ID = re.compile(r"[0-9]{1,18}")
+UNKNOWN_ID = Problem("There is no event with this id yet: begin again without it", "value_error")
 RETRY_MS = 2000  # what clients wait before they come again
 
 
 @operations.operation(
     "GET",
     "",
-    errors=(401, 403, 404, 422, 500, 503),
+    errors=(401, 403, 404, 422, 429, 500, 503),
     content_type="text/event-stream",
     parameters=[
         {
@@ -43,12 +44,12 @@ RETRY_MS = 2000  # what clients wait before they come again
             "name": ID_HEADER,
             "required": False,
             "description": "The last event that was read: the stream goes on after it.",
-            "schema": {"type": "string", "pattern": f"^{ID.pattern}$"},
+            "schema": {"type": "string", "pattern": documented(ID)},
         }
     ],
     summary="Watch a charger",
-    described=f"""Server-Sent Events, which browsers read with `EventSource`. The first one is a `snapshot`, unless
-`{ID_HEADER}` tells what was read before. Then: `command` when one is asked for or its status changes, `status` when
+    described=f"""Server-Sent Events. The first one is a `snapshot`, unless
+`{ID_HEADER}` tells what was read before; an id that no event has yet is a 422. Then: `command` when one is asked for or its status changes, `status` when
 the provisioning, the tasks that run or the reason why none does change, `ocpp` when the link to the CSMS does. An
 event may repeat what a snapshot said. There is a comment after {SILENCE_S} s of silence, and an end after {LIFE_S} s:
 come again.""",
@@ -64,11 +65,13 @@ def watch_charger(charger_id: str) -> Response:
             first += _text(last_id, "snapshot", _snapshot(found))
         else:
             get_charger(session, **wanted)
+            if last_id > newest_event_id(session):
+                raise InvalidRequest([item(["header", ID_HEADER], UNKNOWN_ID)])
     headers = {"X-Accel-Buffering": "no"}  # nginx keeps answers back until there is enough of them
     if request.method == "HEAD":
         return Response(mimetype="text/event-stream", headers=headers)
     streams = parts().streams
-    stream = streams.open(charger_id, last_id)
+    stream = streams.open(requester().organization_id, charger_id, last_id)
     response = Response(_lines(first, stream), mimetype="text/event-stream", headers=headers)
     response.call_on_close(lambda: streams.close(stream))
     return response
@@ -87,8 +90,8 @@ def _last_id() -> int | None:
 
 def _lines(first: str, stream: Stream) -> Iterator[str]:
     yield first
-    for event in stream:
-        yield ":\n\n" if event is None else _text(event.id, event.type, TOLD[event.type](event))
+    for events in stream:
+        yield "".join(_text(event.id, event.type, TOLD[event.type](event)) for event in events) or ":\n\n"
 
 
 def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:

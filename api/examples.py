@@ -181,6 +181,7 @@ LOGS = {
     "total": 1,
     "limit": 1000,
     "offset": 0,
+    "next_offset": None,
 }
 
 BRAND = {

@@ -8,11 +8,17 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from api.ws_url import MAX_LENGTH, InvalidWsUrl, normalise_ws_url
+from api.ws_url import CHARACTERS, MAX_LENGTH, InvalidWsUrl, normalise_ws_url
 
 Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+NO_CONTROLS = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
+MAX_NUMBER = 999_999_999  # of a query; a column of PostgreSQL holds it
+
+
+def documented(pattern: re.Pattern[str]) -> str:
+    """The pattern as the OpenAPI document has it, where one that is not anchored may match anywhere."""
+    return f"^{pattern.pattern}$"
 
 
 class Problem(str):
@@ -58,7 +64,7 @@ class Text(fields.String):
         **kwargs: Any,
     ) -> None:
         self._lengths = (min_length, max_length)
-        bounds = {"minLength": min_length, "maxLength": max_length}
+        bounds = {"minLength": min_length, "maxLength": max_length, "pattern": documented(NO_CONTROLS)}
         super().__init__(metadata={**bounds, **metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
@@ -71,7 +77,7 @@ class Text(fields.String):
         if len(value) > longest:
             message = f"String should have at most {longest} characters"
             raise ValidationError(Problem(message, "string_too_long", max_length=longest))
-        if CONTROL.search(value):
+        if not NO_CONTROLS.fullmatch(value):
             raise ValidationError(Problem("String should have no control characters", "value_error"))
         return self._checked(value)
 
@@ -82,14 +88,14 @@ class Text(fields.String):
 class Identity(Text):
     """OCPP's identifierString, which is also safe as the last segment of the CSMS's URL."""
 
-    PATTERN = re.compile(r"[A-Za-z0-9*\-_=:+|@.]{1,48}")
+    PATTERN = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9*\-_=:+|@.]{1,48}")
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
-        pattern = f"^{self.PATTERN.pattern}$"
-        super().__init__(min_length=1, max_length=48, metadata={"pattern": pattern, **metadata}, **kwargs)
+        bounds = {"pattern": documented(self.PATTERN)}
+        super().__init__(min_length=1, max_length=48, metadata={**bounds, **metadata}, **kwargs)
 
     def _checked(self, value: str) -> str:
-        if not self.PATTERN.fullmatch(value) or value in (".", ".."):
+        if not self.PATTERN.fullmatch(value):
             raise ValidationError(
                 Problem("Identity should have only letters, digits and *-_=:+|@.", "string_pattern_mismatch")
             )
@@ -104,8 +110,9 @@ class Choice(Text):
     ) -> None:
         self._choices = {choice.lower(): str(choice) for choice in choices}
         self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
+        super().__init__(max_length=64, metadata=metadata, **kwargs)
         documented = self._documented(allow_none=bool(kwargs.get("allow_none")))
-        super().__init__(max_length=64, metadata={**documented, **metadata}, **kwargs)
+        self.metadata = {**documented, **metadata}  # says more than the bounds of a text
 
     def _documented(self, *, allow_none: bool) -> Metadata:
         return {"enum": [*self._choices.values(), *([None] if allow_none else [])]}
@@ -137,7 +144,10 @@ class WsUrl(Text):
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(
-            min_length=1, max_length=MAX_LENGTH, metadata={"format": "uri", **metadata}, **kwargs
+            min_length=1,
+            max_length=MAX_LENGTH,
+            metadata={"format": "uri", "pattern": documented(CHARACTERS), **metadata},
+            **kwargs,
         )
 
     def _checked(self, value: str) -> str:
@@ -150,7 +160,7 @@ class WsUrl(Text):
 class QueryInteger(fields.Integer):
     """A whole number of a query, in plain ASCII digits: no 1_000, no +5, no other script."""
 
-    DIGITS = re.compile(r"-?[0-9]{1,9}")
+    DIGITS = re.compile(r"-?[0-9]{1,18}")
     default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "invalid": Problem("Input should be a valid integer", "int_parsing"),
     }
@@ -159,12 +169,12 @@ class QueryInteger(fields.Integer):
         self,
         *,
         minimum: int,
-        maximum: int | None = None,
+        maximum: int = MAX_NUMBER,
         metadata: Metadata = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
         self._minimum, self._maximum = minimum, maximum
-        bounds = {"minimum": minimum} | ({} if maximum is None else {"maximum": maximum})
+        bounds = {"minimum": minimum, "maximum": maximum}
         super().__init__(metadata={**bounds, **metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
@@ -174,7 +184,7 @@ class QueryInteger(fields.Integer):
         if number < self._minimum:
             message = f"Input should be greater than or equal to {self._minimum}"
             raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
-        if self._maximum is not None and number > self._maximum:
+        if number > self._maximum:
             message = f"Input should be less than or equal to {self._maximum}"
             raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
         return number
@@ -184,11 +194,14 @@ class Instant(fields.DateTime):
     """A point in time: RFC 3339 with a zone when read, UTC with Z when written."""
 
     RFC3339 = re.compile(
-        r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
     )
     default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "invalid": Problem("Input should be a date and time with a zone (RFC 3339)", "datetime_parsing"),
     }
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        super().__init__(metadata={"pattern": documented(self.RFC3339), **metadata}, **kwargs)
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         if value is None:

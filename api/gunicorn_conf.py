@@ -6,19 +6,32 @@ patch a process before it imports the app, and the arbiter must stay unpatched.
 
 import gc
 import os
+import resource
 import shutil
 from tempfile import mkdtemp
 from typing import Any
 
 import gevent
 import gunicorn.glogging
-import gunicorn.http.wsgi
 import gunicorn.util
 import orjson
 from gunicorn.util import write_nonblock
 
 from shared.log_setup import configure_logging
 from shared.starting import settings_or_exit
+
+SPARE_FILES = 200  # of a process, for its database, its broker, its log and its code
+
+
+def possible_connections(wanted: int) -> int:
+    """As many as wanted, or as the process may open files for; it may open as many as the system lets it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + SPARE_FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + SPARE_FILES)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return max(1, min(wanted, files - SPARE_FILES))
+
 
 _settings = settings_or_exit(verifies_tokens=True)
 configure_logging(log_format=_settings.log_format, log_level=_settings.log_level)
@@ -28,17 +41,22 @@ _metrics_folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="charg
 
 bind = _settings.bind
 workers = _settings.api_processes
-worker_class = "gevent"
-worker_connections = 2000
+worker_class = "api.server.ApiWorker"
+worker_connections = possible_connections(2000)
 preload_app = False
 control_socket_disable = True
-keepalive = 15  # seconds; also how long a client may take to send its headers
+keepalive = max(1, _settings.keep_alive_s)  # with 0 gunicorn would wait for a head without a bound
 timeout = 60  # seconds without a sign of life until a worker is replaced
 graceful_timeout = 30  # seconds for requests that are under way
 limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 proc_name = "chargehand-api"
+# The API needs neither a client's address nor the scheme, so no header of anybody moves a path, a scheme or an address.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+os.environ.pop("SCRIPT_NAME", None)  # gunicorn would take every path's beginning from it
 
 
 class _Logger(gunicorn.glogging.Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -74,6 +92,7 @@ def _release_at_the_end(worker: Any, parts: Any) -> None:
         gevent.sleep(0.1)
     parts.watcher.close()
     parts.streams.close_all()
+    worker.close_resting()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
@@ -104,30 +123,5 @@ def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
     write_nonblock(sock, head.encode("latin1") + body)
 
 
-class _Gathered(list[bytes]):
-    """Stands in for a socket, until everything is there."""
-
-    sendall = list.append
-
-
-class _Response(gunicorn.http.wsgi.Response):  # type: ignore[misc]  # gunicorn has no types
-    """Sends the head along with the body: half the system calls, and the client wakes up once."""
-
-    sock: Any
-
-    def write(self, arg: bytes) -> None:
-        if self.headers_sent:
-            super().write(arg)
-            return
-        connection: Any = self.sock
-        self.sock = parts = _Gathered()
-        try:
-            super().write(arg)
-        finally:
-            self.sock = connection
-        connection.sendall(b"".join(parts))
-
-
-# It has no settings for these.
+# It has no setting for this.
 gunicorn.util.write_error = write_error
-gunicorn.http.wsgi.Response = _Response

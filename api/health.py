@@ -39,7 +39,8 @@ def health_check() -> ResponseReturnValue:
     errors=(503,),
     example={"status": "ready", "broker": "ok"},
     summary="Readiness check",
-    described="503 while the database is away. A broker that is away fails nothing: commands wait in the database.",
+    described="503 while the database is away, takes no writes, or has a schema that is older than this version. "
+    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database.",
 )
 def readiness_check() -> ResponseReturnValue:
     state = parts().readiness.state()
@@ -59,7 +60,7 @@ def readiness_check() -> ResponseReturnValue:
     described="In Prometheus' text format. No label names an organization or a charger.",
 )
 def metrics() -> ResponseReturnValue:
-    body = render_metrics(parts().statements, parts().publisher, parts().watcher)
+    body = render_metrics(parts().open_commands, parts().publisher, parts().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 

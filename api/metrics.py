@@ -1,8 +1,9 @@
 """What Prometheus is told. Labels are routes and statuses: never an organization, a charger or a token."""
 
 import os
+import threading
 from collections.abc import Iterator
-from time import perf_counter, sleep
+from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
 from prometheus_client import (
@@ -17,9 +18,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
 
 from api.publisher import Publisher
+from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
 from shared.models import Command
@@ -27,6 +28,7 @@ from shared.models import Command
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
 REPORT_EVERY_S = 2
+KEEP_S = 1.0
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -64,12 +66,26 @@ CLIENTS_WAITING = Gauge(
 
 
 class OpenCommands(Collector):
-    """How many commands are not final yet, by age, read from the database at each scrape."""
+    """How many commands are not final yet, by age, read from the database at most once in KEEP_S.
 
-    def __init__(self, sessions: sessionmaker[Session]) -> None:
+    One per app. Scrapes at once share one reading, so any number of them takes one connection.
+    """
+
+    def __init__(self, sessions: Reading) -> None:
         self._sessions = sessions
+        self._lock = threading.Lock()
+        self._found: list[GaugeMetricFamily] = []
+        self.found_at = -KEEP_S  #: on the monotonic clock
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
+        with self._lock:
+            if monotonic() - self.found_at >= KEEP_S:
+                self._found = list(self._count())
+                self.found_at = monotonic()
+            found = self._found
+        yield from found
+
+    def _count(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "chargehand_open_commands",
             "Accepted commands that are not final, by how old they are at least.",
@@ -110,7 +126,7 @@ def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(sessions: sessionmaker[Session], publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()
@@ -120,7 +136,7 @@ def render_metrics(sessions: sessionmaker[Session], publisher: Publisher, watche
     else:
         scraped = generate_latest(REGISTRY)
     database = CollectorRegistry()
-    database.register(OpenCommands(sessions))
+    database.register(open_commands)
     return scraped + generate_latest(database)
 
 

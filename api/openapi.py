@@ -6,6 +6,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from mimetypes import guess_type
+from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Flask, Response, abort
@@ -17,7 +18,9 @@ from api import schemas
 from api.auth import ORGANIZATION_HEADER
 from api.blueprint import ERROR_NAMES
 from api.errors import RETRY_AFTER_S
-from api.idempotency import KEY_HEADER, REPLAYED_HEADER
+from api.fields import documented
+from api.idempotency import KEY, KEY_HEADER, REPLAYED_HEADER
+from shared.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"
 DESCRIPTION = """Runs fleets of simulated EV chargers: chargers are created, started, stopped, restarted and
@@ -28,10 +31,11 @@ adds keys and routes, and says so.
 """
 
 ERRORS = {
-    400: "Invalid charger data: a rule of the business is broken.",
+    400: "Invalid charger data: a rule of the business is broken. Or a body that is malformed or not whole.",
     401: "The bearer token is missing or not valid.",
     403: "The token has no organization, or may not do this.",
     404: "There is no such thing in this organization.",
+    408: "The body did not arrive within 10 s.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
@@ -47,6 +51,8 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+#: What a client may call its request.
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
 ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|png)")
 
 
@@ -65,7 +71,7 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
     )
     for converter in converters:
         document.register_converter(
-            converter, lambda found: {"type": "string", "pattern": f"^{found.regex}$"}
+            converter, lambda found: {"type": "string", "pattern": documented(re.compile(found.regex))}
         )
     components = document.spec.components
     components.security_scheme(
@@ -85,7 +91,7 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
             "name": ORGANIZATION_HEADER,
             "required": False,
             "description": "The organization that an admin acts for. A user must not send it.",
-            "schema": {"type": "string", "maxLength": 128},
+            "schema": {"type": "string", "pattern": documented(ORGANIZATION_ID)},
         },
     )
     components.parameter(
@@ -97,7 +103,18 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
             "description": "Makes a repeat harmless: within 24 h, the same key on the same path with the same "
             f"body is given the first answer again, marked `{REPLAYED_HEADER}: true`. With another body it is "
             "a 422. After an error the key is free.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+            "schema": {"type": "string", "pattern": documented(KEY)},
+        },
+    )
+    components.parameter(
+        "RequestId",
+        "header",
+        {
+            "name": "X-Request-Id",
+            "required": False,
+            "description": "Names the request in the answer, in the logs and on its command. One that does not fit is "
+            "replaced by a new one.",
+            "schema": {"type": "string", "pattern": documented(REQUEST_ID)},
         },
     )
     for status, description in ERRORS.items():
@@ -169,4 +186,10 @@ def _seconds(example: int) -> dict[str, Any]:
 
 def _file(file: Traversable) -> Response:
     mimetype = guess_type(file.name)[0] or "application/octet-stream"
-    return Response(file.read_bytes(), mimetype=mimetype)
+    return Response(_content(str(file)), mimetype=mimetype)
+
+
+@cache
+def _content(path: str) -> bytes:
+    """Kept, so that many who fetch it slowly share one copy."""
+    return Path(path).read_bytes()

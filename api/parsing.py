@@ -10,15 +10,23 @@ from typing import Any, NoReturn, TypeVar, cast
 import gevent
 import orjson
 from flask import Request, g, request
+from gunicorn.http.errors import ParseException
 from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    ClientDisconnected,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 
 from api.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 MAX_BODY_BYTES = 64 * 1024
+INCOMPLETE = "The body is malformed, or did not arrive as a whole"
 BODY_TIMEOUT_S = 10  # for a client that announces a body and does not send it
 
 _JSON_INVALID = Problem("JSON decode error", "json_invalid")
@@ -40,7 +48,7 @@ class RequestParser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # noqa: RUF012  # webargs' name; the schema decides
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """The body. Raises InvalidRequest, UnsupportedMediaType or RequestEntityTooLarge."""
+        """The body. Raises InvalidRequest, or BadRequest, RequestTimeout, RequestEntityTooLarge, UnsupportedMediaType."""
         raw = g.body = _read_body(req)
         if not raw:
             if isinstance(schema, Body) and schema.optional:
@@ -99,8 +107,17 @@ def _read_body(req: Request) -> bytes:
         return b""
     if req.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("A compressed body is not supported")
-    with gevent.Timeout(BODY_TIMEOUT_S, RequestTimeout("The body did not arrive in time")):
-        body = req.get_data(cache=False)
+    try:
+        with gevent.Timeout(BODY_TIMEOUT_S, RequestTimeout("The body did not arrive in time")):
+            body = req.get_data(cache=False)
+    except (
+        ParseException,
+        OSError,
+        ClientDisconnected,
+    ) as error:  # a bad chunk or ending, or the client left
+        raise BadRequest(INCOMPLETE) from error
+    if not chunked and len(body) < (req.content_length or 0):
+        raise BadRequest(INCOMPLETE)
     if chunked and len(body) >= MAX_BODY_BYTES:  # where werkzeug stops reading, without a word
         raise RequestEntityTooLarge
     return body

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from flask import current_app
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
 
+from api.metrics import OpenCommands
+from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
+from api.reading import Reading
 from api.services.group import GroupCommit
 from api.streams import Streams
 from api.watcher import Watcher
@@ -22,9 +23,9 @@ class Parts:
     """Made once by create_app."""
 
     settings: Settings
-    engine: Engine
-    sessions: Sessions  #: a transaction each
-    statements: sessionmaker[Session]  #: every statement is its own transaction; spares two round trips
+    pools: Pools
+    sessions: Sessions  #: a transaction each, for what stores something
+    statements: Reading  #: for what only reads
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher
@@ -32,6 +33,7 @@ class Parts:
     verifier: TokenVerifier
     rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
+    open_commands: OpenCommands
 
 
 def parts() -> Parts:

@@ -68,9 +68,13 @@ class Publisher:
         with self._lock:
             if self._pid == os.getpid():
                 return
-            self._pid = os.getpid()
-            self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # no more threads for now: the next publish tries again
+                log.warning("publisher.not_started", error=str(error))
+                return
+            self._pid, self._thread = os.getpid(), thread
 
     def _run(self) -> None:
         sender = Sender(make_celery(self._broker_url, publisher=True))

@@ -5,20 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from kombu import Connection
+import structlog
+from celery import Celery
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from shared.broker import BROKER_ERRORS, make_celery
+from shared.broker import broker_trouble, check_broker, make_celery
+from shared.database import contention, is_outage
+from shared.schema import schema_trouble
+
+log = structlog.get_logger(__name__)
 
 WAIT_S = 2.0  # for an answer of the database or the broker
 KEEP_S = 1.0  # so that many probes cost no more than one
 
 DATABASE_SILENT = f"The database did not answer within {WAIT_S:g} s"
-BROKER_SILENT = f"did not answer within {WAIT_S:g} s"
+BROKER_SILENT = f"The broker did not answer within {WAIT_S:g} s"
 
-#: The setting, also of a standby; without our tables an error.
-READ_ONLY = "SELECT current_setting('transaction_read_only'), EXISTS (SELECT FROM chargers)"
+READ_ONLY = "SELECT current_setting('transaction_read_only')"  # also of a standby
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,12 @@ class State:
 
 
 class Readiness:
-    """Asks the database and the broker, each in a thread of its own, never twice at once."""
+    """Reads from the database and publishes to the broker, each in a thread of its own, never twice at once."""
 
     def __init__(self, engine: Engine, broker_url: str) -> None:
-        self._database = _Check(lambda: _ask_database(engine), DATABASE_SILENT)
-        self._broker = _Check(lambda: _ask_broker(broker_url), BROKER_SILENT)
+        celery = make_celery(broker_url, publisher=True)
+        self._database = _Check("database", lambda: _check_database(engine), DATABASE_SILENT)
+        self._broker = _Check("broker", lambda: _check_broker(celery), BROKER_SILENT)
 
     def state(self) -> State:
         """What is known after at most WAIT_S."""
@@ -44,11 +49,16 @@ class Readiness:
         return State(self._database.result(until), self._broker.result(until))
 
 
+class _NotWell(Exception):
+    """The reason that a probe answers with. Its cause goes to the log, once for as long as it stays the same."""
+
+
 class _Check:
     """One question. A probe joins the one that is under way, or takes an answer from a moment ago."""
 
-    def __init__(self, ask: Callable[[], str | None], silent: str) -> None:
-        self._ask = ask
+    def __init__(self, name: str, check: Callable[[], str | None], silent: str) -> None:
+        self._name = name
+        self._check = check
         self._silent = silent
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -60,45 +70,56 @@ class _Check:
         with self._lock:
             if self._running or monotonic() - self._answered_at < KEEP_S:
                 return
-            self._running = True
             self._done.clear()
-        threading.Thread(target=self._run, name="readiness", daemon=True).start()
+            try:
+                threading.Thread(target=self._run, name="readiness", daemon=True).start()
+            except RuntimeError as error:  # no more threads for now: the next probe tries again
+                log.warning("readiness.not_started", error=str(error))
+                return
+            self._running = True
 
     def result(self, until: float) -> str | None:
         answered = self._done.wait(max(0.0, until - monotonic()))
         return self._answer if answered else self._silent
 
     def _run(self) -> None:
+        answer: str | None = f"The check of the {self._name} failed: the log has the details"
+        cause: BaseException | None = None
         try:
-            self._answer = self._ask()
-        except Exception as error:  # what nobody foresaw is no sign of health
-            self._answer = str(error) or type(error).__name__
+            answer = self._check()
+        except _NotWell as error:
+            answer, cause = str(error), error.__cause__
+        except Exception:  # what nobody foresaw is no sign of health
+            log.exception("readiness.failed", part=self._name)
         finally:
-            self._answered_at = monotonic()
-            self._running = False
-            self._done.set()
+            with self._lock:
+                changed = answer != self._answer
+                self._answer = answer
+                self._answered_at = monotonic()
+                self._running = False
+                self._done.set()
+        if changed and answer is not None:
+            log.warning("readiness.lost", part=self._name, reason=answer, error=str(cause or ""))
+        elif changed:
+            log.info("readiness.back", part=self._name)
 
 
-def _ask_database(engine: Engine) -> str | None:
+def _check_database(engine: Engine) -> str | None:
     try:
         with engine.connect() as connection:
             read_only = connection.scalar(text(READ_ONLY))
-    except ProgrammingError:
-        return "The database has not been migrated"
-    except SQLAlchemyError:
-        return "The database is not available"
-    return "The database is read-only" if read_only == "on" else None
+            trouble = schema_trouble(connection)
+    except SQLAlchemyError as error:
+        reason = "The database is not available" if is_outage(error) else contention(error)
+        if reason is None:
+            raise
+        raise _NotWell(reason) from error
+    return "The database is read-only" if read_only == "on" else trouble
 
 
-def _ask_broker(broker_url: str) -> str | None:
-    options = make_celery(broker_url, publisher=True).conf.broker_transport_options
-    connection = Connection(broker_url, connect_timeout=WAIT_S, transport_options=options)
-    transport = connection.transport
-    away: tuple[type[BaseException], ...] = (*connection.connection_errors, *BROKER_ERRORS)
+def _check_broker(celery: Celery) -> str | None:
     try:
-        transport.close_connection(transport.establish_connection())  # once; connect() would try again
-    except away as error:
-        return str(error) or type(error).__name__
-    finally:
-        connection.release()
+        check_broker(celery)
+    except Exception as error:  # a client library has many
+        raise _NotWell(broker_trouble(error)) from error
     return None

@@ -51,7 +51,10 @@ class WaitQuery(Query):
         minimum=0,
         maximum=60,
         load_default=0,
-        metadata=_doc("Seconds to hold the answer until it is final, at most. Beyond the contract."),
+        metadata=_doc(
+            "Seconds to hold the answer until it is final, at most. When too many requests wait already, the answer comes at "
+            "once, as it is then, with the header `Wait-Skipped: true`. Beyond the contract."
+        ),
     )
 
 
@@ -257,6 +260,9 @@ class LogEntry(Schema):
     direction = fields.String(required=True, metadata=_doc(enum=["cp_to_csms", "csms_to_cp"]))
     action = fields.String(required=True)
     message = fields.String(allow_none=True, metadata=_doc("The OCPP-J frame as text."))
+    truncated = fields.Boolean(
+        metadata=_doc("True when the message is too long for a page and was cut. Beyond the contract.")
+    )
     timestamp = Instant(allow_none=True)
 
 
@@ -265,6 +271,11 @@ class LogPage(Schema):
     total = fields.Integer(required=True)
     limit = fields.Integer(required=True)
     offset = fields.Integer(required=True)
+    next_offset = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_doc("Where the next page begins; null after the last one. Beyond the contract."),
+    )
 
 
 class BrandAnswer(Schema):

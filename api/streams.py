@@ -5,15 +5,12 @@ from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.places import Full, Places
 from api.polling import Poller
-from api.services.events import Event, events_after
+from api.services.events import Event, Position, events_after
 from shared.commands import EventType
-
-log = structlog.get_logger(__name__)
 
 POLL_S = 0.25
 SILENCE_S = 15  # until a sign of life: proxies end what is silent for longer
@@ -22,14 +19,11 @@ LIFE_S = (
 )
 
 
-class TooManyStreams(Exception):
-    """This process serves as many as it may."""
-
-
 class Stream:
     """The events of one charger, for one client."""
 
-    def __init__(self, charger_id: str, last_id: int) -> None:
+    def __init__(self, organization_id: str, charger_id: str, last_id: int) -> None:
+        self.organization_id = organization_id
         self.charger_id = charger_id
         self.last_id = last_id  #: of the events that are on their way
         self._coming: SimpleQueue[Event | None] = SimpleQueue()
@@ -47,43 +41,54 @@ class Stream:
     def end(self) -> None:
         self._coming.put(None)
 
-    def __iter__(self) -> Iterator[Event | None]:
-        """The events as they come; None after a silence. Ends after LIFE_S, or with the charger."""
+    def __iter__(self) -> Iterator[list[Event]]:
+        """The events as they come, all that are there at once; none after a silence. Ends after LIFE_S, or with the charger."""
         until = monotonic() + LIFE_S
         while (left_s := until - monotonic()) > 0:
             try:
-                event = self._coming.get(timeout=min(SILENCE_S, left_s))
+                coming = [self._coming.get(timeout=min(SILENCE_S, left_s))]
             except Empty:
-                yield None
+                yield []
                 continue
-            if event is None:
+            while not self._coming.empty():
+                coming.append(self._coming.get())
+            events = [event for event in coming if event is not None]
+            if events:
+                yield events
+            if None in coming or any(_is_the_last(event) for event in events):
                 return
-            yield event
-            if event.data.get("event_type") == EventType.DELETE_CHARGER:
-                return
+
+
+def _is_the_last(event: Event) -> bool:
+    return event.data.get("event_type") == EventType.DELETE_CHARGER
 
 
 class Streams:
     """One per API process. It looks for what is new only while somebody watches."""
 
-    def __init__(self, statements: sessionmaker[Session], *, most: int) -> None:
+    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
         self._statements = statements
-        self._most = most
+        self._places = places
         self._streams: set[Stream] = set()
         self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
-    def open(self, charger_id: str, last_id: int) -> Stream:
-        """The events after that one. To be closed. Raises TooManyStreams."""
-        if len(self._streams) >= self._most or self._poller.closed:
-            raise TooManyStreams
-        stream = Stream(charger_id, last_id)
+    def open(self, organization_id: str, charger_id: str, last_id: int) -> Stream:
+        """The events after that one. To be closed. Raises Full, FullForOrganization."""
+        if self._poller.closed:
+            raise Full
+        self._places.take(organization_id)
+        stream = Stream(organization_id, charger_id, last_id)
         self._streams.add(stream)
         self._poller.ensure_running()
         return stream
 
     def close(self, stream: Stream) -> None:
         """Safe to repeat."""
-        self._streams.discard(stream)
+        try:
+            self._streams.remove(stream)
+        except KeyError:
+            return
+        self._places.give_back(stream.organization_id)
 
     @property
     def count(self) -> int:
@@ -96,19 +101,13 @@ class Streams:
             stream.end()
 
     def _look(self) -> None:
-        hungry: defaultdict[str, list[Stream]] = defaultdict(list)
+        drained: defaultdict[Position, list[Stream]] = defaultdict(list)
         for stream in list(self._streams):
             if stream.hungry:
-                hungry[stream.charger_id].append(stream)
-        if not hungry:
+                drained[stream.charger_id, stream.last_id].append(stream)
+        if not drained:
             return
-        last_ids = {charger_id: min(one.last_id for one in streams) for charger_id, streams in hungry.items()}
-        try:
-            with self._statements() as session:
-                events = events_after(session, last_ids)
-        except SQLAlchemyError as error:  # what is new now is still new when the database is back
-            log.warning("streams.failed", error=str(error).partition("\n")[0])
-            return
-        for event in events:
-            for stream in hungry[event.charger_id]:
-                stream.feed(event)
+        with self._statements() as session:
+            for event in events_after(session, drained):
+                for stream in drained[event.charger_id, event.after]:
+                    stream.feed(event)

@@ -13,13 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.fields import Choice, Problem
 from api.parts import parts
+from api.reading import TooManyReads
 from api.runtime import runtime_of
 from api.schemas import WaitQuery
 from api.services.chargers import IN_PROGRESS
 from api.services.idempotency import Answer
 from api.services.links import Outcome, outcome_of
+from api.waits import wait_for
 from api.watcher import Link, Provisioning, Settled
 from shared.commands import FINAL
+from shared.database import is_outage
 from shared.models import Charger, Command
 
 log = structlog.get_logger(__name__)
@@ -77,7 +80,7 @@ def wait_for_charger(charger_id: str, query: dict[str, Any]) -> None:
     """Return when nothing is open for the charger, or when its CSMS accepts it; or when that cannot come."""
     if query["wait"]:
         target = Link(charger_id) if query["until"] == Until.ACCEPTED else Settled(charger_id)
-        parts().watcher.wait(target, query["wait"])
+        wait_for(target, query["wait"])
 
 
 def answer_lifecycle(answer: Answer, query: dict[str, Any]) -> ResponseReturnValue:
@@ -101,7 +104,7 @@ def answer_create(answer: Answer, query: dict[str, Any]) -> ResponseReturnValue:
 def _answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
     command: Command | None = None
     command_id = UUID(answer.body["command_id"])
-    parts().watcher.wait(command_id, wait_s)
+    wait_for(command_id, wait_s)
     with _accepted_all_the_same(), parts().statements() as session:
         command = session.get(Command, command_id)
     if command is not None and command.status in FINAL:
@@ -113,7 +116,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
     """READY or FAILED is what a create waits for."""
     charger: Charger | None = None
     charger_id = answer.body["charger_id"]
-    parts().watcher.wait(Provisioning(charger_id), wait_s)
+    wait_for(Provisioning(charger_id), wait_s)
     with _accepted_all_the_same(), parts().statements() as session:
         charger = session.get(Charger, charger_id)
         command = session.get(Command, UUID(answer.body["command_id"]))
@@ -128,7 +131,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
 def _answer_when_accepted(answer: Answer, charger_id: str, wait_s: int) -> ResponseReturnValue:
     """200 only if the CSMS accepted the charger; otherwise the answer shows the charger, and so the reason."""
     outcome: Outcome | None = None
-    parts().watcher.wait(Link(charger_id, answer.body["generation"]), wait_s)
+    wait_for(Link(charger_id, answer.body["generation"]), wait_s)
     with _accepted_all_the_same(), parts().statements() as session:
         outcome = outcome_of(session, charger_id, UUID(answer.body["command_id"]))
     if outcome is None:
@@ -146,5 +149,10 @@ def _accepted_all_the_same() -> Iterator[None]:
     """It is on record: a 503 now would make the client send it once more."""
     try:
         yield
+    except TooManyReads:
+        log.info("reading.busy")
     except SQLAlchemyError as error:
-        log.warning("database.away", error=str(error).partition("\n")[0])
+        log.warning(
+            "database.away" if is_outage(error) else "database.contention",
+            error=str(error).partition("\n")[0],
+        )

@@ -5,7 +5,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import structlog
 from sqlalchemy import (
     ARRAY,
     Integer,
@@ -22,16 +21,14 @@ from sqlalchemy import (
     select,
     union_all,
 )
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.places import Full, FullForOrganization, Places
 from api.polling import Poller
 from api.services.chargers import IN_PROGRESS
 from api.services.links import is_open, may_be_accepted
 from shared.commands import OPEN
 from shared.models import Charger, Command
-
-log = structlog.get_logger(__name__)
 
 POLL_S = 0.1
 
@@ -70,13 +67,21 @@ class _Waiter:
 class Watcher:
     """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
 
-    def __init__(self, statements: sessionmaker[Session]) -> None:
+    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
         self._statements = statements
+        self._places = places
         self._waiters: set[_Waiter] = set()
         self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
-    def wait(self, target: Target, timeout_s: float) -> None:
-        """Return when the target is reached, final or gone, after timeout_s at the latest, or when the server ends."""
+    def wait(self, target: Target, timeout_s: float, *, organization_id: str) -> bool:
+        """Return when the target is reached, final or gone, after timeout_s at the latest, or when the server ends.
+
+        False, at once, when as many wait as may.
+        """
+        try:
+            self._places.take(organization_id)
+        except (Full, FullForOrganization):
+            return False
         waiter = _Waiter(target)
         self._waiters.add(waiter)
         try:
@@ -85,6 +90,8 @@ class Watcher:
                 waiter.woken.wait(timeout_s)
         finally:
             self._waiters.discard(waiter)
+            self._places.give_back(organization_id)
+        return True
 
     @property
     def waiting(self) -> int:
@@ -105,7 +112,7 @@ class Watcher:
                 waiter.woken.set()
 
     def _over(self, targets: Collection[Target]) -> set[Target]:
-        """Those that nobody needs to wait for any longer."""
+        """Those that nobody needs to wait for any longer. While the database is away all of them wait on."""
         links = [target for target in targets if isinstance(target, Link)]
         parameters = {
             "commands": [target for target in targets if isinstance(target, UUID)],
@@ -114,12 +121,8 @@ class Watcher:
             "links": [link.charger_id for link in links],
             "generations": [link.generation for link in links],
         }
-        try:
-            with self._statements() as session:
-                rows = session.execute(_OVER, parameters).all()
-        except SQLAlchemyError as error:  # they wait on, until their time is up
-            log.warning("watcher.failed", error=str(error).partition("\n")[0])
-            return set()
+        with self._statements() as session:
+            rows = session.execute(_OVER, parameters).all()
         return {_target(*row) for row in rows}
 
 

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 MAX_LENGTH = 2048
 
+#: The form of every good URL; not every URL of this form is good.
+CHARACTERS = re.compile(r"[Ww][Ss]{1,2}://[!\"$-\[\]-~]+")
+
 # As strict as a URL, as lax as real host names: compose names its services with an underscore.
 _HOST = re.compile(
     r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*"

@@ -49,7 +49,8 @@ def measure() -> Report:
                 strict=False,
             )
         ]
-        with running_process(api(url, stores.redis_url, port), stores.folder):
+        server = api(url, stores.redis_url, port, WAITS_PER_ORGANIZATION=str(WAITING))
+        with running_process(server, stores.folder):
             drive(port, calls, seconds=WARM_UP_S, status=202, connections=CALLERS)
             for _ in range(ROUNDS):
                 stores.empty_queues()

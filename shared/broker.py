@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
+import redis
 from celery import Celery
 from kombu import Producer
 from kombu import Queue as BrokerQueue
@@ -21,6 +22,8 @@ BROKER_ERRORS = (KombuError, OperationalError, OSError)
 
 # By its place, and not as a setting: the scheme of the URL still says what it is, also to Flower.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "shared.redis_transport:Transport"))
+
+CHECK_EXPIRES_S = 60  # then the broker itself removes what a check left that was killed
 
 BATCH_SIZE = 200  # messages in one round trip; kombu keeps them in memory
 
@@ -99,6 +102,41 @@ class Sender:
         if producer is not None:
             connection: Any = producer.connection
             connection.collect(socket_timeout=0.1)
+
+
+def check_broker(app: Celery) -> None:
+    """Publish a message to a queue that nobody reads, and remove it. Raises what a publish would meet now.
+
+    It connects as a publish does, with the same TLS, user and password, but once: without kombu's own retries.
+    """
+    name = f"chargehand.check.{uuid4().hex}"
+    queue = BrokerQueue(name, durable=False, auto_delete=True, exclusive=True, expires=CHECK_EXPIRES_S)
+    with app.connection_for_write() as connection:
+        transport: Any = connection.transport
+        connected = transport.establish_connection()
+        try:
+            channel = transport.create_channel(connected)
+            queue(channel).declare()
+            Producer(channel, auto_declare=False).publish({}, exchange="", routing_key=name, retry=False)
+            channel.queue_purge(name)
+        finally:
+            transport.close_connection(connected)
+
+
+def broker_trouble(error: BaseException) -> str:
+    """What keeps the broker from taking messages, in words for everybody: without its address."""
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "The broker's certificate cannot be trusted"
+    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
+        return "The broker refuses our user or password"
+    if isinstance(error, redis.ReadOnlyError):
+        return "The broker takes no writes: it is a replica"
+    if isinstance(error, redis.exceptions.OutOfMemoryError):
+        return "The broker takes no writes: its memory is full"
+    if isinstance(error, redis.ResponseError) and not isinstance(error, redis.exceptions.AskError):
+        return f"The broker refuses: {text}"
+    return "The broker is not available"
 
 
 def send(app: Celery, messages: Iterable[tuple[TaskName, Message]]) -> None:

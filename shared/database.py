@@ -9,7 +9,8 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
-from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.catalog import load_catalog
@@ -21,6 +22,24 @@ SERVER_TIMEOUTS = (
     # Who hangs in the middle of a transaction loses its locks before others give up waiting for them.
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=3500"
 )
+
+#: SQLSTATE classes and codes (PostgreSQL's appendix A) of a server that cannot work at the moment, whatever is sent.
+OUTAGE_STATES = (
+    "08",  # no connection
+    "53",  # out of memory, disk or connections
+    "57P",  # shut down, crashed, starting up, dropped; or it ended an idle session
+    "58",  # an error of its disks
+    "25006",  # a standby, or set to read only
+    "25P03",  # it ended a session that was idle in a transaction
+    "25P04",  # it ended a transaction that took too long
+)
+#: SQLSTATE of a statement that other statements got in the way of, or that took too long. The server is well.
+CONTENTION = {
+    "55P03": "Another request holds what this one needs, and has for too long",
+    "57014": "The database took too long for this request",
+    "40P01": "This request and another one waited for each other",
+    "40001": "Another request changed the same rows at the same time",
+}
 
 IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
 
@@ -60,6 +79,40 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
     _leave_read_only_servers(engine)
     _ping_after_a_rest(engine)
     return engine
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the database cannot be reached or does not work, so that the same may succeed when it is back.
+
+    A pool without a free connection counts as one. False for every error of a single statement, also for
+    those of `contention`.
+    """
+    if isinstance(error, PoolTimeout | DisconnectionError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    refused = _driver_error(error)
+    if refused is None:
+        return False
+    if refused.sqlstate is None:  # the driver's own: it found nobody, or waited in vain
+        return isinstance(refused, psycopg.OperationalError | psycopg.InterfaceError)
+    return refused.sqlstate.startswith(OUTAGE_STATES)
+
+
+def contention(error: BaseException) -> str | None:
+    """Why a statement lost against others or against its time, in a sentence; None for any other error.
+
+    The transaction changed nothing, and may be tried again.
+    """
+    refused = _driver_error(error)
+    if refused is None or refused.sqlstate is None or is_outage(error):
+        return None
+    return CONTENTION.get(refused.sqlstate)
+
+
+def _driver_error(error: BaseException) -> psycopg.Error | None:
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return found if isinstance(found, psycopg.Error) else None
 
 
 def _bound_answers(engine: Engine) -> None:

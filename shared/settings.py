@@ -107,9 +107,14 @@ class Settings:
     broker_url: str = field(repr=False)
     bind: str  #: address of the API
     api_processes: int
+    keep_alive_s: int  #: a connection's rest between two requests; more than a load balancer's idle time-out
     redis_url: str = field(repr=False)  #: for what processes share; empty when the broker is no Redis
     rate_limit: str  #: of each organization's requests, as 50/second; empty for none
     event_streams: int  #: at once, per API process
+    event_streams_per_organization: int  #: of those
+    waits: int  #: requests that may wait at once, per API process; others are answered at once
+    waits_per_organization: int  #: of those
+    log_page_bytes: int  #: of messages in one page of a charger's logs
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
@@ -192,9 +197,14 @@ def _load(env: Env) -> Settings:
         broker_url=_broker_url(broker_url),
         bind=_bind(env),
         api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
+        keep_alive_s=_int(env, "KEEP_ALIVE_SECONDS", 75, 1, 3_600),
         redis_url=shared_redis,
         rate_limit=_rate_limit(env.str("RATE_LIMIT", "" if embedded else "50/second")),
         event_streams=_int(env, "EVENT_STREAMS", 500, 0, 100_000),
+        event_streams_per_organization=_int(env, "EVENT_STREAMS_PER_ORGANIZATION", 200, 0, 100_000),
+        waits=_int(env, "WAITS", 800, 0, 100_000),
+        waits_per_organization=_int(env, "WAITS_PER_ORGANIZATION", 400, 0, 100_000),
+        log_page_bytes=_int(env, "LOG_PAGE_BYTES", 4 * 1024 * 1024, 1_024, 1_073_741_824),
         publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
         log_level=_log_level(env),

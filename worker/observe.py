@@ -198,6 +198,7 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
 
 def _hand_back(session: Session, charger_ids: list[str]) -> None:
     """They were claimed but not looked at."""
+    lock_chargers(session, charger_ids)
     session.execute(update(Charger).where(Charger.id.in_(charger_ids)).values(observe_at=func.now()))
 
 

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from time import monotonic
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.database import contention, is_outage
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +45,29 @@ class Outage:
             since, self._since = self._since, None
         if since is not None:
             log.info(self._back, away_s=round(monotonic() - since, 1))
+
+
+class DatabaseOutage(Outage):
+    """The database's. A statement that lost against others is no outage, and no fault of ours: it has a line of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("database", SQLAlchemyError)
+
+    @contextmanager
+    def survived(self) -> Iterator[None]:
+        """Swallow an outage and contention. Any other error of a statement passes."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            if is_outage(error):
+                self.began(error)
+                return
+            self.ended()  # it answers
+            if contention(error) is None:
+                raise
+            log.warning("database.contention", error=_first_line(error))
+        else:
+            self.ended()
 
 
 def _first_line(error: Exception) -> str:

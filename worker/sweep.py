@@ -12,6 +12,7 @@ from shared.commands import EventType
 from shared.database import Sessions
 from shared.models import Charger
 from shared.queues import TASK_OF, Message, TaskName, message
+from worker.locking import lock_chargers
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ def _publish(sessions: Sessions, celery: Celery, messages: list[tuple[TaskName, 
         log.warning("broker.away", error=str(error), left_to_the_next_sweep=len(messages))
         unsent = [item["charger_id"] for _, item in messages]
         with sessions.begin() as session:
+            lock_chargers(session, unsent)
             session.execute(
                 update(Charger)
                 .where(Charger.id.in_(unsent), Charger.publish_at.is_not(None))

@@ -7,10 +7,11 @@ from typing import Any
 
 import structlog
 from celery import Task
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from celery.signals import celeryd_after_setup
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.queues import TASK_OF, TaskName
+from shared.schema import schema_trouble_of
 from worker.celery_app import app
 from worker.context import context
 from worker.converge import converge, stumble
@@ -19,16 +20,28 @@ from worker.flights import Flights
 from worker.forget import forget_events, forget_keys
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.observe import observe
-from worker.outage import Outage
+from worker.outage import DatabaseOutage, Outage
 from worker.sweep import sweep
 
 log = structlog.get_logger(__name__)
 
 #: What was swallowed here is done again: by the sweep, or by the next beat.
-database = Outage("database", OperationalError, PoolTimeout)
+database = DatabaseOutage()
 ecs = Outage("ecs", EcsUnavailable, EcsRejected)
 cloudwatch = Outage("logs", *LOG_ERRORS)
 flights = Flights()  #: of this process
+
+
+@celeryd_after_setup.connect
+def say_what_the_schema_lacks(**_: object) -> None:
+    """Before a worker takes its first message: one line that says why its work cannot succeed."""
+    try:
+        trouble = schema_trouble_of(context().sessions.statements)
+    except SQLAlchemyError as error:
+        database.began(error)
+        return
+    if trouble is not None:
+        log.error("schema.behind", error=trouble)
 
 
 def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:

@@ -2,19 +2,18 @@
 
 import threading
 from dataclasses import dataclass, field
+from time import monotonic
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted
 from api.services.commands import MOST, Wish, ask, ask_together
+from shared.database import CONNECT_TIMEOUT_S, contention, is_outage
 
 log = structlog.get_logger(__name__)
-
-OUTAGE = (InterfaceError, OperationalError, PoolTimeout)
 
 
 def _locked() -> threading.Lock:
@@ -28,6 +27,7 @@ class _Asked:
     """A wish on its way."""
 
     wish: Wish
+    came_at: float = field(default_factory=monotonic)
     told: threading.Lock = field(default_factory=_locked)  #: held until it is done, or has the turn
     done: bool = False
     accepted: Accepted | None = None
@@ -42,9 +42,10 @@ class GroupCommit:
     those who are long done queue up behind it.)
     """
 
-    def __init__(self, statements: Engine) -> None:
-        """Takes an engine that commits every statement."""
-        self._statements = statements
+    def __init__(self, batches: Engine, singles: Engine | None = None) -> None:
+        """Takes engines that commit every statement: for batches, and for what has to be recorded by itself."""
+        self._batches = batches
+        self._singles = singles or batches
         self._mutex = threading.Lock()  # of the two below, never held for long
         self._waiting: list[_Asked] = []
         self._turn_taken = False
@@ -68,29 +69,39 @@ class GroupCommit:
             raise mine.error
         if mine.accepted is not None:
             return mine.accepted
-        with Session(self._statements) as session:
+        with Session(self._singles) as session:
             return ask(session, wish)
 
     def _record_some(self) -> None:
         """Those that have waited the longest, at most a statement's worth. Mine is the first of them."""
-        with self._mutex:
-            group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        group: list[_Asked] = []
         try:
-            with self._statements.connect() as connection:
+            with self._batches.connect() as connection:
+                group = self._take(MOST)
                 accepted = ask_together(connection, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
-        except OUTAGE as error:
-            # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
-            with self._mutex:
-                group, self._waiting = group + self._waiting, []
+        except PoolTimeout as error:
+            # Those who came meanwhile have not waited for a connection yet.
+            group = self._take_those_before(monotonic() - CONNECT_TIMEOUT_S)
             for asked in group:
                 asked.error = error
-        except Exception:
-            log.exception(
-                "group.failed", wishes=len(group)
-            )  # each asks by itself: one may have spoilt it for all
+        except Exception as error:
+            if is_outage(error):
+                # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
+                with self._mutex:
+                    group, self._waiting = group + self._waiting, []
+                for asked in group:
+                    asked.error = error
+            else:  # each is recorded by itself: one may have spoilt it for all
+                log.warning(
+                    "group.failed",
+                    wishes=len(group),
+                    error=str(error).partition("\n")[0],
+                    exc_info=contention(error) is None,
+                )
         finally:
+            group = group or self._take(1)
             for asked in group:
                 asked.done = True
             with self._mutex:
@@ -98,3 +109,14 @@ class GroupCommit:
                 self._turn_taken = bool(successor)
             for asked in (*successor, *group[1:]):
                 asked.told.release()
+
+    def _take(self, most: int) -> list[_Asked]:
+        with self._mutex:
+            group, self._waiting = self._waiting[:most], self._waiting[most:]
+        return group
+
+    def _take_those_before(self, came_at: float) -> list[_Asked]:
+        """Those who came by then, and in any case the first."""
+        with self._mutex:
+            late = sum(asked.came_at <= came_at for asked in self._waiting)
+        return self._take(max(1, late))

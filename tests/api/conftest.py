@@ -43,7 +43,7 @@ def app(engine: Engine, redis_url: str) -> Iterator[Flask]:
     yield app
     parts: Parts = app.extensions["chargehand"]
     parts.publisher.close()
-    parts.engine.dispose()
+    parts.pools.dispose()
 
 
 @pytest.fixture

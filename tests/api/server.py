@@ -14,16 +14,22 @@ from tests.conftest import environment
 
 COMMAND = (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
 
+IMPATIENT = tuple(
+    "python:tests.api.impatient_conf" if part.startswith("python:") else part for part in COMMAND
+)
+
 
 @contextmanager
-def running_api(database_url: str, redis_url: str, folder: Path, **variables: str) -> Iterator[str]:
+def running_api(
+    database_url: str, redis_url: str, folder: Path, *, command: tuple[str, ...] = COMMAND, **variables: str
+) -> Iterator[str]:
     """gunicorn with the production configuration, answering. Yields its URL; logs to folder/api.log."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://{HOST}:{port}"
     program = Program(
         "api",
-        COMMAND,
+        command,
         is_ready=lambda: _answers(url),
         env={
             **os.environ,

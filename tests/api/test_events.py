@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, func, select, update
+from sqlalchemy import event, func, select, text, update
 
 from api import streams
 from api.parts import Parts
+from api.services.events import EVENTS_AT_ONCE, events_after
 from shared.commands import EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.models import Charger, ChargerEvent
@@ -221,7 +222,7 @@ def test_a_full_server_asks_to_try_again_later(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts: Parts = app.extensions["chargehand"]
-    monkeypatch.setattr(parts.streams, "_most", 2)
+    monkeypatch.setattr(parts.streams._places, "most", 2)
     charger_id = fleet.ready()
     watching = [watch(charger_id), watch(charger_id)]
 
@@ -250,12 +251,12 @@ def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
 
-    event.listen(parts.engine, "before_cursor_execute", note)
+    event.listen(parts.pools.polling, "before_cursor_execute", note)
     started = monotonic()
     while len(queries) < 4:
         assert monotonic() - started < 10
         sleep(0.01)
-    event.remove(parts.engine, "before_cursor_execute", note)
+    event.remove(parts.pools.polling, "before_cursor_execute", note)
 
     assert monotonic() - started > 2 * streams.POLL_S
     assert all("charger_events" in query for query in queries)
@@ -298,3 +299,80 @@ def test_a_charger_that_failed_is_told_with_its_error(fleet: Fleet, watch: Watch
     told = watching.next()
 
     assert (told.event, told.data["status"], told.data["error"]) == ("status", "FAILED", error)
+
+
+def test_a_client_that_is_far_behind_delays_nobody_else(
+    fleet: Fleet, watch: Watch, sessions: Sessions, app: Flask
+) -> None:
+    """The first half of a year of a link that flaps, of another organization and of the same charger."""
+    flapping, stopping = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
+    with sessions.begin() as session:
+        session.execute(
+            text(
+                "INSERT INTO charger_events (charger_id, type, data) SELECT :charger_id, 'ocpp',"
+                " jsonb_build_object('state', 'accepted', 'reason', n::text, 'since', NULL)"
+                " FROM generate_series(1, 5000) n"
+            ),
+            {"charger_id": flapping},
+        )
+        newest = {one: max(_events(sessions, one)) for one in (stopping,)}
+        last = session.scalar(select(func.max(ChargerEvent.id)).where(ChargerEvent.charger_id == flapping))
+    with sessions() as session:
+        positions = [(flapping, 0), (flapping, last or 0), (stopping, newest[stopping])]
+        fleet.post(f"/ocpp/chargers/{stopping}/stop-charger")
+        fleet.post(f"/ocpp/chargers/{flapping}/stop-charger")
+
+        found = list(events_after(session, positions))
+
+    news = [event for event in found if event.after in (last, newest[stopping])]
+    assert {event.charger_id for event in news} == {flapping, stopping}
+    assert all(event.data["event_type"] == "stop_charger" for event in news)
+    assert len([event for event in found if event.after == 0]) == EVENTS_AT_ONCE
+
+
+def test_a_client_that_is_far_behind_reads_everything_in_order(
+    fleet: Fleet, watch: Watch, sessions: Sessions
+) -> None:
+    charger_id = fleet.ready()
+    for number in range(EVENTS_AT_ONCE // 2 + 5):
+        fleet.settle(charger_id, running_count=0, pending_count=number % 2)
+        fleet.settle(charger_id, running_count=1)
+    watching = watch(charger_id, 0)
+    events = _events(sessions, charger_id)
+
+    assert len(events) > EVENTS_AT_ONCE
+    assert [watching.next().id for _ in events] == events
+
+
+def test_an_id_that_no_event_has_yet_is_refused(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:
+    """As after a restore of the database: the stream would be silent for ever."""
+    charger_id = fleet.ready()
+    newest = _events(sessions, charger_id)[-1]
+    path = f"/ocpp/chargers/{charger_id}/events"
+
+    refused = fleet.get(path, headers={"Last-Event-ID": str(newest + 1)})
+    watch(charger_id, newest)
+
+    assert refused.status_code == 422
+    assert refused.json["detail"][0]["loc"] == ["header", "Last-Event-ID"]
+
+
+def test_an_organization_cannot_take_all_streams(
+    fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: Parts = app.extensions["chargehand"]
+    monkeypatch.setattr(parts.streams._places, "most_per_organization", 2)
+    charger_id, other = fleet.ready(), fleet.ready("globex")
+    watching = [watch(charger_id), watch(charger_id)]
+
+    refused = fleet.get(f"/ocpp/chargers/{charger_id}/events")
+    foreign = fleet.get(f"/ocpp/chargers/{other}/events", organization="globex")
+    watching[0].close()
+    again = watch(charger_id).next()
+
+    assert refused.status_code == 429
+    assert int(refused.headers["Retry-After"]) > 0
+    assert "More than 2 event streams" in refused.json["detail"]
+    assert foreign.status_code == 200
+    foreign.close()
+    assert again.event == "snapshot"

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event, Semaphore
+from time import sleep
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.services.accepted import Accepted
 from api.services.commands import Wish
@@ -215,7 +217,7 @@ def test_an_outage_is_waited_for_once_and_not_by_one_group_after_the_other(
         asked = [threads.submit(group.ask, wish("dep-1"))]
         wait_until(lambda: gate.reached == 1)
         asked += [threads.submit(group.ask, wish("dep-1")) for _ in range(7)]
-        wait_until(lambda: group.waiting == 7)
+        wait_until(lambda: group.waiting == 8)
     for future in asked:
         with pytest.raises(OperationalError):
             future.result(10)
@@ -235,3 +237,25 @@ def test_a_wish_that_no_statement_can_hold_does_not_spoil_the_others(
     assert fine.result(10).charger_id == good
     with pytest.raises(TypeError):
         refused.result(10)
+
+
+def test_who_came_a_moment_ago_does_not_fail_with_those_who_waited_in_vain_for_a_connection(
+    fleet: Fleet, engine: Engine, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, late = (wish(fleet.ready(identity=f"CP-{number}")) for number in range(2))
+    monkeypatch.setattr("api.services.group.CONNECT_TIMEOUT_S", 0.5)
+    busy = create_engine(
+        engine.url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0, pool_timeout=0.5
+    )
+    group = GroupCommit(busy)
+
+    with busy.connect():
+        in_vain = threads.submit(group.ask, first)
+        wait_until(lambda: group.waiting == 1)
+        sleep(0.3)  # most of the time that the first one waits for a connection
+        answered = threads.submit(group.ask, late)
+        with pytest.raises(PoolTimeout):
+            in_vain.result(10)
+
+    assert answered.result(10).command_id == late.command_id
+    busy.dispose()

@@ -1,11 +1,14 @@
 """The frames that a charger exchanged with its CSMS."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import Flask
 from sqlalchemy import text
 
+from api.parts import Parts
 from shared.models import ChargerLog
 from tests.api.conftest import Fleet
 
@@ -101,3 +104,62 @@ def test_an_event_is_the_exact_name_of_an_action(
 
 def test_the_logs_of_an_unknown_charger_are_not_an_empty_page(fleet: Fleet) -> None:
     assert fleet.get("/ocpp/chargers/dep-unknown/logs").status_code == 404
+
+
+@pytest.fixture
+def small_pages(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of 1,000 bytes of messages."""
+    parts: Parts = app.extensions["chargehand"]
+    settings = replace(parts.settings, log_page_bytes=1000)
+    monkeypatch.setitem(app.extensions, "chargehand", replace(parts, settings=settings))
+
+
+def add_frames(fleet: Fleet, charger_id: str, *messages: str) -> None:
+    with fleet.sessions.begin() as session:
+        for number, message in enumerate(messages):
+            session.add(
+                ChargerLog(
+                    charger_id=charger_id,
+                    timestamp=NOON + timedelta(hours=1, seconds=number // 2),  # some at the same time
+                    event_id=f"long-{number:03}",
+                    direction="csms_to_cp",
+                    action="DataTransfer",
+                    message=message,
+                )
+            )
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_page_of_long_messages_is_shorter_and_says_where_the_next_one_begins(
+    fleet: Fleet, charger_id: str
+) -> None:
+    messages = [f"{number:03}" + "x" * 297 for number in range(10)]
+    add_frames(fleet, charger_id, *messages)
+    read: list[str] = []
+    pages = 0
+    offset: int | None = 0
+
+    while offset is not None:
+        page = fleet.get(
+            f"/ocpp/chargers/{charger_id}/logs?event=DataTransfer&limit=100&offset={offset}"
+        ).json
+        assert sum(len(frame["message"]) for frame in page["data"]) <= 1000
+        assert page["total"] == 10
+        read += [frame["message"] for frame in page["data"]]
+        pages, offset = pages + 1, page["next_offset"]
+
+    assert read == messages[::-1]
+    assert pages == 4
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_message_that_no_page_can_hold_is_cut_and_marked(fleet: Fleet, charger_id: str) -> None:
+    add_frames(fleet, charger_id, "short", "\N{EURO SIGN}" * 2000)
+
+    page = fleet.get(f"/ocpp/chargers/{charger_id}/logs?event=DataTransfer").json
+    rest = fleet.get(f"/ocpp/chargers/{charger_id}/logs?event=DataTransfer&offset=1").json
+
+    assert [(len(frame["message"]), frame.get("truncated")) for frame in page["data"]] == [(250, True)]
+    assert page["next_offset"] == 1
+    assert [(frame["message"], frame.get("truncated")) for frame in rest["data"]] == [("short", None)]
+    assert rest["next_offset"] is None

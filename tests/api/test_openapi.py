@@ -189,7 +189,7 @@ def test_two_apps_in_one_process_have_the_same_document(app: Flask, document: An
     other = create_app(app.extensions["chargehand"].settings)
 
     assert other.test_client().get("/openapi.json").json == document
-    other.extensions["chargehand"].engine.dispose()
+    other.extensions["chargehand"].pools.dispose()
 
 
 @pytest.mark.parametrize("path", ["/docs", "/"])

@@ -1,5 +1,6 @@
 """Committed commands reach the queue, whatever the broker does meanwhile."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,3 +84,18 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_publisher(
         publish(publisher)
 
         wait_until(lambda: broker.has == 1)
+
+
+def test_a_publisher_whose_thread_could_not_start_fails_no_request_and_starts_with_the_next(
+    broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with broker.up():
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            publish(publisher)
+        publish(publisher)
+
+        wait_until(lambda: broker.has == 2)

@@ -43,7 +43,7 @@ def limited(settings: Settings, redis_url: str, line: TcpProxy) -> Iterator[Flas
     parts: Parts = app.extensions["chargehand"]
     assert parts.rate_limit is not None
     parts.rate_limit.close()
-    parts.engine.dispose()
+    parts.pools.dispose()
 
 
 @pytest.fixture

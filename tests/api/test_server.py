@@ -47,9 +47,14 @@ def broker_url(redis_url: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def server(database_url: str, broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api") / "api.log"
+
+
+@pytest.fixture(scope="module")
+def server(database_url: str, broker_url: str, server_log: Path) -> Iterator[str]:
     """One process, so that whatever blocks it blocks everything."""
-    with running_api(database_url, broker_url, tmp_path_factory.mktemp("api"), WEB_CONCURRENCY="1") as url:
+    with running_api(database_url, broker_url, server_log.parent, WEB_CONCURRENCY="1") as url:
         yield url
 
 
@@ -107,7 +112,7 @@ def test_a_query_that_waits_too_long_asks_to_try_again(
         answer = httpx.get(f"{server}/ocpp/chargers", headers=headers, timeout=15)
 
     assert answer.status_code == 503
-    assert answer.json() == {"detail": "The database is not available"}
+    assert answer.json() == {"detail": "Another request holds what this one needs, and has for too long"}
     assert "Retry-After" in answer.headers
 
 
@@ -204,6 +209,69 @@ def test_a_chunked_body_above_64_kib_is_refused(server: str, headers: dict[str, 
 
     assert status == 413
     assert body.startswith(b'{"detail":')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"0x2\r\n{}\r\n0\r\n\r\n",
+        b"-2\r\n{}\r\n0\r\n\r\n",
+        b"\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}}}\r\n0\r\n\r\n",
+        b"2;a\rb\r\n{}\r\n0\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
+        b"2\r\n{}\r\n0\r\nX\r\n\r\n",
+        b"1" * 9000,
+    ],
+    ids=[
+        "hexadecimal prefix",
+        "negative",
+        "none",
+        "too long",
+        "bad extension",
+        "length below",
+        "bad trailer",
+        "endless",
+    ],
+)
+def test_a_malformed_chunk_is_a_bad_request_and_the_end_of_the_connection(
+    server: str, server_log: Path, headers: dict[str, str], body: bytes
+) -> None:
+    head = (
+        "POST /ocpp/chargers/dep-1/stop-charger HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Transfer-Encoding: chunked\r\nAuthorization: {headers['Authorization']}\r\n\r\n"
+    )
+    with closing(_raw(server)) as connection:
+        connection.sendall(head.encode() + body)
+        answer = b""
+        while chunk := connection.recv(65_536):
+            answer += chunk
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'{"detail":"The body is malformed' in answer
+    assert "Traceback" not in server_log.read_text()
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"Content-Length: 50\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"],
+    ids=["by its length", "in chunks"],
+)
+def test_a_client_that_leaves_in_the_middle_of_its_body_has_asked_for_nothing(
+    server: str, server_log: Path, headers: dict[str, str], rest: bytes
+) -> None:
+    """What came of it is an object by itself."""
+    head = (
+        "POST /ocpp/chargers/dep-1/stop-charger HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: {headers['Authorization']}\r\n"
+    )
+    with closing(_raw(server)) as connection:
+        connection.sendall(head.encode() + rest)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.recv(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in server_log.read_text()
 
 
 def test_a_body_that_does_not_arrive_is_waited_for_in_vain_only_so_long(

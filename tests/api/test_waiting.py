@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from api.parts import Parts
+from api.places import Places
 from api.watcher import Provisioning, Watcher
 from shared.commands import CommandStatus
 from shared.database import Sessions
@@ -182,15 +183,18 @@ def test_one_waits_for_whole_seconds_up_to_60(fleet: Fleet, method: str, path: s
 def test_a_watcher_that_ends_wakes_everybody_and_lets_nobody_wait(fleet: Fleet, sessions: Sessions) -> None:
     charger_id = fleet.create()
     (command,) = fleet.commands(charger_id)
-    watcher = Watcher(sessions)
+    watcher = Watcher(sessions, Places(10, 10))
     started = monotonic()
     with ThreadPoolExecutor(2) as pool:
-        waiting = [pool.submit(watcher.wait, each, 30) for each in (command.id, Provisioning(charger_id))]
+        waiting = [
+            pool.submit(watcher.wait, each, 30, organization_id="acme")
+            for each in (command.id, Provisioning(charger_id))
+        ]
         while watcher.waiting < 2:
             sleep(0.005)
 
         watcher.close()
-        watcher.wait(command.id, 30)
+        watcher.wait(command.id, 30, organization_id="acme")
 
     assert all(future.done() for future in waiting)
     assert monotonic() - started < 5
@@ -229,3 +233,43 @@ def nobody_gets_in(engine: Engine) -> Iterator[None]:
         finally:
             connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
     server.dispose()
+
+
+@pytest.mark.parametrize("bound", ["most", "most_per_organization"])
+def test_who_comes_when_enough_wait_is_answered_at_once_with_what_is(
+    fleet: Fleet, begin: InBackground, parts: Parts, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(parts.watcher._places, bound, 2)
+    chargers = [fleet.ready(identity=f"CP-{number}") for number in range(3)]
+    waiting = [begin("POST", f"/ocpp/chargers/{one}/stop-charger?wait=30") for one in chargers[:2]]
+    started = monotonic()
+
+    stored = fleet.post(f"/ocpp/chargers/{chargers[2]}/stop-charger?wait=30")
+    read = fleet.get(f"{stored.json['status_url']}?wait=30")
+    took_s = monotonic() - started
+    for charger_id in chargers:
+        fleet.finish(charger_id)
+    again = fleet.get(f"{stored.json['status_url']}?wait=30")
+
+    assert (stored.status_code, stored.headers["Wait-Skipped"]) == (202, "true")
+    assert (read.json["status"], read.headers["Wait-Skipped"]) == ("queued", "true")
+    assert took_s < 5
+    assert [one.result(10).status_code for one in waiting] == [200, 200]
+    assert "Wait-Skipped" not in waiting[0].result().headers
+    assert again.json["status"] == "succeeded"
+
+
+def test_an_organization_that_waits_a_lot_leaves_places_for_others(
+    fleet: Fleet, begin: InBackground, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts.watcher._places, "most_per_organization", 1)
+    charger_id, other = fleet.ready(), fleet.ready("globex")
+    waiting = [
+        begin("POST", f"/ocpp/chargers/{charger_id}/stop-charger?wait=30"),
+        begin("POST", f"/ocpp/chargers/{other}/stop-charger?wait=30", headers=fleet.headers("globex")),
+    ]
+
+    fleet.finish(charger_id)
+    fleet.finish(other)
+
+    assert [one.result(10).status_code for one in waiting] == [200, 200]

@@ -1,12 +1,17 @@
 """Who changes several chargers at once takes them in one order."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import select, text
+import pytest
+from sqlalchemy import func, select, text, update
 
+from shared.broker import make_celery
 from shared.models import Charger
+from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
+from worker import observe, sweep
 from worker.locking import lock_chargers
 
 
@@ -37,3 +42,47 @@ def test_who_waits_for_a_charger_holds_none_that_comes_after_it(world: World) ->
         both.result(10)
 
     assert free == second
+
+
+def hand_back(world: World, charger_ids: list[str]) -> None:
+    with world.sessions.begin() as session:
+        observe._hand_back(session, charger_ids)
+
+
+def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
+    celery = make_celery("redis://127.0.0.1:1/0", publisher=True)
+    hints = [
+        message(charger_id=one, command_id=None, event_type="stop_charger", generation=2, desired_count=0)
+        for one in charger_ids
+    ]
+    sweep._publish(world.sessions, celery, [(TaskName.STOP, hint) for hint in hints])
+
+
+@pytest.mark.parametrize("change", [hand_back, find_the_broker_away])
+def test_postgresql_finds_no_deadlock_between_those_who_change_many_chargers(
+    world: World, change: Callable[[World, list[str]], None]
+) -> None:
+    """The rows lie in the reverse order of their ids, so who does not order his locks takes the last one first."""
+    charger_ids = sorted(world.create(f"CP-{number:02}") for number in range(40))
+    for charger_id in reversed(charger_ids):
+        with world.sessions.begin() as session:
+            session.execute(
+                update(Charger).where(Charger.id == charger_id).values(name="moved", publish_at=func.now())
+            )
+    with world.sessions.statements.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE chargers"))
+
+    def lock_in_order() -> None:
+        with world.sessions.begin() as session:
+            lock_chargers(session, charger_ids)
+
+    with ThreadPoolExecutor(2) as pool:
+        with world.sessions.begin() as holder:
+            holder.execute(select(Charger.id).where(Charger.id == charger_ids[20]).with_for_update())
+            changing = pool.submit(change, world, charger_ids)
+            wait_until(lambda: waiting(world) == 1)
+            locking = pool.submit(lock_in_order)
+            wait_until(lambda: waiting(world) == 2)
+
+        locking.result(10)
+        changing.result(10)
