@@ -62,7 +62,9 @@ def is_usable(python: Path) -> bool:
 
 
 def make_venv(venv: Path) -> None:
-    """A new environment, whatever was there. Raises Failed for a folder that holds something else."""
+    """A new environment, whatever was there. Raises Failed for a folder that holds something else, and for a link."""
+    if venv.is_symlink():
+        raise Failed(f"{venv} is a symbolic link, and must be made anew: remove the link")
     found = {path.name for path in venv.iterdir()} if venv.exists() else set()
     if "pyvenv.cfg" not in found and found - {"bin", "include", "lib", "lib64"}:
         raise Failed(f"{venv} exists, and is no virtual environment")

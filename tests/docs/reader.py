@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from scripts.install import WHOLE
 from tests.docs.pages import ROOT, Block
 from tests.embedded.waiting import wait_until
 
 #: What a fresh checkout does not have.
 LEFT_OUT = (".git", ".venv", ".chargehand", ".*_cache", "__pycache__", ".coverage*", ".hypothesis")
+#: What a virtual environment has, besides our marks.
+INSTALLED = ("bin", "lib", "lib64", "pyvenv.cfg")
 BLOCK_WITHIN_S = 120
 
 # Runs the block as if it were typed, and notes the variables that it leaves behind. With `-a` one that it sets without
@@ -26,10 +29,19 @@ class Failed(Exception):
 
 
 def check_out(folder: Path) -> Path:
-    """A copy of the sources in the folder, with the installed environment in its usual place."""
+    """A copy of the sources in the folder, whose `.venv` leads to the installed packages and counts as up to date.
+
+    Its folder and its marks are its own: what `make` might do to it never reaches the environment of the tests.
+    """
     checkout = folder / "chargehand"
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    (checkout / ".venv").symlink_to(sys.prefix)
+    venv = checkout / ".venv"
+    venv.mkdir()
+    for name in INSTALLED:
+        if (Path(sys.prefix) / name).exists():
+            (venv / name).symlink_to(Path(sys.prefix) / name)
+    for name in (WHOLE, ".run", ".dev"):
+        (venv / name).touch()  # after the copy, so newer than the lock
     return checkout
 
 

@@ -1,6 +1,7 @@
 """Every code block of README.md and docs/ runs as it stands, in the order of its page, against one `make run`."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,21 @@ def test_what_is_not_run_is_known() -> None:
                 found.setdefault(block.page, []).append(block.not_run)
 
     assert found == NOT_RUN
+
+
+def test_make_installs_nothing_where_the_blocks_run(tmp_path: Path) -> None:
+    """It would install into the environment that the tests themselves run in."""
+    checkout = check_out(tmp_path)
+
+    assert not (checkout / ".venv").is_symlink()
+    would_run = subprocess.run(
+        ["make", "--dry-run", "install", "install-dev"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "scripts.install" not in would_run.stdout
 
 
 def test_a_block_that_fails_is_seen(tmp_path: Path) -> None:
