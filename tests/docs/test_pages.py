@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from embedded.joining import belongs_to_a_stack
 from embedded.ports import free_port
 from tests.docs.pages import ROOT, SHELLS, Block, blocks, pages
 from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c
@@ -32,19 +33,8 @@ NOT_RUN = {
     "docs/how-to.md": ["needs Docker"],
 }
 
-#: What a reader's terminal does not have from the one that runs the tests.
-NOT_INHERITED = (
-    "CHARGEHAND_",
-    "STATE_DIR",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "BROKER_URL",
-    "JWT_",
-    "AWS_",
-    "ECS_",
-    "PYTEST_",
-    "VIRTUAL_ENV",
-)
+#: What a reader's terminal does not have from the one that runs the tests, besides the variables of a stack.
+NOT_INHERITED = ("PYTEST_", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
@@ -60,7 +50,11 @@ def running() -> Iterator[Running]:
     with TemporaryDirectory(prefix="chargehand-docs-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         checkout, output = check_out(folder), folder / "run.out"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not (belongs_to_a_stack(name) or name.startswith(NOT_INHERITED))
+        }
         environment = kept | {f"{part}PORT": str(free_port()) for part in ("", "CSMS_", "FLOWER_")}
         [block] = [block for block in blocks(README) if block.code.startswith(MAKE_RUN)]
         with until_ctrl_c(block, checkout, environment, output) as make:
