@@ -151,7 +151,7 @@ def test_the_printed_commands_create_a_charger_that_stops_and_comes_back_with_th
     assert [process for process in family if process.is_running()] == []
     booted = up.log("csms").count(f"{FIRST_CHARGER} booted")
     with running_up(state, PORT=str(up.port)) as again:
-        assert "Its 1 charger of the last time run again." in again.output
+        assert "It has 1 charger from the last run." in again.output
         wait_until(lambda: again.log("csms").count(f"{FIRST_CHARGER} booted") > booted, 20)
         assert FIRST_CHARGER in run_printed_commands(again)
 
@@ -174,9 +174,10 @@ def test_what_is_printed_holds_no_token_and_no_password_of_the_stores(shared_up:
 
 
 def test_a_part_that_is_not_where_people_expect_it_says_so(shared_up: Up) -> None:
-    assert (":9000/" in shared_up.stack["csms"]) != ("(not on 9000, which was taken)" in shared_up.output)
-    assert unusual("csms", "ws://127.0.0.1:9001/ocpp") == " (not on 9000, which was taken)"
+    assert (":9000/" in shared_up.stack["csms"]) != ("(not on the usual port 9000)" in shared_up.output)
+    assert unusual("csms", "ws://127.0.0.1:9001/ocpp") == " (not on the usual port 9000)"
     assert unusual("csms", "ws://127.0.0.1:9000/ocpp") == ""
+    assert unusual("flower", "http://127.0.0.1:55551") == " (not on the usual port 5555)"
 
 
 def test_secrets_come_from_files_named_from_the_folder_in_which_it_was_called(
