@@ -86,7 +86,7 @@ def install_packages(python: Path, lock: Path) -> None:
             step(doing, [*by_uv, *locked], env=environment)
             step("Installing this checkout", [*by_uv, *CHECKOUT, str(root)], env=environment)
     except Failed as why:
-        say(f"uv is of no use here ({why}), so pip does it, which takes longer.")
+        say(f"uv cannot be used here ({why}), so pip does it, which takes longer.")
         step(doing, [str(python), *PIP_INSTALL, *locked], env=pip_environment())
         step(
             "Installing this checkout",

@@ -107,7 +107,7 @@ def test_pip_installs_where_uv_cannot_and_one_line_says_why(
     status, said = place.install()
 
     assert status == 0
-    (why,) = [line for line in said.splitlines() if line.startswith("uv is of no use here")]
+    (why,) = [line for line in said.splitlines() if line.startswith("uv cannot be used here")]
     assert reason in why
     assert {"tiny", "checkout"} <= place.installed()
 
