@@ -12,7 +12,7 @@ import pytest
 from embedded.joining import belongs_to_a_stack
 from embedded.ports import free_port
 from tests.docs.pages import ROOT, SHELLS, Block, blocks, pages
-from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c
+from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c, write_variables
 from tests.embedded.waiting import wait_until
 
 README = ROOT / "README.md"
@@ -57,7 +57,8 @@ def running() -> Iterator[Running]:
         }
         environment = kept | {f"{part}PORT": str(free_port()) for part in ("", "CSMS_", "FLOWER_")}
         [block] = [block for block in blocks(README) if block.code.startswith(MAKE_RUN)]
-        with until_ctrl_c(block, checkout, environment, output) as make:
+        variables = write_variables(folder / "variables", checkout, environment)
+        with until_ctrl_c(block, variables, output) as make:
             wait_until(
                 lambda: block.ended_after in output.read_text() or make.poll() is not None, READY_WITHIN_S
             )
@@ -120,5 +121,12 @@ def test_a_block_that_fails_is_seen(tmp_path: Path) -> None:
         with pytest.raises(Failed):
             reader.run(Block("page.md", 1, "sh", code))
 
-    reader.run(Block("page.md", 1, "sh", "NUMBER=4; echo set"))
-    assert reader.run(Block("page.md", 1, "sh", "echo $NUMBER")) == "4\n"
+
+def test_a_variable_lives_on_and_reaches_a_program_only_if_it_is_exported(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, tmp_path / "scratch", {"PATH": os.environ["PATH"], "GONE": "soon"})
+
+    reader.run(Block("page.md", 1, "sh", "NUMBER=4; export TEXT='two\nlines'; unset GONE; echo set"))
+
+    assert reader.run(Block("page.md", 1, "sh", 'echo "$NUMBER $TEXT"')) == "4 two\nlines\n"
+    assert reader.run(Block("page.md", 1, "sh", "env | grep -cE '^(NUMBER|GONE)=' || true")) == "0\n"
+    assert reader.run(Block("page.md", 1, "sh", "env | grep '^TEXT='")) == "TEXT=two\n"
