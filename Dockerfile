@@ -39,6 +39,9 @@ RUN --mount=from=wheel,source=/wheels,target=/wheels uv pip install --no-deps /w
 
 FROM python:${PYTHON}-slim-${DEBIAN} AS base
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+# PostgreSQL's initdb, which `chargehand up` runs, wants a name for the number that it runs as.
+RUN ["groupadd", "--gid", "10001", "chargehand"]
+RUN ["useradd", "--uid", "10001", "--gid", "10001", "--home-dir", "/tmp", "--no-create-home", "chargehand"]
 RUN ["install", "--directory", "--owner=10001", "--group=10001", "/state"]
 # A number, so that an orchestrator can see that it is not root. Only /tmp, and /state where it is used, are written.
 USER 10001:10001

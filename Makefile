@@ -33,7 +33,7 @@ lock: | new-enough ## Make both locks fit pyproject.toml; with UPGRADE=1 in the 
 bench: $(VENV)/.dev ## Measure, and compare with the budgets
 	$(BIN)/python -m bench $(ARGS)
 
-faults: $(VENV)/.dev ## Run the slow fault tests too: kills, outages, slow calls
+faults: $(VENV)/.dev ## Run the slow fault tests too: kills, lost servers, slow calls
 	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/test_state_machine.py $(ARGS)
 
 # The lock for the tests holds the other one, so what it installs is enough for make run.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import Request
 
 from embedded.ports import USUAL_PORTS, direct
@@ -27,7 +28,7 @@ AGAIN = """\
 def greeting(stack: Mapping[str, Any], folder: Path, took_s: float) -> str:
     """`stack` is the content of stack.json."""
     chargers = count_chargers(stack)
-    found = f" Its {chargers} charger{'s' * (chargers != 1)} of the last time run again." if chargers else ""
+    found = f" It has {chargers} charger{'s' * (chargers != 1)} from the last run." if chargers else ""
     return f"""
 Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.{found}
 
@@ -59,7 +60,7 @@ def count_chargers(stack: Mapping[str, Any]) -> int:
 def unusual(name: str, url: str) -> str:
     """What to say about a part that does not listen where everybody expects it."""
     usual = USUAL_PORTS[name]
-    return "" if f":{usual}" in url else f" (not on {usual}, which was taken)"
+    return "" if urlsplit(url).port == usual else f" (not on the usual port {usual})"
 
 
 def command(folder: Path) -> str:

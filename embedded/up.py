@@ -21,7 +21,14 @@ from embedded.secret_file import ensure_secret
 from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
 from embedded.state import JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
-from shared.settings import SettingsError, load_settings, read_secret
+from shared.settings import (
+    FLOWER_SECRETS,
+    SECRETS,
+    SettingsError,
+    load_settings,
+    load_token_settings,
+    replace_secret_files,
+)
 from shared.starting import checked_settings
 from shared.tokens import make_token
 
@@ -41,9 +48,6 @@ MOST_WORKERS = 8  # PostgreSQL has 200 connections, of which a worker may use 18
 # Programs of a higher layer use those below, and stop before them. What each may take adds up to
 # less than 15 s, because a layer stops at once.
 STORES, CSMS, ECS, SERVICES = range(4)
-
-#: Any of these says how tokens are verified; without them they are signed with a secret of our own.
-TOKEN_VARIABLES = ("JWT_SECRET", "JWT_SECRET_FILE", "JWT_PUBLIC_KEY", "JWT_PUBLIC_KEY_FILE", "JWT_JWKS_URL")
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,8 @@ def run(
 ) -> None:
     remove_stack_file(folder)  # of a run that was killed
     try:
-        parts = start_parts(supervisor, folder)
-        description = describe(parts, folder)
+        addresses = start_programs(supervisor, folder)
+        description = describe(addresses, folder)
         write_stack_file(folder, description)
         say(greeting(description, folder, time.monotonic() - began))
         announce(json.dumps(description))
@@ -112,28 +116,35 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start_parts(supervisor: Supervisor, folder: Path) -> Addresses:
-    """Start everything and wait until the API is ready. Raises NotReady, PortUnusable or StopAsked."""
+def start_programs(supervisor: Supervisor, folder: Path) -> Addresses:
+    """Start everything and wait until the API is ready. Raises NotReady, PortUnusable, SettingsError or StopAsked."""
+    resolve_secret_files()
     workers = number_of_workers(os.environ.get("WORKERS") or "1")
     api_port = claim("PORT", os.environ.get("PORT") or "8000")
     ports = Ports(folder / "ports.json")
-    parts = Addresses(
+    addresses = Addresses(
         api=f"http://{HOST}:{api_port}",
         flower=f"http://{HOST}:{ports.pick('flower')}",
         csms=f"ws://{HOST}:{ports.pick('csms')}/ocpp",
         ecs=f"http://{HOST}:{ports.pick('ecs')}",
-        database=read_secret("DATABASE_URL") or start_postgres(supervisor, folder, ports),
-        redis=read_secret("REDIS_URL") or start_redis(supervisor, folder, ports),
+        database=os.environ.get("DATABASE_URL") or start_postgres(supervisor, folder, ports),
+        redis=os.environ.get("REDIS_URL") or start_redis(supervisor, folder, ports),
     )
-    share_environment(parts, folder)
-    for program in (ecs(parts, folder), csms(parts, folder)):
+    share_environment(addresses, folder)
+    for program in (ecs(addresses, folder), csms(addresses, folder)):
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S, layer=STORES)
     supervisor.run_once(Program("migrate", python("chargehand", "migrate"), cwd=folder))
-    for program in services(parts, folder, workers):
+    for program in services(addresses, folder, workers):
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S)
-    return parts
+    return addresses
+
+
+def resolve_secret_files() -> None:
+    """Read the files here and once: our programs run in the state folder, where a relative path leads elsewhere."""
+    os.environ.pop("FLOWER_BASIC_AUTH_FILE", None)  # Flower's password is the state folder's
+    replace_secret_files((*SECRETS, *FLOWER_SECRETS))
 
 
 def number_of_workers(text: str) -> int:
@@ -155,7 +166,7 @@ def start_redis(supervisor: Supervisor, folder: Path, ports: Ports) -> str:
     return server.url
 
 
-def share_environment(parts: Addresses, folder: Path) -> None:
+def share_environment(addresses: Addresses, folder: Path) -> None:
     """Make our own environment the one that all our programs get. Raises CannotStart for a bad variable."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]  # a profile or an endpoint of the shell would lead the worker to the real AWS
@@ -163,10 +174,10 @@ def share_environment(parts: Addresses, folder: Path) -> None:
         "CHARGEHAND_ENV": "embedded",
         "CHARGEHAND_INSTALLATION": ensure_secret(folder / INSTALLATION_FILE, size=6),
         "STATE_DIR": str(folder),
-        "BIND": parts.api.removeprefix("http://"),
-        "DATABASE_URL": parts.database,
-        "REDIS_URL": parts.redis,
-        "AWS_ENDPOINT_URL": parts.ecs,
+        "BIND": addresses.api.removeprefix("http://"),
+        "DATABASE_URL": addresses.database,
+        "REDIS_URL": addresses.redis,
+        "AWS_ENDPOINT_URL": addresses.ecs,
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "embedded",
@@ -178,11 +189,10 @@ def share_environment(parts: Addresses, folder: Path) -> None:
         **dict.fromkeys(("NO_PROXY", "no_proxy"), without_proxy()),
         "PYTHONUNBUFFERED": "1",
     }
-    for name in ("DATABASE_URL_FILE", "REDIS_URL_FILE"):
-        os.environ.pop(name, None)  # read already
-    if not any(os.environ.get(name) for name in TOKEN_VARIABLES):
-        os.environ["JWT_SECRET"] = ensure_secret(folder / JWT_SECRET_FILE)
     try:
+        tokens = load_token_settings()
+        if not (tokens.secret or tokens.public_key or tokens.jwks_url):
+            os.environ["JWT_SECRET"] = ensure_secret(folder / JWT_SECRET_FILE)
         checked_settings(verifies_tokens=True)
     except SettingsError as error:
         raise CannotStart(str(error)) from error
@@ -194,20 +204,20 @@ def without_proxy() -> str:
     return ",".join(dict.fromkeys(filter(None, [*given, HOST, "localhost"])))
 
 
-def ecs(parts: Addresses, folder: Path) -> Program:
+def ecs(addresses: Addresses, folder: Path) -> Program:
     state = ("--state-dir", str(folder / "ecs"), "--cluster", CLUSTER, "--log-group", LOG_GROUP)
     return Program(
         name="ecs",
-        argv=python("embedded.ecs", "--port", port_of(parts.ecs), *state),
-        is_ready=answers(f"{parts.ecs}/_chargehand/health"),
+        argv=python("embedded.ecs", "--port", port_of(addresses.ecs), *state),
+        is_ready=answers(f"{addresses.ecs}/_chargehand/health"),
         cwd=folder,
         layer=ECS,
         stop_within_s=6,
     )
 
 
-def csms(parts: Addresses, folder: Path) -> Program:
-    port = port_of(parts.csms)
+def csms(addresses: Addresses, folder: Path) -> Program:
+    port = port_of(addresses.csms)
     return Program(
         name="csms",
         argv=python("embedded.csms", "--port", port),
@@ -218,9 +228,9 @@ def csms(parts: Addresses, folder: Path) -> Program:
     )
 
 
-def services(parts: Addresses, folder: Path, workers: int) -> Iterator[Program]:
+def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Program]:
     """What a cloud would run: the same programs, with the same code."""
-    ready = {"api": answers(f"{parts.api}/ready"), "flower": answers(f"{parts.flower}/healthcheck")}
+    ready = {"api": answers(f"{addresses.api}/ready"), "flower": answers(f"{addresses.flower}/healthcheck")}
     password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
     celery = ("celery", "-A", "worker.celery_app")
     pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
@@ -234,7 +244,7 @@ def services(parts: Addresses, folder: Path, workers: int) -> Iterator[Program]:
         (
             "flower",
             (
-                *(*celery, "flower", f"--address={HOST}", f"--port={port_of(parts.flower)}"),
+                *(*celery, "flower", f"--address={HOST}", f"--port={port_of(addresses.flower)}"),
                 f"--max-tasks={FLOWER_TASKS}",
             ),
             flower_environment,
@@ -259,10 +269,10 @@ def port_of(url: str) -> str:
     return str(urlsplit(url).port)
 
 
-def describe(parts: Addresses, folder: Path) -> dict[str, Any]:
+def describe(addresses: Addresses, folder: Path) -> dict[str, Any]:
     """What stack.json says."""
     return stack_description(
-        **asdict(parts),
+        **asdict(addresses),
         folder=folder,
         flower_user=FLOWER_USER,
         flower_password=ensure_secret(folder / FLOWER_PASSWORD_FILE),

@@ -62,7 +62,9 @@ def is_usable(python: Path) -> bool:
 
 
 def make_venv(venv: Path) -> None:
-    """A new environment, whatever was there. Raises Failed for a folder that holds something else."""
+    """A new environment, whatever was there. Raises Failed for a folder that holds something else, and for a link."""
+    if venv.is_symlink():
+        raise Failed(f"{venv} is a symbolic link, and must be made anew: remove the link")
     found = {path.name for path in venv.iterdir()} if venv.exists() else set()
     if "pyvenv.cfg" not in found and found - {"bin", "include", "lib", "lib64"}:
         raise Failed(f"{venv} exists, and is no virtual environment")
@@ -84,7 +86,7 @@ def install_packages(python: Path, lock: Path) -> None:
             step(doing, [*by_uv, *locked], env=environment)
             step("Installing this checkout", [*by_uv, *CHECKOUT, str(root)], env=environment)
     except Failed as why:
-        say(f"uv is of no use here ({why}), so pip does it, which takes longer.")
+        say(f"uv cannot be used here ({why}), so pip does it, which takes longer.")
         step(doing, [str(python), *PIP_INSTALL, *locked], env=pip_environment())
         step(
             "Installing this checkout",

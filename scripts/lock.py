@@ -2,7 +2,7 @@
 
 requirements.lock is what `make run` installs; requirements-dev.lock that and what the tests and linters need, in the
 same versions; requirements-uv.txt the installer. Versions stay as they are while pyproject.toml allows them, unless
---upgrade asks for the newest.
+--upgrade takes the newest.
 """
 
 import hashlib
@@ -64,13 +64,13 @@ def make_locks(root: Path, options: tuple[str, ...]) -> None:
 def mark_of(root: Path) -> str:
     """The line of a lock that says which dependencies it was made for; their order does not matter."""
     project = read_project(root)
-    asked = [
+    dependencies = [
         project["project"]["requires-python"],
         sorted(project["project"]["dependencies"]),
         {name: sorted(extra) for name, extra in project["project"]["optional-dependencies"].items()},
         {name: sorted(map(json.dumps, group)) for name, group in project["dependency-groups"].items()},
     ]
-    return MARK + hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    return MARK + hashlib.sha256(json.dumps(dependencies, sort_keys=True).encode()).hexdigest()
 
 
 def read_project(root: Path) -> dict[str, Any]:

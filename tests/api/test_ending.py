@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Any
+from time import monotonic
 
 import httpx
 import psutil
@@ -18,6 +17,7 @@ from shared.models import Charger, Command
 from tests.api.conftest import WISH
 from tests.api.server import running_api
 from tests.conftest import Token
+from tests.embedded.waiting import wait_until
 
 WAITS = 20
 
@@ -49,13 +49,6 @@ def tell_to_stop(http: httpx.Client) -> None:
     bind = http.base_url.netloc.decode()
     (server,) = (child for child in psutil.Process().children() if child.environ().get("BIND") == bind)
     server.send_signal(signal.SIGTERM)
-
-
-def wait_until(is_true: Callable[[], Any], within_s: float = 10) -> None:
-    deadline = monotonic() + within_s
-    while not is_true():
-        assert monotonic() < deadline, "still not true"
-        sleep(0.02)
 
 
 def is_refused(http: httpx.Client) -> bool:

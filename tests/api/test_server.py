@@ -10,7 +10,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -26,6 +25,7 @@ from shared.models import Charger
 from tests.api.conftest import WISH
 from tests.api.server import COMMAND, running_api
 from tests.conftest import Token, environment
+from tests.embedded.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +70,6 @@ def locked_chargers(database: Engine) -> Iterator[None]:
         connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         connection.execute(text("LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE"))
         yield
-
-
-def wait_until(is_true: Callable[[], Any], within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not is_true():
-        assert time.monotonic() < deadline, "still not true"
-        time.sleep(0.02)
 
 
 def waiting_for_a_lock(connection: Connection) -> int:

@@ -86,6 +86,9 @@ def test_without_a_stack_in_the_environment_one_is_started_and_ended_with_the_se
     for name in [name for name in os.environ if name.startswith("CHARGEHAND_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DATABASE_URL", "postgresql://of-what-is-tested/and-not-ours")
+    for name in ("REDIS_URL", "BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(f"{name}_FILE", "/of-what-is-tested/and-not-ours")
     pytester.makepyfile(
         """
         import json

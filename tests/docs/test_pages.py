@@ -1,6 +1,7 @@
 """Every code block of README.md and docs/ runs as it stands, in the order of its page, against one `make run`."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from embedded.joining import belongs_to_a_stack
 from embedded.ports import free_port
 from tests.docs.pages import ROOT, SHELLS, Block, blocks, pages
-from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c
+from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c, write_variables
 from tests.embedded.waiting import wait_until
 
 README = ROOT / "README.md"
@@ -31,19 +33,8 @@ NOT_RUN = {
     "docs/how-to.md": ["needs Docker"],
 }
 
-#: What a reader's terminal does not have from the one that runs the tests.
-NOT_INHERITED = (
-    "CHARGEHAND_",
-    "STATE_DIR",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "BROKER_URL",
-    "JWT_",
-    "AWS_",
-    "ECS_",
-    "PYTEST_",
-    "VIRTUAL_ENV",
-)
+#: What a reader's terminal does not have from the one that runs the tests, besides the variables of a stack.
+NOT_INHERITED = ("PYTEST_", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
@@ -59,10 +50,15 @@ def running() -> Iterator[Running]:
     with TemporaryDirectory(prefix="chargehand-docs-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         checkout, output = check_out(folder), folder / "run.out"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not (belongs_to_a_stack(name) or name.startswith(NOT_INHERITED))
+        }
         environment = kept | {f"{part}PORT": str(free_port()) for part in ("", "CSMS_", "FLOWER_")}
         [block] = [block for block in blocks(README) if block.code.startswith(MAKE_RUN)]
-        with until_ctrl_c(block, checkout, environment, output) as make:
+        variables = write_variables(folder / "variables", checkout, environment)
+        with until_ctrl_c(block, variables, output) as make:
             wait_until(
                 lambda: block.ended_after in output.read_text() or make.poll() is not None, READY_WITHIN_S
             )
@@ -104,11 +100,33 @@ def test_what_is_not_run_is_known() -> None:
     assert found == NOT_RUN
 
 
+def test_make_installs_nothing_where_the_blocks_run(tmp_path: Path) -> None:
+    """It would install into the environment that the tests themselves run in."""
+    checkout = check_out(tmp_path)
+
+    assert not (checkout / ".venv").is_symlink()
+    would_run = subprocess.run(
+        ["make", "--dry-run", "install", "install-dev"],
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "scripts.install" not in would_run.stdout
+
+
 def test_a_block_that_fails_is_seen(tmp_path: Path) -> None:
     reader = Reader(tmp_path, tmp_path / "scratch", dict(os.environ))
     for code in ("false\necho done", "no-such-command-at-all; echo done", "true"):
         with pytest.raises(Failed):
             reader.run(Block("page.md", 1, "sh", code))
 
-    reader.run(Block("page.md", 1, "sh", "NUMBER=4; echo set"))
-    assert reader.run(Block("page.md", 1, "sh", "echo $NUMBER")) == "4\n"
+
+def test_a_variable_lives_on_and_reaches_a_program_only_if_it_is_exported(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, tmp_path / "scratch", {"PATH": os.environ["PATH"], "GONE": "soon"})
+
+    reader.run(Block("page.md", 1, "sh", "NUMBER=4; export TEXT='two\nlines'; unset GONE; echo set"))
+
+    assert reader.run(Block("page.md", 1, "sh", 'echo "$NUMBER $TEXT"')) == "4 two\nlines\n"
+    assert reader.run(Block("page.md", 1, "sh", "env | grep -cE '^(NUMBER|GONE)=' || true")) == "0\n"
+    assert reader.run(Block("page.md", 1, "sh", "env | grep '^TEXT='")) == "TEXT=two\n"

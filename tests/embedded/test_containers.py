@@ -121,6 +121,17 @@ def test_every_image_that_is_built_here_is_a_stage_that_runs_as_a_numbered_user(
         assert any(line.startswith("CMD [") for line in lines)
 
 
+def test_the_number_that_an_image_runs_as_has_a_name() -> None:
+    """initdb, which `chargehand up` runs, refuses one without: "could not look up effective user ID"."""
+    lines = stages_of(DOCKERFILE)["base"]
+    [user] = [line.removeprefix("USER ") for line in lines if line.startswith("USER ")]
+    uid, gid = user.split(":")
+    words = [set(re.findall(r'"([^"]+)"', line)) for line in lines[: lines.index(f"USER {user}")]]
+
+    assert any({"groupadd", gid} <= each for each in words)
+    assert any({"useradd", uid, gid} <= each for each in words)
+
+
 def test_the_last_stage_is_the_app() -> None:
     assert list(stages_of(DOCKERFILE))[-1] == "app"
 

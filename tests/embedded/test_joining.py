@@ -2,7 +2,7 @@
 
 import pytest
 
-from embedded.joining import joining_environment
+from embedded.joining import belongs_to_a_stack, joining_environment, leads_elsewhere
 from tests.conftest import environment
 
 
@@ -23,3 +23,27 @@ def test_a_joining_process_gets_what_decides_where_it_works_and_no_secret_of_tok
     joining = joining_environment({**shared, "HOME": "/home/somebody"})
 
     assert joining == {name: value for name, value in shared.items() if name not in {"JWT_SECRET", "BIND"}}
+
+
+@pytest.mark.parametrize(
+    "name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL", "JWT_SECRET", "FLOWER_BASIC_AUTH"]
+)
+def test_what_belongs_to_a_stack_does_so_by_value_and_by_file(name: str) -> None:
+    assert belongs_to_a_stack(name)
+    assert belongs_to_a_stack(f"{name}_FILE")
+
+
+def test_where_a_stack_listens_belongs_to_it_and_what_others_read_does_not() -> None:
+    assert all(belongs_to_a_stack(name) for name in ("PORT", "CSMS_PORT", "BIND", "STATE_DIR", "WORKERS"))
+    assert not any(
+        belongs_to_a_stack(name) for name in ("PATH", "HOME", "SSL_CERT_FILE", "DATABASE_URL_OF_MINE")
+    )
+
+
+def test_a_terminal_that_joins_loses_what_leads_elsewhere_and_keeps_the_rest() -> None:
+    joining = {"DATABASE_URL": "postgresql://db", "BROKER_URL": "amqp://broker"}
+
+    for name in ("DATABASE_URL_FILE", "BROKER_URL_FILE", "REDIS_URL", "AWS_PROFILE"):
+        assert leads_elsewhere(name, joining)
+    for name in ("DATABASE_URL", "PORT", "JWT_SECRET_FILE", "CHARGEHAND_URL"):
+        assert not leads_elsewhere(name, joining)

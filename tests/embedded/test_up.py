@@ -18,17 +18,19 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import jwt
 import psutil
 import psycopg
 import pytest
 
 from embedded.greeting import FIRST_CHARGER, unusual
+from embedded.joining import belongs_to_a_stack
 from embedded.ports import HOST, free_port
 from embedded.stack_file import STACK_FILE
+from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 
 READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
-OWN_VARIABLES = {"PORT", "STATE_DIR", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "JWT_SECRET", "WORKERS"}
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Up:
 
 def start_up(folder: Path, **environment: str) -> Up:
     port = int(environment.setdefault("PORT", str(free_port())))
-    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     with (folder / "up.out").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "chargehand", "up"],
@@ -149,7 +151,7 @@ def test_the_printed_commands_create_a_charger_that_stops_and_comes_back_with_th
     assert [process for process in family if process.is_running()] == []
     booted = up.log("csms").count(f"{FIRST_CHARGER} booted")
     with running_up(state, PORT=str(up.port)) as again:
-        assert "Its 1 charger of the last time run again." in again.output
+        assert "It has 1 charger from the last run." in again.output
         wait_until(lambda: again.log("csms").count(f"{FIRST_CHARGER} booted") > booted, 20)
         assert FIRST_CHARGER in run_printed_commands(again)
 
@@ -157,7 +159,7 @@ def test_the_printed_commands_create_a_charger_that_stops_and_comes_back_with_th
 def run_printed_commands(up: Up) -> str:
     """As a person does who copies and pastes."""
     _, _, commands = up.output.partition("In a second terminal, in this folder:")
-    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     done = subprocess.run(["/bin/sh", "-ec", commands], env=kept, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -172,9 +174,28 @@ def test_what_is_printed_holds_no_token_and_no_password_of_the_stores(shared_up:
 
 
 def test_a_part_that_is_not_where_people_expect_it_says_so(shared_up: Up) -> None:
-    assert (":9000/" in shared_up.stack["csms"]) != ("(not on 9000, which was taken)" in shared_up.output)
-    assert unusual("csms", "ws://127.0.0.1:9001/ocpp") == " (not on 9000, which was taken)"
+    assert (":9000/" in shared_up.stack["csms"]) != ("(not on the usual port 9000)" in shared_up.output)
+    assert unusual("csms", "ws://127.0.0.1:9001/ocpp") == " (not on the usual port 9000)"
     assert unusual("csms", "ws://127.0.0.1:9000/ocpp") == ""
+    assert unusual("flower", "http://127.0.0.1:55551") == " (not on the usual port 5555)"
+
+
+def test_secrets_come_from_files_named_from_the_folder_in_which_it_was_called(
+    state: Path, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its programs run in the state folder, and a process that joins gets the broker itself."""
+    broker_url = f"{redis_url.rpartition('/')[0]}/6"
+    secrets = {"BROKER_URL": broker_url, "JWT_SECRET": JWT_SECRET, "FLOWER_BASIC_AUTH": "somebody:else"}
+    for name, secret in secrets.items():
+        (tmp_path / name).write_text(f"{secret}\n")
+    monkeypatch.chdir(tmp_path)
+
+    with running_up(state, **{f"{name}_FILE": name for name in secrets}) as up:
+        assert up.stack["environment"]["BROKER_URL"] == broker_url
+        assert up.get("/ocpp/chargers")["total"] == 0
+        assert jwt.decode(up.stack["token"], JWT_SECRET, algorithms=["HS256"])
+        flower = psutil.Process(up.pid("flower")).environ()
+        assert flower["FLOWER_BASIC_AUTH"] == f"chargehand:{up.stack['flower_password']}"
 
 
 def test_ctrl_c_while_it_starts_ends_every_process(state: Path) -> None:
@@ -229,7 +250,7 @@ def test_the_stack_file_says_where_everything_is_and_only_its_owner_reads_it(sha
 
 def test_up_with_json_prints_one_line_when_it_is_ready_and_leaves_no_stack_file(state: Path) -> None:
     (state / STACK_FILE).write_text('{"left by": "a run that was killed"}')
-    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     with (state / "up.err").open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "chargehand", "up", "--json"],
@@ -321,7 +342,7 @@ def test_a_part_that_does_not_start_is_named_with_the_end_of_its_log(state: Path
 
 def refused(**environment: str) -> str:
     """What the command says when it gives up."""
-    kept = {name: value for name, value in os.environ.items() if name not in OWN_VARIABLES}
+    kept = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     done = subprocess.run(
         [sys.executable, "-m", "chargehand", "up"],
         env={**kept, **environment},

@@ -33,13 +33,12 @@ class Fleet:
         self.up = up
         self.environment = psutil.Process(up.pid("worker1")).environ()
         self.ecs_url = self.environment["AWS_ENDPOINT_URL"]
-        token = up.printed(r"export TOKEN=(\S+)")
+        stack = up.stack
         self.api = httpx.Client(
-            base_url=f"http://127.0.0.1:{up.port}", headers={"Authorization": f"Bearer {token}"}, timeout=70
+            base_url=stack["api"], headers={"Authorization": f"Bearer {stack['token']}"}, timeout=70
         )
-        password = up.printed(r"user chargehand, password (\S+)")
         self.flower = httpx.Client(
-            base_url=up.printed(r"Flower +(\S+)"), auth=("chargehand", password), timeout=10
+            base_url=stack["flower"], auth=(stack["flower_user"], stack["flower_password"]), timeout=10
         )
         with ThreadPoolExecutor(CHARGERS) as pool:
             self.chargers = list(pool.map(self._create, range(CHARGERS)))
@@ -82,6 +81,11 @@ class Fleet:
         """All that Flower shows, by the task's id."""
         only = {"workername": worker} if worker else {}
         return dict(self.flower.get("/api/tasks", params={"limit": 100_000, **only}).json())
+
+    def worker(self, name: str) -> dict[str, Any]:
+        """What the worker's page at Flower shows; empty while Flower does not know the worker."""
+        answer = self.flower.get("/api/workers", params={"refresh": 1, "workername": name})
+        return dict(answer.json()[name]) if answer.status_code == 200 else {}
 
 
 @pytest.fixture(scope="module")
@@ -140,15 +144,16 @@ def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet
 
 
 def test_flowers_buttons_resize_a_worker_or_say_why_not(fleet: Fleet) -> None:
+    """Flower knows a worker once it has heard of it, which the worker's page, where the buttons are, waits for."""
     worker = f"worker1@{gethostname()}"
+    wait_until(lambda: "stats" in fleet.worker(worker), 20)
 
     grown = fleet.flower.post(f"/api/worker/pool/grow/{worker}", params={"n": 2})
     refused = fleet.flower.post(f"/api/worker/pool/autoscale/{worker}", params={"min": 1, "max": 4})
 
     assert (grown.status_code, refused.status_code) == (200, 403)
     assert "grow or shrink the pool, or start workers" in refused.text
-    shown = fleet.flower.get("/api/workers", params={"refresh": 1, "workername": worker}).json()
-    assert shown[worker]["stats"]["pool"]["max-concurrency"] == 18
+    assert fleet.worker(worker)["stats"]["pool"]["max-concurrency"] == 18
     fleet.everyone("stop")
     fleet.everyone("start")
 

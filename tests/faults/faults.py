@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from shared.queues import Queue
+from tests.embedded.waiting import wait_until
 from tests.faults.load import Load
 from tests.faults.poison import POISON
-from tests.faults.rig import CLUSTER, Rig, wait_until
+from tests.faults.rig import CLUSTER, Rig
 
 UNAVAILABLE = 503  # with Retry-After: the database does not answer
 NO_ANSWER = 0  # the connection ended

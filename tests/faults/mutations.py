@@ -61,7 +61,7 @@ MUTATIONS = (
         "    while wish is not None:\n        wish.charger.desired_count = told\n",
     ),
     Mutation(
-        "a message is acted on though ECS was told already",
+        "a message is acted on though ECS has accepted it already",
         "worker/record.py",
         "return None if done or early else wish",
         "return None if early else wish",
@@ -122,7 +122,7 @@ MUTATIONS = (
         "if False:",
     ),
     Mutation(
-        "a command succeeds when ECS takes it, without a look",
+        "a command succeeds when ECS takes it, without an observation",
         "worker/record.py",
         "    if told is None:\n        return False\n    event =",
         "    if told is None:\n        return False\n"
@@ -135,13 +135,13 @@ MUTATIONS = (
         "    event =",
     ),
     Mutation(
-        "a look from before the last call finishes a command",
+        "an observation from before the last call finishes a command",
         "worker/observe.py",
         "if in_flight or changed:",
         "if in_flight:",
     ),
     Mutation(
-        "an older look replaces a newer one",
+        "an older observation replaces a newer one",
         "worker/observe.py",
         "            or_(Charger.observed_at.is_(None), Charger.observed_at <= seen.at),\n",
         "",
@@ -247,7 +247,7 @@ MUTATIONS = (
         "True for",
     ),
     Mutation(
-        "a worker that was full is not told of its room",
+        "a worker that was full does not learn of its free slots",
         "worker/consumer.py",
         "        if message.channel.qos.has_room_again:\n",
         "        if False:\n",

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from shared.queues import Queue
 from shared.settings import TokenSettings
 from shared.tokens import make_token
 from tests.conftest import JWT_SECRET
+from tests.embedded.waiting import wait_until
 from tests.faults.proxy import TcpProxy
 
 if TYPE_CHECKING:
@@ -48,14 +48,6 @@ TASK = ("sleep", "1000000")  # a charger that costs nothing
 QUICK = ("--steady-after-s", "0.2", "--first-retry-s", "0.2")  # ECS, but sooner
 STARTS_WITHIN_S = 60
 TOKENS = TokenSettings("HS256", JWT_SECRET, public_key="", jwks_url="", issuer="", audience="", max_age_s=0)
-
-
-def wait_until(is_true: Callable[[], object], within_s: float, what: str) -> None:
-    """Look again and again. Raises AssertionError."""
-    deadline = time.monotonic() + within_s
-    while not is_true():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s"
-        time.sleep(0.05)
 
 
 class Part:

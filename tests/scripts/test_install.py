@@ -107,7 +107,7 @@ def test_pip_installs_where_uv_cannot_and_one_line_says_why(
     status, said = place.install()
 
     assert status == 0
-    (why,) = [line for line in said.splitlines() if line.startswith("uv is of no use here")]
+    (why,) = [line for line in said.splitlines() if line.startswith("uv cannot be used here")]
     assert reason in why
     assert {"tiny", "checkout"} <= place.installed()
 
@@ -179,6 +179,21 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(place: Pla
     assert status == 1
     assert said.splitlines() == [f"Nothing is installed: {place.venv} exists, and is no virtual environment"]
     assert (place.venv / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_link_to_an_environment_is_refused_and_the_environment_left_alone(place: Place) -> None:
+    somebodys = place.folder / "somebodys"
+    somebodys.mkdir()
+    (somebodys / "pyvenv.cfg").touch()
+    place.venv.symlink_to(somebodys)
+
+    status, said = place.install()
+
+    assert status == 1
+    assert said.splitlines() == [
+        f"Nothing is installed: {place.venv} is a symbolic link, and must be made anew: remove the link"
+    ]
+    assert (somebodys / "pyvenv.cfg").exists()
 
 
 def test_a_long_step_says_that_it_still_runs(

@@ -7,11 +7,13 @@ import pytest
 import redis
 from celery import Celery
 
-from embedded.redis import running_redis
+from embedded.ports import free_port
+from embedded.process import running
+from embedded.redis import prepare_redis, running_redis
 from shared.broker import make_celery
 from shared.queues import TaskName
 from tests.embedded.waiting import wait_until
-from worker.beat import MOST_WAITING, Scheduler
+from worker.beat import MOST_WAITING, RARELY_S, Scheduler
 
 
 @pytest.fixture
@@ -22,13 +24,17 @@ def own_redis_url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def app(own_redis_url: str) -> Iterator[Celery]:
-    app = make_celery(own_redis_url, publisher=True)
-    task = TaskName.SWEEP.value
-    app.conf.beat_schedule = {
-        task: {"task": task, "schedule": 0.001, "options": {"queue": "maintenance", "ignore_result": True}}
-    }
+    app = app_of(own_redis_url, TaskName.SWEEP, 0.001)
     yield app
     app.close()
+
+
+def app_of(url: str, task: TaskName, every_s: float) -> Celery:
+    """An app whose beat sends the task."""
+    app = make_celery(url, publisher=True)
+    options = {"queue": "maintenance", "ignore_result": True}
+    app.conf.beat_schedule = {task.value: {"task": task.value, "schedule": every_s, "options": options}}
+    return app
 
 
 def test_beats_wait_in_bounded_number_and_go_on_when_they_are_taken(
@@ -49,3 +55,32 @@ def test_beats_wait_in_bounded_number_and_go_on_when_they_are_taken(
     scheduler.close()
 
     assert unserved == MOST_WAITING
+
+
+def test_beat_goes_on_when_a_broker_that_was_away_is_back(tmp_path: Path) -> None:
+    server = prepare_redis(tmp_path, free_port())
+    app = app_of(server.url, TaskName.SWEEP, 0.001)
+    scheduler = Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+    with running(server.program, tmp_path / "redis.log"):
+        scheduler.tick()
+    scheduler.tick()
+    with running(server.program, tmp_path / "redis.log"), redis.Redis.from_url(server.url) as client:
+        client.delete("maintenance")
+
+        wait_until(lambda: [scheduler.tick()] and client.llen("maintenance") == MOST_WAITING)
+    scheduler.close()
+    app.close()
+
+
+def test_what_runs_rarely_is_sent_though_nobody_serves_the_queue(own_redis_url: str, tmp_path: Path) -> None:
+    app = app_of(own_redis_url, TaskName.CLEAN_UP, RARELY_S)
+    scheduler = Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+    [entry] = [entry for entry in scheduler.schedule.values() if entry.task == TaskName.CLEAN_UP.value]
+    with redis.Redis.from_url(own_redis_url) as client:
+        client.lpush("maintenance", *["a beat that nobody takes"] * MOST_WAITING)
+
+        scheduler.apply_async(entry, producer=scheduler.producer)
+
+        assert client.llen("maintenance") == MOST_WAITING + 1
+    scheduler.close()
+    app.close()

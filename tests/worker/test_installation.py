@@ -258,6 +258,7 @@ def test_a_worker_of_another_ecs_takes_no_message_and_says_why_in_one_line(
     variables: dict[str, Any] = environment(database_url, own_broker)
     variables["AWS_ENDPOINT_URL"] = f"http://{HOST}:{free_port()}"
     with redis_of(own_broker) as broker:
+        broker.flushdb()  # other tests leave messages there
         broker.lpush("lifecycle", "a message")
 
         ended = subprocess.run(
