@@ -50,7 +50,7 @@ def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: boo
 
     most = None if all_ else limit + 1
     with connect() as client:
-        rows = list(client.rows("/ocpp/chargers", most=most, sort=sort, **query_of(given)))
+        rows = list(client.chargers(most, sort=sort, **query_of(given)))
     more = not all_ and len(rows) > limit
     if more:
         rows = rows[:limit]

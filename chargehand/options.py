@@ -46,7 +46,7 @@ def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) ->
 
     try:
         with Client(find_stack(), tries=1, timeout_s=COMPLETE_WITHIN_S) as client:
-            rows = list(client.rows("/ocpp/chargers", most=COMPLETIONS, q=incomplete or None))
+            rows = list(client.chargers(COMPLETIONS, q=incomplete or None))
     except Failure:
         return []
     identities = (row["identity"] for row in rows)
@@ -98,7 +98,7 @@ def selected(
         raise click.UsageError("name chargers by their id or identity, or use --all")
     if given["all_"] and not query and not given["yes"] and not _is_terminal():
         raise click.UsageError("--all without a filter needs --yes")
-    chargers = find_chargers(client, names) if names else list(client.rows("/ocpp/chargers", **query))
+    chargers = find_chargers(client, names) if names else list(client.chargers(**query))
     if chargers and not given["yes"] and _is_terminal() and (confirm or given["all_"]):
         what = chargers[0]["identity"] if len(chargers) == 1 else f"{len(chargers)} chargers"
         click.confirm(f"{verb} {what}?", abort=True, err=True)

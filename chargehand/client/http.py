@@ -68,28 +68,31 @@ class Client:
         """Raises Refused with status 404 for what is not there, unless an earlier try may have deleted it."""
         self._call("DELETE", path, {})
 
+    def chargers(self, most: int | None = None, **query: Any) -> Iterator[Row]:
+        """The chargers that match the query, at most so many. No page is counted or repeated."""
+        return self.rows("/ocpp/chargers", most, **query, cursor="")
+
     def rows(self, path: str, most: int | None = None, **query: Any) -> Iterator[Row]:
         """The rows of a list over all its pages, at most so many."""
         if most is not None and most < 1:
             return
-        limit = PAGE if most is None else min(PAGE, most)
-        answer = self.get(path, **query, limit=limit)
+        query["limit"] = PAGE if most is None else min(PAGE, most)
         page, left = 1, most
         while True:
+            answer = self.get(path, **query)
             for row in answer["data"]:
                 yield row
                 if left is not None:
                     left -= 1
                     if not left:
                         return
-            cursor = answer.get("next_cursor")
-            page += 1
-            if cursor:
-                answer = self.get(path, **query, limit=limit, cursor=cursor)
-            elif "next_cursor" in answer or (page - 1) * limit >= answer["total"]:
+            if answer.get("next_cursor"):
+                query["cursor"] = answer["next_cursor"]
+            elif "next_cursor" in answer or page * query["limit"] >= answer["total"]:
                 return
             else:
-                answer = self.get(path, **query, limit=limit, page=page)
+                page += 1
+                query["page"] = page
 
     def _call(
         self,

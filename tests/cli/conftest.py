@@ -80,6 +80,6 @@ def name(chargehand: RunningStack) -> Iterator[str]:
     """An identity that nobody has. The chargers whose identities begin so are deleted after the test."""
     name = f"CP-{uuid4().hex[:8]}"
     yield name
-    rows = chargehand.client.rows("/ocpp/chargers", q=name)
+    rows = chargehand.client.chargers(q=name)
     mine = [Task(row["identity"], charger_id=row["id"]) for row in rows if row["identity"].startswith(name)]
     assert delete_created(chargehand.client, mine) == []

@@ -24,7 +24,7 @@ def inner(
 
 
 def left_over(stack: RunningStack, prefix: str) -> list[str]:
-    rows = stack.client.rows("/ocpp/chargers", q=prefix)
+    rows = stack.client.chargers(q=prefix)
     return [row["identity"] for row in rows if row["identity"].startswith(prefix)]
 
 
