@@ -77,7 +77,7 @@ def create(
     named = identities_of((*identities, *more), count)
     given["ocpp_version"] = version_of(given["ocpp_version"] or "")
     with connect() as client:
-        tasks = creations(client, named, until=Until(until), **given)
+        tasks = creations(client.within(timeout_s), named, until=Until(until), **given)
         carry_out(client, tasks, timeout_s if wait else None, silent=quiet or as_json)
     finish(tasks, as_json=as_json, quiet=quiet, single=len(tasks) == 1)
 
@@ -138,7 +138,7 @@ def act(verb: str, given: dict[str, Any]) -> None:
 
     silent = given["quiet"] or given["as_json"]
     with connect() as client:
-        chosen = selected(client, given["names"], given, verb=verb.capitalize())
+        chosen = selected(client.within(given["timeout_s"]), given["names"], given, verb=verb.capitalize())
         tasks = [
             Task(
                 label=row["identity"],
@@ -167,7 +167,7 @@ def wait(*, names: tuple[str, ...], until: str, timeout_s: float, as_json: bool)
     with connect() as client:
         tasks = [
             Task(label=row["identity"], charger_id=row["id"], until=Until(until))
-            for row in find_chargers(client, names)
+            for row in find_chargers(client.within(timeout_s), names)
         ]
         carry_out(client, tasks, timeout_s, silent=as_json)
     finish(tasks, as_json=as_json, single=len(names) == 1)

@@ -1,5 +1,6 @@
 """HTTP with the API: one call per method, errors as one line, and repeats that are safe."""
 
+import copy
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from chargehand.client.failures import Failure, Refused, Unreachable
+from chargehand.client.failures import Failure, Refused, TimeIsUp, Unreachable
 from chargehand.client.stack import HOW_TO_GET_ONE, Stack
 
 Row = dict[str, Any]
@@ -20,7 +21,9 @@ READ_TIMEOUT_S = 30.0  # beyond the `wait` of the query
 TRIES = 5
 FIRST_DELAY_S = 0.1  # doubled at each repeat, and jittered
 LONGEST_DELAY_S = 10.0  # also of what Retry-After says
-AGAIN = frozenset({429, 502, 503, 504})
+LEAST_TIMEOUT_S = 2.0  # of a request, however near the deadline is
+TOO_MANY = 429
+AGAIN = frozenset({TOO_MANY, 502, 503, 504})
 PAGE = 100  # the API's largest
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -28,13 +31,15 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Client:
     """The public API of one stack. Threads may share it. Close it, or use it in a `with`.
 
-    Every method raises Refused for an answer that is an error, and Unreachable for none.
+    Every method raises Refused for an answer that is an error, Unreachable for none, and TimeIsUp for none before
+    the deadline that `within` sets.
     """
 
     def __init__(self, stack: Stack, *, tries: int = TRIES, timeout_s: float = READ_TIMEOUT_S) -> None:
         self.stack = stack
         self._tries = tries
         self._timeout_s = timeout_s
+        self._deadline: float | None = None  #: of the monotonic clock
         headers = {"Authorization": f"Bearer {stack.token}", "User-Agent": "chargehand"}
         if stack.organization:
             headers["X-Organization-Id"] = stack.organization
@@ -55,6 +60,16 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    def within(self, timeout_s: float) -> "Client":
+        """The same client with a deadline: no request waits beyond it, or is sent again after it.
+
+        A request that starts near the deadline, or after it, still gets LEAST_TIMEOUT_S. Close the first client only.
+        """
+        bounded = copy.copy(self)
+        deadline = time.monotonic() + timeout_s
+        bounded._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
+        return bounded
 
     def get(self, path: str, **query: Any) -> Any:
         """The answer's JSON. Parameters that are None are left out."""
@@ -104,27 +119,50 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         params = {name: value for name, value in query.items() if value is not None}
-        timeout = httpx.Timeout(self._timeout_s + float(params.get("wait", 0)), connect=CONNECT_TIMEOUT_S)
-        for tried in range(1, self._tries + 1):
-            last = tried == self._tries
+        tried = 0
+        while True:
+            tried += 1
             try:
                 answer = self._http.request(
-                    method, self.stack.url + path, params=params, json=body, headers=headers, timeout=timeout
+                    method,
+                    self.stack.url + path,
+                    params=params,
+                    json=body,
+                    headers=headers,
+                    timeout=self._timeout(float(params.get("wait", 0))),
                 )
             except httpx.TransportError as error:
-                if last:
-                    raise self._unreachable(error) from error
-                time.sleep(_delay(tried))
+                if not self._pause(tried, _delay(tried)):
+                    raise self._no_answer(error) from error
                 continue
             except httpx.HTTPError as error:
-                raise Failure(f"{self.stack.url} gave an answer that is no HTTP: {error}") from error
-            if answer.status_code in AGAIN and not last:
-                time.sleep(_delay(tried, answer.headers.get("Retry-After")))
-                continue
+                raise Failure(f"{self.stack.url} gave an answer that is not HTTP: {error}") from error
+            if answer.status_code in AGAIN:
+                delay = _delay(tried, answer.headers.get("Retry-After"))
+                if self._pause(tried, delay, is_limit=answer.status_code == TOO_MANY):
+                    continue
             if method == "DELETE" and answer.status_code == 404 and tried > 1:
                 return 204, None  # an earlier try did it, and its answer was lost
             return answer.status_code, self._content(answer)
-        raise AssertionError("every last try returns or raises")
+
+    def _timeout(self, wait_s: float) -> httpx.Timeout:
+        """Of one request whose answer the API holds for wait_s."""
+        timeout_s = self._timeout_s + wait_s
+        if self._deadline is not None:
+            timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), LEAST_TIMEOUT_S))
+        return httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+
+    def _pause(self, tried: int, delay_s: float, *, is_limit: bool = False) -> bool:
+        """Sleep before the next try. False, at once, when there is to be none.
+
+        A rate limit is no fault of the stack: with a deadline, its answers do not count as tries.
+        """
+        if self._deadline is not None and time.monotonic() + delay_s >= self._deadline:
+            return False
+        if tried >= self._tries and not (is_limit and self._deadline is not None):
+            return False
+        time.sleep(delay_s)
+        return True
 
     def _content(self, answer: httpx.Response) -> Any:
         """The JSON of a good answer. Raises Refused for any other."""
@@ -138,12 +176,14 @@ class Client:
             return content
         raise Refused(_why(self.stack.url, answer.status_code, content), answer.status_code)
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _no_answer(self, error: httpx.TransportError) -> Failure:
         url = self.stack.url
         if isinstance(error, httpx.ConnectError):
             return Unreachable(f"nothing answers at {url} ({_cause(error)}): {HOW_TO_GET_ONE}")
         if isinstance(error, httpx.TimeoutException):
-            return Unreachable(f"{url} does not answer in time: is it the API's address, and is it well?")
+            message = f"{url} did not answer in time. Check CHARGEHAND_URL and that the API runs."
+            is_up = self._deadline is not None and time.monotonic() >= self._deadline
+            return TimeIsUp(message) if is_up else Unreachable(message)
         return Unreachable(f"the connection to {url} broke ({_cause(error)}): try again")
 
 
