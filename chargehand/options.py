@@ -22,7 +22,7 @@ FILTERS = {
     "ocpp_state": click.option(
         "--ocpp-state", help="The link: disconnected, connecting, connected, accepted, rejected."
     ),
-    "ocpp_version": click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 will do."),
+    "ocpp_version": click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6."),
     "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
     "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
     "location_id": click.option("--location", "location_id", help="The id of a location."),
@@ -39,7 +39,7 @@ def connect() -> "Client":
 
 
 def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Identities that begin so; none where the API does not answer at once."""
+    """Identities that begin with the text; none where the API does not answer at once."""
     from chargehand.client.failures import Failure
     from chargehand.client.http import Client
     from chargehand.client.stack import find_stack
@@ -56,7 +56,7 @@ def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) ->
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 ids_only = click.option("--quiet", "-q", is_flag=True, help="Print ids only, and no progress.")
 charger_names = click.argument("names", nargs=-1, metavar="CHARGER...", shell_complete=complete_chargers)
-assume_yes = click.option("--yes", "-y", is_flag=True, help="Without a confirmation.")
+assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for a confirmation.")
 
 
 def filters(command: Command) -> Command:
@@ -88,7 +88,7 @@ def selection(command: Command) -> Command:
 def selected(
     client: "Client", names: Sequence[str], given: dict[str, Any], *, verb: str, confirm: bool = False
 ) -> "list[Row]":
-    """The chargers that are meant. A terminal has to confirm what is done to all, and with `confirm` everything."""
+    """The chargers of the names, or all that match. On a terminal `--all` needs a confirmation; with `confirm`, names too."""
     from chargehand.client.finding import find_chargers
 
     query = query_of(given)

@@ -127,9 +127,9 @@ def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
         until: Literal["accepted", "final"] = "accepted",
         within_s: float = WITHIN_S,
     ) -> "list[Charger]":
-        from chargehand.client.charger import Charger, raise_for
+        from chargehand.client.charger import Charger
         from chargehand.client.creating import creations, numbered, version_of
-        from chargehand.client.waiting import Until, wait_all
+        from chargehand.client.waiting import Until, raise_for_failures, wait_all
 
         try:
             tasks = creations(
@@ -144,7 +144,7 @@ def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
             )
             created.extend(tasks)
             wait_all(client, tasks, within_s)
-            raise_for(tasks)
+            raise_for_failures(tasks)
         except Failure as failure:
             pytest.fail(str(failure), pytrace=False)
         return [Charger(client, task.charger_id, task.label) for task in tasks]

@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from chargehand.client.failures import Failure, TimeIsUp
+from chargehand.client.failures import TimeIsUp
 from chargehand.client.frames import newest_frames
 from chargehand.client.http import Client, Row, segment
-from chargehand.client.waiting import Outcome, Task, Until, state_of, wait_all
+from chargehand.client.waiting import Task, Until, raise_for_failures, state_of, wait_all
 
 WITHIN_S = 60.0
 POLL_S = 0.2
@@ -110,16 +110,8 @@ class Charger:
 
     def _finish(self, task: Task, within_s: float) -> None:
         wait_all(self._client, [task], within_s)
-        raise_for([task])
+        raise_for_failures([task])
 
     @property
     def _path(self) -> str:
         return f"/ocpp/chargers/{segment(self.id)}"
-
-
-def raise_for(tasks: list[Task]) -> None:
-    """Raises Failure or TimeIsUp with a line for each task that did not succeed."""
-    bad = [task for task in tasks if task.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)]
-    if bad:
-        late = all(task.outcome is Outcome.TIMED_OUT for task in bad)
-        raise (TimeIsUp if late else Failure)("\n".join(task.what_happened() for task in bad))

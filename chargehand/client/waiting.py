@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from chargehand.client.failures import Refused, TimeIsUp
+from chargehand.client.failures import Failure, Refused, TimeIsUp
 from chargehand.client.finding import find_charger
 from chargehand.client.http import Client, Row, segment
 
@@ -66,6 +66,10 @@ class Task:
     def open(self) -> bool:
         return self.outcome is Outcome.OPEN
 
+    @property
+    def bad(self) -> bool:
+        return self.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
+
     def what_happened(self) -> str:
         """`CP-1 (dep-...): disconnected, nothing listens on 127.0.0.1:9`."""
         named = f"{self.label} ({self.charger_id})" if self.charger_id else self.label
@@ -82,7 +86,7 @@ class Task:
         return {
             "id": self.charger_id or None,
             "identity": self.label,
-            "ok": self.outcome is not Outcome.FAILED and self.outcome is not Outcome.TIMED_OUT,
+            "ok": not self.bad,
             "outcome": self.outcome,
             "state": self.state or None,
             "reason": self.reason,
@@ -141,6 +145,14 @@ def wait_all(
         if task.open:
             task.end(Outcome.TIMED_OUT)
             changed(task)
+
+
+def raise_for_failures(tasks: Sequence[Task]) -> None:
+    """Raises Failure with a line for each task that did not succeed; TimeIsUp when time was all that they lacked."""
+    bad = [task for task in tasks if task.bad]
+    if bad:
+        late = all(task.outcome is Outcome.TIMED_OUT for task in bad)
+        raise (TimeIsUp if late else Failure)("\n".join(task.what_happened() for task in bad))
 
 
 def delete_all(client: Client, tasks: Sequence[Task]) -> None:
