@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargehand.client.failures import Failure, Unreachable
-from chargehand.client.starting import ensure_startable
 from chargehand.options import as_json
 from chargehand.output import print_json, print_json_line
 
@@ -28,8 +27,10 @@ def up(*, as_json: bool) -> None:
     PORT (8000) and STATE_DIR (.chargehand) say where; DATABASE_URL and REDIS_URL name servers to use
     instead of our own.
     """
-    ensure_startable()
+    from chargehand.client.starting import ensure_startable
     from embedded.state import CannotStart
+
+    ensure_startable()
     from embedded.up import up
 
     try:
@@ -146,11 +147,11 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 
     Raises Unreachable when no stack runs, and CHARGEHAND_URL names none.
     """
-    from chargehand.client.stack import find_stack, running_stack
+    from chargehand.client.stack import find_stack, read_description
     from embedded.joining import leads_elsewhere
     from embedded.state import state_folder
 
-    local = running_stack(state_folder())
+    local = read_description(state_folder())
     if local is None:
         if not environment.get("CHARGEHAND_URL"):
             raise Unreachable(f"no stack runs on {state_folder()}: start one with `make run`")

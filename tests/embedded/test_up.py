@@ -24,7 +24,7 @@ import pytest
 
 from embedded.greeting import FIRST_CHARGER, unusual
 from embedded.ports import HOST, free_port
-from embedded.stack_file import STACK_FILE
+from embedded.state import STACK_FILE
 from tests.embedded.waiting import wait_until
 
 READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
