@@ -96,14 +96,15 @@ def selected(
         raise click.UsageError("name chargers, or use --all and filters, not both")
     if not names and not given["all_"]:
         raise click.UsageError("name chargers by their id or identity, or use --all")
-    if given["all_"] and not query and not given["yes"] and not _is_terminal():
+    if given["all_"] and not query and not given["yes"] and not on_a_terminal():
         raise click.UsageError("--all without a filter needs --yes")
     chargers = find_chargers(client, names) if names else list(client.chargers(**query))
-    if chargers and not given["yes"] and _is_terminal() and (confirm or given["all_"]):
+    if chargers and not given["yes"] and on_a_terminal() and (confirm or given["all_"]):
         what = chargers[0]["identity"] if len(chargers) == 1 else f"{len(chargers)} chargers"
         click.confirm(f"{verb} {what}?", abort=True, err=True)
     return chargers
 
 
-def _is_terminal() -> bool:
+def on_a_terminal() -> bool:
+    """Whether somebody can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
