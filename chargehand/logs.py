@@ -22,10 +22,17 @@ WIDTH = 160  # where there is no terminal
 
 @click.command()
 @charger_names
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C (exit status 130).")
-@click.option("--limit", "-n", type=click.IntRange(min=0), default=100, show_default=True, help="The newest.")
+@click.option("--follow", "-f", is_flag=True, help="Show new frames until Ctrl-C (exit status 130).")
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="How many of the newest.",
+)
 @click.option("--event", help="One OCPP action only, such as BootNotification.")
-@click.option("--full", is_flag=True, help="The whole payloads.")
+@click.option("--full", is_flag=True, help="Show whole payloads.")
 @as_json
 def logs(
     *, names: tuple[str, ...], follow: bool, limit: int, event: str | None, full: bool, as_json: bool

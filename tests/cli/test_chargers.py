@@ -118,7 +118,7 @@ def test_a_command_that_a_newer_one_supersedes_has_failed(
     stop.stderr.close()
 
 
-def test_names_that_no_charger_has_are_all_told_and_nothing_is_done(run: Run, name: str) -> None:
+def test_all_names_that_no_charger_has_are_in_the_error_and_nothing_is_done(run: Run, name: str) -> None:
     run("chargers", "create", name, "-q")
 
     stopped = run("chargers", "stop", "no-such-1", name, "dep-0000")

@@ -100,7 +100,7 @@ def test_an_admin_names_the_organization(run: Run, chargehand: RunningStack, nam
     assert others.json == []
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_loopback(run: Run) -> None:
+def test_a_proxy_of_the_environment_is_not_used_for_loopback(run: Run) -> None:
     assert run(*LIST, http_proxy="http://127.0.0.1:9", no_proxy="").status == 0
 
 
