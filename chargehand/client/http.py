@@ -138,9 +138,14 @@ class Client:
             except httpx.HTTPError as error:
                 raise Failure(f"{self.stack.url} gave an answer that is not HTTP: {error}") from error
             if answer.status_code in AGAIN:
-                delay = _delay(tried, answer.headers.get("Retry-After"))
-                if self._pause(tried, delay, is_limit=answer.status_code == TOO_MANY):
+                delay, is_limit = (
+                    _delay(tried, answer.headers.get("Retry-After")),
+                    answer.status_code == TOO_MANY,
+                )
+                if self._pause(tried, delay, is_limit=is_limit):
                     continue
+                if is_limit and self._deadline is not None:
+                    raise TimeIsUp(f"the rate limit of {self.stack.url} did not let the request pass in time")
             if method == "DELETE" and answer.status_code == 404 and tried > 1:
                 return 204, None  # an earlier try did it, and its answer was lost
             return answer.status_code, self._content(answer)

@@ -14,6 +14,7 @@ from chargehand.client.stack import Stack
 from chargehand.client.waiting import Outcome, Until, send_all, wait_all
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import Run
+from tests.cli.proxies import Closed, Limited, served
 from tests.embedded.waiting import wait_until
 
 MANY = 17  # more than requests at once
@@ -78,3 +79,22 @@ def test_many_chargers_are_waited_for_until_the_csms_has_accepted_each(run: Run,
     restarted = run("chargers", "restart", "--all", "--search", name, "--json")
     assert [row["state"] for row in restarted.json] == ["accepted"] * MANY
     assert [row["runtime"]["generation"] for row in restarted.json] == [2] * MANY
+
+
+def test_a_rate_limit_delays_a_wait_and_does_not_end_it(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    with served(Limited, chargehand.url) as url:
+        created = run("chargers", "create", name, "--until", "final", "--json", CHARGEHAND_URL=url)
+
+    assert (created.status, created.json["state"]) == (0, "running")
+
+
+def test_a_rate_limit_that_lets_nothing_pass_ends_a_wait_with_3_in_time(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    with served(Closed, chargehand.url) as url:
+        created = run("chargers", "create", name, "--timeout", "1", CHARGEHAND_URL=url)
+
+    assert created.status == 3
+    assert f"{name}: not accepted in time: no answer yet" in created.err
