@@ -135,7 +135,10 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
     if filters == Filters():
         kept = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
         return session.scalar(kept) or 0
-    if filters.identity is None and filters.location_id is None and filters.q is None:
+    if filters.identity is not None:
+        named = [*live, *_of_location(filters), *_all_of(filters)]
+        return session.scalar(select(func.count()).select_from(Charger).where(*named)) or 0
+    if filters.location_id is None and filters.q is None:
         groups = _groups(organization_id)
         of_group = (
             select(func.count().label("chargers"))
@@ -149,9 +152,10 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
             .where(*_agrees(groups.c, filters))
         )
         return int(session.scalar(total) or 0)
-    if filters.identity is not None or filters.location_id is not None:
-        few = [*live, *_of_location(filters), *_all_of(filters)]
-        return session.scalar(select(func.count()).select_from(Charger).where(*few)) or 0
+    if filters.location_id is not None:
+        here = [*live, Charger.location_id == filters.location_id]
+        of_location = select(func.count()).select_from(Charger).where(*here, *_all_of(filters))
+        return session.scalar(of_location) or 0
     text = filters.q or ""
     texts = _texts(organization_id, text, by_index=not _seems_common(session, organization_id, text))
     with_text = select(func.count()).select_from(texts)
