@@ -83,6 +83,12 @@ class ListChargersQuery(Query):
         load_default=None,
         metadata={"description": "Only chargers of this location."},
     )
+    identity = Text(
+        min_length=1,
+        max_length=255,
+        load_default=None,
+        metadata={"description": "The whole identity, so one charger at most. Beyond the contract."},
+    )
     q = Text(
         min_length=1,
         max_length=255,

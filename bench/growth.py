@@ -49,6 +49,7 @@ CALLS = {
     "list, brand_slug, rare": f"/ocpp/chargers?limit={PAGE}&brand_slug=abb",
     "list, model_slug, common": f"/ocpp/chargers?limit={PAGE}&model_slug=wallbox-pulsar-plus&cursor=",
     "list, location_id": f"/ocpp/chargers?limit={PAGE}&location_id=here",
+    "list, identity": f"/ocpp/chargers?limit={PAGE}&identity=CP-{{number}}",
     "list, q, rare": f"/ocpp/chargers?limit={PAGE}&q=needle",
     "list, q, one identity": f"/ocpp/chargers?limit={PAGE}&q=CP-{{number}}&cursor=",
     "list, q, common": f"/ocpp/chargers?limit={PAGE}&q=cp-&cursor=",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_MODEL
 from chargehand.options import (
     as_json,
     charger_names,
@@ -13,7 +14,7 @@ from chargehand.options import (
     selected,
     selection,
 )
-from chargehand.output import note, print_json, print_table, progress
+from chargehand.output import print_json, print_table, progress
 
 if TYPE_CHECKING:
     from chargehand.client.http import Client, Row
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_TIMEOUT_S = 60
-DEFAULT_BRAND, DEFAULT_MODEL = "wallbox", "wallbox-pulsar-plus"
 
 until_option = click.option(
     "--until",
@@ -35,19 +35,28 @@ timeout_option = click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0), default=DEFAULT_TIMEOUT_S, show_default=True,
     help="Seconds to wait in all.",
 )  # fmt: skip
-wait_option = click.option("--wait/--no-wait", default=True, help="Wait for what comes of it; the default.")
+wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the result (default).")
 
 
 @click.command()
 @click.argument("identities", nargs=-1, metavar="[IDENTITY]...")
 @click.option("--identity", "more", multiple=True, help="The same as an argument.")
-@click.option("--count", type=click.IntRange(1, 10_000), help="So many, numbered at {n} of the identity.")
+@click.option(
+    "--count", type=click.IntRange(1, 10_000), help="How many; {n} in the identity becomes the number."
+)
 @click.option("--brand", "brand_slug", help=f"A brand of `chargehand catalog`.  [default: {DEFAULT_BRAND}]")
-@click.option("--model", "model_slug", help="One of its models.")
-@click.option("--connector", "connector_type", help="One of the model's.  [default: its first]")
-@click.option("--ocpp-version", default="OCPP1.6", show_default=True, help="Or OCPP2.0.1; 2.0.1 will do.")
-@click.option("--ws-url", help="The CSMS.  [default: the one of the stack]")
-@click.option("--name", "charge_point_name", help="For people.")
+@click.option(
+    "--model", "model_slug", help=f"A model of the brand.  [default: {DEFAULT_MODEL}, or the brand's first]"
+)
+@click.option("--connector", "connector_type", help="A connector of the model.  [default: the model's first]")
+@click.option(
+    "--ocpp-version",
+    default="OCPP1.6",
+    show_default=True,
+    help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6.",
+)
+@click.option("--ws-url", help="The URL of the CSMS.  [default: the CSMS of the stack]")
+@click.option("--name", "charge_point_name", help="Display name.")
 @click.option("--location", "location_id", help="The id of a location.")
 @click.option("--location-name", help="A label for the charger's process.")
 @wait_option
@@ -77,13 +86,13 @@ def create(
     named = identities_of((*identities, *more), count)
     given["ocpp_version"] = version_of(given["ocpp_version"] or "")
     with connect() as client:
-        tasks = creations(client, named, until=Until(until), **given)
+        tasks = creations(client.within(timeout_s), named, until=Until(until), **given)
         carry_out(client, tasks, timeout_s if wait else None, silent=quiet or as_json)
     finish(tasks, as_json=as_json, quiet=quiet, single=len(tasks) == 1)
 
 
 def identities_of(patterns: Sequence[str], count: int | None) -> list[str]:
-    """The identities that are meant; empty strings for those to be made up."""
+    """The identities of the new chargers; an empty one is to be made up."""
     from chargehand.client.creating import numbered
 
     if count is None:
@@ -94,7 +103,7 @@ def identities_of(patterns: Sequence[str], count: int | None) -> list[str]:
 
 
 def acts(*, waits_for_csms: bool) -> Callable[[Command], Command]:
-    """The options of what is done to chargers that exist."""
+    """The options of a command that changes existing chargers."""
 
     def decorate(command: Command) -> Command:
         options = [
@@ -128,17 +137,17 @@ def stop(**given: Any) -> None:
 @click.command()
 @acts(waits_for_csms=True)
 def restart(**given: Any) -> None:
-    """Restart chargers, and wait until the CSMS accepted them again. What was stopped starts."""
+    """Restart chargers, and wait until the CSMS accepted them again. A stopped charger starts."""
     act("restart", given)
 
 
 def act(verb: str, given: dict[str, Any]) -> None:
-    """One POST for each charger that is meant."""
+    """Send one POST for each selected charger."""
     from chargehand.client.waiting import Task, Until
 
     silent = given["quiet"] or given["as_json"]
     with connect() as client:
-        chosen = selected(client, given["names"], given, verb=verb.capitalize())
+        chosen = selected(client.within(given["timeout_s"]), given["names"], given, verb=verb.capitalize())
         tasks = [
             Task(
                 label=row["identity"],
@@ -167,7 +176,7 @@ def wait(*, names: tuple[str, ...], until: str, timeout_s: float, as_json: bool)
     with connect() as client:
         tasks = [
             Task(label=row["identity"], charger_id=row["id"], until=Until(until))
-            for row in find_chargers(client, names)
+            for row in find_chargers(client.within(timeout_s), names)
         ]
         carry_out(client, tasks, timeout_s, silent=as_json)
     finish(tasks, as_json=as_json, single=len(names) == 1)
@@ -185,8 +194,8 @@ def carry_out(client: "Client", tasks: "list[Task]", timeout_s: float | None, *,
 
 
 def finish(tasks: "list[Task]", *, as_json: bool, quiet: bool = False, single: bool = False) -> None:
-    """Print what became of the tasks. Ends with 1 if one failed, else with 3 if one was not over in time."""
-    from chargehand.client.failures import Failure, TimeIsUp
+    """Print the result of each task. Raises Failure if one failed, else TimeIsUp if one was not done in time."""
+    from chargehand.client.waiting import raise_for_failures
 
     if as_json:
         rows: list[Row] = [task.as_json() for task in tasks]
@@ -200,9 +209,4 @@ def finish(tasks: "list[Task]", *, as_json: bool, quiet: bool = False, single: b
             ("ID", "Identity", "State", "Reason"),
             ((task.charger_id, task.label, task.state, task.reason) for task in tasks),
         )
-    bad = [task for task in tasks if task.outcome in ("failed", "timed out")]
-    for task in bad[:-1]:
-        note(f"Error: {task.what_happened()}")
-    if bad:
-        only_late = all(task.outcome == "timed out" for task in bad)
-        raise (TimeIsUp if only_late else Failure)(bad[-1].what_happened())
+    raise_for_failures(tasks)

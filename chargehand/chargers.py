@@ -50,7 +50,7 @@ def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: boo
 
     most = None if all_ else limit + 1
     with connect() as client:
-        rows = list(client.rows("/ocpp/chargers", most=most, sort=sort, **query_of(given)))
+        rows = list(client.chargers(most, sort=sort, **query_of(given)))
     more = not all_ and len(rows) > limit
     if more:
         rows = rows[:limit]
@@ -83,7 +83,7 @@ def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: boo
 @charger_names
 @as_json
 def get(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Show all about chargers: what should run, what does, and the link to the CSMS."""
+    """Show the details of chargers: what should run, what runs, and the link to the CSMS."""
     from chargehand.client.finding import find_chargers
 
     if not names:
@@ -114,7 +114,7 @@ def delete(*, names: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
 
 def facts(row: "Row") -> dict[str, object]:
-    """Of one charger, for people."""
+    """The details of one charger, for people."""
     runtime = row["runtime"]
     ocpp = runtime["ocpp"]
     return {
@@ -138,7 +138,7 @@ def facts(row: "Row") -> dict[str, object]:
 
 
 def since_of(row: "Row", state: str) -> str | None:
-    """Since when the charger is in the state, where that is known."""
+    """Since when the charger is in the state; None if that is not known."""
     runtime = row["runtime"]
     since: str | None = (
         runtime["ocpp"]["since"] if state == runtime["ocpp"]["state"] else runtime.get("observed_since")

@@ -1,6 +1,6 @@
 """The command chargehand: its groups, and how errors end it.
 
-A module of commands imports what is slow to import (HTTP, tables, the parts of a stack) when a command runs.
+A module of commands imports what is slow to import (HTTP, tables, what starts a stack) when a command runs.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def main() -> None:
     """Run fleets of simulated EV chargers.
 
     The stack is the one that runs on this machine (STATE_DIR), or that of CHARGEHAND_URL and
-    CHARGEHAND_TOKEN. Exit status: 0 success, 1 failed, 2 wrong usage, 3 not in time, 4 no stack answers,
+    CHARGEHAND_TOKEN. Exit status: 0 success, 1 failed, 2 wrong usage, 3 timed out, 4 no stack answers,
     130 interrupted.
     """
 

@@ -2,6 +2,11 @@
 
 import click
 
+from chargehand.client.failures import Failure
+from chargehand.local import bad_settings_in_one_line, first_line
+from chargehand.options import as_json, assume_yes, on_a_terminal
+from chargehand.output import print_json
+
 
 @click.command()
 @click.option(
@@ -10,27 +15,40 @@ import click
     metavar="ARN",
     help="Move the chargers: arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/*. Stop all workers first.",
 )
-def installation(services: str | None) -> None:
-    """Print the ECS services that the chargers of DATABASE_URL run as, or say that they move.
+@assume_yes
+@as_json
+def installation(*, services: str | None, yes: bool, as_json: bool) -> None:
+    """Print the ECS services that the chargers of DATABASE_URL run as, or move the chargers to others.
 
     The first worker that starts records them, and a worker that would use others refuses to start. After a move the
-    workers make every service anew at the new place; what runs at the old place is left there.
+    workers make every service anew at the new place. What runs at the old place is left there: chargers run twice
+    until it is removed, and while workers of the old place run. --set needs a confirmation, or --yes.
     """
     from sqlalchemy.exc import DBAPIError
 
     from shared.database import make_engine
     from shared.installation import NotServices, Services, move, recorded
-    from shared.settings import SettingsError, load_settings
+    from shared.settings import load_settings
 
     try:
+        wanted = None if services is None else Services.parse(services)
+    except NotServices as error:
+        raise Failure(str(error)) from error
+    if wanted is not None and not yes:
+        if not on_a_terminal():
+            raise click.UsageError("--set moves all chargers: without a terminal it needs --yes")
+        click.confirm(f"Move all chargers to {wanted}? All workers must be stopped.", abort=True, err=True)
+    with bad_settings_in_one_line():
         engine = make_engine(load_settings().database_url, pool_size=1)
-        try:
-            if services is not None:
-                move(engine, Services.parse(services))
-            click.echo(recorded(engine) or "No worker has started yet.")
-        finally:
-            engine.dispose()
-    except (NotServices, SettingsError) as error:
-        raise click.ClickException(str(error)) from error
+    try:
+        if wanted is not None:
+            move(engine, wanted)
+        found = recorded(engine)
     except DBAPIError as error:
-        raise click.ClickException(f"the database: {str(error.orig).splitlines()[0]}") from error
+        raise Failure(f"the database: {first_line(error.orig)}") from error
+    finally:
+        engine.dispose()
+    if as_json:
+        print_json({"services": None if found is None else str(found)})
+    else:
+        click.echo(found or "No worker has started yet.")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargehand.client.failures import Failure, Unreachable
-from chargehand.client.starting import ensure_startable
 from chargehand.options import as_json
 from chargehand.output import print_json, print_json_line
 
@@ -21,15 +20,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON when all is ready.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON, which holds secrets, when all is ready."
+)
 def up(*, as_json: bool) -> None:
-    """Run every part on this machine, until Ctrl-C.
+    """Run a whole stack on this machine, until Ctrl-C.
 
-    PORT (8000) and STATE_DIR (.chargehand) say where; DATABASE_URL and REDIS_URL name servers to use
-    instead of our own.
+    PORT (8000) is the port of the API and STATE_DIR (.chargehand) the state folder. DATABASE_URL and REDIS_URL name
+    servers to use instead of new ones. With --json the line has every address, a token that is valid for a day,
+    Flower's password and the database's URL: keep it out of logs that others read.
     """
-    ensure_startable()
+    from chargehand.client.starting import ensure_startable
     from embedded.state import CannotStart
+
+    ensure_startable()
     from embedded.up import up
 
     try:
@@ -74,7 +78,7 @@ def first_line(error: BaseException | None) -> str:
 @click.command()
 @click.option("--organization", help="The organization_id of the token; required for users.")
 @click.option("--role", type=click.Choice(["user", "admin"]), default="user", show_default=True)
-@click.option("--subject", default="developer", show_default=True, help="Whom the token names.")
+@click.option("--subject", default="developer", show_default=True, help="The subject of the token.")
 @click.option("--ttl", type=click.IntRange(min=1), default=86_400, show_default=True, help="Seconds.")
 @as_json
 def token(*, organization: str | None, role: str, subject: str, ttl: int, as_json: bool) -> None:
@@ -120,7 +124,7 @@ def token_settings() -> "TokenSettings":
 @click.option("--shell", type=click.Choice(["sh", "fish"]), default="sh", show_default=True)
 @as_json
 def env(*, shell: str, as_json: bool) -> None:
-    """Print what a second terminal must export to use the running stack, or to add a worker to it.
+    """Print the variables for a second terminal that uses the running stack, or adds a worker to it.
 
     In bash and zsh: eval "$(.venv/bin/chargehand env)"
     """
@@ -142,15 +146,15 @@ def env(*, shell: str, as_json: bool) -> None:
 
 
 def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The variables of the running stack, and those that must go because they would lead elsewhere.
+    """The variables of the running stack, and the names of those to unset because they would lead elsewhere.
 
     Raises Unreachable when no stack runs, and CHARGEHAND_URL names none.
     """
-    from chargehand.client.stack import find_stack, running_stack
+    from chargehand.client.stack import find_stack, read_description
     from embedded.joining import leads_elsewhere
     from embedded.state import state_folder
 
-    local = running_stack(state_folder())
+    local = read_description(state_folder())
     if local is None:
         if not environment.get("CHARGEHAND_URL"):
             raise Unreachable(f"no stack runs on {state_folder()}: start one with `make run`")

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -21,10 +22,17 @@ WIDTH = 160  # where there is no terminal
 
 @click.command()
 @charger_names
-@click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C (exit status 130).")
-@click.option("--limit", "-n", type=click.IntRange(min=0), default=100, show_default=True, help="The newest.")
+@click.option("--follow", "-f", is_flag=True, help="Show new frames until Ctrl-C (exit status 130).")
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    help="How many of the newest.",
+)
 @click.option("--event", help="One OCPP action only, such as BootNotification.")
-@click.option("--full", is_flag=True, help="The whole payloads.")
+@click.option("--full", is_flag=True, help="Show whole payloads.")
 @as_json
 def logs(
     *, names: tuple[str, ...], follow: bool, limit: int, event: str | None, full: bool, as_json: bool
@@ -42,7 +50,7 @@ def logs(
         chargers = {row["id"]: row["identity"] for row in find_chargers(client, names)}
 
         def show(frames: "list[Row]") -> None:
-            for frame in sorted(frames, key=lambda frame: str(frame["timestamp"])):
+            for frame in sorted(frames, key=instant_of):
                 if as_json:
                     print_json_line(frame)
                 else:
@@ -58,7 +66,7 @@ def logs(
                 for frame in named(charger_id, newest_frames(client, charger_id, limit, event))
             ]
             if as_json:
-                print_json(sorted(found, key=lambda frame: str(frame["timestamp"])))
+                print_json(sorted(found, key=instant_of))
             else:
                 show(found)
                 if not found:
@@ -69,6 +77,11 @@ def logs(
         while True:
             time.sleep(POLL_S)
             show([frame for id_, one in followers.items() for frame in named(id_, one.next())])
+
+
+def instant_of(frame: "Row") -> datetime:
+    """When it was sent. As text, a full second comes after its own fractions."""
+    return datetime.fromisoformat(frame["timestamp"])
 
 
 def line_of(frame: "Row", *, name: bool, full: bool) -> str:
@@ -85,11 +98,11 @@ def line_of(frame: "Row", *, name: bool, full: bool) -> str:
 def payload_of(frame: "Row") -> str:
     """The frame without its type, id and action."""
     try:
-        parts = json.loads(frame["message"] or "")
+        content = json.loads(frame["message"] or "")
     except ValueError:
         return frame["message"] or ""
-    if not isinstance(parts, list) or not parts:
+    if not isinstance(content, list) or not content:
         return str(frame["message"])
-    first = {2: 3, 3: 2, 4: 2}.get(parts[0], 0)  # CALL, CALLRESULT, CALLERROR
-    rest = parts[first:]
+    first = {2: 3, 3: 2, 4: 2}.get(content[0], 0)  # CALL, CALLRESULT, CALLERROR
+    rest = content[first:]
     return json.dumps(rest[0] if len(rest) == 1 else rest, ensure_ascii=False, separators=(",", ":"))

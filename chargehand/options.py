@@ -22,7 +22,7 @@ FILTERS = {
     "ocpp_state": click.option(
         "--ocpp-state", help="The link: disconnected, connecting, connected, accepted, rejected."
     ),
-    "ocpp_version": click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 will do."),
+    "ocpp_version": click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6."),
     "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
     "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
     "location_id": click.option("--location", "location_id", help="The id of a location."),
@@ -39,14 +39,14 @@ def connect() -> "Client":
 
 
 def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Identities that begin so; none where the API does not answer at once."""
+    """Identities that begin with the text; none where the API does not answer at once."""
     from chargehand.client.failures import Failure
     from chargehand.client.http import Client
     from chargehand.client.stack import find_stack
 
     try:
         with Client(find_stack(), tries=1, timeout_s=COMPLETE_WITHIN_S) as client:
-            rows = list(client.rows("/ocpp/chargers", most=COMPLETIONS, q=incomplete or None))
+            rows = list(client.chargers(COMPLETIONS, q=incomplete or None))
     except Failure:
         return []
     identities = (row["identity"] for row in rows)
@@ -56,7 +56,7 @@ def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) ->
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 ids_only = click.option("--quiet", "-q", is_flag=True, help="Print ids only, and no progress.")
 charger_names = click.argument("names", nargs=-1, metavar="CHARGER...", shell_complete=complete_chargers)
-assume_yes = click.option("--yes", "-y", is_flag=True, help="Without a confirmation.")
+assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for a confirmation.")
 
 
 def filters(command: Command) -> Command:
@@ -88,7 +88,7 @@ def selection(command: Command) -> Command:
 def selected(
     client: "Client", names: Sequence[str], given: dict[str, Any], *, verb: str, confirm: bool = False
 ) -> "list[Row]":
-    """The chargers that are meant. A terminal has to confirm what is done to all, and with `confirm` everything."""
+    """The chargers of the names, or all that match. On a terminal `--all` needs a confirmation; with `confirm`, names too."""
     from chargehand.client.finding import find_chargers
 
     query = query_of(given)
@@ -96,14 +96,15 @@ def selected(
         raise click.UsageError("name chargers, or use --all and filters, not both")
     if not names and not given["all_"]:
         raise click.UsageError("name chargers by their id or identity, or use --all")
-    if given["all_"] and not query and not given["yes"] and not _is_terminal():
+    if given["all_"] and not query and not given["yes"] and not on_a_terminal():
         raise click.UsageError("--all without a filter needs --yes")
-    chargers = find_chargers(client, names) if names else list(client.rows("/ocpp/chargers", **query))
-    if chargers and not given["yes"] and _is_terminal() and (confirm or given["all_"]):
+    chargers = find_chargers(client, names) if names else list(client.chargers(**query))
+    if chargers and not given["yes"] and on_a_terminal() and (confirm or given["all_"]):
         what = chargers[0]["identity"] if len(chargers) == 1 else f"{len(chargers)} chargers"
         click.confirm(f"{verb} {what}?", abort=True, err=True)
     return chargers
 
 
-def _is_terminal() -> bool:
+def on_a_terminal() -> bool:
+    """Whether somebody can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from chargehand.client.waiting import Changed, Task
 
-Row = dict[str, Any]
-
 STYLES = {
     "accepted": "green",
     "succeeded": "green",
@@ -122,7 +120,7 @@ def _live(tasks: "Sequence[Task]") -> "Iterator[Changed]":
             table.add_row(_cell(task.label), _cell(state or "..."), _cell(task.reason))
         over = sum(not task.open for task in tasks)
         if len(tasks) > 1:
-            table.caption = f"{over} of {len(tasks)} are over"
+            table.caption = f"{over} of {len(tasks)} done"
         return table
 
     console = Console(stderr=True, markup=False, highlight=False)

@@ -85,16 +85,16 @@ def _find_or_start(config: pytest.Config, until_the_end: ExitStack) -> "tuple[St
     import os
     import shutil
 
-    from chargehand.client.stack import Stack, find_stack, running_stack
+    from chargehand.client.stack import find_stack, read_description, stack_of
     from chargehand.client.starting import started_stack
 
     option, ini = config.getoption(STATE_OPTION), config.getini(STATE_INI)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if option or ini:
         folder = config.invocation_params.dir / option if option else config.rootpath / ini
-        running = running_stack(folder)
-        if running is not None:
-            return Stack(running["api"], running["token"] or "", running["csms"]), folder
+        description = read_description(folder)
+        if description is not None:
+            return stack_of(description), folder
         if worker:
             folder = folder.with_name(f"{folder.name}-{worker}")  # a stack each, so none ends another's
     elif os.environ.get("CHARGEHAND_URL"):
@@ -127,9 +127,9 @@ def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
         until: Literal["accepted", "final"] = "accepted",
         within_s: float = WITHIN_S,
     ) -> "list[Charger]":
-        from chargehand.client.charger import Charger, raise_for
+        from chargehand.client.charger import Charger
         from chargehand.client.creating import creations, numbered, version_of
-        from chargehand.client.waiting import Until, wait_all
+        from chargehand.client.waiting import Until, raise_for_failures, wait_all
 
         try:
             tasks = creations(
@@ -144,7 +144,7 @@ def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
             )
             created.extend(tasks)
             wait_all(client, tasks, within_s)
-            raise_for(tasks)
+            raise_for_failures(tasks)
         except Failure as failure:
             pytest.fail(str(failure), pytrace=False)
         return [Charger(client, task.charger_id, task.label) for task in tasks]

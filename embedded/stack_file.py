@@ -11,8 +11,7 @@ from typing import Any
 
 from embedded.joining import joining_environment
 from embedded.secret_file import write_private
-
-STACK_FILE = "stack.json"
+from embedded.state import STACK_FILE
 
 
 def stack_description(

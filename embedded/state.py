@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEFAULT_STATE_DIR = ".chargehand"
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
+STACK_FILE = "stack.json"
 
 
 class CannotStart(Exception):
@@ -19,16 +20,22 @@ def state_folder() -> Path:
     return Path(os.environ.get("STATE_DIR") or DEFAULT_STATE_DIR).absolute()
 
 
+def make_state_folder(folder: Path) -> None:
+    """Safe to repeat. Others may walk through it, as PostgreSQL of root does, and list nothing. Raises CannotStart."""
+    try:
+        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """The folder, made if needed, for us alone. Raises CannotStart."""
+    make_state_folder(folder)
     try:
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)  # others walk through: PostgreSQL of root does
         lock = (folder / "lock").open("a+")
     except OSError as error:
-        raise CannotStart(
-            f"the state folder {folder} is not writable ({error.strerror}): choose another one with STATE_DIR"
-        ) from error
+        raise _not_writable(folder, error) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -42,3 +49,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield  # the lock ends with the process, whatever ends it
+
+
+def _not_writable(folder: Path, error: OSError) -> CannotStart:
+    return CannotStart(
+        f"the state folder {folder} is not writable ({error.strerror}): choose another one with STATE_DIR"
+    )

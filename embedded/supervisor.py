@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -95,10 +96,14 @@ class Supervisor:
         if popen.returncode:
             raise self._not_ready(program, how_it_ended(popen.returncode))
 
-    def watch(self) -> NoReturn:
-        """Restart what dies. Raises StopAsked in the end."""
+    def watch(self, renew: Callable[[], None] = lambda: None, every_s: float = math.inf) -> NoReturn:
+        """Restart what dies, and call `renew` from time to time. Raises StopAsked in the end."""
+        renewed_at = time.time()  # which goes on while the machine sleeps
         while True:
             self._tick()
+            if time.time() - renewed_at >= every_s:
+                renewed_at = time.time()
+                renew()
 
     def stop(self) -> None:
         """End every program, the highest layer first. Safe to repeat."""

@@ -33,7 +33,7 @@ from shared.starting import checked_settings
 from shared.tokens import make_token
 
 START_WITHIN_S = 60
-TOKEN_TTL_S = 30 * 86_400  # stack.json lies beside the secret itself, and a run may last
+TOKEN_TTL_S = 86_400  # renewed in stack.json at half of it
 ORGANIZATION = "demo"
 CLUSTER = "chargehand"
 LOG_GROUP = "/chargehand/chargers"
@@ -94,7 +94,7 @@ def run(
         write_stack_file(folder, description)
         say(greeting(description, folder, time.monotonic() - began))
         announce(json.dumps(description))
-        supervisor.watch()
+        supervisor.watch(lambda: renew_token(folder, description, say), every_s=token_ttl_s() / 2)
     except StopAsked:
         say("Stopping.")
     finally:
@@ -281,16 +281,25 @@ def describe(addresses: Addresses, folder: Path) -> dict[str, Any]:
     )
 
 
+def renew_token(folder: Path, description: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Write stack.json with a new token, before the old one expires."""
+    try:
+        write_stack_file(folder, description | {"token": demo_token()})
+    except OSError as error:
+        say(f"stack.json cannot be written ({error.strerror}): its token expires within a day")
+
+
+def token_ttl_s() -> int:
+    """How long a token of stack.json is valid."""
+    return min(TOKEN_TTL_S, load_settings().tokens.max_age_s or TOKEN_TTL_S)
+
+
 def demo_token() -> str | None:
     """None where somebody else signs tokens, as JWT_PUBLIC_KEY or JWT_JWKS_URL say."""
     tokens = load_settings().tokens
     try:
         return make_token(
-            tokens,
-            subject="developer",
-            organization_id=ORGANIZATION,
-            role="user",
-            ttl_s=min(TOKEN_TTL_S, tokens.max_age_s or TOKEN_TTL_S),
+            tokens, subject="developer", organization_id=ORGANIZATION, role="user", ttl_s=token_ttl_s()
         )
     except SettingsError:
         return None

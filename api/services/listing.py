@@ -59,6 +59,7 @@ class Filters:
     brand_slug: str | None = None
     model_slug: str | None = None
     location_id: str | None = None
+    identity: str | None = None  #: the whole of it: one charger at most
     q: str | None = None  #: a part of the identity or the name, in any case of letters
 
 
@@ -109,7 +110,9 @@ def list_chargers(
     def read(ids: Select[Any]) -> Sequence[Charger]:
         return session.scalars(queries.rows(ids).offset(offset).limit(limit + 1)).all()
 
-    if filters.location_id is not None:
+    if filters.identity is not None:
+        rows = read(queries.of_identity())
+    elif filters.location_id is not None:
         rows = read(queries.of_location(most))
     elif filters.q is None:
         rows = read(queries.agreeing(most))
@@ -132,6 +135,9 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
     if filters == Filters():
         kept = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
         return session.scalar(kept) or 0
+    if filters.identity is not None:
+        named = [*live, *_of_location(filters), *_all_of(filters)]
+        return session.scalar(select(func.count()).select_from(Charger).where(*named)) or 0
     if filters.location_id is None and filters.q is None:
         groups = _groups(organization_id)
         of_group = (
@@ -216,6 +222,12 @@ class _Queries:
         found = charger.limit(1).lateral("found")
         return self._in_order(select(found).select_from(texts.join(found, true())), found.c).limit(most)
 
+    def of_identity(self) -> Select[Any]:
+        """The charger with the identity, which is one at most, by the index that keeps identities unique."""
+        named = self._keyed().where(*_of_location(self._filters), *_all_of(self._filters))
+        found = named.cte("of_identity").prefix_with("MATERIALIZED")
+        return self._in_order(select(found).where(*self._after_place(found.c)), found.c)
+
     def of_location(self, most: int) -> Select[Any]:
         """Of a location, which has few chargers, and an index by their age: for other orders it is sorted as a whole."""
         of_location = Charger.location_id
@@ -289,9 +301,15 @@ def _agrees(facts: Any, filters: Filters) -> list[ColumnElement[bool]]:
 def _all_of(filters: Filters) -> list[ColumnElement[bool]]:
     """Conditions on a charger's own row, but for the location."""
     conditions = _agrees(_FACTS, filters)
+    if filters.identity is not None:
+        conditions.append(Charger.identity == filters.identity)
     if filters.q is not None:
         conditions.append(_has_text(filters.q))
     return conditions
+
+
+def _of_location(filters: Filters) -> list[ColumnElement[bool]]:
+    return [] if filters.location_id is None else [Charger.location_id == filters.location_id]
 
 
 def _has_text(query: str) -> ColumnElement[bool]:

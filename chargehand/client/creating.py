@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
+from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_CONNECTOR, DEFAULT_MODEL
 from chargehand.client.failures import Failure
 from chargehand.client.http import Client, Row, segment
 from chargehand.client.waiting import Task, Until
-
-DEFAULT_BRAND, DEFAULT_MODEL, DEFAULT_CONNECTOR = "wallbox", "wallbox-pulsar-plus", "Type2"
 
 
 def creations(

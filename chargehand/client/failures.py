@@ -2,7 +2,7 @@
 
 
 class Failure(Exception):
-    """It did not work. Ends the command line with exit_status."""
+    """It did not work. The command line ends with exit_status."""
 
     exit_status = 1
 

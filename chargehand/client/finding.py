@@ -29,5 +29,4 @@ def find_charger(client: Client, name: str) -> Row | None:
                 raise
         else:
             return charger
-    rows = client.rows("/ocpp/chargers", q=name)
-    return next((charger for charger in rows if charger["identity"] == name), None)
+    return next(client.chargers(1, identity=name), None)

@@ -1,5 +1,6 @@
 """HTTP with the API: one call per method, errors as one line, and repeats that are safe."""
 
+import copy
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from chargehand.client.failures import Failure, Refused, Unreachable
+from chargehand.client.failures import Failure, Refused, TimeIsUp, Unreachable
 from chargehand.client.stack import HOW_TO_GET_ONE, Stack
 
 Row = dict[str, Any]
@@ -20,7 +21,9 @@ READ_TIMEOUT_S = 30.0  # beyond the `wait` of the query
 TRIES = 5
 FIRST_DELAY_S = 0.1  # doubled at each repeat, and jittered
 LONGEST_DELAY_S = 10.0  # also of what Retry-After says
-AGAIN = frozenset({429, 502, 503, 504})
+LEAST_TIMEOUT_S = 2.0  # of a request, however near the deadline is
+TOO_MANY = 429
+AGAIN = frozenset({TOO_MANY, 502, 503, 504})
 PAGE = 100  # the API's largest
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -28,13 +31,15 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 class Client:
     """The public API of one stack. Threads may share it. Close it, or use it in a `with`.
 
-    Every method raises Refused for an answer that is an error, and Unreachable for none.
+    Every method raises Refused for an answer that is an error, Unreachable for none, and TimeIsUp for none before
+    the deadline that `within` sets.
     """
 
     def __init__(self, stack: Stack, *, tries: int = TRIES, timeout_s: float = READ_TIMEOUT_S) -> None:
         self.stack = stack
         self._tries = tries
         self._timeout_s = timeout_s
+        self._deadline: float | None = None  #: of the monotonic clock
         headers = {"Authorization": f"Bearer {stack.token}", "User-Agent": "chargehand"}
         if stack.organization:
             headers["X-Organization-Id"] = stack.organization
@@ -56,6 +61,16 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
+    def within(self, timeout_s: float) -> "Client":
+        """The same client with a deadline: no request waits beyond it, or is sent again after it.
+
+        A request that starts near the deadline, or after it, still gets LEAST_TIMEOUT_S. Close the first client only.
+        """
+        bounded = copy.copy(self)
+        deadline = time.monotonic() + timeout_s
+        bounded._deadline = deadline if self._deadline is None else min(deadline, self._deadline)
+        return bounded
+
     def get(self, path: str, **query: Any) -> Any:
         """The answer's JSON. Parameters that are None are left out."""
         return self._call("GET", path, query)[1]
@@ -68,28 +83,31 @@ class Client:
         """Raises Refused with status 404 for what is not there, unless an earlier try may have deleted it."""
         self._call("DELETE", path, {})
 
+    def chargers(self, most: int | None = None, **query: Any) -> Iterator[Row]:
+        """The chargers that match the query, at most so many. No page is counted or repeated."""
+        return self.rows("/ocpp/chargers", most, **query, cursor="")
+
     def rows(self, path: str, most: int | None = None, **query: Any) -> Iterator[Row]:
         """The rows of a list over all its pages, at most so many."""
         if most is not None and most < 1:
             return
-        limit = PAGE if most is None else min(PAGE, most)
-        answer = self.get(path, **query, limit=limit)
+        query["limit"] = PAGE if most is None else min(PAGE, most)
         page, left = 1, most
         while True:
+            answer = self.get(path, **query)
             for row in answer["data"]:
                 yield row
                 if left is not None:
                     left -= 1
                     if not left:
                         return
-            cursor = answer.get("next_cursor")
-            page += 1
-            if cursor:
-                answer = self.get(path, **query, limit=limit, cursor=cursor)
-            elif "next_cursor" in answer or (page - 1) * limit >= answer["total"]:
+            if answer.get("next_cursor"):
+                query["cursor"] = answer["next_cursor"]
+            elif "next_cursor" in answer or page * query["limit"] >= answer["total"]:
                 return
             else:
-                answer = self.get(path, **query, limit=limit, page=page)
+                page += 1
+                query["page"] = page
 
     def _call(
         self,
@@ -101,27 +119,55 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         params = {name: value for name, value in query.items() if value is not None}
-        timeout = httpx.Timeout(self._timeout_s + float(params.get("wait", 0)), connect=CONNECT_TIMEOUT_S)
-        for tried in range(1, self._tries + 1):
-            last = tried == self._tries
+        tried = 0
+        while True:
+            tried += 1
             try:
                 answer = self._http.request(
-                    method, self.stack.url + path, params=params, json=body, headers=headers, timeout=timeout
+                    method,
+                    self.stack.url + path,
+                    params=params,
+                    json=body,
+                    headers=headers,
+                    timeout=self._timeout(float(params.get("wait", 0))),
                 )
             except httpx.TransportError as error:
-                if last:
-                    raise self._unreachable(error) from error
-                time.sleep(_delay(tried))
+                if not self._pause(tried, _delay(tried)):
+                    raise self._no_answer(error) from error
                 continue
             except httpx.HTTPError as error:
-                raise Failure(f"{self.stack.url} gave an answer that is no HTTP: {error}") from error
-            if answer.status_code in AGAIN and not last:
-                time.sleep(_delay(tried, answer.headers.get("Retry-After")))
-                continue
+                raise Failure(f"{self.stack.url} gave an answer that is not HTTP: {error}") from error
+            if answer.status_code in AGAIN:
+                delay, is_limit = (
+                    _delay(tried, answer.headers.get("Retry-After")),
+                    answer.status_code == TOO_MANY,
+                )
+                if self._pause(tried, delay, is_limit=is_limit):
+                    continue
+                if is_limit and self._deadline is not None:
+                    raise TimeIsUp(f"the rate limit of {self.stack.url} did not let the request pass in time")
             if method == "DELETE" and answer.status_code == 404 and tried > 1:
                 return 204, None  # an earlier try did it, and its answer was lost
             return answer.status_code, self._content(answer)
-        raise AssertionError("every last try returns or raises")
+
+    def _timeout(self, wait_s: float) -> httpx.Timeout:
+        """Of one request whose answer the API holds for wait_s."""
+        timeout_s = self._timeout_s + wait_s
+        if self._deadline is not None:
+            timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), LEAST_TIMEOUT_S))
+        return httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
+
+    def _pause(self, tried: int, delay_s: float, *, is_limit: bool = False) -> bool:
+        """Sleep before the next try. False, at once, when there is to be none.
+
+        A rate limit is no fault of the stack: with a deadline, its answers do not count as tries.
+        """
+        if self._deadline is not None and time.monotonic() + delay_s >= self._deadline:
+            return False
+        if tried >= self._tries and not (is_limit and self._deadline is not None):
+            return False
+        time.sleep(delay_s)
+        return True
 
     def _content(self, answer: httpx.Response) -> Any:
         """The JSON of a good answer. Raises Refused for any other."""
@@ -135,12 +181,14 @@ class Client:
             return content
         raise Refused(_why(self.stack.url, answer.status_code, content), answer.status_code)
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _no_answer(self, error: httpx.TransportError) -> Failure:
         url = self.stack.url
         if isinstance(error, httpx.ConnectError):
             return Unreachable(f"nothing answers at {url} ({_cause(error)}): {HOW_TO_GET_ONE}")
         if isinstance(error, httpx.TimeoutException):
-            return Unreachable(f"{url} does not answer in time: is it the API's address, and is it well?")
+            message = f"{url} did not answer in time. Check CHARGEHAND_URL and that the API runs."
+            is_up = self._deadline is not None and time.monotonic() >= self._deadline
+            return TimeIsUp(message) if is_up else Unreachable(message)
         return Unreachable(f"the connection to {url} broke ({_cause(error)}): try again")
 
 

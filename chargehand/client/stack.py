@@ -2,14 +2,14 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from chargehand.client.failures import Failure, Unreachable
-from embedded.stack_file import STACK_FILE
-from embedded.state import state_folder
+from embedded.state import STACK_FILE, state_folder
 
 HOW_TO_GET_ONE = "start one with `make run`, or set CHARGEHAND_URL and CHARGEHAND_TOKEN"
 
@@ -29,22 +29,32 @@ def find_stack() -> Stack:
 
     Raises Unreachable when there is none, Failure when a variable makes no sense.
     """
-    url = os.environ.get("CHARGEHAND_URL")
-    local = running_stack(state_folder())
-    if url:
-        url = _checked(url)
-        csms_url = os.environ.get("CHARGEHAND_CSMS_URL")
-        if local is not None and local["api"] == url:
-            return _stack(url, _token() or local["token"], csms_url or local["csms"])
-        return _stack(url, _token(), csms_url)
-    if local is None:
+    url = _url()
+    local = read_description(state_folder())
+    if local is not None and url in (None, local["api"]):
+        return stack_of(local)
+    if url is None:
         raise Unreachable(f"no stack runs on {state_folder()}: {HOW_TO_GET_ONE}")
-    return _stack(
-        local["api"], _token() or local["token"], os.environ.get("CHARGEHAND_CSMS_URL") or local["csms"]
-    )
+    return _stack(url, _token(), os.environ.get("CHARGEHAND_CSMS_URL"), _organization())
 
 
-def running_stack(folder: Path) -> dict[str, Any] | None:
+def stack_of(description: Mapping[str, Any]) -> Stack:
+    """The stack that a stack.json describes. Raises Failure when it has no token for us.
+
+    The environment's token, CSMS and organization go before its own, unless CHARGEHAND_URL names another stack.
+    """
+    if _url() not in (None, description["api"]):
+        return described_stack(description)
+    csms_url = os.environ.get("CHARGEHAND_CSMS_URL") or description["csms"]
+    return _stack(description["api"], _token() or description["token"], csms_url, _organization())
+
+
+def described_stack(description: Mapping[str, Any]) -> Stack:
+    """The same, whatever the environment says."""
+    return _stack(description["api"], description["token"], description["csms"], None)
+
+
+def read_description(folder: Path) -> dict[str, Any] | None:
     """What stack.json says; None when no stack is ready there. Raises Failure when it cannot be read."""
     file = folder / STACK_FILE
     try:
@@ -69,10 +79,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _stack(url: str, token: str | None, csms_url: str | None) -> Stack:
+def _stack(url: str, token: str | None, csms_url: str | None, organization: str | None) -> Stack:
     if not token:
         raise Failure(f"there is no token for {url}: set CHARGEHAND_TOKEN or CHARGEHAND_TOKEN_FILE")
-    return Stack(url, token, csms_url, os.environ.get("CHARGEHAND_ORGANIZATION") or None)
+    return Stack(url, token, csms_url, organization)
+
+
+def _organization() -> str | None:
+    return os.environ.get("CHARGEHAND_ORGANIZATION") or None
 
 
 def _token() -> str | None:
@@ -84,7 +98,7 @@ def _token() -> str | None:
         try:
             token = Path(file).read_text()
         except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no text"
+            reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
             raise Failure(f"CHARGEHAND_TOKEN_FILE {file} cannot be read: {reason}") from error
     token = (token or "").strip()
     if not (token.isascii() and token.isprintable()) or " " in token:
@@ -92,13 +106,16 @@ def _token() -> str | None:
     return token or None
 
 
-def _checked(url: str) -> str:
-    """The URL without its last slash. Raises Failure."""
+def _url() -> str | None:
+    """CHARGEHAND_URL without its last slash. Raises Failure."""
+    url = os.environ.get("CHARGEHAND_URL")
+    if not url:
+        return None
     try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        split = urlsplit(url)
+        usable = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise Failure(f"CHARGEHAND_URL={url} is no http:// or https:// address")
+        raise Failure(f"CHARGEHAND_URL={url} is not an http:// or https:// URL")
     return url.rstrip("/")

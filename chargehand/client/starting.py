@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from chargehand.client.failures import Failure
-from chargehand.client.stack import Stack
+from chargehand.client.stack import Stack, described_stack
 
 READY_WITHIN_S = 120.0
 END_WITHIN_S = 30.0
@@ -41,16 +41,21 @@ def started_stack(folder: Path) -> Iterator[Stack]:
     from embedded.joining import belongs_to_a_stack
     from embedded.ports import free_port
     from embedded.process import last_lines, launch
+    from embedded.state import CannotStart, make_state_folder
 
     log = folder / "up.log"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_state_folder(folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        output = os.fdopen(os.open(log, flags, mode=0o600), "ab")  # it holds Flower's password
+    except CannotStart as error:
+        raise Failure(str(error)) from error
     except OSError as error:
-        raise Failure(f"the state folder {folder} cannot be made: {error.strerror}") from error
+        raise Failure(f"{log} cannot be written: {error.strerror}") from error
     # Those of a test run name the servers of what is tested, which are not ours to use.
     others = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     ours = {"STATE_DIR": str(folder), "PORT": str(free_port()), "CSMS_PORT": str(free_port())}
-    with log.open("ab") as output:
+    with output:
         process = subprocess.Popen(
             launch((sys.executable, "-m", "chargehand", "up", "--json"), death_signal=signal.SIGTERM),
             env=others | ours,
@@ -66,8 +71,7 @@ def started_stack(folder: Path) -> Iterator[Stack]:
         if not line:
             how = "was not ready in time" if process.poll() is None and not readable else "did not start"
             raise Failure(f"chargehand up {how}; the end of {log}:\n{last_lines(log)}")
-        description = json.loads(line)
-        yield Stack(description["api"], description["token"], description["csms"])
+        yield described_stack(json.loads(line))
     finally:
         _end(process)
 

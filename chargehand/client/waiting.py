@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from chargehand.client.failures import Refused
+from chargehand.client.failures import Failure, Refused, TimeIsUp
 from chargehand.client.finding import find_charger
 from chargehand.client.http import Client, Row, segment
 
@@ -48,6 +49,8 @@ class Task:
     charger_id: str = ""
     until: Until = Until.FINAL
     key: str = field(default_factory=lambda: uuid4().hex)  #: makes a repeat of the POST the same request
+    command_id: str = ""  #: of the command that the POST made; empty before its answer
+    read: bool = False  #: whether its result was read since it was sent
     outcome: Outcome = Outcome.OPEN
     state: str = ""  #: in a word or two
     reason: str | None = None  #: why it is not further
@@ -62,6 +65,10 @@ class Task:
     @property
     def open(self) -> bool:
         return self.outcome is Outcome.OPEN
+
+    @property
+    def bad(self) -> bool:
+        return self.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
 
     def what_happened(self) -> str:
         """`CP-1 (dep-...): disconnected, nothing listens on 127.0.0.1:9`."""
@@ -79,7 +86,7 @@ class Task:
         return {
             "id": self.charger_id or None,
             "identity": self.label,
-            "ok": self.outcome is not Outcome.FAILED and self.outcome is not Outcome.TIMED_OUT,
+            "ok": not self.bad,
             "outcome": self.outcome,
             "state": self.state or None,
             "reason": self.reason,
@@ -106,32 +113,46 @@ def wait_all(
 ) -> None:
     """Send the POST of each task that has one, and wait until each task is over or the time is up.
 
-    `changed` is called from several threads.
+    A task whose result was not read when the time is up is read once more. `changed` is called from several threads.
     """
+    client = client.within(timeout_s)
     deadline = time.monotonic() + timeout_s
 
-    def advance(task: Task) -> None:
-        if time.monotonic() >= deadline and task.state:  # each is read once, however short the time
+    def advance(task: Task, *, hold: bool) -> None:
+        if time.monotonic() >= deadline and task.read:
             return
         before = (task.outcome, task.state, task.reason)
-        _guarded(task, lambda: _advance(client, task))
+        _guarded(task, lambda: _advance(client, task, hold=hold))
+        task.read = True
         if before != (task.outcome, task.state, task.reason):
             changed(task)
 
-    if len(tasks) > AT_ONCE:  # so that no charger waits for the results of others
-        send_all(client, [task for task in tasks if task.path], changed)
-    while open_tasks := [task for task in tasks if task.open]:
-        began = time.monotonic()
-        _at_once(advance, open_tasks)
-        now = time.monotonic()
-        if now >= deadline:
-            break
-        if now - began < PAUSE_S:
-            time.sleep(min(PAUSE_S, deadline - now))
+    try:
+        if len(tasks) > AT_ONCE:  # so that no charger waits for the results of others
+            send_all(client, [task for task in tasks if task.path], changed)
+        while open_tasks := [task for task in tasks if task.open]:
+            began = time.monotonic()
+            hold = len(open_tasks) <= AT_ONCE
+            _at_once(partial(advance, hold=hold), open_tasks)
+            now = time.monotonic()
+            if now >= deadline:
+                break
+            pause_s = (PAUSE_S if hold else SLICE_S) - (now - began)
+            time.sleep(max(min(pause_s, deadline - now), 0))
+    except TimeIsUp:  # the API does not answer any more, so the other tasks are not read either
+        pass
     for task in tasks:
         if task.open:
             task.end(Outcome.TIMED_OUT)
             changed(task)
+
+
+def raise_for_failures(tasks: Sequence[Task]) -> None:
+    """Raises Failure with a line for each task that did not succeed; TimeIsUp when time was all that they lacked."""
+    bad = [task for task in tasks if task.bad]
+    if bad:
+        late = all(task.outcome is Outcome.TIMED_OUT for task in bad)
+        raise (TimeIsUp if late else Failure)("\n".join(task.what_happened() for task in bad))
 
 
 def delete_all(client: Client, tasks: Sequence[Task]) -> None:
@@ -161,11 +182,26 @@ def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
     ]
 
 
-def _advance(client: Client, task: Task) -> None:
-    """Send the POST, each time with the same key; the API holds its answer for SLICE_S."""
-    if not task.path:
-        _read(client, task)
-        return
+def _advance(client: Client, task: Task, *, hold: bool) -> None:
+    """Send the POST, or read the result. With `hold` the API holds its answers for SLICE_S, until they are final.
+
+    Without it, an answer is held only when the charger shows what is waited for, and so comes at once.
+    """
+    if hold or (task.path and not task.command_id) or _seems_over(client, task):
+        _send(client, task) if task.path else _read(client, task)
+
+
+def _seems_over(client: Client, task: Task) -> bool:
+    """Whether the charger shows what is waited for: perhaps still from before a restart."""
+    _read_command(client, task)
+    if not task.open or not _has_ended(task) or task.until is Until.FINAL:
+        return task.open and _has_ended(task)
+    _note_link(task, client.get(_path(task)), is_sure=False)
+    return task.open and task.state == "accepted"
+
+
+def _send(client: Client, task: Task) -> None:
+    """Each time with the same key, so it is one request."""
     status, answer = client.post(task.path, task.key, task.body, **_held(task))
     _take(task, answer)
     if not task.open:
@@ -184,21 +220,34 @@ def _advance(client: Client, task: Task) -> None:
 
 def _read(client: Client, task: Task) -> None:
     """Read the newest command, then the charger, of a task without a POST."""
-    if task.command is None or task.command["status"] not in ENDED:
-        newest = client.get(f"{_path(task)}/commands", limit=1)["data"][0]
-        if newest["status"] not in ENDED:
-            newest = client.get(_command_path(task, newest["id"]), wait=SLICE_S)
-        _note_command(task, newest)
-        if not task.open or newest["status"] not in ENDED:
-            return
-        if task.until is Until.FINAL:
-            task.state = _word(task)
-            task.end(Outcome.DONE)
-            return
+    _read_command(client, task, wait=SLICE_S)
+    if not task.open or not _has_ended(task):
+        return
+    if task.until is Until.FINAL:
+        task.state = _word(task)
+        task.end(Outcome.DONE)
+        return
     began = time.monotonic()
     charger = client.get(_path(task), **_held(task))
     # At the end of the wait the answer may still show the session before a restart as accepted.
     _note_link(task, charger, is_sure=time.monotonic() - began < SLICE_S)
+
+
+def _read_command(client: Client, task: Task, wait: int | None = None) -> None:
+    """The task's own command, or the charger's newest of a task without a POST; not again once it has ended."""
+    if _has_ended(task):
+        return
+    if task.path:
+        command = client.get(_command_path(task, task.command_id), wait=wait)
+    else:
+        command = client.get(f"{_path(task)}/commands", limit=1)["data"][0]
+        if wait and command["status"] not in ENDED:
+            command = client.get(_command_path(task, command["id"]), wait=wait)
+    _note_command(task, command)
+
+
+def _has_ended(task: Task) -> bool:
+    return task.command is not None and task.command["status"] in ENDED
 
 
 def _held(task: Task) -> dict[str, Any]:
@@ -209,6 +258,7 @@ def _held(task: Task) -> dict[str, Any]:
 def _take(task: Task, answer: Row) -> None:
     """What the answer to a POST says."""
     task.charger_id = answer.get("charger_id") or answer["id"]
+    task.command_id = answer["command_id"]
     task.state = task.state or str(answer.get("status") or "queued").lower()
     if answer.get("command"):
         _note_command(task, answer["command"])

@@ -27,6 +27,7 @@ FILTERS: list[dict[str, str]] = [
     {"brand_slug": "wallbox"},
     {"brand_slug": "abb"},
     {"location_id": "here"},
+    {"identity": "MORE-12345"},
     {"q": "more"},
     {"q": "needle"},
     {"q": "MORE-12345"},

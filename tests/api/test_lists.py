@@ -32,6 +32,12 @@ FILTERS: list[tuple[dict[str, str], set[str]]] = [
     ({"location_id": "here"}, {"CP-RUNS", "CP-FAST"}),
     ({"location_id": "here", "ocpp_version": "OCPP1.6"}, {"CP-RUNS"}),
     ({"location_id": "here", "q": "fast"}, {"CP-FAST"}),
+    ({"identity": "CP-RUNS"}, {"CP-RUNS"}),
+    ({"identity": "cp-runs"}, set()),
+    ({"identity": "CP-RUN"}, set()),
+    ({"identity": "CP-RUNS", "location_id": "here", "q": "runs", "status": "READY"}, {"CP-RUNS"}),
+    ({"identity": "CP-RUNS", "location_id": "elsewhere"}, set()),
+    ({"identity": "CP-RUNS", "status": "PENDING"}, set()),
     ({"q": "cp-"}, {"CP-NEW", "CP-RUNS", "CP-FAST"}),
     ({"q": "runs", "status": "READY"}, {"CP-RUNS"}),
     ({"q": "runs", "status": "PENDING"}, set()),
@@ -99,7 +105,7 @@ def test_a_value_that_is_none_of_the_possible_ones_is_refused(
     ]
 
 
-@pytest.mark.parametrize("name", ["brand_slug", "model_slug", "location_id", "q"])
+@pytest.mark.parametrize("name", ["brand_slug", "model_slug", "location_id", "identity", "q"])
 @pytest.mark.parametrize("value", ["", "a\x00b", "x" * 300])
 def test_a_text_that_no_charger_can_have_is_refused(fleet: Fleet, name: str, value: str) -> None:
     answer = fleet.get(f"/ocpp/chargers?{name}={quote(value)}")

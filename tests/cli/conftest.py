@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from chargehand.cli import main
 from chargehand.client.waiting import Task, delete_created
 from chargehand.pytest_plugin import RunningStack
-from embedded.stack_file import STACK_FILE
+from embedded.state import STACK_FILE
 
 COMMAND = (sys.executable, "-m", "chargehand")
 SET_BY_TOKEN = ("DATABASE_URL", "REDIS_URL")
@@ -80,6 +80,6 @@ def name(chargehand: RunningStack) -> Iterator[str]:
     """An identity that nobody has. The chargers whose identities begin so are deleted after the test."""
     name = f"CP-{uuid4().hex[:8]}"
     yield name
-    rows = chargehand.client.rows("/ocpp/chargers", q=name)
+    rows = chargehand.client.chargers(q=name)
     mine = [Task(row["identity"], charger_id=row["id"]) for row in rows if row["identity"].startswith(name)]
     assert delete_created(chargehand.client, mine) == []

@@ -3,8 +3,6 @@
 import re
 import signal
 import subprocess
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import httpx
@@ -12,6 +10,7 @@ import pytest
 
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, description_of, environment_of
+from tests.cli.proxies import Unlucky, served
 from tests.embedded.waiting import wait_until
 
 
@@ -118,7 +117,7 @@ def test_a_command_that_a_newer_one_supersedes_has_failed(
     stop.stderr.close()
 
 
-def test_names_that_no_charger_has_are_all_told_and_nothing_is_done(run: Run, name: str) -> None:
+def test_all_names_that_no_charger_has_are_in_the_error_and_nothing_is_done(run: Run, name: str) -> None:
     run("chargers", "create", name, "-q")
 
     stopped = run("chargers", "stop", "no-such-1", name, "dep-0000")
@@ -206,60 +205,11 @@ def test_ctrl_c_ends_a_wait_with_130_and_without_a_trace(
     assert "Traceback" not in err
 
 
-class Unlucky(BaseHTTPRequestHandler):
-    """Hands requests on to the API; loses the answer to the first POST, and is away at the next try."""
-
-    protocol_version = "HTTP/1.1"
-    api = ""
-    posts = 0
-
-    def do_GET(self) -> None:
-        self.hand_on()
-
-    def do_POST(self) -> None:
-        kind = type(self)
-        kind.posts += 1
-        if kind.posts == 2:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.answer(503, b"busy", {"Retry-After": "0"})
-        else:
-            self.hand_on(lost=kind.posts == 1)
-
-    def hand_on(self, *, lost: bool = False) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-        answer = httpx.request(
-            self.command, self.api + self.path, content=body, headers=headers, trust_env=False, timeout=30
-        )
-        if lost:
-            self.close_connection = True
-        else:
-            self.answer(answer.status_code, answer.content, {"Content-Type": "application/json"})
-
-    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def test_a_create_whose_answer_was_lost_is_repeated_and_creates_one_charger(
     run: Run, name: str, chargehand: RunningStack
 ) -> None:
-    proxy = type("Proxy", (Unlucky,), {"api": chargehand.url})
-    with ThreadingHTTPServer(("127.0.0.1", 0), proxy) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        created = run(
-            "chargers", "create", name, "--no-wait", "--json",
-            CHARGEHAND_URL=f"http://127.0.0.1:{server.server_address[1]}",
-        )  # fmt: skip
-        server.shutdown()
-        thread.join()
+    with served(Unlucky, chargehand.url) as url:
+        created = run("chargers", "create", name, "--no-wait", "--json", CHARGEHAND_URL=url)
 
     assert (created.status, created.err) == (0, "")
     assert len(run("commands", "list", name, "--json").json) == 1

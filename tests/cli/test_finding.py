@@ -65,8 +65,8 @@ def test_where_nothing_listens_the_cause_and_the_remedy_are_named(run: Run) -> N
             1,
             "/no/such cannot be read: No such file",
         ),
-        ({"CHARGEHAND_URL": "127.0.0.1:8000"}, 1, "is no http:// or https:// address"),
-        ({"CHARGEHAND_URL": "http://127.0.0.1:99999"}, 1, "is no http:// or https:// address"),
+        ({"CHARGEHAND_URL": "127.0.0.1:8000"}, 1, "is not an http:// or https:// URL"),
+        ({"CHARGEHAND_URL": "http://127.0.0.1:99999"}, 1, "is not an http:// or https:// URL"),
         ({"CHARGEHAND_ORGANIZATION": "acme"}, 1, "X-Organization-Id is for admin tokens"),
     ],
 )
@@ -100,7 +100,7 @@ def test_an_admin_names_the_organization(run: Run, chargehand: RunningStack, nam
     assert others.json == []
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_loopback(run: Run) -> None:
+def test_a_proxy_of_the_environment_is_not_used_for_loopback(run: Run) -> None:
     assert run(*LIST, http_proxy="http://127.0.0.1:9", no_proxy="").status == 0
 
 

@@ -3,14 +3,17 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
 
 from chargehand.client.frames import Follower, newest_frames
+from chargehand.client.http import Client
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, Run, description_of, environment_of
 from tests.embedded.waiting import wait_until
@@ -66,35 +69,90 @@ def database(chargehand: RunningStack) -> Iterator["psycopg.Connection[tuple[obj
         yield connection
 
 
-def test_a_follower_gives_each_frame_once_however_late_and_however_many_come(
+Write = Callable[[int, datetime, float], list[str]]
+
+
+@pytest.fixture
+def write(
     run: Run, name: str, chargehand: RunningStack, database: "psycopg.Connection[tuple[object, ...]]"
-) -> None:
+) -> Write:
+    """Adds frames to the log of the charger `name`, as a worker does: so many, at random in the time before."""
     charger_id = run("chargers", "create", name, "-q").out.strip()
     wait_until(lambda: newest_frames(chargehand.client, charger_id, 1))  # so there is a table for today
-    random, now = Random(7), datetime.now(UTC).replace(microsecond=0)
-    written: list[str] = []
+    random, numbers = Random(7), count()
 
-    def write(count: int, around: datetime, spread_s: float) -> None:
-        rows = []
-        for _ in range(count):
-            written.append(f'[2,"{len(written)}","Test",{{}}]')
-            at = around - timedelta(milliseconds=round(random.random() * spread_s * 1000))
-            rows.append((charger_id, at, f"test-{name}-{len(written)}", written[-1]))
+    def write(how_many: int, until: datetime, spread_s: float) -> list[str]:
+        written, rows = [], []
+        for _ in range(how_many):
+            number = next(numbers)
+            written.append(f'[2,"{number}","Test",{{}}]')
+            at = until - timedelta(milliseconds=round(random.random() * spread_s * 1000))
+            rows.append((charger_id, at, f"test-{name}-{number}", written[-1]))
         with database.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO charger_logs (charger_id, timestamp, event_id, direction, action, message) "
                 "VALUES (%s, %s, %s, 'cp_to_csms', 'Test', %s)",
                 rows,
             )
+        return written
 
-    write(120, now - timedelta(minutes=10), 60)
-    follower = Follower(chargehand.client, charger_id, "Test")
+    return write
+
+
+def id_of(run: Run, name: str) -> str:
+    return str(run("chargers", "get", name, "--json").json["id"])
+
+
+def test_a_follower_gives_each_frame_once_however_late_and_however_many_come(
+    run: Run, name: str, chargehand: RunningStack, write: Write
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    old = write(120, now - timedelta(minutes=10), 60)
+    follower = Follower(chargehand.client, id_of(run, name), "Test")
     given = [frame["message"] for frame in follower.first(5)]
     assert len(given) == 5
-    before = set(written) - set(given)  # older, and not asked for
-    for seconds, count, spread_s in ((1, 7, 0), (2, 2_300, 3), (3, 50, 40), (4, 1, 55), (5, 0, 0)):
-        write(count, now + timedelta(seconds=seconds), spread_s)
+    written = list(given)
+    for seconds, how_many, spread_s in ((1, 7, 0), (2, 2_300, 3), (3, 50, 40), (4, 1, 55), (5, 0, 0)):
+        written += write(how_many, now + timedelta(seconds=seconds), spread_s)
         given += [frame["message"] for frame in follower.next()]
 
     assert len(given) == len(set(given))
-    assert set(given) == set(written) - before
+    assert set(given) == set(written)
+    assert set(written) & set(old) == set(given[:5])
+
+
+class Interrupted(Client):
+    """Frames come between its requests."""
+
+    def __init__(self, chargehand: RunningStack, write: Write) -> None:
+        super().__init__(chargehand.client.stack)
+        self._write = write
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = super().get(path, **query)
+        self._write(30, datetime.now(UTC) + timedelta(minutes=1), 0)
+        return answer
+
+
+def test_the_newest_frames_are_each_there_once_while_others_come(
+    run: Run, name: str, chargehand: RunningStack, write: Write
+) -> None:
+    written = write(2_500, datetime.now(UTC), 600)
+
+    with Interrupted(chargehand, write) as client:
+        found = [frame["message"] for frame in newest_frames(client, id_of(run, name), 2_200, "Test")]
+
+    assert len(found) == len(set(found)) == 2_200
+    assert set(found) <= set(written)
+
+
+def test_frames_are_in_the_order_of_time_also_at_a_full_second(
+    run: Run, name: str, chargehand: RunningStack, write: Write
+) -> None:
+    second = datetime.now(UTC).replace(microsecond=0)
+    (late,) = write(1, second + timedelta(milliseconds=500), 0)
+    (early,) = write(1, second, 0)
+
+    frames = run("chargers", "logs", name, "--event", "Test", "--json").json
+
+    assert [frame["message"] for frame in frames] == [early, late]

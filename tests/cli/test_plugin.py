@@ -24,7 +24,7 @@ def inner(
 
 
 def left_over(stack: RunningStack, prefix: str) -> list[str]:
-    rows = stack.client.rows("/ocpp/chargers", q=prefix)
+    rows = stack.client.chargers(q=prefix)
     return [row["identity"] for row in rows if row["identity"].startswith(prefix)]
 
 
@@ -98,6 +98,8 @@ def test_without_a_stack_in_the_environment_one_is_started_and_ended_with_the_se
             assert chargers(count=2)
             Path("stack.json").write_text((chargehand.folder / "stack.json").read_text())
             Path("folder").write_text(str(chargehand.folder))
+            assert chargehand.folder.stat().st_mode & 0o777 == 0o711
+            assert (chargehand.folder / "up.log").stat().st_mode & 0o777 == 0o600
         """
     )
 
@@ -114,6 +116,33 @@ def uses(process: psutil.Process, folder: str) -> bool:
         return any(folder in argument for argument in process.cmdline())
     except psutil.Error:
         return False
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"CHARGEHAND_TOKEN": "of-nobody"}, "does not take the token"),
+        ({"CHARGEHAND_ORGANIZATION": "acme"}, "X-Organization-Id is for admin tokens"),
+        ({"CHARGEHAND_TOKEN": "of-nobody", "CHARGEHAND_URL": "http://127.0.0.1:9"}, ""),
+    ],
+)
+def test_the_stack_of_a_folder_takes_the_token_and_organization_of_the_environment_if_they_are_its_own(
+    inner: pytest.Pytester,
+    chargehand: RunningStack,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    problem: str,
+) -> None:
+    for name in ("CHARGEHAND_URL", "CHARGEHAND_TOKEN"):
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    inner.makepyfile("def test_it(chargehand): chargehand.client.get('/ocpp/chargers')")
+
+    done = inner.runpytest_subprocess("-q", f"--chargehand-state={chargehand.folder}")
+
+    done.assert_outcomes(failed=bool(problem), passed=not problem)
+    assert problem in done.stdout.str()
 
 
 def test_a_stack_that_cannot_start_is_an_error_with_its_last_lines(

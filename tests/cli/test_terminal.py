@@ -52,7 +52,7 @@ def test_progress_shows_each_charger_and_leaves_a_table(
 
     assert status == 0
     assert ESCAPE in shown
-    assert "of 2 are over" in shown
+    assert "of 2 done" in shown
     last = shown[shown.rindex("Identity") :]
     assert f"{name}-1" in last
     assert f"{name}-2" in last

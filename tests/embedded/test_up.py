@@ -26,7 +26,7 @@ import pytest
 from embedded.greeting import FIRST_CHARGER, unusual
 from embedded.joining import belongs_to_a_stack
 from embedded.ports import HOST, free_port
-from embedded.stack_file import STACK_FILE
+from embedded.state import STACK_FILE
 from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 

@@ -1,5 +1,6 @@
 """A database knows which ECS runs its chargers, and a worker of another ECS takes none of its commands."""
 
+import json
 import os
 import subprocess
 import sys
@@ -236,14 +237,39 @@ def test_the_command_refuses_what_names_no_services(
     assert recorded(database) == OURS
 
 
-def test_the_command_moves_an_installation(database: Engine, settings: Settings) -> None:
+def test_the_command_moves_an_installation_when_that_is_confirmed(
+    database: Engine, settings: Settings
+) -> None:
     there = "arn:aws:ecs:us-east-1:333333333333:service/chargehand/*"
     record(database, OURS)
 
-    said = CliRunner().invoke(main, ["installation", "--set", there])
+    refused = CliRunner().invoke(main, ["installation", "--set", there])
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.endswith("Error: --set moves all chargers: without a terminal it needs --yes\n")
+    assert recorded(database) == OURS
 
-    assert (said.exit_code, said.stdout) == (0, f"{there}\n")
+    moved = CliRunner().invoke(main, ["installation", "--set", there, "--yes", "--json"])
+    assert (moved.exit_code, json.loads(moved.stdout)) == (0, {"services": there})
     assert str(recorded(database)) == there
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/nothing", "Error: the database: "),
+        ("mysql://localhost", "Error: DATABASE_URL must be a postgresql:// URL"),
+    ],
+)
+def test_the_command_without_a_database_is_one_clear_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, url: str, message: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+
+    said = CliRunner().invoke(main, ["installation"])
+
+    assert (said.exit_code, said.stdout) == (1, "")
+    assert said.stderr.startswith(message)
+    assert len(said.stderr.splitlines()) == 1
 
 
 def test_a_worker_of_another_ecs_takes_no_message_and_says_why_in_one_line(
