@@ -65,8 +65,8 @@ def test_every_query_parameter_takes_what_the_document_says(fleet: Fleet, docume
     checked = 0
     for method, path, _, parameters in _operations(document):
         for parameter in parameters:
-            if parameter["in"] != "query" or "enum" in parameter["schema"]:
-                continue
+            if parameter["in"] != "query" or "enum" in parameter["schema"] or parameter["name"] == "cursor":
+                continue  # a cursor is good for the list that it came from: see test_cursors.py
             for value in NUMBERS + TEXTS:
                 if parameter["name"] == "wait" and _fits(parameter["schema"], value) and method == "POST":
                     continue  # it would be waited for

@@ -78,7 +78,7 @@ def rows_read(step: dict[str, Any]) -> float:
 
 @pytest.mark.usefixtures("many")
 def test_no_page_reads_or_sorts_the_whole_organization(fleet: Fleet) -> None:
-    engine = fleet.client.application.extensions["chargehand"].engine
+    engine = fleet.client.application.extensions["chargehand"].pools.reading
     statements: list[tuple[str, Any]] = []
 
     @event.listens_for(engine, "before_cursor_execute")
