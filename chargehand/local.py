@@ -165,6 +165,9 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     ours = {"CHARGEHAND_URL": local["api"], "CHARGEHAND_CSMS_URL": local["csms"]}
     if local["token"]:
         ours["CHARGEHAND_TOKEN"] = local["token"]
+    for name in {"NO_PROXY", "no_proxy"} & joining.keys():  # beside what this terminal has
+        hosts = ",".join(filter(None, (environment.get(name), joining[name]))).split(",")
+        joining[name] = ",".join(dict.fromkeys(hosts))
     stray = [name for name in environment if leads_elsewhere(name, joining)]
     if local["token"] and "CHARGEHAND_TOKEN_FILE" in environment:
         stray.append("CHARGEHAND_TOKEN_FILE")
