@@ -21,6 +21,7 @@ SERVER_TIMEOUTS = (
     # Who hangs in the middle of a transaction loses its locks before others give up waiting for them.
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=3500"
 )
+UNLIMITED = "-c statement_timeout=0"  # after the others, so it counts
 
 IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
 
@@ -37,10 +38,11 @@ class _Connection(psycopg.Connection[Any]):
             raise
 
 
-def make_engine(url: str, *, pool_size: int = 20) -> Engine:
+def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Engine:
     """An engine with bounded waits, whose connections commit every statement. Opens none yet.
 
-    Most of what we ask for is one statement: a transaction around it would cost two round trips more.
+    Most of what we ask for is one statement: a transaction around it would cost two round trips more. A migration's
+    statements have no time limit, on either side: an index of a large table takes minutes.
     """
     engine = create_engine(
         url,
@@ -51,12 +53,14 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
         pool_use_lifo=True,  # the one that was used last is still warm, here and in the server
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": SERVER_TIMEOUTS,
+            "options": f"{SERVER_TIMEOUTS} {UNLIMITED}" if migrates else SERVER_TIMEOUTS,
             "tcp_user_timeout": 10_000,  # milliseconds until an unanswered packet ends the connection
+            "keepalives_idle": 10,  # seconds without a packet until one is sent, so a lost server is noticed
             "application_name": "chargehand",
         },
     )
-    _bound_answers(engine)
+    if not migrates:
+        _bound_answers(engine)
     _leave_read_only_servers(engine)
     _ping_after_a_rest(engine)
     return engine
@@ -118,7 +122,7 @@ def transactional(engine: Engine) -> Engine:
 
 def migrate(url: str) -> None:
     """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race."""
-    engine = make_engine(url, pool_size=2)
+    engine = make_engine(url, pool_size=2, migrates=True)
     try:
         with transactional(engine).begin() as connection:
             config = alembic_config()

@@ -10,7 +10,6 @@ MIGRATION_LOCK = 6_041_971
 
 connection = context.config.attributes["connection"]
 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-connection.execute(text("SET LOCAL statement_timeout = 0"))
 connection.execute(text("SET LOCAL lock_timeout = 0"))
 context.configure(connection=connection, target_metadata=Base.metadata)
 with context.begin_transaction():
