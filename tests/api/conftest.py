@@ -97,7 +97,7 @@ class Fleet:
 
     def multiply(self, charger_id: str, count: int) -> None:
         """Make so many more chargers, like this one but for their ids and identities."""
-        kept = [column for column in Charger.__table__.c if column.computed is None]
+        kept = [column for column in Charger.__table__.c if column.server_onupdate is None]
         for first in range(1, count + 1, 2000):  # a statement may take 10 s
             last = min(first + 1999, count)
             numbers = func.generate_series(first, last).table_valued("value").render_derived("numbers")
