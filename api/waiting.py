@@ -112,6 +112,7 @@ def _answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
 def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue:
     """READY or FAILED is what a create waits for."""
     charger: Charger | None = None
+    command: Command | None = None
     charger_id = answer.body["charger_id"]
     parts().watcher.wait(Provisioning(charger_id), wait_s)
     with _accepted_all_the_same(), parts().statements() as session:
@@ -119,7 +120,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
         command = session.get(Command, UUID(answer.body["command_id"]))
     if charger is not None and charger.deleted_at is None:
         body = answer.body | {"status": charger.provisioning_status}
-        if charger.provisioning_status not in IN_PROGRESS:
+        if charger.provisioning_status not in IN_PROGRESS and command is not None:
             return body | {"command": command}, 200, answer.headers
         return body, answer.status, answer.headers
     return answer.body, answer.status, answer.headers
