@@ -11,6 +11,7 @@ log = structlog.get_logger(__name__)
 
 #: Messages that may wait: as many as there are maintenance tasks. A worker that comes back needs no more of them.
 MOST_WAITING = sum(queue is Queue.MAINTENANCE for queue in QUEUE_OF.values())
+RETRY_S = 1.0  #: until the queue is read again during a pause
 
 
 class Scheduler(PersistentScheduler):
@@ -18,17 +19,19 @@ class Scheduler(PersistentScheduler):
 
     _paused = False
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
-        """None for what was not sent; its turn comes again."""
-        paused = waiting(producer) >= MOST_WAITING
+    def is_due(self, entry: Any) -> tuple[bool, float]:
+        """Whether to send it now, and the seconds until the next call.
+
+        What is due during a pause stays due, also when its period is an hour, and is sent once when the pause ends.
+        """
+        due, next_s = super().is_due(entry)
+        if not due:
+            return due, next_s
+        paused = waiting(self.producer) >= MOST_WAITING
         if paused != self._paused:
             log.info("beat.paused" if paused else "beat.resumed", queue=Queue.MAINTENANCE.value)
         self._paused = paused
-        if paused:
-            if self.should_sync():
-                self.sync()  # compose takes a schedule that is not saved for a beat that hangs
-            return None
-        return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        return (False, RETRY_S) if paused else (True, next_s)
 
 
 def waiting(producer: Any) -> int:

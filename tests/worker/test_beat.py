@@ -1,6 +1,7 @@
 """Beats do not pile up while nobody takes them."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,27 @@ def test_beats_wait_in_bounded_number_and_go_on_when_they_are_taken(
     scheduler.close()
 
     assert unserved == MOST_WAITING
+
+
+def test_a_beat_that_comes_once_an_hour_is_sent_when_a_pause_ends(
+    app: Celery, own_redis_url: str, tmp_path: Path
+) -> None:
+    sweep, clean_up = TaskName.SWEEP.value, TaskName.CLEAN_UP.value
+    app.conf.beat_schedule |= {clean_up: app.conf.beat_schedule[sweep] | {"task": clean_up, "schedule": 3600}}
+    scheduler = Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
+    with redis.Redis.from_url(own_redis_url) as client:
+
+        def sent(task: str) -> bool:
+            return any(task.encode() in message for message in client.lrange("maintenance", 0, -1))
+
+        wait_until(lambda: [scheduler.tick()] and client.llen("maintenance") == MOST_WAITING)
+        scheduler.schedule[clean_up].last_run_at = app.now() - timedelta(hours=1)
+        scheduler.populate_heap()
+        for _ in range(30):
+            scheduler.tick()
+        during_pause = sent(clean_up)
+        client.delete("maintenance")
+        wait_until(lambda: [scheduler.tick()] and sent(clean_up))
+    scheduler.close()
+
+    assert not during_pause
