@@ -74,10 +74,12 @@ class StopQuery(WaitUntilQuery):
 
 
 def wait_for_charger(charger_id: str, query: dict[str, Any]) -> None:
-    """Return when nothing is open for the charger, or when its CSMS accepts it; or when that cannot come."""
-    if query["wait"]:
-        target = Link(charger_id) if query["until"] == Until.ACCEPTED else Settled(charger_id)
-        parts().watcher.wait(target, query["wait"])
+    """Return when nothing is open for the charger, or when its CSMS accepts it; or when that cannot come.
+
+    The query says for how long: its `wait` is not 0.
+    """
+    target = Link(charger_id) if query["until"] == Until.ACCEPTED else Settled(charger_id)
+    parts().watcher.wait(target, query["wait"])
 
 
 def answer_lifecycle(answer: Answer, query: dict[str, Any]) -> ResponseReturnValue:
