@@ -47,7 +47,8 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|png)")
+#: Of the page /docs, and the page that a 501 names: a link to the file in docs, which the package holds as a copy.
+ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|md|png)")
 
 
 def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:

@@ -52,13 +52,18 @@ def migrate(*, as_json: bool) -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError, OperationalError
 
-    from shared.database import migrate
+    from shared.database import LOCKED, migrate
     from shared.starting import checked_settings
 
     with bad_settings_in_one_line():
         try:
             migrate(checked_settings(verifies_tokens=False).database_url)
         except OperationalError as error:
+            if isinstance(error.orig, LOCKED):
+                raise Failure(
+                    "another transaction, perhaps a backup, holds a table that the migration needs: "
+                    "repeat this when it has ended"
+                ) from error
             raise Failure(f"the database is not available: {first_line(error.orig)}") from error
         except DBAPIError as error:
             raise Failure(f"the database refused the migration: {first_line(error.orig)}") from error
