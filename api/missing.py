@@ -12,7 +12,7 @@ from flask import Blueprint
 from api.auth import authenticate_tenant
 from api.blueprint import limit_rate
 
-PAGE = "docs/compatibility.md"
+PAGE = "/docs/compatibility.md"  # of this API
 
 
 class NotAvailable(Exception):

@@ -53,7 +53,8 @@ PAGE_POLICY = (
 )
 #: What a client may call its request.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
-ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|png)")
+#: Of the page /docs, and the page that a 501 names: a link to the file in docs, which the package holds as a copy.
+ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|md|png)")
 
 
 def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from api.parts import parts
+from shared.commands import ObservedState
 from shared.models import Charger
 
 
@@ -20,7 +21,7 @@ class Ocpp:
 @dataclass(frozen=True, slots=True)
 class Runtime:
     desired: str
-    observed: str
+    observed: ObservedState
     observed_since: datetime  #: since when it is in this state
     desired_count: int
     running_count: int
@@ -39,7 +40,7 @@ def runtime_of(charger: Charger) -> Runtime:
     looked_at = charger.observed_at or charger.created_at
     stale_after = timedelta(seconds=parts().settings.timing.stale_after_s)
     return Runtime(
-        desired="running" if charger.desired_count else "stopped",
+        desired=ObservedState.RUNNING if charger.desired_count else ObservedState.STOPPED,
         observed=_observed(charger),
         observed_since=charger.observed_since,
         desired_count=charger.desired_count,
@@ -55,14 +56,14 @@ def runtime_of(charger: Charger) -> Runtime:
     )
 
 
-def _observed(charger: Charger) -> str:
+def _observed(charger: Charger) -> ObservedState:
     if charger.observed_at is None:
-        return "unknown"
+        return ObservedState.UNKNOWN
     return observed_of(charger.desired_count, charger.running_count, charger.pending_count)
 
 
-def observed_of(desired_count: int, running_count: int, pending_count: int) -> str:
+def observed_of(desired_count: int, running_count: int, pending_count: int) -> ObservedState:
     """What the counts of an ECS service mean, in a word. The database's observed_state gives the same words."""
     if desired_count:
-        return "running" if running_count else "starting"
-    return "stopping" if running_count or pending_count else "stopped"
+        return ObservedState.RUNNING if running_count else ObservedState.STARTING
+    return ObservedState.STOPPING if running_count or pending_count else ObservedState.STOPPED

@@ -77,10 +77,12 @@ class StopQuery(WaitUntilQuery):
 
 
 def wait_for_charger(charger_id: str, query: dict[str, Any]) -> None:
-    """Return when nothing is open for the charger, or when its CSMS accepts it; or when that cannot come."""
-    if query["wait"]:
-        target = Link(charger_id) if query["until"] == Until.ACCEPTED else Settled(charger_id)
-        wait_for(target, query["wait"])
+    """Return when nothing is open for the charger, or when its CSMS accepts it; or when that cannot come.
+
+    The query says for how long: its `wait` is not 0.
+    """
+    target = Link(charger_id) if query["until"] == Until.ACCEPTED else Settled(charger_id)
+    wait_for(target, query["wait"])
 
 
 def answer_lifecycle(answer: Answer, query: dict[str, Any]) -> ResponseReturnValue:
@@ -115,6 +117,7 @@ def _answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
 def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue:
     """READY or FAILED is what a create waits for."""
     charger: Charger | None = None
+    command: Command | None = None
     charger_id = answer.body["charger_id"]
     wait_for(Provisioning(charger_id), wait_s)
     with _accepted_all_the_same(), parts().statements() as session:
@@ -122,7 +125,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
         command = session.get(Command, UUID(answer.body["command_id"]))
     if charger is not None and charger.deleted_at is None:
         body = answer.body | {"status": charger.provisioning_status}
-        if charger.provisioning_status not in IN_PROGRESS:
+        if charger.provisioning_status not in IN_PROGRESS and command is not None:
             return body | {"command": command}, 200, answer.headers
         return body, answer.status, answer.headers
     return answer.body, answer.status, answer.headers

@@ -52,13 +52,18 @@ def migrate(*, as_json: bool) -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import DBAPIError, OperationalError
 
-    from shared.database import migrate
+    from shared.database import LOCKED, migrate
     from shared.starting import checked_settings
 
     with bad_settings_in_one_line():
         try:
             migrate(checked_settings(verifies_tokens=False).database_url)
         except OperationalError as error:
+            if isinstance(error.orig, LOCKED):
+                raise Failure(
+                    "another transaction, perhaps a backup, holds a table that the migration needs: "
+                    "repeat this when it has ended"
+                ) from error
             raise Failure(f"the database is not available: {first_line(error.orig)}") from error
         except DBAPIError as error:
             raise Failure(f"the database refused the migration: {first_line(error.orig)}") from error
@@ -165,6 +170,9 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     ours = {"CHARGEHAND_URL": local["api"], "CHARGEHAND_CSMS_URL": local["csms"]}
     if local["token"]:
         ours["CHARGEHAND_TOKEN"] = local["token"]
+    for name in {"NO_PROXY", "no_proxy"} & joining.keys():  # beside what this terminal has
+        hosts = ",".join(filter(None, (environment.get(name), joining[name]))).split(",")
+        joining[name] = ",".join(dict.fromkeys(hosts))
     stray = [name for name in environment if leads_elsewhere(name, joining)]
     if local["token"] and "CHARGEHAND_TOKEN_FILE" in environment:
         stray.append("CHARGEHAND_TOKEN_FILE")

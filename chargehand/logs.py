@@ -70,7 +70,11 @@ def logs(
             else:
                 show(found)
                 if not found:
-                    note("There are no frames yet: --follow waits for them.")
+                    note(
+                        "No frame matches: --follow waits for new ones."
+                        if event
+                        else "No frames: --follow waits for new ones."
+                    )
             return
         followers = {charger_id: Follower(client, charger_id, event) for charger_id in chargers}
         show([frame for id_, one in followers.items() for frame in named(id_, one.first(limit))])

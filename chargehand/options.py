@@ -60,7 +60,7 @@ assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for a co
 
 
 def filters(command: Command) -> Command:
-    """Those of `GET /ocpp/chargers`; `query_of` makes a query of them. Several values by comma."""
+    """Those of `GET /ocpp/chargers`; `query_of` makes a query of them. The first four take several values by comma."""
     for option in reversed(FILTERS.values()):
         command = option(command)
     return command

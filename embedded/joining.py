@@ -40,6 +40,16 @@ def leads_elsewhere(name: str, joining: Mapping[str, str]) -> bool:
     return _is_one_of(name, PLACES) and name not in joining
 
 
+def has_joined_a_stack(environment: Mapping[str, str]) -> bool:
+    """Whether these are the variables of a terminal that has run `chargehand env`."""
+    return "CHARGEHAND_INSTALLATION" in environment
+
+
+def without_places(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables but those that say where a process works."""
+    return {name: value for name, value in environment.items() if not _is_one_of(name, PLACES)}
+
+
 def _is_one_of(name: str, names: tuple[str, ...]) -> bool:
     """Whether it is, by value or as the name of a file (NAME_FILE)."""
     plain = name.removesuffix("_FILE")

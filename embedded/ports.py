@@ -5,7 +5,7 @@ import json
 import os
 import random
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -93,6 +93,19 @@ class Ports:
             self._known[name] = port
             write_private(self._file, json.dumps(self._known, indent=1))
         return port
+
+
+def check_that_ports_differ(environment: Mapping[str, str]) -> None:
+    """Raises PortUnusable for two variables that name the same port: each would be free until the other is used."""
+    found: dict[str, str] = {}
+    for variable in ("PORT", *(f"{name}_PORT" for name in ("CSMS", "FLOWER", "ECS", "POSTGRES", "REDIS"))):
+        port = environment.get(variable)
+        if port and port in found:
+            raise PortUnusable(
+                f"{found[port]} and {variable} are both {port}: choose another port for one of them"
+            )
+        if port:
+            found[port] = variable
 
 
 def claim(variable: str, value: str) -> int:

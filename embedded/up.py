@@ -13,10 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from embedded.greeting import greeting
-from embedded.ports import HOST, Ports, PortUnusable, answers, claim
+from embedded.joining import has_joined_a_stack, without_places
+from embedded.ports import HOST, Ports, PortUnusable, answers, check_that_ports_differ, claim
 from embedded.postgres import prepare_postgres
 from embedded.process import NotReady, Program, has_started
-from embedded.redis import prepare_redis
+from embedded.redis import answers_ping, prepare_redis
 from embedded.secret_file import ensure_secret
 from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
 from embedded.state import JWT_SECRET_FILE, CannotStart, locked, state_folder
@@ -69,6 +70,7 @@ def up(say: Callable[[str], None], announce: Callable[[str], None] = lambda _: N
     """
     began = time.monotonic()
     folder = state_folder()
+    leave_joined_stack(say)
     with locked(folder):
         try:
             supervisor = Supervisor(folder, say)
@@ -119,6 +121,7 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
 def start_programs(supervisor: Supervisor, folder: Path) -> Addresses:
     """Start everything and wait until the API is ready. Raises NotReady, PortUnusable, SettingsError or StopAsked."""
     resolve_secret_files()
+    check_that_ports_differ(os.environ)
     workers = number_of_workers(os.environ.get("WORKERS") or "1")
     api_port = claim("PORT", os.environ.get("PORT") or "8000")
     ports = Ports(folder / "ports.json")
@@ -128,7 +131,7 @@ def start_programs(supervisor: Supervisor, folder: Path) -> Addresses:
         csms=f"ws://{HOST}:{ports.pick('csms')}/ocpp",
         ecs=f"http://{HOST}:{ports.pick('ecs')}",
         database=os.environ.get("DATABASE_URL") or start_postgres(supervisor, folder, ports),
-        redis=os.environ.get("REDIS_URL") or start_redis(supervisor, folder, ports),
+        redis=given_redis() or start_redis(supervisor, folder, ports),
     )
     share_environment(addresses, folder)
     for program in (ecs(addresses, folder), csms(addresses, folder)):
@@ -139,6 +142,28 @@ def start_programs(supervisor: Supervisor, folder: Path) -> Addresses:
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S)
     return addresses
+
+
+def leave_joined_stack(say: Callable[[str], None]) -> None:
+    """Forget what `chargehand env` exported: a stack that is started here has its own stores and its own ECS."""
+    if has_joined_a_stack(os.environ):
+        say(
+            "This terminal has run `chargehand env`: the DATABASE_URL, REDIS_URL and AWS_* of that stack are not used."
+        )
+        own = without_places(os.environ)
+        for name in os.environ.keys() - own.keys():
+            del os.environ[name]
+
+
+def given_redis() -> str:
+    """REDIS_URL; empty without one. Raises CannotStart when nothing answers there."""
+    url = os.environ.get("REDIS_URL", "")
+    if url and not answers_ping(url):
+        where = urlsplit(url)
+        raise CannotStart(
+            f"REDIS_URL: no Redis that takes us answers at {where.hostname}:{where.port or 6379}"
+        )
+    return url
 
 
 def resolve_secret_files() -> None:

@@ -1,13 +1,13 @@
 """Engine, sessions and migrations. PostgreSQL only."""
 
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -22,6 +22,13 @@ SERVER_TIMEOUTS = (
     # Who hangs in the middle of a transaction loses its locks before others give up waiting for them.
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=3500"
 )
+# Those of a migration come after the others, so they count. Whatever needs a table that a migration waits for waits
+# behind it, so it soon gives up, and tries again later.
+OF_MIGRATIONS = "-c statement_timeout=0 -c lock_timeout=1000"
+LOCK_PAUSE_S = 3.0
+LOCK_TRIES = 75  # 5 minutes: a backup may hold a table for so long; after that the operator has to know
+LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+MIGRATION_LOCK = 6_041_971  # any number, as long as all versions use the same
 
 #: SQLSTATE classes and codes (PostgreSQL's appendix A) of a server that cannot work at the moment, whatever is sent.
 OUTAGE_STATES = (
@@ -56,10 +63,11 @@ class _Connection(psycopg.Connection[Any]):
             raise
 
 
-def make_engine(url: str, *, pool_size: int = 20) -> Engine:
+def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Engine:
     """An engine with bounded waits, whose connections commit every statement. Opens none yet.
 
-    Most of what we ask for is one statement: a transaction around it would cost two round trips more.
+    Most of what we ask for is one statement: a transaction around it would cost two round trips more. A migration's
+    statements have no time limit, on either side: an index of a large table takes minutes.
     """
     engine = create_engine(
         url,
@@ -70,12 +78,14 @@ def make_engine(url: str, *, pool_size: int = 20) -> Engine:
         pool_use_lifo=True,  # the one that was used last is still warm, here and in the server
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": SERVER_TIMEOUTS,
+            "options": f"{SERVER_TIMEOUTS} {OF_MIGRATIONS}" if migrates else SERVER_TIMEOUTS,
             "tcp_user_timeout": 10_000,  # milliseconds until an unanswered packet ends the connection
+            "keepalives_idle": 10,  # seconds without a packet until one is sent, so a lost server is noticed
             "application_name": "chargehand",
         },
     )
-    _bound_answers(engine)
+    if not migrates:
+        _bound_answers(engine)
     _leave_read_only_servers(engine)
     _ping_after_a_rest(engine)
     return engine
@@ -170,16 +180,48 @@ def transactional(engine: Engine) -> Engine:
 
 
 def migrate(url: str) -> None:
-    """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race."""
-    engine = make_engine(url, pool_size=2)
+    """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race.
+
+    The service may run meanwhile. Raises OperationalError when others hold a table through all tries: what ended by
+    then stays, and a repeat goes on from there.
+    """
+    engine = make_engine(url, pool_size=1, migrates=True)
     try:
-        with transactional(engine).begin() as connection:
-            config = alembic_config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            load_catalog(connection)
+        with transactional(engine).connect() as connection:
+            _wait_for_turn(connection)
+            for tries_left in reversed(range(LOCK_TRIES)):
+                if _upgraded(connection, is_last_try=not tries_left):
+                    break
+                sleep(LOCK_PAUSE_S)
     finally:
         engine.dispose()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Return when no other process migrates this database. The connection's end passes the turn on.
+
+    A statement that waits for the lock would have a snapshot, and an index that is built concurrently waits for those.
+    """
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
+        connection.rollback()
+        sleep(0.2)
+    connection.commit()
+
+
+def _upgraded(connection: Connection, *, is_last_try: bool) -> bool:
+    """Whether all migrations could be done. False when others had a lock that one needs, unless it is the last try."""
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+        load_catalog(connection)
+        connection.commit()
+    except OperationalError as error:
+        connection.rollback()
+        if is_last_try or not isinstance(error.orig, LOCKED):
+            raise
+        return False
+    return True
 
 
 def alembic_config() -> Config:

@@ -8,8 +8,8 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ColumnElement,
-    Computed,
     DateTime,
+    FetchedValue,
     ForeignKey,
     Identity,
     Index,
@@ -151,15 +151,11 @@ class Charger(Base):
     publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
     observe_at: Mapped[datetime | None]  #: the observer describes it from then on
 
-    #: The same for chargers that agree in all that a list filters by (api/services/listing.py).
+    #: The same for chargers that agree in all that a list filters by (api/services/listing.py); a trigger keeps it.
     list_group: Mapped[int] = mapped_column(
         BigInteger,
-        Computed(
-            "list_group(provisioning_status,"
-            " observed_state(desired_count, running_count, pending_count, observed_at),"
-            " ocpp_state, ocpp_version, brand_slug, model_slug)",
-            persisted=True,
-        ),
+        server_default=FetchedValue(),
+        server_onupdate=FetchedValue(for_update=True),
         deferred=True,
     )
 

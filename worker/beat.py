@@ -9,28 +9,30 @@ from shared.queues import QUEUE_OF, Queue
 
 log = structlog.get_logger(__name__)
 
-RARELY_S = 60.0  # from this on a task runs too rarely to leave out a turn
 #: Messages that may wait: as many as there are maintenance tasks. A worker that comes back needs no more of them.
 MOST_WAITING = sum(queue is Queue.MAINTENANCE for queue in QUEUE_OF.values())
+RETRY_S = 1.0  #: until the queue is read again during a pause
 
 
 class Scheduler(PersistentScheduler):
     """Celery's, but it sends nothing while the maintenance queue is not served: its messages would fill the broker."""
 
     _paused = False
-    _counter: Any = None  #: a connection of its own: the one that sends must be Celery's to mend
+    _counter: Any = None  #: a connection of its own: Celery mends the one that sends only while it sends
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
-        """None for what was not sent. What runs rarely is always sent: its next turn would be an hour away."""
+    def is_due(self, entry: Any) -> tuple[bool, float]:
+        """Whether to send it now, and the seconds until the next call.
+
+        What is due during a pause stays due, also when its period is an hour, and is sent once when the pause ends.
+        """
+        due, next_s = super().is_due(entry)
+        if not due:
+            return due, next_s
         paused = self._waiting() >= MOST_WAITING
         if paused != self._paused:
             log.info("beat.paused" if paused else "beat.resumed", queue=Queue.MAINTENANCE.value)
         self._paused = paused
-        if paused and entry.schedule.run_every.total_seconds() < RARELY_S:
-            if self.should_sync():
-                self.sync()  # compose takes a schedule that is not saved for a beat that hangs
-            return None
-        return super().apply_async(entry, producer=producer, advance=advance, **kwargs)
+        return (False, RETRY_S) if paused else (True, next_s)
 
     def _waiting(self) -> int:
         """How many messages nobody has taken. 0 when the broker does not say so: what is sent then says what is wrong."""

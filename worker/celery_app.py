@@ -1,5 +1,6 @@
 """The Celery app: `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
 
+import sys
 from typing import Any
 
 from celery import Celery
@@ -37,7 +38,8 @@ def _make_app() -> Celery:
     settings = settings_or_exit()
     try:
         quotas(settings.budget)
-        hand_secrets_to_flower()
+        if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand
+            hand_secrets_to_flower()
     except SettingsError as error:
         exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)

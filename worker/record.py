@@ -139,7 +139,7 @@ def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:
     if charger.deleted_at is not None:
         return None  # a removal makes nothing
     command_id = new_command_id()
-    stored = (column.key for column in Charger.__table__.columns if column.computed is None)
+    stored = (column.key for column in Charger.__table__.columns if column.server_onupdate is None)
     row = {key: getattr(charger, key) for key in stored}
     row |= {
         "deleted_at": wish.now,

@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
     FromClause,
+    ScalarSelect,
     Select,
     String,
     func,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.orm import Session, aliased
 
@@ -32,8 +35,9 @@ from shared.models import Charger, ChargerCount, ChargerSearch
 #: A text that this share of a sample has is searched by walking the list: the index of texts has no order, and PostgreSQL
 #: may compute the substrings of each match again. A text that fewer have is searched by the index.
 COMMON = 0.01
-SAMPLE = 1000
-WALK = 1000  #: chargers that are read in the order of the list, before all texts are
+SAMPLE = 250  #: chargers, of the oldest and of the newest each
+TEXTS = 10_000  #: that are taken from the index; a text that more have is common, whatever the sample says
+WALK, LONG_WALK = 1000, 10_000  #: chargers that are read in the order of the list, before all texts are
 
 
 class SortKey(StrEnum):
@@ -117,16 +121,48 @@ def list_chargers(
     elif filters.q is None:
         rows = read(queries.agreeing(most))
     else:
-        rows, walk = (), max(WALK, most)
         is_common = _seems_common(session, organization_id, filters.q)
-        saw_all = False
-        if is_common:
-            walked = session.execute(queries.walked(walk, filters.q).offset(offset).limit(limit + 1)).all()
-            rows = [charger for charger, _ in walked if charger is not None]
-            saw_all = bool(walked) and walked[0][1] < walk
-        if len(rows) <= limit and not saw_all:
-            rows = read(queries.with_text(most, _texts(organization_id, filters.q, by_index=not is_common)))
+        rows = _read_with_text(
+            session, queries, filters.q, is_common=is_common, offset=offset, limit=limit + 1
+        )
     return Listed(rows[:limit], _position(rows[limit - 1], sort) if len(rows) > limit else None)
+
+
+def _read_with_text(
+    session: Session, queries: "_Queries", text: str, *, is_common: bool, offset: int, limit: int
+) -> Sequence[Charger]:
+    """By the way that is likely to be the cheapest; the last one always has an answer, the others may have None."""
+
+    def by_index() -> Sequence[Charger] | None:
+        found = session.execute(queries.with_few_texts(text, offset, limit)).all()
+        saw_all = found[0].number < TEXTS
+        return [charger for charger, _ in found if charger is not None] if saw_all else None
+
+    def along(walk: int) -> Sequence[Charger] | None:
+        walk = max(walk, offset + limit)
+        walked = session.execute(queries.walked(walk, text).offset(offset).limit(limit)).all()
+        saw_all = bool(walked) and walked[0].number < walk
+        rows = [charger for charger, _ in walked if charger is not None]
+        return rows if saw_all or len(rows) == limit else None
+
+    first, second = (partial(along, WALK), by_index) if is_common else (by_index, partial(along, WALK))
+    for way in (first, second, partial(along, LONG_WALK)):
+        rows = way()
+        if rows is not None:
+            return rows
+    return session.scalars(queries.rows(queries.with_text(text, offset, limit))).all()
+
+
+def _seems_common(session: Session, organization_id: str, query: str) -> bool:
+    """Whether a sample of the organization's chargers has the text often."""
+    has_text = _has_text(query).label("has_text")
+    ends = (
+        select(has_text).where(*_live(organization_id)).order_by(order).limit(SAMPLE).subquery()
+        for order in (Charger.id.asc(), Charger.id.desc())
+    )
+    sample = union_all(*(select(end) for end in ends)).subquery("sample")
+    found = session.scalar(select(func.count()).where(sample.c.has_text)) or 0
+    return found >= 2 * SAMPLE * COMMON
 
 
 def count_chargers(session: Session, *, organization_id: str, filters: Filters) -> int:
@@ -156,14 +192,22 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
         here = [*live, Charger.location_id == filters.location_id]
         of_location = select(func.count()).select_from(Charger).where(*here, *_all_of(filters))
         return session.scalar(of_location) or 0
-    text = filters.q or ""
-    texts = _texts(organization_id, text, by_index=not _seems_common(session, organization_id, text))
+    few = _few_texts(organization_id, filters.q or "")
+    is_few = _number_of(few) < TEXTS
+    of_few = session.scalar(_count_with_text(organization_id, filters, few).where(is_few).having(is_few))
+    if of_few is not None:
+        return int(of_few)
+    texts = _texts(organization_id, filters.q or "").cte("texts")
+    return session.scalar(_count_with_text(organization_id, filters, texts)) or 0
+
+
+def _count_with_text(organization_id: str, filters: Filters, texts: CTE) -> Select[Any]:
     with_text = select(func.count()).select_from(texts)
-    if filters != Filters(q=filters.q):
-        with_text = with_text.join(Charger, Charger.id == texts.c.charger_id).where(
-            *live, *_agrees(_FACTS, filters)
-        )
-    return session.scalar(with_text) or 0
+    if filters == Filters(q=filters.q):
+        return with_text
+    return with_text.join(Charger, Charger.id == texts.c.charger_id).where(
+        *_live(organization_id), *_agrees(_FACTS, filters)
+    )
 
 
 class _Queries:
@@ -209,18 +253,36 @@ class _Queries:
         When none has the text, one row without a charger.
         """
         first = self.agreeing(walk).cte("first")
-        number = select(func.count().label("chargers")).select_from(first).subquery("number")
-        charger = _charger_of(first, _has_text(text))
-        found = join(first, charger, true())
-        return self._in_order(
-            select(charger, number.c.chargers).select_from(outerjoin(number, found, true())), first.c
-        )
+        return self._numbered(first, first, _has_text(text))
 
-    def with_text(self, most: int, texts: CTE) -> Select[Any]:
-        """Of those in `texts`. PostgreSQL is not to walk the whole fleet in order for them instead."""
+    def with_few_texts(self, text: str, offset: int, limit: int) -> Select[Any]:
+        """Rows of those that the index finds for the text, each with the number of texts found.
+
+        When no row is left, one without a charger. When as many as TEXTS are found, there may be more: no rows then.
+        """
+        texts = _few_texts(self._organization_id, text)
+        ids = self._of_texts(texts).where(_number_of(texts) < TEXTS)
+        return self._numbered(ids.offset(offset).limit(limit).subquery("first"), texts)
+
+    def with_text(self, text: str, offset: int, limit: int) -> Select[Any]:
+        """Of those whose text has it, found among all texts."""
+        texts = _texts(self._organization_id, text).cte("texts").prefix_with("MATERIALIZED")
+        return self._of_texts(texts).offset(offset).limit(limit)
+
+    def _of_texts(self, texts: CTE) -> Select[Any]:
+        """PostgreSQL is not to walk the whole fleet in order for them instead."""
         charger = self._beyond().where(Charger.id == texts.c.charger_id, *_agrees(_FACTS, self._filters))
         found = charger.limit(1).lateral("found")
-        return self._in_order(select(found).select_from(texts.join(found, true())), found.c).limit(most)
+        return self._in_order(select(found).select_from(texts.join(found, true())), found.c)
+
+    def _numbered(self, first: FromClause, counted: CTE, *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Rows of the chargers in `first`, each with the `number` of rows in `counted`; one without a charger for none."""
+        number = select(func.count().label("number")).select_from(counted).subquery("counted")
+        charger = _charger_of(first, *conditions)
+        found = join(first, charger, true())
+        return self._in_order(
+            select(charger, number.c.number).select_from(outerjoin(number, found, true())), first.c
+        )
 
     def of_identity(self) -> Select[Any]:
         """The charger with the identity, which is one at most, by the index that keeps identities unique."""
@@ -316,22 +378,23 @@ def _has_text(query: str) -> ColumnElement[bool]:
     return func.strpos(func.search_text(Charger.identity, Charger.name), func.lower(query)) > 0
 
 
-def _seems_common(session: Session, organization_id: str, query: str) -> bool:
-    """Whether a sample of the organization's chargers has the text often."""
-    ours = ChargerSearch.organization_id == organization_id
-    sample = select(_in_content(query).label("has_text")).where(ours).limit(SAMPLE).subquery("sample")
-    return (session.scalar(select(func.count()).where(sample.c.has_text)) or 0) >= SAMPLE * COMMON
-
-
-def _texts(organization_id: str, query: str, *, by_index: bool) -> CTE:
+def _texts(organization_id: str, query: str) -> Select[Any]:
     """The ids of the organization's chargers that have the text."""
-    texts = select(ChargerSearch.charger_id).where(
+    return select(ChargerSearch.charger_id).where(
         ChargerSearch.organization_id == organization_id, _in_content(query)
     )
-    if by_index:
-        grams = func.search_grams(ChargerSearch.organization_id, ChargerSearch.content)
-        texts = texts.where(grams.bool_op("@>")(func.searched_grams(organization_id, func.lower(query))))
-    return texts.cte("texts").prefix_with("MATERIALIZED")
+
+
+def _few_texts(organization_id: str, query: str) -> CTE:
+    """The same by the index, at most TEXTS."""
+    grams = func.search_grams(ChargerSearch.organization_id, ChargerSearch.content)
+    has_grams = grams.bool_op("@>")(func.searched_grams(organization_id, func.lower(query)))
+    found = _texts(organization_id, query).where(has_grams).limit(TEXTS)
+    return found.cte("texts").prefix_with("MATERIALIZED")
+
+
+def _number_of(texts: CTE) -> ScalarSelect[int]:
+    return select(func.count()).select_from(texts).scalar_subquery()
 
 
 def _in_content(query: str) -> ColumnElement[bool]:

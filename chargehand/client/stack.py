@@ -86,7 +86,11 @@ def _stack(url: str, token: str | None, csms_url: str | None, organization: str 
 
 
 def _organization() -> str | None:
-    return os.environ.get("CHARGEHAND_ORGANIZATION") or None
+    """Raises Failure for what no header can carry."""
+    organization = os.environ.get("CHARGEHAND_ORGANIZATION") or None
+    if organization and not (organization.isascii() and organization.isprintable()):
+        raise Failure("CHARGEHAND_ORGANIZATION must be printable ASCII")
+    return organization
 
 
 def _token() -> str | None:

@@ -1,17 +1,14 @@
-"""Alembic's entry: runs on the connection that shared.database.migrate hands over."""
+"""Alembic's entry: runs on the connection that shared.database.migrate hands over.
+
+Each migration is a transaction of its own, so that one can commit in its middle, and a repeat begins with the first
+that did not end.
+"""
 
 from alembic import context
-from sqlalchemy import text
 
 from shared.models import Base
 
-# Two replicas that start at once take turns. Any constant will do.
-MIGRATION_LOCK = 6_041_971
-
 connection = context.config.attributes["connection"]
-connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-connection.execute(text("SET LOCAL statement_timeout = 0"))
-connection.execute(text("SET LOCAL lock_timeout = 0"))
-context.configure(connection=connection, target_metadata=Base.metadata)
+context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -95,14 +95,17 @@ class Fleet:
         self.settle(charger_id, running_count=1, provisioning_status=ProvisioningStatus.READY)
         return charger_id
 
-    def multiply(self, charger_id: str, count: int) -> None:
+    def multiply(self, charger_id: str, count: int, *, prefix: str = "MORE") -> None:
         """Make so many more chargers, like this one but for their ids and identities."""
-        kept = [column for column in Charger.__table__.c if column.computed is None]
+        kept = [column for column in Charger.__table__.c if column.server_onupdate is None]
         for first in range(1, count + 1, 2000):  # a statement may take 10 s
             last = min(first + 1999, count)
             numbers = func.generate_series(first, last).table_valued("value").render_derived("numbers")
             number = cast(numbers.c.value, String)
-            new = {"id": "dep-more-" + func.lpad(number, 8, "0"), "identity": "MORE-" + number}
+            new = {
+                "id": f"dep-{prefix.lower()}-" + func.lpad(number, 8, "0"),
+                "identity": f"{prefix}-" + number,
+            }
             copies = (
                 select(*(new.get(column.name, column) for column in kept))
                 .join_from(Charger, numbers, true())

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic, sleep
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import OperationalError
 
 from api.parts import Parts
 from api.places import Places
@@ -215,6 +217,28 @@ def test_what_is_on_record_is_answered_so_though_the_database_goes_away_meanwhil
 
     assert answer.status_code == 202
     assert answer.json["generation"] == (2 if path else 1)
+
+
+def test_a_create_whose_command_cannot_be_read_any_more_is_answered_as_accepted(
+    fleet: Fleet, begin: InBackground, parts: Parts
+) -> None:
+    request = begin("POST", "/ocpp/chargers?wait=30", json=WISH)
+    charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
+
+    @event.listens_for(parts.pools.reading, "before_cursor_execute")
+    def fail(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _many: bool) -> None:
+        if statement.startswith("SELECT commands.") and "commands.requested_by" in statement:  # the whole row
+            raise OperationalError(statement, None, Exception("the server ended the connection"))
+
+    try:
+        fleet.finish(charger_id)
+        answer = request.result(10)
+    finally:
+        event.remove(parts.pools.reading, "before_cursor_execute", fail)
+
+    assert answer.status_code == 202
+    assert answer.json["charger_id"] == charger_id
+    assert "command" not in answer.json
 
 
 @contextmanager

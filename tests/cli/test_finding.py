@@ -59,6 +59,7 @@ def test_where_nothing_listens_the_cause_and_the_remedy_are_named(run: Run) -> N
         ),
         ({"CHARGEHAND_TOKEN": ""}, 1, "set CHARGEHAND_TOKEN or CHARGEHAND_TOKEN_FILE"),
         ({"CHARGEHAND_TOKEN": "zwei\nZeilen"}, 1, "the token has characters that no token has"),
+        ({"CHARGEHAND_ORGANIZATION": "a b/ü"}, 1, "CHARGEHAND_ORGANIZATION must be printable ASCII"),
         ({"CHARGEHAND_TOKEN_FILE": "/dev/null"}, 1, "are both set: set one of them"),
         (
             {"CHARGEHAND_TOKEN": "", "CHARGEHAND_TOKEN_FILE": "/no/such"},

@@ -18,6 +18,7 @@ PROGRAMS = {
     "worker": (*CELERY, "worker", "-c", "1"),
     "beat": (*CELERY, "beat", "-s", "beat-schedule"),
     "flower": (*CELERY, "flower", "--port=0"),
+    "report": (*CELERY, "report"),
     "migrate": ("chargehand", "migrate"),
     "up": ("chargehand", "up"),
     "ecs": ("embedded.ecs", "--state-dir", "ecs"),
@@ -80,6 +81,12 @@ def test_what_is_wrong_is_the_last_line_and_the_same_each_time(
 
     assert_one_line(first, reason)
     assert (second.returncode, second.stderr) == (first.returncode, first.stderr)
+
+
+def test_flowers_secrets_do_not_concern_other_processes(tmp_path: Path) -> None:
+    done = start(tmp_path, "report", FLOWER_BASIC_AUTH_FILE="/nowhere")
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_port_that_is_none_is_refused_by_the_csms(tmp_path: Path) -> None:

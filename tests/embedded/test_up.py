@@ -282,6 +282,34 @@ def test_a_second_command_on_the_same_state_is_refused_in_one_line(shared_up: Up
     )
 
 
+def test_two_parts_on_one_port_are_refused_in_one_line(tmp_path: Path) -> None:
+    port = str(free_port())
+
+    said = refused(STATE_DIR=str(tmp_path), PORT=port, CSMS_PORT=port)
+
+    assert said == f"Error: PORT and CSMS_PORT are both {port}: choose another port for one of them\n"
+
+
+def test_a_redis_that_does_not_answer_is_refused_in_one_line(tmp_path: Path) -> None:
+    port = free_port()
+
+    said = refused(STATE_DIR=str(tmp_path), PORT=str(free_port()), REDIS_URL=f"redis://{HOST}:{port}/0")
+
+    assert said == f"Error: REDIS_URL: no Redis that takes us answers at {HOST}:{port}\n"
+
+
+def test_a_terminal_that_has_joined_a_stack_starts_one_with_stores_of_its_own(
+    shared_up: Up, state: Path
+) -> None:
+    joined = {name: value for name, value in shared_up.stack["environment"].items() if name != "STATE_DIR"}
+
+    with running_up(state, **joined) as other:
+        assert "This terminal has run `chargehand env`" in other.output
+        assert other.stack["database"] != shared_up.stack["database"]
+        assert other.stack["redis"] != shared_up.stack["redis"]
+        assert other.stack["ecs"] != shared_up.stack["ecs"]
+
+
 def test_a_taken_port_is_refused_in_one_line(tmp_path: Path) -> None:
     with socket.create_server((HOST, 0)) as server:
         port = server.getsockname()[1]

@@ -42,6 +42,20 @@ def test_a_frozen_database_frees_its_caller_and_works_again_afterwards(
     assert answer == 3
 
 
+def test_a_statement_of_a_migration_has_no_time_limit(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(database, "SERVER_TIMEOUTS", "-c statement_timeout=500")
+    migrating = make_engine(engine.url.render_as_string(hide_password=False), migrates=True)
+
+    with migrating.connect() as connection:
+        ended = connection.scalar(text("SELECT pg_sleep(1) IS NOT NULL"))
+    migrating.dispose()
+
+    assert ended
+
+
 def test_a_statement_that_the_server_refuses_does_not_cost_the_connection(engine: Engine) -> None:
     with transactional(engine).connect() as connection:
         before = connection.scalar(text("SELECT pg_backend_pid()"))

@@ -1,14 +1,61 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, text
+from alembic.script import ScriptDirectory
+from click.testing import CliRunner
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
-from shared.database import alembic_config, make_engine, transactional
-from shared.models import Base
+from chargehand.cli import main
+from shared import database
+from shared.database import alembic_config, make_engine, migrate, transactional
+from shared.models import Base, Brand, Charger
+from tests.conftest import environment
+from tests.embedded.waiting import wait_until
 from tests.shared.test_charger_counts import charger
+
+STALE_GROUPS = text("""
+    SELECT count(*) FROM chargers WHERE list_group IS DISTINCT FROM list_group(
+        provisioning_status, observed_state(desired_count, running_count, pending_count, observed_at),
+        ocpp_state, ocpp_version, brand_slug, model_slug
+    )
+""")
+INVALID_INDEXES = text("SELECT count(*) FROM pg_index WHERE NOT indisvalid")
+TEXTS = text("SELECT charger_id, content FROM charger_search ORDER BY charger_id")
+IS_BLOCKED = text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass('chargers'))"
+)
+BUILDS = text("SELECT EXISTS (SELECT FROM pg_stat_progress_create_index WHERE datname = current_database())")
+#: What the first 0006 made of the column and its indexes.
+GENERATED = text("""
+    ALTER TABLE chargers DROP COLUMN list_group, ADD COLUMN list_group bigint NOT NULL GENERATED ALWAYS AS (list_group(
+        provisioning_status, observed_state(desired_count, running_count, pending_count, observed_at),
+        ocpp_state, ocpp_version, brand_slug, model_slug
+    )) STORED
+""")
+
+
+@pytest.fixture
+def own(new_database: Callable[[], str]) -> Iterator[Engine]:
+    """An engine for a database of the test's own."""
+    engine = make_engine(new_database(), pool_size=4)
+    yield engine
+    engine.dispose()
+
+
+def _url(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+def _add(engine: Engine, *chargers: Charger) -> list[str]:
+    with Session(engine) as session:
+        session.add_all(chargers)
+        session.commit()
+        return [charger.id for charger in chargers]
 
 
 def test_the_migrations_make_the_tables_that_the_models_describe(new_database: Callable[[], str]) -> None:
@@ -21,7 +68,7 @@ def test_the_migrations_make_the_tables_that_the_models_describe(new_database: C
 
 
 def _go(engine: Engine, to: Callable[..., None], revision: str) -> None:
-    with transactional(engine).begin() as connection:
+    with transactional(engine).connect() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
         to(config, revision)
@@ -54,3 +101,121 @@ def test_lists_find_chargers_that_were_there_before_the_upgrade(new_database: Ca
     assert [tuple(row) for row in texts] == [(there_id, f"{there_id}\n")]
     assert ages == 2
     assert differences == []
+
+
+def test_chargers_may_change_while_the_upgrade_builds_indexes(own: Engine) -> None:
+    kept, renamed, deleted = _add(own, *(charger("acme") for _ in range(3)))
+    _go(own, command.downgrade, "0005")
+
+    with ThreadPoolExecutor() as threads, transactional(own).connect() as older:
+        older.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        older.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        older.execute(select(Brand.slug))  # a snapshot, which a build of an index waits for
+        upgrade = threads.submit(migrate, _url(own))
+        with own.connect() as connection:
+            wait_until(lambda: connection.scalar(BUILDS))
+            connection.execute(
+                update(Charger).where(Charger.id == renamed).values(name="New", running_count=1)
+            )
+            connection.execute(update(Charger).where(Charger.id == deleted).values(deleted_at=text("now()")))
+        [created] = _add(own, charger("acme"))
+        assert not upgrade.done()
+        older.commit()
+        upgrade.result(30)
+
+    with own.connect() as connection:
+        assert connection.scalar(STALE_GROUPS) == 0
+        assert connection.scalar(INVALID_INDEXES) == 0
+        texts = {(row.charger_id, row.content) for row in connection.execute(TEXTS)}
+    assert texts == {(kept, f"{kept}\n"), (renamed, f"{renamed}\nnew"), (created, f"{created}\n")}
+
+
+def test_the_upgrade_fills_a_charger_that_was_locked_as_soon_as_it_is_free(own: Engine) -> None:
+    locked, free = _add(own, charger("acme"), charger("acme"))
+    _go(own, command.downgrade, "0008")
+    fill = ScriptDirectory.from_config(alembic_config()).get_revision("0009").module.fill
+    group = text("SELECT list_group FROM chargers WHERE id = :id")
+
+    with ThreadPoolExecutor() as threads, own.connect() as filling, own.connect() as connection:
+        with transactional(own).connect() as other:
+            other.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            other.execute(select(Charger.id).where(Charger.id == locked).with_for_update())
+            filled = threads.submit(fill, filling)
+            wait_until(lambda: connection.scalar(group, {"id": free}) is not None)
+            assert not filled.done()
+            other.execute(update(Charger).where(Charger.id == locked).values(ocpp_state="accepted"))
+            other.commit()
+        filled.result(10)
+        assert connection.scalar(STALE_GROUPS) == 0
+
+
+def test_an_upgrade_that_waits_for_a_backup_does_not_hold_up_queries(
+    own: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_PAUSE_S", 0.1)
+    _go(own, command.downgrade, "0005")
+
+    with ThreadPoolExecutor() as threads, transactional(own).connect() as backup:
+        backup.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        backup.execute(text("LOCK TABLE chargers IN ACCESS SHARE MODE"))
+        upgrade = threads.submit(migrate, _url(own))
+        with own.connect() as connection:
+            for _ in range(2):
+                wait_until(lambda: connection.scalar(IS_BLOCKED))
+                connection.execute(text("SET statement_timeout = 2000"))
+                connection.execute(select(Charger.id)).all()
+        assert not upgrade.done()
+        backup.commit()
+        upgrade.result(30)
+
+    with own.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_an_upgrade_that_gets_no_lock_in_time_fails_and_can_be_repeated(
+    own: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "LOCK_TRIES", 2)
+    monkeypatch.setattr(database, "LOCK_PAUSE_S", 0.1)
+    _go(own, command.downgrade, "0005")
+
+    with transactional(own).connect() as backup:
+        backup.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        backup.execute(text("LOCK TABLE chargers IN ACCESS SHARE MODE"))
+        given_up = CliRunner().invoke(main, ["migrate"], env=environment(_url(own), "redis://localhost"))
+    migrate(_url(own))
+
+    assert given_up.exit_code == 1
+    assert given_up.stderr.startswith("Error: another transaction, perhaps a backup, holds a table")
+    assert len(given_up.stderr.splitlines()) == 1
+    with own.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_a_build_of_an_index_that_was_interrupted_is_repeated(own: Engine) -> None:
+    _go(own, command.downgrade, "0008")
+    with own.connect() as connection:
+        connection.execute(text("CREATE INDEX chargers_group ON chargers (organization_id, list_group, id)"))
+        connection.execute(
+            text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass('chargers_group')")
+        )
+
+    migrate(_url(own))
+
+    with own.connect() as connection:
+        assert connection.scalar(INVALID_INDEXES) == 0
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_a_database_with_the_generated_column_of_before_gets_the_same_schema(own: Engine) -> None:
+    [charger_id] = _add(own, charger("acme"))
+    _go(own, command.downgrade, "0008")
+    with own.connect() as connection:
+        connection.execute(GENERATED)
+
+    migrate(_url(own))
+
+    with own.connect() as connection:
+        connection.execute(update(Charger).where(Charger.id == charger_id).values(ocpp_state="accepted"))
+        assert connection.scalar(STALE_GROUPS) == 0
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

@@ -1,6 +1,7 @@
 """Beats do not pile up while nobody takes them."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from embedded.redis import prepare_redis, running_redis
 from shared.broker import make_celery
 from shared.queues import TaskName
 from tests.embedded.waiting import wait_until
-from worker.beat import MOST_WAITING, RARELY_S, Scheduler
+from worker.beat import MOST_WAITING, Scheduler
 
 
 @pytest.fixture
@@ -72,15 +73,25 @@ def test_beat_goes_on_when_a_broker_that_was_away_is_back(tmp_path: Path) -> Non
     app.close()
 
 
-def test_what_runs_rarely_is_sent_though_nobody_serves_the_queue(own_redis_url: str, tmp_path: Path) -> None:
-    app = app_of(own_redis_url, TaskName.CLEAN_UP, RARELY_S)
+def test_a_beat_that_comes_once_an_hour_is_sent_when_a_pause_ends(
+    app: Celery, own_redis_url: str, tmp_path: Path
+) -> None:
+    sweep, clean_up = TaskName.SWEEP.value, TaskName.CLEAN_UP.value
+    app.conf.beat_schedule |= {clean_up: app.conf.beat_schedule[sweep] | {"task": clean_up, "schedule": 3600}}
     scheduler = Scheduler(app, schedule_filename=str(tmp_path / "schedule"))
-    [entry] = [entry for entry in scheduler.schedule.values() if entry.task == TaskName.CLEAN_UP.value]
     with redis.Redis.from_url(own_redis_url) as client:
-        client.lpush("maintenance", *["a beat that nobody takes"] * MOST_WAITING)
 
-        scheduler.apply_async(entry, producer=scheduler.producer)
+        def sent(task: str) -> bool:
+            return any(task.encode() in message for message in client.lrange("maintenance", 0, -1))
 
-        assert client.llen("maintenance") == MOST_WAITING + 1
+        wait_until(lambda: [scheduler.tick()] and client.llen("maintenance") == MOST_WAITING)
+        scheduler.schedule[clean_up].last_run_at = app.now() - timedelta(hours=1)
+        scheduler.populate_heap()
+        for _ in range(30):
+            scheduler.tick()
+        during_pause = sent(clean_up)
+        client.delete("maintenance")
+        wait_until(lambda: [scheduler.tick()] and sent(clean_up))
     scheduler.close()
-    app.close()
+
+    assert not during_pause

@@ -82,8 +82,11 @@ def test_a_missing_operation_is_a_501_in_the_sdk_too(sdk: Sdk, call: str, argume
 
     assert raised.value.status_code == 501
     assert raised.value.body == {
-        "detail": f"{name} is not available in Chargehand yet: docs/compatibility.md lists what is"
+        "detail": f"{name} is not available in Chargehand yet: /docs/compatibility.md lists what is"
     }
+    page = httpx.get(f"{sdk.base_url}/docs/compatibility.md")
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/markdown; charset=utf-8")
+    assert page.text == PAGE
 
 
 @pytest.mark.usefixtures("backend")
