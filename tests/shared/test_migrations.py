@@ -219,3 +219,16 @@ def test_a_database_with_the_generated_column_of_before_gets_the_same_schema(own
         connection.execute(update(Charger).where(Charger.id == charger_id).values(ocpp_state="accepted"))
         assert connection.scalar(STALE_GROUPS) == 0
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_processes_that_migrate_at_once_take_turns(own: Engine) -> None:
+    _add(own, charger("acme"))
+    _go(own, command.downgrade, "0005")
+
+    with ThreadPoolExecutor(3) as threads:
+        upgrades = [threads.submit(migrate, _url(own)) for _ in range(3)]
+        assert [upgrade.result(30) for upgrade in upgrades] == [None] * 3
+
+    with own.connect() as connection:
+        assert connection.scalar(INVALID_INDEXES) == 0
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
