@@ -64,7 +64,10 @@ def test_each_of_many_chargers_is_read_after_it_was_sent_however_short_the_time(
     identities = [f"{name}-{number}" for number in range(MANY)]
     tasks = creations(chargehand.client, identities, until=Until.ACCEPTED)
     send_all(chargehand.client, tasks)
-    wait_until(lambda: len(list(chargehand.client.chargers(q=name, ocpp_state="accepted"))) == MANY, 60)
+    wait_until(
+        lambda: len(list(chargehand.client.chargers(q=name, ocpp_state="accepted", status="READY"))) == MANY,
+        60,
+    )
 
     wait_all(chargehand.client, tasks, 0)
 

@@ -132,8 +132,8 @@ def test_chargers_may_change_while_the_upgrade_builds_indexes(own: Engine) -> No
 
 def test_the_upgrade_fills_a_charger_that_was_locked_as_soon_as_it_is_free(own: Engine) -> None:
     locked, free = _add(own, charger("acme"), charger("acme"))
-    _go(own, command.downgrade, "0008")
-    fill = ScriptDirectory.from_config(alembic_config()).get_revision("0009").module.fill
+    _go(own, command.downgrade, "0010")
+    fill = ScriptDirectory.from_config(alembic_config()).get_revision("0011").module.fill
     group = text("SELECT list_group FROM chargers WHERE id = :id")
 
     with ThreadPoolExecutor() as threads, own.connect() as filling, own.connect() as connection:
@@ -193,7 +193,7 @@ def test_an_upgrade_that_gets_no_lock_in_time_fails_and_can_be_repeated(
 
 
 def test_a_build_of_an_index_that_was_interrupted_is_repeated(own: Engine) -> None:
-    _go(own, command.downgrade, "0008")
+    _go(own, command.downgrade, "0010")
     with own.connect() as connection:
         connection.execute(text("CREATE INDEX chargers_group ON chargers (organization_id, list_group, id)"))
         connection.execute(
@@ -209,7 +209,7 @@ def test_a_build_of_an_index_that_was_interrupted_is_repeated(own: Engine) -> No
 
 def test_a_database_with_the_generated_column_of_before_gets_the_same_schema(own: Engine) -> None:
     [charger_id] = _add(own, charger("acme"))
-    _go(own, command.downgrade, "0008")
+    _go(own, command.downgrade, "0010")
     with own.connect() as connection:
         connection.execute(GENERATED)
 

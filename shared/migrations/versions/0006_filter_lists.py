@@ -2,7 +2,7 @@
 
 `list_group` is one number for everything that a list filters by and that takes few values. An organization has few
 groups, and each sort order has an index by group, so any filter is a merge of a few ordered walks. This migration only
-makes what is empty, which takes milliseconds. 0009 fills it while the service runs.
+makes what is empty, which takes milliseconds. 0011 fills it while the service runs.
 
 `charger_search` holds the texts that a list is searched for, apart from the chargers: PostgreSQL writes an entry into
 every index of a row at most updates, and a charger is updated at every command, its name hardly ever. `pg_trgm` is not

@@ -12,8 +12,8 @@ from time import sleep
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 
 BATCH = 2000  # chargers that one statement locks: it takes tenths of a second
 PAUSE_S = 0.2  # before the next try for rows that others had locked
