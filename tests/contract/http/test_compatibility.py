@@ -27,7 +27,7 @@ ANY = re.compile(r"<[^>]+>|\{[^}]+\}")
 def routes(settings: Settings) -> set[tuple[str, str]]:
     """Those that do something, as method and path with `{}` for each parameter."""
     app = create_app(settings)
-    app.extensions["chargehand"].engine.dispose()
+    app.extensions["chargehand"].pools.dispose()
     return {
         (method, ANY.sub("{}", rule.rule))
         for rule in app.url_map.iter_rules()
