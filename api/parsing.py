@@ -78,6 +78,10 @@ class RequestParser(FlaskParser):
         items = []
         for location, messages in error.messages_dict.items():
             items += _items([_WHERE[location]], messages)
+        place = {
+            name: at for at, name in enumerate(request.args)
+        }  # what marshmallow does not know has no order
+        items.sort(key=lambda found: place.get(found["loc"][-1], -1))
         raise InvalidRequest(items) from error
 
 

@@ -131,9 +131,11 @@ def start_programs(supervisor: Supervisor, folder: Path) -> Addresses:
         csms=f"ws://{HOST}:{ports.pick('csms')}/ocpp",
         ecs=f"http://{HOST}:{ports.pick('ecs')}",
         database=os.environ.get("DATABASE_URL") or start_postgres(supervisor, folder, ports),
-        redis=given_redis() or start_redis(supervisor, folder, ports),
+        redis=os.environ.get("REDIS_URL") or start_redis(supervisor, folder, ports),
     )
+    given_redis = os.environ.get("REDIS_URL", "")
     share_environment(addresses, folder)
+    check_that_redis_answers(given_redis)
     for program in (ecs(addresses, folder), csms(addresses, folder)):
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S, layer=STORES)
@@ -155,15 +157,13 @@ def leave_joined_stack(say: Callable[[str], None]) -> None:
             del os.environ[name]
 
 
-def given_redis() -> str:
-    """REDIS_URL; empty without one. Raises CannotStart when nothing answers there."""
-    url = os.environ.get("REDIS_URL", "")
+def check_that_redis_answers(url: str) -> None:
+    """Raises CannotStart when nothing answers at the REDIS_URL of the shell; our own is started and waited for."""
     if url and not answers_ping(url):
         where = urlsplit(url)
         raise CannotStart(
             f"REDIS_URL: no Redis that takes us answers at {where.hostname}:{where.port or 6379}"
         )
-    return url
 
 
 def resolve_secret_files() -> None:

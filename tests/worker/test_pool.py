@@ -172,7 +172,9 @@ def test_a_pool_that_grows_takes_more_at_once() -> None:
         slots.resize(3)
 
         wait_until(lambda: task.begun == 3)
-        assert slots.info() == {"running": 3, "slow": 0, "waiting": 1, "threads": 3}
+        found = slots.info()
+        assert (found["running"], found["slow"], found["waiting"]) == (3, 0, 1)
+        assert found["threads"] >= 3  # one more may have been started for a slot that another took first
 
 
 def test_a_pool_that_shrinks_lets_calls_end_and_begins_no_other_before_there_are_few_enough() -> None:
