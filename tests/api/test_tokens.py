@@ -111,13 +111,13 @@ def test_the_algorithm_is_never_the_tokens_choice(algorithm: str) -> None:
 @pytest.mark.parametrize(
     "claims",
     [
-        {"exp": int(time.time()) - 10},
+        pytest.param({"exp": int(time.time()) - 10}, id="expired"),
         {"exp": "soon"},
         {"exp": float("nan")},
         {"exp": 1e30},
         {"exp": [1]},
-        {"nbf": int(time.time()) + 3600},
-        {"iat": int(time.time()) + 3600},
+        pytest.param({"nbf": int(time.time()) + 3600}, id="not yet"),
+        pytest.param({"iat": int(time.time()) + 3600}, id="made in an hour"),
         {"iat": "long ago"},
         {"sub": 7},
         {"sub": ""},

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
@@ -172,7 +171,7 @@ def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, pa
         ("POST", "/ocpp/chargers"),
         *(("POST", f"/ocpp/chargers/dep-1/{action}") for action in ACTIONS),
         ("GET", "/ocpp/chargers/dep-1/status"),
-        ("GET", f"/ocpp/chargers/dep-1/commands/{uuid4()}"),
+        ("GET", "/ocpp/chargers/dep-1/commands/95d49fd4-3e43-48fc-93aa-24587f6edc07"),
     ],
 )
 def test_one_waits_for_whole_seconds_up_to_60(fleet: Fleet, method: str, path: str, wait: str) -> None:
