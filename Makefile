@@ -1,5 +1,7 @@
 # Everything happens in .venv, which make builds with PYTHON, 3.11 or newer.
 PYTHON ?= python3
+# Processes that make test runs files in, each with servers of its own.
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -16,8 +18,8 @@ install: $(VENV)/.run ## Put what make run needs into .venv; make run does it wh
 
 install-dev: $(VENV)/.dev ## And what the tests and linters need; the targets below do it
 
-test: $(VENV)/.dev ## Run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## Run the tests, JOBS=2 files at a time
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## What a commit needs: locks, lint, format, types, tests under coverage
 	$(BIN)/python -m scripts.lock --check

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -41,9 +42,12 @@ def postgres_url(server_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url(server_folder: Path) -> Iterator[str]:
+    """A database of a server for each process of the run."""
     given = os.environ.get("REDIS_URL")
     if given:
-        yield given
+        parts = urlsplit(given)
+        number = int(parts.path.strip("/") or 0) + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+        yield parts._replace(path=f"/{number}").geturl()
     else:
         with running_redis(server_folder / "redis") as url:
             yield url
