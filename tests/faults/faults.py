@@ -304,6 +304,27 @@ def late_ghosts(scene: Scene) -> None:
     wait_until(lambda: time.monotonic() > until, seconds + 1, "the ghosts have come")
 
 
+def within_quotas(scene: Scene) -> None:
+    """ECS refuses what is beyond Amazon's quotas, and workers that share the rate budget stay below them."""
+    usual = scene.rig.workers
+    budgeted = [scene.rig.worker(number, ECS_BUDGET_SHARE="0.9") for number in (3, 4)]
+    for part in usual:
+        part.stop()
+    scene.rig.ecs.set_faults({"kind": "quotas"})
+    for part in budgeted:
+        part.start()
+    scene.until_accepted(150)
+    so_far = [answer.command_id for answer in scene.load.accepted]
+    wait_until(lambda: scene.rig.are_final(so_far), 60, "what was accepted is final, within the quotas")
+    for part in budgeted:
+        part.stop()
+    (rule,) = scene.rig.ecs.faults()
+    assert rule["applied"] == 0, f"ECS refused {rule['applied']} calls"
+    scene.rig.ecs.set_faults()
+    for part in usual:
+        part.start()
+
+
 def slow_for_some(scene: Scene) -> None:
     """Calls for ten chargers hang; the others' commands go on."""
     slow = scene.rig.chargers[:10]
@@ -391,6 +412,8 @@ FAULTS = [
         ),
     ),
     Fault("F20 ECS calls that take effect 4 s late", late_ghosts),
+    Fault("F37 ECS answers with what was true 3 s ago", with_rules({"kind": "stale", "seconds": 3})),
+    Fault("F38 ECS's quotas, budget on", within_quotas, converges_within_s=30),
     Fault("F21 every message five times", nothing, copies=4),
     Fault("F22 messages shuffled", messages_shuffled, slow=False),
     Fault(

@@ -277,15 +277,16 @@ class Rig:
         stack.callback(proxy.close)
         return proxy
 
-    def worker(self, number: int) -> Part:
+    def worker(self, number: int, **settings: str) -> Part:
         """One more of them, not started yet."""
         return self._part(
             f"worker-{number}",
             *(*CELERY, "worker", "-c", str(THREADS), "-Q", ",".join(Queue)),
             *("-n", f"worker-{number}@%h", "--without-gossip", "--without-mingle"),
+            **settings,
         )
 
-    def _part(self, name: str, *argv: str) -> Part:
+    def _part(self, name: str, *argv: str, **settings: str) -> Part:
         api = name == "api"
         redis_line = self.api_to_redis if api else self.workers_to_redis
         postgres_line = self.api_to_postgres if api else self.workers_to_postgres
@@ -307,6 +308,7 @@ class Rig:
             "LOG_FORMAT": "json",
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.folder),
+            **settings,
         }
         program = Program(name, (sys.executable, "-m", *argv), env=environment)
         if api:
