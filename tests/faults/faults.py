@@ -412,8 +412,8 @@ FAULTS = [
         ),
     ),
     Fault("F20 ECS calls that take effect 4 s late", late_ghosts),
-    Fault("F37 ECS answers with what was true 3 s ago", with_rules({"kind": "stale", "seconds": 3})),
-    Fault("F38 ECS's quotas, budget on", within_quotas, converges_within_s=30),
+    Fault("F38 ECS answers with what was true 3 s ago", with_rules({"kind": "stale", "seconds": 3})),
+    Fault("F39 ECS's quotas, budget on", within_quotas, converges_within_s=30),
     Fault("F21 every message five times", nothing, copies=4),
     Fault("F22 messages shuffled", messages_shuffled, slow=False),
     Fault(
