@@ -1,5 +1,6 @@
 """What no message carried is published again, until it is done."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -110,3 +111,22 @@ def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, 
     assert published == 1
     assert [message["task"] for message in messages] == ["charger.stop"]
     celery.close()
+
+
+def test_hints_do_not_pile_up_on_a_queue_that_nobody_serves(
+    world: World, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sweep.MOST_WAITING", 2)
+    stopped, created = world.ready("CP-1"), world.create("CP-2")
+    stop = world.stop(stopped)
+
+    for _ in range(5):
+        long_after(world)
+        sweep(world.sessions, celery)
+    waited = _drain(celery)
+    long_after(world)
+    sweep(world.sessions, celery)
+
+    per_charger = Counter(message["charger_id"] for message in waited)
+    assert per_charger == {stopped: 2, created: 2}  # each queue has its own bound
+    assert {message["command_id"] for message in _drain(celery)} >= {str(stop.command_id)}
