@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
@@ -14,15 +14,17 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
+from shared.maintenance import Run, last_runs
 from shared.models import Command
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
@@ -65,8 +67,8 @@ CLIENTS_WAITING = Gauge(
 )
 
 
-class OpenCommands(Collector):
-    """How many commands are not final yet, by age, read from the database at most once in KEEP_S.
+class StoredMetrics(Collector):
+    """Open commands and the runs of the maintenance, read from the database at most once in KEEP_S.
 
     One per app. Scrapes at once share one reading, so any number of them takes one connection.
     """
@@ -74,33 +76,63 @@ class OpenCommands(Collector):
     def __init__(self, sessions: Reading) -> None:
         self._sessions = sessions
         self._lock = threading.Lock()
-        self._found: list[GaugeMetricFamily] = []
+        self._found: list[Metric] = []
         self.found_at = -KEEP_S  #: on the monotonic clock
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         with self._lock:
             if monotonic() - self.found_at >= KEEP_S:
-                self._found = list(self._count())
+                self._found = list(self._read())
                 self.found_at = monotonic()
             found = self._found
         yield from found
 
-    def _count(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily(
-            "chargehand_open_commands",
-            "Accepted commands that are not final, by how old they are at least.",
-            labels=["older_than_s"],
-        )
-        age_s = func.extract("epoch", func.now() - Command.created_at)
-        counts = [func.count().filter(age_s >= age) for age in AGES_S]
+    def _read(self) -> Iterator[Metric]:
         try:
             with self._sessions() as session:
-                row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
+                commands, runs = _open_commands(session), last_runs(session)
         except SQLAlchemyError:
             return  # no figure is better than a wrong one, and the other metrics are still wanted
-        for age, count in zip(AGES_S, row, strict=True):
-            family.add_metric([str(age)], count)
-        yield family
+        yield commands
+        yield from _maintenance(runs)
+
+
+def _open_commands(session: Session) -> Metric:
+    family = GaugeMetricFamily(
+        "chargehand_open_commands",
+        "Accepted commands that are not final, by how old they are at least.",
+        labels=["older_than_s"],
+    )
+    age_s = func.extract("epoch", func.now() - Command.created_at)
+    counts = [func.count().filter(age_s >= age) for age in AGES_S]
+    row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
+    for age, count in zip(AGES_S, row, strict=True):
+        family.add_metric([str(age)], count)
+    return family
+
+
+def _maintenance(runs: Sequence[Run]) -> Iterator[Metric]:
+    age = GaugeMetricFamily(
+        "chargehand_maintenance_age_seconds",
+        "Since a maintenance task last succeeded on any worker; none when it never did.",
+        labels=["task"],
+    )
+    duration = GaugeMetricFamily(
+        "chargehand_maintenance_duration_seconds",
+        "How long the last run of a maintenance task took.",
+        labels=["task"],
+    )
+    failures = CounterMetricFamily(
+        "chargehand_maintenance_failures",
+        "Runs of a maintenance task that failed, on all workers.",
+        labels=["task"],
+    )
+    for run in runs:
+        if run.age_s is not None:
+            age.add_metric([run.task], run.age_s)
+        duration.add_metric([run.task], run.duration_s)
+        failures.add_metric([run.task], run.failures)
+    yield from (age, duration, failures)
 
 
 def count_requests(app: Flask) -> None:
@@ -126,7 +158,7 @@ def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(stored: StoredMetrics, publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()
@@ -136,7 +168,7 @@ def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: W
     else:
         scraped = generate_latest(REGISTRY)
     database = CollectorRegistry()
-    database.register(open_commands)
+    database.register(stored)
     return scraped + generate_latest(database)
 
 

@@ -340,6 +340,30 @@ class LogCursor(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
+class MaintenanceRun(Base):
+    """How a maintenance task last ended, on whichever worker. One row for each task."""
+
+    __tablename__ = "maintenance_runs"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    finished_at: Mapped[datetime]
+    succeeded_at: Mapped[datetime | None]
+    duration_s: Mapped[float]
+    failures: Mapped[int] = mapped_column(BigInteger)  #: since the first run
+    error: Mapped[str | None]  #: of the last failure
+
+
+class DeletedCharger(Base):
+    """A charger whose row is gone, as long as frames of it may be left in charger_logs."""
+
+    __tablename__ = "deleted_chargers"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime]
+
+    __table_args__ = (Index("deleted_chargers_deleted_at", "deleted_at"),)
+
+
 class Installation(Base):
     """Which ECS runs the chargers of this database: one row, from the first start of a worker on."""
 

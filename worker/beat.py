@@ -11,6 +11,7 @@ import structlog
 from celery import beat
 
 from shared.broker import BROKER_ERRORS, Sender
+from shared.maintenance import periods_s
 from shared.queues import Queue, TaskName
 from shared.settings import Settings
 from worker.outage import Outage
@@ -24,14 +25,10 @@ PAUSED_AFTER_S = 5.0  #: of waiting for somebody who takes the messages
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """What runs by itself. Nothing expires: that would compare beat's clock with a worker's."""
-    timing = settings.timing
-    every_s = {
-        TaskName.SWEEP: timing.sweep_every_s,
-        TaskName.OBSERVE: timing.observe_every_s,
-        TaskName.READ_LOGS: timing.logs_every_s,
-        TaskName.CLEAN_UP: 3600.0,
+    return {
+        task.value: {"task": task.value, "schedule": seconds}
+        for task, seconds in periods_s(settings.timing).items()
     }
-    return {task.value: {"task": task.value, "schedule": seconds} for task, seconds in every_s.items()}
 
 
 class Scheduler(beat.Scheduler):
