@@ -17,7 +17,7 @@ from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
-from worker.forget import forget_events, forget_keys
+from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.maintenance import noted
 from worker.observe import observe
@@ -112,11 +112,20 @@ def read_charger_logs() -> None:
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
 def clean_up() -> None:
     parts = context()
-    with database.survived(), noted(parts.sessions, TaskName.CLEAN_UP):
-        for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):
+    sessions, kept = parts.sessions, parts.settings.kept
+    with database.survived(), noted(sessions, TaskName.CLEAN_UP):
+        for partition in drop_old_logs(sessions, kept.log_days):
             log.info("logs.dropped", partition=partition)
-        forget_keys(parts.sessions)
-        forget_events(parts.sessions, parts.settings.log_retention_days)
+        forgotten = {
+            "keys": forget_keys(sessions),
+            "events": forget_events(sessions, kept.log_days),
+            "commands": forget_commands(
+                sessions, kept_days=kept.command_days, kept_per_charger=kept.commands_per_charger
+            ),
+            "frames_of_deleted_chargers": forget_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
+        }
+        if any(forgotten.values()):
+            log.info("rows.forgotten", **forgotten)
 
 
 _running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.READ_LOGS)}

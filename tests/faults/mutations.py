@@ -29,6 +29,7 @@ TESTS = (
         "test_budget",
         "test_late_logs",
         "test_beat",
+        "test_forget",
     ),
 )
 RUNS = 60
@@ -121,6 +122,18 @@ MUTATIONS = (
         "worker/beat.py",
         "        tasks = tasks - self._may_wait\n",
         "",
+    ),
+    Mutation(
+        "a charger's newest command is forgotten",
+        "worker/forget.py",
+        " AND generation < portion.generation AND status",
+        " AND status",
+    ),
+    Mutation(
+        "open commands are forgotten",
+        "worker/forget.py",
+        "status <> ALL (:open)\n",
+        "(status <> ALL (:open)) IS NOT NULL\n",
     ),
     Mutation(
         "the sweep does not put back what the broker did not take",
