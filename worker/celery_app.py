@@ -42,6 +42,7 @@ def _make_app() -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
         # Also while no Flower runs: the events of a task take 0.06 ms, and Flower enables them too late.
         worker_send_task_events=True,
         worker_hijack_root_logger=False,

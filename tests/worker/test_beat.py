@@ -2,12 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+import structlog
 from celery.beat import Service
 
 from embedded.ports import free_port
@@ -120,6 +122,28 @@ def test_beat_goes_on_when_a_broker_that_was_away_is_back(tmp_path: Path) -> Non
 
         wait_until(lambda: [scheduler.tick()] and waiting(client) == ["maintenance.sweep"])
     scheduler.close()
+
+
+@pytest.mark.parametrize(
+    ("refuse", "take_again"),
+    [
+        (lambda client: client.replicaof("127.0.0.1", 1), lambda client: client.replicaof("NO", "ONE")),
+        (lambda client: client.config_set("maxmemory", 1), lambda client: client.config_set("maxmemory", 0)),
+    ],
+    ids=["a replica", "full"],
+)
+def test_beat_goes_on_when_a_broker_that_refused_takes_messages_again(
+    refuse: Callable[["redis.Redis"], Any], take_again: Callable[["redis.Redis"], Any], broker: "redis.Redis"
+) -> None:
+    scheduler = scheduler_of(url_of(broker), {TaskName.SWEEP: QUICK})
+    refuse(broker)
+    with structlog.testing.capture_logs() as lines:
+        tick(scheduler, 5)
+        take_again(broker)
+        wait_until(lambda: [scheduler.tick()] and waiting(broker) == ["maintenance.sweep"])
+    scheduler.close()
+
+    assert [line["event"] for line in lines] == ["broker.away", "broker.back"]
 
 
 @pytest.mark.parametrize("days", [-1, 1], ids=["back", "ahead"])
