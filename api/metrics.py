@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
@@ -24,7 +24,7 @@ from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
-from shared.maintenance import Run, last_runs
+from shared.maintenance import last_runs
 from shared.models import Command
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
@@ -67,8 +67,8 @@ CLIENTS_WAITING = Gauge(
 )
 
 
-class StoredMetrics(Collector):
-    """Open commands and the runs of the maintenance, read from the database at most once in KEEP_S.
+class Figures(Collector):
+    """Figures that are read from the database, at most once in KEEP_S.
 
     One per app. Scrapes at once share one reading, so any number of them takes one connection.
     """
@@ -82,57 +82,65 @@ class StoredMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._lock:
             if monotonic() - self.found_at >= KEEP_S:
-                self._found = list(self._read())
+                self._found = self._read()
                 self.found_at = monotonic()
             found = self._found
         yield from found
 
-    def _read(self) -> Iterator[Metric]:
+    def _read(self) -> list[Metric]:
         try:
             with self._sessions() as session:
-                commands, runs = _open_commands(session), last_runs(session)
+                return list(self.count(session))
         except SQLAlchemyError:
-            return  # no figure is better than a wrong one, and the other metrics are still wanted
-        yield commands
-        yield from _maintenance(runs)
+            return []  # no figure is better than a wrong one, and the other metrics are still wanted
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        """What the database has at the moment."""
+        raise NotImplementedError
 
 
-def _open_commands(session: Session) -> Metric:
-    family = GaugeMetricFamily(
-        "chargehand_open_commands",
-        "Accepted commands that are not final, by how old they are at least.",
-        labels=["older_than_s"],
-    )
-    age_s = func.extract("epoch", func.now() - Command.created_at)
-    counts = [func.count().filter(age_s >= age) for age in AGES_S]
-    row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
-    for age, count in zip(AGES_S, row, strict=True):
-        family.add_metric([str(age)], count)
-    return family
+class OpenCommands(Figures):
+    """How many commands are not final yet, by age."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "chargehand_open_commands",
+            "Accepted commands that are not final, by how old they are at least.",
+            labels=["older_than_s"],
+        )
+        age_s = func.extract("epoch", func.now() - Command.created_at)
+        counts = [func.count().filter(age_s >= age) for age in AGES_S]
+        row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
+        for age, count in zip(AGES_S, row, strict=True):
+            family.add_metric([str(age)], count)
+        yield family
 
 
-def _maintenance(runs: Sequence[Run]) -> Iterator[Metric]:
-    age = GaugeMetricFamily(
-        "chargehand_maintenance_age_seconds",
-        "Since a maintenance task last succeeded on any worker; none when it never did.",
-        labels=["task"],
-    )
-    duration = GaugeMetricFamily(
-        "chargehand_maintenance_duration_seconds",
-        "How long the last run of a maintenance task took.",
-        labels=["task"],
-    )
-    failures = CounterMetricFamily(
-        "chargehand_maintenance_failures",
-        "Runs of a maintenance task that failed, on all workers.",
-        labels=["task"],
-    )
-    for run in runs:
-        if run.age_s is not None:
-            age.add_metric([run.task], run.age_s)
-        duration.add_metric([run.task], run.duration_s)
-        failures.add_metric([run.task], run.failures)
-    yield from (age, duration, failures)
+class Maintenance(Figures):
+    """How each maintenance task last ran, whichever worker it was on."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        age = GaugeMetricFamily(
+            "chargehand_maintenance_age_seconds",
+            "Since a maintenance task last succeeded on any worker; none when it never did.",
+            labels=["task"],
+        )
+        duration = GaugeMetricFamily(
+            "chargehand_maintenance_duration_seconds",
+            "How long the last run of a maintenance task took.",
+            labels=["task"],
+        )
+        failures = CounterMetricFamily(
+            "chargehand_maintenance_failures",
+            "Runs of a maintenance task that failed, on all workers.",
+            labels=["task"],
+        )
+        for run in last_runs(session):
+            if run.age_s is not None:
+                age.add_metric([run.task], run.age_s)
+            duration.add_metric([run.task], run.duration_s)
+            failures.add_metric([run.task], run.failures)
+        yield from (age, duration, failures)
 
 
 def count_requests(app: Flask) -> None:
@@ -158,7 +166,7 @@ def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(stored: StoredMetrics, publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(figures: Iterable[Figures], publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()
@@ -168,7 +176,8 @@ def render_metrics(stored: StoredMetrics, publisher: Publisher, watcher: Watcher
     else:
         scraped = generate_latest(REGISTRY)
     database = CollectorRegistry()
-    database.register(stored)
+    for each in figures:
+        database.register(each)
     return scraped + generate_latest(database)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.metrics import StoredMetrics
+from api.metrics import Maintenance, OpenCommands
 from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
@@ -33,7 +33,8 @@ class Parts:
     verifier: TokenVerifier
     rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
-    stored_metrics: StoredMetrics
+    open_commands: OpenCommands
+    maintenance: Maintenance
 
 
 def parts() -> Parts:

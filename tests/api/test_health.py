@@ -285,7 +285,7 @@ def test_the_last_run_of_each_maintenance_task_is_told(fleet: Fleet, monkeypatch
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:
     parts: Parts = app.extensions["chargehand"]
     queries: list[str] = []
-    wait_until(lambda: monotonic() - parts.stored_metrics.found_at > metrics.KEEP_S)
+    wait_until(lambda: monotonic() - parts.open_commands.found_at > metrics.KEEP_S)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
