@@ -32,7 +32,8 @@ operations = Operations(
     errors=(401, 403, 404, 422, 500, 503),
     example=page_of(COMMAND),
     summary="List a charger's commands",
-    described="Newest first.",
+    described="Newest first. A command that has ended is kept for a limited time (`COMMANDS_KEPT_DAYS`, "
+    "`COMMANDS_KEPT_PER_CHARGER`), a charger's newest command for ever.",
 )
 def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     with parts().statements() as session:

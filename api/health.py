@@ -37,10 +37,12 @@ def health_check() -> ResponseReturnValue:
     "/ready",
     answer=schemas.Ready,
     errors=(503,),
-    example={"status": "ready", "broker": "ok"},
+    example={"status": "ready", "broker": "ok", "maintenance": "ok"},
     summary="Readiness check",
     described="503 while the database is away, takes no writes, or has a schema that is older than this version. "
-    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database.",
+    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database. "
+    "`maintenance` says whether workers observe, publish again and read logs as often as they should; if not, "
+    "this process works, but commands do not become final.",
 )
 def readiness_check() -> ResponseReturnValue:
     state = parts().readiness.state()
@@ -48,7 +50,7 @@ def readiness_check() -> ResponseReturnValue:
     if state.database is not None:
         body = {"detail": state.database, "broker": broker}
         return jsonify(body), 503, {"Retry-After": str(RETRY_AFTER_S)}
-    return {"status": "ready", "broker": broker}
+    return {"status": "ready", "broker": broker, "maintenance": state.maintenance or "ok"}
 
 
 @operations.operation(
@@ -60,7 +62,7 @@ def readiness_check() -> ResponseReturnValue:
     described="In Prometheus' text format. No label names an organization or a charger.",
 )
 def metrics() -> ResponseReturnValue:
-    body = render_metrics(parts().open_commands, parts().publisher, parts().watcher)
+    body = render_metrics((parts().open_commands, parts().maintenance), parts().publisher, parts().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 

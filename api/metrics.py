@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
@@ -14,15 +14,17 @@ from prometheus_client import (
     generate_latest,
     multiprocess,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
+from shared.maintenance import last_runs
 from shared.models import Command
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
@@ -65,8 +67,8 @@ CLIENTS_WAITING = Gauge(
 )
 
 
-class OpenCommands(Collector):
-    """How many commands are not final yet, by age, read from the database at most once in KEEP_S.
+class Figures(Collector):
+    """Figures that are read from the database, at most once in KEEP_S.
 
     One per app. Scrapes at once share one reading, so any number of them takes one connection.
     """
@@ -74,18 +76,33 @@ class OpenCommands(Collector):
     def __init__(self, sessions: Reading) -> None:
         self._sessions = sessions
         self._lock = threading.Lock()
-        self._found: list[GaugeMetricFamily] = []
+        self._found: list[Metric] = []
         self.found_at = -KEEP_S  #: on the monotonic clock
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         with self._lock:
             if monotonic() - self.found_at >= KEEP_S:
-                self._found = list(self._count())
+                self._found = self._read()
                 self.found_at = monotonic()
             found = self._found
         yield from found
 
-    def _count(self) -> Iterator[GaugeMetricFamily]:
+    def _read(self) -> list[Metric]:
+        try:
+            with self._sessions() as session:
+                return list(self.count(session))
+        except SQLAlchemyError:
+            return []  # no figure is better than a wrong one, and the other metrics are still wanted
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        """What the database has at the moment."""
+        raise NotImplementedError
+
+
+class OpenCommands(Figures):
+    """How many commands are not final yet, by age."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "chargehand_open_commands",
             "Accepted commands that are not final, by how old they are at least.",
@@ -93,14 +110,37 @@ class OpenCommands(Collector):
         )
         age_s = func.extract("epoch", func.now() - Command.created_at)
         counts = [func.count().filter(age_s >= age) for age in AGES_S]
-        try:
-            with self._sessions() as session:
-                row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
-        except SQLAlchemyError:
-            return  # no figure is better than a wrong one, and the other metrics are still wanted
+        row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
         for age, count in zip(AGES_S, row, strict=True):
             family.add_metric([str(age)], count)
         yield family
+
+
+class Maintenance(Figures):
+    """How each maintenance task last ran, whichever worker it was on."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        age = GaugeMetricFamily(
+            "chargehand_maintenance_age_seconds",
+            "Since a maintenance task last succeeded on any worker; none when it never did.",
+            labels=["task"],
+        )
+        duration = GaugeMetricFamily(
+            "chargehand_maintenance_duration_seconds",
+            "How long the last run of a maintenance task took.",
+            labels=["task"],
+        )
+        failures = CounterMetricFamily(
+            "chargehand_maintenance_failures",
+            "Runs of a maintenance task that failed, on all workers.",
+            labels=["task"],
+        )
+        for run in last_runs(session):
+            if run.age_s is not None:
+                age.add_metric([run.task], run.age_s)
+            duration.add_metric([run.task], run.duration_s)
+            failures.add_metric([run.task], run.failures)
+        yield from (age, duration, failures)
 
 
 def count_requests(app: Flask) -> None:
@@ -126,7 +166,7 @@ def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(figures: Iterable[Figures], publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()
@@ -136,7 +176,8 @@ def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: W
     else:
         scraped = generate_latest(REGISTRY)
     database = CollectorRegistry()
-    database.register(open_commands)
+    for each in figures:
+        database.register(each)
     return scraped + generate_latest(database)
 
 

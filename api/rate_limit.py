@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 0.2  # for Redis to answer; then nothing is counted until it does
 PROBE_EVERY_S = 1.0
+NOBODY = ""  # no organization: what a probe counts
 
 REDIS_ERRORS = (redis.RedisError, OSError)
 
@@ -45,8 +46,8 @@ class RateLimit:
             socket_connect_timeout=TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
-        self._storage = RedisStorage(redis_url, pool, key_prefix="chargehand:rate")
-        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        storage = RedisStorage(redis_url, pool, key_prefix="chargehand:rate")
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
         self._away = False
         self._poller = Poller("rate-limit", self._probe, wanted=lambda: self._away, every_s=PROBE_EVERY_S)
 
@@ -71,7 +72,10 @@ class RateLimit:
         return max(1, ceil(stats.reset_time - time()))
 
     def _probe(self) -> None:
-        """Redis is asked from here, so that no request waits for one that is away."""
-        if self._storage.check():
-            self._away = False
-            log.info("rate_limit.on")
+        """Redis is asked from here, so that no request waits for one that is away, or is counted by one that refuses."""
+        try:
+            self._limiter.hit(self._limit, NOBODY)
+        except REDIS_ERRORS:
+            return
+        self._away = False
+        log.info("rate_limit.on")

@@ -9,10 +9,13 @@ import structlog
 from celery import Celery
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from shared.broker import broker_trouble, check_broker, make_celery
 from shared.database import contention, is_outage
+from shared.maintenance import last_runs, lateness
 from shared.schema import schema_trouble
+from shared.settings import Timing
 
 log = structlog.get_logger(__name__)
 
@@ -21,32 +24,40 @@ KEEP_S = 1.0  # so that many probes cost no more than one
 
 DATABASE_SILENT = f"The database did not answer within {WAIT_S:g} s"
 BROKER_SILENT = f"The broker did not answer within {WAIT_S:g} s"
+MAINTENANCE_NOT_KNOWN = "Not known: the database has the times"
 
 READ_ONLY = "SELECT current_setting('transaction_read_only')"  # also of a standby
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`database` and `broker` are None when all is well, else the reason."""
+    """None where all is well, else the reason."""
 
     database: str | None
     broker: str | None
+    maintenance: str | None
 
 
 class Readiness:
     """Reads from the database and publishes to the broker, each in a thread of its own, never twice at once."""
 
-    def __init__(self, engine: Engine, broker_url: str) -> None:
+    def __init__(self, engine: Engine, broker_url: str, timing: Timing) -> None:
         celery = make_celery(broker_url, publisher=True)
         self._database = _Check("database", lambda: _check_database(engine), DATABASE_SILENT)
         self._broker = _Check("broker", lambda: _check_broker(celery), BROKER_SILENT)
+        self._maintenance = _Check("maintenance", lambda: _check_maintenance(engine, timing), DATABASE_SILENT)
 
     def state(self) -> State:
         """What is known after at most WAIT_S."""
         until = monotonic() + WAIT_S
         self._database.begin()
         self._broker.begin()
-        return State(self._database.result(until), self._broker.result(until))
+        database = self._database.result(until)
+        if database is not None:
+            return State(database, self._broker.result(until), MAINTENANCE_NOT_KNOWN)
+        self._maintenance.begin()
+        maintenance = self._maintenance.result(until)
+        return State(None, self._broker.result(until), maintenance)
 
 
 class _NotWell(Exception):
@@ -115,6 +126,14 @@ def _check_database(engine: Engine) -> str | None:
             raise
         raise _NotWell(reason) from error
     return "The database is read-only" if read_only == "on" else trouble
+
+
+def _check_maintenance(engine: Engine, timing: Timing) -> str | None:
+    try:
+        with Session(engine) as session:
+            return lateness(last_runs(session), timing)
+    except SQLAlchemyError as error:
+        raise _NotWell(MAINTENANCE_NOT_KNOWN) from error
 
 
 def _check_broker(celery: Celery) -> str | None:

@@ -1,7 +1,7 @@
 """What runs and what should, from a charger's row: the part of its answer beyond the contract."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from api.parts import parts
 from shared.commands import ObservedState
@@ -37,7 +37,6 @@ class Runtime:
 
 def runtime_of(charger: Charger) -> Runtime:
     """The charger's runtime as of its last observation."""
-    looked_at = charger.observed_at or charger.created_at
     stale_after = timedelta(seconds=parts().settings.timing.stale_after_s)
     return Runtime(
         desired=ObservedState.RUNNING if charger.desired_count else ObservedState.STOPPED,
@@ -49,7 +48,7 @@ def runtime_of(charger: Charger) -> Runtime:
         generation=charger.generation,
         observed_generation=charger.observed_generation,
         observed_at=charger.observed_at,
-        stale=datetime.now(UTC) - looked_at > stale_after,
+        stale=charger.unobserved_for > stale_after,
         reason=charger.reason,
         reason_code=charger.reason_code,
         ocpp=Ocpp(charger.ocpp_state, charger.ocpp_reason, charger.ocpp_since, charger.ocpp_last_frame_at),

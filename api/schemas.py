@@ -310,6 +310,9 @@ class Health(Schema):
 class Ready(Schema):
     status = fields.String(required=True, metadata=_doc(enum=["ready"]))
     broker = fields.String(required=True, metadata=_doc("`ok`, or why it cannot be reached."))
+    maintenance = fields.String(
+        required=True, metadata=_doc("`ok`, or which tasks of the workers have not succeeded for too long.")
+    )
 
 
 class PlainError(Schema):

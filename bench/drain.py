@@ -183,7 +183,7 @@ def _publish(redis_url: str, chargers: range, turns: int) -> None:
         for turn in range(turns)
         for number in chargers
     )
-    send(celery, ((TaskName.STOP, hint) for hint in hints))
+    send(celery, [(TaskName.STOP, hint) for hint in hints])
     celery.close()
 
 

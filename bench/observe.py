@@ -107,7 +107,7 @@ def _idle(database_url: str, stores: Stores, stub: StubEcs) -> Table:
         running_process(
             worker("idle", database_url, stores.redis_url, stub.url, queues=queues), stores.folder
         ) as worker_process,
-        running_process(beat(database_url, stores.redis_url, stores.folder), stores.folder) as beat_process,
+        running_process(beat(database_url, stores.redis_url), stores.folder) as beat_process,
     ):
         sleep(SETTLED_S)  # clients, pools and imports are made on first use
         stub.forget()

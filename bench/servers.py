@@ -164,11 +164,10 @@ def worker(
     )
 
 
-def beat(database_url: str, redis_url: str, folder: Path) -> Program:
-    schedule = str(folder / "beat-schedule")
+def beat(database_url: str, redis_url: str) -> Program:
     return Program(
         name="beat",
-        argv=(sys.executable, "-m", "celery", "-A", "worker.celery_app", "beat", "-s", schedule),
+        argv=(sys.executable, "-m", "celery", "-A", "worker.celery_app", "beat"),
         env=environment(database_url, redis_url),
     )
 

@@ -265,7 +265,7 @@ def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Progr
     for name, argv, env in (
         ("api", ("gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"), None),
         *((name, (*celery, "worker", *pool, "-n", f"{name}@%h"), None) for name in names),
-        ("beat", (*celery, "beat", "-s", str(folder / "beat-schedule")), None),
+        ("beat", (*celery, "beat"), None),
         (
             "flower",
             (

@@ -4,21 +4,23 @@ Redis is a hint channel: it may lose, double, delay or garble a message, so noth
 """
 
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import uuid4
 
 import redis
+from amqp.exceptions import AMQPError
 from celery import Celery
 from kombu import Producer
 from kombu import Queue as BrokerQueue
 from kombu.exceptions import KombuError, OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 
-from shared.queues import QUEUE_OF, Message, Queue, TaskName
+from shared.queues import QUEUE_OF, Queue, TaskName
 
-#: What a publish can raise when the broker is away, slow, full or frozen.
-BROKER_ERRORS = (KombuError, OperationalError, OSError)
+#: What a publish can raise when the broker is away, slow, full or frozen, or refuses it.
+BROKER_ERRORS = (KombuError, OperationalError, OSError, redis.RedisError, AMQPError)
 
 # By its place, and not as a setting: the scheme of the URL still says what it is, also to Flower.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "shared.redis_transport:Transport"))
@@ -81,17 +83,27 @@ class Sender:
         self._app = app
         self._producer: Producer | None = None
 
-    def send(self, messages: Iterable[tuple[TaskName, Message]]) -> None:
+    def send(self, messages: Iterable[tuple[TaskName, Mapping[str, Any]]]) -> None:
         """Raises one of BROKER_ERRORS. The next call begins with a fresh connection then.
 
         After an error any part of them may have been delivered; sending all of them again does no harm.
         """
+        with self._connected() as producer, producer.batch(max_size=BATCH_SIZE):
+            for task, message in messages:
+                _publish(self._app, producer, task, message)
+
+    def waiting(self, queue: Queue) -> int:
+        """How many messages nobody has taken yet. Raises one of BROKER_ERRORS, as send does."""
+        with self._connected() as producer:
+            declared = producer.channel.queue_declare(queue=queue.value, durable=True, auto_delete=False)
+        return int(declared.message_count)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Any]:  # Producer: the stubs lack what is new in kombu 5.7
         try:
             if self._producer is None:
                 self._producer = self._app.amqp.Producer(self._app.connection_for_write(), auto_declare=False)
-            with self._producer.batch(max_size=BATCH_SIZE):  # type: ignore[attr-defined]  # new in kombu 5.7
-                for task, message in messages:
-                    _publish(self._app, self._producer, task, message)
+            yield self._producer
         except BaseException:
             self.close()
             raise
@@ -139,14 +151,22 @@ def broker_trouble(error: BaseException) -> str:
     return "The broker is not available"
 
 
-def send(app: Celery, messages: Iterable[tuple[TaskName, Message]]) -> None:
-    """As Sender.send, once, over a connection for that alone."""
-    sender = Sender(app)
-    sender.send(messages)
-    sender.close()
+def send(
+    app: Celery, messages: Sequence[tuple[TaskName, Mapping[str, Any]]], *, most_waiting: int | None = None
+) -> None:
+    """As Sender.send, once, over a connection for that alone.
+
+    What would go to a queue on which `most_waiting` messages wait already is left out.
+    """
+    with closing(Sender(app)) as sender:
+        full: set[Queue] = set()
+        if most_waiting is not None:
+            queues = {QUEUE_OF[task] for task, _ in messages}
+            full = {queue for queue in queues if sender.waiting(queue) >= most_waiting}
+        sender.send(each for each in messages if QUEUE_OF[each[0]] not in full)
 
 
-def _publish(app: Celery, producer: Producer, task: TaskName, message: Message) -> None:
+def _publish(app: Celery, producer: Producer, task: TaskName, message: Mapping[str, Any]) -> None:
     """As app.send_task, without what it looks up, declares and returns for each message."""
     amqp = app.amqp
     envelope = amqp.as_task_v2(

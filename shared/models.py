@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from shared.commands import CommandStatus, ProvisioningStatus
 from shared.errors import ErrorCode
@@ -127,7 +127,7 @@ class Charger(Base):
     service_status: Mapped[str | None]  #: ACTIVE, DRAINING or INACTIVE
     running_count: Mapped[int] = mapped_column(SmallInteger, default=0)
     pending_count: Mapped[int] = mapped_column(SmallInteger, default=0)
-    observed_at: Mapped[datetime | None]
+    observed_at: Mapped[datetime | None] = mapped_column()
     observed_since: Mapped[datetime] = mapped_column(
         server_default=func.now()
     )  #: of its state; a trigger keeps it
@@ -158,6 +158,9 @@ class Charger(Base):
         server_onupdate=FetchedValue(for_update=True),
         deferred=True,
     )
+
+    #: Since it was last observed, or created, when the row was read: by the clock that wrote both.
+    unobserved_for: Mapped[timedelta] = column_property(func.now() - func.coalesce(observed_at, created_at))
 
     @hybrid_property
     def running_task_id(self) -> str | None:
@@ -338,6 +341,30 @@ class LogCursor(Base):
     read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
     unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.Pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class MaintenanceRun(Base):
+    """How a maintenance task last ended, on whichever worker. One row for each task."""
+
+    __tablename__ = "maintenance_runs"
+
+    task: Mapped[str] = mapped_column(primary_key=True)
+    finished_at: Mapped[datetime]
+    succeeded_at: Mapped[datetime | None]
+    duration_s: Mapped[float]
+    failures: Mapped[int] = mapped_column(BigInteger)  #: since the first run
+    error: Mapped[str | None]  #: of the last failure
+
+
+class DeletedCharger(Base):
+    """A charger whose row is gone, as long as frames of it may be left in charger_logs."""
+
+    __tablename__ = "deleted_chargers"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    deleted_at: Mapped[datetime]
+
+    __table_args__ = (Index("deleted_chargers_deleted_at", "deleted_at"),)
 
 
 class Installation(Base):

@@ -9,8 +9,10 @@ from typing import Any
 
 from kombu.transport import redis, virtual
 from kombu.utils.json import loads
+from redis.exceptions import ResponseError
 
 BACKLOG_S = 0.005  # a message that came sooner lay there already, and so may others
+FULL = "used memory > 'maxmemory'"  # in all that a full Redis answers
 PATIENCE_S = 1.0  # that long a full worker waits for many places instead of one
 
 
@@ -49,6 +51,7 @@ class Channel(redis.Channel):
     connection: Any
     _queue_cycle: Any
     _brpop_sent_at: float
+    _q_for_pri: Any
     _kept_client: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -73,6 +76,21 @@ class Channel(redis.Channel):
         finally:
             if undelivered:  # one is no message: the others are not lost with it
                 self.client.rpush(queue, *reversed(undelivered))
+
+    def _queue_bind(self, *binding: Any) -> None:
+        """A full Redis takes no binding. It still gives its messages away, and only that makes room."""
+        try:
+            super()._queue_bind(*binding)  # type: ignore[misc]
+        except ResponseError as error:  # of a script it is no OutOfMemoryError
+            if FULL not in str(error):
+                raise
+
+    def _size(self, queue: str) -> int:
+        """As kombu's, but without a transaction: a full Redis refuses whatever is in one."""
+        with self.conn_or_acquire() as client, client.pipeline(transaction=False) as lengths:
+            for priority in self.priority_steps:
+                lengths.llen(self._q_for_pri(queue, priority))
+            return sum(lengths.execute())
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """The channel's client, as long as its pool is the same: a lost connection or a fork brings another.

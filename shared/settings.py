@@ -81,6 +81,16 @@ class BudgetSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """How much of the past stays in the database."""
+
+    log_days: int  #: frames and events
+    deleted_log_days: int  #: frames of a charger after its deletion
+    command_days: int  #: commands after their end
+    commands_per_charger: int  #: the newest ones
+
+
+@dataclass(frozen=True, slots=True)
 class Timing:
     """How often the maintenance runs, and when it gives up. All in seconds."""
 
@@ -118,7 +128,7 @@ class Settings:
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
-    log_retention_days: int  #: of charger_logs
+    kept: Kept
     tokens: TokenSettings
     ecs: EcsSettings
     budget: BudgetSettings
@@ -213,7 +223,7 @@ def _load(env: Env) -> Settings:
         publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
         log_level=_log_level(env),
-        log_retention_days=_int(env, "LOG_RETENTION_DAYS", 7, 1, 3_650),
+        kept=_kept(env),
         tokens=_tokens(env),
         ecs=_ecs(env, embedded=embedded),
         budget=_budget(env, redis_url=shared_redis, embedded=embedded),
@@ -262,6 +272,15 @@ def _budget(env: Env, *, redis_url: str, embedded: bool) -> BudgetSettings:
         redis_url=redis_url,
         share=_float(env, "ECS_BUDGET_SHARE", 0 if embedded else 0.9, 0, 1),
         quotas=_pairs(env, "ECS_QUOTAS"),
+    )
+
+
+def _kept(env: Env) -> Kept:
+    return Kept(
+        log_days=_int(env, "LOG_RETENTION_DAYS", 7, 1, 3_650),
+        deleted_log_days=_int(env, "DELETED_LOGS_KEPT_DAYS", 1, 0, 3_650),
+        command_days=_int(env, "COMMANDS_KEPT_DAYS", 90, 1, 36_500),
+        commands_per_charger=_int(env, "COMMANDS_KEPT_PER_CHARGER", 1_000, 10, 1_000_000),
     )
 
 

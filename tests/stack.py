@@ -95,10 +95,9 @@ def worker_program(stack: Stack, name: str = "worker") -> Program:
 
 
 def beat_program(stack: Stack) -> Program:
-    schedule = str(stack.folder / "beat-schedule")
     return Program(
         name="beat",
-        argv=(PYTHON, "-m", "celery", "-A", "worker.celery_app", "beat", "-s", schedule),
+        argv=(PYTHON, "-m", "celery", "-A", "worker.celery_app", "beat"),
         env=stack.environment,
     )
 

@@ -1,49 +1,94 @@
-"""Beat: sends the maintenance tasks, as long as somebody takes them."""
+"""Beat: sends the maintenance tasks, as long as somebody takes them.
 
+It remembers nothing over its end, and no clock that can be put back or ahead decides when a task is due.
+"""
+
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import structlog
-from celery.beat import PersistentScheduler
+from celery import beat
 
-from shared.queues import QUEUE_OF, Queue
+from shared.broker import BROKER_ERRORS, Sender
+from shared.maintenance import periods_s
+from shared.queues import Queue, TaskName
+from shared.settings import Settings
+from worker.outage import Outage
 
 log = structlog.get_logger(__name__)
 
-#: Messages that may wait: as many as there are maintenance tasks. A worker that comes back needs no more of them.
-MOST_WAITING = sum(queue is Queue.MAINTENANCE for queue in QUEUE_OF.values())
-RETRY_S = 1.0  #: until the queue is read again during a pause
+RETRY_S = 1.0  #: until the queue is read again while a message waits on it
+SIGN_OF_LIFE_S = 30.0
+PAUSED_AFTER_S = 5.0  #: of waiting for somebody who takes the messages
 
 
-class Scheduler(PersistentScheduler):
-    """Celery's, but it sends nothing while the maintenance queue is not served: its messages would fill the broker."""
+def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+    """What runs by itself. Nothing expires: that would compare beat's clock with a worker's."""
+    return {
+        task.value: {"task": task.value, "schedule": seconds}
+        for task, seconds in periods_s(settings.timing).items()
+    }
 
-    _paused = False
-    _counter: Any = None  #: a connection of its own: Celery mends the one that sends only while it sends
 
-    def is_due(self, entry: Any) -> tuple[bool, float]:
-        """Whether to send it now, and the seconds until the next call.
+class Scheduler(beat.Scheduler):
+    """Celery's, on the monotonic clock. At most one message of each task waits: more of them would fill the broker.
 
-        What is due during a pause stays due, also when its period is an hour, and is sent once when the pause ends.
-        """
-        due, next_s = super().is_due(entry)
-        if not due:
-            return due, next_s
-        paused = self._waiting() >= MOST_WAITING
-        if paused != self._paused:
-            log.info("beat.paused" if paused else "beat.resumed", queue=Queue.MAINTENANCE.value)
-        self._paused = paused
-        return (False, RETRY_S) if paused else (True, next_s)
+    Every task is due when beat starts. What is due and may not be sent stays due, also when its period is an hour.
+    """
 
-    def _waiting(self) -> int:
-        """How many messages nobody has taken. 0 when the broker does not say so: what is sent then says what is wrong."""
-        connection = self._counter or self.app.connection_for_write()
-        self._counter = None  # until it has answered
-        try:
-            connection.connect()
-            channel: Any = connection.default_channel
-            declared = channel.queue_declare(queue=Queue.MAINTENANCE.value, durable=True, auto_delete=False)
-        except (OSError, *connection.connection_errors, *connection.channel_errors):
-            connection.collect(socket_timeout=0.1)
-            return 0
-        self._counter = connection
-        return int(declared.message_count)
+    def __init__(self, app: Any, *, schedule_filename: str | None = None, **options: Any) -> None:
+        """The file that `-s` names is touched while beat works, for a health check; nothing is read from it."""
+        super().__init__(app, **options)
+        self._sign_of_life = Path(schedule_filename) if schedule_filename else None
+        self._due_at: dict[str, float] = {}  #: on the monotonic clock, by the entry's name
+        self._may_wait = {entry.task for entry in self._entries()}  #: what was there before is not known
+        self._waits_since: float | None = None
+        self._paused = False
+        self._sender = Sender(app)
+        self._outage = Outage("broker", *BROKER_ERRORS)
+
+    def tick(self, *_: object, **__: object) -> float:
+        """Send what is due. Returns the seconds until the next call."""
+        now = monotonic()
+        due = [entry for entry in self._entries() if self._due_at.get(entry.name, now) <= now]
+        if due:
+            sent: set[str] = set()
+            with self._outage.survived():
+                sent = self._send({entry.task for entry in due}, now)
+            for entry in due:
+                every_s = entry.schedule.seconds
+                self._due_at[entry.name] = now + (every_s if entry.task in sent else min(RETRY_S, every_s))
+        if self._sign_of_life is not None:
+            self._sign_of_life.touch()
+        next_at = min([*self._due_at.values(), now + SIGN_OF_LIFE_S])
+        return max(0.0, next_at - monotonic())
+
+    def close(self) -> None:
+        super().close()
+        self._sender.close()
+
+    def _entries(self) -> list[Any]:
+        return list(self.schedule.values())
+
+    def _send(self, tasks: set[str], now: float) -> set[str]:
+        """Send those of which no message waits. Returns them. Raises one of BROKER_ERRORS."""
+        if self._sender.waiting(Queue.MAINTENANCE) == 0:
+            self._may_wait.clear()
+        self._note_pause(tasks & self._may_wait, now)
+        tasks = tasks - self._may_wait
+        if tasks:
+            self._may_wait |= tasks  # an error may come after the delivery
+            self._sender.send((TaskName(task), {}) for task in sorted(tasks))
+        return tasks
+
+    def _note_pause(self, held_back: set[str], now: float) -> None:
+        if not held_back:
+            if self._paused:
+                log.info("beat.resumed", queue=Queue.MAINTENANCE.value)
+            self._waits_since, self._paused = None, False
+        elif self._waits_since is None:
+            self._waits_since = now
+        elif not self._paused and now - self._waits_since >= PAUSED_AFTER_S:
+            log.warning("beat.paused", queue=Queue.MAINTENANCE.value, reason="nobody takes its messages")
+            self._paused = True

@@ -1,37 +1,17 @@
 """The Celery app: `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
 
 import sys
-from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
 
 from shared.broker import make_celery
-from shared.queues import QUEUE_OF, TaskName
-from shared.settings import Settings, SettingsError, hand_secrets_to_flower
+from shared.settings import SettingsError, hand_secrets_to_flower
 from shared.starting import exit_with, settings_or_exit
+from worker.beat import beat_schedule
 from worker.budget import quotas
 from worker.log_lines import set_up_logging
 from worker.pool import HANGING
-
-
-def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
-    """What runs by itself. A beat that nobody took in time expires: the next one does its work."""
-    timing = settings.timing
-    every_s = {
-        TaskName.SWEEP: timing.sweep_every_s,
-        TaskName.OBSERVE: timing.observe_every_s,
-        TaskName.READ_LOGS: timing.logs_every_s,
-        TaskName.CLEAN_UP: 3600.0,
-    }
-    return {
-        task.value: {
-            "task": task.value,
-            "schedule": seconds,
-            "options": {"queue": QUEUE_OF[task].value, "expires": max(seconds, 1.0), "ignore_result": True},
-        }
-        for task, seconds in every_s.items()
-    }
 
 
 def _make_app() -> Celery:
@@ -49,7 +29,7 @@ def _make_app() -> Celery:
         worker_consumer="worker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
         beat_scheduler="worker.beat:Scheduler",
-        beat_max_loop_interval=5,
+        beat_schedule_filename="",
         # Acknowledged after the work: until then it holds one of the places below.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -62,6 +42,7 @@ def _make_app() -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
         # Also while no Flower runs: the events of a task take 0.06 ms, and Flower enables them too late.
         worker_send_task_events=True,
         worker_hijack_root_logger=False,

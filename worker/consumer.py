@@ -1,24 +1,31 @@
 """How a worker is connected to the broker, and goes on when it is not."""
 
+from time import sleep
 from typing import Any
 
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
+from shared.broker import BROKER_ERRORS
 from shared.queues import Queue
 from shared.redis_transport import Channel
 from worker.events import FLUSH_EVERY_S
+from worker.outage import Outage
 from worker.quarantine import put_aside
 
+REFUSED_AGAIN_S = 0.5
 RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
 
 
 class PatientConsumer(Consumer):
     """Celery's consumer: it tries sooner to reach the broker again, and looks at what is there first."""
 
+    _refusal = Outage("broker", *BROKER_ERRORS)
+
     def connect(self) -> Any:
         """Also after each loss of the connection: what ends one worker would end the next."""
-        connection = super().connect()
+        connection = self._connect_where_messages_are_taken()
         channel: Any = connection.default_channel  # kombu.transport.redis.Channel
         if connection.transport.driver_type == "redis":
             keys = (
@@ -28,6 +35,22 @@ class PatientConsumer(Consumer):
             )
             put_aside(channel.client, keys)
         return connection
+
+    def _connect_where_messages_are_taken(self) -> Any:
+        """Wait while the broker answers and refuses what a worker begins with, as it does during a failover."""
+        while True:
+            connection: Any = super().connect()
+            try:
+                for queue in self.app.amqp.queues.consume_from.values():
+                    queue(connection.default_channel).declare()
+            except BROKER_ERRORS as error:
+                self._refusal.began(error)
+                connection.collect()
+            else:
+                self._refusal.ended()
+                return connection
+            state.maybe_shutdown()
+            sleep(REFUSED_AGAIN_S)
 
     def call_soon(self, p: Any, *args: Any, **kwargs: Any) -> Any:
         """Acknowledge at once where that is a note in memory: to wake the loop for each message is dear."""

@@ -165,16 +165,21 @@ def drop_old_logs(sessions: Sessions, retention_days: int) -> list[str]:
     with sessions.begin() as session:
         today = session.scalars(select(func.now())).one().astimezone(UTC).date()
         oldest = _partition(today - timedelta(days=retention_days))
-        names = session.scalars(
-            text(
-                "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid "
-                "WHERE inhparent = 'charger_logs'::regclass"
-            )
-        ).all()
-        old = sorted(name for name in names if name < oldest)
+        old = [name for name in log_partitions(session) if name < oldest]
         for name in old:
             session.execute(text(f"DROP TABLE {name}"))
     return old
+
+
+def log_partitions(session: Session) -> list[str]:
+    """The tables of charger_logs, a day each, the oldest first."""
+    names = session.scalars(
+        text(
+            "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid "
+            "WHERE inhparent = 'charger_logs'::regclass"
+        )
+    )
+    return sorted(names)
 
 
 def _pass(session: Session, group: str, overlap_ms: int) -> Pass:
@@ -234,7 +239,7 @@ def _write_frames(session: Session, frames: list[dict[str, Any]]) -> int:
     ours = [frame for frame in frames if frame["charger_id"] in chargers]
     if not ours:
         return 0
-    _ensure_partitions(session, {frame["timestamp"].date() for frame in ours})
+    ensure_partitions(session, {frame["timestamp"].date() for frame in ours})
     statement = insert(ChargerLog).on_conflict_do_nothing().returning(ChargerLog.event_id)
     return len(session.execute(statement, ours).all())
 
@@ -357,7 +362,7 @@ _LAST_FRAME = (
 )
 
 
-def _ensure_partitions(session: Session, days: set[date]) -> None:
+def ensure_partitions(session: Session, days: set[date]) -> None:
     """Two workers may see the first line of a day at once: the second waits, and finds the table."""
     for day in sorted(days):
         name = _partition(day)

@@ -199,7 +199,11 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
 def _hand_back(session: Session, charger_ids: list[str]) -> None:
     """They were claimed but not looked at."""
     lock_chargers(session, charger_ids)
-    session.execute(update(Charger).where(Charger.id.in_(charger_ids)).values(observe_at=func.now()))
+    session.execute(
+        update(Charger)
+        .where(Charger.id.in_(charger_ids), Charger.observe_at.is_not(None))
+        .values(observe_at=func.now())
+    )
 
 
 def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Seen]:
@@ -307,7 +311,7 @@ def _write_removal(session: Session, seen: Seen) -> bool:
     session.execute(
         update(Charger)
         .where(Charger.id == seen.charger.id)
-        .values(service_status=status, publish_at=func.now(), not_before=None)
+        .values(service_status=status, publish_at=func.now(), not_before=None, observe_at=None)
     )
     return True
 

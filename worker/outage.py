@@ -36,7 +36,7 @@ class Outage:
         with self._lock:
             known, self._since = self._since, self._since or monotonic()
         if known is None:
-            log.warning(self._away, error=_first_line(error))
+            log.warning(self._away, error=first_line(error))
 
     def ended(self) -> None:
         if self._since is None:
@@ -65,11 +65,11 @@ class DatabaseOutage(Outage):
             self.ended()  # it answers
             if contention(error) is None:
                 raise
-            log.warning("database.contention", error=_first_line(error))
+            log.warning("database.contention", error=first_line(error))
         else:
             self.ended()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Without the statement and its parameters, which SQLAlchemy adds below."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

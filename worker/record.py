@@ -27,7 +27,7 @@ from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.ids import new_command_id
-from shared.models import Charger, Command
+from shared.models import Charger, Command, DeletedCharger
 from shared.settings import Timing
 from worker.ecs import ServiceView
 from worker.provision import IN_PROGRESS, Step
@@ -122,6 +122,7 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     match outcome:
         case Removed():
             session.delete(charger)
+            session.merge(DeletedCharger(charger_id=charger.id, deleted_at=charger.deleted_at))
             _log(wish, "charger.removed")
         case Later():
             _later(session, timing, charger, wish, outcome)
@@ -150,6 +151,7 @@ def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:
         "attempts": 0,
         "not_before": None,
         "publish_at": wish.now,
+        "observe_at": None,
     }
     returned = insert(Charger).values(row).on_conflict_do_nothing().returning(Charger.id)
     if session.scalar(returned) is not None:

@@ -17,12 +17,16 @@ from worker.locking import lock_chargers
 log = structlog.get_logger(__name__)
 
 SWEEP_LIMIT = 500  # chargers in one sweep: what a pool takes in before the next one
+MOST_WAITING = 500  # messages on a queue: with more, workers have enough to do, or nobody serves it
 #: How long the sweep leaves a charger alone that it just published.
 PUBLISH_AGAIN = timedelta(seconds=10)
 
 
 def sweep(sessions: Sessions, celery: Celery) -> int:
-    """Publish every charger whose time has come. Returns how many. Two sweeps at once share the work."""
+    """Publish every charger whose time has come. Returns how many. Two sweeps at once share the work.
+
+    What would go to a queue that is full already waits for a later sweep.
+    """
     with sessions.begin() as session:
         due = (
             select(Charger.id)
@@ -65,7 +69,7 @@ def _hint(charger: Any) -> tuple[TaskName, Message]:
 
 def _publish(sessions: Sessions, celery: Celery, messages: list[tuple[TaskName, Message]]) -> None:
     try:
-        send(celery, messages)
+        send(celery, messages, most_waiting=MOST_WAITING)
     except BROKER_ERRORS as error:
         log.warning("broker.away", error=str(error), left_to_the_next_sweep=len(messages))
         unsent = [item["charger_id"] for _, item in messages]

@@ -17,8 +17,9 @@ from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
-from worker.forget import forget_events, forget_keys
+from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
+from worker.maintenance import noted
 from worker.observe import observe
 from worker.outage import DatabaseOutage, Outage
 from worker.sweep import sweep
@@ -81,8 +82,9 @@ for _name in (*TASK_OF.values(), TaskName.REPAIR):
 
 @app.task(name=TaskName.SWEEP.value, send_events=False)
 def sweep_chargers() -> None:
-    with database.survived():
-        sweep(context().sessions, app)
+    sessions = context().sessions
+    with database.survived(), noted(sessions, TaskName.SWEEP):
+        sweep(sessions, app)
 
 
 @app.task(name=TaskName.OBSERVE.value, send_events=False)
@@ -91,7 +93,7 @@ def observe_chargers() -> None:
         if not first:
             return
         parts = context()
-        with database.survived(), ecs.survived():
+        with database.survived(), ecs.survived(), noted(parts.sessions, TaskName.OBSERVE):
             if observe(parts.sessions, parts.ecs, parts.settings.timing):
                 sweep(parts.sessions, app)
 
@@ -102,7 +104,7 @@ def read_charger_logs() -> None:
         if not first:
             return
         parts = context()
-        with database.survived(), cloudwatch.survived():
+        with database.survived(), cloudwatch.survived(), noted(parts.sessions, TaskName.READ_LOGS):
             read_logs(parts.sessions, parts.logs, parts.settings.timing)
             read_late_logs(parts.sessions, parts.logs, parts.settings.timing)
 
@@ -110,11 +112,20 @@ def read_charger_logs() -> None:
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
 def clean_up() -> None:
     parts = context()
-    with database.survived():
-        for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):
+    sessions, kept = parts.sessions, parts.settings.kept
+    with database.survived(), noted(sessions, TaskName.CLEAN_UP):
+        for partition in drop_old_logs(sessions, kept.log_days):
             log.info("logs.dropped", partition=partition)
-        forget_keys(parts.sessions)
-        forget_events(parts.sessions, parts.settings.log_retention_days)
+        forgotten = {
+            "keys": forget_keys(sessions),
+            "events": forget_events(sessions, kept.log_days),
+            "commands": forget_commands(
+                sessions, kept_days=kept.command_days, kept_per_charger=kept.commands_per_charger
+            ),
+            "frames_of_deleted_chargers": forget_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
+        }
+        if any(forgotten.values()):
+            log.info("rows.forgotten", **forgotten)
 
 
 _running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.READ_LOGS)}

@@ -139,6 +139,7 @@ def delete_charger(
     charger = lock_charger(session, organization_id=organization_id, charger_id=charger_id)
     charger.deleted_at = func.now()
     charger.desired_count = 0
+    charger.observe_at = None  # until its service drains
     charger.generation += 1
     add_command(session, charger, EventType.DELETE_CHARGER, requested_by=requested_by, request_id=request_id)
     session.flush()

@@ -12,7 +12,9 @@ class ChargerNotFound(NotFound):
 
 class CommandNotFound(NotFound):
     def __init__(self, command_id: str) -> None:
-        super().__init__(f"Command {command_id} not found")
+        super().__init__(
+            f"Command {command_id} not found. A command is kept for a limited time after its end"
+        )
 
 
 class BrandNotFound(NotFound):

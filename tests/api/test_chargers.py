@@ -4,8 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
+from sqlalchemy import func, update
+from sqlalchemy.orm.attributes import set_committed_value
 
+from api.runtime import runtime_of
 from shared.commands import ProvisioningStatus
+from shared.models import Charger
 from tests.api.conftest import WISH, Fleet
 
 FIELDS = {
@@ -376,6 +381,21 @@ def test_an_old_observation_is_marked_stale(fleet: Fleet) -> None:
     fleet.settle(charger_id, observed_at=datetime.now(UTC) - timedelta(hours=1))
 
     assert fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["stale"] is True
+
+
+def test_staleness_does_not_depend_on_the_clock_of_the_apis_host(fleet: Fleet, app: Flask) -> None:
+    """A time of a day ago, as a host sees it whose clock is a day ahead of the database's."""
+    charger_id = fleet.ready()
+    with fleet.sessions.begin() as session:
+        of_charger = update(Charger).where(Charger.id == charger_id)
+        session.execute(of_charger.values(observed_at=func.now() - timedelta(seconds=100)))
+        charger = session.get_one(Charger, charger_id)
+    set_committed_value(charger, "observed_at", datetime.now(UTC) - timedelta(days=1))
+
+    with app.app_context():
+        stale = runtime_of(charger).stale
+
+    assert (charger.unobserved_for, stale) == (timedelta(seconds=100), False)
 
 
 def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:

@@ -5,18 +5,21 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, func, make_url, text
 
-from api import metrics
+from api import metrics, readiness
 from api.app import create_app
 from api.parts import Parts
-from shared.database import make_engine
+from shared.database import Sessions, make_engine
+from shared.models import MaintenanceRun
+from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
 from tests.embedded.waiting import wait_until
@@ -72,10 +75,47 @@ def test_health_is_a_flat_object_of_strings(client: FlaskClient) -> None:
     assert all(isinstance(value, str) for value in answer.get_json().values())
 
 
-def test_a_service_with_its_parts_is_ready(client: FlaskClient) -> None:
+def note_runs(sessions: Sessions, *, seconds_ago: int = 0) -> None:
+    """Every maintenance task succeeded then, and failed once before."""
+    with sessions.begin() as session:
+        at = func.now() - timedelta(seconds=seconds_ago)
+        for task, queue in QUEUE_OF.items():
+            if queue is Queue.MAINTENANCE:
+                session.merge(
+                    MaintenanceRun(
+                        task=task, finished_at=at, succeeded_at=at, duration_s=0.25, failures=1, error="Once"
+                    )
+                )
+
+
+def test_a_service_with_its_parts_is_ready(client: FlaskClient, sessions: Sessions) -> None:
+    note_runs(sessions)
+
     answer = client.get("/ready")
 
-    assert (answer.status_code, answer.json) == (200, {"status": "ready", "broker": "ok"})
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ready", "broker": "ok", "maintenance": "ok"},
+    )
+
+
+def test_maintenance_that_does_not_run_is_told_but_fails_nothing(
+    client: FlaskClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "KEEP_S", 0.0)
+
+    never = client.get("/ready")
+    note_runs(sessions, seconds_ago=100)
+    not_lately = client.get("/ready")
+    note_runs(sessions)
+    again = client.get("/ready")
+
+    assert [answer.status_code for answer in (never, not_lately, again)] == [200, 200, 200]
+    assert "maintenance.sweep has not succeeded yet" in never.get_json()["maintenance"]
+    assert not_lately.get_json()["maintenance"].startswith(
+        "maintenance.sweep has not succeeded for more than 66 s; maintenance.observe has"
+    )
+    assert again.get_json()["maintenance"] == "ok"
 
 
 def test_without_its_database_a_service_is_not_ready_and_says_so(without_database: FlaskClient) -> None:
@@ -227,6 +267,19 @@ def test_open_commands_are_counted_by_age(fleet: Fleet, monkeypatch: pytest.Monk
     ]
 
     assert counts == [2, 1, 0]
+
+
+def test_the_last_run_of_each_maintenance_task_is_told(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "KEEP_S", 0.0)
+    note_runs(fleet.sessions, seconds_ago=100)
+
+    age, duration, failures = (
+        _metric(fleet.client, f'chargehand_maintenance_{name}{{task="maintenance.sweep"}}')
+        for name in ("age_seconds", "duration_seconds", "failures_total")
+    )
+
+    assert 100 <= age < 130
+    assert (duration, failures) == (0.25, 1)
 
 
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:

@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic, sleep
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy import Engine, delete, func, select, text, update
 
 from shared.commands import ProvisioningStatus
 from shared.database import Sessions, transactional
-from shared.models import Charger, IdempotencyKey
+from shared.models import Charger, Command, IdempotencyKey
 from tests.api.conftest import WISH, Fleet
 
 KEY = {"Idempotency-Key": "key-1"}
@@ -57,6 +58,32 @@ def test_a_repeated_command_is_the_first_one_even_when_that_is_long_over(fleet: 
     assert again.data == first.data
     assert len(fleet.commands(charger_id)) == 3
     assert fleet.row(charger_id).desired_count == 1
+
+
+@pytest.mark.parametrize("wait", ["", "?wait=1"])
+def test_a_repeat_is_answered_though_its_command_has_been_forgotten(fleet: Fleet, wait: str) -> None:
+    charger_id = fleet.ready()
+    first = fleet.post(_stop(charger_id) + wait, headers=KEY)
+    fleet.finish(charger_id)
+    fleet.post(f"/ocpp/chargers/{charger_id}/start-charger")
+    fleet.finish(charger_id)
+    with fleet.sessions.begin() as session:
+        session.execute(delete(Command).where(Command.id == UUID(first.json["command_id"])))
+
+    again = fleet.post(_stop(charger_id) + wait, headers=KEY)
+    command = fleet.get(first.json["status_url"])
+    history = fleet.get(f"/ocpp/chargers/{charger_id}/commands").json
+
+    assert (again.status_code, again.json["command_id"]) == (202, first.json["command_id"])
+    assert again.headers[REPLAYED] == "true"
+    assert (command.status_code, command.json) == (
+        404,
+        {
+            "detail": f"Command {first.json['command_id']} not found. "
+            "A command is kept for a limited time after its end"
+        },
+    )
+    assert (history["total"], [each["generation"] for each in history["data"]]) == (2, [3, 1])
 
 
 def test_eight_equal_requests_at_once_are_one_command_with_eight_equal_answers(

@@ -2,19 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import redis
+import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
+from api import rate_limit
 from api.app import create_app
 from api.parts import Parts
+from api.rate_limit import RateLimit, TooManyRequests
+from embedded.redis import running_redis
 from shared.settings import Settings, SettingsError
 from tests.conftest import Token
+from tests.embedded.waiting import wait_until
 from tests.faults.proxy import TcpProxy
 
 CHARGERS = "/ocpp/chargers"
@@ -126,6 +132,32 @@ def test_the_rate_holds_again_when_redis_is_back(get: Get, line: TcpProxy) -> No
     while get().status_code == 200:
         assert monotonic() < deadline, "nothing is counted"
         sleep(0.05)
+
+
+def test_a_redis_that_refuses_is_left_alone_until_it_counts_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "PROBE_EVERY_S", 0.01)
+    with (
+        running_redis(tmp_path) as url,
+        redis.Redis.from_url(url) as client,
+        structlog.testing.capture_logs() as lines,
+    ):
+        limit = RateLimit(url, "1/minute")
+        client.replicaof("127.0.0.1", 1)
+        refused = client.info("stats")["total_error_replies"]
+        for _ in range(3):
+            limit.count("acme")
+        wait_until(lambda: client.info("stats")["total_error_replies"] > refused + 3)  # probes go on
+        meanwhile = [line["event"] for line in lines]
+        client.replicaof("NO", "ONE")
+        wait_until(lambda: "rate_limit.on" in [line["event"] for line in lines])
+        limit.count("acme")
+        with pytest.raises(TooManyRequests):
+            limit.count("acme")
+        limit.close()
+
+    assert meanwhile == ["rate_limit.off"]
 
 
 def test_a_limit_that_makes_no_sense_is_refused_at_the_start(settings: Settings) -> None:

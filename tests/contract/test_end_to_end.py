@@ -206,3 +206,7 @@ def kill_charger(stack: Stack, charger_id: str) -> None:
     tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks").json()
     pid = next(task["pid"] for task in tasks if task["service"] == charger_id)
     psutil.Process(pid).send_signal(signal.SIGKILL)
+
+
+def test_every_maintenance_task_runs_and_ready_says_so(api: Api) -> None:
+    wait_until(lambda: api("/ready")["maintenance"] == "ok", 20)

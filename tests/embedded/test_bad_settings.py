@@ -16,7 +16,7 @@ CELERY = ("celery", "-A", "worker.celery_app")
 PROGRAMS = {
     "api": ("gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
     "worker": (*CELERY, "worker", "-c", "1"),
-    "beat": (*CELERY, "beat", "-s", "beat-schedule"),
+    "beat": (*CELERY, "beat"),
     "flower": (*CELERY, "flower", "--port=0"),
     "report": (*CELERY, "report"),
     "migrate": ("chargehand", "migrate"),

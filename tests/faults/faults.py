@@ -220,6 +220,15 @@ def redis_full(scene: Scene) -> None:
     scene.rig.broker.config_set("maxmemory", "256mb")
 
 
+def redis_fails_over(scene: Scene) -> None:
+    """It becomes a replica, which takes no messages, and then a master again."""
+    scene.until_accepted(10)
+    scene.rig.broker.replicaof("127.0.0.1", 1)
+    scene.until_accepted(100)
+    scene.rig.broker.replicaof("NO", "ONE")
+    assert all(part.alive for part in scene.rig.parts)
+
+
 def redis_slow(scene: Scene) -> None:
     for line in (scene.rig.api_to_redis, scene.rig.workers_to_redis):
         line.delay_s = 0.15
@@ -431,5 +440,6 @@ FAULTS = [
     Fault("F31 changed by hand", changed_by_hand, slow=False),
     Fault("F35 workers cut from the database", workers_cut_from_the_database),
     Fault("F36 Redis answers 300 ms late", redis_slow),
+    Fault("F37 Redis fails over", redis_fails_over, p99_s=1, slowest_s=3),
     Fault("F34 six of them at random", everything, allows=(UNAVAILABLE, NO_ANSWER), converges_within_s=30),
 ]

@@ -28,6 +28,8 @@ TESTS = (
         "test_stale_answers",
         "test_budget",
         "test_late_logs",
+        "test_beat",
+        "test_forget",
     ),
 )
 RUNS = 60
@@ -109,6 +111,30 @@ MUTATIONS = (
         "",
     ),
     Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
+    Mutation(
+        "the sweep adds to a queue that nobody serves",
+        "worker/sweep.py",
+        "most_waiting=MOST_WAITING",
+        "most_waiting=1_000_000",
+    ),
+    Mutation(
+        "beat adds to a queue that nobody serves",
+        "worker/beat.py",
+        "        tasks = tasks - self._may_wait\n",
+        "",
+    ),
+    Mutation(
+        "a charger's newest command is forgotten",
+        "worker/forget.py",
+        " AND generation < portion.generation AND status",
+        " AND status",
+    ),
+    Mutation(
+        "open commands are forgotten",
+        "worker/forget.py",
+        "status <> ALL (:open)\n",
+        "(status <> ALL (:open)) IS NOT NULL\n",
+    ),
     Mutation(
         "the sweep does not put back what the broker did not take",
         "worker/sweep.py",

@@ -153,7 +153,7 @@ class Rig:
         self.api_url = f"http://{HOST}:{free_port()}"
         self.api = self._start(self._part("api", *GUNICORN), stack)
         self.workers = [self._start(self.worker(number), stack) for number in range(1, WORKERS + 1)]
-        self.beat = self._start(self._part("beat", *CELERY, "beat", "-s", str(folder / "beat")), stack)
+        self.beat = self._start(self._part("beat", *CELERY, "beat"), stack)
         self.api.wait_until_ready()
         self.engine: Engine = make_engine(self.database_url, pool_size=5)
         stack.callback(self.engine.dispose)

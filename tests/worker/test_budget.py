@@ -227,6 +227,19 @@ def test_when_redis_goes_away_each_worker_takes_its_share_and_says_so_once(
     assert [line["event"] for line in lines] == ["budget.redis.away"]
 
 
+def test_when_redis_becomes_a_replica_each_worker_takes_its_share(
+    budget_settings: BudgetSettings, tmp_path: Path
+) -> None:
+    with running_redis(tmp_path) as own_url, redis.Redis.from_url(own_url) as client:
+        budget = Budget(replace(budget_settings, redis_url=own_url))
+        client.replicaof("127.0.0.1", 1)
+
+        with structlog.testing.capture_logs() as lines:
+            ask(budget, "dep-1")
+
+    assert [line["event"] for line in lines] == ["budget.redis.away"]
+
+
 def test_a_frozen_redis_costs_a_moment_and_is_left_alone_for_a_while(
     budget_settings: BudgetSettings, tmp_path: Path
 ) -> None:

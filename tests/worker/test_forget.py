@@ -1,13 +1,16 @@
-from datetime import timedelta
+"""What nobody needs any more is deleted, in batches."""
+
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, update
 
 from shared.database import Sessions
-from shared.models import ChargerEvent, IdempotencyKey
+from shared.models import Charger, ChargerEvent, ChargerLog, Command, DeletedCharger, IdempotencyKey
 from tests.worker.conftest import World
 from worker import forget
-from worker.forget import forget_events, forget_keys
+from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted
+from worker.logs import ensure_partitions
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(
@@ -50,3 +53,131 @@ def test_events_are_forgotten_with_the_logs(world: World) -> None:
         left = session.scalars(select(ChargerEvent.type)).all()
     assert forgotten == count - len(left) > 0
     assert set(left) == {"command"}
+
+
+def commands_of(world: World, charger_id: str) -> list[int]:
+    """The generations of the commands that are left."""
+    with world.sessions() as session:
+        of_charger = select(Command.generation).where(Command.charger_id == charger_id)
+        return list(session.scalars(of_charger.order_by(Command.generation)))
+
+
+def ended(world: World, charger_id: str, generation: int, *, days_ago: int) -> None:
+    with world.sessions.begin() as session:
+        session.execute(
+            update(Command)
+            .where(Command.charger_id == charger_id, Command.generation == generation)
+            .values(finished_at=func.now() - timedelta(days=days_ago, seconds=1))
+        )
+
+
+def busy(world: World, identity: str, commands: int) -> str:
+    """A charger whose so many commands have all ended."""
+    charger_id = world.ready(identity)
+    for number in range(2, commands + 1):
+        (world.stop if number % 2 == 0 else world.start)(charger_id)
+        world.work(charger_id)
+    return charger_id
+
+
+def test_commands_that_ended_long_ago_are_forgotten_but_the_newest_is_not(world: World) -> None:
+    old, young = busy(world, "CP-1", 3), busy(world, "CP-2", 3)
+    for generation in (1, 2, 3):
+        ended(world, old, generation, days_ago=90)
+    ended(world, young, 1, days_ago=90)
+    ended(world, young, 2, days_ago=89)
+
+    forgotten = forget_commands(world.sessions, kept_days=90, kept_per_charger=10)
+
+    assert forgotten == 3
+    assert (commands_of(world, old), commands_of(world, young)) == ([3], [2, 3])
+
+
+def test_of_many_commands_the_newest_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forget, "BATCH", 2)
+    monkeypatch.setattr(forget, "CHARGERS", 1)
+    many, few = busy(world, "CP-1", 8), busy(world, "CP-2", 2)
+
+    forgotten = forget_commands(world.sessions, kept_days=90, kept_per_charger=3)
+
+    assert forgotten == 5
+    assert (commands_of(world, many), commands_of(world, few)) == ([6, 7, 8], [1, 2])
+    assert forget_commands(world.sessions, kept_days=90, kept_per_charger=3) == 0
+
+
+def test_no_open_command_is_forgotten(world: World) -> None:
+    charger_id = world.ready()
+    for number in range(4):
+        (world.start if number % 2 else world.stop)(charger_id)
+    ended(world, charger_id, 1, days_ago=1)
+
+    forgotten = forget_commands(world.sessions, kept_days=1, kept_per_charger=1)
+
+    assert (forgotten, commands_of(world, charger_id)) == (1, [2, 3, 4, 5])
+    assert world.open_commands() == 4
+
+
+def add_frames(world: World, charger_id: str, days_ago: int, count: int) -> None:
+    at = datetime.now(UTC) - timedelta(days=days_ago)
+    with world.sessions.begin() as session:
+        ensure_partitions(session, {at.date()})
+        session.add_all(
+            ChargerLog(
+                charger_id=charger_id, timestamp=at, event_id=str(number), direction="in", action="Heartbeat"
+            )
+            for number in range(count)
+        )
+
+
+def frames_of(world: World, *charger_ids: str) -> list[int]:
+    with world.sessions() as session:
+        count = select(func.count()).select_from(ChargerLog)
+        return [session.scalars(count.where(ChargerLog.charger_id == each)).one() for each in charger_ids]
+
+
+def removed(world: World, identity: str, *, days_ago: int) -> str:
+    """A charger with frames of two days that was deleted then, and of which nothing is left in ECS."""
+    charger_id = world.ready(identity)
+    add_frames(world, charger_id, 0, 3)
+    add_frames(world, charger_id, 3, 4)
+    world.delete(charger_id)
+    with world.sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(Charger.id == charger_id)
+            .values(deleted_at=func.now() - timedelta(days=days_ago))
+        )
+    while not world.gone(charger_id):
+        world.wait_is_over(charger_id)
+        world.work(charger_id)
+    return charger_id
+
+
+def test_frames_of_a_deleted_charger_are_forgotten_after_the_delay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bounded batches, over the days; the frames of others stay."""
+    monkeypatch.setattr(forget, "BATCH", 2)
+    monkeypatch.setattr(forget, "DELETED_CHARGERS", 1)
+    there = world.ready("CP-1")
+    add_frames(world, there, 0, 3)
+    first, second = removed(world, "CP-2", days_ago=2), removed(world, "CP-3", days_ago=3)
+    lately = removed(world, "CP-4", days_ago=1)
+
+    forgotten = forget_logs_of_deleted(world.sessions, kept_days=2)
+
+    assert forgotten == 14
+    assert frames_of(world, there, first, second, lately) == [3, 0, 0, 7]
+    with world.sessions() as session:
+        assert session.scalars(select(DeletedCharger.charger_id)).all() == [lately]
+
+
+def test_two_workers_do_not_forget_at_once(world: World) -> None:
+    charger_id = removed(world, "CP-1", days_ago=2)
+    with world.sessions.begin() as other:
+        other.execute(select(func.pg_advisory_xact_lock(forget.FORGET_LOCK)))
+
+        meanwhile = forget_logs_of_deleted(world.sessions, kept_days=1)
+
+    assert (meanwhile, frames_of(world, charger_id)) == (0, [7])
+    assert forget_logs_of_deleted(world.sessions, kept_days=1) == 7

@@ -1,13 +1,15 @@
 """A worker process by itself: it ends in order, and outlives whatever happens to its broker and database."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -124,6 +126,10 @@ class Line:
         charger_id = self.given()
         wait_until(lambda: self.applied(charger_id), within_s=seconds)
         return time.monotonic() - began
+
+    def refusals(self) -> list[str]:
+        """What the worker said of a broker that refuses its messages, or its password."""
+        return re.findall(r"broker\.away|Cannot connect to redis", self.worker.said())
 
     def in_flight(self) -> str:
         """A charger whose CreateService is with ECS just now, and takes two seconds."""
@@ -289,3 +295,63 @@ def test_what_cannot_even_be_recorded_costs_the_worker_no_slot(line: Line) -> No
         line.works_within(10)
 
     assert "charger.not_recorded" in line.worker.said()
+
+
+def failover(client: redis.Redis, **settings: str) -> None:
+    for name, value in settings.items():
+        client.config_set(name.replace("_", "-"), value)
+    client.replicaof("127.0.0.1", 1)  # nobody is there, so it stays without a master
+
+
+REFUSALS: dict[str, tuple[Callable[[redis.Redis], Any], Callable[[redis.Redis], Any]]] = {
+    "READONLY": (failover, lambda client: client.replicaof("NO", "ONE")),
+    "MASTERDOWN": (
+        lambda client: failover(client, replica_serve_stale_data="no"),
+        lambda client: client.replicaof("NO", "ONE"),
+    ),
+    "NOPERM": (
+        lambda client: client.acl_setuser("default", enabled=True, categories=["-@write"]),
+        lambda client: client.acl_setuser("default", enabled=True, categories=["+@write"]),
+    ),
+    "NOAUTH": (
+        lambda client: [client.config_set("requirepass", "new"), client.client_kill_filter(skipme=True)],
+        lambda client: client.config_set("requirepass", ""),
+    ),
+}
+
+
+def test_a_worker_waits_while_its_broker_refuses_and_goes_on_when_it_takes_messages(line: Line) -> None:
+    """The errors of a failover and of a change of rights, one after the other, with the same worker."""
+    with line.broker.up() as client:
+        line.worker.start()
+        line.works_within(20)
+        for refuse, take_again in REFUSALS.values():
+            refused = len(line.refusals())
+            refuse(client)
+            wait_until(lambda so_far=refused: len(line.refusals()) > so_far)  # type: ignore[misc]
+            take_again(client)
+
+            line.works_within(15)
+
+        refused = len(line.refusals())
+        failover(client)
+        wait_until(lambda: len(line.refusals()) > refused)
+        line.worker.terminate()
+        wait_until(lambda: line.worker.exit_code is not None)
+
+    assert (line.worker.starts, line.worker.exit_code) == (1, 0)
+    assert "Unrecoverable error" not in line.worker.said()
+
+
+def test_a_worker_that_starts_while_its_broker_is_full_makes_room(line: Line) -> None:
+    with line.broker.up() as client:
+        charger_id = line.given()
+        client.config_set("maxmemory", 1)
+        line.worker.start()
+
+        wait_until(lambda: line.applied(charger_id), within_s=20)
+        client.config_set("maxmemory", 0)
+        line.works_within(5)
+
+    assert line.worker.starts == 1
+    assert line.worker.exit_code is None

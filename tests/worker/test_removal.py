@@ -42,6 +42,25 @@ def test_a_removal_costs_one_service_change_however_long_the_service_drains(worl
     assert world.ecs.mutations.count(("DeleteService", charger_id)) == 1
 
 
+def test_a_deleted_charger_is_observed_only_while_its_service_drains(world: World) -> None:
+    charger_id = world.ready()
+    to_observe = [world.charger(charger_id).observe_at is not None]
+
+    def note() -> None:
+        to_observe.append(world.charger(charger_id).observe_at is not None)
+
+    world.delete(charger_id)
+    note()
+    world.converge(charger_id)  # DeleteService
+    note()
+    world.ecs.settle()
+    world.look()
+    note()
+
+    assert world.charger(charger_id).service_status == "INACTIVE"
+    assert to_observe == [True, False, True, False]
+
+
 def test_a_service_that_came_back_during_its_removal_is_deleted_again(world: World) -> None:
     charger_id = world.ready()
     world.delete(charger_id)

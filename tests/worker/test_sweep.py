@@ -1,17 +1,19 @@
 """What no message carried is published again, until it is done."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from sqlalchemy import func, update
 
 from embedded.ports import free_port
 from embedded.process import running
-from embedded.redis import prepare_redis
+from embedded.redis import prepare_redis, running_redis
 from shared.broker import make_celery
 from shared.models import Charger
 from tests.worker.conftest import World
@@ -110,3 +112,40 @@ def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, 
     assert published == 1
     assert [message["task"] for message in messages] == ["charger.stop"]
     celery.close()
+
+
+def test_a_broker_that_became_a_replica_leaves_the_work_for_the_next_sweep(
+    world: World, tmp_path: Path
+) -> None:
+    """Its refusal is no loss of a connection."""
+    world.stop(world.ready())
+    long_after(world)
+    with running_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
+        app = make_celery(url, publisher=True)
+        client.replicaof("127.0.0.1", 1)
+        refused = sweep(world.sessions, app)
+        client.replicaof("NO", "ONE")
+
+        published = sweep(world.sessions, app)
+        app.close()
+
+        assert (refused, published, client.llen("lifecycle")) == (1, 1, 1)
+
+
+def test_hints_do_not_pile_up_on_a_queue_that_nobody_serves(
+    world: World, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.sweep.MOST_WAITING", 2)
+    stopped, created = world.ready("CP-1"), world.create("CP-2")
+    stop = world.stop(stopped)
+
+    for _ in range(5):
+        long_after(world)
+        sweep(world.sessions, celery)
+    waited = _drain(celery)
+    long_after(world)
+    sweep(world.sessions, celery)
+
+    per_charger = Counter(message["charger_id"] for message in waited)
+    assert per_charger == {stopped: 2, created: 2}  # each queue has its own bound
+    assert {message["command_id"] for message in _drain(celery)} >= {str(stop.command_id)}

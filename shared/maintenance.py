@@ -1,0 +1,58 @@
+"""When each maintenance task last ran: workers write it, /ready and /metrics say it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from shared.models import MaintenanceRun
+from shared.queues import TaskName
+from shared.settings import Timing
+
+CLEAN_UP_EVERY_S = 3600.0
+LATE_PERIODS = 3  # without a success, and
+LATE_S = 60.0  # in addition: a run may take its time
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The last run of a task, whichever worker it was on."""
+
+    task: str
+    age_s: float | None  #: since it last succeeded, by the database's clock; None when it never did
+    duration_s: float
+    failures: int  #: since the first run
+
+
+def periods_s(timing: Timing) -> dict[TaskName, float]:
+    """Every maintenance task, and how often it runs."""
+    return {
+        TaskName.SWEEP: timing.sweep_every_s,
+        TaskName.OBSERVE: timing.observe_every_s,
+        TaskName.READ_LOGS: timing.logs_every_s,
+        TaskName.CLEAN_UP: CLEAN_UP_EVERY_S,
+    }
+
+
+def last_runs(session: Session) -> list[Run]:
+    """One for each task that ran at least once."""
+    age_s = func.extract("epoch", func.now() - MaintenanceRun.succeeded_at)
+    rows = session.execute(select(MaintenanceRun, age_s).order_by(MaintenanceRun.task))
+    return [
+        Run(row.task, None if age is None else float(age), row.duration_s, row.failures) for row, age in rows
+    ]
+
+
+def lateness(runs: Sequence[Run], timing: Timing) -> str | None:
+    """Which tasks have not succeeded for too long, in words for everybody; None when all have."""
+    ages_s = {run.task: run.age_s for run in runs}
+    late = []
+    for task, period_s in periods_s(timing).items():
+        age_s = ages_s.get(task)
+        limit_s = LATE_PERIODS * period_s + LATE_S
+        if age_s is None:
+            late.append(f"{task} has not succeeded yet")
+        elif age_s > limit_s:
+            late.append(f"{task} has not succeeded for more than {limit_s:.0f} s")
+    return "; ".join(late) or None
