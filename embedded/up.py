@@ -205,8 +205,9 @@ def share_environment(addresses: Addresses, folder: Path) -> None:
         "AWS_ENDPOINT_URL": addresses.ecs,
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "embedded",
-        "AWS_SECRET_ACCESS_KEY": "embedded",
+        # Only who has these may call our ECS, which runs what it is given as this user.
+        "AWS_ACCESS_KEY_ID": ensure_secret(folder / "ecs-access-key-id", size=12),
+        "AWS_SECRET_ACCESS_KEY": ensure_secret(folder / "ecs-secret-access-key"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "ECS_CLUSTER": CLUSTER,
         "ECS_LOG_GROUP": LOG_GROUP,

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import embedded
 from embedded.ecs.containers import Containers, Exit, Output
+from embedded.ecs.definitions import VARIABLES
 from embedded.ecs.faults import Faults, Rule
 from embedded.ecs.fleet import ENDED_WITH_ECS, Fleet
 from embedded.ecs.logs import Discard, FleetLogs, Group, TaskOutput
@@ -465,8 +466,9 @@ def environment_for(container: Json, volume: Path) -> dict[str, str]:
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     environment["PYTHONUNBUFFERED"] = "1"
     environment["CHARGER_STATE_FILE"] = str(volume / "charger.json")
-    environment.update({pair["name"]: pair["value"] for pair in container.get("environment", [])})
-    return environment
+    given = {pair["name"]: pair["value"] for pair in container.get("environment", [])}
+    # Checked when it was registered, but the file may hold a definition of an earlier version.
+    return {name: value for name, value in given.items() if VARIABLES.fullmatch(name)} | environment
 
 
 def task_settings(service: Service, definition: TaskDefinition) -> Json:

@@ -22,6 +22,7 @@ from embedded.ecs.containers import Containers, end_orphans
 from embedded.ecs.faults import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
 from embedded.ecs.fleet import ACCOUNT_ID, Fleet
 from embedded.ecs.logs import FleetLogs, FleetLogsResponse
+from embedded.ecs.owner import HEALTH_PATH, Credentials, OwnersOnly
 from embedded.ecs.responses import FleetResponse
 from embedded.ecs.scheduler import Options, Scheduler
 from embedded.ecs.state import Store
@@ -34,6 +35,8 @@ STOP_POLL_S = 0.1  # how soon the HTTP server notices that it should stop
 @dataclass(frozen=True)
 class Settings:
     state_dir: Path
+    credentials: Credentials  #: what a caller must prove to have
+    names: tuple[str, ...] = ()  #: by which clients reach us, beside `host` and loopback's
     host: str = "127.0.0.1"
     port: int = 0
     region: str = "us-east-1"
@@ -77,7 +80,7 @@ class EmbeddedEcs:
             self._server = make_server(
                 settings.host,
                 settings.port,
-                self._api,
+                OwnersOnly(self._api, settings.credentials, (settings.host, *settings.names)),
                 fd=listener.fileno(),
                 threaded=True,
                 request_handler=QuietHandler,
@@ -170,7 +173,7 @@ def create_app(fleet: Fleet, logs: FleetLogs, faults: Faults, pids: Callable[[],
     def refuse(error: NotImplementedError) -> ResponseReturnValue:
         return aws_error(400, "UnsupportedFeatureException", str(error))
 
-    @app.get("/_chargehand/health")
+    @app.get(HEALTH_PATH)
     def health() -> ResponseReturnValue:
         return jsonify(status="ok")
 

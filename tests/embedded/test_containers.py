@@ -33,6 +33,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "postgres0password",
     "REDIS_PASSWORD": "redis0password",
     "FLOWER_PASSWORD": "flower0password",
+    "ECS_PASSWORD": "ecs0password",
 }
 
 every_service = pytest.mark.parametrize("name", SERVICES)

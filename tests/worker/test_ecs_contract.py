@@ -217,7 +217,7 @@ def test_many_services_are_described_and_the_missing_are_none(side: Side, charge
 
 
 def test_a_service_is_gone_when_its_last_task_is(side: Side, charger_id: str) -> None:
-    side.ensure(charger_id, side.define(charger_id, TASK_STOPS_IN_S="0.3"))
+    side.ensure(charger_id, side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3"))
     arn = side.until_running(charger_id)
 
     draining = side.ecs.delete_service(charger_id)
@@ -238,7 +238,7 @@ def test_what_is_left_of_a_draining_service_is_described_and_not_deleted_again(
     embedded: Embedded, charger_id: str
 ) -> None:
     side = Side(embedded.ecs, lambda: time.sleep(0.02), embedded.crash, embedded.handles_signals)
-    side.ensure(charger_id, side.define(charger_id, TASK_STOPS_IN_S="0.3"))
+    side.ensure(charger_id, side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3"))
     side.until_running(charger_id)
     embedded.process.forget_calls()
 
@@ -273,7 +273,7 @@ def test_a_service_that_never_was_is_gone(side: Side, charger_id: str) -> None:
 
 
 def test_a_name_is_free_again_when_its_service_has_drained(side: Side, charger_id: str) -> None:
-    definition = side.define(charger_id, TASK_STOPS_IN_S="0.3")
+    definition = side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3")
     side.ensure(charger_id, definition)
     side.until_running(charger_id)
     side.ecs.delete_service(charger_id)
