@@ -40,7 +40,7 @@ SECONDS = click.FloatRange(0, 86_400)
     default=Path(".chargehand/ecs"),
     show_default=True,
     envvar="ECS_EMBEDDED_STATE_DIR",
-    help="Services, task definitions and the tasks' volumes; kept over restarts.",
+    help="Services and task definitions; kept over restarts.",
 )
 @click.option("--cluster", default="chargehand", show_default=True, envvar="ECS_EMBEDDED_CLUSTER")
 @click.option(

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import resource
+import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -55,6 +56,8 @@ class EmbeddedEcs:
         allow_many_tasks()
         records = settings.state_dir / "processes"
         end_orphans(records)
+        volumes = settings.state_dir.resolve() / "volumes"
+        shutil.rmtree(volumes, ignore_errors=True)  # of tasks that no longer run
         self._store = Store(settings.state_dir / "state.sqlite")
         fleet = Fleet(self._store, settings.region)
         logs = FleetLogs(settings.region, ACCOUNT_ID)
@@ -71,7 +74,7 @@ class EmbeddedEcs:
             containers=self._containers,
             faults=faults,
             options=settings.options,
-            volumes=settings.state_dir.resolve() / "volumes",
+            volumes=volumes,
             ended=ended,
         )
         app = create_app(fleet, logs, faults, self._containers.pids)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 def main() -> None:
     signal.signal(signal.SIGTERM, end)
-    lock = open("lock", "a")  # noqa: PTH123, SIM115 - held until the process is gone
+    lock = open("../lock", "a")  # noqa: PTH123, SIM115 - held until the process is gone
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -309,21 +309,23 @@ def test_a_task_sees_its_definition_and_nothing_secret(fleet: Fleet, monkeypatch
     } | {"PWD", "SHLVL", "_"}
 
 
-def test_a_service_has_a_folder_that_survives_its_tasks(fleet: Fleet) -> None:
-    name = fleet.given(CHARGER_TASK_SHOWS_ENVIRONMENT="1")
-    state_file = Path(
-        json.loads(fleet.until_said(fleet.task(name), "CHARGER_STATE_FILE"))["CHARGER_STATE_FILE"]
-    )
-    state_file.write_text("kept")
+def test_a_task_has_a_folder_of_its_own_that_goes_with_it(fleet: Fleet) -> None:
+    """As on Fargate: the successor finds nothing of what it wrote."""
+    name = fleet.given()
+    folder = Path(psutil.Process(fleet.pid(name)).cwd())
+    (folder / "written").write_text("by the task")
 
-    fleet.stop(fleet.task(name))
-    until(lambda: fleet.counts(name) == (1, 0, 0) or fleet.stopped_tasks(name))
+    fleet.stop(task := fleet.task(name))
+    fleet.until_stopped(task)
+    assert not folder.exists()
+
     fleet.until_running(name)
-    assert state_file.read_text() == "kept"
+    successor = Path(psutil.Process(fleet.pid(name)).cwd())
+    assert (successor.parent, list(successor.iterdir())) == (folder.parent, [])
 
     fleet.delete(name)
     until(lambda: fleet.describe(name)["status"] == "INACTIVE")
-    assert not state_file.parent.exists()
+    assert not folder.parent.exists()
 
 
 def test_variables_that_a_task_must_not_have_are_left_out_of_a_stored_definition_too() -> None:
@@ -331,7 +333,7 @@ def test_variables_that_a_task_must_not_have_are_left_out_of_a_stored_definition
     stored = {"PYTHONPATH": "/tmp/evil", "LD_PRELOAD": "evil.so", "CHARGER_IDENTITY": "CP-1"}
     pairs = [{"name": name, "value": value} for name, value in stored.items()]
 
-    environment = environment_for({"environment": pairs}, Path())
+    environment = environment_for({"environment": pairs})
 
     assert environment["CHARGER_IDENTITY"] == "CP-1"
     assert "evil" not in " ".join(environment.values())
