@@ -1,5 +1,6 @@
-"""Random secrets in the state folder, readable by their owner only."""
+"""Random secrets in the state folder, and that nobody but its owner reads anything there."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -10,6 +11,16 @@ def ensure_secret(file: Path, size: int = 32) -> str:
     if not file.exists():
         write_private(file, secrets.token_urlsafe(size))
     return file.read_text().strip()
+
+
+def close_to_others(*paths: Path) -> None:
+    """From now on this process and its children make files for their owner alone; so become those in `paths`."""
+    os.umask(0o077)
+    for path in paths:
+        for each in (path, *path.rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # a leftover process may still end
+                if not each.is_symlink():
+                    each.chmod(each.stat().st_mode & 0o700)
 
 
 def write_private(file: Path, text: str) -> None:

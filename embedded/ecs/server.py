@@ -27,6 +27,7 @@ from embedded.ecs.owner import HEALTH_PATH, Credentials, OwnersOnly
 from embedded.ecs.responses import FleetResponse
 from embedded.ecs.scheduler import Options, Scheduler
 from embedded.ecs.state import Store
+from embedded.secret_file import close_to_others
 
 ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
 LOGS_TARGET = "Logs_20140328"
@@ -53,6 +54,7 @@ class EmbeddedEcs:
         """`ended` is called when the scheduler ends, by itself or by `close()`."""
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = lock_alone(settings.state_dir / "lock")
+        close_to_others(settings.state_dir)
         allow_many_tasks()
         records = settings.state_dir / "processes"
         end_orphans(records)

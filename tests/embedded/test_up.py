@@ -30,6 +30,13 @@ from embedded.state import STACK_FILE
 from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 
+CHARGER = {
+    "identity": "CP-1",
+    "brand_slug": "wallbox",
+    "model_slug": "wallbox-pulsar-plus",
+    "connector_type": "Type2",
+    "ocpp_version": "OCPP1.6",
+}
 READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
 
 
@@ -70,6 +77,12 @@ class Up:
     def get(self, path: str) -> Any:
         headers = {"Authorization": f"Bearer {self.stack['token']}"}
         with urlopen(Request(f"http://{HOST}:{self.port}{path}", headers=headers), timeout=10) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: object) -> Any:
+        headers = {"Authorization": f"Bearer {self.stack['token']}", "Content-Type": "application/json"}
+        request = Request(f"http://{HOST}:{self.port}{path}", json.dumps(body).encode(), headers)
+        with urlopen(request, timeout=40) as answer:  # noqa: S310
             return json.load(answer)
 
     def log(self, name: str) -> str:
@@ -246,6 +259,27 @@ def test_the_stack_file_says_where_everything_is_and_only_its_owner_reads_it(sha
     assert joining["AWS_ENDPOINT_URL"] == stack["ecs"]
     assert joining["STATE_DIR"] == str(shared_up.folder)
     assert {"DATABASE_URL", "REDIS_URL", "CHARGEHAND_ENV"} <= joining.keys()
+
+
+def test_nobody_else_reads_anything_in_the_state_folder(shared_up: Up) -> None:
+    """Logs, the ECS's services and PostgreSQL's tables hold what tenants gave us."""
+    folder = shared_up.folder
+    shared_up.post("/ocpp/chargers?wait=30&until=accepted", CHARGER | {"ws_url": shared_up.stack["csms"]})
+
+    found = {path.relative_to(folder): path.lstat().st_mode for path in folder.rglob("*")}
+
+    ours = {path for path in found if path.name != "up.out"}  # that is this test's
+    assert [path for path in ours if found[path] & 0o077] == []
+    assert folder.stat().st_mode & 0o066 == 0  # PostgreSQL of root, another user, has to pass
+    names = {path.parts[0] for path in ours}
+    assert names >= {
+        "ecs",
+        "logs",
+        "postgres",
+        "redis",
+        "stack.json",
+        "ecs-secret-access-key",
+    }
 
 
 def test_up_with_json_prints_one_line_when_it_is_ready_and_leaves_no_stack_file(state: Path) -> None:
