@@ -203,7 +203,7 @@ class Composed:
     ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in OPEN_PORTS})
 
     def here(self, text: str) -> str:
-        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: SECRETS[found[1]], text)
+        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: SECRETS.get(found[1], ""), text)
         text = re.sub(r"^postgresql://.*@postgres:5432/chargehand$", self.postgres_url, text)
         text = re.sub(r"^redis://.*@redis:6379/0$", self.redis_url, text)
         for port, ours in self.ports.items():
