@@ -103,6 +103,14 @@ def test_the_worker_can_be_scaled() -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
+@every_service
+def test_no_secret_is_an_argument_which_everybody_may_see(name: str, secret: str) -> None:
+    service = SERVICES[name]
+
+    assert secret not in " ".join((*service["command"], *service.get("healthcheck", {}).get("test", ())))
+
+
+@pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_comes_from_the_environment_and_has_no_default(secret: str) -> None:
     uses = re.findall(rf"\${{{secret}(\S+)", (ROOT / "docker-compose.yml").read_text())
 
@@ -264,12 +272,17 @@ def test_every_command_of_ours_runs_and_becomes_healthy(composed: Composed) -> N
 
 @pytest.mark.skipif(find_redis() is None, reason="this machine has no Redis binary")
 def test_redis_takes_its_command_line(composed: Composed) -> None:
-    program, *options = composed.argv(SERVICES["redis"]["command"])
-    assert program == "redis-server"
-    here = ("--port", str(port := free_port()), "--dir", str(composed.folder))
+    *shell, script = composed.argv(SERVICES["redis"]["command"])
+    assert " redis-server " in script
+    here = f" --port {(port := free_port())} --dir {composed.folder}"
     url = f"redis://:{SECRETS['REDIS_PASSWORD']}@{HOST}:{port}"
 
-    server = Program("redis", (str(find_redis()), *options, *here), is_ready=lambda: answers_ping(url))
+    server = Program(
+        "redis",
+        (*shell, script.replace(" redis-server ", f" {find_redis()} ") + here),
+        is_ready=lambda: answers_ping(url),
+        env=composed.env(SERVICES["redis"]),
+    )
     with (
         running(server, composed.folder / "redis.log"),
         redis.Redis.from_url(url, decode_responses=True) as client,
