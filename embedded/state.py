@@ -9,6 +9,7 @@ from pathlib import Path
 from embedded.secret_file import close_to_others
 
 DEFAULT_STATE_DIR = ".chargehand"
+FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 STACK_FILE = "stack.json"
 #: What holds no secret but the names of chargers and CSMSs, and was readable for all before it was made under our umask.
