@@ -18,10 +18,12 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import boto3
 import jwt
 import psutil
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 
 from embedded.greeting import FIRST_CHARGER, unusual
 from embedded.joining import belongs_to_a_stack
@@ -262,6 +264,22 @@ def test_the_stack_file_says_where_everything_is_and_only_its_owner_reads_it(sha
     assert joining["AWS_ENDPOINT_URL"] == stack["ecs"]
     assert joining["STATE_DIR"] == str(shared_up.folder)
     assert {"DATABASE_URL", "REDIS_URL", "CHARGEHAND_ENV"} <= joining.keys()
+
+
+def test_the_ecs_serves_whoever_has_joined_the_stack_and_nobody_else(shared_up: Up) -> None:
+    joining = shared_up.stack["environment"]
+    owner = (joining["AWS_ACCESS_KEY_ID"], joining["AWS_SECRET_ACCESS_KEY"])
+
+    def clusters(key: str, secret: str) -> list[str]:
+        session = boto3.Session(key, secret, region_name=joining["AWS_REGION"])
+        return session.client("ecs", endpoint_url=shared_up.stack["ecs"]).list_clusters()["clusterArns"]
+
+    assert len(clusters(*owner)) == 1
+    for stranger in (("embedded", "embedded"), ("tests", "tests"), (owner[0], "embedded")):
+        with pytest.raises(ClientError, match=r"UnrecognizedClientException|InvalidSignatureException"):
+            clusters(*stranger)
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(f"{shared_up.stack['ecs']}/_chargehand/tasks")  # noqa: S310
 
 
 def test_nobody_else_reads_anything_in_the_state_folder(shared_up: Up) -> None:
