@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from stat import S_IMODE, S_ISLNK
 
 
 def ensure_secret(file: Path, size: int = 32) -> str:
@@ -18,9 +19,15 @@ def close_to_others(*paths: Path) -> None:
     os.umask(0o077)
     for path in paths:
         for each in (path, *path.rglob("*")):
-            with contextlib.suppress(FileNotFoundError):  # a leftover process may still end
-                if not each.is_symlink():
-                    each.chmod(each.stat().st_mode & 0o700)
+            take_away(each, 0o077)
+
+
+def take_away(path: Path, rights: int) -> None:
+    """Not of a link, and not of what belongs to somebody else: lost+found, or a volume that Kubernetes mounts."""
+    with contextlib.suppress(FileNotFoundError):  # a leftover process may still end
+        seen = path.lstat()
+        if not S_ISLNK(seen.st_mode) and seen.st_uid == os.geteuid():
+            path.chmod(S_IMODE(seen.st_mode) & ~rights)
 
 
 def write_private(file: Path, text: str) -> None:

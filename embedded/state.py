@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from embedded.secret_file import close_to_others
+from embedded.secret_file import close_to_others, take_away
 
 DEFAULT_STATE_DIR = ".chargehand"
 FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
@@ -30,7 +30,7 @@ def make_state_folder(folder: Path) -> None:
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        folder.chmod(folder.stat().st_mode & mode)
+        take_away(folder, 0o777 & ~mode)
     except OSError as error:
         raise _not_writable(folder, error) from error
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import random
 import socket
 import ssl
@@ -163,6 +164,8 @@ def _explain_failure(error: Exception, where: str, timeout_s: float) -> LinkErro
             why = ("connection_lost", f"{where} closed the connection during the handshake")
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):
             why = ("network_unreachable", f"there is no route to {where}")
+        case OSError(errno=int(number)):  # its own text may name the address
+            why = ("connection_failed", f"{where}: {os.strerror(number)}")
         case _:
             why = ("connection_failed", f"{where}: {error}")
     return LinkError(*why)

@@ -1,6 +1,7 @@
 """One rule in two places: what the API refuses when a URL is given, the charger refuses when it connects."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -252,6 +253,20 @@ def test_a_reason_says_nothing_of_the_network_where_the_operator_restricts_it(
     failure = asyncio.run(connect("ws://csms.corp.test/", "csms.corp.test", "private"))
     assert (failure.reason, failure.detail) == ("connection_refused", "nothing listens on csms.corp.test:80")
     assert dialled == ["10.0.0.5"]
+
+
+def test_an_error_of_the_operating_system_does_not_name_the_address_of_an_allowed_name(
+    resolve: Callable[[list[str]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: object, __: object, *, host: str, port: int, **___: object) -> None:
+        raise PermissionError(errno.EACCES, f"Connect call failed ('{host}', {port})")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "create_connection", refuse)
+    resolve(["10.0.0.5"])
+
+    failure = asyncio.run(connect("ws://csms.corp.test/", "csms.corp.test", "private"))
+
+    assert (failure.reason, failure.detail) == ("connection_failed", "csms.corp.test:80: Permission denied")
 
 
 @pytest.mark.parametrize(

@@ -40,5 +40,17 @@ def test_what_an_earlier_version_left_open_is_closed_and_what_comes_is_closed_to
         assert mode(not_ours) == 0o644
 
 
+@pytest.mark.usefixtures("usual_umask")
+def test_what_belongs_to_somebody_else_is_used_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume that Kubernetes mounts is root's, and open to our group."""
+    (tmp_path / "ecs" / "lost+found").mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+
+    with locked(tmp_path):
+        assert mode(tmp_path / "ecs") == mode(tmp_path / "ecs" / "lost+found") == 0o755
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
