@@ -243,9 +243,7 @@ def test_repeated_crashes_wait_longer_each_time(fleet: Fleet) -> None:
     pauses = [
         (later["createdAt"] - earlier["stoppedAt"]).total_seconds() for earlier, later in pairwise(tasks)
     ][:3]
-    assert pauses == sorted(pauses)
-    assert pauses[0] == pytest.approx(0.1, abs=0.08)
-    assert pauses[2] >= 0.4
+    assert all(pause >= 0.09 * 2**number for number, pause in enumerate(pauses)), pauses
     assert any("is unable to consistently start tasks successfully" in event for event in fleet.events(name))
     assert fleet.describe(name)["deployments"][0]["failedTasks"] >= 4
 
