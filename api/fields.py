@@ -8,7 +8,9 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from api.ws_url import CHARACTERS, MAX_LENGTH, InvalidWsUrl, normalise_ws_url
+from api.parts import parts
+from api.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
+from shared.destinations import MAX_URL_LENGTH
 
 Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
 
@@ -145,14 +147,14 @@ class WsUrl(Text):
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(
             min_length=1,
-            max_length=MAX_LENGTH,
+            max_length=MAX_URL_LENGTH,
             metadata={"format": "uri", "pattern": documented(CHARACTERS), **metadata},
             **kwargs,
         )
 
     def _checked(self, value: str) -> str:
         try:
-            return normalise_ws_url(value)
+            return normalise_ws_url(value, parts().settings.destinations)
         except InvalidWsUrl as error:
             raise ValidationError(Problem(str(error), "value_error")) from error
 

@@ -1,7 +1,6 @@
-"""Which URLs a charger may connect to.
+"""Which URLs a charger may be given: their form here, the hosts in shared/destinations.py.
 
-Loopback and private addresses are what people test with, so they are fine. Link-local ones are not: the
-credentials of the machine and of the ECS task are read there (169.254.169.254, 169.254.170.2).
+Loopback and private addresses are what people test with, so they are fine unless the operator denies them.
 """
 
 import re
@@ -9,7 +8,7 @@ import socket
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit, urlunsplit
 
-MAX_LENGTH = 2048
+from shared.destinations import MAX_URL_LENGTH, OPEN, Destinations
 
 #: The form of every good URL; not every URL of this form is good.
 CHARACTERS = re.compile(r"[Ww][Ss]{1,2}://[!\"$-\[\]-~]+")
@@ -23,8 +22,6 @@ _NETLOC = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
 _PATH_AND_QUERY = re.compile(r"([A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*")
 # 2130706433, 0x7f.1 and 0177.0.0.1 are addresses to a resolver, whatever they look like.
 _NUMBER = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)")
-_NAT64 = "64:ff9b::"
-_METADATA = IPv6Address("fd00:ec2::254")
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
@@ -33,10 +30,9 @@ class InvalidWsUrl(ValueError):
     """The message says what is wrong, without repeating the URL: it may hold a password."""
 
 
-def normalise_ws_url(url: str) -> str:
+def normalise_ws_url(url: str, destinations: Destinations = OPEN) -> str:
     """The one form in which the URL is stored and handed to the charger. Raises InvalidWsUrl."""
-    if len(url) > MAX_LENGTH:
-        raise InvalidWsUrl(f"URL should have at most {MAX_LENGTH} characters")
+    _check_length(url)
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise InvalidWsUrl("URL should have only printable ASCII, no spaces and no backslashes")
     try:
@@ -55,21 +51,36 @@ def normalise_ws_url(url: str) -> str:
     if not _NETLOC.fullmatch(parts.netloc) or port == 0:
         raise InvalidWsUrl("URL should have a valid host, and a port from 1 to 65535")
     host = _normal_host(parts.netloc, parts.hostname or "")
+    _check_host(host, destinations)
     if port is not None and port != DEFAULT_PORTS[parts.scheme]:
         host = f"{host}:{port}"
-    return urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    normal = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+    _check_length(normal)  # 1.1 has become 1.0.0.1
+    return normal
+
+
+def _check_length(url: str) -> None:
+    if len(url) > MAX_URL_LENGTH:
+        raise InvalidWsUrl(f"URL should have at most {MAX_URL_LENGTH} characters")
+
+
+def _check_host(host: str, destinations: Destinations) -> None:
+    if OPEN.refuse_host(host):
+        raise InvalidWsUrl("URL address should not be link-local, unspecified, multicast or broadcast")
+    if destinations.refuse_host(host):
+        raise InvalidWsUrl("URL host is not one that chargers may connect to here")
 
 
 def _normal_host(netloc: str, host: str) -> str:
     if netloc.startswith("["):
-        return f"[{_allowed(_ipv6(host))}]"
+        return f"[{_ipv6(host)}]"
     if not _HOST.fullmatch(host):
         raise InvalidWsUrl("URL should have a host")
     labels = host.rstrip(".").split(".")
     if not _NUMBER.fullmatch(labels[-1]):
         return host.lower()
     try:
-        return str(_allowed(IPv4Address(socket.inet_aton(host.rstrip(".")))))
+        return str(IPv4Address(socket.inet_aton(host.rstrip("."))))
     except OSError as error:
         raise InvalidWsUrl("URL should have a valid IP address or host name") from error
 
@@ -81,28 +92,3 @@ def _ipv6(host: str) -> IPv6Address:
         return IPv6Address(host)
     except ValueError as error:
         raise InvalidWsUrl("URL should have a valid IP address") from error
-
-
-def _allowed(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The address, if a charger may connect to it. An IPv4 address in IPv6 clothes counts as what it is."""
-    for candidate in (address, *_embedded(address)):
-        if (
-            candidate.is_link_local
-            or candidate.is_unspecified
-            or candidate.is_multicast
-            or candidate == _METADATA
-            or candidate == IPv4Address("255.255.255.255")
-            or (isinstance(candidate, IPv4Address) and int(candidate) >> 24 == 0)
-        ):
-            raise InvalidWsUrl("URL address should not be link-local, unspecified, multicast or broadcast")
-    return address
-
-
-def _embedded(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
-    if isinstance(address, IPv4Address):
-        return []
-    number = int(address)
-    found = [address.ipv4_mapped, address.sixtofour]
-    if number >> 32 == int(IPv6Address(_NAT64)) >> 32 or (number >> 32 == 0 and number > 1):
-        found.append(IPv4Address(number & 0xFFFFFFFF))  # NAT64, and the deprecated ::a.b.c.d
-    return [candidate for candidate in found if candidate is not None]

@@ -1,4 +1,4 @@
-"""What `chargehand up` prints when all is ready: where everything is, and what to try first. It holds no token."""
+"""What `chargehand up` prints when all is ready: where everything is, and what to try first. It holds no secret: CI keeps it."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from embedded.ports import USUAL_PORTS, direct
-from embedded.state import DEFAULT_STATE_DIR
+from embedded.state import DEFAULT_STATE_DIR, FLOWER_PASSWORD_FILE
 
 FIRST_CHARGER = "HELLO-1"
 
@@ -35,7 +35,7 @@ Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.{found}
   API       {stack["api"]}
   API page  {stack["docs"]}
   CSMS      {stack["csms"]}    accepts every charger{unusual("csms", stack["csms"])}
-  Flower    {stack["flower"]}    user {stack["flower_user"]}, password {stack["flower_password"]}{unusual("flower", stack["flower"])}
+  Flower    {stack["flower"]}    user {stack["flower_user"]}, password in {shown(folder / FLOWER_PASSWORD_FILE)}{unusual("flower", stack["flower"])}
   Logs      {stack["logs"]}
 
 In a second terminal, in this folder:
@@ -55,6 +55,12 @@ def count_chargers(stack: Mapping[str, Any]) -> int:
             return int(json.load(answer)["total"])
     except (URLError, OSError):
         return 0
+
+
+def shown(file: Path) -> str:
+    """As short as it can be named from here."""
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def unusual(name: str, url: str) -> str:

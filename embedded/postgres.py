@@ -24,6 +24,7 @@ UNPRIVILEGED_USER = "nobody"  # PostgreSQL refuses to run as root
 
 #: What that user may need besides, to pass folders that are closed to others, or programs that are.
 RIGHTS = ("", "+dac_read_search", "+dac_override")
+HANDED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 FAST_SHUTDOWN = SIGINT  # rolls back and ends; SIGTERM would wait for clients
 
 # Databases of tests are thrown away, so nothing has to reach the disk.
@@ -64,6 +65,7 @@ def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgr
         name="postgres",
         argv=(str(postgres_program()), "-D", str(data), *options),
         is_ready=lambda: _has_database(port, password),
+        env=_environment(),
         cwd=folder,
         user=user,
         stop_signal=FAST_SHUTDOWN,
@@ -90,12 +92,24 @@ def _create_data_folder(data: Path, password: str, user: str) -> None:
     ]
     # fmt: on
     try:
-        subprocess.run(launch(command, user), cwd=data.parent, check=True, capture_output=True, text=True)
+        subprocess.run(
+            launch(command, user),
+            cwd=data.parent,
+            env=_environment(),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
     except subprocess.CalledProcessError as error:
         raise NotReady(f"postgres: initdb failed: {error.stderr.strip()}") from error
     finally:
         password_file.unlink()
     new.rename(data)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: it may run as nobody, as other programs of the machine do, who could read our secrets there."""
+    return {name: value for name, value in os.environ.items() if name in HANDED_ON}
 
 
 def _end_leftover(data: Path) -> None:

@@ -15,6 +15,7 @@ from embedded.ports import HOST, free_port
 from embedded.process import Program, running
 from embedded.secret_file import ensure_secret, write_private
 
+PASSWORD_FILE = "redis-password"  # noqa: S105 - a file's name
 CONFIGURATION = """\
 bind {host}
 port {port}
@@ -34,7 +35,7 @@ class Redis:
     """A server whose folder and configuration exist."""
 
     program: Program
-    url: str  #: with the password, where there is one
+    url: str  #: with the password
 
 
 @contextlib.contextmanager
@@ -48,7 +49,7 @@ def running_redis(folder: Path) -> Iterator[str]:
 def prepare_redis(folder: Path, port: int) -> Redis:
     """The best server that this machine has. A queue in fakeredis is gone with the process; see worker/sweep.py."""
     binary = find_redis()
-    return real_redis(binary, folder, port) if binary else fake_redis(port)
+    return real_redis(binary, folder, port) if binary else fake_redis(folder, port)
 
 
 def find_redis() -> str | None:
@@ -64,7 +65,7 @@ def find_redis() -> str | None:
 def real_redis(binary: str, folder: Path, port: int) -> Redis:
     data = folder.resolve() / "redis"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    password = ensure_secret(folder / "redis-password")
+    password = ensure_secret(folder / PASSWORD_FILE)
     configuration = data / "redis.conf"
     # A file, because the arguments of a process are for everyone to see.
     quoted = '"' + str(data).replace("\\", "\\\\").replace('"', '\\"') + '"'
@@ -73,10 +74,11 @@ def real_redis(binary: str, folder: Path, port: int) -> Redis:
     return Redis(Program("redis", (binary, str(configuration)), lambda: answers_ping(url)), url)
 
 
-def fake_redis(port: int) -> Redis:
-    """Without a password: fakeredis has none."""
-    url = f"redis://{HOST}:{port}/0"
-    argv = (sys.executable, "-m", "embedded.redis_server", "--port", str(port))
+def fake_redis(folder: Path, port: int) -> Redis:
+    password = ensure_secret(folder / PASSWORD_FILE)
+    url = f"redis://:{password}@{HOST}:{port}/0"
+    file = str((folder / PASSWORD_FILE).absolute())
+    argv = (sys.executable, "-m", "embedded.redis_server", "--port", str(port), "--password-file", file)
     return Redis(Program("redis", argv, lambda: answers_ping(url)), url)
 
 

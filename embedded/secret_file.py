@@ -1,8 +1,10 @@
-"""Random secrets in the state folder, readable by their owner only."""
+"""Random secrets in the state folder, and that nobody but its owner reads anything there."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
+from stat import S_IMODE, S_ISLNK
 
 
 def ensure_secret(file: Path, size: int = 32) -> str:
@@ -10,6 +12,22 @@ def ensure_secret(file: Path, size: int = 32) -> str:
     if not file.exists():
         write_private(file, secrets.token_urlsafe(size))
     return file.read_text().strip()
+
+
+def close_to_others(*paths: Path) -> None:
+    """From now on this process and its children make files for their owner alone; so become those in `paths`."""
+    os.umask(0o077)
+    for path in paths:
+        for each in (path, *path.rglob("*")):
+            take_away(each, 0o077)
+
+
+def take_away(path: Path, rights: int) -> None:
+    """Not of a link, and not of what belongs to somebody else: lost+found, or a volume that Kubernetes mounts."""
+    with contextlib.suppress(FileNotFoundError):  # a leftover process may still end
+        seen = path.lstat()
+        if not S_ISLNK(seen.st_mode) and seen.st_uid == os.geteuid():
+            path.chmod(S_IMODE(seen.st_mode) & ~rights)
 
 
 def write_private(file: Path, text: str) -> None:

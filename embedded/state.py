@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from embedded.secret_file import close_to_others, take_away
+
 DEFAULT_STATE_DIR = ".chargehand"
+FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 STACK_FILE = "stack.json"
+#: What holds no secret but the names of chargers and CSMSs, and was readable for all before it was made under our umask.
+MADE_OPENLY = ("ecs", "logs", "lock", "ports.json", "processes.json", "beat-schedule*")
 
 
 class CannotStart(Exception):
@@ -21,9 +26,11 @@ def state_folder() -> Path:
 
 
 def make_state_folder(folder: Path) -> None:
-    """Safe to repeat. Others may walk through it, as PostgreSQL of root does, and list nothing. Raises CannotStart."""
+    """Safe to repeat. For its owner alone, except that PostgreSQL of root, another user, may pass. Raises CannotStart."""
+    mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
-        folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+        take_away(folder, 0o777 & ~mode)
     except OSError as error:
         raise _not_writable(folder, error) from error
 
@@ -48,6 +55,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        close_to_others(*(path for name in MADE_OPENLY for path in folder.glob(name)))
         yield  # the lock ends with the process, whatever ends it
 
 

@@ -20,7 +20,7 @@ from embedded.process import NotReady, Program, has_started
 from embedded.redis import answers_ping, prepare_redis
 from embedded.secret_file import ensure_secret
 from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
-from embedded.state import JWT_SECRET_FILE, CannotStart, locked, state_folder
+from embedded.state import FLOWER_PASSWORD_FILE, JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
 from shared.settings import (
     FLOWER_SECRETS,
@@ -39,7 +39,6 @@ ORGANIZATION = "demo"
 CLUSTER = "chargehand"
 LOG_GROUP = "/chargehand/chargers"
 FLOWER_USER = "chargehand"
-FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 FLOWER_TASKS = 10_000  # kept in its memory; its own default is ten times as many
 INSTALLATION_FILE = (
     "installation"  # names our ECS, whose services lie in the same folder: its port may change
@@ -205,8 +204,9 @@ def share_environment(addresses: Addresses, folder: Path) -> None:
         "AWS_ENDPOINT_URL": addresses.ecs,
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "embedded",
-        "AWS_SECRET_ACCESS_KEY": "embedded",
+        # Only who has these may call our ECS, which runs what it is given as this user.
+        "AWS_ACCESS_KEY_ID": ensure_secret(folder / "ecs-access-key-id", size=12),
+        "AWS_SECRET_ACCESS_KEY": ensure_secret(folder / "ecs-secret-access-key"),
         "AWS_EC2_METADATA_DISABLED": "true",
         "ECS_CLUSTER": CLUSTER,
         "ECS_LOG_GROUP": LOG_GROUP,

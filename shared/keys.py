@@ -1,5 +1,7 @@
 """The keys that tokens are verified with: whether they are there, fit their algorithm, and are hard to guess."""
 
+from urllib.parse import urlsplit
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -29,6 +31,8 @@ GIVEAWAYS = (
     "your_",
 )
 
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
 
 
@@ -42,6 +46,21 @@ def check_keys(tokens: TokenSettings, *, embedded: bool) -> None:
         checked_public_key(tokens.public_key, tokens.algorithm)
     elif not tokens.jwks_url.startswith(("https://", "http://")):
         raise SettingsError("JWT_PUBLIC_KEY or JWT_JWKS_URL (http or https) must be set")
+    elif not embedded:
+        check_provider(tokens)
+
+
+def check_provider(tokens: TokenSettings) -> None:
+    """Raises SettingsError where somebody else than the identity provider, or a token for somebody else, would do."""
+    url = urlsplit(tokens.jwks_url)
+    if url.scheme == "http" and url.hostname not in LOOPBACK_HOSTS:
+        raise SettingsError(
+            "JWT_JWKS_URL must be https: whoever is on the way could put in a key (http to a proxy on localhost is fine)"
+        )
+    if not tokens.audience:
+        raise SettingsError(
+            "JWT_AUDIENCE must be set with JWT_JWKS_URL: the provider issues tokens for other services too"
+        )
 
 
 def check_secret(secret: str, *, embedded: bool) -> None:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
+from shared.destinations import BadRule, Destinations, read_destinations
+
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)
 
@@ -21,6 +23,8 @@ DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 #: What NAME_FILE may name a file for.
 SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
+#: Checked by the API when a URL is given, and by the charger, which is given them as CHARGER_*, when it connects.
+WS_URL_RULES = ("WS_URL_ALLOW", "WS_URL_DENY")
 FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
 
 #: As the package limits reads them. It is not imported here, because gunicorn's parent process reads the settings.
@@ -69,6 +73,7 @@ class EcsSettings:
     connect_timeout_s: float
     read_timeout_s: float
     installation: str  #: the name of an ECS that is not Amazon's; empty takes its address
+    charger_environment: dict[str, str]  #: what every charger is given, beside what its row says
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +134,7 @@ class Settings:
     log_format: str  #: json or console
     log_level: str
     kept: Kept
+    destinations: Destinations  #: where chargers may connect to
     tokens: TokenSettings
     ecs: EcsSettings
     budget: BudgetSettings
@@ -224,6 +230,7 @@ def _load(env: Env) -> Settings:
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
         log_level=_log_level(env),
         kept=_kept(env),
+        destinations=_destinations(env),
         tokens=_tokens(env),
         ecs=_ecs(env, embedded=embedded),
         budget=_budget(env, redis_url=shared_redis, embedded=embedded),
@@ -264,7 +271,18 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         connect_timeout_s=_float(env, "ECS_CONNECT_TIMEOUT_SECONDS", 3, 0.1, 600),
         read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 10, 0.1, 600),
         installation=_installation(env),
+        charger_environment={
+            f"CHARGER_{name}": value for name in WS_URL_RULES if (value := env.str(name, ""))
+        },
     )
+
+
+def _destinations(env: Env) -> Destinations:
+    rules = [env.str(name, "") for name in WS_URL_RULES]
+    try:
+        return read_destinations(*rules)
+    except BadRule as error:
+        raise SettingsError(f"{' or '.join(WS_URL_RULES)}: {error}") from error
 
 
 def _budget(env: Env, *, redis_url: str, embedded: bool) -> BudgetSettings:

@@ -2,13 +2,14 @@
 
 import asyncio
 import errno
-import ipaddress
+import os
 import random
 import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
+from simulator.destinations import Destinations
 from simulator.settings import Settings
 
 PING_TIMEOUT_S = 20.0
@@ -55,7 +57,7 @@ async def open_link(
         credentials = f"{settings.identity}:{password}".encode()
         arguments["additional_headers"] = {"Authorization": f"Basic {b64encode(credentials).decode()}"}
     error = LinkError("dns_failure", f"no address found for {host}")
-    for address in await _allowed_addresses(host, port):
+    for address in await _allowed_addresses(host, port, settings.destinations):
         try:
             return await _open_websocket(settings, subprotocol, (address, port), arguments)
         except LinkError as failure:
@@ -76,7 +78,9 @@ async def _open_websocket(
     settings: Settings, subprotocol: str, endpoint: tuple[str, int], arguments: dict[str, Any]
 ) -> ClientConnection:
     address, port = endpoint
-    where = f"{address}:{port}" if ":" not in address else f"[{address}]:{port}"
+    # The address of an allowed name stays in the operator's network, as its existence does.
+    shown = (urlsplit(settings.url).hostname or "") if settings.destinations.restricted else address
+    where = f"{shown}:{port}" if ":" not in shown else f"[{shown}]:{port}"
     try:
         connection = await _ConnectNoRedirects(
             settings.url,
@@ -111,30 +115,29 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
         raise LinkError("tls_failure", f"the CA file {settings.ca_file} cannot be used: {error}") from error
 
 
-async def _allowed_addresses(host: str, port: int) -> list[str]:
-    """Looked up anew for each attempt, and what was checked is what is connected to."""
+async def _allowed_addresses(host: str, port: int, destinations: Destinations) -> list[str]:
+    """Looked up anew for each attempt, and what was checked is what is connected to.
+
+    Where the operator restricts the destinations, a name that is not known and one that leads to a place which is
+    refused are the same failure: which names the operator's network has is nobody's business.
+    """
+    addresses: list[str] = []
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     except (socket.gaierror, UnicodeError) as error:
-        raise LinkError("dns_failure", f"the name {host} cannot be resolved: {error}") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    allowed = [address for address in addresses if not is_forbidden(address)]
+        if not destinations.restricted:
+            raise LinkError("dns_failure", f"the name {host} cannot be resolved: {error}") from error
+    allowed = [
+        address
+        for address in addresses
+        if not destinations.refuse_address(host, ip_address(address.partition("%")[0]))
+    ]
+    if destinations.restricted and not allowed:
+        raise LinkError("address_forbidden", f"{host} has no address that a charger may connect to here")
     if addresses and not allowed:
         raise LinkError("address_forbidden", f"{host} is {addresses[0]}, where no CSMS may be")
     return allowed
-
-
-# Amazon's instance metadata over IPv6; the others of its kind are link-local.
-METADATA_V6 = ipaddress.ip_address("fd00:ec2::254")
-BROADCAST = ipaddress.ip_address("255.255.255.255")
-
-
-def is_forbidden(address: str) -> bool:
-    """Link-local (cloud metadata), unspecified, multicast and broadcast; private and loopback are fine."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
-    return ip.is_link_local or ip.is_unspecified or ip.is_multicast or ip in (METADATA_V6, BROADCAST)
 
 
 HINTS = {
@@ -161,6 +164,8 @@ def _explain_failure(error: Exception, where: str, timeout_s: float) -> LinkErro
             why = ("connection_lost", f"{where} closed the connection during the handshake")
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):
             why = ("network_unreachable", f"there is no route to {where}")
+        case OSError(errno=int(number)):  # its own text may name the address
+            why = ("connection_failed", f"{where}: {os.strerror(number)}")
         case _:
             why = ("connection_failed", f"{where}: {error}")
     return LinkError(*why)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 from urllib.parse import quote, urlsplit
 
+from simulator.destinations import MAX_URL_LENGTH, OPEN, BadRule, Destinations, read_destinations
+
 OcppVersion = Literal["OCPP1.6", "OCPP2.0.1"]
 
 MAX_CONNECTORS = 100
@@ -28,6 +30,7 @@ class Settings:
     max_power_w: int = 22_000
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    destinations: Destinations = OPEN  #: where it may connect to, as the operator says
     state_file: str | None = None
 
     connect_jitter_s: float = 0.2  #: the first connect waits up to this long
@@ -72,6 +75,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, least=1, most=10_000_000),
         password=read.optional("CHARGER_PASSWORD"),
         ca_file=read.optional("CHARGER_CA_FILE"),
+        destinations=_destinations(
+            read.text("CHARGER_WS_URL_ALLOW", ""), read.text("CHARGER_WS_URL_DENY", "")
+        ),
         state_file=read.optional("CHARGER_STATE_FILE"),
         connect_jitter_s=read.seconds("CHARGER_CONNECT_JITTER_S", 0.2),
         retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
@@ -167,8 +173,15 @@ def _checked_identity(identity: str) -> str:
     return identity
 
 
+def _destinations(allow: str, deny: str) -> Destinations:
+    try:
+        return read_destinations(allow, deny)
+    except BadRule as error:
+        raise BadSettings(f"CHARGER_WS_URL_ALLOW or CHARGER_WS_URL_DENY: {error}") from error
+
+
 def _checked_ws_url(ws_url: str) -> str:
-    if len(ws_url) > 2048 or not ws_url.isascii() or not ws_url.isprintable() or " " in ws_url:
+    if len(ws_url) > MAX_URL_LENGTH or not ws_url.isascii() or not ws_url.isprintable() or " " in ws_url:
         raise BadSettings("CHARGER_WS_URL must be at most 2048 ASCII characters without spaces")
     try:
         parts = urlsplit(ws_url)

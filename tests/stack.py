@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,18 @@ class Stack:
 
     def set_faults(self, *rules: dict[str, Any]) -> None:
         """Make the embedded ECS misbehave; no rules make it behave again."""
-        httpx.put(f"{self.ecs_url}/_chargehand/faults", json=list(rules)).raise_for_status()
+        httpx.put(
+            f"{self.ecs_url}/_chargehand/faults", json=list(rules), auth=self.ecs_owner
+        ).raise_for_status()
+
+    @property
+    def ecs_owner(self) -> tuple[str, str]:
+        """User name and password of the routes under /_chargehand."""
+        return ecs_owner(self.environment)
+
+
+def ecs_owner(environment: Mapping[str, str]) -> tuple[str, str]:
+    return environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
 
 
 @contextmanager

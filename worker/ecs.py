@@ -101,7 +101,8 @@ class EcsClient:
     def ensure_task_definition(
         self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
     ) -> str:
-        """The ARN of a task definition with this environment; made only if the newest one differs."""
+        """The ARN of a task definition with this environment and that of all; made only if the newest one differs."""
+        environment = {**self._settings.charger_environment, **environment}
         newest = self._newest_task_definition(charger_id)
         if newest is not None and newest[1] == environment:
             return newest[0]

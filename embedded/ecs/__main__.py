@@ -5,10 +5,12 @@ import shlex
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
+from embedded.ecs.owner import Credentials
 from embedded.ecs.scheduler import Options
 from embedded.ecs.server import EmbeddedEcs, Settings
 
@@ -18,6 +20,13 @@ SECONDS = click.FloatRange(0, 86_400)
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="ECS_EMBEDDED_HOST")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    envvar="ECS_EMBEDDED_NAMES",
+    help="A name by which clients reach it, beside the host's and localhost. May be repeated.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
@@ -31,7 +40,7 @@ SECONDS = click.FloatRange(0, 86_400)
     default=Path(".chargehand/ecs"),
     show_default=True,
     envvar="ECS_EMBEDDED_STATE_DIR",
-    help="Services, task definitions and the tasks' volumes; kept over restarts.",
+    help="Services and task definitions; kept over restarts.",
 )
 @click.option("--cluster", default="chargehand", show_default=True, envvar="ECS_EMBEDDED_CLUSTER")
 @click.option(
@@ -73,6 +82,7 @@ SECONDS = click.FloatRange(0, 86_400)
 def main(
     *,
     host: str,
+    names: tuple[str, ...],
     port: int,
     state_dir: Path,
     cluster: str,
@@ -84,7 +94,10 @@ def main(
     shutdown_s: float,
     until_stdin_closes: bool,
 ) -> None:
-    """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes."""
+    """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes.
+
+    It serves whoever has AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which it takes from its environment.
+    """
     try:
         command = tuple(shlex.split(task_command))
     except ValueError as error:
@@ -94,6 +107,8 @@ def main(
         signal.signal(number, lambda *_: stop.set())
     settings = Settings(
         state_dir=state_dir,
+        credentials=credentials_of(os.environ),
+        names=names,
         host=host,
         port=port,
         region=region,
@@ -117,6 +132,17 @@ def main(
     if not ecs.close():
         raise click.ClickException("the scheduler failed")
     print("Embedded Amazon ECS stopped", flush=True)
+
+
+def credentials_of(environment: Mapping[str, str]) -> Credentials:
+    """By the environment, because the arguments of a process are for everyone to see. Raises ClickException."""
+    values = {name: environment.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+        raise click.ClickException(
+            f"{' and '.join(missing)} must be set: only who has both may call this ECS"
+        )
+    return Credentials(*values.values())
 
 
 def wait_for_end_of_input(stop: threading.Event) -> None:

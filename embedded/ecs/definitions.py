@@ -10,6 +10,9 @@ from embedded.ecs.model import Json, Tags, TaskDefinition
 from embedded.ecs.paging import page
 from embedded.ecs.tags import check_tags
 
+#: What a task definition may set: how the charger behaves. Any other variable, PYTHONPATH or LD_PRELOAD say, could make
+#: its process run code of the caller as the user who started this ECS.
+VARIABLES = re.compile(r"CHARGER_[A-Z0-9_]+")
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MOST_DELETED = 10
 
@@ -205,10 +208,25 @@ def check_definition(request: Json) -> None:
                 f"Invalid setting for container '{container['name']}'. At least one of 'memory' or"
                 " 'memoryReservation' must be specified."
             )
+        check_variables(container)
     if not any(container.get("essential", True) for container in containers):
         raise ClientException("Task definition does not have any essential container.")
     if "FARGATE" in (request.get("requiresCompatibilities") or []):
         check_fargate(request)
+
+
+def check_variables(container: Json) -> None:
+    """Raises ClientException."""
+    for pair in container.get("environment") or []:
+        name = pair.get("name") if isinstance(pair, dict) else None
+        if not isinstance(name, str) or not isinstance(pair.get("value"), str) or "\0" in pair["value"]:
+            raise ClientException(
+                f"Environment of container '{container['name']}' is not made of names and values."
+            )
+        if not VARIABLES.fullmatch(name):
+            raise ClientException(
+                f"The embedded Amazon ECS runs chargers only: a task definition may set CHARGER_* and not {name:.100}."
+            )
 
 
 def check_fargate(request: Json) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from embedded.ecs.owner import Credentials, basic
 from embedded.ports import HOST, answers, free_port
 
 READY_WITHIN_S = 30
@@ -19,6 +21,9 @@ STOPPED_WITHIN_S = 15
 POLL_S = 0.02
 
 Json = dict[str, Any]
+
+#: Of an ECS that lives as long as a test.
+TESTS = Credentials("tests", "tests")
 
 
 class EcsProcess:
@@ -51,6 +56,14 @@ class EcsProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    def environment(self) -> dict[str, str]:
+        """With these variables boto3 is its owner."""
+        return {
+            "AWS_ACCESS_KEY_ID": TESTS.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": TESTS.secret_access_key,
+        }
+
+    @property
     def pid(self) -> int:
         return self._running().pid
 
@@ -59,7 +72,12 @@ class EcsProcess:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._argv, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=log, stderr=log
+                self._argv,
+                env=os.environ | self.environment,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
             )
         is_ready = answers(f"{self.endpoint_url}/_chargehand/health")
         deadline = time.monotonic() + READY_WITHIN_S
@@ -124,7 +142,8 @@ class EcsProcess:
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """The JSON of the answer. Raises urllib.error.HTTPError."""
         data = None if body is None else json.dumps(body).encode()
-        url, headers = f"{self.endpoint_url}{path}", {"Content-Type": "application/json"}
+        url = f"{self.endpoint_url}{path}"
+        headers = {"Content-Type": "application/json", "Authorization": basic(TESTS)}
         request = Request(url, data, headers, method=method)  # noqa: S310 - our own http:// URL
         with urlopen(request, timeout=10) as answer:  # noqa: S310 - our own http:// URL
             return json.loads(answer.read() or b"null")

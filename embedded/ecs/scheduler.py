@@ -15,6 +15,7 @@ from pathlib import Path
 
 import embedded
 from embedded.ecs.containers import Containers, Exit, Output
+from embedded.ecs.definitions import VARIABLES
 from embedded.ecs.faults import Faults, Rule
 from embedded.ecs.fleet import ENDED_WITH_ECS, Fleet
 from embedded.ecs.logs import Discard, FleetLogs, Group, TaskOutput
@@ -80,7 +81,7 @@ class Scheduler(threading.Thread):
         self._containers = containers
         self._faults = faults
         self._options = options
-        self._volumes = volumes  #: a folder per service, kept as long as the service
+        self._volumes = volumes  #: a folder per service, in it one per task, which goes with the task
         self._timers: list[tuple[float, str]] = []  #: a heap of when and which service
         self._set_timers: set[tuple[float, str]] = set()  #: the same, to set none twice
         self._held: dict[str, Rule] = {}  #: tasks that a slow start keeps PENDING
@@ -318,11 +319,12 @@ class Scheduler(threading.Thread):
         if rule is not None and rule.kind == "exit_at_once":
             command = [sys.executable, "-I", "-S", "-c", f"raise SystemExit({rule.exit_code})"]
         output = self._open_log(task, container)
-        volume = self._volume_of(service)
+        volume = self._volume_of(service) / task.id
         try:
-            volume.mkdir(parents=True, exist_ok=True)
-            self._containers.start(task.id, command, environment_for(container, volume), volume, output)
+            volume.mkdir(parents=True)
+            self._containers.start(task.id, command, environment_for(container), volume, output)
         except OSError as error:
+            shutil.rmtree(volume, ignore_errors=True)
             raise CannotStart(f"CannotStartContainerError: {error}") from error
 
     def _volume_of(self, service: Service) -> Path:
@@ -358,6 +360,7 @@ class Scheduler(threading.Thread):
             task.stop_code = "EssentialContainerExited"
             task.stopped_reason = "Essential container in task exited"
         task.exit_code = exit_.code
+        shutil.rmtree(self._volume_of(service) / task.id, ignore_errors=True)
         self._fleet.finish(task)
         if crashed:
             self._count_failure(service, task, ran_s=time.time() - (task.started_at or time.time()))
@@ -454,8 +457,11 @@ class Scheduler(threading.Thread):
                     self._bury(exit_)
 
 
-def environment_for(container: Json, volume: Path) -> dict[str, str]:
-    """What the process gets: the definition's variables on a clean base, and nothing secret of ours."""
+def environment_for(container: Json) -> dict[str, str]:
+    """What the process gets: the definition's variables on a clean base, and nothing secret of ours.
+
+    No CHARGER_STATE_FILE either: what a charger remembers goes with its task, as on Fargate.
+    """
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -464,9 +470,9 @@ def environment_for(container: Json, volume: Path) -> dict[str, str]:
     root = str(Path(embedded.__file__).parent.parent)  # the task's folder is not the project's
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [root, environment.get("PYTHONPATH")]))
     environment["PYTHONUNBUFFERED"] = "1"
-    environment["CHARGER_STATE_FILE"] = str(volume / "charger.json")
-    environment.update({pair["name"]: pair["value"] for pair in container.get("environment", [])})
-    return environment
+    given = {pair["name"]: pair["value"] for pair in container.get("environment", [])}
+    # Checked when it was registered, but the file may hold a definition of an earlier version.
+    return {name: value for name, value in given.items() if VARIABLES.fullmatch(name)} | environment
 
 
 def task_settings(service: Service, definition: TaskDefinition) -> Json:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import resource
+import shutil
 import socket
 import threading
 from collections.abc import Callable
@@ -22,9 +23,11 @@ from embedded.ecs.containers import Containers, end_orphans
 from embedded.ecs.faults import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
 from embedded.ecs.fleet import ACCOUNT_ID, Fleet
 from embedded.ecs.logs import FleetLogs, FleetLogsResponse
+from embedded.ecs.owner import HEALTH_PATH, Credentials, OwnersOnly
 from embedded.ecs.responses import FleetResponse
 from embedded.ecs.scheduler import Options, Scheduler
 from embedded.ecs.state import Store
+from embedded.secret_file import close_to_others
 
 ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
 LOGS_TARGET = "Logs_20140328"
@@ -34,6 +37,8 @@ STOP_POLL_S = 0.1  # how soon the HTTP server notices that it should stop
 @dataclass(frozen=True)
 class Settings:
     state_dir: Path
+    credentials: Credentials  #: what a caller must prove to have
+    names: tuple[str, ...] = ()  #: by which clients reach us, beside `host` and loopback's
     host: str = "127.0.0.1"
     port: int = 0
     region: str = "us-east-1"
@@ -49,9 +54,12 @@ class EmbeddedEcs:
         """`ended` is called when the scheduler ends, by itself or by `close()`."""
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = lock_alone(settings.state_dir / "lock")
+        close_to_others(settings.state_dir)
         allow_many_tasks()
         records = settings.state_dir / "processes"
         end_orphans(records)
+        volumes = settings.state_dir.resolve() / "volumes"
+        shutil.rmtree(volumes, ignore_errors=True)  # of tasks that no longer run
         self._store = Store(settings.state_dir / "state.sqlite")
         fleet = Fleet(self._store, settings.region)
         logs = FleetLogs(settings.region, ACCOUNT_ID)
@@ -68,7 +76,7 @@ class EmbeddedEcs:
             containers=self._containers,
             faults=faults,
             options=settings.options,
-            volumes=settings.state_dir.resolve() / "volumes",
+            volumes=volumes,
             ended=ended,
         )
         app = create_app(fleet, logs, faults, self._containers.pids)
@@ -77,7 +85,7 @@ class EmbeddedEcs:
             self._server = make_server(
                 settings.host,
                 settings.port,
-                self._api,
+                OwnersOnly(self._api, settings.credentials, (settings.host, *settings.names)),
                 fd=listener.fileno(),
                 threaded=True,
                 request_handler=QuietHandler,
@@ -170,7 +178,7 @@ def create_app(fleet: Fleet, logs: FleetLogs, faults: Faults, pids: Callable[[],
     def refuse(error: NotImplementedError) -> ResponseReturnValue:
         return aws_error(400, "UnsupportedFeatureException", str(error))
 
-    @app.get("/_chargehand/health")
+    @app.get(HEALTH_PATH)
     def health() -> ResponseReturnValue:
         return jsonify(status="ok")
 

@@ -32,6 +32,8 @@ def pem(key: Any) -> str:
 
 RS256 = replace(HS256, algorithm="RS256", secret="", public_key=pem(RSA_KEY))
 ES256 = replace(HS256, algorithm="ES256", secret="", public_key=pem(EC_KEY))
+AUDIENCE = "chargehand"
+BY_JWKS = replace(RS256, public_key="", jwks_url="https://idp.test/keys", audience=AUDIENCE)
 
 
 def sign(
@@ -255,7 +257,10 @@ def test_a_laptop_may_have_a_weak_secret_but_not_none() -> None:
         replace(RS256, public_key=pem(rsa.generate_private_key(public_exponent=65537, key_size=1024))),  # noqa: S505  # weak on purpose
         replace(ES256, public_key=pem(RSA_KEY)),
         replace(ES256, public_key=pem(ec.generate_private_key(ec.SECP384R1()))),
-        replace(RS256, public_key="", jwks_url="file:///etc/keys.json"),
+        replace(BY_JWKS, jwks_url="file:///etc/keys.json"),
+        replace(BY_JWKS, jwks_url="http://idp.test/keys"),
+        replace(BY_JWKS, jwks_url="http://127.0.0.1.idp.test/keys"),
+        replace(BY_JWKS, audience=""),
     ],
     ids=[
         "none",
@@ -267,6 +272,9 @@ def test_a_laptop_may_have_a_weak_secret_but_not_none() -> None:
         "RSA for ES256",
         "P-384 for ES256",
         "a file as JWKS",
+        "JWKS in the clear",
+        "JWKS in the clear from a name like loopback",
+        "tokens for any service of the provider",
     ],
 )
 def test_a_key_that_does_not_fit_is_not_started_with(settings: TokenSettings) -> None:
@@ -362,11 +370,27 @@ OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def by_jwks(server: KeyServer) -> TokenVerifier:
-    return verifier(replace(RS256, public_key="", jwks_url=server.url))
+    return verifier(replace(BY_JWKS, jwks_url=server.url))
 
 
 def rs256(key: Any = RSA_KEY, kid: str | None = "one", **claims: Any) -> str:
-    return sign(claims, key, "RS256", {"kid": kid} if kid else None)
+    return sign({"aud": AUDIENCE} | claims, key, "RS256", {"kid": kid} if kid else None)
+
+
+def test_a_token_that_the_provider_made_for_another_service_is_refused(key_server: KeyServer) -> None:
+    """It may well say role admin: there, that is another thing."""
+    key_server.publish(one=RSA_KEY)
+    checking = by_jwks(key_server)
+
+    for audience in ("other", ["other"], None):
+        with pytest.raises(TokenRefused):
+            checking.verify(rs256(aud=audience, role="admin"))
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_keys_may_come_from_a_proxy_on_this_host_and_embedded_from_anywhere(host: str) -> None:
+    verifier(replace(BY_JWKS, jwks_url=f"http://{host}:8080/keys"))
+    TokenVerifier(replace(BY_JWKS, jwks_url="http://idp.test/keys", audience=""), embedded=True)
 
 
 def test_keys_are_fetched_on_first_use_and_kept(key_server: KeyServer) -> None:
@@ -500,9 +524,14 @@ def test_a_server_that_drips_holds_no_caller_beyond_the_time_out(
 def test_a_key_that_cannot_be_read_costs_no_other(key_server: KeyServer, unreadable: Any) -> None:
     good = json.loads(jwt.get_algorithm_by_name("ES256").to_jwk(EC_KEY.public_key())) | {"kid": "one"}
     key_server.body = json.dumps({"keys": [unreadable, good, unreadable]}).encode()
-    checking = verifier(replace(ES256, public_key="", jwks_url=key_server.url))
+    checking = verifier(replace(BY_JWKS, algorithm="ES256", jwks_url=key_server.url))
 
-    assert checking.verify(sign(key=EC_KEY, algorithm="ES256", headers={"kid": "one"})).subject == "ada"
+    assert (
+        checking.verify(
+            sign({"aud": AUDIENCE}, key=EC_KEY, algorithm="ES256", headers={"kid": "one"})
+        ).subject
+        == "ada"
+    )
 
 
 def test_a_withdrawn_key_is_noticed(key_server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +585,7 @@ def test_without_keys_nobody_can_tell_whether_a_token_is_good(
 
 
 def test_an_identity_provider_that_is_away_is_no_refusal() -> None:
-    away = replace(RS256, public_key="", jwks_url="http://127.0.0.1:1/keys")
+    away = replace(BY_JWKS, jwks_url="http://127.0.0.1:1/keys")
 
     with pytest.raises(KeysUnavailable):
         verifier(away).verify(rs256())

@@ -1,8 +1,14 @@
 """Where a charger may connect to."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+from flask import Flask
+
+from api.parts import Parts
 from api.ws_url import InvalidWsUrl, normalise_ws_url
+from shared.destinations import read_destinations
+from tests.api.conftest import WISH, Fleet
 
 
 @pytest.mark.parametrize(
@@ -185,3 +191,33 @@ def test_addresses_that_no_csms_has_are_refused_in_every_spelling(host: str) -> 
 def test_a_url_longer_than_2048_characters_is_refused() -> None:
     with pytest.raises(InvalidWsUrl):
         normalise_ws_url("ws://h/" + "x" * 2042)
+
+
+@pytest.fixture
+def only_the_internet(app: Flask, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator denies private addresses."""
+    settings = replace(parts.settings, destinations=read_destinations("", "private"))
+    monkeypatch.setitem(app.extensions, "chargehand", replace(parts, settings=settings))
+
+
+@pytest.mark.usefixtures("only_the_internet")
+@pytest.mark.parametrize(
+    "url", ["ws://10.0.0.5/", "ws://167772165/", "wss://[::ffff:10.0.0.5]/x", "ws://localhost/"]
+)
+def test_what_the_operator_denies_is_refused_on_create_and_update(fleet: Fleet, url: str) -> None:
+    charger_id = fleet.create(ws_url="ws://csms.test/")
+    before = fleet.row(charger_id)
+
+    created = fleet.post("/ocpp/chargers", json=WISH | {"identity": "CP-2", "ws_url": url})
+    updated = fleet.put(f"/ocpp/chargers/{charger_id}", json={"ws_url": url})
+
+    for answer in (created, updated):
+        assert answer.status_code == 422
+        [item] = answer.json["detail"]
+        assert (item["loc"], item["msg"]) == (
+            ["body", "ws_url"],
+            "URL host is not one that chargers may connect to here",
+        )
+    after = fleet.row(charger_id)
+    assert (after.ws_url, after.generation) == (before.ws_url, before.generation)
+    assert fleet.get("/ocpp/chargers").json["total"] == 1

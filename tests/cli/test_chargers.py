@@ -12,6 +12,7 @@ from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, description_of, environment_of
 from tests.cli.proxies import Unlucky, served
 from tests.embedded.waiting import wait_until
+from tests.stack import ecs_owner
 
 
 def test_create_returns_when_the_csms_has_accepted_the_charger(run: Run, name: str) -> None:
@@ -97,8 +98,11 @@ def test_a_command_that_a_newer_one_supersedes_has_failed(
 ) -> None:
     charger = run("chargers", "create", name, "--json").json
     rule = {"kind": "delay", "action": "UpdateService", "service": charger["id"], "seconds": 2, "count": 1}
-    faults = f"{description_of(chargehand)['ecs']}/_chargehand/faults"
-    httpx.put(faults, json=[rule], trust_env=False).raise_for_status()
+    stack = description_of(chargehand)
+    owner = ecs_owner(stack["environment"])
+    httpx.put(
+        f"{stack['ecs']}/_chargehand/faults", json=[rule], auth=owner, trust_env=False
+    ).raise_for_status()
     stop = subprocess.Popen(
         [*COMMAND, "chargers", "stop", name],
         env=environment_of(chargehand),

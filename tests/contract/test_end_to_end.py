@@ -203,7 +203,7 @@ def create_at(api: Api, ws_url: str, identity: str) -> str:
 
 def kill_charger(stack: Stack, charger_id: str) -> None:
     """kill -9 of the charger's process."""
-    tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks").json()
+    tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks", auth=stack.ecs_owner).json()
     pid = next(task["pid"] for task in tasks if task["service"] == charger_id)
     psutil.Process(pid).send_signal(signal.SIGKILL)
 

@@ -33,6 +33,7 @@ SECRETS = {
     "POSTGRES_PASSWORD": "postgres0password",
     "REDIS_PASSWORD": "redis0password",
     "FLOWER_PASSWORD": "flower0password",
+    "ECS_PASSWORD": "ecs0password",
 }
 
 every_service = pytest.mark.parametrize("name", SERVICES)
@@ -99,6 +100,14 @@ def test_only_the_api_and_flower_are_reached_from_outside_and_only_from_this_mac
 def test_the_worker_can_be_scaled() -> None:
     assert not {"container_name", "hostname", "ports"} & set(SERVICES["worker"])
     assert "worker@%h" in SERVICES["worker"]["command"]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@every_service
+def test_no_secret_is_an_argument_which_everybody_may_see(name: str, secret: str) -> None:
+    service = SERVICES[name]
+
+    assert secret not in " ".join((*service["command"], *service.get("healthcheck", {}).get("test", ())))
 
 
 @pytest.mark.parametrize("secret", SECRETS)
@@ -202,7 +211,7 @@ class Composed:
     ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in OPEN_PORTS})
 
     def here(self, text: str) -> str:
-        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: SECRETS[found[1]], text)
+        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: SECRETS.get(found[1], ""), text)
         text = re.sub(r"^postgresql://.*@postgres:5432/chargehand$", self.postgres_url, text)
         text = re.sub(r"^redis://.*@redis:6379/0$", self.redis_url, text)
         for port, ours in self.ports.items():
@@ -263,12 +272,17 @@ def test_every_command_of_ours_runs_and_becomes_healthy(composed: Composed) -> N
 
 @pytest.mark.skipif(find_redis() is None, reason="this machine has no Redis binary")
 def test_redis_takes_its_command_line(composed: Composed) -> None:
-    program, *options = composed.argv(SERVICES["redis"]["command"])
-    assert program == "redis-server"
-    here = ("--port", str(port := free_port()), "--dir", str(composed.folder))
+    *shell, script = composed.argv(SERVICES["redis"]["command"])
+    assert " redis-server " in script
+    here = f" --port {(port := free_port())} --dir {composed.folder}"
     url = f"redis://:{SECRETS['REDIS_PASSWORD']}@{HOST}:{port}"
 
-    server = Program("redis", (str(find_redis()), *options, *here), is_ready=lambda: answers_ping(url))
+    server = Program(
+        "redis",
+        (*shell, script.replace(" redis-server ", f" {find_redis()} ") + here),
+        is_ready=lambda: answers_ping(url),
+        env=composed.env(SERVICES["redis"]),
+    )
     with (
         running(server, composed.folder / "redis.log"),
         redis.Redis.from_url(url, decode_responses=True) as client,

@@ -15,6 +15,7 @@ from embedded import postgres
 from embedded.ports import free_port
 from embedded.postgres import postgres_program, prepare_postgres, running_postgres
 from embedded.process import NotReady, running, spawn
+from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 
 
@@ -50,6 +51,17 @@ def test_the_url_leads_to_postgresql_18_with_a_utf8_database(folder: Path) -> No
 
     assert url.startswith("postgresql+psycopg://")
     assert row == (18, "UTF8")
+
+
+def test_it_gets_no_secret_of_ours_in_its_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started by root it runs as nobody, and so do others."""
+    monkeypatch.setenv("JWT_SECRET", JWT_SECRET)
+
+    with running_postgres(folder):
+        seen = [process.environ() for process in family(folder)]
+
+    assert len(seen) > 1
+    assert not [environment for environment in seen if JWT_SECRET in environment.values()]
 
 
 def test_rows_are_there_again_after_a_restart(folder: Path) -> None:

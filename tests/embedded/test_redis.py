@@ -1,6 +1,9 @@
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from queue import Queue
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -11,7 +14,7 @@ from redis.retry import Retry
 
 from embedded.ports import HOST, free_port
 from embedded.process import running
-from embedded.redis import fake_redis, find_redis, running_redis
+from embedded.redis import fake_redis, find_redis, real_redis, running_redis
 
 needs_binary = pytest.mark.skipif(find_redis() is None, reason="this machine has no Redis binary")
 
@@ -36,15 +39,34 @@ def test_values_are_there_again_after_a_restart(tmp_path: Path) -> None:
         assert client.get("key") == b"value"
 
 
-@needs_binary
-def test_another_user_of_the_machine_does_not_get_in(tmp_path: Path) -> None:
-    with running_redis(tmp_path) as url:
-        port = int(url.rsplit(":", 1)[1].split("/")[0])
-        once = Retry(NoBackoff(), 0)
-        with redis.Redis(HOST, port, retry=once) as stranger, pytest.raises(redis.AuthenticationError):
-            stranger.get("key")
+@pytest.fixture(params=["Redis", "the stand-in"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Its URL. Both keep the same promise."""
+    binary = find_redis()
+    if request.param == "Redis" and binary is None:
+        pytest.skip("this machine has no Redis binary")
+    real = request.param == "Redis" and binary is not None
+    made = real_redis(str(binary), tmp_path, free_port()) if real else fake_redis(tmp_path, free_port())
+    with running(made.program, tmp_path / "log"):
+        yield made.url
 
-    assert (tmp_path / "redis" / "redis.conf").stat().st_mode & 0o077 == 0
+
+@pytest.mark.parametrize("protocol", [2, 3])
+@pytest.mark.parametrize("password", [None, "", "guessed"])
+def test_another_user_of_the_machine_does_not_get_in(
+    server: str, protocol: int, password: str | None
+) -> None:
+    at = urlsplit(server)
+    once = Retry(NoBackoff(), 0)
+    given: dict[str, Any] = {"protocol": protocol, "retry": once, "socket_timeout": 5}
+    refusals = (redis.AuthenticationError, redis.ResponseError)
+    for call in ("GET", "FLUSHALL", "CONFIG GET requirepass", "EVAL return(1) 0", "SUBSCRIBE a"):
+        with redis.Redis(HOST, at.port or 0, password=password, **given) as stranger, pytest.raises(refusals):
+            stranger.execute_command(*call.split())
+
+    with redis.Redis(HOST, at.port or 0, password=at.password, **given) as owner:
+        assert owner.set("key", "value")
+        assert owner.get("key") == b"value"
 
 
 @needs_binary
@@ -59,6 +81,7 @@ def test_a_state_folder_with_a_space_and_quotes_in_its_name_serves(tmp_path: Pat
 
     with running_redis(folder) as url, client_of(url) as client:
         assert client.ping()
+    assert (folder / "redis" / "redis.conf").stat().st_mode & 0o077 == 0
 
 
 def test_a_machine_without_a_binary_gets_the_fake_server(
@@ -74,7 +97,7 @@ def test_a_machine_without_a_binary_gets_the_fake_server(
 
 def test_the_fake_server_carries_celery_tasks_and_quickly(tmp_path: Path) -> None:
     """The fallback has to do as the broker: Lua scripts for acknowledgements, small packets at once."""
-    server = fake_redis(free_port())
+    server = fake_redis(tmp_path, free_port())
     sums: Queue[int] = Queue()
     with running(server.program, tmp_path / "log"):
         app = Celery("fallback", broker=server.url, set_as_current=False)

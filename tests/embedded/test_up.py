@@ -18,10 +18,12 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
+import boto3
 import jwt
 import psutil
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 
 from embedded.greeting import FIRST_CHARGER, unusual
 from embedded.joining import belongs_to_a_stack
@@ -30,6 +32,13 @@ from embedded.state import STACK_FILE
 from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 
+CHARGER = {
+    "identity": "CP-1",
+    "brand_slug": "wallbox",
+    "model_slug": "wallbox-pulsar-plus",
+    "connector_type": "Type2",
+    "ocpp_version": "OCPP1.6",
+}
 READY_WITHIN_S = 60  # the tests may share the machine; on an idle laptop it is a few seconds
 
 
@@ -70,6 +79,12 @@ class Up:
     def get(self, path: str) -> Any:
         headers = {"Authorization": f"Bearer {self.stack['token']}"}
         with urlopen(Request(f"http://{HOST}:{self.port}{path}", headers=headers), timeout=10) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: object) -> Any:
+        headers = {"Authorization": f"Bearer {self.stack['token']}", "Content-Type": "application/json"}
+        request = Request(f"http://{HOST}:{self.port}{path}", json.dumps(body).encode(), headers)
+        with urlopen(request, timeout=40) as answer:  # noqa: S310
             return json.load(answer)
 
     def log(self, name: str) -> str:
@@ -165,11 +180,14 @@ def run_printed_commands(up: Up) -> str:
     return done.stdout
 
 
-def test_what_is_printed_holds_no_token_and_no_password_of_the_stores(shared_up: Up) -> None:
+def test_what_is_printed_holds_no_secret(shared_up: Up) -> None:
+    """CI keeps it. Where Flower's password is, it says."""
     stack = shared_up.stack
     secrets = [stack["token"], *(urlsplit(stack[name]).password for name in ("database", "redis"))]
+    secrets += [stack["flower_password"], stack["environment"]["AWS_SECRET_ACCESS_KEY"]]
 
     assert all(secrets)
+    assert Path(shared_up.printed(r"password in (\S+)")).read_text() == stack["flower_password"]
     assert not [secret for secret in secrets if secret in shared_up.output]
 
 
@@ -246,6 +264,43 @@ def test_the_stack_file_says_where_everything_is_and_only_its_owner_reads_it(sha
     assert joining["AWS_ENDPOINT_URL"] == stack["ecs"]
     assert joining["STATE_DIR"] == str(shared_up.folder)
     assert {"DATABASE_URL", "REDIS_URL", "CHARGEHAND_ENV"} <= joining.keys()
+
+
+def test_the_ecs_serves_whoever_has_joined_the_stack_and_nobody_else(shared_up: Up) -> None:
+    joining = shared_up.stack["environment"]
+    owner = (joining["AWS_ACCESS_KEY_ID"], joining["AWS_SECRET_ACCESS_KEY"])
+
+    def clusters(key: str, secret: str) -> list[str]:
+        session = boto3.Session(key, secret, region_name=joining["AWS_REGION"])
+        return session.client("ecs", endpoint_url=shared_up.stack["ecs"]).list_clusters()["clusterArns"]
+
+    assert len(clusters(*owner)) == 1
+    for stranger in (("embedded", "embedded"), ("tests", "tests"), (owner[0], "embedded")):
+        with pytest.raises(ClientError, match=r"UnrecognizedClientException|InvalidSignatureException"):
+            clusters(*stranger)
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(f"{shared_up.stack['ecs']}/_chargehand/tasks")  # noqa: S310
+
+
+def test_nobody_else_reads_anything_in_the_state_folder(shared_up: Up) -> None:
+    """Logs, the ECS's services and PostgreSQL's tables hold what tenants gave us."""
+    folder = shared_up.folder
+    shared_up.post("/ocpp/chargers?wait=30&until=accepted", CHARGER | {"ws_url": shared_up.stack["csms"]})
+
+    found = {path.relative_to(folder): path.lstat().st_mode for path in folder.rglob("*")}
+
+    ours = {path for path in found if path.name != "up.out"}  # that is this test's
+    assert [path for path in ours if found[path] & 0o077] == []
+    assert folder.stat().st_mode & 0o066 == 0  # PostgreSQL of root, another user, has to pass
+    names = {path.parts[0] for path in ours}
+    assert names >= {
+        "ecs",
+        "logs",
+        "postgres",
+        "redis",
+        "stack.json",
+        "ecs-secret-access-key",
+    }
 
 
 def test_up_with_json_prints_one_line_when_it_is_ready_and_leaves_no_stack_file(state: Path) -> None:

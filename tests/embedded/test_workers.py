@@ -19,6 +19,7 @@ from embedded.joining import joining_environment
 from embedded.process import Program, running
 from tests.embedded.test_up import Up, running_up
 from tests.embedded.waiting import wait_until
+from tests.stack import ecs_owner
 
 WORKERS = 3
 CHARGERS = 10
@@ -33,6 +34,7 @@ class Fleet:
         self.up = up
         self.environment = psutil.Process(up.pid("worker1")).environ()
         self.ecs_url = self.environment["AWS_ENDPOINT_URL"]
+        self.ecs_owner = ecs_owner(self.environment)
         stack = up.stack
         self.api = httpx.Client(
             base_url=stack["api"], headers={"Authorization": f"Bearer {stack['token']}"}, timeout=70
@@ -69,13 +71,13 @@ class Fleet:
 
     def changes(self) -> Counter[str]:
         """The calls that change something at ECS, by name."""
-        calls = httpx.get(f"{self.ecs_url}/_chargehand/calls").json()
+        calls = httpx.get(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).json()
         return Counter(
             call["action"] for call in calls if not call["action"].startswith(("Describe", "List", "Filter"))
         )
 
     def forget_calls(self) -> None:
-        httpx.delete(f"{self.ecs_url}/_chargehand/calls").raise_for_status()
+        httpx.delete(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).raise_for_status()
 
     def tasks(self, worker: str = "") -> dict[str, dict[str, Any]]:
         """All that Flower shows, by the task's id."""

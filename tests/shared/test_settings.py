@@ -117,6 +117,8 @@ def test_flower_gets_its_secrets_from_files_too(tmp_path: Path, monkeypatch: pyt
         ("JWT_MAX_AGE_SECONDS", "-1"),
         ("JWT_SECRET", "short"),
         ("JWT_PUBLIC_KEY", "no key"),
+        ("WS_URL_ALLOW", "http://csms.test"),
+        ("WS_URL_DENY", "10.0.0.0/33"),
         ("ECS_LAUNCH_TYPE", "LAMBDA"),
         ("ECS_ASSIGN_PUBLIC_IP", "perhaps"),
         ("ECS_TAGS", "no-value"),

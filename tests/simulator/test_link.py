@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from websockets.http11 import Request
 
-from simulator.link import MAX_FRAME_BYTES, is_forbidden, retry_delays
+from simulator.link import MAX_FRAME_BYTES, retry_delays
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, LocalCharger
 from tests.simulator.csms import Csms
@@ -162,29 +162,12 @@ async def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert str(missing) in event["detail"]
 
 
-@pytest.mark.parametrize(
-    ("address", "forbidden"),
-    [
-        ("127.0.0.1", False),
-        ("::1", False),
-        ("10.0.0.7", False),
-        ("192.168.1.1", False),
-        ("fd00::1", False),
-        ("198.51.100.7", False),
-        ("169.254.170.2", True),
-        ("::ffff:169.254.169.254", True),
-        ("2002:a9fe:a9fe::1", True),
-        ("fe80::1%eth0", True),
-        ("fd00:ec2::254", True),
-        ("0.0.0.0", True),
-        ("::", True),
-        ("224.0.0.1", True),
-        ("ff02::1", True),
-        ("255.255.255.255", True),
-    ],
-)
-def test_only_addresses_where_a_csms_may_be_are_connected_to(address: str, forbidden: bool) -> None:
-    assert is_forbidden(address) is forbidden
+async def test_a_charger_does_not_go_where_the_operator_forbids_it() -> None:
+    async with Csms() as csms, LocalCharger(csms.url, ws_url_deny="private") as charger:
+        event = await charger.connection("disconnected", "address_forbidden")
+
+    assert event["detail"] == "localhost has no address that a charger may connect to here"
+    assert csms.requests == []
 
 
 def test_the_waits_between_reconnects_grow_up_to_a_limit() -> None:

@@ -13,8 +13,8 @@ from worker.budget import Budget
 from worker.ecs import EcsClient
 
 ROLE = "arn:aws:iam::123456789012:role/execution"
-#: Runs until it is asked to stop, and then for TASK_STOPS_IN_S seconds more.
-TASK_COMMAND = ("sh", "-c", 'trap "sleep ${TASK_STOPS_IN_S:-0}; exit 0" TERM; sleep 300 & wait')
+#: Runs until it is asked to stop, and then for CHARGER_TASK_STOPS_IN_S seconds more.
+TASK_COMMAND = ("sh", "-c", 'trap "sleep ${CHARGER_TASK_STOPS_IN_S:-0}; exit 0" TERM; sleep 300 & wait')
 #: Short waits; what they are by default is in embedded.ecs.scheduler.
 QUICK = ("--steady-after-s", "0.2", "--first-retry-s", "0.1")
 

@@ -285,8 +285,8 @@ def test_every_call_of_the_client_takes_part(embedded: Embedded, budget_settings
     ecs = embedded.ecs
     charger_id = f"dep-{uuid4().hex[:12]}"
     embedded.process.forget_calls()
-    arn = ecs.ensure_task_definition(charger_id, {"A": "1"}, {})
-    ecs.ensure_task_definition(charger_id, {"A": "1"}, {})
+    arn = ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
+    ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
     ensure(ecs, charger_id, arn)
     ensure(ecs, charger_id, arn)
     ecs.last_stopped_task(charger_id)
@@ -305,7 +305,7 @@ def test_a_call_beyond_the_budget_is_not_made(embedded: Embedded, budget_setting
     settings = embedded.ecs._settings
     ecs = client_at(embedded.process.endpoint_url, settings, Budget(budget_settings))
     charger_id = f"dep-{uuid4().hex[:12]}"
-    arn = ecs.ensure_task_definition(charger_id, {"A": "1"}, {})
+    arn = ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
     embedded.process.forget_calls()
 
     with on_behalf_of(charger_id), pytest.raises(BudgetSpent, match="rate budget, about 1 s"):
@@ -324,7 +324,7 @@ def test_below_the_budget_ecs_throttles_nobody(embedded: Embedded, budget_settin
         client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings)) for _ in range(2)
     ]
     charger_id = f"dep-{uuid4().hex[:12]}"
-    arn = workers[0].ensure_task_definition(charger_id, {"A": "1"}, {})
+    arn = workers[0].ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
 
     def work(number: int) -> bool:
         try:

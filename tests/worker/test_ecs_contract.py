@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.worker.embedded import Embedded
+from shared.settings import EcsSettings, load_settings
+from simulator.settings import read_settings
+from tests.conftest import environment
+from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import FakeEcs
 from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
@@ -217,7 +220,7 @@ def test_many_services_are_described_and_the_missing_are_none(side: Side, charge
 
 
 def test_a_service_is_gone_when_its_last_task_is(side: Side, charger_id: str) -> None:
-    side.ensure(charger_id, side.define(charger_id, TASK_STOPS_IN_S="0.3"))
+    side.ensure(charger_id, side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3"))
     arn = side.until_running(charger_id)
 
     draining = side.ecs.delete_service(charger_id)
@@ -238,7 +241,7 @@ def test_what_is_left_of_a_draining_service_is_described_and_not_deleted_again(
     embedded: Embedded, charger_id: str
 ) -> None:
     side = Side(embedded.ecs, lambda: time.sleep(0.02), embedded.crash, embedded.handles_signals)
-    side.ensure(charger_id, side.define(charger_id, TASK_STOPS_IN_S="0.3"))
+    side.ensure(charger_id, side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3"))
     side.until_running(charger_id)
     embedded.process.forget_calls()
 
@@ -273,7 +276,7 @@ def test_a_service_that_never_was_is_gone(side: Side, charger_id: str) -> None:
 
 
 def test_a_name_is_free_again_when_its_service_has_drained(side: Side, charger_id: str) -> None:
-    definition = side.define(charger_id, TASK_STOPS_IN_S="0.3")
+    definition = side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3")
     side.ensure(charger_id, definition)
     side.until_running(charger_id)
     side.ecs.delete_service(charger_id)
@@ -284,6 +287,33 @@ def test_a_name_is_free_again_when_its_service_has_drained(side: Side, charger_i
     side.ensure(charger_id, definition)
 
     side.until_running(charger_id)
+
+
+def test_a_charger_is_given_the_operators_rule_of_where_it_may_connect_to(
+    embedded: Embedded, ecs_settings: EcsSettings, charger_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the API, and from the same settings: it checks each address when it connects."""
+    monkeypatch.setenv("WS_URL_DENY", "private")
+    monkeypatch.setenv("WS_URL_ALLOW", "10.1.0.0/16,csms.test")
+    for name, value in environment("postgresql://localhost/unused", "redis://localhost").items():
+        monkeypatch.setenv(name, value)
+    loaded = load_settings()
+    rule = loaded.ecs.charger_environment
+    ecs = client_at(embedded.process.endpoint_url, replace(ecs_settings, charger_environment=rule))
+
+    arn = ecs.ensure_task_definition(
+        charger_id, {"CHARGER_IDENTITY": "CP-1", "CHARGER_WS_URL": "ws://a/"}, {}
+    )
+
+    described: Any = ecs._ecs.describe_task_definition(taskDefinition=arn)
+    [container] = described["taskDefinition"]["containerDefinitions"]
+    given = {pair["name"]: pair["value"] for pair in container["environment"]}
+    assert asdict(read_settings(given).destinations) == asdict(loaded.destinations)
+    assert loaded.destinations.restricted
+    assert (
+        ecs.ensure_task_definition(charger_id, {"CHARGER_IDENTITY": "CP-1", "CHARGER_WS_URL": "ws://a/"}, {})
+        == arn
+    )
 
 
 def test_a_tag_holds_what_amazon_allows(embedded: Embedded, charger_id: str) -> None:

@@ -55,12 +55,14 @@ def ensure(ecs: EcsClient, charger_id: str, definition: str, *, exists: bool) ->
 
 #: The AWS action that is spoiled, and what of ours needs it.
 CALLS: dict[str, Callable[[Given], object]] = {
-    "ListTaskDefinitions": lambda given: given.ecs.ensure_task_definition(given.charger_id, {"A": "1"}, {}),
+    "ListTaskDefinitions": lambda given: given.ecs.ensure_task_definition(
+        given.charger_id, {"CHARGER_A": "1"}, {}
+    ),
     "DescribeTaskDefinition": lambda given: given.ecs.ensure_task_definition(
-        given.charger_id, {"A": "1"}, {}
+        given.charger_id, {"CHARGER_A": "1"}, {}
     ),
     "RegisterTaskDefinition": lambda given: given.ecs.ensure_task_definition(
-        given.charger_id, {"A": "1"}, {}
+        given.charger_id, {"CHARGER_A": "1"}, {}
     ),
     "DeregisterTaskDefinition": lambda given: given.ecs.delete_task_definitions(given.charger_id),
     "DeleteTaskDefinitions": lambda given: given.ecs.delete_task_definitions(given.charger_id),
@@ -319,7 +321,7 @@ def test_a_task_definition_that_is_gone_is_told_by_its_words(
         lambda ecs: ecs.describe_tasks(["arn:aws:ecs:us-east-1:123456789012:task/c/1"]),
         lambda ecs: ecs.stop_task("arn:aws:ecs:us-east-1:123456789012:task/c/1", reason="restart"),
         lambda ecs: ecs.delete_service("dep-1"),
-        lambda ecs: ecs.ensure_task_definition("dep-1", {"A": "1"}, {}),
+        lambda ecs: ecs.ensure_task_definition("dep-1", {"CHARGER_A": "1"}, {}),
     ],
     ids=["update", "describe", "current", "tasks", "stop", "delete", "define"],
 )

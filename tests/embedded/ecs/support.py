@@ -13,7 +13,7 @@ from botocore.config import Config
 from mypy_boto3_ecs import ECSClient
 from mypy_boto3_logs import CloudWatchLogsClient
 
-from embedded.ecs.process import EcsProcess
+from embedded.ecs.process import TESTS, EcsProcess
 
 CLUSTER = "chargehand"
 GROUP = "/chargehand/chargers"
@@ -42,7 +42,7 @@ def until(ask: Callable[[], T], timeout_s: float = 10) -> T:
 def clients(endpoint_url: str) -> tuple[ECSClient, CloudWatchLogsClient]:
     """Making them takes longer than most tests."""
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
-    session = boto3.Session("AKIAIOSFODNN7EXAMPLE", "secret", region_name="us-east-1")
+    session = boto3.Session(TESTS.access_key_id, TESTS.secret_access_key, region_name="us-east-1")
     ecs: ECSClient = session.client("ecs", endpoint_url=endpoint_url, config=config)
     return ecs, session.client("logs", endpoint_url=endpoint_url, config=config)
 

@@ -13,24 +13,24 @@ from typing import NoReturn
 
 def main() -> None:
     signal.signal(signal.SIGTERM, end)
-    lock = open("lock", "a")  # noqa: PTH123, SIM115 - held until the process is gone
+    lock = open("../lock", "a")  # noqa: PTH123, SIM115 - held until the process is gone
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if "TASK_MAY_OVERLAP" not in os.environ:
+        if "CHARGER_TASK_MAY_OVERLAP" not in os.environ:
             say("OVERLAP")
     say(f"started {os.getpid()}")
-    if "TASK_SAYS" in os.environ:
-        say(os.environ["TASK_SAYS"])
-    if "TASK_COMPLAINS" in os.environ:
-        print(os.environ["TASK_COMPLAINS"], file=sys.stderr, flush=True)
-    if "TASK_SHOWS_ENVIRONMENT" in os.environ:
+    if "CHARGER_TASK_SAYS" in os.environ:
+        say(os.environ["CHARGER_TASK_SAYS"])
+    if "CHARGER_TASK_COMPLAINS" in os.environ:
+        print(os.environ["CHARGER_TASK_COMPLAINS"], file=sys.stderr, flush=True)
+    if "CHARGER_TASK_SHOWS_ENVIRONMENT" in os.environ:
         say(json.dumps(dict(os.environ)))
-    if "TASK_HAS_CHILD" in os.environ:
+    if "CHARGER_TASK_HAS_CHILD" in os.environ:
         child = subprocess.Popen(["sleep", "120"])
         say(f"child {child.pid}")
-    time.sleep(float(os.environ.get("TASK_LIVES_S", "300")))
-    sys.exit(int(os.environ.get("TASK_EXITS_WITH", "0")))
+    time.sleep(float(os.environ.get("CHARGER_TASK_LIVES_S", "300")))
+    sys.exit(int(os.environ.get("CHARGER_TASK_EXITS_WITH", "0")))
 
 
 def say(line: str, end: str = "\n") -> None:
@@ -40,7 +40,7 @@ def say(line: str, end: str = "\n") -> None:
 
 def end(_: int, __: FrameType | None) -> NoReturn:
     say("asked to stop")
-    time.sleep(float(os.environ.get("TASK_STOPS_IN_S", "0")))
+    time.sleep(float(os.environ.get("CHARGER_TASK_STOPS_IN_S", "0")))
     say("without line end", end="")
     sys.exit(0)
 

@@ -14,7 +14,9 @@ from tests.embedded.ecs.support import GROUP, Fleet
 
 
 def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:
-    name = fleet.given(TASK_SAYS='{"type":"log"}\n\nsecond é', TASK_COMPLAINS="on standard error")
+    name = fleet.given(
+        CHARGER_TASK_SAYS='{"type":"log"}\n\nsecond é', CHARGER_TASK_COMPLAINS="on standard error"
+    )
     arn = fleet.task(name)
     fleet.until_said(arn, "on standard error")
 
@@ -34,7 +36,7 @@ def test_the_last_line_needs_no_end(fleet: Fleet) -> None:
 def test_the_whole_group_is_read_forward_page_by_page(fleet: Fleet) -> None:
     since_ms = time.time_ns() // 1_000_000
     says = "\n".join(f"line {number}" for number in range(40))
-    names = [fleet.create(fleet.define(TASK_SAYS=says)) for _ in range(3)]
+    names = [fleet.create(fleet.define(CHARGER_TASK_SAYS=says)) for _ in range(3)]
     for name in names:
         fleet.until_running(name)
         fleet.until_said(fleet.task(name), "line 39")

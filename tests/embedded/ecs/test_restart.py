@@ -48,7 +48,7 @@ def test_services_definitions_and_tags_survive_a_restart(own_fleet: Fleet) -> No
 
 
 def test_a_stop_ends_every_task_and_soon(own_fleet: Fleet) -> None:
-    definition = own_fleet.define(TASK_STOPS_IN_S="60", stop_timeout_s=30)
+    definition = own_fleet.define(CHARGER_TASK_STOPS_IN_S="60", stop_timeout_s=30)
     names = [own_fleet.create(definition) for _ in range(3)]
     for name in names:
         own_fleet.until_running(name)
@@ -75,7 +75,7 @@ def test_an_answered_call_survives_a_kill(own_fleet: Fleet) -> None:
 
 def test_after_a_kill_the_old_process_ends_before_its_successor_starts(own_fleet: Fleet) -> None:
     """The tasks hold a lock, and say so when they meet another of their service."""
-    name = own_fleet.given(TASK_STOPS_IN_S="0.7")
+    name = own_fleet.given(CHARGER_TASK_STOPS_IN_S="0.7")
     old, old_pid = own_fleet.task(name), own_fleet.pid(name)
     own_fleet.until_said(old, "started")
 
@@ -150,6 +150,7 @@ def test_a_taken_port_is_one_clear_line(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         answer = subprocess.run(
             [sys.executable, "-m", "embedded.ecs", "--port", str(port), "--state-dir", str(tmp_path)],
+            env=os.environ | {"AWS_ACCESS_KEY_ID": "tests", "AWS_SECRET_ACCESS_KEY": "tests"},
             capture_output=True,
             text=True,
             timeout=20,

@@ -47,7 +47,7 @@ def test_another_create_of_an_active_service_is_refused(fleet: Fleet, difference
 
 def test_a_draining_service_cannot_be_created_again_yet(fleet: Fleet) -> None:
     """moto knows no DRAINING."""
-    name = fleet.given(TASK_STOPS_IN_S="0.5")
+    name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.5")
     definition = fleet.describe(name)["taskDefinition"]
     fleet.until_said(fleet.task(name), "started")
     fleet.delete(name)
@@ -214,7 +214,7 @@ def test_tasks_are_listed_by_service_status_and_family(fleet: Fleet) -> None:
 
 
 def test_tasks_are_listed_in_pages(fleet: Fleet) -> None:
-    name = fleet.create(fleet.define(TASK_MAY_OVERLAP="1"), desiredCount=3)
+    name = fleet.create(fleet.define(CHARGER_TASK_MAY_OVERLAP="1"), desiredCount=3)
     fleet.until_running(name, 3)
 
     first = fleet.ecs.list_tasks(cluster=CLUSTER, serviceName=name, maxResults=2)
