@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
+from shared.database_url import BadDatabaseUrl, connection_parameters
+
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)
 
 YEAR_S = 366 * 86_400
 ALGORITHMS = ("HS256", "RS256", "ES256")
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
-DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 #: What NAME_FILE may name a file for.
 SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
@@ -351,8 +352,10 @@ def _broker_url(url: str) -> str:
 
 def _database_url(url: str) -> str:
     """Everybody's spelling of a PostgreSQL URL, in the one that SQLAlchemy reads with psycopg 3."""
-    if not url.startswith(DATABASE_SCHEMES) or not _port_is_good(url):
-        raise SettingsError("DATABASE_URL must be a postgresql:// URL")
+    try:
+        connection_parameters(url)
+    except BadDatabaseUrl as error:
+        raise SettingsError(f"DATABASE_URL {error}") from error
     return "postgresql+psycopg://" + url.partition("://")[2]
 
 
