@@ -16,6 +16,8 @@ from psycopg.errors import UndefinedTable
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.connecting import UnfitDatabase
+from shared.database import check_fit
 from shared.installation import NotServices
 from shared.queues import Queue
 from worker.context import context, fit
@@ -62,9 +64,14 @@ def check_installation() -> None:
     while not done:
         with database.survived():
             try:
+                check_fit(context().sessions.statements)
                 guard.check_at_start()
             except (WrongEcs, NotServices) as error:
                 end(str(error))
+            except OperationalError as error:
+                if isinstance(error.orig, UnfitDatabase):
+                    end(str(error.orig))
+                raise
             except ProgrammingError as error:
                 if not isinstance(error.orig, UndefinedTable):
                     raise
