@@ -121,7 +121,7 @@ def connection_parameters(url: str) -> dict[str, str]:
         raise BadDatabaseUrl("must be a postgresql:// URL")
     credentials, place, query = _split(url.removeprefix(scheme))
     found = _credentials(credentials) | _place(place) | _query(query)
-    _check(found)
+    check_parameters(found)
     return found
 
 
@@ -188,7 +188,8 @@ def _decoded(text: str) -> str:
         raise BadDatabaseUrl("has a character that is not written in UTF-8") from None
 
 
-def _check(found: Mapping[str, str]) -> None:
+def check_parameters(found: Mapping[str, str]) -> None:
+    """Raises BadDatabaseUrl for a value that libpq would refuse when it connects, or that we set."""
     ports = found.get("port", "").split(",")
     if not all(_is_port(port) for port in ports if port):
         raise BadDatabaseUrl(f"must have a port from 1 to 65535, or none: {ENCODE}")

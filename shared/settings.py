@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
-from shared.database_url import BadDatabaseUrl, connection_parameters
+from shared.database_url import BadDatabaseUrl, check_parameters, connection_parameters
+from shared.strays import ADDED, gap
 
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)
@@ -353,10 +354,27 @@ def _broker_url(url: str) -> str:
 def _database_url(url: str) -> str:
     """Everybody's spelling of a PostgreSQL URL, in the one that SQLAlchemy reads with psycopg 3."""
     try:
-        connection_parameters(url)
+        parameters = connection_parameters(url)
     except BadDatabaseUrl as error:
         raise SettingsError(f"DATABASE_URL {error}") from error
+    _check_libpq(parameters)
     return "postgresql+psycopg://" + url.partition("://")[2]
+
+
+def _check_libpq(parameters: Mapping[str, str]) -> None:
+    """What libpq adds to the URL from variables of its own."""
+    found = gap(parameters, os.environ)
+    if found is not None:
+        keyword, name = found
+        raise SettingsError(
+            f"DATABASE_URL names no {keyword}, and {name} is not used: write the {keyword} into the URL"
+        )
+    for name, keyword in ADDED.items():
+        if keyword not in parameters and (value := os.environ.get(name)):
+            try:
+                check_parameters({keyword: value})
+            except BadDatabaseUrl as error:
+                raise SettingsError(f"{name}, which adds to DATABASE_URL, {error}") from error
 
 
 def _port_is_good(url: str) -> bool:

@@ -20,6 +20,7 @@ from shared.connecting import UnfitDatabase
 from shared.database import check_fit
 from shared.installation import NotServices
 from shared.queues import Queue
+from shared.starting import report_strays
 from worker.context import context, fit
 from worker.ecs import EcsUnavailable
 from worker.installation import Guard, WrongEcs
@@ -45,6 +46,7 @@ NOT_FOR_THREADS = {
 def check(options: Mapping[str, Any], **_: object) -> None:
     """As soon as the command line is read."""
     set_up_logging()
+    report_strays()
     restart_as_module()
     check_options(options)
     check_installation()
