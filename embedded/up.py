@@ -191,10 +191,9 @@ def given_database() -> bool:
 def check_that_redis_answers(url: str) -> None:
     """Raises CannotStart when nothing answers at the REDIS_URL of the shell; our own is started and waited for."""
     if url and not answers_ping(url):
-        where = urlsplit(url)
-        raise CannotStart(
-            f"REDIS_URL: no Redis that takes us answers at {where.hostname}:{where.port or 6379}"
-        )
+        split = urlsplit(url)
+        where = f"{split.hostname}:{split.port or 6379}" if split.hostname else split.path
+        raise CannotStart(f"REDIS_URL: no Redis that takes us answers at {where}")
 
 
 def resolve_secret_files() -> None:

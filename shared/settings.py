@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
+from shared.broker_url import REDIS, BadBrokerUrl, broker_url, check_redis_url
 from shared.database_url import BadDatabaseUrl, check_parameters, connection_parameters
 from shared.strays import ADDED, gap
 
@@ -20,7 +21,6 @@ Number = TypeVar("Number", int, float)
 YEAR_S = 366 * 86_400
 ALGORITHMS = ("HS256", "RS256", "ES256")
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 #: What NAME_FILE may name a file for.
 SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
 FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
@@ -193,15 +193,12 @@ def _load(env: Env) -> Settings:
     environment: Environment = _one_of(env, "CHARGEHAND_ENV", "production", get_args(Environment))
     embedded = environment == "embedded"
     redis_url = read_secret("REDIS_URL")
-    broker_url = read_secret("BROKER_URL") or redis_url or _missing("REDIS_URL or BROKER_URL")
-    shared_redis = redis_url or broker_url
-    if not shared_redis.startswith(REDIS_SCHEMES):
-        shared_redis = ""
+    of_kombu, shared_redis = _broker(read_secret("BROKER_URL"), redis_url)
     return Settings(
         environment=environment,
         database_url=_database_url(read_secret("DATABASE_URL") or _missing("DATABASE_URL")),
         database_pool_size=_int(env, "DATABASE_POOL_SIZE", 20, 1, 1_000),
-        broker_url=_broker_url(broker_url),
+        broker_url=of_kombu,
         bind=_bind(env),
         api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
         keep_alive_s=_int(env, "KEEP_ALIVE_SECONDS", 75, 1, 3_600),
@@ -345,10 +342,18 @@ def _rate_limit(limit: str) -> str:
     return limit
 
 
-def _broker_url(url: str) -> str:
-    if not _port_is_good(url) or not urlsplit(url).scheme:
-        raise SettingsError("REDIS_URL or BROKER_URL must be a URL, such as redis://127.0.0.1:6379/0")
-    return url
+def _broker(given: str, redis_url: str) -> tuple[str, str]:
+    """The broker's URL as kombu reads it, and the Redis that processes share, if there is one."""
+    name = "REDIS_URL"
+    try:
+        if redis_url:
+            check_redis_url(redis_url)
+        name = "BROKER_URL" if given else "REDIS_URL"
+        of_kombu = broker_url(given or redis_url or _missing("REDIS_URL or BROKER_URL"))
+    except BadBrokerUrl as error:
+        raise SettingsError(f"{name} {error}") from error
+    shared = redis_url or given
+    return of_kombu, shared if urlsplit(shared).scheme in REDIS else ""
 
 
 def _database_url(url: str) -> str:
@@ -375,14 +380,6 @@ def _check_libpq(parameters: Mapping[str, str]) -> None:
                 check_parameters({keyword: value})
             except BadDatabaseUrl as error:
                 raise SettingsError(f"{name}, which adds to DATABASE_URL, {error}") from error
-
-
-def _port_is_good(url: str) -> bool:
-    """Whether the port is a number or left out. The URL itself stays out of every message: it has a password."""
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
 
 
 def _missing(name: str) -> str:

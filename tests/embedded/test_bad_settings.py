@@ -62,6 +62,7 @@ def test_a_process_with_a_bad_setting_says_so_in_one_line_and_ends(name: str, tm
         ("api", {"JWT_SECRET": ""}, "JWT_SECRET is not set"),
         ("api", {"RATE_LIMIT": "abc"}, "RATE_LIMIT must be of the form 50/second"),
         ("worker", {"WORKER_CONCURRENCY": "x"}, "WORKER_CONCURRENCY"),
+        ("worker", {"REDIS_URL": "sentinel://127.0.0.1:1/0"}, "REDIS_URL must not lead to Sentinel"),
         ("worker", {"ECS_QUOTAS": "service_changes=fast"}, "ECS_QUOTAS"),
         ("flower", {"FLOWER_BASIC_AUTH_FILE": "/nowhere"}, "FLOWER_BASIC_AUTH_FILE cannot be read"),
         ("migrate", {"DATABASE_URL": "mysql://localhost"}, "DATABASE_URL must be a postgresql:// URL"),
