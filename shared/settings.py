@@ -52,7 +52,7 @@ class TokenSettings:
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
-    region: str
+    region: str  #: empty where boto3 is to find it, in a profile: see worker/aws_settings.py
     cluster: str
     launch_type: str  #: FARGATE, EC2 or EXTERNAL; ignored when capacity_providers is set
     capacity_providers: tuple[str, ...]
@@ -234,7 +234,7 @@ def _tokens(env: Env) -> TokenSettings:
 
 def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
     return EcsSettings(
-        region=env.str("AWS_REGION", "us-east-1"),
+        region=env.str("AWS_REGION", "") or env.str("AWS_DEFAULT_REGION", ""),
         cluster=env.str("ECS_CLUSTER", "chargehand"),
         launch_type=_one_of(env, "ECS_LAUNCH_TYPE", "EC2" if embedded else "FARGATE", LAUNCH_TYPES),
         capacity_providers=_words(env, "ECS_CAPACITY_PROVIDERS"),

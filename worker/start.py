@@ -20,6 +20,7 @@ from shared.connecting import UnfitDatabase
 from shared.database import check_fit
 from shared.installation import NotServices
 from shared.queues import Queue
+from shared.settings import SettingsError
 from shared.starting import report_strays
 from worker.context import context, fit
 from worker.ecs import EcsUnavailable
@@ -49,7 +50,10 @@ def check(options: Mapping[str, Any], **_: object) -> None:
     report_strays()
     restart_as_module()
     check_options(options)
-    check_installation()
+    try:
+        check_installation()
+    except SettingsError as error:
+        end(str(error))
 
 
 def restart_as_module() -> None:
