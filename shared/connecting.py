@@ -36,7 +36,7 @@ SHARED_CONNECTIONS = (
 )
 
 # Who serves this connection: a process of the server, and when it began, because its number comes again.
-BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+BACKEND = "pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
 
 
 class UnfitDatabase(psycopg.OperationalError):
@@ -70,11 +70,9 @@ def connect(parameters: Mapping[str, str], *, migrates: bool, **of_psycopg: Any)
     connection = kind.connect(**given, autocommit=True)
     try:
         _check_server(connection)
-        settings = _settings(parameters, migrates=migrates)
+        settings = _settings(parameters, migrates=migrates, version=connection.info.server_version)
         values = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-        # All of it are constants of ours.
-        begin = f"SELECT served.*, {values} FROM ({BACKEND}) served"  # noqa: S608
-        row = connection.execute(begin.encode()).fetchone()
+        row = connection.execute(f"SELECT {BACKEND}, {values}".encode()).fetchone()
         if row is not None:
             _check_pooler(connection, row[:2])
     except BaseException:
@@ -83,11 +81,13 @@ def connect(parameters: Mapping[str, str], *, migrates: bool, **of_psycopg: Any)
     return connection
 
 
-def _settings(parameters: Mapping[str, str], *, migrates: bool) -> dict[str, str]:
+def _settings(parameters: Mapping[str, str], *, migrates: bool, version: int) -> dict[str, str]:
     """The time-outs that the URL's `options` set stay as they are there, but for those of a migration."""
     of_the_url = settings_in(parameters.get("options", ""))
     timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name not in of_the_url}
-    return timeouts | SESSION | (OF_MIGRATIONS if migrates else {})
+    if not migrates:
+        return timeouts | SESSION
+    return timeouts | SESSION | OF_MIGRATIONS | ({"transaction_timeout": "0"} if version >= 170_000 else {})
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:

@@ -97,10 +97,12 @@ SESSION = {
     "DateStyle": "ISO, MDY",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
+    "array_nulls": "on",
     "bytea_output": "hex",
     "default_transaction_isolation": "read committed",
     "extra_float_digits": "1",
     "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
 }
 SET_BY_US = frozenset(name.lower() for name in (*SESSION, "client_encoding"))
 

@@ -71,9 +71,10 @@ class Pooler:
 
     def _forward(self, client: socket.socket, server: socket.socket) -> None:
         while data := client.recv(65_536):
+            if self._shares and data.startswith(b"X"):  # one leaves, the others stay
+                return
             self._client = client
-            if not (self._shares and data.startswith(b"X")):  # one leaves, the others stay
-                server.sendall(data)
+            server.sendall(data)
 
     def _answer(self, server: socket.socket, first: socket.socket) -> None:
         with suppress(OSError):

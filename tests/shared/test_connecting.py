@@ -16,6 +16,7 @@ from shared import connecting
 from shared.connecting import SHARED_CONNECTIONS
 from shared.database import check_fit, make_engine, migrate, transactional
 from shared.database_trouble import connection_trouble, migration_trouble
+from shared.database_url import SESSION
 from tests.shared.pooler import running_pooler
 
 #: Settings of a role or a database that change what answers and statements mean.
@@ -23,11 +24,13 @@ ODD = {
     "DateStyle": "German, DMY",
     "IntervalStyle": "sql_standard",
     "TimeZone": "Asia/Kathmandu",
+    "array_nulls": "off",
     "bytea_output": "escape",
     "client_encoding": "LATIN1",
     "default_transaction_isolation": "serializable",
     "extra_float_digits": "-10",
     "standard_conforming_strings": "off",
+    "transform_null_equals": "on",
 }
 
 
@@ -93,7 +96,8 @@ def trouble_of_migrating(url: str) -> str:
 def test_odd_settings_of_a_role_or_a_database_change_no_answer(server: Engine, of: str) -> None:
     moment = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
     asked = text(
-        "SELECT :moment ::timestamptz, interval '1 day 2 hours', 1 / 3.0::float8, '\\x00ff'::bytea, 'あ\\n'"
+        "SELECT :moment ::timestamptz, 'あ\\n', interval '1 day 2 hours', 1 / 3.0::float8, '\\x00ff'::bytea, "
+        "'{NULL}'::text[], NULL = NULL"
     )
     with database_of_its_own(server) as url, server.connect() as connection:
         role = f"role_{uuid4().hex}"
@@ -110,17 +114,18 @@ def test_odd_settings_of_a_role_or_a_database_change_no_answer(server: Engine, o
             for engine in (usual, odd):
                 with transactional(engine).connect() as ours:
                     answers.append(ours.execute(asked, {"moment": moment}).one())
-            of_statements = shown(odd, "default_transaction_isolation")
+            session = {name: shown(odd, name) for name in SESSION}
         connection.execute(text(f"DROP ROLE {role}"))
 
     assert answers[0] == answers[1]
     assert answers[1][0] == moment
-    assert answers[1][4] == "あ\\n"
-    assert of_statements == "read committed"
+    assert answers[1][1] == "あ\\n"
+    assert session == SESSION
+    assert SESSION.keys() <= ODD.keys()
 
 
 def test_options_of_the_url_are_kept_beside_ours(place: URL) -> None:
-    options = "-c search_path=tenant -c statement_timeout=61s"
+    options = "-c search_path=tenant -c statement_timeout=61s -c transaction_timeout=9s"
     with engine_of(spelled(place, options=options, application_name="x")) as engine:
         assert shown(engine, "search_path") == "tenant"
         assert shown(engine, "statement_timeout") == "61s"
@@ -128,6 +133,7 @@ def test_options_of_the_url_are_kept_beside_ours(place: URL) -> None:
         assert shown(engine, "application_name") == "x"
     with engine_of(spelled(place, options=options), migrates=True) as engine:
         assert shown(engine, "statement_timeout") == "0"
+        assert shown(engine, "transaction_timeout") == "0"
 
 
 def test_a_migration_goes_to_the_schema_of_the_url(server: Engine) -> None:
