@@ -13,7 +13,7 @@ from environs import Env, EnvError
 
 from shared.broker_url import REDIS, BadBrokerUrl, broker_url, check_redis_url
 from shared.database_url import BadDatabaseUrl, check_parameters, connection_parameters
-from shared.strays import ADDED, gap
+from shared.strays import ADDED, gap, leave_out
 
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)
@@ -165,9 +165,19 @@ def read_secret(name: str) -> str:
     return content
 
 
-def hand_secrets_to_flower() -> None:
-    """Flower reads its variables by itself, and knows no NAME_FILE. Safe to repeat. Raises SettingsError."""
+def hand_secrets_to_flower() -> dict[str, str]:
+    """Flower reads its variables by itself, and knows no NAME_FILE. Returns them. Safe to repeat. Raises SettingsError."""
     replace_secret_files(FLOWER_SECRETS)
+    return {name: value for name, value in os.environ.items() if name.startswith("FLOWER_")}
+
+
+def leave_out_strays() -> list[str]:
+    """Remove what libraries would read past the settings. Returns what somebody has set. Safe to repeat."""
+    if os.environ.get("CELERY_BROKER_URL") == os.environ.get(
+        "BROKER_URL"
+    ):  # Celery itself makes the first of the second
+        os.environ.pop("CELERY_BROKER_URL", None)
+    return leave_out(os.environ)
 
 
 def replace_secret_files(names: Iterable[str]) -> None:

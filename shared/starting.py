@@ -1,14 +1,12 @@
 """How a program of ours begins: with settings that make sense, or with one line that says what is wrong."""
 
-import os
 import sys
 from typing import NoReturn
 
 import structlog
 
 from shared.keys import check_keys
-from shared.settings import Settings, SettingsError, load_settings
-from shared.strays import leave_out
+from shared.settings import Settings, SettingsError, leave_out_strays, load_settings
 
 _not_used: list[str] = []
 
@@ -19,7 +17,7 @@ def checked_settings(*, verifies_tokens: bool) -> Settings:
     What libraries would read past them is gone from the environment then.
     """
     settings = load_settings()
-    _not_used.extend(leave_out(os.environ))
+    _not_used.extend(leave_out_strays())
     tokens = settings.tokens
     if verifies_tokens or tokens.secret or tokens.public_key:
         check_keys(tokens, embedded=settings.embedded)

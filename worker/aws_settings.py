@@ -25,10 +25,8 @@ def with_region(settings: EcsSettings) -> EcsSettings:
             raise SettingsError(NO_REGION)
         validate_region_name(region)
         _check_bundle(session)
-    if os.environ.get("AWS_ACCESS_KEY_ID") and not os.environ.get("AWS_SECRET_ACCESS_KEY"):
-        raise SettingsError(
-            "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not: set both, or neither"
-        )
+        # Of the environment only: the other places are asked when a call needs credentials, and some of them slowly.
+        session._session.get_component("credential_provider").get_provider("env").load()
     return replace(settings, region=region)
 
 

@@ -1,6 +1,5 @@
 """The Celery app: `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
 
-import os
 import sys
 from typing import Any
 
@@ -52,8 +51,6 @@ def check_celery_options() -> None:
     for option, instead in INSTEAD_OF_OPTIONS.items():
         if command and command.get_parameter_source(option) is ParameterSource.COMMANDLINE:
             raise SettingsError(f"--{option.replace('_', '-')} has no effect: {instead}")
-    if os.environ.get("CELERY_BROKER_URL") == os.environ.get("BROKER_URL"):  # made of ours, by Celery
-        os.environ.pop("CELERY_BROKER_URL", None)
 
 
 def _make_app() -> Celery:
@@ -66,8 +63,7 @@ def _make_app() -> Celery:
         if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand
             from worker.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
 
-            hand_secrets_to_flower()
-            check_flower_options()
+            check_flower_options(hand_secrets_to_flower())
     except SettingsError as error:
         exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)

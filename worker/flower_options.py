@@ -1,6 +1,6 @@
 """Flower's options of the environment. It reads them by itself, and ends with a trace for one that it cannot read."""
 
-import os
+from collections.abc import Mapping
 
 from celery.utils.serialization import strtobool
 from flower.command import is_flower_envvar
@@ -9,10 +9,10 @@ from flower.options import options
 from shared.settings import SettingsError
 
 
-def check_flower_options() -> None:
+def check_flower_options(variables: Mapping[str, str]) -> None:
     """Raises SettingsError for the first that makes no sense."""
-    for name in sorted(filter(is_flower_envvar, os.environ)):
-        value = os.environ[name]
+    for name in sorted(filter(is_flower_envvar, variables)):
+        value = variables[name]
         option = options._options[_key(name)]
         read = strtobool if option.type is bool else option.type
         try:

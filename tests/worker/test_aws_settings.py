@@ -79,7 +79,7 @@ def test_the_region_is_the_one_that_boto3_finds_for_all_that_needs_it(
         ),
         ({"AWS_ENDPOINT_URL": "ecs.local"}, "AWS_*: Invalid endpoint: ecs.local"),
         ({"AWS_ENDPOINT_URL_ECS": "ecs.local"}, "AWS_*: Invalid endpoint: ecs.local"),
-        ({"AWS_SECRET_ACCESS_KEY": ""}, "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not"),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, "AWS_*: Partial credentials found in env, missing: AWS_S"),
         ({"AWS_STS_REGIONAL_ENDPOINTS": "x", "AWS_DEFAULTS_MODE": "x"}, "AWS_*: "),
     ],
 )
