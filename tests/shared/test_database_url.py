@@ -1,5 +1,7 @@
 """DATABASE_URL is read as libpq reads it, or refused in one line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,12 @@ def test_a_certificate_that_can_be_read_is_taken(tmp_path: Path) -> None:
     file.touch()
 
     assert connection_parameters(f"postgresql://h/d?sslrootcert={file}")["sslrootcert"] == str(file)
+
+
+def test_reading_the_settings_does_not_import_psycopg() -> None:
+    """gunicorn's parent process reads them: what is imported there is never patched by gevent."""
+    script = "import sys, shared.starting; print({'psycopg', 'sqlalchemy', 'kombu'} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "set()\n"
