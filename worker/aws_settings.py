@@ -12,7 +12,8 @@ from botocore.utils import validate_region_name
 from shared.settings import EcsSettings, SettingsError
 
 NO_REGION = (
-    "AWS_REGION is not set, and neither AWS_DEFAULT_REGION nor the profile names a region: set AWS_REGION"
+    "AWS_REGION is not set, and neither AWS_DEFAULT_REGION nor the profile names a region: set AWS_REGION, "
+    'or beside make run take over its environment: eval "$(chargehand env)"'
 )
 
 
