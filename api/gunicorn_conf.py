@@ -18,7 +18,8 @@ import orjson
 from gunicorn.util import write_nonblock
 
 from shared.log_setup import configure_logging
-from shared.starting import settings_or_exit
+from shared.settings import SettingsError
+from shared.starting import exit_with, report_strays, settings_or_exit
 
 SPARE_FILES = 200  # of a process, for its database, its broker, its log and its code
 
@@ -34,7 +35,10 @@ def possible_connections(wanted: int) -> int:
 
 
 _settings = settings_or_exit(verifies_tokens=True)
+if os.environ.get("GUNICORN_CMD_ARGS"):  # gunicorn has read it already, and it goes before this file
+    exit_with(SettingsError("GUNICORN_CMD_ARGS must not be set: BIND and WEB_CONCURRENCY are settings"))
 configure_logging(log_format=_settings.log_format, log_level=_settings.log_level)
+report_strays()
 
 #: Where the API processes share their metrics. prometheus_client finds it by this variable.
 _metrics_folder = os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(prefix="chargehand-metrics-")

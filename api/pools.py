@@ -7,8 +7,8 @@ from sqlalchemy import Engine
 from shared.database import make_engine
 
 #: Connections beside those of requests: one for batches of starts and stops, two for the pollers that serve waits and
-#: event streams, one for /ready.
-OWN_CONNECTIONS = 4
+#: event streams, two for /ready, which compares them.
+OWN_CONNECTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ def make_pools(database_url: str, *, size: int) -> Pools:
         accepting=make_engine(database_url, pool_size=accepting),
         batching=make_engine(database_url, pool_size=1),
         polling=make_engine(database_url, pool_size=2),
-        probing=make_engine(database_url, pool_size=1),
+        probing=make_engine(database_url, pool_size=2),
     )

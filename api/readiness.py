@@ -12,7 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from shared.broker import broker_trouble, check_broker, make_celery
-from shared.database import contention, is_outage
+from shared.database import check_fit, contention, is_outage
+from shared.database_trouble import connection_trouble
 from shared.maintenance import last_runs, lateness
 from shared.schema import schema_trouble
 from shared.settings import Timing
@@ -117,11 +118,12 @@ class _Check:
 
 def _check_database(engine: Engine) -> str | None:
     try:
+        check_fit(engine)
         with engine.connect() as connection:
             read_only = connection.scalar(text(READ_ONLY))
             trouble = schema_trouble(connection)
     except SQLAlchemyError as error:
-        reason = "The database is not available" if is_outage(error) else contention(error)
+        reason = connection_trouble(error) if is_outage(error) else contention(error)
         if reason is None:
             raise
         raise _NotWell(reason) from error

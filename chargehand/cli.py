@@ -3,6 +3,7 @@
 A module of commands imports what is slow to import (HTTP, tables, what starts a stack) when a command runs.
 """
 
+import os
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from chargehand.commands import commands
 from chargehand.installation import installation
 from chargehand.local import env, migrate, token, up
 from chargehand.output import note
+from shared.strays import OF_PSYCOPG, leave_out
 
 COMPLETE_VARIABLE = "_CHARGEHAND_COMPLETE"
 INTERRUPTED = 130  # by Ctrl-C, as shells have it
@@ -43,6 +45,7 @@ def main() -> None:
     CHARGEHAND_TOKEN. Exit status: 0 success, 1 failed, 2 wrong usage, 3 timed out, 4 no stack answers,
     130 interrupted.
     """
+    leave_out(os.environ, OF_PSYCOPG)  # read when it is imported
 
 
 @main.command()

@@ -3,7 +3,7 @@
 import click
 
 from chargehand.client.failures import Failure
-from chargehand.local import bad_settings_in_one_line, first_line
+from chargehand.local import bad_settings_in_one_line
 from chargehand.options import as_json, assume_yes, on_a_terminal
 from chargehand.output import print_json
 
@@ -24,11 +24,14 @@ def installation(*, services: str | None, yes: bool, as_json: bool) -> None:
     workers make every service anew at the new place. What runs at the old place is left there: chargers run twice
     until it is removed, and while workers of the old place run. --set needs a confirmation, or --yes.
     """
+    from psycopg.errors import UndefinedTable
     from sqlalchemy.exc import DBAPIError
 
     from shared.database import make_engine
+    from shared.database_trouble import connection_trouble, first_line
     from shared.installation import NotServices, Services, move, recorded
-    from shared.settings import load_settings
+    from shared.schema import NOT_MIGRATED
+    from shared.starting import checked_settings
 
     try:
         wanted = None if services is None else Services.parse(services)
@@ -39,13 +42,15 @@ def installation(*, services: str | None, yes: bool, as_json: bool) -> None:
             raise click.UsageError("--set moves all chargers: without a terminal it needs --yes")
         click.confirm(f"Move all chargers to {wanted}? All workers must be stopped.", abort=True, err=True)
     with bad_settings_in_one_line():
-        engine = make_engine(load_settings().database_url, pool_size=1)
+        engine = make_engine(checked_settings(verifies_tokens=False).database_url, pool_size=1)
     try:
         if wanted is not None:
             move(engine, wanted)
         found = recorded(engine)
     except DBAPIError as error:
-        raise Failure(f"the database: {first_line(error.orig)}") from error
+        if isinstance(error.orig, UndefinedTable):
+            raise Failure(NOT_MIGRATED) from error
+        raise Failure(f"{connection_trouble(error)} ({first_line(error.orig)})") from error
     finally:
         engine.dispose()
     if as_json:

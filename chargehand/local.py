@@ -49,35 +49,22 @@ def up(*, as_json: bool) -> None:
 @as_json
 def migrate(*, as_json: bool) -> None:
     """Bring the database of DATABASE_URL to the newest schema. Safe to repeat."""
+    import psycopg
     from alembic.util import CommandError
-    from sqlalchemy.exc import DBAPIError, OperationalError
+    from sqlalchemy.exc import SQLAlchemyError
 
-    from shared.database import LOCKED, migrate
+    from shared.database import migrate
+    from shared.database_trouble import migration_trouble
     from shared.starting import checked_settings
 
     with bad_settings_in_one_line():
-        try:
-            migrate(checked_settings(verifies_tokens=False).database_url)
-        except OperationalError as error:
-            if isinstance(error.orig, LOCKED):
-                raise Failure(
-                    "another transaction, perhaps a backup, holds a table that the migration needs: "
-                    "repeat this when it has ended"
-                ) from error
-            raise Failure(f"the database is not available: {first_line(error.orig)}") from error
-        except DBAPIError as error:
-            raise Failure(f"the database refused the migration: {first_line(error.orig)}") from error
-        except CommandError as error:
-            raise Failure(
-                f"the database has a schema that this version does not know ({first_line(error)}): "
-                "use the version that made it"
-            ) from error
+        url = checked_settings(verifies_tokens=False).database_url
+    try:
+        migrate(url)
+    except (CommandError, SQLAlchemyError, psycopg.Error) as error:
+        raise Failure(migration_trouble(error)) from error
     if as_json:
         print_json({"migrated": True})
-
-
-def first_line(error: BaseException | None) -> str:
-    return str(error).partition("\n")[0]
 
 
 @click.command()

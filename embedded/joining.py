@@ -3,15 +3,19 @@
 from collections.abc import Mapping
 
 from shared.settings import variables
+from shared.strays import ADDED, OF_LIBPQ
 
 #: Where a process works: a store, a broker or an ECS. One that ends with an underscore is the beginning of many names.
-PLACES = ("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "DATABASE_URL", "ECS_", "REDIS_URL")
+PLACES = (
+    *("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "DATABASE_URL", "ECS_", "REDIS_URL"),
+    *OF_LIBPQ,
+)
 #: Read by the API alone. A worker needs no way to verify tokens, so the secret is not handed on.
 OF_THE_API = ("BIND", "JWT_")
 #: Which stack, how many programs it has, and who may use its Flower. Any port (CSMS_PORT) is one more.
 OF_ONE_STACK = ("CHARGEHAND_", "FLOWER_", "PORT", "STATE_DIR", "WORKERS")
 #: What joining takes besides our settings and AWS_*.
-OF_LIBRARIES = {"NO_PROXY", "STATE_DIR", "no_proxy"}
+OF_LIBRARIES = {"NO_PROXY", "STATE_DIR", "no_proxy", *ADDED}
 
 
 def belongs_to_a_stack(name: str) -> bool:

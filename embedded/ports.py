@@ -7,7 +7,7 @@ import random
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
 
 import psutil
@@ -53,13 +53,22 @@ def why_not(port: int) -> OSError | None:
 
 def answers(url: str) -> Callable[[], bool]:
     """A probe that is true once the URL answers 200."""
+    answer = why_no_answer(url)
+    return lambda: not answer()
 
-    def probe() -> bool:
+
+def why_no_answer(url: str) -> Callable[[], str]:
+    """A probe that says what the URL answers instead of 200."""
+
+    def probe() -> str:
         try:
             with direct.open(url, timeout=3) as answer:
-                return bool(answer.status == 200)
-        except (URLError, OSError):
-            return False
+                return "" if answer.status == 200 else f"HTTP {answer.status}"
+        except HTTPError as error:
+            with error:
+                return f"HTTP {error.code} {error.read(1_000).decode(errors='replace')}"
+        except (URLError, OSError) as error:
+            return str(error)
 
     return probe
 

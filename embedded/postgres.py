@@ -64,8 +64,9 @@ def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgr
     program = Program(
         name="postgres",
         argv=(str(postgres_program()), "-D", str(data), *options),
-        is_ready=lambda: _has_database(port, password),
         env=_environment(),
+        is_ready=lambda: not _why_no_database(port, password),
+        why_not=lambda: _why_no_database(port, password),
         cwd=folder,
         user=user,
         stop_signal=FAST_SHUTDOWN,
@@ -128,8 +129,8 @@ def _end_leftover(data: Path) -> None:
     pid_file.unlink(missing_ok=True)
 
 
-def _has_database(port: int, password: str) -> bool:
-    """Whether the server takes connections; creates the database when it is missing."""
+def _why_no_database(port: int, password: str) -> str:
+    """What keeps the server from taking connections, or nothing; creates the database when it is missing."""
     try:
         with psycopg.connect(
             host=HOST,
@@ -143,9 +144,9 @@ def _has_database(port: int, password: str) -> bool:
             found = connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,)).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
-    except psycopg.OperationalError:
-        return False
-    return True
+    except psycopg.OperationalError as error:
+        return str(error)
+    return ""
 
 
 def postgres_program() -> Path:

@@ -29,6 +29,7 @@ class Program:
     name: str
     argv: tuple[str, ...]
     is_ready: Callable[[], bool] = has_started  #: asked again and again until it is true
+    why_not: Callable[[], str] = str  #: asked when that takes long; empty where there is nothing to say
     env: Mapping[str, str] | None = field(default=None, repr=False)  #: None hands on our own
     cwd: Path | None = None  #: None is our own
     user: str = ""  #: account to run as; only root can ask for one; launch.py says how
@@ -106,8 +107,16 @@ def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log: Pat
         if child.poll() is not None:
             raise NotReady(f"{program.name} ended with {child.returncode}\n{last_lines(log)}")
         if time.monotonic() > deadline:
-            raise NotReady(f"{program.name} was not ready after {within_s:g} s\n{last_lines(log)}")
+            raise NotReady(
+                f"{program.name} was not ready after {within_s:g} s{because(program)}\n{last_lines(log)}"
+            )
         time.sleep(POLL_S)
+
+
+def because(program: Program) -> str:
+    """What a program that is not ready answers, to go on a sentence with."""
+    reason = program.why_not().strip().partition("\n")[0]
+    return f": {reason}" if reason else ""
 
 
 def last_lines(log: Path, count: int = 10) -> str:

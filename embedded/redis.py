@@ -71,7 +71,10 @@ def real_redis(binary: str, folder: Path, port: int) -> Redis:
     quoted = '"' + str(data).replace("\\", "\\\\").replace('"', '\\"') + '"'
     write_private(configuration, CONFIGURATION.format(host=HOST, port=port, password=password, folder=quoted))
     url = f"redis://:{password}@{HOST}:{port}/0"
-    return Redis(Program("redis", (binary, str(configuration)), lambda: answers_ping(url)), url)
+    return Redis(
+        Program("redis", (binary, str(configuration)), lambda: answers_ping(url), lambda: why_no_ping(url)),
+        url,
+    )
 
 
 def fake_redis(folder: Path, port: int) -> Redis:
@@ -79,13 +82,19 @@ def fake_redis(folder: Path, port: int) -> Redis:
     url = f"redis://:{password}@{HOST}:{port}/0"
     file = str((folder / PASSWORD_FILE).absolute())
     argv = (sys.executable, "-m", "embedded.redis_server", "--port", str(port), "--password-file", file)
-    return Redis(Program("redis", argv, lambda: answers_ping(url)), url)
+    return Redis(Program("redis", argv, lambda: answers_ping(url), lambda: why_no_ping(url)), url)
 
 
 def answers_ping(url: str) -> bool:
     """Whether the server answers; while it loads its data it does not."""
+    return not why_no_ping(url)
+
+
+def why_no_ping(url: str) -> str:
+    """What the server says instead, or nothing."""
     try:
         with redis.Redis.from_url(url, socket_timeout=1, retry=None) as client:
-            return bool(client.ping())
-    except redis.RedisError:
-        return False
+            client.ping()
+    except redis.RedisError as error:
+        return str(error)
+    return ""

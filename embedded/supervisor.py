@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import psutil
 
-from embedded.process import NotReady, Program, end, has_started, last_lines, spawn
+from embedded.process import NotReady, Program, because, end, has_started, last_lines, spawn
 from embedded.secret_file import write_private
 
 TICK_S = 0.05
@@ -26,6 +26,7 @@ SETTLED_AFTER_S = 2.0
 HEALTHY_AFTER_S = 30.0  # having run this long forgets earlier deaths
 ATTEMPTS_TO_START = 3  # deaths before the program was ever ready
 LEFTOVER_WITHIN_S = 5.0  # to stop by itself, for what a killed supervisor left
+PATIENCE_S = 5.0  # until somebody who waits for a program is told what it answers
 LOG_LIMIT_BYTES = 10_000_000
 TRIM_EVERY_S = 5.0
 
@@ -74,15 +75,23 @@ class Supervisor:
     def wait_until_ready(self, within_s: float, *, layer: int | None = None) -> None:
         """Wait for every program, or those of a layer. Raises NotReady with the last lines, or StopAsked."""
         children = [child for child in self._children if layer in {None, child.program.layer}]
-        deadline = time.monotonic() + within_s
+        began = time.monotonic()
+        said = set()
         while waiting := [child for child in children if not child.ready]:
             self._tick()
+            took_s = time.monotonic() - began
             for child in waiting:
                 if child.deaths >= ATTEMPTS_TO_START:
                     raise self._not_ready(child.program, "does not start")
                 child.ready = child.restart_at is None and is_ready(child)
-            if time.monotonic() > deadline:
-                raise self._not_ready(waiting[0].program, f"was not ready after {within_s:g} s")
+            for child in waiting:
+                name, reason = child.program.name, because(child.program) if took_s > PATIENCE_S else ""
+                if reason and name not in said:
+                    said.add(name)
+                    self._say(f"{name} is not ready yet{reason}")
+            if took_s > within_s:
+                program = waiting[0].program
+                raise self._not_ready(program, f"was not ready after {within_s:g} s{because(program)}")
 
     def run_once(self, program: Program) -> None:
         """Run a program to its end. Raises NotReady if it fails, or StopAsked."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from embedded.greeting import greeting
 from embedded.joining import has_joined_a_stack, without_places
-from embedded.ports import HOST, Ports, PortUnusable, answers, check_that_ports_differ, claim
+from embedded.ports import HOST, Ports, PortUnusable, answers, check_that_ports_differ, claim, why_no_answer
 from embedded.postgres import prepare_postgres
 from embedded.process import NotReady, Program, has_started
 from embedded.redis import answers_ping, prepare_redis
@@ -23,7 +23,6 @@ from embedded.stack_file import remove_stack_file, stack_description, write_stac
 from embedded.state import FLOWER_PASSWORD_FILE, JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
 from shared.settings import (
-    FLOWER_SECRETS,
     SECRETS,
     SettingsError,
     load_settings,
@@ -31,6 +30,7 @@ from shared.settings import (
     replace_secret_files,
 )
 from shared.starting import checked_settings
+from shared.strays import NOT_USED, OF_LIBPQ, leave_out
 from shared.tokens import make_token
 
 START_WITHIN_S = 60
@@ -44,6 +44,21 @@ INSTALLATION_FILE = (
     "installation"  # names our ECS, whose services lie in the same folder: its port may change
 )
 MOST_WORKERS = 8  # PostgreSQL has 200 connections, of which a worker may use 18
+
+#: Read past our settings by what runs here: the embedded ECS (moto), Flower, gunicorn, initdb, and all of NOT_USED but
+#: for libpq's, which add to a DATABASE_URL of somebody's own.
+OF_OTHERS = (
+    *(
+        "FLOWER_",
+        "GUNICORN_CMD_ARGS",
+        "INITIAL_NO_AUTH_ACTION_COUNT",
+        "MOTO_",
+        "PGDATA",
+        "SCRIPT_NAME",
+        "WORKDIR",
+    ),
+    *(name for name in NOT_USED if name not in OF_LIBPQ),
+)
 
 # Programs of a higher layer use those below, and stop before them. What each may take adds up to
 # less than 15 s, because a layer stops at once.
@@ -90,7 +105,7 @@ def run(
 ) -> None:
     remove_stack_file(folder)  # of a run that was killed
     try:
-        addresses = start_programs(supervisor, folder)
+        addresses = start_programs(supervisor, folder, say)
         description = describe(addresses, folder)
         write_stack_file(folder, description)
         say(greeting(description, folder, time.monotonic() - began))
@@ -117,8 +132,9 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def start_programs(supervisor: Supervisor, folder: Path) -> Addresses:
+def start_programs(supervisor: Supervisor, folder: Path, say: Callable[[str], None]) -> Addresses:
     """Start everything and wait until the API is ready. Raises NotReady, PortUnusable, SettingsError or StopAsked."""
+    leave_out_strays(say)
     resolve_secret_files()
     check_that_ports_differ(os.environ)
     workers = number_of_workers(os.environ.get("WORKERS") or "1")
@@ -156,19 +172,32 @@ def leave_joined_stack(say: Callable[[str], None]) -> None:
             del os.environ[name]
 
 
+def leave_out_strays(say: Callable[[str], None]) -> None:
+    """Forget what a program or a library that we start would obey by itself."""
+    ours = {name: os.environ[name] for name in ("FLOWER_PORT",) if name in os.environ}
+    strays = leave_out(os.environ, OF_OTHERS)
+    os.environ |= ours
+    if not given_database():
+        strays += leave_out(os.environ, OF_LIBPQ)
+    if strays := [name for name in strays if name not in ours]:
+        say(f"Not used, because they belong to other programs: {', '.join(strays)}.")
+
+
+def given_database() -> bool:
+    return bool(os.environ.get("DATABASE_URL") or os.environ.get("DATABASE_URL_FILE"))
+
+
 def check_that_redis_answers(url: str) -> None:
     """Raises CannotStart when nothing answers at the REDIS_URL of the shell; our own is started and waited for."""
     if url and not answers_ping(url):
-        where = urlsplit(url)
-        raise CannotStart(
-            f"REDIS_URL: no Redis that takes us answers at {where.hostname}:{where.port or 6379}"
-        )
+        split = urlsplit(url)
+        where = f"{split.hostname}:{split.port or 6379}" if split.hostname else split.path
+        raise CannotStart(f"REDIS_URL: no Redis that takes us answers at {where}")
 
 
 def resolve_secret_files() -> None:
     """Read the files here and once: our programs run in the state folder, where a relative path leads elsewhere."""
-    os.environ.pop("FLOWER_BASIC_AUTH_FILE", None)  # Flower's password is the state folder's
-    replace_secret_files((*SECRETS, *FLOWER_SECRETS))
+    replace_secret_files(SECRETS)
 
 
 def number_of_workers(text: str) -> int:
@@ -235,6 +264,7 @@ def ecs(addresses: Addresses, folder: Path) -> Program:
         name="ecs",
         argv=python("embedded.ecs", "--port", port_of(addresses.ecs), *state),
         is_ready=answers(f"{addresses.ecs}/_chargehand/health"),
+        why_not=why_no_answer(f"{addresses.ecs}/_chargehand/health"),
         cwd=folder,
         layer=ECS,
         stop_within_s=6,
@@ -247,6 +277,7 @@ def csms(addresses: Addresses, folder: Path) -> Program:
         name="csms",
         argv=python("embedded.csms", "--port", port),
         is_ready=answers(f"http://{HOST}:{port}/health"),
+        why_not=why_no_answer(f"http://{HOST}:{port}/health"),
         cwd=folder,
         layer=CSMS,
         stop_within_s=1,
@@ -255,7 +286,7 @@ def csms(addresses: Addresses, folder: Path) -> Program:
 
 def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Program]:
     """What a cloud would run: the same programs, with the same code."""
-    ready = {"api": answers(f"{addresses.api}/ready"), "flower": answers(f"{addresses.flower}/healthcheck")}
+    probes = {"api": f"{addresses.api}/ready", "flower": f"{addresses.flower}/healthcheck"}
     password = ensure_secret(folder / FLOWER_PASSWORD_FILE)
     celery = ("celery", "-A", "worker.celery_app")
     pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
@@ -278,7 +309,8 @@ def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Progr
         yield Program(
             name=name,
             argv=python(*argv),
-            is_ready=ready.get(name, has_started),
+            is_ready=answers(probes[name]) if name in probes else has_started,
+            why_not=why_no_answer(probes[name]) if name in probes else str,
             env=env,
             cwd=folder,
             layer=SERVICES,

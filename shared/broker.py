@@ -25,6 +25,17 @@ BROKER_ERRORS = (KombuError, OperationalError, OSError, redis.RedisError, AMQPEr
 # By its place, and not as a setting: the scheme of the URL still says what it is, also to Flower.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "shared.redis_transport:Transport"))
 
+CLUSTER = "The broker is a Redis cluster: use a Redis without cluster mode"
+TROUBLES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    (
+        (redis.AuthenticationError, redis.exceptions.NoPermissionError),
+        "The broker refuses our user or password",
+    ),
+    ((redis.ReadOnlyError,), "The broker takes no writes: it is a replica"),
+    ((redis.exceptions.OutOfMemoryError,), "The broker takes no writes: its memory is full"),
+    ((redis.exceptions.AskError, redis.exceptions.ClusterDownError), CLUSTER),
+)
+
 CHECK_EXPIRES_S = 60  # then the broker itself removes what a check left that was killed
 
 BATCH_SIZE = 200  # messages in one round trip; kombu keeps them in memory
@@ -61,7 +72,7 @@ def _tls(broker_url: str) -> dict[str, Any] | None:
 
 
 def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:
-    if not broker_url.startswith(("redis", "rediss", "unix", "sentinel")):
+    if not broker_url.startswith("redis"):
         return {}  # RabbitMQ has its own heart-beat and acknowledgements
     return {
         "socket_connect_timeout": 1,
@@ -140,14 +151,11 @@ def broker_trouble(error: BaseException) -> str:
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return "The broker's certificate cannot be trusted"
-    if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
-        return "The broker refuses our user or password"
-    if isinstance(error, redis.ReadOnlyError):
-        return "The broker takes no writes: it is a replica"
-    if isinstance(error, redis.exceptions.OutOfMemoryError):
-        return "The broker takes no writes: its memory is full"
-    if isinstance(error, redis.ResponseError) and not isinstance(error, redis.exceptions.AskError):
-        return f"The broker refuses: {text}"
+    for kinds, words in TROUBLES:
+        if isinstance(error, kinds):
+            return words
+    if isinstance(error, redis.ResponseError):
+        return CLUSTER if "cluster mode" in text else f"The broker refuses: {text}"
     return "The broker is not available"
 
 

@@ -1,5 +1,6 @@
 """Engine, sessions and migrations. PostgreSQL only."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -7,24 +8,16 @@ from typing import Any
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.catalog import load_catalog
+from shared.connecting import CONNECT_TIMEOUT_S, connect
+from shared.database_url import connection_parameters
 
-# Bounds every wait on the database, so a frozen one frees the caller (seconds, milliseconds).
-CONNECT_TIMEOUT_S = 3
-ANSWER_TIMEOUT_S = 12  # above the server's own: only a server that hangs with its clock is waited for so long
-SERVER_TIMEOUTS = (
-    # Who hangs in the middle of a transaction loses its locks before others give up waiting for them.
-    "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=3500"
-)
-# Those of a migration come after the others, so they count. Whatever needs a table that a migration waits for waits
-# behind it, so it soon gives up, and tries again later.
-OF_MIGRATIONS = "-c statement_timeout=0 -c lock_timeout=1000"
 LOCK_PAUSE_S = 3.0
 LOCK_TRIES = 75  # 5 minutes: a backup may hold a table for so long; after that the operator has to know
 LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
@@ -51,41 +44,26 @@ CONTENTION = {
 IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
 
 
-class _Connection(psycopg.Connection[Any]):
-    """A connection that does not wait for ever: the server's time-outs do not run while it is frozen."""
-
-    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        try:
-            return super().wait(gen, interval, timeout or ANSWER_TIMEOUT_S)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
-                self.pgconn.finish()  # an answer that comes now would be taken for another one
-            raise
-
-
 def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Engine:
     """An engine with bounded waits, whose connections commit every statement. Opens none yet.
 
     Most of what we ask for is one statement: a transaction around it would cost two round trips more. A migration's
     statements have no time limit, on either side: an index of a large table takes minutes.
     """
+    parameters = connection_parameters(url)
     engine = create_engine(
-        url,
+        _shown(parameters),
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_use_lifo=True,  # the one that was used last is still warm, here and in the server
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "options": f"{SERVER_TIMEOUTS} {OF_MIGRATIONS}" if migrates else SERVER_TIMEOUTS,
-            "tcp_user_timeout": 10_000,  # milliseconds until an unanswered packet ends the connection
-            "keepalives_idle": 10,  # seconds without a packet until one is sent, so a lost server is noticed
-            "application_name": "chargehand",
-        },
     )
-    if not migrates:
-        _bound_answers(engine)
+
+    @event.listens_for(engine, "do_connect")
+    def begin(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> Any:
+        return connect(parameters, migrates=migrates, context=options.get("context"))
+
     _leave_read_only_servers(engine)
     _ping_after_a_rest(engine)
     return engine
@@ -125,10 +103,26 @@ def _driver_error(error: BaseException) -> psycopg.Error | None:
     return found if isinstance(found, psycopg.Error) else None
 
 
-def _bound_answers(engine: Engine) -> None:
-    @event.listens_for(engine, "do_connect")
-    def connect(_dialect: object, _record: object, args: Any, options: Any) -> _Connection:
-        return _Connection.connect(*args, **options)
+def _shown(parameters: Mapping[str, str]) -> URL:
+    """What SQLAlchemy knows of the place. Where there are several hosts it knows none of them."""
+    host, port = parameters.get("host", ""), parameters.get("port", "")
+    return URL.create(
+        "postgresql+psycopg",
+        username=parameters.get("user"),
+        password=parameters.get("password"),
+        host=None if "," in host else host or None,
+        port=int(port) if port.isdecimal() else None,
+        database=parameters.get("dbname"),
+    )
+
+
+def check_fit(engine: Engine) -> None:
+    """Raises UnfitDatabase within SQLAlchemy's OperationalError, or any other error of connecting.
+
+    Two connections at once show whether a pooler serves both by one. Needs room for two in the pool.
+    """
+    with engine.connect(), engine.connect():
+        pass
 
 
 def _leave_read_only_servers(engine: Engine) -> None:
@@ -185,8 +179,9 @@ def migrate(url: str) -> None:
     The service may run meanwhile. Raises OperationalError when others hold a table through all tries: what ended by
     then stays, and a repeat goes on from there.
     """
-    engine = make_engine(url, pool_size=1, migrates=True)
+    engine = make_engine(url, pool_size=2, migrates=True)
     try:
+        check_fit(engine)
         with transactional(engine).connect() as connection:
             _wait_for_turn(connection)
             for tries_left in reversed(range(LOCK_TRIES)):

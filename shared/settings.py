@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
+from shared.broker_url import REDIS, BadBrokerUrl, broker_url, check_redis_url
+from shared.database_url import BadDatabaseUrl, check_parameters, connection_parameters
 from shared.destinations import BadRule, Destinations, read_destinations
+from shared.strays import ADDED, gap, leave_out
 
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)
@@ -19,8 +22,6 @@ Number = TypeVar("Number", int, float)
 YEAR_S = 366 * 86_400
 ALGORITHMS = ("HS256", "RS256", "ES256")
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
-DATABASE_SCHEMES = ("postgresql://", "postgres://", "postgresql+psycopg://")
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 #: What NAME_FILE may name a file for.
 SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
 #: Checked by the API when a URL is given, and by the charger, which is given them as CHARGER_*, when it connects.
@@ -54,7 +55,7 @@ class TokenSettings:
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
-    region: str
+    region: str  #: empty where boto3 is to find it, in a profile: see worker/aws_settings.py
     cluster: str
     launch_type: str  #: FARGATE, EC2 or EXTERNAL; ignored when capacity_providers is set
     capacity_providers: tuple[str, ...]
@@ -179,9 +180,19 @@ def read_secret(name: str) -> str:
     return content
 
 
-def hand_secrets_to_flower() -> None:
-    """Flower reads its variables by itself, and knows no NAME_FILE. Safe to repeat. Raises SettingsError."""
+def hand_secrets_to_flower() -> dict[str, str]:
+    """Flower reads its variables by itself, and knows no NAME_FILE. Returns them. Safe to repeat. Raises SettingsError."""
     replace_secret_files(FLOWER_SECRETS)
+    return {name: value for name, value in os.environ.items() if name.startswith("FLOWER_")}
+
+
+def leave_out_strays() -> list[str]:
+    """Remove what libraries would read past the settings. Returns what somebody has set. Safe to repeat."""
+    if os.environ.get("CELERY_BROKER_URL") == os.environ.get(
+        "BROKER_URL"
+    ):  # Celery itself makes the first of the second
+        os.environ.pop("CELERY_BROKER_URL", None)
+    return leave_out(os.environ)
 
 
 def replace_secret_files(names: Iterable[str]) -> None:
@@ -207,15 +218,12 @@ def _load(env: Env) -> Settings:
     environment: Environment = _one_of(env, "CHARGEHAND_ENV", "production", get_args(Environment))
     embedded = environment == "embedded"
     redis_url = read_secret("REDIS_URL")
-    broker_url = read_secret("BROKER_URL") or redis_url or _missing("REDIS_URL or BROKER_URL")
-    shared_redis = redis_url or broker_url
-    if not shared_redis.startswith(REDIS_SCHEMES):
-        shared_redis = ""
+    of_kombu, shared_redis = _broker(read_secret("BROKER_URL"), redis_url)
     return Settings(
         environment=environment,
         database_url=_database_url(read_secret("DATABASE_URL") or _missing("DATABASE_URL")),
         database_pool_size=_int(env, "DATABASE_POOL_SIZE", 20, 1, 1_000),
-        broker_url=_broker_url(broker_url),
+        broker_url=of_kombu,
         bind=_bind(env),
         api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
         keep_alive_s=_int(env, "KEEP_ALIVE_SECONDS", 75, 1, 3_600),
@@ -252,7 +260,7 @@ def _tokens(env: Env) -> TokenSettings:
 
 def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
     return EcsSettings(
-        region=env.str("AWS_REGION", "us-east-1"),
+        region=env.str("AWS_REGION", "") or env.str("AWS_DEFAULT_REGION", ""),
         cluster=env.str("ECS_CLUSTER", "chargehand"),
         launch_type=_one_of(env, "ECS_LAUNCH_TYPE", "EC2" if embedded else "FARGATE", LAUNCH_TYPES),
         capacity_providers=_words(env, "ECS_CAPACITY_PROVIDERS"),
@@ -380,25 +388,44 @@ def _rate_limit(limit: str) -> str:
     return limit
 
 
-def _broker_url(url: str) -> str:
-    if not _port_is_good(url) or not urlsplit(url).scheme:
-        raise SettingsError("REDIS_URL or BROKER_URL must be a URL, such as redis://127.0.0.1:6379/0")
-    return url
+def _broker(given: str, redis_url: str) -> tuple[str, str]:
+    """The broker's URL as kombu reads it, and the Redis that processes share, if there is one."""
+    name = "REDIS_URL"
+    try:
+        if redis_url:
+            check_redis_url(redis_url)
+        name = "BROKER_URL" if given else "REDIS_URL"
+        of_kombu = broker_url(given or redis_url or _missing("REDIS_URL or BROKER_URL"))
+    except BadBrokerUrl as error:
+        raise SettingsError(f"{name} {error}") from error
+    shared = redis_url or given
+    return of_kombu, shared if urlsplit(shared).scheme in REDIS else ""
 
 
 def _database_url(url: str) -> str:
     """Everybody's spelling of a PostgreSQL URL, in the one that SQLAlchemy reads with psycopg 3."""
-    if not url.startswith(DATABASE_SCHEMES) or not _port_is_good(url):
-        raise SettingsError("DATABASE_URL must be a postgresql:// URL")
+    try:
+        parameters = connection_parameters(url)
+    except BadDatabaseUrl as error:
+        raise SettingsError(f"DATABASE_URL {error}") from error
+    _check_libpq(parameters)
     return "postgresql+psycopg://" + url.partition("://")[2]
 
 
-def _port_is_good(url: str) -> bool:
-    """Whether the port is a number or left out. The URL itself stays out of every message: it has a password."""
-    try:
-        return urlsplit(url).port != 0
-    except ValueError:
-        return False
+def _check_libpq(parameters: Mapping[str, str]) -> None:
+    """What libpq adds to the URL from variables of its own."""
+    found = gap(parameters, os.environ)
+    if found is not None:
+        keyword, name = found
+        raise SettingsError(
+            f"DATABASE_URL names no {keyword}, and {name} is not used: write the {keyword} into the URL"
+        )
+    for name, keyword in ADDED.items():
+        if keyword not in parameters and (value := os.environ.get(name)):
+            try:
+                check_parameters({keyword: value})
+            except BadDatabaseUrl as error:
+                raise SettingsError(f"{name}, which adds to DATABASE_URL, {error}") from error
 
 
 def _missing(name: str) -> str:

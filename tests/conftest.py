@@ -14,9 +14,13 @@ from embedded.postgres import running_postgres
 from embedded.redis import running_redis
 from shared.database import Sessions, make_engine, migrate
 from shared.settings import Settings, load_settings
+from shared.strays import NOT_USED, OF_LIBPQ, leave_out
 from shared.tokens import make_token
 
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
+
+# The shell of who runs the tests may belong to another project.
+leave_out(os.environ, NOT_USED if os.environ.get("DATABASE_URL") else (*NOT_USED, *OF_LIBPQ))
 
 JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 

@@ -2,24 +2,49 @@
 
 import sys
 
+import click
 from celery import Celery
 from celery.signals import setup_logging
+from click.core import ParameterSource
 
 from shared.broker import make_celery
 from shared.settings import SettingsError, hand_secrets_to_flower
 from shared.starting import exit_with, settings_or_exit
-from worker.beat import beat_schedule
-from worker.budget import quotas
 from worker.log_lines import set_up_logging
 from worker.pool import HANGING
 
+INSTEAD_OF_OPTIONS = {
+    "broker": "REDIS_URL or BROKER_URL names the broker",
+    "result_backend": "results are rows of the database",
+    "loader": "all settings are variables",
+    "config": "all settings are variables",
+}
+
+
+def check_celery_options() -> None:
+    """Refuse the options before the subcommand that would lead elsewhere. Raises SettingsError.
+
+    Celery hands them on by the environment, where they are left out: see shared/strays.py.
+    """
+    command = click.get_current_context(silent=True)
+    for option, instead in INSTEAD_OF_OPTIONS.items():
+        if command and command.get_parameter_source(option) is ParameterSource.COMMANDLINE:
+            raise SettingsError(f"--{option.replace('_', '-')} has no effect: {instead}")
+
 
 def _make_app() -> Celery:
-    settings = settings_or_exit()
     try:
+        check_celery_options()
+        settings = settings_or_exit()
+        # psycopg reads variables when it is imported.
+        from worker.beat import beat_schedule  # noqa: PLC0415
+        from worker.budget import quotas  # noqa: PLC0415
+
         quotas(settings.budget)
         if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand
-            hand_secrets_to_flower()
+            from worker.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
+
+            check_flower_options(hand_secrets_to_flower())
     except SettingsError as error:
         exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)

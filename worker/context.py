@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from shared.database import Sessions, make_engine
 from shared.settings import Settings, load_settings
+from worker.aws_settings import refused_in_one_line, with_region
 from worker.budget import Budget
 from worker.ecs import EcsClient
 from worker.logs import LogsClient
@@ -30,7 +31,7 @@ class Process:
         self._slots: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
 
     def context(self) -> Context:
-        """The process's one context: clients and pools are safe to share between threads."""
+        """The process's one context: clients and pools are safe to share between threads. Raises SettingsError."""
         with self._lock:
             if self._context is None:
                 self._context = self._make()
@@ -48,10 +49,12 @@ class Process:
 
     def _make(self) -> Context:
         settings = load_settings()
+        settings = replace(settings, ecs=with_region(settings.ecs))
         self._slots = self._slots or settings.ecs.max_connections
         clients = replace(settings.ecs, max_connections=self._slots)
-        sessions = Sessions(_engine(settings, self._slots))
-        made = Context(settings, sessions, EcsClient(clients, Budget(settings.budget)), LogsClient(clients))
+        with refused_in_one_line():
+            ecs, logs = EcsClient(clients, Budget(settings.budget)), LogsClient(clients)
+        made = Context(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
         gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
         return made
 

@@ -16,8 +16,12 @@ from psycopg.errors import UndefinedTable
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from shared.connecting import UnfitDatabase
+from shared.database import check_fit
 from shared.installation import NotServices
 from shared.queues import Queue
+from shared.settings import SettingsError
+from shared.starting import report_strays
 from worker.context import context, fit
 from worker.ecs import EcsUnavailable
 from worker.installation import Guard, WrongEcs
@@ -43,9 +47,13 @@ NOT_FOR_THREADS = {
 def check(options: Mapping[str, Any], **_: object) -> None:
     """As soon as the command line is read."""
     set_up_logging()
+    report_strays()
     restart_as_module()
     check_options(options)
-    check_installation()
+    try:
+        check_installation()
+    except SettingsError as error:
+        end(str(error))
 
 
 def restart_as_module() -> None:
@@ -62,9 +70,14 @@ def check_installation() -> None:
     while not done:
         with database.survived():
             try:
+                check_fit(context().sessions.statements)
                 guard.check_at_start()
             except (WrongEcs, NotServices) as error:
                 end(str(error))
+            except OperationalError as error:
+                if isinstance(error.orig, UnfitDatabase):
+                    end(str(error.orig))
+                raise
             except ProgrammingError as error:
                 if not isinstance(error.orig, UndefinedTable):
                     raise

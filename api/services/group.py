@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted
 from api.services.commands import MOST, Wish, ask, ask_together
-from shared.database import CONNECT_TIMEOUT_S, contention, is_outage
+from shared.connecting import CONNECT_TIMEOUT_S
+from shared.database import contention, is_outage
 
 log = structlog.get_logger(__name__)
 

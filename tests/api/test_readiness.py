@@ -18,13 +18,16 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from flask.testing import FlaskClient
+from sqlalchemy import make_url
 
 from api import readiness
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis
+from shared.connecting import SHARED_CONNECTIONS
 from shared.settings import Settings
 from tests.api.test_health import client_of
+from tests.shared.pooler import running_pooler
 from tests.shared.test_schema import set_revision
 
 ADDRESS = re.compile(r"127\.0\.0\.1|localhost|:\d+")
@@ -141,6 +144,25 @@ def test_a_schema_that_is_behind_is_not_ready_and_one_that_is_ahead_is(
     assert behind.status_code == 503
     assert "run chargehand migrate" in behind.get_json()["detail"]
     assert ahead.status_code == 200
+
+
+def test_a_pooler_that_shares_connections_between_transactions_is_not_ready(settings: Settings) -> None:
+    url = make_url(settings.database_url)
+    with running_pooler(url.port, shares=True) as port:
+        through = url.set(port=port).render_as_string(hide_password=False)
+        with ready_with(settings, database_url=through) as client:
+            answer = client.get("/ready")
+
+    assert (answer.status_code, answer.get_json()["detail"]) == (503, SHARED_CONNECTIONS)
+
+
+def test_a_database_that_does_not_know_our_password_says_so(settings: Settings) -> None:
+    url = make_url(settings.database_url).set(password="another").render_as_string(hide_password=False)
+    with ready_with(settings, database_url=url) as client:
+        answer = client.get("/ready")
+
+    assert answer.status_code == 503
+    assert answer.get_json()["detail"].startswith("The database refuses our user or password: check")
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def test_a_process_with_a_bad_setting_says_so_in_one_line_and_ends(name: str, tm
         ("api", {"JWT_SECRET": ""}, "JWT_SECRET is not set"),
         ("api", {"RATE_LIMIT": "abc"}, "RATE_LIMIT must be of the form 50/second"),
         ("worker", {"WORKER_CONCURRENCY": "x"}, "WORKER_CONCURRENCY"),
+        ("worker", {"REDIS_URL": "sentinel://127.0.0.1:1/0"}, "REDIS_URL must not lead to Sentinel"),
         ("worker", {"ECS_QUOTAS": "service_changes=fast"}, "ECS_QUOTAS"),
         ("flower", {"FLOWER_BASIC_AUTH_FILE": "/nowhere"}, "FLOWER_BASIC_AUTH_FILE cannot be read"),
         ("migrate", {"DATABASE_URL": "mysql://localhost"}, "DATABASE_URL must be a postgresql:// URL"),
@@ -69,6 +70,9 @@ def test_a_process_with_a_bad_setting_says_so_in_one_line_and_ends(name: str, tm
         ("up", {"PORT": "99999"}, "PORT=99999 is not a port"),
         ("up", {"JWT_ALGORITHM": "RS256"}, "JWT_PUBLIC_KEY or JWT_JWKS_URL (http or https) must be set"),
         ("up", {"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL and DATABASE_URL_FILE are both set"),
+        ("api", {"GUNICORN_CMD_ARGS": "--preload"}, "GUNICORN_CMD_ARGS must not be set"),
+        ("flower", {"FLOWER_PORT": "tcp://10.0.0.1:5555"}, "FLOWER_PORT must be int, and is 'tcp://10.0.0.1"),
+        ("flower", {"FLOWER_PERSISTENT": "perhaps"}, "FLOWER_PERSISTENT must be bool, and is 'perhaps'"),
         ("ecs", {"ECS_EMBEDDED_PORT": "99999"}, "99999 is not in the range"),
         ("ecs", {"ECS_EMBEDDED_TASK_COMMAND": "it's"}, "No closing quotation"),
         ("ecs", {"ECS_EMBEDDED_SHUTDOWN_S": "-1"}, "-1.0 is not in the range"),
@@ -81,6 +85,55 @@ def test_what_is_wrong_is_the_last_line_and_the_same_each_time(
 
     assert_one_line(first, reason)
     assert (second.returncode, second.stderr) == (first.returncode, first.stderr)
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (
+            "--broker=redis://127.0.0.1:2/0",
+            "--broker has no effect: REDIS_URL or BROKER_URL names the broker",
+        ),
+        ("--loader=elsewhere", "--loader has no effect"),
+    ],
+)
+def test_an_option_of_celery_that_leads_elsewhere_is_refused(
+    option: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROGRAMS, "report", ("celery", option, *CELERY[1:], "report"))
+
+    assert_one_line(start(tmp_path, "report"), reason)
+
+
+@pytest.mark.parametrize(
+    ("broker", "used"),
+    [
+        ({}, "redis://:********@127.0.0.1:1/0"),
+        ({"BROKER_URL": "amqp://127.0.0.1:2//"}, "amqp://guest:********@127.0.0.1:2//"),
+    ],
+)
+def test_variables_by_which_celery_is_led_elsewhere_have_no_effect(
+    broker: dict[str, str], used: str, tmp_path: Path
+) -> None:
+    strays = {
+        "CELERY_BROKER_URL": "redis://127.0.0.1:3/0",
+        "CELERY_BROKER_READ_URL": "redis://127.0.0.1:4/0",
+        "CELERY_BROKER_WRITE_URL": "redis://127.0.0.1:5/0",
+        "CELERY_RESULT_BACKEND": "redis://127.0.0.1:6/0",
+        "CELERY_LOADER": "elsewhere",
+        "CELERY_CONFIG_MODULE": "elsewhere",
+        "LOADER": "elsewhere",
+        "CONFIG_MODULE": "elsewhere",
+        "DJANGO_SETTINGS_MODULE": "elsewhere",
+        "PSYCOPG_IMPL": "elsewhere",
+    }
+
+    done = start(tmp_path, "report", **strays, **broker)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"broker_url: '{used}'" in done.stdout
+    assert "elsewhere" not in done.stdout
+    assert "127.0.0.1:3" not in done.stdout
 
 
 def test_flowers_secrets_do_not_concern_other_processes(tmp_path: Path) -> None:

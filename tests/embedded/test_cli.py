@@ -121,14 +121,14 @@ def test_migrating_a_database_of_a_newer_version_is_one_clear_line(new_database:
     done = chargehand("migrate", DATABASE_URL=url, REDIS_URL="redis://localhost")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: the database has a schema that this version does not know")
+    assert done.stderr.startswith("Error: The database has a schema that this version does not know")
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://nobody@127.0.0.1:1/nothing", "Error: the database is not available"),
+        ("postgresql://nobody@127.0.0.1:1/nothing", "Error: The database is not available"),
         ("mysql://localhost", "Error: DATABASE_URL must be a postgresql:// URL"),
     ],
 )

@@ -151,6 +151,24 @@ def test_a_program_that_is_never_ready_is_reported_after_its_time(crew: Crew) ->
         crew.supervisor.wait_until_ready(within_s=0.2)
 
 
+def test_what_a_program_answers_that_is_not_ready_is_said_once_and_at_the_end(
+    crew: Crew, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "PATIENCE_S", 0.1)
+    program = script("api", "import time; time.sleep(60)")
+    answers = iter(["", *(["HTTP 503 no database\nmore"] * 100)])
+    crew.supervisor.start(
+        Program(program.name, program.argv, is_ready=lambda: False, why_not=lambda: next(answers))
+    )
+
+    with pytest.raises(
+        NotReady, match=r"^api was not ready after 0.5 s: HTTP 503 no database; the end of .*"
+    ):
+        crew.supervisor.wait_until_ready(within_s=0.5)
+
+    assert crew.said == ["api is not ready yet: HTTP 503 no database"]
+
+
 def test_a_request_to_stop_ends_the_waiting(crew: Crew) -> None:
     program = script("api", "import time; time.sleep(60)")
     crew.supervisor.start(Program(program.name, program.argv, is_ready=lambda: False))

@@ -126,12 +126,39 @@ def running_up(state: Path, **environment: str) -> Iterator[Up]:
             up.end()
 
 
+#: Variables of other projects, each of which has once led a part of ours elsewhere, or kept it from starting.
+STRAYS = {
+    "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+    "CELERY_WORKER_CONCURRENCY": "0",
+    "FLASK_DEBUG": "1",
+    "FLOWER_UNIX_SOCKET": "/no/such/folder/socket",
+    "FLOWER_URL_PREFIX": "elsewhere",
+    "GUNICORN_CMD_ARGS": "--bind=127.0.0.1:1 --preload",
+    "LOADER": "elsewhere",
+    "MOTO_ACCOUNT_ID": "1",
+    "PGCHANNELBINDING": "require",
+    "PGCLIENTENCODING": "LATIN1",
+    "PGDATA": "/no/such/folder",
+    "PGDATESTYLE": "German",
+    "PGHOST": "192.0.2.1",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGOPTIONS": "-c search_path=elsewhere",
+    "PGPASSWORD": "another",
+    "PGREQUIREAUTH": "none",
+    "PGSERVICE": "elsewhere",
+    "PGSSLMODE": "require",
+    "PSYCOPG_IMPL": "none",
+    "WORKDIR": "/no/such/folder",
+    "CELERY_WORKDIR": "/no/such/folder",
+}
+
+
 @pytest.fixture(scope="module")
 def shared_up() -> Iterator[Up]:
-    """For tests that leave it running."""
+    """For tests that leave it running. Its shell has what other projects need."""
     with (
         TemporaryDirectory(prefix="chargehand-up-", ignore_cleanup_errors=True) as name,
-        running_up(Path(name)) as up,
+        running_up(Path(name), **STRAYS) as up,
     ):
         yield up
 
@@ -189,6 +216,14 @@ def test_what_is_printed_holds_no_secret(shared_up: Up) -> None:
     assert all(secrets)
     assert Path(shared_up.printed(r"password in (\S+)")).read_text() == stack["flower_password"]
     assert not [secret for secret in secrets if secret in shared_up.output]
+
+
+def test_what_belongs_to_other_programs_is_named_and_has_no_effect(shared_up: Up) -> None:
+    line = shared_up.printed(r"Not used, because they belong to other programs: (.*)\.\n")
+
+    assert set(line.split(", ")) == set(STRAYS) - {"PSYCOPG_IMPL"}
+    for part in ("api", "worker", "flower", "postgres"):
+        assert not STRAYS.keys() & psutil.Process(shared_up.pid(part)).environ().keys()
 
 
 def test_a_part_that_is_not_where_people_expect_it_says_so(shared_up: Up) -> None:

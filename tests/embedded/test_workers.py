@@ -178,14 +178,16 @@ def test_a_worker_that_takes_over_the_environment_serves(
         wait_until(lambda: fleet.everyone(next(verbs)) and fleet.tasks(f"extra@{gethostname()}"), 30)
 
 
-def test_a_worker_with_half_of_the_environment_is_refused(fleet: Fleet, tmp_path: Path) -> None:
-    """The database and the broker that make run prints, and no more: it would go to Amazon."""
+@pytest.mark.parametrize("region", ["", "us-east-1"])
+def test_a_worker_with_half_of_the_environment_is_refused(fleet: Fleet, region: str) -> None:
+    """The database and the broker that make run prints, and no more than a region: it would go to Amazon."""
     half = {name: fleet.environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
     unreachable = {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
+    aws = {**unreachable, "AWS_REGION": region, "AWS_CONFIG_FILE": "/no/such/file"}
 
     ended = subprocess.run(
         [*CELERY, "worker", *QUEUES],
-        env={"PATH": "/usr/bin:/bin", **half, **unreachable},
+        env={"PATH": "/usr/bin:/bin", **half, **aws},
         capture_output=True,
         text=True,
         timeout=60,
@@ -194,8 +196,11 @@ def test_a_worker_with_half_of_the_environment_is_refused(fleet: Fleet, tmp_path
 
     [line] = [line for line in ended.stderr.splitlines() if line.startswith("Error")]
     assert ended.returncode == 1
-    assert f"run as arn:custom:ecs:us-east-1:{fleet.environment['CHARGEHAND_INSTALLATION']}:" in line
-    assert "would run them as arn:aws:ecs:us-east-1::service/chargehand/*" in line
+    if region:
+        assert f"run as arn:custom:ecs:us-east-1:{fleet.environment['CHARGEHAND_INSTALLATION']}:" in line
+        assert "would run them as arn:aws:ecs:us-east-1::service/chargehand/*" in line
+    else:
+        assert line.startswith("Error: AWS_REGION is not set")
     assert 'eval "$(chargehand env)"' in line
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from shared import database
+from shared import connecting
 from shared.database import make_engine, transactional
 from tests.faults.proxy import TcpProxy
 
@@ -24,7 +24,7 @@ def line(engine: Engine) -> Iterator[TcpProxy]:
 def test_a_frozen_database_frees_its_caller_and_works_again_afterwards(
     engine: Engine, line: TcpProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT_S", 0.3)
     url = make_url(engine.url).set(port=line.port).render_as_string(hide_password=False)
     through_line = make_engine(url, pool_size=1)
 
@@ -45,8 +45,8 @@ def test_a_frozen_database_frees_its_caller_and_works_again_afterwards(
 def test_a_statement_of_a_migration_has_no_time_limit(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "ANSWER_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(database, "SERVER_TIMEOUTS", "-c statement_timeout=500")
+    monkeypatch.setattr(connecting, "ANSWER_TIMEOUT_S", 0.5)
+    monkeypatch.setitem(connecting.SERVER_TIMEOUTS, "statement_timeout", "500")
     migrating = make_engine(engine.url.render_as_string(hide_password=False), migrates=True)
 
     with migrating.connect() as connection:

@@ -186,7 +186,7 @@ def test_an_upgrade_that_gets_no_lock_in_time_fails_and_can_be_repeated(
     migrate(_url(own))
 
     assert given_up.exit_code == 1
-    assert given_up.stderr.startswith("Error: another transaction, perhaps a backup, holds a table")
+    assert given_up.stderr.startswith("Error: Another transaction, perhaps a backup, holds a table")
     assert len(given_up.stderr.splitlines()) == 1
     with own.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []

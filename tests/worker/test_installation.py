@@ -256,7 +256,7 @@ def test_the_command_moves_an_installation_when_that_is_confirmed(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("postgresql://nobody@127.0.0.1:1/nothing", "Error: the database: "),
+        ("postgresql://nobody@127.0.0.1:1/nothing", "Error: The database is not available ("),
         ("mysql://localhost", "Error: DATABASE_URL must be a postgresql:// URL"),
     ],
 )

@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from shared import connecting
+from shared.settings import Settings
 from tests.conftest import environment
+from worker import start
+from worker.context import Process
 from worker.pool import TaskPool
 from worker.start import check_options
 
@@ -44,3 +48,16 @@ def test_a_pool_of_processes_is_refused_in_one_line() -> None:
     assert ended.stderr == (
         "Error: -P prefork has no effect: tasks run in threads, and -c says how many; leave -P out\n"
     )
+
+
+def test_a_worker_whose_database_is_unfit_ends_with_the_reason(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a database that is away."""
+    monkeypatch.setattr(start, "context", Process().context)
+    monkeypatch.setattr(connecting, "OLDEST_VERSION", 99)
+
+    with pytest.raises(SystemExit) as ended:
+        start.check_installation()
+
+    assert str(ended.value).endswith(": use 99 or newer")

@@ -1,0 +1,49 @@
+"""What AWS's own clients find out by themselves: the region, and whether their settings can be used."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import boto3.session
+from botocore.exceptions import BotoCoreError
+from botocore.utils import validate_region_name
+
+from shared.settings import EcsSettings, SettingsError
+
+NO_REGION = (
+    "AWS_REGION is not set, and neither AWS_DEFAULT_REGION nor the profile names a region: set AWS_REGION, "
+    'or beside make run take over its environment: eval "$(chargehand env)"'
+)
+
+
+def with_region(settings: EcsSettings) -> EcsSettings:
+    """The same, with the region that boto3 finds where AWS_REGION says none. Raises SettingsError."""
+    with refused_in_one_line():
+        session = boto3.session.Session(region_name=settings.region or None)
+        region = session.region_name
+        if not region:
+            raise SettingsError(NO_REGION)
+        validate_region_name(region)
+        _check_bundle(session)
+        # Of the environment only: the other places are asked when a call needs credentials, and some of them slowly.
+        session._session.get_component("credential_provider").get_provider("env").load()
+    return replace(settings, region=region)
+
+
+@contextmanager
+def refused_in_one_line() -> Iterator[None]:
+    """For whoever makes AWS's clients: what they cannot use is a SettingsError."""
+    try:
+        yield
+    except (
+        BotoCoreError,
+        ValueError,
+    ) as error:  # botocore's complaint about an endpoint is a bare ValueError
+        raise SettingsError(f"AWS_*: {' '.join(str(error).split())}") from error
+
+
+def _check_bundle(session: boto3.session.Session) -> None:
+    bundle = session._session.get_config_variable("ca_bundle")
+    if bundle and not os.access(bundle, os.R_OK):
+        raise SettingsError(f"AWS_CA_BUNDLE, or ca_bundle of the profile, cannot be read: {bundle}")
