@@ -177,7 +177,7 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
         )
         .order_by(Charger.observe_at)
         .limit(OBSERVE_LIMIT)
-        .with_for_update(skip_locked=True)
+        .with_for_update(key_share=True, skip_locked=True)
     )
     chargers = session.scalars(
         update(Charger)
@@ -280,7 +280,7 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
             Charger.deleted_at.is_(None),
             or_(Charger.observed_at.is_(None), Charger.observed_at <= seen.at),
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one_or_none()
     if charger is None:
         return False

@@ -27,7 +27,7 @@ def get_charger(session: Session, *, organization_id: str, charger_id: str) -> C
 
 def lock_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
     """The charger's row, locked until the transaction ends. Raises ChargerNotFound."""
-    return _one(session, own_charger(organization_id, charger_id).with_for_update(), charger_id)
+    return _one(session, own_charger(organization_id, charger_id).with_for_update(key_share=True), charger_id)
 
 
 def _one(session: Session, query: Select[Charger], charger_id: str) -> Charger:
