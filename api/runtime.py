@@ -38,6 +38,7 @@ class Runtime:
 def runtime_of(charger: Charger) -> Runtime:
     """The charger's runtime as of its last observation."""
     looked_at = charger.observed_at or charger.created_at
+    link = charger.link
     stale_after = timedelta(seconds=parts().settings.timing.stale_after_s)
     return Runtime(
         desired=ObservedState.RUNNING if charger.desired_count else ObservedState.STOPPED,
@@ -52,7 +53,7 @@ def runtime_of(charger: Charger) -> Runtime:
         stale=datetime.now(UTC) - looked_at > stale_after,
         reason=charger.reason,
         reason_code=charger.reason_code,
-        ocpp=Ocpp(charger.ocpp_state, charger.ocpp_reason, charger.ocpp_since, charger.ocpp_last_frame_at),
+        ocpp=Ocpp(link.state, link.reason, link.since, link.last_frame_at),
     )
 
 

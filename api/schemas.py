@@ -112,7 +112,7 @@ class Ignored(Body):
 
 
 class Ocpp(Schema):
-    """The charger's link to its CSMS, as its log tells."""
+    """The charger's link to its CSMS: what its log says; disconnected while its process does not run."""
 
     state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
     reason = fields.String(allow_none=True)

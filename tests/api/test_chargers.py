@@ -7,6 +7,7 @@ import pytest
 
 from shared.commands import ProvisioningStatus
 from tests.api.conftest import WISH, Fleet
+from tests.links import line, read_lines
 
 FIELDS = {
     "id",
@@ -378,17 +379,31 @@ def test_an_old_observation_is_marked_stale(fleet: Fleet) -> None:
     assert fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["stale"] is True
 
 
+def test_a_charger_that_does_not_run_is_disconnected_everywhere(fleet: Fleet) -> None:
+    """Its process was killed, so its log still ends with `accepted`."""
+    charger_id = fleet.ready()
+    fleet.link(charger_id, "accepted")
+
+    fleet.settle(charger_id, running_count=0)
+
+    runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
+    found = fleet.get("/ocpp/chargers?ocpp_state=disconnected").json["data"]
+    waited = fleet.get(f"/ocpp/chargers/{charger_id}?wait=1&until=accepted").json
+    assert runtime["ocpp"]["state"] == "disconnected"
+    assert runtime["ocpp"]["reason"] == "The charger's process does not run"
+    assert runtime["ocpp"]["since"] == runtime["observed_since"]
+    assert [row["runtime"] for row in found] == [runtime] == [waited["runtime"]]
+    assert fleet.get("/ocpp/chargers?ocpp_state=accepted").json["data"] == []
+
+
 def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
     charger_id = fleet.ready()
     moment = datetime(2026, 4, 2, 9, 0, tzinfo=UTC)
-    fleet.settle(
-        charger_id,
-        reason="The task stopped",
-        reason_code="task_exited",
-        ocpp_state="disconnected",
-        ocpp_reason="connection_refused",
-        ocpp_since=moment,
-        ocpp_last_frame_at=moment,
+    fleet.settle(charger_id, reason="The task stopped", reason_code="task_exited")
+    read_lines(
+        fleet.sessions,
+        line(charger_id, None, moment),
+        line(charger_id, "disconnected", moment, reason="connection_refused"),
     )
 
     runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
