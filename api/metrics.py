@@ -23,7 +23,7 @@ from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
-from shared.models import Command
+from shared.models import Command, LogCursor
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
@@ -66,7 +66,7 @@ CLIENTS_WAITING = Gauge(
 
 
 class OpenCommands(Collector):
-    """How many commands are not final yet, by age, read from the database at most once in KEEP_S.
+    """What the database knows, read at most once in KEEP_S: open commands by age, and how late the logs are read.
 
     One per app. Scrapes at once share one reading, so any number of them takes one connection.
     """
@@ -93,14 +93,20 @@ class OpenCommands(Collector):
         )
         age_s = func.extract("epoch", func.now() - Command.created_at)
         counts = [func.count().filter(age_s >= age) for age in AGES_S]
+        lag_s = select(func.extract("epoch", func.now() - func.max(LogCursor.read_through)))
         try:
             with self._sessions() as session:
                 row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
+                lag = session.scalar(lag_s)
         except SQLAlchemyError:
             return  # no figure is better than a wrong one, and the other metrics are still wanted
         for age, count in zip(AGES_S, row, strict=True):
             family.add_metric([str(age)], count)
         yield family
+        if lag is not None:
+            yield GaugeMetricFamily(
+                "chargehand_log_lag_seconds", "How late the chargers' logs are read.", value=float(lag)
+            )
 
 
 def count_requests(app: Flask) -> None:

@@ -118,6 +118,9 @@ class Ocpp(Schema):
     reason = fields.String(allow_none=True)
     since = Instant(allow_none=True)
     last_frame_at = Instant(allow_none=True)
+    stale_reason = fields.String(
+        allow_none=True, metadata=_doc("Why it may be otherwise by now: the logs are read late.")
+    )
 
 
 class Runtime(Schema):

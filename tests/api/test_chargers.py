@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import func
 
 from shared.commands import ProvisioningStatus
+from shared.models import LogCursor
 from tests.api.conftest import WISH, Fleet
 from tests.links import line, read_lines
 
@@ -379,6 +381,22 @@ def test_an_old_observation_is_marked_stale(fleet: Fleet) -> None:
     assert fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["stale"] is True
 
 
+@pytest.mark.parametrize("lag_s", [None, 0, 20, 95])
+def test_a_link_says_when_the_logs_are_read_late(fleet: Fleet, lag_s: int | None) -> None:
+    charger_id = fleet.ready()
+    fleet.link(charger_id, "accepted")
+    if lag_s is not None:
+        with fleet.sessions.begin() as session:
+            through = func.now() - timedelta(seconds=lag_s)
+            session.add(LogCursor(log_group="/chargers", read_until_ms=0, read_through=through))
+            session.add(LogCursor(log_group="/chargers:late", read_until_ms=0))
+
+    link = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["ocpp"]
+
+    late = "The chargers' logs are read 95 s late, so the link may have changed since"
+    assert (link["state"], link["stale_reason"]) == ("accepted", late if lag_s == 95 else None)
+
+
 def test_a_charger_that_does_not_run_is_disconnected_everywhere(fleet: Fleet) -> None:
     """Its process was killed, so its log still ends with `accepted`."""
     charger_id = fleet.ready()
@@ -414,4 +432,5 @@ def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
         "reason": "connection_refused",
         "since": "2026-04-02T09:00:00Z",
         "last_frame_at": "2026-04-02T09:00:00Z",
+        "stale_reason": None,
     }

@@ -5,18 +5,20 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, func, make_url, text
 
 from api import metrics
 from api.app import create_app
 from api.parts import Parts
 from shared.database import make_engine
+from shared.models import LogCursor
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
 from tests.embedded.waiting import wait_until
@@ -227,6 +229,17 @@ def test_open_commands_are_counted_by_age(fleet: Fleet, monkeypatch: pytest.Monk
     ]
 
     assert counts == [2, 1, 0]
+
+
+def test_the_lag_of_the_log_reader_is_a_figure(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "KEEP_S", 0.0)
+    never = fleet.client.get("/metrics").text
+    with fleet.sessions.begin() as session:
+        through = func.now() - timedelta(seconds=95)
+        session.add(LogCursor(log_group="/chargers", read_until_ms=0, read_through=through))
+
+    assert "chargehand_log_lag_seconds " not in never
+    assert 95 <= _metric(fleet.client, "chargehand_log_lag_seconds") < 125
 
 
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:
