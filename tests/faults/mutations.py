@@ -224,9 +224,8 @@ MUTATIONS = (
     Mutation(
         "a command succeeds when its task is seen running for the first time",
         "worker/observe.py",
-        "        charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early\n"
-        "        return False\n",
-        "        return True\n",
+        "    if is_new or charger.running_since is None:\n        return False\n    return seen.at >= ",
+        "    return True or seen.at >= ",
     ),
     Mutation(
         "a task of an older definition counts as the new one",
