@@ -29,6 +29,7 @@ _RUNTIME = {
         "reason": None,
         "since": "2026-04-02T09:15:31Z",
         "last_frame_at": "2026-04-02T09:16:01Z",
+        "stale_reason": None,
     },
 }
 

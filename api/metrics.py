@@ -25,7 +25,7 @@ from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
 from shared.maintenance import last_runs
-from shared.models import Command
+from shared.models import Command, LogCursor
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
@@ -114,6 +114,16 @@ class OpenCommands(Figures):
         for age, count in zip(AGES_S, row, strict=True):
             family.add_metric([str(age)], count)
         yield family
+
+
+class LogLag(Figures):
+    """How far the log reader is behind; nothing before it has read anything."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        lag_s = session.scalar(select(func.extract("epoch", func.now() - func.max(LogCursor.read_through))))
+        if lag_s is not None:
+            help_text = "How late the chargers' logs are read."
+            yield GaugeMetricFamily("chargehand_log_lag_seconds", help_text, value=float(lag_s))
 
 
 class Maintenance(Figures):

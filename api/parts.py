@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.metrics import Maintenance, OpenCommands
+from api.metrics import Figures
 from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
@@ -33,8 +33,7 @@ class Parts:
     verifier: TokenVerifier
     rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
-    open_commands: OpenCommands
-    maintenance: Maintenance
+    figures: tuple[Figures, ...]  #: of the database, for /metrics
 
 
 def parts() -> Parts:

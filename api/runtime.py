@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from api.parts import parts
 from shared.commands import ObservedState
-from shared.models import Charger
+from shared.models import Charger, ShownLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Ocpp:
     reason: str | None
     since: datetime | None
     last_frame_at: datetime | None
+    stale_reason: str | None  #: in plain words, why it may be otherwise by now
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,15 @@ def runtime_of(charger: Charger) -> Runtime:
         stale=charger.unobserved_for > stale_after,
         reason=charger.reason,
         reason_code=charger.reason_code,
-        ocpp=Ocpp(charger.ocpp_state, charger.ocpp_reason, charger.ocpp_since, charger.ocpp_last_frame_at),
+        ocpp=_ocpp(charger.link, parts().settings.timing.log_lag_s),
     )
+
+
+def _ocpp(link: ShownLink, bearable_lag_s: float) -> Ocpp:
+    late = None
+    if link.log_lag_s is not None and link.log_lag_s > bearable_lag_s:
+        late = f"The chargers' logs are read {link.log_lag_s:.0f} s late, so the link may have changed since"
+    return Ocpp(link.state, link.reason, link.since, link.last_frame_at, late)
 
 
 def _observed(charger: Charger) -> ObservedState:

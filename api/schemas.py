@@ -112,12 +112,15 @@ class Ignored(Body):
 
 
 class Ocpp(Schema):
-    """The charger's link to its CSMS, as its log tells."""
+    """The charger's link to its CSMS: what its log says; disconnected while its process does not run."""
 
     state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
     reason = fields.String(allow_none=True)
     since = Instant(allow_none=True)
     last_frame_at = Instant(allow_none=True)
+    stale_reason = fields.String(
+        allow_none=True, metadata=_doc("Why it may be otherwise by now: the logs are read late.")
+    )
 
 
 class Runtime(Schema):

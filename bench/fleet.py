@@ -35,6 +35,10 @@ COMMANDS = text("""
         now(), now()
     FROM chargers WHERE id BETWEEN :first_id AND :last_id
 """)
+LINKS = text("""
+    INSERT INTO charger_links (charger_id, task_id, state, since, noted)
+    SELECT id, 'task', 'accepted', now(), true FROM chargers WHERE id BETWEEN :first_id AND :last_id
+""")
 
 
 SEARCH_INDEX = text("SELECT indexdef FROM pg_indexes WHERE indexname = 'charger_search_grams'")
@@ -53,8 +57,10 @@ def insert_chargers(engine: Engine, count: int, *, first: int = 1) -> None:
         connection.execute(INSERT, {"organization": ORGANIZATION, "first": first, "last": last})
         connection.exec_driver_sql(index)
         connection.execute(text("SET session_replication_role = replica"))  # no events, no foreign keys
-        connection.execute(COMMANDS, {"first_id": charger_id(first), "last_id": charger_id(last)})
-        connection.execute(text("VACUUM ANALYZE chargers, commands, charger_search"))
+        these = {"first_id": charger_id(first), "last_id": charger_id(last)}
+        connection.execute(COMMANDS, these)
+        connection.execute(LINKS, these)
+        connection.execute(text("VACUUM ANALYZE chargers, charger_links, commands, charger_search"))
 
 
 @contextmanager

@@ -129,7 +129,7 @@ def facts(row: "Row") -> dict[str, object]:
         "Desired": runtime["desired"],
         "Observed": runtime["observed"] + (", a while ago" if runtime["stale"] else ""),
         "Reason": runtime["reason"],
-        "CSMS": ocpp["state"],
+        "CSMS": ocpp["state"] and ocpp["state"] + (", a while ago" if ocpp.get("stale_reason") else ""),
         "CSMS reason": ocpp["reason"],
         "CSMS since": ocpp["since"],
         "Last frame": ocpp["last_frame_at"],

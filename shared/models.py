@@ -1,12 +1,13 @@
 """The rows. Migrations make the tables; a test compares the two."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    Column,
     ColumnElement,
     DateTime,
     FetchedValue,
@@ -14,15 +15,17 @@ from sqlalchemy import (
     Identity,
     Index,
     SmallInteger,
+    Table,
     Text,
     UniqueConstraint,
+    false,
     func,
     text,
     true,
 )
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, mapped_column, relationship
 
 from shared.commands import CommandStatus, ProvisioningStatus
 from shared.errors import ErrorCode
@@ -137,13 +140,18 @@ class Charger(Base):
     running_task_arn: Mapped[str | None]  #: the ECS task that was last seen running
     running_task_generation: Mapped[int | None]  #: the generation that ECS had reached when it was seen
     running_since: Mapped[datetime | None]  #: when that task was first seen running, by the database's clock
+    running_task_seen_at: Mapped[datetime | None]  #: just before ECS last named it as running
+    running_task_ended_at: Mapped[datetime | None]  #: just before ECS said that nothing runs any more
 
-    # The link to the CSMS, from the charger's log.
-    ocpp_state: Mapped[str | None]
-    ocpp_reason: Mapped[str | None]
-    ocpp_since: Mapped[datetime | None]
-    ocpp_last_frame_at: Mapped[datetime | None]
-    ocpp_task_id: Mapped[str | None]  #: the ECS task whose log says `ocpp_state`
+    # The link to the CSMS, as lists find the charger by it. What clients see is `link`; triggers keep this one.
+    link_state: Mapped[str | None] = mapped_column("ocpp_state")
+    link_noted_at: Mapped[datetime | None]  #: when what its tasks' logs say was last noted there
+    link: Mapped["ShownLink"] = relationship(
+        lambda: ShownLink,
+        primaryjoin=lambda: foreign(Charger.id) == ShownLink.charger_id,
+        viewonly=True,
+        lazy="raise",
+    )
 
     # When whom to look.
     attempts: Mapped[int] = mapped_column(default=0)  #: failed tries of the newest generation
@@ -220,6 +228,57 @@ class Charger(Base):
         CheckConstraint(f"reason_code IN ({CODES})", name="chargers_reason_code"),
         CheckConstraint(f"error ->> 'code' IN ({CODES})", name="chargers_error_code"),
     )
+
+
+# Triggers write these too, with `link_state`: for events, and for the release before this one.
+_OF_LINKS = (
+    Column("ocpp_reason", Text()),
+    Column("ocpp_since", DateTime(timezone=True)),
+    Column("ocpp_last_frame_at", DateTime(timezone=True)),
+    Column("ocpp_task_id", Text()),
+)
+for _column in _OF_LINKS:
+    cast(Table, Charger.__table__).append_column(_column)
+
+
+class ChargerLink(Base):
+    """What one ECS task's log says of its charger's link to the CSMS. Only the log reader writes it."""
+
+    __tablename__ = "charger_links"
+
+    charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True)
+    task_id: Mapped[str] = mapped_column(primary_key=True)  #: "" for a line from before tasks were recorded
+    #: Of a row without a task: it counts for the task that runs, as long as this is the charger's generation.
+    task_generation: Mapped[int | None]
+    state: Mapped[str | None]  #: an OcppState; null while only frames were read
+    reason: Mapped[str | None]
+    since: Mapped[datetime | None]  #: by the clock of the task's host, as is `last_frame_at`
+    last_frame_at: Mapped[datetime | None]
+    first_read_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    noted: Mapped[bool] = mapped_column(server_default=false())  #: lists and events have it
+
+    __table_args__ = (Index("charger_links_to_note", "charger_id", postgresql_where=text("NOT noted")),)
+
+
+class Views(DeclarativeBase):
+    """What migrations make as views."""
+
+    type_annotation_map = Base.type_annotation_map
+
+
+class ShownLink(Views):
+    """A charger's link to its CSMS, as clients see it: what the log of its task says, and whether that runs."""
+
+    __tablename__ = "shown_links"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str | None]
+    reason: Mapped[str | None]
+    since: Mapped[datetime | None]
+    last_frame_at: Mapped[datetime | None]
+    task_id: Mapped[str | None]  #: the ECS task that the state is of
+    task_generation: Mapped[int | None]
+    log_lag_s: Mapped[float | None]  #: how far behind now the log has been read; null before the first time
 
 
 class ChargerSearch(Base):
@@ -340,6 +399,7 @@ class LogCursor(Base):
     log_group: Mapped[str] = mapped_column(primary_key=True)
     read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
     unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.Pass
+    read_through: Mapped[datetime | None]  #: up to when all lines have been read; null for the slow pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -108,6 +108,7 @@ class Timing:
     log_overlap_s: float  #: how far behind the newest line late lines are looked for
     late_logs_every_s: float  #: how often the last hours are read again, for later lines; 0 for never
     late_logs_hours: float  #: how many hours
+    log_lag_s: float  #: how late the logs may be read before a link's state is marked stale
     stale_after_s: float  #: an observation older than this is marked stale
     command_deadline_s: float  #: a command that ECS did not take by then has failed
     provisioning_deadline_s: float  #: a new charger that does not run by then has failed
@@ -320,6 +321,7 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         log_overlap_s=_float(env, "LOG_OVERLAP_SECONDS", 5 if embedded else 60, 0, 86_400),
         late_logs_every_s=_float(env, "LATE_LOGS_SECONDS", 0 if embedded else 300, 0, 86_400),
         late_logs_hours=_float(env, "LATE_LOGS_HOURS", 3, 0, 24 * 14),
+        log_lag_s=_float(env, "LOG_LAG_SECONDS", 30, 1, YEAR_S),
         stale_after_s=_float(env, "STALE_SECONDS", 30 if embedded else 180, 1, YEAR_S),
         command_deadline_s=_float(env, "COMMAND_DEADLINE_SECONDS", 3600, 1, YEAR_S),
         provisioning_deadline_s=_float(env, "PROVISIONING_DEADLINE_SECONDS", 3600, 1, YEAR_S),

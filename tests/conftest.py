@@ -94,7 +94,7 @@ def sessions(engine: Engine) -> Iterator[Sessions]:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events, "
+                "TRUNCATE chargers, commands, charger_links, charger_logs, log_cursors, idempotency_keys, charger_events, "
                 "maintenance_runs, deleted_chargers"
             )
         )

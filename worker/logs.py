@@ -12,21 +12,21 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
-from sqlalchemy import Text, and_, bindparam, case, func, or_, select, text, update
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.commands import OcppState
 from shared.database import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from worker.ecs import client_config
-from worker.locking import lock_chargers
+from worker.links import note_links, storable, write_links
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -91,6 +91,7 @@ def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
     overlap_ms = round(timing.log_overlap_s * 1000)
     with sessions.begin() as session:
         current = _pass(session, logs.group, overlap_ms)
+    note_links(sessions, timing.settle_s)  # what a worker left that ended meanwhile
     frames = 0
     try:
         for number, page in enumerate(logs.pages(current.since_ms, current.next_token), start=1):
@@ -98,6 +99,7 @@ def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
             with sessions.begin() as session:
                 frames += _write_page(session, page)
                 _write_position(session, logs.group, current)
+            note_links(sessions, timing.settle_s)
             if number == PAGES_PER_READ:
                 break
     except ClientError as error:
@@ -105,7 +107,7 @@ def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
             raise
         # The token is too old, or another group's: begin a pass where this one got to.
         with sessions.begin() as session:
-            _write_position(session, logs.group, replace(current, next_token=None))
+            _write_position(session, logs.group, replace(current, next_token=None), given_up=True)
     return frames
 
 
@@ -129,6 +131,7 @@ def read_late_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
             with sessions.begin() as session:
                 frames += _write_page(session, _ingested_since(page, ingested_since_ms))
                 _write_cursor(session, name, current, current.began_ms)
+            note_links(sessions, timing.settle_s)
             if number == LATE_PAGES_PER_READ:
                 break
     except ClientError as error:
@@ -200,17 +203,23 @@ def _after(current: Pass, page: Page) -> Pass:
     return replace(current, newest_ms=max(newest, default=None), next_token=page.next_token)
 
 
-def _write_position(session: Session, group: str, current: Pass) -> None:
+def _write_position(session: Session, group: str, current: Pass, *, given_up: bool = False) -> None:
     """A pass that ends leaves where the next one looks from: before its own beginning, if it took long."""
     seen_ms = current.since_ms if current.newest_ms is None else min(current.newest_ms, current.began_ms)
-    _write_cursor(session, group, current, seen_ms)
+    at_end = current.next_token is None and not given_up
+    read_through_ms = current.began_ms if at_end else seen_ms
+    _write_cursor(session, group, current, seen_ms, datetime.fromtimestamp(read_through_ms / 1000, UTC))
 
 
-def _write_cursor(session: Session, name: str, current: Pass, read_until_ms: int) -> None:
+def _write_cursor(
+    session: Session, name: str, current: Pass, read_until_ms: int, read_through: datetime | None = None
+) -> None:
     """An unfinished pass leaves `read_until_ms` as the one before it wrote it; a finished one never puts it back."""
     unfinished = None if current.next_token is None else asdict(current)
     first = read_until_ms if unfinished is None else current.since_ms
-    statement = insert(LogCursor).values(log_group=name, read_until_ms=first, unfinished=unfinished)
+    statement = insert(LogCursor).values(
+        log_group=name, read_until_ms=first, unfinished=unfinished, read_through=read_through
+    )
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[LogCursor.log_group],
@@ -219,6 +228,7 @@ def _write_cursor(session: Session, name: str, current: Pass, read_until_ms: int
                 if unfinished is None
                 else LogCursor.read_until_ms,
                 "unfinished": statement.excluded.unfinished,
+                "read_through": func.greatest(LogCursor.read_through, statement.excluded.read_through),
                 "updated_at": func.now(),
             },
         )
@@ -228,7 +238,7 @@ def _write_cursor(session: Session, name: str, current: Pass, read_until_ms: int
 def _write_page(session: Session, page: Page) -> int:
     lines = [line for event in page.events if (line := _parse(event)) is not None]
     written = _write_frames(session, [_frame(line) for line in lines if line["type"] == "frame"])
-    _write_links(session, lines)
+    write_links(session, lines)
     return written
 
 
@@ -236,12 +246,15 @@ def _write_frames(session: Session, frames: list[dict[str, Any]]) -> int:
     """Those of chargers that we know. Returns how many were new."""
     known = select(Charger.id).where(Charger.id.in_({frame["charger_id"] for frame in frames}))
     chargers = set(session.scalars(known)) if frames else set()
-    ours = [frame for frame in frames if frame["charger_id"] in chargers]
+    ours = sorted((frame for frame in frames if frame["charger_id"] in chargers), key=_FRAME_KEY)
     if not ours:
         return 0
     ensure_partitions(session, {frame["timestamp"].date() for frame in ours})
     statement = insert(ChargerLog).on_conflict_do_nothing().returning(ChargerLog.event_id)
     return len(session.execute(statement, ours).all())
+
+
+_FRAME_KEY = itemgetter("charger_id", "timestamp", "event_id")  # two readers at once insert in one order
 
 
 def _parse(event: "FilteredLogEventTypeDef") -> dict[str, Any] | None:
@@ -263,103 +276,10 @@ def _frame(line: dict[str, Any]) -> dict[str, Any]:
         "charger_id": line["charger_id"],
         "timestamp": line["at"],
         "event_id": line["event_id"],
-        "direction": _storable(line.get("direction")) or "",
-        "action": _storable(line.get("action")) or "",
-        "message": _storable(line.get("message")),
+        "direction": storable(line.get("direction")) or "",
+        "action": storable(line.get("action")) or "",
+        "message": storable(line.get("message")),
     }
-
-
-def _storable(value: Any) -> str | None:
-    """JSON may hold NUL and halves of surrogate pairs, PostgreSQL may not: they stay as their escapes."""
-    if value is None:
-        return None
-    return str(value).replace("\0", "\\u0000").encode("utf-8", "backslashreplace").decode()
-
-
-def _write_links(session: Session, lines: list[dict[str, Any]]) -> None:
-    """The newest state of each charger's link to its CSMS, and when it last heard or said something."""
-    links: dict[str, dict[str, Any]] = {}
-    frames: dict[str, datetime] = {}
-    for line in lines:
-        charger_id = line["charger_id"]
-        if line["type"] == "frame":
-            frames[charger_id] = max(frames.get(charger_id, line["at"]), line["at"])
-        elif line.get("state") in list(OcppState) and line["at"] >= links.get(charger_id, line)["at"]:
-            links[charger_id] = {**line, "why": _why(line, links.get(charger_id))}
-    lock_chargers(session, links.keys() | frames.keys())
-    if links:
-        session.connection().execute(
-            _LINK,
-            [
-                {
-                    "charger": charger_id,
-                    "state": line["state"],
-                    "why": line["why"],
-                    "since": line["at"],
-                    "task": line["task_id"],
-                }
-                for charger_id, line in sorted(links.items())
-            ],
-        )
-    if frames:
-        session.connection().execute(
-            _LAST_FRAME, [{"charger": charger_id, "at": at} for charger_id, at in sorted(frames.items())]
-        )
-
-
-def _why(line: dict[str, Any], before: dict[str, Any] | None) -> str | None:
-    """The reason in plain words. A new try does not say why there is no link yet: the failed one before does."""
-    if line["state"] != OcppState.CONNECTING:
-        return _storable(line.get("detail") or line.get("reason"))
-    return before["why"] if before is not None and before["state"] in NO_LINK_YET else None
-
-
-NO_LINK_YET = (OcppState.DISCONNECTED, OcppState.CONNECTING)
-
-# An overlap is read twice: an older line changes nothing. Of two in one millisecond the later read wins.
-_LINK = (
-    update(Charger)
-    .where(
-        Charger.id == bindparam("charger"),
-        func.coalesce(Charger.ocpp_since, datetime.min.replace(tzinfo=UTC)) <= bindparam("since"),
-    )
-    .values(
-        ocpp_state=bindparam("state", type_=Text()),
-        ocpp_reason=case(
-            (
-                and_(
-                    bindparam("state", type_=Text()) == OcppState.CONNECTING,
-                    bindparam("why", type_=Text()).is_(None),
-                    or_(*(Charger.ocpp_state == state for state in NO_LINK_YET)),
-                ),
-                Charger.ocpp_reason,
-            ),
-            else_=bindparam("why", type_=Text()),
-        ),
-        ocpp_since=bindparam("since"),
-        ocpp_task_id=bindparam("task", type_=Text()),
-        # Another task than the one that was seen to run: the observer finds out which of the two runs now.
-        observe_at=case(
-            (
-                and_(
-                    Charger.desired_count == 1,
-                    Charger.observe_at.is_not(None),
-                    Charger.running_task_id.is_distinct_from(bindparam("task", type_=Text())),
-                ),
-                func.least(Charger.observe_at, func.now()),
-            ),
-            else_=Charger.observe_at,
-        ),
-    )
-)
-_LAST_FRAME = (
-    update(Charger)
-    .where(
-        Charger.id == bindparam("charger"),
-        func.coalesce(Charger.ocpp_last_frame_at, datetime.min.replace(tzinfo=UTC)) < bindparam("at"),
-    )
-    .values(ocpp_last_frame_at=bindparam("at"))
-)
 
 
 def ensure_partitions(session: Session, days: set[date]) -> None:

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 import structlog
-from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from shared.commands import CommandStatus, OcppState, ProvisioningStatus
+from shared.commands import CommandStatus, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import ErrorCode
 from shared.models import Charger, Command
@@ -31,6 +31,7 @@ from worker.ecs import (
     ServiceView,
     TaskView,
 )
+from worker.links import link_in_doubt
 from worker.locking import lock_chargers
 from worker.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reasons import Reason, explain
@@ -55,6 +56,7 @@ class Seen:
     )  #: the ARN of the running task, where it was asked for; None while its predecessor still ends
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
+    link_in_doubt: bool  #: another task may run than the one that was last seen to: worker.links
 
     @property
     def as_desired(self) -> bool:
@@ -86,20 +88,6 @@ class Seen:
         return service is not None and service.running_count < charger.desired_count
 
     @property
-    def link_in_doubt(self) -> bool:
-        """The link state may come from the log of a task that has ended.
-
-        Never so for the first generation: all tasks that it ever had were started by its create.
-        """
-        charger = self.charger
-        if charger.generation == 1 or charger.desired_count == 0 or charger.ocpp_task_id is None:
-            return False
-        return (charger.generation, charger.ocpp_task_id) != (
-            charger.running_task_generation,
-            charger.running_task_id,
-        )
-
-    @property
     def unchanged(self) -> bool:
         """The row says all this already, and nothing waits for it."""
         charger, service = self.charger, self.service
@@ -128,11 +116,11 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
     failure: Exception | None = None
     while monotonic() < until:
         with sessions.begin() as session:
-            chargers, now = _claim(session, timing)
+            chargers, in_doubt, now = _claim(session, timing)
         for start in range(0, len(chargers), DESCRIBE_SERVICES_LIMIT):
             some = chargers[start : start + DESCRIBE_SERVICES_LIMIT]
             try:
-                seen = _look(ecs, some, now)
+                seen = _look(ecs, some, in_doubt, now)
             except BudgetSpent:
                 with sessions.begin() as session:
                     _hand_back(session, [charger.id for charger in chargers[start:]])
@@ -155,19 +143,15 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
     return drifted
 
 
-def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetime]:
-    """The chargers that are due, none of which another look gets before its next time."""
+def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], set[str], datetime]:
+    """The chargers that are due, none of which another look gets before its next time; those whose link is in doubt."""
+    link = link_in_doubt(timing.settle_s)
     in_transition = or_(
         Charger.deleted_at.is_not(None),
         Charger.settled_generation < Charger.generation,
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,
-        and_(
-            Charger.desired_count == 1,
-            Charger.generation > 1,
-            Charger.ocpp_task_id.is_not(None),
-            Charger.running_task_generation.is_distinct_from(Charger.generation),
-        ),
+        link,
     )
     due = (
         select(Charger.id)
@@ -177,9 +161,9 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
         )
         .order_by(Charger.observe_at)
         .limit(OBSERVE_LIMIT)
-        .with_for_update(skip_locked=True)
+        .with_for_update(key_share=True, skip_locked=True)
     )
-    chargers = session.scalars(
+    rows = session.execute(
         update(Charger)
         .where(Charger.id.in_(due.scalar_subquery()))
         .values(
@@ -189,11 +173,12 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
                 else_=timedelta(seconds=timing.observe_settled_every_s),
             )
         )
-        .returning(Charger)
+        .returning(Charger, link)
+        .execution_options(synchronize_session=False)
     ).all()
     now = session.scalars(select(func.now())).one()
     session.expunge_all()
-    return chargers, now
+    return [charger for charger, _ in rows], {charger.id for charger, is_in_doubt in rows if is_in_doubt}, now
 
 
 def _hand_back(session: Session, charger_ids: list[str]) -> None:
@@ -206,7 +191,7 @@ def _hand_back(session: Session, charger_ids: list[str]) -> None:
     )
 
 
-def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Seen]:
+def _look(ecs: EcsClient, chargers: Sequence[Charger], in_doubt: set[str], now: datetime) -> list[Seen]:
     """Tasks first: one that was seen stopped stays stopped, so the counts read later are without it."""
     to_end = {charger.id: charger.restart_task_arn for charger in chargers if restarting(charger)}
     known = {charger.running_task_arn for charger in chargers if must_run(charger)}
@@ -219,7 +204,7 @@ def _look(ecs: EcsClient, chargers: Sequence[Charger], now: datetime) -> list[Se
         task = None
         if must_run(charger) and service is not None and service.running_count and gone(ended, tasks):
             task = running_task(ecs, charger, tasks, ended)
-        seen.append(Seen(charger, service, task, _remembered(charger), now))
+        seen.append(Seen(charger, service, task, _remembered(charger), now, charger.id in in_doubt))
     return _explained(ecs, _identified(ecs, seen))
 
 
@@ -284,7 +269,7 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
             Charger.deleted_at.is_(None),
             or_(Charger.observed_at.is_(None), Charger.observed_at <= seen.at),
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
     ).one_or_none()
     if charger is None:
         return False
@@ -322,10 +307,8 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
     charger.service_status = service.status if service else None
     charger.running_count = service.running_count if service else 0
     charger.pending_count = service.pending_count if service else 0
-    if charger.running_count == 0 and charger.ocpp_state not in {None, OcppState.DISCONNECTED}:
-        # A process that was killed could not say goodbye in its log.
-        charger.ocpp_state, charger.ocpp_since = OcppState.DISCONNECTED, seen.at
-        charger.ocpp_reason = "The charger's process does not run"
+    if charger.running_count == 0 and charger.running_task_arn and not charger.running_task_ended_at:
+        charger.running_task_ended_at = seen.at
     waits = charger.not_before is not None  # and says for what
     if not waits and charger.provisioning_status != ProvisioningStatus.FAILED:
         charger.reason = seen.reason.text if seen.reason else None
@@ -338,7 +321,7 @@ def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
     ECS calls a task RUNNING as soon as its process exists, so one description cannot tell a charger that runs from
     one that ends at once. A task that has stopped never runs again: the same ARN twice means all the time between.
     """
-    is_new = _note_task(charger, seen.task)
+    is_new = _note_task(charger, seen)
     if not must_run(charger):
         return True
     if is_new or charger.running_since is None:
@@ -346,10 +329,13 @@ def _keeps_running(charger: Charger, seen: Seen, timing: Timing) -> bool:
     return seen.at >= charger.running_since + timedelta(seconds=timing.settle_s)
 
 
-def _note_task(charger: Charger, arn: str | None) -> bool:
+def _note_task(charger: Charger, seen: Seen) -> bool:
     """Record the task that runs, now that ECS has reached the newest generation. True when it is another one."""
+    arn = seen.task
     if arn is None:
         return False
+    charger.running_task_seen_at = seen.at
+    charger.running_task_ended_at = None
     charger.running_task_generation = charger.generation
     if charger.running_task_arn == arn and charger.running_since is not None:
         return False

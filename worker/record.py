@@ -109,7 +109,7 @@ def record(sessions: Sessions, timing: Timing, wish: Wish, outcome: Outcome) -> 
 
 def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcome) -> Wish | None:
     """All that is not the usual end: ECS did not do it, or the wish is not the newest any more."""
-    charger = session.get(Charger, wish.charger.id, with_for_update=True)
+    charger = session.get(Charger, wish.charger.id, with_for_update={"key_share": True})
     if charger is None:
         return _removal_of_leftovers(session, wish)
     _supersede_older(session, charger)

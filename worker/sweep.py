@@ -33,7 +33,7 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
             .where(Charger.publish_at <= func.now())
             .order_by(Charger.publish_at)
             .limit(SWEEP_LIMIT)
-            .with_for_update(skip_locked=True)
+            .with_for_update(key_share=True, skip_locked=True)
         )
         chargers = session.execute(
             update(Charger)

@@ -125,7 +125,7 @@ def update_charger(
             session, charger, EventType.UPDATE_CHARGER, requested_by=requested_by, request_id=request_id
         )
     session.flush()
-    session.refresh(charger)
+    charger = get_charger(session, organization_id=organization_id, charger_id=charger_id)
     return accepted(charger, repeated=not redeploy)
 
 

@@ -155,7 +155,7 @@ def _accept_statement(*, skip_locked: bool) -> Select[Any]:
             Charger.provisioning_status == ProvisioningStatus.READY,
             not_(repeat),
         )
-        .with_for_update(of=Charger, skip_locked=skip_locked)
+        .with_for_update(of=Charger, key_share=True, skip_locked=skip_locked)
         .cte("locked")
     )
     next_generation = Charger.generation + 1

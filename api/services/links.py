@@ -3,31 +3,33 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, not_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
+from sqlalchemy.orm import Session, joinedload
 
 from shared.commands import FINAL, CommandStatus, OcppState, ProvisioningStatus
-from shared.models import Charger, Command
+from shared.models import Charger, Command, ShownLink
 
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
 #: those of the database and of the charger's host may differ: the log line that says "accepted" names its ECS task,
 #: and ECS said which task runs after it had reached the generation. Whatever an earlier task said, and however late
-#: it is read, names another one. The first generation has no earlier task.
-ACCEPTED: ColumnElement[bool] = func.coalesce(
-    and_(
-        Charger.desired_count == 1,
-        Charger.running_count == 1,
-        Charger.settled_generation >= Charger.generation,
-        Charger.ocpp_state == OcppState.ACCEPTED,
+#: it is read, names another one. The first generation has no earlier task. A line from before tasks were recorded
+#: counts until another generation is requested.
+ACCEPTED: ColumnElement[bool] = and_(
+    Charger.desired_count == 1,
+    Charger.running_count == 1,
+    Charger.settled_generation >= Charger.generation,
+    exists().where(
+        ShownLink.charger_id == Charger.id,
+        ShownLink.state == OcppState.ACCEPTED,
         or_(
             Charger.generation == 1,
+            ShownLink.task_generation == Charger.generation,
             and_(
                 Charger.running_task_generation == Charger.generation,
-                Charger.running_task_id == Charger.ocpp_task_id,
+                Charger.running_task_id == ShownLink.task_id,
             ),
         ),
     ),
-    False,
 )
 
 
@@ -71,6 +73,7 @@ def outcome_of(session: Session, charger_id: str, command_id: UUID) -> Outcome |
     row = session.execute(
         select(Charger, Command, ACCEPTED)
         .join(Command, Command.id == command_id)
+        .options(joinedload(Charger.link))
         .where(Charger.id == charger_id, Charger.deleted_at.is_(None))
     ).one_or_none()
     if row is None:

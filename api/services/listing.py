@@ -28,7 +28,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from shared.models import Charger, ChargerCount, ChargerSearch
 
@@ -223,7 +223,8 @@ class _Queries:
     def rows(self, ids: Select[Any]) -> Select[Any]:
         first = ids.subquery("first")
         charger = _charger_of(first)
-        return self._in_order(select(charger).select_from(first.join(charger, true())), first.c)
+        rows = select(charger).select_from(first.join(charger, true())).options(joinedload(charger.link))
+        return self._in_order(rows, first.c)
 
     def agreeing(self, most: int) -> Select[Any]:
         """The first `most` that agree in all but the text."""
@@ -280,9 +281,8 @@ class _Queries:
         number = select(func.count().label("number")).select_from(counted).subquery("counted")
         charger = _charger_of(first, *conditions)
         found = join(first, charger, true())
-        return self._in_order(
-            select(charger, number.c.number).select_from(outerjoin(number, found, true())), first.c
-        )
+        rows = select(charger, number.c.number).select_from(outerjoin(number, found, true()))
+        return self._in_order(rows.options(joinedload(charger.link)), first.c)
 
     def of_identity(self) -> Select[Any]:
         """The charger with the identity, which is one at most, by the index that keeps identities unique."""

@@ -1,7 +1,7 @@
 """The one way to a charger's row: through its organization."""
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from api.services.errors import ChargerNotFound
 from shared.models import Charger
@@ -21,13 +21,14 @@ def own_charger(organization_id: str, charger_id: str) -> Select[Charger]:
 
 
 def get_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
-    """The charger's row. Raises ChargerNotFound."""
-    return _one(session, own_charger(organization_id, charger_id), charger_id)
+    """The charger's row, and its link. Raises ChargerNotFound."""
+    query = own_charger(organization_id, charger_id).options(joinedload(Charger.link))
+    return _one(session, query, charger_id)
 
 
 def lock_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
     """The charger's row, locked until the transaction ends. Raises ChargerNotFound."""
-    return _one(session, own_charger(organization_id, charger_id).with_for_update(), charger_id)
+    return _one(session, own_charger(organization_id, charger_id).with_for_update(key_share=True), charger_id)
 
 
 def _one(session: Session, query: Select[Charger], charger_id: str) -> Charger:

@@ -15,9 +15,10 @@ from api.app import create_app
 from api.parts import Parts
 from shared.commands import CommandStatus, ProvisioningStatus
 from shared.database import Sessions
-from shared.models import Charger, Command
+from shared.models import Charger, ChargerLink, Command
 from shared.settings import load_settings
 from tests.conftest import Token, environment
+from tests.links import TASK, line, read_lines
 
 WISH = {
     "identity": "CP-TEST-001",
@@ -111,8 +112,16 @@ class Fleet:
                 .join_from(Charger, numbers, true())
                 .where(Charger.id == charger_id)
             )
+            of_copies = (
+                select(
+                    new["id"], *(column for column in ChargerLink.__table__.c if column.name != "charger_id")
+                )
+                .join_from(ChargerLink, numbers, true())
+                .where(ChargerLink.charger_id == charger_id)
+            )
             with self.sessions.begin() as session:
                 session.execute(insert(Charger).from_select([column.name for column in kept], copies))
+                session.execute(insert(ChargerLink).from_select([*ChargerLink.__table__.c.keys()], of_copies))
 
     def settle(self, charger_id: str, **observed: Any) -> None:
         """What workers write when ECS has done what was asked for."""
@@ -132,6 +141,10 @@ class Fleet:
                     | observed
                 )
             )
+
+    def link(self, charger_id: str, state: str, task: str = TASK, **other: Any) -> None:
+        """What the log of its task says."""
+        read_lines(self.sessions, line(charger_id, state, task=task, **other))
 
     def finish(
         self, charger_id: str, status: CommandStatus = CommandStatus.SUCCEEDED, error: Any = None

@@ -10,8 +10,9 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from api.runtime import runtime_of
 from shared.commands import ProvisioningStatus
-from shared.models import Charger
+from shared.models import Charger, LogCursor
 from tests.api.conftest import WISH, Fleet
+from tests.links import line, read_lines
 
 FIELDS = {
     "id",
@@ -398,17 +399,47 @@ def test_staleness_does_not_depend_on_the_clock_of_the_apis_host(fleet: Fleet, a
     assert (charger.unobserved_for, stale) == (timedelta(seconds=100), False)
 
 
+@pytest.mark.parametrize("lag_s", [None, 0, 20, 95])
+def test_a_link_says_when_the_logs_are_read_late(fleet: Fleet, lag_s: int | None) -> None:
+    charger_id = fleet.ready()
+    fleet.link(charger_id, "accepted")
+    if lag_s is not None:
+        with fleet.sessions.begin() as session:
+            through = func.now() - timedelta(seconds=lag_s)
+            session.add(LogCursor(log_group="/chargers", read_until_ms=0, read_through=through))
+            session.add(LogCursor(log_group="/chargers:late", read_until_ms=0))
+
+    link = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["ocpp"]
+
+    late = "The chargers' logs are read 95 s late, so the link may have changed since"
+    assert (link["state"], link["stale_reason"]) == ("accepted", late if lag_s == 95 else None)
+
+
+def test_a_charger_that_does_not_run_is_disconnected_everywhere(fleet: Fleet) -> None:
+    """Its process was killed, so its log still ends with `accepted`."""
+    charger_id = fleet.ready()
+    fleet.link(charger_id, "accepted")
+
+    fleet.settle(charger_id, running_count=0)
+
+    runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
+    found = fleet.get("/ocpp/chargers?ocpp_state=disconnected").json["data"]
+    waited = fleet.get(f"/ocpp/chargers/{charger_id}?wait=1&until=accepted").json
+    assert runtime["ocpp"]["state"] == "disconnected"
+    assert runtime["ocpp"]["reason"] == "The charger's process does not run"
+    assert runtime["ocpp"]["since"] == runtime["observed_since"]
+    assert [row["runtime"] for row in found] == [runtime] == [waited["runtime"]]
+    assert fleet.get("/ocpp/chargers?ocpp_state=accepted").json["data"] == []
+
+
 def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
     charger_id = fleet.ready()
     moment = datetime(2026, 4, 2, 9, 0, tzinfo=UTC)
-    fleet.settle(
-        charger_id,
-        reason="The task stopped",
-        reason_code="task_exited",
-        ocpp_state="disconnected",
-        ocpp_reason="connection_refused",
-        ocpp_since=moment,
-        ocpp_last_frame_at=moment,
+    fleet.settle(charger_id, reason="The task stopped", reason_code="task_exited")
+    read_lines(
+        fleet.sessions,
+        line(charger_id, None, moment),
+        line(charger_id, "disconnected", moment, reason="connection_refused"),
     )
 
     runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
@@ -419,4 +450,5 @@ def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
         "reason": "connection_refused",
         "since": "2026-04-02T09:00:00Z",
         "last_frame_at": "2026-04-02T09:00:00Z",
+        "stale_reason": None,
     }

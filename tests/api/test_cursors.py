@@ -194,7 +194,7 @@ def test_who_was_there_throughout_is_read_once_whatever_comes_and_goes(
     fleet: Fleet, reading: Reading
 ) -> None:
     with fleet.sessions.begin() as session:
-        session.execute(text("TRUNCATE chargers, commands, charger_events"))
+        session.execute(text("TRUNCATE chargers, charger_links, commands, charger_events"))
     there = {
         fleet.create(identity=f"CP-{number}", location_id="here"): f"CP-{number}" for number in reading.before
     }

@@ -19,6 +19,7 @@ from shared.commands import EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.models import Charger, ChargerEvent
 from tests.api.conftest import Fleet
+from tests.links import line, read_lines
 
 
 class Told(NamedTuple):
@@ -112,12 +113,7 @@ def test_a_watcher_is_told_of_the_link_to_the_csms(fleet: Fleet, watch: Watch) -
     watching = watch(charger_id)
     watching.next()
 
-    fleet.settle(
-        charger_id,
-        ocpp_state="rejected",
-        ocpp_reason="401",
-        ocpp_since=datetime(2026, 4, 2, 9, 15, 31, tzinfo=UTC),
-    )
+    fleet.link(charger_id, "rejected", reason="401", at=datetime(2026, 4, 2, 9, 15, 31, tzinfo=UTC))
     told = watching.next()
 
     assert told.event == "ocpp"
@@ -125,12 +121,33 @@ def test_a_watcher_is_told_of_the_link_to_the_csms(fleet: Fleet, watch: Watch) -
     assert told.data == {"state": "rejected", "reason": "401", "since": "2026-04-02T09:15:31Z"}
 
 
+def test_a_watcher_is_told_that_a_charger_is_disconnected_because_nothing_runs(
+    fleet: Fleet, watch: Watch
+) -> None:
+    charger_id = fleet.ready()
+    fleet.link(charger_id, "accepted")
+    watching = watch(charger_id)
+    watching.next()
+
+    fleet.settle(charger_id, running_count=0)
+    told = watching.next()
+    runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["ocpp"]
+
+    assert told.event == "ocpp"
+    assert {name: told.data[name] for name in ("state", "reason", "since")} == {
+        "state": "disconnected",
+        "reason": "The charger's process does not run",
+        "since": runtime["since"],
+    }
+
+
 def test_what_is_looked_at_and_found_unchanged_is_no_event(fleet: Fleet, sessions: Sessions) -> None:
     charger_id = fleet.ready()
-    fleet.settle(charger_id, ocpp_state="accepted")
+    fleet.link(charger_id, "accepted")
     before = _events(sessions, charger_id)
 
-    fleet.settle(charger_id, running_count=1, ocpp_state="accepted", ocpp_last_frame_at=func.now())
+    fleet.settle(charger_id, running_count=1)
+    read_lines(sessions, line(charger_id, "accepted"), line(charger_id, None))
 
     assert _events(sessions, charger_id) == before
 

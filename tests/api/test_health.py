@@ -18,7 +18,7 @@ from api import metrics, readiness
 from api.app import create_app
 from api.parts import Parts
 from shared.database import Sessions, make_engine
-from shared.models import MaintenanceRun
+from shared.models import LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
@@ -282,10 +282,21 @@ def test_the_last_run_of_each_maintenance_task_is_told(fleet: Fleet, monkeypatch
     assert (duration, failures) == (0.25, 1)
 
 
+def test_the_lag_of_the_log_reader_is_a_figure(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "KEEP_S", 0.0)
+    never = fleet.client.get("/metrics").text
+    with fleet.sessions.begin() as session:
+        through = func.now() - timedelta(seconds=95)
+        session.add(LogCursor(log_group="/chargers", read_until_ms=0, read_through=through))
+
+    assert "chargehand_log_lag_seconds " not in never
+    assert 95 <= _metric(fleet.client, "chargehand_log_lag_seconds") < 125
+
+
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:
     parts: Parts = app.extensions["chargehand"]
     queries: list[str] = []
-    wait_until(lambda: monotonic() - parts.open_commands.found_at > metrics.KEEP_S)
+    wait_until(lambda: monotonic() - parts.figures[0].found_at > metrics.KEEP_S)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)

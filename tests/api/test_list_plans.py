@@ -53,7 +53,7 @@ CHANGES = [
 @pytest.fixture
 def many(fleet: Fleet) -> None:
     charger_id = fleet.ready(identity="CP-1")
-    fleet.settle(charger_id, ocpp_state="accepted")
+    fleet.link(charger_id, "accepted")
     fleet.multiply(charger_id, CHARGERS)
     with fleet.sessions.begin() as session:
         for number, change in enumerate(CHANGES):
@@ -63,7 +63,7 @@ def many(fleet: Fleet) -> None:
                 {"ids": [f"dep-more-{one:08d}" for one in some]},
             )
     with fleet.sessions.statements.connect() as connection:
-        connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
+        connection.execute(text("VACUUM ANALYZE chargers, charger_links, charger_search"))
 
 
 def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -98,7 +98,8 @@ def reads_little(fleet: Fleet, most: float = MOST) -> Iterator[list[tuple[str, A
         for statement, parameters in statements:
             explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
             for step in steps(explained.scalar()[0]["Plan"]):
-                assert step["Node Type"] != "Seq Scan", f"{statement}\n{parameters}\n{step}"
+                if step["Node Type"] == "Seq Scan":  # of the two cursors, which are the whole table
+                    assert step["Relation Name"] == "log_cursors", f"{statement}\n{parameters}\n{step}"
                 if step["Node Type"] != "Bitmap Index Scan":  # which finds places, and reads no rows
                     assert rows_read(step) <= most, f"{statement}\n{parameters}\n{step}"
 

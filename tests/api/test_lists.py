@@ -22,7 +22,8 @@ FILTERS: list[tuple[dict[str, str], set[str]]] = [
     ({"observed": "running"}, {"CP-RUNS"}),
     ({"observed": "starting,stopped,stopping"}, {"CP-FAST"}),
     ({"ocpp_state": "accepted"}, {"CP-RUNS"}),
-    ({"ocpp_state": "accepted,rejected"}, {"CP-RUNS", "CP-FAST"}),
+    ({"ocpp_state": "accepted,disconnected"}, {"CP-RUNS", "CP-FAST"}),
+    ({"ocpp_state": "rejected"}, set()),
     ({"ocpp_version": "ocpp2.0.1"}, {"CP-FAST"}),
     ({"ocpp_version": "OCPP1.6,OCPP2.0.1"}, {"CP-NEW", "CP-RUNS", "CP-FAST"}),
     ({"brand_slug": "abb"}, {"CP-FAST"}),
@@ -60,9 +61,10 @@ def listed(fleet: Fleet, **query: Any) -> list[str]:
 @pytest.fixture
 def three(fleet: Fleet) -> None:
     fleet.create(identity="CP-NEW")
-    fleet.settle(fleet.ready(identity="CP-RUNS", location_id="here"), ocpp_state="accepted", running_count=1)
+    fleet.link(fleet.ready(identity="CP-RUNS", location_id="here"), "accepted")
     fast = fleet.ready(identity="CP-FAST", location_id="here", ocpp_version="OCPP2.0.1", **DC)
-    fleet.settle(fast, ocpp_state="rejected", running_count=0)
+    fleet.link(fast, "rejected")
+    fleet.settle(fast, running_count=0)
 
 
 @pytest.mark.usefixtures("three")
@@ -216,7 +218,7 @@ CHANGES: dict[str, tuple[Callable[[Fleet, str], None], bool]] = {
     "a stop is accepted": (_stop, True),
     "its task ends": (lambda fleet, charger_id: fleet.settle(charger_id, running_count=0), True),
     "it is seen to run as before": (lambda fleet, charger_id: fleet.settle(charger_id), False),
-    "its link changes": (lambda fleet, charger_id: fleet.settle(charger_id, ocpp_state="connected"), False),
+    "its link changes": (lambda fleet, charger_id: fleet.link(charger_id, "connected"), False),
     "it gets a name": (
         lambda fleet, charger_id: fleet.put(f"/ocpp/chargers/{charger_id}", json={"name": "x"}),
         False,

@@ -22,9 +22,8 @@ def boot(fleet: Fleet, charger_id: str, task: str, state: str = "accepted") -> N
         **RUNS,
         running_task_arn=f"arn:aws:ecs:us-east-1:123456789012:task/chargehand/{task}",
         running_task_generation=fleet.row(charger_id).generation,
-        ocpp_state=state,
-        ocpp_task_id=task,
     )
+    fleet.link(charger_id, state, task)
 
 
 def test_a_create_is_answered_when_the_charger_is_accepted(fleet: Fleet, begin: InBackground) -> None:
@@ -49,7 +48,7 @@ def test_a_start_or_restart_waits_for_the_boot_of_its_own_task(
     request = begin("POST", f"/ocpp/chargers/{charger_id}/{action}?{UNTIL}")
 
     boot(fleet, charger_id, "new", "connecting")
-    fleet.settle(charger_id, ocpp_state="accepted", ocpp_task_id="old")
+    fleet.link(charger_id, "accepted", "old")
     early = fleet.get(f"/ocpp/chargers/{charger_id}?wait=1&until=accepted")
     waits_on = not request.done()
     boot(fleet, charger_id, "new")
@@ -87,7 +86,7 @@ def test_a_charger_can_be_read_when_its_newest_command_is_final(fleet: Fleet, be
 
 def test_at_the_deadline_the_answer_says_why_the_charger_is_not_accepted(fleet: Fleet) -> None:
     charger_id = fleet.ready()
-    fleet.settle(charger_id, ocpp_state="disconnected", ocpp_reason="nothing listens on csms.test:80")
+    fleet.link(charger_id, "disconnected", reason="nothing listens on csms.test:80")
 
     answer = fleet.post(f"/ocpp/chargers/{charger_id}/reset-charger?wait=1&until=accepted")
     read = fleet.get(f"/ocpp/chargers/{charger_id}?wait=1&until=accepted")

@@ -30,8 +30,11 @@ TESTS = (
         "test_late_logs",
         "test_beat",
         "test_forget",
+        "test_links",
+        "test_writing_links",
     ),
 )
+LINKS = "shared/migrations/versions/0012_give_links_rows_of_their_own.py"
 RUNS = 60
 SEED = 1
 FAILED = re.compile(r"^FAILED \S+::(\w+)", re.MULTILINE)
@@ -91,6 +94,60 @@ MUTATIONS = (
         "worker/logs.py",
         "_ingested_since(page, ingested_since_ms)",
         "replace(page, events=[])",
+    ),
+    Mutation(
+        "of a link, the newest line by the clock is shown, whichever task runs",
+        LINKS,
+        "ORDER BY runs DESC, may_run DESC, ",
+        "ORDER BY ",
+    ),
+    Mutation(
+        "the log of a task that was seen to end still counts",
+        LINKS,
+        "                AND NOT coalesce(running_task_ended_at > running_since, false) AS runs",
+        "                AS runs",
+    ),
+    Mutation(
+        "a charger is linked though nothing runs",
+        LINKS,
+        "WHEN running_count = 0 THEN 'disc",
+        "WHEN false THEN 'disc",
+    ),
+    Mutation(
+        "frames prove no link",
+        LINKS,
+        "coalesce(links.last_frame_at > coalesce(links.since, '-infinity'), false)",
+        "false",
+    ),
+    Mutation(
+        "a command waits until a page of log lines is written",
+        "api/services/commands.py",
+        "with_for_update(of=Charger, key_share=True, ",
+        "with_for_update(of=Charger, ",
+    ),
+    Mutation(
+        "a page of log lines keeps no charger from being forgotten",
+        "worker/links.py",
+        "            .with_for_update(read=True, key_share=True)\n",
+        "",
+    ),
+    Mutation(
+        "two log readers take links in different orders",
+        "worker/links.py",
+        "for key in sorted(links)",
+        "for key in links",
+    ),
+    Mutation(
+        "the notes on links wait for a charger that somebody holds",
+        "worker/links.py",
+        ".with_for_update(key_share=True, skip_locked=True)",
+        ".with_for_update(key_share=True)",
+    ),
+    Mutation(
+        "a task that was wrongly seen to end is not found again",
+        "worker/links.py",
+        "                Charger.running_task_ended_at.is_not(None),\n",
+        "",
     ),
     Mutation(
         "an answer from before the previous command finishes the newest",
@@ -193,9 +250,8 @@ MUTATIONS = (
     Mutation(
         "a command succeeds when its task is seen running for the first time",
         "worker/observe.py",
-        "        charger.running_since = func.clock_timestamp()  # after ECS answered, so never too early\n"
-        "        return False\n",
-        "        return True\n",
+        "    if is_new or charger.running_since is None:\n        return False\n    return seen.at >= ",
+        "    return True or seen.at >= ",
     ),
     Mutation(
         "a task of an older definition counts as the new one",

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from shared.broker import make_celery
+from shared.commands import CommandStatus
 from shared.models import Charger
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
@@ -42,6 +43,20 @@ def test_who_waits_for_a_charger_holds_none_that_comes_after_it(world: World) ->
         both.result(10)
 
     assert free == second
+
+
+def test_who_refers_to_a_charger_keeps_nobody_waiting_who_changes_it(world: World) -> None:
+    charger_id = world.ready()
+    refer = select(Charger.id).where(Charger.id == charger_id).with_for_update(read=True, key_share=True)
+
+    with world.sessions.begin() as referring:
+        referring.execute(refer)
+        stop = world.stop(charger_id)
+        world.converge(charger_id)
+        world.ecs.settle()
+        world.observe()
+
+    assert world.status(stop) == CommandStatus.SUCCEEDED
 
 
 def hand_back(world: World, charger_ids: list[str]) -> None:

@@ -11,13 +11,15 @@ import boto3
 import pytest
 import structlog
 from mypy_boto3_logs import CloudWatchLogsClient
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 
 from embedded.ecs.process import EcsProcess
 from shared.database import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
+from tests.links import line, shown_link
 from tests.worker.conftest import World
+from worker.links import write_links
 from worker.logs import LOG_ERRORS, LogsClient, Page, drop_old_logs, read_logs
 from worker.outage import Outage
 
@@ -167,11 +169,8 @@ def test_a_crash_before_the_commit_of_a_page_loses_and_doubles_nothing(
     charger_id = world.create()
     said = [group.frame(charger_id, ago_s=100 - number) for number in range(2 * PAGE)]
 
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("worker.logs._write_position", crash)
+        patch.setattr("worker.logs._write_position", _crash)
         with pytest.raises(KeyboardInterrupt):
             group.read()
     before = group.messages(charger_id)
@@ -353,6 +352,14 @@ def test_days_beyond_the_retention_are_dropped(world: World, group: LogGroup) ->
 # The charger's link to its CSMS.
 
 
+def link_of(world: World, charger_id: str) -> tuple[str | None, str | None]:
+    """Its state and reason, as clients see them while its process runs."""
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == charger_id).values(running_count=1))
+    link = shown_link(world.sessions, charger_id)
+    return link.state, link.reason
+
+
 def test_the_newest_connection_event_is_the_link_whatever_the_order(world: World, group: LogGroup) -> None:
     charger_id = world.create()
     group.link(charger_id, "connected", ago_s=20)
@@ -361,14 +368,12 @@ def test_the_newest_connection_event_is_the_link_whatever_the_order(world: World
     group.link(charger_id, "connecting", ago_s=30)
     group.read()
 
-    charger = world.charger(charger_id)
-    assert (charger.ocpp_state, charger.ocpp_reason) == ("accepted", "interval 300 s")
+    assert link_of(world, charger_id) == ("accepted", "interval 300 s")
     group.link(charger_id, "disconnected", ago_s=5, reason="closed")
     group.read()
     group.read()
 
-    charger = world.charger(charger_id)
-    assert (charger.ocpp_state, charger.ocpp_reason) == ("disconnected", "closed")
+    assert link_of(world, charger_id) == ("disconnected", "closed")
 
 
 def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGroup) -> None:
@@ -381,8 +386,8 @@ def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGrou
     group.link(chargers[1], "connecting", ago_s=7)
     group.read()
 
-    links = [world.charger(charger_id) for charger_id in chargers]
-    assert [(link.ocpp_state, link.ocpp_reason) for link in links] == [("connecting", "nothing listens")] * 2
+    links = [link_of(world, charger_id) for charger_id in chargers]
+    assert links == [("connecting", "nothing listens")] * 2
 
 
 @pytest.mark.parametrize("page", [1, 2, PAGE])
@@ -394,11 +399,11 @@ def test_of_two_events_in_one_millisecond_the_later_one_counts(
     group.link(charger_id, "connecting", ago_s=1)
     group.link(charger_id, "connected", ago_s=1)
     group.read()
-    first = world.charger(charger_id).ocpp_state
+    first = link_of(world, charger_id)[0]
     group.link(charger_id, "accepted", ago_s=1)
     group.read()
 
-    assert (first, world.charger(charger_id).ocpp_state) == ("connected", "accepted")
+    assert (first, link_of(world, charger_id)[0]) == ("connected", "accepted")
 
 
 def test_a_frame_is_a_sign_of_life(world: World, group: LogGroup) -> None:
@@ -409,7 +414,7 @@ def test_a_frame_is_a_sign_of_life(world: World, group: LogGroup) -> None:
     group.frame(charger_id, ago_s=15)
     group.read()
 
-    at = world.charger(charger_id).ocpp_last_frame_at
+    at = shown_link(world.sessions, charger_id).last_frame_at
     assert at is not None
     assert abs(at - (group.now - timedelta(seconds=10))) < timedelta(milliseconds=2)
 
@@ -423,7 +428,9 @@ def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_obse
     with world.sessions.begin() as session:
         session.execute(
             update(Charger).values(
-                running_task_arn="arn:aws:ecs:us-east-1:123456789012:task/chargehand/aaa", observe_at=later
+                running_task_arn="arn:aws:ecs:us-east-1:123456789012:task/chargehand/aaa",
+                running_task_generation=1,
+                observe_at=later,
             )
         )
     task = "aaa" if speaks == "the task that runs" else "bbb"
@@ -432,9 +439,76 @@ def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_obse
     group.read()
 
     charger = world.charger(charger_id)
-    assert charger.ocpp_task_id == task
+    assert shown_link(world.sessions, charger_id).task_id == task
     assert charger.observe_at is not None
     assert (charger.observe_at < later) == (task == "bbb")
+
+
+def test_a_link_that_a_crashed_reader_left_is_taken_over_into_lists_by_the_next(
+    world: World, group: LogGroup
+) -> None:
+    charger_id = world.ready()
+    with world.sessions.begin() as page:
+        write_links(page, [line(charger_id, "accepted")])
+    before = (shown_link(world.sessions, charger_id).state, world.charger(charger_id).link_state)
+
+    with pytest.raises(KeyboardInterrupt):
+        read_logs(world.sessions, Crashing(group.client, 0), group.timing)
+
+    assert (before, world.charger(charger_id).link_state) == (("accepted", None), "accepted")
+
+
+def _crash(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+# How late the logs are read.
+
+
+def lag(world: World, group: LogGroup, charger_id: str) -> timedelta:
+    """As it was when the test began to write lines."""
+    link = shown_link(world.sessions, charger_id)
+    with world.sessions() as session:
+        now = session.scalars(select(func.now())).one()
+    assert link.log_lag_s is not None
+    return timedelta(seconds=link.log_lag_s) - (now - group.now)
+
+
+def test_a_reader_that_is_behind_says_how_far(
+    world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.logs.PAGES_PER_READ", 1)
+    charger_id = world.create()
+    for number in range(2 * PAGE):
+        group.frame(charger_id, ago_s=1000 - number)
+    never = shown_link(world.sessions, charger_id).log_lag_s
+
+    group.read()
+    behind = lag(world, group, charger_id)
+    group.read()
+    caught_up = lag(world, group, charger_id)
+
+    assert never is None
+    assert abs(behind - timedelta(seconds=1000 - PAGE + 1)) < timedelta(seconds=1)
+    assert caught_up < timedelta(seconds=5)
+
+
+def test_a_reader_whose_place_cloudwatch_forgot_has_not_caught_up(
+    world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.logs.PAGES_PER_READ", 1)
+    charger_id = world.create()
+    for number in range(2 * PAGE):
+        group.frame(charger_id, ago_s=1000 - number)
+    group.read()
+    with world.sessions.begin() as session:
+        cursor = session.get_one(LogCursor, group.client.group)
+        assert cursor.unfinished is not None
+        cursor.unfinished = cursor.unfinished | {"next_token": "forgotten"}
+
+    group.read()
+
+    assert lag(world, group, charger_id) > timedelta(seconds=900)
 
 
 # When CloudWatch does not answer.

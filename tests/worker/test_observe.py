@@ -10,6 +10,7 @@ from sqlalchemy import event, func, update
 from shared.commands import CommandStatus
 from shared.errors import ErrorCode
 from shared.models import Charger
+from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
 from worker.ecs import EcsRejected, EcsUnavailable, ServiceView
 from worker.observe import observe
@@ -182,13 +183,12 @@ def test_settled_chargers_are_written_with_one_statement(world: World) -> None:
 
 def test_a_charger_that_was_killed_is_not_shown_as_connected(world: World) -> None:
     charger_id = world.ready()
-    with world.sessions.begin() as session:
-        session.execute(update(Charger).values(ocpp_state="accepted", ocpp_since=func.now()))
+    read_lines(world.sessions, line(charger_id, "accepted"))
 
     world.ecs.crash(charger_id)
     world.observe()
 
-    assert world.charger(charger_id).ocpp_state == "disconnected"
+    assert shown_link(world.sessions, charger_id).state == "disconnected"
 
 
 def test_a_charger_whose_tasks_ecs_does_not_tell_keeps_no_other_from_being_looked_at(

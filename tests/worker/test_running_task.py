@@ -6,6 +6,7 @@ from sqlalchemy import func, select, update
 from api.services.links import ACCEPTED
 from shared.commands import CommandStatus
 from shared.models import Charger
+from tests.links import line, read_lines
 from tests.worker.conftest import World
 from worker.budget import BudgetSpent
 
@@ -18,10 +19,7 @@ def running_task(world: World, charger_id: str) -> str:
 
 def say_accepted(world: World, charger_id: str, task: str) -> None:
     """What worker/logs.py writes of a line in that task's log."""
-    with world.sessions.begin() as session:
-        session.execute(
-            update(Charger).where(Charger.id == charger_id).values(ocpp_state="accepted", ocpp_task_id=task)
-        )
+    read_lines(world.sessions, line(charger_id, "accepted", task=task))
 
 
 def is_accepted(world: World, charger_id: str) -> bool:
@@ -95,7 +93,8 @@ def test_the_successor_of_a_task_that_crashed_is_found_out(world: World) -> None
     charger_id = world.ready()
     world.restart(charger_id)
     world.work(charger_id)
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    crashed = running_task(world, charger_id)
+    read_lines(world.sessions, line(charger_id, "rejected", task=crashed))
 
     world.ecs.crash(charger_id)
     world.ecs.settle()
@@ -103,6 +102,7 @@ def test_the_successor_of_a_task_that_crashed_is_found_out(world: World) -> None
     unknown = is_accepted(world, charger_id)
     world.observe()
 
+    assert running_task(world, charger_id) != crashed
     assert (unknown, is_accepted(world, charger_id)) == (False, True)
 
 

@@ -92,7 +92,7 @@ def backend(backend_engine: Engine) -> Iterator[Sessions]:
     with backend_engine.begin() as connection:
         connection.execute(
             text(
-                "TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events, "
+                "TRUNCATE chargers, commands, charger_links, charger_logs, log_cursors, idempotency_keys, charger_events, "
                 "maintenance_runs, deleted_chargers"
             )
         )

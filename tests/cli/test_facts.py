@@ -1,0 +1,20 @@
+"""What `chargehand chargers get` prints of a charger."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from api.examples import CHARGER
+from chargehand.chargers import facts
+
+
+@pytest.mark.parametrize(
+    ("late", "shown"),
+    [(None, "accepted"), ("The chargers' logs are read 95 s late", "accepted, a while ago")],
+)
+def test_a_link_that_may_have_changed_since_says_so(late: str | None, shown: str) -> None:
+    row: Any = deepcopy(CHARGER)
+    row["runtime"]["ocpp"]["stale_reason"] = late
+
+    assert facts(row)["CSMS"] == shown

@@ -1,0 +1,32 @@
+"""What chargers' logs say of their links, written as the log reader writes it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from shared.database import Sessions
+from shared.models import ShownLink
+from worker.links import note_links, write_links
+
+TASK = "0" * 32
+
+
+def line(
+    charger_id: str, state: str | None, at: datetime | None = None, task: str = TASK, **other: Any
+) -> dict[str, Any]:
+    """One that says the state, or a frame when that is None."""
+    kind = {"type": "frame"} if state is None else {"type": "connection", "state": state}
+    return {"charger_id": charger_id, "task_id": task, "at": at or datetime.now(UTC), **kind, **other}
+
+
+def read_lines(sessions: Sessions, *lines: dict[str, Any]) -> None:
+    """As a page that has these lines."""
+    with sessions.begin() as session:
+        write_links(session, lines)
+    note_links(sessions, settle_s=5)
+
+
+def shown_link(sessions: Sessions, charger_id: str) -> ShownLink:
+    with sessions() as session:
+        return session.scalars(select(ShownLink).where(ShownLink.charger_id == charger_id)).one()

@@ -1,0 +1,202 @@
+"""Which task runs decides whose log a link is shown from, never a clock."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from api.services.links import ACCEPTED
+from shared.models import Charger, ChargerLink
+from tests.links import line, read_lines, shown_link
+from tests.worker.conftest import World
+from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
+from worker import links
+from worker.budget import BudgetSpent
+
+
+def is_accepted(world: World, charger_id: str) -> bool:
+    with world.sessions() as session:
+        return session.scalars(select(ACCEPTED).where(Charger.id == charger_id)).one()
+
+
+# What runs, and what is said of it.
+
+
+@pytest.mark.parametrize("behind", [timedelta(milliseconds=50), timedelta(hours=1)])
+def test_a_host_whose_clock_is_behind_the_databases_does_not_hide_that_its_charger_is_accepted(
+    world: World, behind: timedelta
+) -> None:
+    charger_id = world.ready()
+    first = running_task(world, charger_id)
+    read_lines(world.sessions, *boot(charger_id, first, datetime.now(UTC)))
+    world.ecs.crash(charger_id)
+    at = datetime.now(UTC) - behind
+    world.observe()
+    down = state(world, charger_id)
+    world.ecs.settle()
+    second = running_task(world, charger_id)
+    read_lines(world.sessions, *boot(charger_id, second, at), line(charger_id, None, at + A_MINUTE, second))
+    world.observe()
+
+    assert second != first
+    assert world.charger(charger_id).running_count == 1
+    assert (down, state(world, charger_id), listed_state(world, charger_id)) == (
+        "disconnected",
+        *["accepted"] * 2,
+    )
+    assert is_accepted(world, charger_id)
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_a_charger_of_which_nothing_runs_is_disconnected_and_says_why(world: World, goodbye: bool) -> None:
+    charger_id = world.ready()
+    task = running_task(world, charger_id)
+    read_lines(world.sessions, *boot(charger_id, task, NOW))
+    if goodbye:
+        read_lines(world.sessions, line(charger_id, "disconnected", NOW + A_MINUTE, task, reason="stopped"))
+
+    world.ecs.crash(charger_id)
+    world.look()
+
+    link = shown_link(world.sessions, charger_id)
+    charger = world.charger(charger_id)
+    assert (link.state, charger.link_state) == ("disconnected", "disconnected")
+    assert link.reason == ("stopped" if goodbye else "The charger's process does not run")
+    assert link.since == (NOW + A_MINUTE if goodbye else charger.observed_since)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_the_process_after_a_crash_has_no_link_before_its_log_says_so(
+    world: World, monkeypatch: pytest.MonkeyPatch, found: bool
+) -> None:
+    """Also while the rate budget has no turn to find out which task it is."""
+    charger_id = world.ready()
+    read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
+    before = is_accepted(world, charger_id)
+    world.ecs.crash(charger_id)
+    world.look()
+    world.ecs.settle()
+    with monkeypatch.context() as patch:
+        if not found:
+            patch.setattr(world.ecs, "current_task", _no_turn)
+        world.look()
+    assert world.charger(charger_id).running_count == 1
+    silent = (state(world, charger_id), listed_state(world, charger_id), is_accepted(world, charger_id))
+    read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW - A_MINUTE))
+    world.look()
+
+    assert (before, silent) == (True, ("connecting", "connecting", False))
+    assert (state(world, charger_id), is_accepted(world, charger_id)) == ("accepted", True)
+
+
+@pytest.mark.parametrize("order", ["older first", "older last", "one page"])
+@pytest.mark.parametrize("ahead", [-A_MINUTE, timedelta(), A_MINUTE])
+def test_the_task_that_runs_has_the_last_word_whatever_the_clocks_say(
+    world: World, order: str, ahead: timedelta
+) -> None:
+    charger_id = world.ready()
+    older = running_task(world, charger_id)
+    read_lines(world.sessions, line(charger_id, "accepted", NOW - A_MINUTE, older))
+    world.restart(charger_id)
+    world.work(charger_id)
+    task = running_task(world, charger_id)
+    old, new = line(charger_id, "disconnected", NOW + ahead, older), line(charger_id, "accepted", NOW, task)
+
+    if order == "one page":
+        read_lines(world.sessions, old, new)
+    else:
+        for each in (old, new) if order == "older first" else (new, old):
+            read_lines(world.sessions, each)
+
+    assert task != older
+    assert (state(world, charger_id), listed_state(world, charger_id)) == ("accepted", "accepted")
+    assert is_accepted(world, charger_id)
+
+
+def test_frames_of_the_task_that_runs_prove_its_link_and_those_of_an_older_one_do_not(world: World) -> None:
+    """The line that says how the link came up may be read after the frames that went over it."""
+    charger_id = world.ready()
+    older = running_task(world, charger_id)
+    read_lines(world.sessions, *boot(charger_id, older, NOW))
+    world.restart(charger_id)
+    world.work(charger_id)
+    task = running_task(world, charger_id)
+    read_lines(world.sessions, line(charger_id, "disconnected", NOW, task, reason="closed"))
+
+    read_lines(world.sessions, line(charger_id, None, NOW + A_MINUTE, older))
+    by_the_older = (state(world, charger_id), listed_state(world, charger_id))
+    read_lines(world.sessions, line(charger_id, None, NOW + A_MINUTE, task))
+    by_its_own = (state(world, charger_id), listed_state(world, charger_id))
+    read_lines(world.sessions, line(charger_id, "accepted", NOW + A_MINUTE / 2, task))
+
+    assert by_the_older == ("disconnected", "disconnected")
+    assert by_its_own == ("connected", "connected")
+    assert (state(world, charger_id), listed_state(world, charger_id)) == ("accepted", "accepted")
+
+
+def test_a_task_of_which_only_frames_were_read_is_connected(world: World) -> None:
+    charger_id = world.ready()
+
+    read_lines(world.sessions, line(charger_id, None, NOW, running_task(world, charger_id)))
+
+    link = shown_link(world.sessions, charger_id)
+    assert (link.state, link.since, link.last_frame_at) == ("connected", None, NOW)
+
+
+def test_the_observer_is_done_with_an_older_task_that_is_heard_of_late(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines came hours late, say. To find out which task runs costs a call each time."""
+    charger_id = world.ready()
+    read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
+    read_lines(world.sessions, *boot(charger_id, "of-yesterday", NOW))
+    asked = []
+    ask = world.ecs.current_task
+
+    def ask_and_note(charger_id: str) -> str | None:
+        asked.append(charger_id)
+        return ask(charger_id)
+
+    monkeypatch.setattr(world.ecs, "current_task", ask_and_note)
+    world.look()
+    at_once = len(asked)
+    with world.sessions.begin() as session:
+        session.execute(update(ChargerLink).values(first_read_at=func.now() - timedelta(hours=1)))
+    world.look()
+    world.look()
+
+    assert (at_once, len(asked)) == (1, 1)
+    assert state(world, charger_id) == "accepted"
+
+
+def test_the_last_tasks_of_a_charger_are_kept_and_the_one_that_runs(world: World) -> None:
+    charger_id = world.ready()
+    task = running_task(world, charger_id)
+    tasks = [task, *(f"other-{number}" for number in range(9))]
+
+    for each in tasks:
+        read_lines(world.sessions, line(charger_id, "accepted", NOW, each))
+
+    with world.sessions() as session:
+        kept = session.scalars(select(ChargerLink.task_id).order_by(ChargerLink.first_read_at)).all()
+    assert kept == [task, *tasks[-links.KEPT_TASKS :]]
+
+
+def test_a_task_that_still_runs_though_ecs_said_that_nothing_does_is_found_again(world: World) -> None:
+    """ECS may answer with what was true some seconds ago."""
+    charger_id = world.ready()
+    read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(running_count=0, running_task_ended_at=func.now()))
+    down = state(world, charger_id)
+
+    world.look()
+
+    assert (down, state(world, charger_id), listed_state(world, charger_id)) == (
+        "disconnected",
+        *["accepted"] * 2,
+    )
+
+
+def _no_turn(_: str) -> None:
+    raise BudgetSpent(1)
