@@ -19,7 +19,12 @@ SERVER_TIMEOUTS = {
     "idle_in_transaction_session_timeout": "3500",
 }
 # Whatever needs a table that a migration waits for waits behind it, so it soon gives up, and tries again later.
-OF_MIGRATIONS = {"statement_timeout": "0", "lock_timeout": "1000"}
+# The host of a migration may be busy, so it has more time between two statements.
+OF_MIGRATIONS = {
+    "statement_timeout": "0",
+    "lock_timeout": "1000",
+    "idle_in_transaction_session_timeout": "30000",
+}
 
 #: libpq's parameters, unless the URL has them.
 DEFAULTS = {
