@@ -14,6 +14,8 @@ from worker.budget import quotas
 from worker.log_lines import set_up_logging
 from worker.pool import HANGING
 
+ROLLOUTS_EVERY_S = 5.0
+
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """What runs by itself. A beat that nobody took in time expires: the next one does its work."""
@@ -21,6 +23,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     every_s = {
         TaskName.SWEEP: timing.sweep_every_s,
         TaskName.OBSERVE: timing.observe_every_s,
+        TaskName.ROLLOUTS: ROLLOUTS_EVERY_S,
         TaskName.READ_LOGS: timing.logs_every_s,
         TaskName.CLEAN_UP: 3600.0,
     }

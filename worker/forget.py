@@ -5,9 +5,10 @@ from datetime import timedelta
 from sqlalchemy import Delete, delete, func, select, tuple_
 
 from shared.database import Sessions
-from shared.models import ChargerEvent, IdempotencyKey
+from shared.models import ChargerEvent, FleetSpec, IdempotencyKey
 
 KEYS_KEPT_FOR = timedelta(hours=24)
+SPECS_KEPT_FOR = timedelta(days=1)
 BATCH = 10_000  # rows in one statement, far below its time-out
 
 
@@ -23,6 +24,13 @@ def forget_events(sessions: Sessions, retention_days: int) -> int:
     columns = (ChargerEvent.charger_id, ChargerEvent.id)
     old = select(*columns).where(ChargerEvent.at < func.now() - timedelta(days=retention_days))
     return _forget(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
+
+
+def forget_specs(sessions: Sessions) -> int:
+    """Delete the specs that no worker has had for long: one that comes back comes anew. Returns how many."""
+    old = delete(FleetSpec).where(FleetSpec.seen_at < func.now() - SPECS_KEPT_FOR)
+    with sessions.begin() as session:
+        return session.connection().execute(old).rowcount
 
 
 def _forget(sessions: Sessions, some: Delete) -> int:

@@ -21,7 +21,7 @@ from shared.database import Sessions
 from shared.errors import ErrorCode
 from shared.models import Charger, Command
 from shared.settings import Timing
-from worker import reasons
+from worker import reasons, rollout
 from worker.budget import BudgetSpent
 from worker.ecs import (
     DESCRIBE_SERVICES_LIMIT,
@@ -92,7 +92,8 @@ class Seen:
         Never so for the first generation: all tasks that it ever had were started by its create.
         """
         charger = self.charger
-        if charger.generation == 1 or charger.desired_count == 0 or charger.ocpp_task_id is None:
+        first = charger.generation == 1 and charger.rollout_at is None
+        if first or charger.desired_count == 0 or charger.ocpp_task_id is None:
             return False
         return (charger.generation, charger.ocpp_task_id) != (
             charger.running_task_generation,
@@ -105,6 +106,7 @@ class Seen:
         charger, service = self.charger, self.service
         return (
             charger.deleted_at is None
+            and charger.rollout_hash is None
             and service is not None
             and self.as_desired
             and self.task is None
@@ -162,9 +164,10 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], datetim
         Charger.settled_generation < Charger.generation,
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,
+        Charger.rollout_hash.is_not(None),
         and_(
             Charger.desired_count == 1,
-            Charger.generation > 1,
+            or_(Charger.generation > 1, Charger.rollout_at.is_not(None)),
             Charger.ocpp_task_id.is_not(None),
             Charger.running_task_generation.is_distinct_from(Charger.generation),
         ),
@@ -286,7 +289,10 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
         return False
     _write_observed(charger, seen)
     in_flight = charger.observed_generation < charger.generation
-    changed = charger.observed_generation != seen.charger.observed_generation
+    changed = (charger.observed_generation, charger.task_definition_arn) != (
+        seen.charger.observed_generation,
+        seen.charger.task_definition_arn,
+    )
     if in_flight or changed:
         return False  # what was seen may be older than what ECS was told since
     if seen.as_desired:
@@ -324,7 +330,8 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
         charger.ocpp_reason = "The charger's process does not run"
     waits = charger.not_before is not None  # and says for what
     if not waits and charger.provisioning_status != ProvisioningStatus.FAILED:
-        charger.reason = seen.reason.text if seen.reason else None
+        rolled_out = rollout.REASON if charger.rollout_hash is not None else None
+        charger.reason = seen.reason.text if seen.reason else rolled_out
         charger.reason_code = seen.reason.code if seen.reason else None
 
 
@@ -368,7 +375,11 @@ def _may_be_older(session: Session, timing: Timing, charger: Charger, seen: Seen
 
 def _drifted(session: Session, timing: Timing, charger: Charger, seen: Seen) -> bool:
     """Have the difference repaired. False when what was seen may be from before the newest command: it is none."""
-    applied_at = session.scalar(select(Command.applied_at).where(Command.id == charger.newest_command_id))
+    applied_at = session.scalar(
+        select(func.greatest(Command.applied_at, charger.rollout_at)).where(
+            Command.id == charger.newest_command_id
+        )
+    )
     if applied_at is not None and seen.at < applied_at + timedelta(seconds=timing.settle_s):
         return False
     charger.drifted_at = func.now()
@@ -378,11 +389,13 @@ def _drifted(session: Session, timing: Timing, charger: Charger, seen: Seen) -> 
 
 
 def _settle(session: Session, charger: Charger) -> None:
-    """The newest command is done, and so is a provisioning."""
+    """The newest command is done, and so are a provisioning and a rollout."""
     if charger.provisioning_status in IN_PROGRESS:
         charger.provisioning_status = ProvisioningStatus.READY
         charger.provisioned_at = func.now()
         charger.step = None
+    if rollout.settle_rollout(charger):
+        _log(session, charger, "charger.rolled_out")
     if charger.settled_generation >= charger.generation:
         return
     charger.settled_generation = charger.generation

@@ -17,10 +17,13 @@ from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
-from worker.forget import forget_events, forget_keys
+from worker.forget import forget_events, forget_keys, forget_specs
+from worker.leftovers import remove_leftovers
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.observe import observe
 from worker.outage import DatabaseOutage, Outage
+from worker.provision import fleet_spec
+from worker.rollout import roll_out
 from worker.sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -75,7 +78,7 @@ class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
 
 # One name per kind of command, so that Flower shows what is going on.
-for _name in (*TASK_OF.values(), TaskName.REPAIR):
+for _name in (*TASK_OF.values(), TaskName.REPAIR, TaskName.ROLL_OUT):
     app.task(name=_name.value, base=ConvergeTask)(converge_charger)
 
 
@@ -96,6 +99,19 @@ def observe_chargers() -> None:
                 sweep(parts.sessions, app)
 
 
+@app.task(name=TaskName.ROLLOUTS.value, send_events=False)
+def go_on_with_rollouts() -> None:
+    with alone(TaskName.ROLLOUTS) as first:
+        if not first:
+            return
+        parts = context()
+        with database.survived(), ecs.survived():
+            per_minute = parts.settings.timing.rollout_per_minute
+            if roll_out(parts.sessions, fleet_spec(parts.ecs), per_minute):
+                sweep(parts.sessions, app)
+            remove_leftovers(parts.sessions, parts.ecs)
+
+
 @app.task(name=TaskName.READ_LOGS.value, send_events=False)
 def read_charger_logs() -> None:
     with alone(TaskName.READ_LOGS) as first:
@@ -114,10 +130,11 @@ def clean_up() -> None:
         for partition in drop_old_logs(parts.sessions, parts.settings.log_retention_days):
             log.info("logs.dropped", partition=partition)
         forget_keys(parts.sessions)
+        forget_specs(parts.sessions)
         forget_events(parts.sessions, parts.settings.log_retention_days)
 
 
-_running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.READ_LOGS)}
+_running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.ROLLOUTS, TaskName.READ_LOGS)}
 
 
 @contextmanager

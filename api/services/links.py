@@ -12,7 +12,7 @@ from shared.models import Charger, Command
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
 #: those of the database and of the charger's host may differ: the log line that says "accepted" names its ECS task,
 #: and ECS said which task runs after it had reached the generation. Whatever an earlier task said, and however late
-#: it is read, names another one. The first generation has no earlier task.
+#: it is read, names another one. The first generation has no earlier task, unless there was a rollout.
 ACCEPTED: ColumnElement[bool] = func.coalesce(
     and_(
         Charger.desired_count == 1,
@@ -20,7 +20,7 @@ ACCEPTED: ColumnElement[bool] = func.coalesce(
         Charger.settled_generation >= Charger.generation,
         Charger.ocpp_state == OcppState.ACCEPTED,
         or_(
-            Charger.generation == 1,
+            and_(Charger.generation == 1, Charger.rollout_at.is_(None)),
             and_(
                 Charger.running_task_generation == Charger.generation,
                 Charger.running_task_id == Charger.ocpp_task_id,

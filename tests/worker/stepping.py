@@ -29,7 +29,7 @@ CHANGES = (
     "rest_of_service",
     "stop_task",
 )
-READS = ("describe_services", "describe_tasks", "current_task", "last_stopped_task")
+READS = ("task_definitions", "describe_services", "describe_tasks", "current_task", "last_stopped_task")
 
 
 class Fate(Enum):
