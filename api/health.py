@@ -60,7 +60,7 @@ def readiness_check() -> ResponseReturnValue:
     described="In Prometheus' text format. No label names an organization or a charger.",
 )
 def metrics() -> ResponseReturnValue:
-    body = render_metrics(parts().open_commands, parts().publisher, parts().watcher)
+    body = render_metrics((parts().open_commands, parts().rollout), parts().publisher, parts().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
@@ -18,12 +18,14 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
-from shared.models import Command
+from shared.fleet_spec import fleets_spec
+from shared.models import Charger, ChargerCount, Command
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
@@ -65,8 +67,8 @@ CLIENTS_WAITING = Gauge(
 )
 
 
-class OpenCommands(Collector):
-    """How many commands are not final yet, by age, read from the database at most once in KEEP_S.
+class Figures(Collector):
+    """Figures that are read from the database, at most once in KEEP_S.
 
     One per app. Scrapes at once share one reading, so any number of them takes one connection.
     """
@@ -80,12 +82,27 @@ class OpenCommands(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         with self._lock:
             if monotonic() - self.found_at >= KEEP_S:
-                self._found = list(self._count())
+                self._found = self._read()
                 self.found_at = monotonic()
             found = self._found
         yield from found
 
-    def _count(self) -> Iterator[GaugeMetricFamily]:
+    def _read(self) -> list[GaugeMetricFamily]:
+        try:
+            with self._sessions() as session:
+                return list(self.count(session))
+        except SQLAlchemyError:
+            return []  # no figure is better than a wrong one, and the other metrics are still wanted
+
+    def count(self, session: Session) -> Iterator[GaugeMetricFamily]:
+        """What the database has at the moment."""
+        raise NotImplementedError
+
+
+class OpenCommands(Figures):
+    """How many commands are not final yet, by age."""
+
+    def count(self, session: Session) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "chargehand_open_commands",
             "Accepted commands that are not final, by how old they are at least.",
@@ -93,14 +110,45 @@ class OpenCommands(Collector):
         )
         age_s = func.extract("epoch", func.now() - Command.created_at)
         counts = [func.count().filter(age_s >= age) for age in AGES_S]
-        try:
-            with self._sessions() as session:
-                row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
-        except SQLAlchemyError:
-            return  # no figure is better than a wrong one, and the other metrics are still wanted
+        row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
         for age, count in zip(AGES_S, row, strict=True):
             family.add_metric([str(age)], count)
         yield family
+
+
+class Rollout(Figures):
+    """How far new settings have come. Nothing before the first worker."""
+
+    def count(self, session: Session) -> Iterator[GaugeMetricFamily]:
+        spec = session.scalars(fleets_spec()).one_or_none()
+        if spec is None:
+            return
+        have = Charger.spec_hash == spec.hash, Charger.deleted_at.is_(None)
+        goes = Charger.rollout_hash == spec.hash, Charger.deleted_at.is_(None)
+        # An index alone answers the first; the others read few rows.
+        with_spec, moving, of_them = session.execute(
+            select(
+                select(func.count()).select_from(Charger).where(*have).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*goes).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*have, *goes).scalar_subquery(),
+            )
+        ).one()
+        total = session.scalar(select(func.sum(ChargerCount.chargers))) or 0
+        current = with_spec - of_them
+        chargers = GaugeMetricFamily(
+            "chargehand_rollout_chargers",
+            "Chargers that have the workers' newest image, size and role, are getting it, or have another one.",
+            labels=["spec"],
+        )
+        chargers.add_metric(["current"], current)
+        chargers.add_metric(["under_way"], moving)
+        chargers.add_metric(["other"], max(0, int(total) - current - moving))
+        yield chargers
+        yield GaugeMetricFamily(
+            "chargehand_rollout_paused",
+            "1 while the rollout has stopped by itself, because chargers do not come up.",
+            value=float(spec.paused_at is not None),
+        )
 
 
 def count_requests(app: Flask) -> None:
@@ -126,7 +174,7 @@ def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(figures: Iterable[Figures], publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()
@@ -136,7 +184,8 @@ def render_metrics(open_commands: OpenCommands, publisher: Publisher, watcher: W
     else:
         scraped = generate_latest(REGISTRY)
     database = CollectorRegistry()
-    database.register(open_commands)
+    for each in figures:
+        database.register(each)
     return scraped + generate_latest(database)
 
 

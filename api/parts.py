@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.metrics import OpenCommands
+from api.metrics import OpenCommands, Rollout
 from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
@@ -34,6 +34,7 @@ class Parts:
     rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
     open_commands: OpenCommands
+    rollout: Rollout
 
 
 def parts() -> Parts:
