@@ -292,6 +292,17 @@ class Command(Base):
     )
 
 
+class RemovedCharger(Base):
+    """A charger that was forgotten, until it is certain that no late call made anything of it anew."""
+
+    __tablename__ = "removed_chargers"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    removed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("removed_chargers_at", "removed_at"),)
+
+
 class FleetSpec(Base):
     """What workers of some settings make of every charger's task. worker/rollout.py says which is the fleet's."""
 

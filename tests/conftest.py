@@ -86,7 +86,7 @@ def sessions(engine: Engine) -> Iterator[Sessions]:
     with engine.begin() as connection:
         connection.execute(
             text(
-                "TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events, fleet_specs"
+                "TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events, fleet_specs, removed_chargers"
             )
         )
 

@@ -5,18 +5,22 @@ recorded one and nothing waits to be brought to ECS. It stays marked until all o
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, tuple_, update
+import structlog
+from sqlalchemy import delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from shared.database import Sessions
-from shared.models import Charger
+from shared.models import Charger, RemovedCharger
 from worker.budget import BudgetSpent
 from worker.ecs import DELETE_TASK_DEFINITIONS_LIMIT, EcsClient
 
+log = structlog.get_logger(__name__)
+
 #: Chargers at once: mostly a definition each, so one call deletes them all.
 MOST = DELETE_TASK_DEFINITIONS_LIMIT
+CERTAIN_AFTER = timedelta(minutes=15)  # no call for a charger is on its way for so long
 
 
 def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
@@ -56,6 +60,41 @@ def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
             )
             .rowcount
         )
+
+
+def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
+    """Check chargers that were forgotten some time ago. Returns for how many of them nothing is left.
+
+    A call that was on its way when the last of a charger was deleted may have made a service or a task definition
+    anew, and its worker may have died before it saw that the charger is forgotten. Uses what commands leave of the
+    ECS rate budget. Raises EcsUnavailable, EcsRejected.
+    """
+    came_back = exists().where(Charger.id == RemovedCharger.charger_id)
+    with sessions.begin() as session:
+        removed = session.scalars(
+            select(RemovedCharger.charger_id)
+            .where(RemovedCharger.removed_at < func.now() - CERTAIN_AFTER, ~came_back)
+            .order_by(func.random())
+            .limit(MOST)
+        ).all()
+    if not removed:
+        return 0
+    try:
+        services = ecs.describe_services(removed)
+        for charger_id, service in services.items():
+            if service is not None and service.active:
+                log.warning("charger.orphan", charger_id=charger_id)
+                ecs.delete_service(charger_id)
+        gone = [charger_id for charger_id in removed if services[charger_id] is None]
+        found: dict[str, bool] = {}
+        for charger_id in gone:
+            found |= ecs.task_definitions(charger_id)
+        ecs.delete_task_definitions(found)
+    except BudgetSpent:
+        return 0
+    with sessions.begin() as session:
+        session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(gone)))
+    return len(gone)
 
 
 def _used(session: Session, charger_ids: Collection[str] | None = None) -> dict[str, tuple[str, datetime]]:

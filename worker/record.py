@@ -27,7 +27,7 @@ from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.ids import new_command_id
-from shared.models import Charger, Command
+from shared.models import Charger, Command, RemovedCharger
 from shared.settings import Timing
 from worker.ecs import ServiceView
 from worker.provision import IN_PROGRESS, Step
@@ -123,12 +123,23 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     match outcome:
         case Removed():
             session.delete(charger)
+            _remember_removed(session, charger.id)
             _log(wish, "charger.removed")
         case Later():
             _later(session, timing, charger, wish, outcome)
         case Refused(code, message):
             _refused(session, charger, wish, code, message)
     return None
+
+
+def _remember_removed(session: Session, charger_id: str) -> None:
+    """Another worker's call for it may still be on its way, and the worker may die with it."""
+    again = {"removed_at": func.now()}
+    session.execute(
+        insert(RemovedCharger)
+        .values(charger_id=charger_id)
+        .on_conflict_do_update(index_elements=[RemovedCharger.charger_id], set_=again)
+    )
 
 
 def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:

@@ -18,7 +18,7 @@ from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
 from worker.forget import forget_events, forget_keys, forget_specs
-from worker.leftovers import remove_leftovers
+from worker.leftovers import remove_leftovers, remove_orphans
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.observe import observe
 from worker.outage import DatabaseOutage, Outage
@@ -110,6 +110,7 @@ def go_on_with_rollouts() -> None:
             if roll_out(parts.sessions, fleet_spec(parts.ecs), per_minute):
                 sweep(parts.sessions, app)
             remove_leftovers(parts.sessions, parts.ecs)
+            remove_orphans(parts.sessions, parts.ecs)
 
 
 @app.task(name=TaskName.READ_LOGS.value, send_events=False)

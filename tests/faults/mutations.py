@@ -108,6 +108,12 @@ MUTATIONS = (
         "used = chargers.items()",
     ),
     Mutation(
+        "a removed charger is not checked for what a late call made",
+        "worker/record.py",
+        "            _remember_removed(session, charger.id)\n",
+        "",
+    ),
+    Mutation(
         "the settings that came first are the fleet's",
         "shared/fleet_spec.py",
         "FleetSpec.since.desc()",

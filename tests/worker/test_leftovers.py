@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, update
 
-from shared.models import Charger
+from shared.models import Charger, RemovedCharger
 from shared.settings import BudgetSettings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
+from tests.worker.fake_ecs import FakeService
 from worker import budget as budget_module
 from worker import leftovers
 from worker.budget import Budget, BudgetSpent
 from worker.converge import converge
 from worker.ecs import EcsClient, EcsUnavailable
-from worker.leftovers import remove_leftovers
+from worker.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
 
 
 def definitions(world: World, charger_id: str) -> list[str]:
@@ -95,6 +96,67 @@ def test_a_definition_that_comes_while_others_are_removed_is_not_missed(world: W
 
     assert remove_leftovers(world.sessions, world.ecs) == 0
     assert world.charger(charger_id).leftovers_at is not None
+
+
+def forget(world: World, charger_id: str) -> None:
+    world.delete(charger_id)
+    world.converge(charger_id)
+    if not world.gone(charger_id):
+        world.ecs.settle()
+        world.wait_is_over(charger_id)
+        world.converge(charger_id)
+    assert world.gone(charger_id)
+
+
+def time_passes(world: World) -> None:
+    with world.sessions.begin() as session:
+        session.execute(update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CERTAIN_AFTER))
+
+
+class Killed(BaseException):
+    """As kill -9."""
+
+
+def test_a_definition_that_a_dying_worker_makes_of_a_forgotten_charger_goes(world: World) -> None:
+    charger_id = world.create()
+
+    def is_forgotten() -> None:
+        forget(world, charger_id)
+
+    def dies() -> None:
+        raise Killed
+
+    world.ecs.script.append(is_forgotten)
+    world.ecs.afterwards.append(dies)
+    with pytest.raises(Killed):
+        world.converge(charger_id)
+    made = world.ecs.definitions[charger_id]
+
+    too_early = remove_orphans(world.sessions, world.ecs)
+    time_passes(world)
+    later = remove_orphans(world.sessions, world.ecs)
+
+    assert len(made) == 1
+    assert (too_early, later) == (0, 1)
+    assert charger_id not in world.ecs.definitions
+    assert remove_orphans(world.sessions, world.ecs) == 0
+
+
+def test_a_service_that_a_late_call_makes_of_a_forgotten_charger_goes(world: World) -> None:
+    charger_id = world.ready()
+    arn = world.charger(charger_id).task_definition_arn
+    forget(world, charger_id)
+    world.ecs.services[charger_id] = FakeService(1, arn or "")
+    world.ecs.settle()
+    time_passes(world)
+
+    while_it_drains = remove_orphans(world.sessions, world.ecs)
+    world.ecs.settle()
+    gone = remove_orphans(world.sessions, world.ecs)
+
+    assert (while_it_drains, gone) == (0, 1)
+    assert world.ecs.runs(charger_id) == 0
+    assert world.ecs.describe_services([charger_id]) == {charger_id: None}
 
 
 @pytest.fixture

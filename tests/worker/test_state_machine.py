@@ -36,12 +36,12 @@ from api.services.accepted import Accepted
 from api.services.errors import ChargerNotFound, InvalidCharger, NotReady
 from shared.broker import make_celery
 from shared.commands import FINAL, OPEN, CommandStatus, EventType
-from shared.models import Charger, Command, FleetSpec
+from shared.models import Charger, Command, FleetSpec, RemovedCharger
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeService
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask
 from worker.ecs import EcsRejected, EcsUnavailable
-from worker.leftovers import remove_leftovers
+from worker.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
 from worker.rollout import roll_out
 from worker.sweep import sweep
 
@@ -326,12 +326,10 @@ class Fleet(RuleBasedStateMachine):
             if charger is None:
                 assert life.deleted, "the row of a charger is gone that nobody deleted"
                 life.gone = True
-                self.ecs.forgotten.add(life.charger_id)
             elif life.gone or life.came_back:
                 # A call of long ago had made its service anew: so it is removed once more.
                 assert charger.deleted_at is not None, "a forgotten charger came back to life"
                 life.gone, life.came_back = False, True
-                self.ecs.forgotten.discard(life.charger_id)
             else:
                 self._check_row(life, charger)
                 self._check_commands(life, charger, commands)
@@ -395,6 +393,7 @@ class Fleet(RuleBasedStateMachine):
             with self.world.sessions.begin() as session:
                 session.execute(delete(Charger))
                 session.execute(delete(FleetSpec))
+                session.execute(delete(RemovedCharger))
 
     def _quiesce(self) -> None:
         self.ecs.away = False
@@ -411,7 +410,13 @@ class Fleet(RuleBasedStateMachine):
             self._run(self._observe)
             self._settle()
             self.nothing_is_wrong()
-        self._run(self._remove_leftovers)
+        with self.world.sessions.begin() as session:
+            session.execute(
+                update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CERTAIN_AFTER)
+            )
+        for _ in range(2):
+            self._run(self._remove_leftovers)
+            self._settle()
         for life in self.lives:
             self._check_end(life)
 
@@ -419,8 +424,8 @@ class Fleet(RuleBasedStateMachine):
         service = self._active(life)
         if life.deleted:
             assert life.gone, "a deleted charger is still there"
-            abandoned = life.charger_id in self.ecs.abandoned
-            assert service is None or abandoned, "the service of a deleted charger is still there"
+            assert service is None, "the service of a deleted charger is still there"
+            assert life.charger_id not in self.ecs.definitions, "its task definition is still there"
             return
         charger = self.world.charger(life.charger_id)
         wish = life.newest
@@ -498,6 +503,7 @@ class Fleet(RuleBasedStateMachine):
     def _remove_leftovers(self) -> None:
         with contextlib.suppress(EcsUnavailable, EcsRejected):
             remove_leftovers(self.world.sessions, self.ecs)
+            remove_orphans(self.world.sessions, self.ecs)
 
     def _tasks_run_for_a_while(self) -> None:
         self.world.a_while_passes()

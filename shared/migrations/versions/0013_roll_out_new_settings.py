@@ -33,12 +33,20 @@ def upgrade() -> None:
         sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
         if_not_exists=True,
     )
+    op.create_table(
+        "removed_chargers",
+        sa.Column("charger_id", sa.Text(), primary_key=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        if_not_exists=True,
+    )
+    op.create_index("removed_chargers_at", "removed_chargers", ["removed_at"], if_not_exists=True)
     with op.get_context().autocommit_block():
         for name, definition in INDEXES.items():
             build_index(op.get_bind(), name, definition)
 
 
 def downgrade() -> None:
+    op.drop_table("removed_chargers")
     op.drop_table("fleet_specs")
     for column in ("rollout_at", "rollout_hash", "leftovers_at", "spec_hash"):
         op.drop_column("chargers", column)
