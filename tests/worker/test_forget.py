@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import func, select, update
 
 from shared.database import Sessions
-from shared.models import ChargerEvent, IdempotencyKey
+from shared.models import ChargerEvent, FleetSpec, IdempotencyKey
 from tests.worker.conftest import World
 from worker import forget
-from worker.forget import forget_events, forget_keys
+from worker.forget import forget_events, forget_keys, forget_specs
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(
@@ -50,3 +50,14 @@ def test_events_are_forgotten_with_the_logs(world: World) -> None:
         left = session.scalars(select(ChargerEvent.type)).all()
     assert forgotten == count - len(left) > 0
     assert set(left) == {"command"}
+
+
+def test_settings_that_no_worker_has_any_more_are_forgotten(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.add(FleetSpec(hash="old", seen_at=func.now() - timedelta(days=2)))
+        session.add(FleetSpec(hash="new"))
+
+    forgotten = forget_specs(sessions)
+
+    with sessions() as session:
+        assert (forgotten, session.scalars(select(FleetSpec.hash)).all()) == (1, ["new"])
