@@ -399,6 +399,7 @@ class Fleet(RuleBasedStateMachine):
         self.ecs.away = False
         while self.tasks:
             self._finish(self.tasks[0])
+            self.nothing_is_wrong()  # a row may go and come back: one task removes it, and the next one finds it gone
         while self.ecs.ghosts:
             self.ecs.ghosts.pop(0)()
         for _ in range(ROUNDS_UNTIL_QUIET):
