@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 
 from api import catalog, chargers, commands, events, health, missing
 from api.errors import register_errors
-from api.metrics import LogLag, Maintenance, OpenCommands, count_requests
+from api.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.openapi import REQUEST_ID, make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
@@ -67,7 +67,7 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         pools=pools,
         sessions=Sessions(pools.accepting),
         statements=reading,
-        figures=(OpenCommands(reading), Maintenance(reading), LogLag(reading)),
+        figures=(OpenCommands(reading), Maintenance(reading), Rollout(reading), LogLag(reading)),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),

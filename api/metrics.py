@@ -24,8 +24,9 @@ from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
+from shared.fleet_spec import fleets_spec
 from shared.maintenance import last_runs
-from shared.models import Command, LogCursor
+from shared.models import Charger, ChargerCount, Command, LogCursor
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
@@ -151,6 +152,41 @@ class Maintenance(Figures):
             duration.add_metric([run.task], run.duration_s)
             failures.add_metric([run.task], run.failures)
         yield from (age, duration, failures)
+
+
+class Rollout(Figures):
+    """How far new settings have come. Nothing before the first worker."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        spec = session.scalars(fleets_spec()).one_or_none()
+        if spec is None:
+            return
+        have = Charger.spec_hash == spec.hash, Charger.deleted_at.is_(None)
+        goes = Charger.rollout_hash == spec.hash, Charger.deleted_at.is_(None)
+        # An index alone answers the first; the others read few rows.
+        with_spec, moving, of_them = session.execute(
+            select(
+                select(func.count()).select_from(Charger).where(*have).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*goes).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*have, *goes).scalar_subquery(),
+            )
+        ).one()
+        total = session.scalar(select(func.sum(ChargerCount.chargers))) or 0
+        current = with_spec - of_them
+        chargers = GaugeMetricFamily(
+            "chargehand_rollout_chargers",
+            "Chargers that have the workers' newest image, size and role, are getting it, or have another one.",
+            labels=["spec"],
+        )
+        chargers.add_metric(["current"], current)
+        chargers.add_metric(["under_way"], moving)
+        chargers.add_metric(["other"], max(0, int(total) - current - moving))
+        yield chargers
+        yield GaugeMetricFamily(
+            "chargehand_rollout_paused",
+            "1 while the rollout has stopped by itself, because chargers do not come up.",
+            value=float(spec.paused_at is not None),
+        )
 
 
 def count_requests(app: Flask) -> None:

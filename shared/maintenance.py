@@ -11,6 +11,7 @@ from shared.queues import TaskName
 from shared.settings import Timing
 
 CLEAN_UP_EVERY_S = 3600.0
+ROLLOUTS_EVERY_S = 5.0
 LATE_PERIODS = 3  # without a success, and
 LATE_S = 60.0  # in addition: a run may take its time
 
@@ -30,6 +31,7 @@ def periods_s(timing: Timing) -> dict[TaskName, float]:
     return {
         TaskName.SWEEP: timing.sweep_every_s,
         TaskName.OBSERVE: timing.observe_every_s,
+        TaskName.ROLLOUTS: ROLLOUTS_EVERY_S,
         TaskName.READ_LOGS: timing.logs_every_s,
         TaskName.CLEAN_UP: CLEAN_UP_EVERY_S,
     }

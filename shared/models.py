@@ -125,6 +125,12 @@ class Charger(Base):
     task_definition_generation: Mapped[int] = mapped_column(default=0)  #: spec_generation it was made for
     restart_task_arn: Mapped[str | None]  #: the task that a restart stops; null when none ran
     restart_task_generation: Mapped[int] = mapped_column(default=0)  #: restart_generation it was recorded for
+    spec_hash: Mapped[str | None]  #: the fleet's spec that its task definition was made of; null if not known
+    leftovers_at: Mapped[datetime | None]  #: when a task definition came to be left that nothing may use
+
+    # Its rollout (worker/rollout.py).
+    rollout_hash: Mapped[str | None]  #: the spec that it is to get; null when it is not under way to one
+    rollout_at: Mapped[datetime | None]  #: when its last rollout began, or made its task definition
 
     # What ECS reported.
     service_status: Mapped[str | None]  #: ACTIVE, DRAINING or INACTIVE
@@ -136,7 +142,7 @@ class Charger(Base):
     )  #: of its state; a trigger keeps it
     reason: Mapped[str | None]  #: why it does not run as desired, in plain words
     reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
-    drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight
+    drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight, or a rollout began
     running_task_arn: Mapped[str | None]  #: the ECS task that was last seen running
     running_task_generation: Mapped[int | None]  #: the generation that ECS had reached when it was seen
     running_since: Mapped[datetime | None]  #: when that task was first seen running, by the database's clock
@@ -214,6 +220,9 @@ class Charger(Base):
         ),
         Index("chargers_publish", "publish_at", postgresql_where=text("publish_at IS NOT NULL")),
         Index("chargers_observe", "observe_at", postgresql_where=text("observe_at IS NOT NULL")),
+        Index("chargers_spec", "spec_hash", postgresql_where=LIVE),
+        Index("chargers_rollout", "rollout_hash", postgresql_where=text("rollout_hash IS NOT NULL")),
+        Index("chargers_leftovers", "id", postgresql_where=text("leftovers_at IS NOT NULL")),
         # The promise, kept by the database: what ECS was not told yet, the sweep will find.
         CheckConstraint(
             "publish_at IS NOT NULL OR (observed_generation >= generation AND drifted_at IS NULL)",
@@ -343,6 +352,30 @@ class Command(Base):
         ),
         CheckConstraint(f"error ->> 'code' IN ({CODES})", name="commands_error_code"),
     )
+
+
+class RemovedCharger(Base):
+    """A charger that was forgotten, until it is certain that no late call made anything of it anew."""
+
+    __tablename__ = "removed_chargers"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    removed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("removed_chargers_at", "removed_at"),)
+
+
+class FleetSpec(Base):
+    """What workers of some settings make of every charger's task. worker/rollout.py says which is the fleet's."""
+
+    __tablename__ = "fleet_specs"
+
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(server_default=func.now())  #: when workers came to have it
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())  #: when a worker last had it
+    #: The rate: the rollout may have begun with all chargers that were due by then.
+    paced_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    paused_at: Mapped[datetime | None]  #: since when it has stopped by itself
 
 
 class IdempotencyKey(Base):

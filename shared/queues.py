@@ -11,8 +11,8 @@ class Queue(StrEnum):
     """A worker pool may serve any set of them."""
 
     LIFECYCLE = "lifecycle"  #: start, stop, restart: small, fast, what people wait for
-    PROVISIONING = "provisioning"  #: create, update, delete
-    MAINTENANCE = "maintenance"  #: sweep, observe, logs
+    PROVISIONING = "provisioning"  #: create, update, delete, roll out
+    MAINTENANCE = "maintenance"  #: sweep, observe, rollouts, logs
 
 
 class TaskName(StrEnum):
@@ -23,8 +23,10 @@ class TaskName(StrEnum):
     STOP = "charger.stop"
     RESTART = "charger.restart"
     REPAIR = "charger.repair"  #: drift
+    ROLL_OUT = "charger.roll_out"  #: a new image, size or role
     SWEEP = "maintenance.sweep"
     OBSERVE = "maintenance.observe"
+    ROLLOUTS = "maintenance.rollouts"
     READ_LOGS = "maintenance.read_logs"
     CLEAN_UP = "maintenance.clean_up"
 
@@ -43,12 +45,14 @@ QUEUE_OF: dict[TaskName, Queue] = {
     TaskName.PROVISION: Queue.PROVISIONING,
     TaskName.UPDATE: Queue.PROVISIONING,
     TaskName.DELETE: Queue.PROVISIONING,
+    TaskName.ROLL_OUT: Queue.PROVISIONING,
     TaskName.START: Queue.LIFECYCLE,
     TaskName.STOP: Queue.LIFECYCLE,
     TaskName.RESTART: Queue.LIFECYCLE,
     TaskName.REPAIR: Queue.LIFECYCLE,
     TaskName.SWEEP: Queue.MAINTENANCE,
     TaskName.OBSERVE: Queue.MAINTENANCE,
+    TaskName.ROLLOUTS: Queue.MAINTENANCE,
     TaskName.READ_LOGS: Queue.MAINTENANCE,
     TaskName.CLEAN_UP: Queue.MAINTENANCE,
 }

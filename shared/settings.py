@@ -98,7 +98,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How often the maintenance runs, and when it gives up. All in seconds."""
+    """How often the maintenance runs, and when it gives up. In seconds where the name says nothing else."""
 
     sweep_every_s: float  #: how often what has not moved is published again
     observe_every_s: float  #: chargers in transition
@@ -109,6 +109,7 @@ class Timing:
     late_logs_every_s: float  #: how often the last hours are read again, for later lines; 0 for never
     late_logs_hours: float  #: how many hours
     log_lag_s: float  #: how late the logs may be read before a link's state is marked stale
+    rollout_per_minute: float  #: chargers that a rollout begins to redeploy; 0 for none
     stale_after_s: float  #: an observation older than this is marked stale
     command_deadline_s: float  #: a command that ECS did not take by then has failed
     provisioning_deadline_s: float  #: a new charger that does not run by then has failed
@@ -322,6 +323,7 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         late_logs_every_s=_float(env, "LATE_LOGS_SECONDS", 0 if embedded else 300, 0, 86_400),
         late_logs_hours=_float(env, "LATE_LOGS_HOURS", 3, 0, 24 * 14),
         log_lag_s=_float(env, "LOG_LAG_SECONDS", 30, 1, YEAR_S),
+        rollout_per_minute=_float(env, "ROLLOUT_PER_MINUTE", 60 if embedded else 10, 0, 10_000),
         stale_after_s=_float(env, "STALE_SECONDS", 30 if embedded else 180, 1, YEAR_S),
         command_deadline_s=_float(env, "COMMAND_DEADLINE_SECONDS", 3600, 1, YEAR_S),
         provisioning_deadline_s=_float(env, "PROVISIONING_DEADLINE_SECONDS", 3600, 1, YEAR_S),

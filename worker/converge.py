@@ -12,13 +12,16 @@ from shared.models import Charger
 from shared.settings import Timing
 from worker.budget import BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
-from worker.provision import NotYet, bring_up, tear_down
+from worker.provision import NotYet, bring_up, rolls_out, tear_down
 from worker.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
+from worker.rollout import is_only_rolled_out
 
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:
     """Bring ECS to the newest wish. Safe to call any number of times, at once and late."""
     wish = read_wish(sessions, charger_id)
+    if wish is not None and is_only_rolled_out(wish.charger) and not rolls_out(ecs, wish.charger):
+        return  # it stays published until a worker of the rollout's settings takes it
     while wish is not None:
         outcome = attempt(sessions, ecs, wish)
         wish = record(sessions, timing, wish, outcome)
@@ -36,7 +39,8 @@ def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
     """Call ECS for the wish. No transaction is open meanwhile."""
     charger = wish.charger
     try:
-        with on_behalf_of(charger.id, removal=charger.deleted_at is not None):
+        yields = charger.deleted_at is not None or is_only_rolled_out(charger)
+        with on_behalf_of(charger.id, removal=yields):
             return _carry_out(sessions, ecs, charger)
     except NotYet as not_yet:
         return Later(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)
@@ -53,7 +57,8 @@ def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
 
 def _carry_out(sessions: Sessions, ecs: EcsClient, charger: Charger) -> Outcome:
     if charger.deleted_at is None:
-        return Applied(bring_up(sessions, ecs, charger))
+        view = bring_up(sessions, ecs, charger)
+        return Applied(view, charger.rollout_hash if rolls_out(ecs, charger) else None)
     tear_down(ecs, charger)
     return Removed()
 

@@ -4,7 +4,7 @@ Every call raises exactly two errors: EcsUnavailable is tried again, EcsRejected
 exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so answers are checked.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
@@ -22,7 +22,7 @@ from worker.ecs_errors import (
     required,
     two_errors,
 )
-from worker.ecs_requests import compatibility, container, placement, roles, tags_of
+from worker.ecs_requests import SPEC_TAG, definition, digest, network, placement, tags_of
 from worker.ecs_views import ServiceView, TaskView, service_view, task_view
 from worker.pool import HANGING
 
@@ -47,6 +47,8 @@ DEPLOYMENT: "DeploymentConfigurationUnionTypeDef" = {
     # Three failed starts would end the tries for good; without it ECS goes on, and recovers by itself.
     "deploymentCircuitBreaker": {"enable": False, "rollback": False},
 }
+#: Without its circuit breaker the new deployment is not given up, but tried ever more slowly.
+ANEW: dict[str, Any] = {"forceNewDeployment": True, "deploymentConfiguration": DEPLOYMENT}
 
 
 class EcsClient:
@@ -98,43 +100,48 @@ class EcsClient:
 
     # Task definitions.
 
+    def spec_of(self, environment: dict[str, str]) -> str:
+        """A digest of all that these settings and this environment make of a charger's task and its network."""
+        return digest([definition(self._settings, "", environment), network(self._settings)])
+
     def ensure_task_definition(
         self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
     ) -> str:
-        """The ARN of a task definition with this environment and that of all; made only if the newest one differs."""
-        environment = {**self._settings.charger_environment, **environment}
+        """The ARN of a task definition of these settings and this environment; made only if the newest one differs."""
+        request = definition(self._settings, charger_id, environment)
+        spec = digest(request)
         newest = self._newest_task_definition(charger_id)
-        if newest is not None and newest[1] == environment:
+        if newest is not None and newest[1] == spec:
             return newest[0]
+        request["tags"] = tags_of({**self._settings.tags, **tags, SPEC_TAG: spec})
         with two_errors("RegisterTaskDefinition"):
-            answer = self._ecs.register_task_definition(
-                family=self.service_name(charger_id),
-                networkMode="awsvpc" if self._settings.subnets else "bridge",
-                requiresCompatibilities=[compatibility(self._settings)],
-                cpu=self._settings.cpu,
-                memory=self._settings.memory,
-                containerDefinitions=[container(self._settings, charger_id, environment)],
-                tags=tags_of({**self._settings.tags, **tags}),
-                **roles(self._settings),
-            )
+            answer = self._ecs.register_task_definition(**request)
             return required(answer, "taskDefinition", "taskDefinitionArn")
 
-    def delete_task_definitions(self, charger_id: str) -> None:
-        """Deregister and delete every revision of the charger's family. Safe to repeat.
+    def task_definitions(self, charger_id: str) -> dict[str, bool]:
+        """The ARNs of all revisions of the charger's family, and which of them are ACTIVE.
 
-        Also those that an earlier call deregistered and did not come to delete: they hold the charger's URL.
+        INACTIVE are those that a call deregistered and did not come to delete: they hold the charger's URL.
         """
-        active = list(self._task_definitions(charger_id, "ACTIVE"))
-        inactive = list(self._task_definitions(charger_id, "INACTIVE"))
-        for arn in active:
-            with two_errors("DeregisterTaskDefinition"):
-                answer = self._ecs.deregister_task_definition(taskDefinition=arn)
-                required(answer, "taskDefinition", "taskDefinitionArn")
-        for some in _batches(active + inactive, DELETE_TASK_DEFINITIONS_LIMIT):
+        active = dict.fromkeys(self._task_definitions(charger_id, "ACTIVE"), True)
+        return active | dict.fromkeys(self._task_definitions(charger_id, "INACTIVE"), False)
+
+    def delete_task_definitions(self, definitions: Mapping[str, bool]) -> None:
+        """Deregister those that are ACTIVE, and delete all. Safe to repeat. What uses them goes on."""
+        for arn, active in definitions.items():
+            if active:
+                with two_errors("DeregisterTaskDefinition"):
+                    answer = self._ecs.deregister_task_definition(taskDefinition=arn)
+                    required(answer, "taskDefinition", "taskDefinitionArn")
+        for some in _batches(definitions, DELETE_TASK_DEFINITIONS_LIMIT):
             with two_errors("DeleteTaskDefinitions"):
                 deleted = self._ecs.delete_task_definitions(taskDefinitions=some)
-                if len(deleted["taskDefinitions"]) + len(deleted["failures"]) < len(some):
+                failures = deleted["failures"]
+                if len(deleted["taskDefinitions"]) + len(failures) < len(some):
                     raise EcsUnavailable("DeleteTaskDefinitions: the answer is incomplete")
+                for failure in failures:
+                    if "does not exist" not in failure.get("reason", ""):
+                        raise EcsUnavailable(f"DeleteTaskDefinitions: {failure.get('reason')}")
 
     # Services.
 
@@ -148,11 +155,12 @@ class EcsClient:
         tags: dict[str, str],
         exists: bool,
         repair: bool = False,
+        rollout: bool = False,
     ) -> ServiceView:
         """Make the service be there with this count and definition. Safe to repeat.
 
         `exists` is what the row remembers, and only decides which of the two calls is tried first. A repair
-        looks first, and starts a deployment anew that ECS gave up.
+        looks first, and starts a deployment anew that ECS gave up. A rollout gives it the network of the settings.
         """
         given_up = False
         if repair or not exists:
@@ -165,7 +173,8 @@ class EcsClient:
                     charger_id,
                     desired_count=desired_count,
                     task_definition_arn=task_definition_arn,
-                    anew=repair and given_up,
+                    changes=(ANEW if repair and given_up else {})
+                    | (network(self._settings) if rollout else {}),
                 )
             except NoSuchService:
                 pass  # deleted behind our back: make it again
@@ -178,19 +187,15 @@ class EcsClient:
         )
 
     def _update_service(
-        self, charger_id: str, *, desired_count: int, task_definition_arn: str, anew: bool
+        self, charger_id: str, *, desired_count: int, task_definition_arn: str, changes: dict[str, Any]
     ) -> ServiceView:
-        # Without its circuit breaker the new deployment is not given up, but tried ever more slowly.
-        deployment: dict[str, Any] = (
-            {"forceNewDeployment": True, "deploymentConfiguration": DEPLOYMENT} if anew else {}
-        )
         with two_errors("UpdateService"):
             answer = self._ecs.update_service(
                 cluster=self._settings.cluster,
                 service=self.service_name(charger_id),
                 desiredCount=desired_count,
                 taskDefinition=task_definition_arn,
-                **deployment,
+                **changes,
             )
             return _checked(answer, desired_count, task_definition_arn)
 
@@ -320,15 +325,16 @@ class EcsClient:
         except NoSuchService:
             return []
 
-    def _newest_task_definition(self, charger_id: str) -> tuple[str, dict[str, str]] | None:
-        """ARN and environment. A worker that died after RegisterTaskDefinition left one to adopt."""
+    def _newest_task_definition(self, charger_id: str) -> tuple[str, str | None] | None:
+        """ARN and SPEC_TAG. A worker that died after RegisterTaskDefinition left one to adopt."""
         newest = next(self._task_definitions(charger_id, "ACTIVE"), None)
         if newest is None:
             return None
         with two_errors("DescribeTaskDefinition"):
-            answer = self._ecs.describe_task_definition(taskDefinition=newest)
-            environment = answer["taskDefinition"]["containerDefinitions"][0].get("environment", [])
-            return newest, {variable["name"]: variable["value"] for variable in environment}
+            answer = self._ecs.describe_task_definition(taskDefinition=newest, include=["TAGS"])
+            required(answer, "taskDefinition", "taskDefinitionArn")
+            tags = {tag["key"]: tag["value"] for tag in answer.get("tags", [])}
+            return newest, tags.get(SPEC_TAG)
 
     def _task_definitions(self, charger_id: str, status: Literal["ACTIVE", "INACTIVE"]) -> Iterator[str]:
         """ARNs of the revisions, newest first."""

@@ -1,12 +1,20 @@
 """What the settings put into the requests to ECS."""
 
 import re
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from shared.settings import EcsSettings
 
 if TYPE_CHECKING:
-    from mypy_boto3_ecs.type_defs import ContainerDefinitionTypeDef, TagTypeDef
+    from mypy_boto3_ecs.type_defs import (
+        ContainerDefinitionTypeDef,
+        NetworkConfigurationUnionTypeDef,
+        RegisterTaskDefinitionRequestTypeDef,
+        TagTypeDef,
+    )
 
 CONTAINER = "charger"
 STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
@@ -14,6 +22,32 @@ STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
 # Amazon ECS Developer Guide, "Tag restrictions".
 NOT_IN_TAGS = re.compile(r"[^\w .:/=+@-]")
 TAG_LENGTH = 256
+
+SPEC_TAG = "chargehand:spec"  #: on a task definition: the digest of the request that made it
+
+
+def definition(
+    settings: EcsSettings, charger_id: str, environment: dict[str, str]
+) -> "RegisterTaskDefinitionRequestTypeDef":
+    """All of a charger's task definition but its tags, which change nothing about the task."""
+    request: RegisterTaskDefinitionRequestTypeDef = {
+        "family": settings.name_prefix + charger_id,
+        "networkMode": "awsvpc" if settings.subnets else "bridge",
+        "requiresCompatibilities": [compatibility(settings)],
+        "cpu": settings.cpu,
+        "memory": settings.memory,
+        "containerDefinitions": [container(settings, charger_id, environment)],
+    }
+    if settings.execution_role_arn:
+        request["executionRoleArn"] = settings.execution_role_arn
+    if settings.task_role_arn:
+        request["taskRoleArn"] = settings.task_role_arn
+    return request
+
+
+def digest(request: object) -> str:
+    """The same for equal requests, whatever the order of their keys."""
+    return sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def container(
@@ -24,7 +58,10 @@ def container(
         "image": settings.image,
         "essential": True,
         "stopTimeout": STOP_TIMEOUT_S,
-        "environment": [{"name": name, "value": value} for name, value in sorted(environment.items())],
+        "environment": [
+            {"name": name, "value": value}
+            for name, value in sorted({**settings.charger_environment, **environment}.items())
+        ],
         "logConfiguration": {
             "logDriver": "awslogs",
             "options": {
@@ -45,27 +82,26 @@ def placement(settings: EcsSettings) -> dict[str, Any]:
         ]
     else:
         chosen["launchType"] = settings.launch_type
-    if settings.subnets:
-        chosen["networkConfiguration"] = {
+    return chosen | network(settings)
+
+
+def network(settings: EcsSettings) -> "dict[str, NetworkConfigurationUnionTypeDef]":
+    """Empty where the tasks share the network of their hosts."""
+    if not settings.subnets:
+        return {}
+    return {
+        "networkConfiguration": {
             "awsvpcConfiguration": {
                 "subnets": list(settings.subnets),
                 "securityGroups": list(settings.security_groups),
                 "assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED",
             }
         }
-    return chosen
+    }
 
 
 def compatibility(settings: EcsSettings) -> Any:
     return "FARGATE" if settings.capacity_providers else settings.launch_type
-
-
-def roles(settings: EcsSettings) -> dict[str, Any]:
-    arns = {
-        "executionRoleArn": settings.execution_role_arn,
-        "taskRoleArn": settings.task_role_arn,
-    }
-    return {name: arn for name, arn in arns.items() if arn}
 
 
 def tags_of(tags: dict[str, str]) -> "list[TagTypeDef]":

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from shared.commands import OPEN
 from shared.database import Sessions
-from shared.models import ChargerEvent, DeletedCharger, IdempotencyKey
+from shared.models import ChargerEvent, DeletedCharger, FleetSpec, IdempotencyKey
 from worker.logs import log_partitions
 
 KEYS_KEPT_FOR = timedelta(hours=24)
+SPECS_KEPT_FOR = timedelta(days=1)
 BATCH = 10_000  # rows in one statement, far below its time-out
 CHARGERS = 1_000  # whose commands one statement reads
 DELETED_CHARGERS = 100  # whose frames one transaction deletes
@@ -33,6 +34,13 @@ def forget_events(sessions: Sessions, retention_days: int) -> int:
     columns = (ChargerEvent.charger_id, ChargerEvent.id)
     old = select(*columns).where(ChargerEvent.at < func.now() - timedelta(days=retention_days))
     return _forget(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
+
+
+def forget_specs(sessions: Sessions) -> int:
+    """Delete the specs that no worker has had for long: one that comes back comes anew. Returns how many."""
+    old = delete(FleetSpec).where(FleetSpec.seen_at < func.now() - SPECS_KEPT_FOR)
+    with sessions.begin() as session:
+        return session.connection().execute(old).rowcount
 
 
 def _forget(sessions: Sessions, some: Delete) -> int:

@@ -91,7 +91,7 @@ def link_in_doubt(settle_s: float) -> ColumnElement[bool]:
     another = ChargerLink.task_id.is_distinct_from(Charger.running_task_id)
     return and_(
         Charger.desired_count == 1,
-        or_(Charger.generation > 1, Charger.running_task_arn.is_not(None)),
+        or_(Charger.generation > 1, Charger.rollout_at.is_not(None), Charger.running_task_arn.is_not(None)),
         exists().where(
             ChargerLink.charger_id == Charger.id,
             or_(

@@ -21,7 +21,7 @@ from shared.database import Sessions
 from shared.errors import ErrorCode
 from shared.models import Charger, Command
 from shared.settings import Timing
-from worker import reasons
+from worker import reasons, rollout
 from worker.budget import BudgetSpent
 from worker.ecs import (
     DESCRIBE_SERVICES_LIMIT,
@@ -93,6 +93,7 @@ class Seen:
         charger, service = self.charger, self.service
         return (
             charger.deleted_at is None
+            and charger.rollout_hash is None
             and service is not None
             and self.as_desired
             and self.task is None
@@ -152,6 +153,7 @@ def _claim(session: Session, timing: Timing) -> tuple[Sequence[Charger], set[str
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,
         link,
+        Charger.rollout_hash.is_not(None),
     )
     due = (
         select(Charger.id)
@@ -275,7 +277,10 @@ def _write(session: Session, timing: Timing, seen: Seen) -> bool:
         return False
     _write_observed(charger, seen)
     in_flight = charger.observed_generation < charger.generation
-    changed = charger.observed_generation != seen.charger.observed_generation
+    changed = (charger.observed_generation, charger.task_definition_arn) != (
+        seen.charger.observed_generation,
+        seen.charger.task_definition_arn,
+    )
     if in_flight or changed:
         return False  # what was seen may be older than what ECS was told since
     if seen.as_desired:
@@ -311,7 +316,8 @@ def _write_observed(charger: Charger, seen: Seen) -> None:
         charger.running_task_ended_at = seen.at
     waits = charger.not_before is not None  # and says for what
     if not waits and charger.provisioning_status != ProvisioningStatus.FAILED:
-        charger.reason = seen.reason.text if seen.reason else None
+        rolled_out = rollout.REASON if charger.rollout_hash is not None else None
+        charger.reason = seen.reason.text if seen.reason else rolled_out
         charger.reason_code = seen.reason.code if seen.reason else None
 
 
@@ -358,7 +364,11 @@ def _may_be_older(session: Session, timing: Timing, charger: Charger, seen: Seen
 
 def _drifted(session: Session, timing: Timing, charger: Charger, seen: Seen) -> bool:
     """Have the difference repaired. False when what was seen may be from before the newest command: it is none."""
-    applied_at = session.scalar(select(Command.applied_at).where(Command.id == charger.newest_command_id))
+    applied_at = session.scalar(
+        select(func.greatest(Command.applied_at, charger.rollout_at)).where(
+            Command.id == charger.newest_command_id
+        )
+    )
     if applied_at is not None and seen.at < applied_at + timedelta(seconds=timing.settle_s):
         return False
     charger.drifted_at = func.now()
@@ -368,11 +378,13 @@ def _drifted(session: Session, timing: Timing, charger: Charger, seen: Seen) -> 
 
 
 def _settle(session: Session, charger: Charger) -> None:
-    """The newest command is done, and so is a provisioning."""
+    """The newest command is done, and so are a provisioning and a rollout."""
     if charger.provisioning_status in IN_PROGRESS:
         charger.provisioning_status = ProvisioningStatus.READY
         charger.provisioned_at = func.now()
         charger.step = None
+    if rollout.settle_rollout(charger):
+        _log(session, charger, "charger.rolled_out")
     if charger.settled_generation >= charger.generation:
         return
     charger.settled_generation = charger.generation

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import case, exists, func, select, update
 
 from shared.commands import ProvisioningStatus
 from shared.database import Sessions
@@ -49,6 +49,7 @@ def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceVie
         tags=_tags(charger),
         exists=charger.service_status == "ACTIVE",
         repair=charger.drifted_at is not None,
+        rollout=rolls_out(ecs, charger),
     )
     if task_to_stop is not None:
         ecs.stop_task(task_to_stop, reason=f"Chargehand restart, generation {charger.restart_generation}")
@@ -66,7 +67,7 @@ def tear_down(ecs: EcsClient, charger: Charger) -> None:
     if rest is not None:
         # Also when DescribeServices does not show it yet: DeleteService has said so.
         raise NotYet("The service is draining", delay_s=DRAINING_CHECKED_AFTER_S, service_status=DRAINING)
-    ecs.delete_task_definitions(charger.id)
+    ecs.delete_task_definitions(ecs.task_definitions(charger.id))
 
 
 def environment(charger: Charger) -> dict[str, str]:
@@ -86,21 +87,87 @@ def environment(charger: Charger) -> dict[str, str]:
     return {name: value for name, value in variables.items() if value}
 
 
+#: Stands for all chargers where their settings are compared: what it has and does not name is the same for all.
+SAMPLE = Charger(
+    identity="identity",
+    ws_url="ws_url",
+    ocpp_version="ocpp_version",
+    vendor_name="vendor_name",
+    model="model",
+    number_of_connectors=1,
+    connector_type="connector_type",
+    max_charging_power=1,
+    name="name",
+    location_name="location_name",
+)
+
+
+def fleet_spec(ecs: EcsClient) -> str:
+    """A digest of all that a worker of these settings gives to any charger: what a rollout brings to the fleet."""
+    return ecs.spec_of(environment(SAMPLE))
+
+
+def rolls_out(ecs: EcsClient, charger: Charger) -> bool:
+    """Whether a rollout is under way to what a worker of these settings gives to a charger."""
+    return charger.rollout_hash is not None and charger.rollout_hash == fleet_spec(ecs)
+
+
 def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str:
-    if charger.task_definition_arn and charger.task_definition_generation == charger.spec_generation:
+    replaced = rolls_out(ecs, charger) and charger.spec_hash != charger.rollout_hash
+    made = charger.task_definition_generation == charger.spec_generation
+    if charger.task_definition_arn and made and not replaced:
         return charger.task_definition_arn
     if charger.task_definition_arn is None:
         _wait_for_predecessor(sessions, charger)
     _record_step(sessions, charger, Step.REGISTER_TASK_DEFINITION)
     arn = ecs.ensure_task_definition(charger.id, environment(charger), _tags(charger))
-    with sessions.begin() as session:
-        session.execute(
-            update(Charger)
-            .where(Charger.id == charger.id, Charger.spec_generation == charger.spec_generation)
-            .values(task_definition_arn=arn, task_definition_generation=charger.spec_generation)
-        )
+    arn = _record_task_definition(sessions, charger, arn, fleet_spec(ecs))
     _record_step(sessions, charger, Step.CREATE_SERVICE)
     return arn
+
+
+def _record_task_definition(sessions: Sessions, charger: Charger, arn: str, spec: str) -> str:
+    """The ARN to use: the first worker to record one wins. Raises NotYet when something else is wanted by now.
+
+    Revisions that nothing uses any more are left to worker/leftovers.py.
+    """
+    unchanged = (
+        getattr(Charger, name).is_not_distinct_from(getattr(charger, name))
+        for name in (
+            "spec_generation",
+            "task_definition_arn",
+            "task_definition_generation",
+            "spec_hash",
+            "rollout_hash",
+        )
+    )
+    with sessions.begin() as session:
+        recorded: str | None = session.scalar(
+            update(Charger)
+            .where(Charger.id == charger.id, *unchanged)
+            .values(
+                task_definition_arn=arn,
+                task_definition_generation=charger.spec_generation,
+                spec_hash=spec,
+                leftovers_at=Charger.leftovers_at if arn.endswith(":1") else func.clock_timestamp(),
+                rollout_at=case((Charger.rollout_hash.is_not(None), func.now()), else_=Charger.rollout_at),
+            )
+            .returning(Charger.task_definition_arn)
+        )
+        if recorded is None:
+            recorded = session.scalar(
+                update(Charger)
+                .where(
+                    Charger.id == charger.id,
+                    Charger.task_definition_generation == charger.spec_generation,
+                    Charger.spec_generation == charger.spec_generation,
+                )
+                .values(leftovers_at=func.clock_timestamp())
+                .returning(Charger.task_definition_arn)
+            )
+    if recorded is None:
+        raise NotYet("The charger was changed meanwhile", delay_s=0.5)
+    return recorded
 
 
 def _wait_for_predecessor(sessions: Sessions, charger: Charger) -> None:

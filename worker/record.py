@@ -27,7 +27,7 @@ from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.ids import new_command_id
-from shared.models import Charger, Command, DeletedCharger
+from shared.models import Charger, Command, DeletedCharger, RemovedCharger
 from shared.settings import Timing
 from worker.ecs import ServiceView
 from worker.provision import IN_PROGRESS, Step
@@ -55,6 +55,7 @@ class Applied:
     """ECS accepted the wish, and this is the service it answered with."""
 
     view: ServiceView
+    rolled_out: str | None  #: the spec of a rollout that this was part of
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def record(sessions: Sessions, timing: Timing, wish: Wish, outcome: Outcome) -> 
     A newer wish is returned even when another worker has told ECS of it already: the call that just ended
     may have undone that.
     """
-    if isinstance(outcome, Applied) and _applied(sessions, wish, outcome.view):
+    if isinstance(outcome, Applied) and _applied(sessions, wish, outcome):
         return None
     with sessions.begin() as session:
         return _record_locked(session, timing, wish, outcome)
@@ -123,12 +124,23 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
         case Removed():
             session.delete(charger)
             session.merge(DeletedCharger(charger_id=charger.id, deleted_at=charger.deleted_at))
+            _remember_removed(session, charger.id)
             _log(wish, "charger.removed")
         case Later():
             _later(session, timing, charger, wish, outcome)
         case Refused(code, message):
             _refused(session, charger, wish, code, message)
     return None
+
+
+def _remember_removed(session: Session, charger_id: str) -> None:
+    """Another worker's call for it may still be on its way, and the worker may die with it."""
+    again = {"removed_at": func.now()}
+    session.execute(
+        insert(RemovedCharger)
+        .values(charger_id=charger_id)
+        .on_conflict_do_update(index_elements=[RemovedCharger.charger_id], set_=again)
+    )
 
 
 def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:
@@ -232,15 +244,22 @@ def _supersede_older(session: Session, charger: Charger) -> None:
     )
 
 
-def _applied(sessions: Sessions, wish: Wish, view: ServiceView) -> bool:
+def _applied(sessions: Sessions, wish: Wish, applied: Applied) -> bool:
     """Record that ECS has the wish, and that older ones are moot. False when the wish is not the newest any more."""
     charger = wish.charger
-    now_true = {"of_charger": charger.id, "told_generation": charger.generation, "told_status": view.status}
+    now_true = {
+        "of_charger": charger.id,
+        "told_generation": charger.generation,
+        "told_status": applied.view.status,
+        "told_spec": applied.rolled_out or "",
+    }
     with sessions.statements.connect() as connection:
         told = connection.execute(_APPLIED, now_true).one_or_none()
     if told is None:
         return False
-    event = "command.applied" if charger.drifted_at is None else "charger.repaired"
+    event = "command.applied"
+    if charger.drifted_at is not None:
+        event = "charger.repaired" if charger.rollout_hash is None else "charger.redeployed"
     _log(wish, event, desired_count=charger.desired_count)
     return True
 
@@ -248,6 +267,8 @@ def _applied(sessions: Sessions, wish: Wish, view: ServiceView) -> bool:
 def _applied_statement() -> Select[Any]:
     coming_up = Charger.provisioning_status.in_(_written_out(IN_PROGRESS))
     is_open = Command.status.in_(_written_out(OPEN))
+    # A rollout is carried out by a worker of its spec only.
+    rollout_due = and_(Charger.drifted_at.is_not(None), Charger.rollout_hash != bindparam("told_spec"))
     told = (
         update(Charger)
         .where(Charger.id == bindparam("of_charger"), Charger.generation == bindparam("told_generation"))
@@ -256,8 +277,8 @@ def _applied_statement() -> Select[Any]:
             service_status=bindparam("told_status"),
             attempts=0,
             not_before=None,
-            publish_at=None,
-            drifted_at=None,
+            publish_at=case((rollout_due, Charger.publish_at), else_=None),
+            drifted_at=case((rollout_due, Charger.drifted_at), else_=None),
             observe_at=func.now(),
             provisioning_status=case(
                 (coming_up, ProvisioningStatus.PROVISIONING), else_=Charger.provisioning_status

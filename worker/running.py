@@ -2,11 +2,13 @@
 
 from shared.models import Charger
 from worker.ecs import EcsClient, TaskView
+from worker.rollout import is_redeployed
 
 
 def must_run(charger: Charger) -> bool:
-    """A command is open that succeeds when a task keeps running."""
-    return charger.desired_count > 0 and charger.settled_generation < charger.generation
+    """A command is open that succeeds, or a rollout is under way that ends, when a task keeps running."""
+    is_open = charger.settled_generation < charger.generation or is_redeployed(charger)
+    return charger.desired_count > 0 and is_open
 
 
 def restarting(charger: Charger) -> bool:

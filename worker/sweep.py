@@ -46,6 +46,7 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
                 Charger.generation,
                 Charger.desired_count,
                 Charger.drifted_at,
+                Charger.rollout_hash,
             )
         ).all()
     if chargers:
@@ -54,9 +55,9 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
 
 
 def _hint(charger: Any) -> tuple[TaskName, Message]:
-    repair = charger.drifted_at is not None
+    repair = TaskName.REPAIR if charger.rollout_hash is None else TaskName.ROLL_OUT
     return (
-        TaskName.REPAIR if repair else TASK_OF[EventType(charger.newest_event_type)],
+        TASK_OF[EventType(charger.newest_event_type)] if charger.drifted_at is None else repair,
         message(
             charger_id=charger.id,
             command_id=charger.newest_command_id,

@@ -17,11 +17,14 @@ from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted
+from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
+from worker.leftovers import remove_leftovers, remove_orphans
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.maintenance import noted
 from worker.observe import observe
 from worker.outage import DatabaseOutage, Outage
+from worker.provision import fleet_spec
+from worker.rollout import roll_out
 from worker.sweep import sweep
 
 log = structlog.get_logger(__name__)
@@ -76,7 +79,7 @@ class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
 
 
 # One name per kind of command, so that Flower shows what is going on.
-for _name in (*TASK_OF.values(), TaskName.REPAIR):
+for _name in (*TASK_OF.values(), TaskName.REPAIR, TaskName.ROLL_OUT):
     app.task(name=_name.value, base=ConvergeTask)(converge_charger)
 
 
@@ -96,6 +99,20 @@ def observe_chargers() -> None:
         with database.survived(), ecs.survived(), noted(parts.sessions, TaskName.OBSERVE):
             if observe(parts.sessions, parts.ecs, parts.settings.timing):
                 sweep(parts.sessions, app)
+
+
+@app.task(name=TaskName.ROLLOUTS.value, send_events=False)
+def go_on_with_rollouts() -> None:
+    with alone(TaskName.ROLLOUTS) as first:
+        if not first:
+            return
+        parts = context()
+        with database.survived(), ecs.survived(), noted(parts.sessions, TaskName.ROLLOUTS):
+            per_minute = parts.settings.timing.rollout_per_minute
+            if roll_out(parts.sessions, fleet_spec(parts.ecs), per_minute):
+                sweep(parts.sessions, app)
+            remove_leftovers(parts.sessions, parts.ecs)
+            remove_orphans(parts.sessions, parts.ecs)
 
 
 @app.task(name=TaskName.READ_LOGS.value, send_events=False)
@@ -122,13 +139,14 @@ def clean_up() -> None:
             "commands": forget_commands(
                 sessions, kept_days=kept.command_days, kept_per_charger=kept.commands_per_charger
             ),
+            "specs": forget_specs(sessions),
             "frames_of_deleted_chargers": forget_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
         }
         if any(forgotten.values()):
             log.info("rows.forgotten", **forgotten)
 
 
-_running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.READ_LOGS)}
+_running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.ROLLOUTS, TaskName.READ_LOGS)}
 
 
 @contextmanager

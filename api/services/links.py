@@ -12,8 +12,8 @@ from shared.models import Charger, Command, ShownLink
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
 #: those of the database and of the charger's host may differ: the log line that says "accepted" names its ECS task,
 #: and ECS said which task runs after it had reached the generation. Whatever an earlier task said, and however late
-#: it is read, names another one. The first generation has no earlier task. A line from before tasks were recorded
-#: counts until another generation is requested.
+#: it is read, names another one. The first generation has no earlier task, unless there was a rollout. A line from
+#: before tasks were recorded counts until another generation is requested, or a rollout begins.
 ACCEPTED: ColumnElement[bool] = and_(
     Charger.desired_count == 1,
     Charger.running_count == 1,
@@ -22,8 +22,10 @@ ACCEPTED: ColumnElement[bool] = and_(
         ShownLink.charger_id == Charger.id,
         ShownLink.state == OcppState.ACCEPTED,
         or_(
-            Charger.generation == 1,
-            ShownLink.task_generation == Charger.generation,
+            and_(
+                Charger.rollout_at.is_(None),
+                or_(Charger.generation == 1, ShownLink.task_generation == Charger.generation),
+            ),
             and_(
                 Charger.running_task_generation == Charger.generation,
                 Charger.running_task_id == ShownLink.task_id,

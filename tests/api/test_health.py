@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, make_url, text
+from sqlalchemy import event, func, make_url, text, update
 
 from api import metrics, readiness
 from api.app import create_app
 from api.parts import Parts
 from shared.database import Sessions, make_engine
-from shared.models import LogCursor, MaintenanceRun
+from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
@@ -291,6 +291,29 @@ def test_the_lag_of_the_log_reader_is_a_figure(fleet: Fleet, monkeypatch: pytest
 
     assert "chargehand_log_lag_seconds " not in never
     assert 95 <= _metric(fleet.client, "chargehand_log_lag_seconds") < 125
+
+
+def test_the_progress_of_a_rollout_is_counted(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "KEEP_S", 0.0)
+    before_any_worker = "chargehand_rollout" in fleet.client.get("/metrics").text
+    chargers = [fleet.ready(f"organization-{number}") for number in range(4)]
+    with fleet.sessions.begin() as session:
+        session.add(FleetSpec(hash="old", since=func.now() - timedelta(days=1)))
+        session.add(FleetSpec(hash="new", paused_at=func.now()))
+        for charger_id, have, to in zip(
+            chargers, ("new", "new", "old", None), (None, "new", "new", None), strict=True
+        ):
+            values = {"spec_hash": have, "rollout_hash": to}
+            session.execute(update(Charger).where(Charger.id == charger_id).values(values))
+
+    counts = {
+        spec: _metric(fleet.client, f'chargehand_rollout_chargers{{spec="{spec}"}}')
+        for spec in ("current", "under_way", "other")
+    }
+
+    assert before_any_worker is False
+    assert counts == {"current": 1, "under_way": 2, "other": 1}
+    assert _metric(fleet.client, "chargehand_rollout_paused") == 1
 
 
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:

@@ -4,7 +4,8 @@ It keeps the promises of the embedded ECS: tests/worker/test_ecs_contract.py run
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -27,6 +28,7 @@ class FakeTask:
 class FakeService:
     desired_count: int
     task_definition_arn: str
+    network: str = ""  #: the spec of the worker that gave it one
     status: str = "ACTIVE"
     tasks: list[FakeTask] = field(default_factory=list)
     rollout_failure: str | None = None
@@ -41,6 +43,10 @@ class FakeEcs(EcsClient):
     """Answers at once; tasks come and go when `settle` is called, as they do after a while on ECS."""
 
     def __init__(self) -> None:
+        self.spec = "spec-1"  #: of the settings of the worker that calls
+        #: Of each definition that ever was: the spec and the environment.
+        self.specs: dict[str, str] = {}
+        self.environments: dict[str, dict[str, str]] = {}
         self.services: dict[str, FakeService] = {}
         self.definitions: dict[str, list[tuple[str, dict[str, str]]]] = {}
         self.mutations: list[tuple[str, str]] = []  #: operation and charger, in order
@@ -51,23 +57,41 @@ class FakeEcs(EcsClient):
         self._numbers = count(1)
         self._revisions: Counter[str] = Counter()
 
+    def with_spec(self, spec: str) -> "FakeEcs":
+        """The same ECS, as a worker of other settings calls it."""
+        other = copy(self)
+        other.spec = spec
+        return other
+
     # What EcsClient does.
+
+    def spec_of(self, environment: dict[str, str]) -> str:
+        return self.spec
 
     def ensure_task_definition(
         self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
     ) -> str:
         known = self.definitions.get(charger_id)
-        if known and known[-1][1] == environment:
+        if known and known[-1][1] == environment and self.specs[known[-1][0]] == self.spec:
             return known[-1][0]
         self._before("RegisterTaskDefinition", charger_id)
         self._revisions[charger_id] += 1
         arn = f"arn:task-definition/{charger_id}:{self._revisions[charger_id]}"
         self.definitions.setdefault(charger_id, []).append((arn, environment))
+        self.specs[arn], self.environments[arn] = self.spec, environment
         self._after()
         return arn
 
-    def delete_task_definitions(self, charger_id: str) -> None:
-        self.definitions.pop(charger_id, None)
+    def task_definitions(self, charger_id: str) -> dict[str, bool]:
+        return {arn: True for arn, _ in self.definitions.get(charger_id, [])}
+
+    def delete_task_definitions(self, definitions: Mapping[str, bool]) -> None:
+        for charger_id, revisions in list(self.definitions.items()):
+            left = [revision for revision in revisions if revision[0] not in definitions]
+            if left:
+                self.definitions[charger_id] = left
+            else:
+                del self.definitions[charger_id]
 
     def ensure_service(
         self,
@@ -79,16 +103,21 @@ class FakeEcs(EcsClient):
         tags: dict[str, str],
         exists: bool,
         repair: bool = False,
+        rollout: bool = False,
     ) -> ServiceView:
         self._before("UpdateService" if charger_id in self.services else "CreateService", charger_id)
         service = self.services.get(charger_id)
         self._check_definition(service, task_definition_arn)
         if service is None or service.status == "INACTIVE":
-            service = self.services[charger_id] = FakeService(desired_count, task_definition_arn)
+            service = self.services[charger_id] = FakeService(
+                desired_count, task_definition_arn, network=self.spec
+            )
         if service.status == "DRAINING":
             raise EcsUnavailable("still draining")
         service.desired_count = desired_count
         service.task_definition_arn = task_definition_arn
+        if rollout:
+            service.network = self.spec
         if repair:
             service.rollout_failure = None
         self._after()

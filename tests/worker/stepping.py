@@ -29,7 +29,7 @@ CHANGES = (
     "rest_of_service",
     "stop_task",
 )
-READS = ("describe_services", "describe_tasks", "current_task", "last_stopped_task")
+READS = ("task_definitions", "describe_services", "describe_tasks", "current_task", "last_stopped_task")
 
 
 class Fate(Enum):
@@ -109,9 +109,6 @@ class SteppedEcs(FakeEcs):
         self.away = False  #: no call gets through
         self.refused = 0
         self.ghosts: list[Callable[[], object]] = []
-        self.forgotten: set[str] = set()  #: chargers without a row
-        #: Those of them whose last calls did not get through: nobody is left to try again.
-        self.abandoned: set[str] = set()
         #: By charger and generation of the restart: the tasks that were stopped for it.
         self.stopped_for: defaultdict[tuple[str, int], set[str]] = defaultdict(set)
         self._stopping: set[str] = set()
@@ -152,17 +149,13 @@ class SteppedEcs(FakeEcs):
             task = _own.task
             if task is None or _own.in_call:
                 return call(*args, **kwargs)
+            self._before_call(task, name, self._ghost(name, args, kwargs))
+            _own.in_call = True
             try:
-                self._before_call(task, name, self._ghost(name, args, kwargs))
-                _own.in_call = True
-                try:
-                    answer = call(*args, **kwargs)
-                finally:
-                    _own.in_call = False
-                return self._answered(task, name, answer)
-            except (Killed, EcsUnavailable, EcsRejected):
-                self.abandoned |= self.forgotten.intersection(args[:1] if isinstance(args[0], str) else ())
-                raise
+                answer = call(*args, **kwargs)
+            finally:
+                _own.in_call = False
+            return self._answered(task, name, answer)
 
         return stepped
 

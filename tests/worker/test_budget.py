@@ -294,7 +294,7 @@ def test_every_call_of_the_client_takes_part(embedded: Embedded, budget_settings
     ecs.describe_tasks(["arn:aws:ecs:us-east-1:123456789012:task/chargehand/0"])
     ecs.stop_task(task or "none", reason="test")
     ecs.delete_service(charger_id)
-    ecs.delete_task_definitions(charger_id)
+    ecs.delete_task_definitions(ecs.task_definitions(charger_id))
 
     made = {call["action"] for call in embedded.process.calls()}
 

@@ -97,8 +97,8 @@ def test_a_task_definition_is_made_once_per_environment(side: Side, charger_id: 
 def test_a_deleted_task_definition_is_not_used_again(side: Side, charger_id: str) -> None:
     first = side.define(charger_id)
 
-    side.ecs.delete_task_definitions(charger_id)
-    side.ecs.delete_task_definitions(charger_id)
+    side.ecs.delete_task_definitions(side.ecs.task_definitions(charger_id))
+    side.ecs.delete_task_definitions(side.ecs.task_definitions(charger_id))
 
     assert side.define(charger_id) != first
 

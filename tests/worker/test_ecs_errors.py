@@ -64,8 +64,12 @@ CALLS: dict[str, Callable[[Given], object]] = {
     "RegisterTaskDefinition": lambda given: given.ecs.ensure_task_definition(
         given.charger_id, {"CHARGER_A": "1"}, {}
     ),
-    "DeregisterTaskDefinition": lambda given: given.ecs.delete_task_definitions(given.charger_id),
-    "DeleteTaskDefinitions": lambda given: given.ecs.delete_task_definitions(given.charger_id),
+    "DeregisterTaskDefinition": lambda given: given.ecs.delete_task_definitions(
+        given.ecs.task_definitions(given.charger_id)
+    ),
+    "DeleteTaskDefinitions": lambda given: given.ecs.delete_task_definitions(
+        given.ecs.task_definitions(given.charger_id)
+    ),
     "UpdateService": lambda given: ensure(given.ecs, given.charger_id, given.definition, exists=True),
     "CreateService": lambda given: ensure(given.ecs, f"{given.charger_id}-2", given.definition, exists=False),
     "DeleteService": lambda given: given.ecs.delete_service(given.charger_id),

@@ -6,10 +6,18 @@ import pytest
 from sqlalchemy import func, select, update
 
 from shared.database import Sessions
-from shared.models import Charger, ChargerEvent, ChargerLog, Command, DeletedCharger, IdempotencyKey
+from shared.models import (
+    Charger,
+    ChargerEvent,
+    ChargerLog,
+    Command,
+    DeletedCharger,
+    FleetSpec,
+    IdempotencyKey,
+)
 from tests.worker.conftest import World
 from worker import forget
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted
+from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
 from worker.logs import ensure_partitions
 
 
@@ -181,3 +189,14 @@ def test_two_workers_do_not_forget_at_once(world: World) -> None:
 
     assert (meanwhile, frames_of(world, charger_id)) == (0, [7])
     assert forget_logs_of_deleted(world.sessions, kept_days=1) == 7
+
+
+def test_settings_that_no_worker_has_any_more_are_forgotten(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.add(FleetSpec(hash="old", seen_at=func.now() - timedelta(days=2)))
+        session.add(FleetSpec(hash="new"))
+
+    forgotten = forget_specs(sessions)
+
+    with sessions() as session:
+        assert (forgotten, session.scalars(select(FleetSpec.hash)).all()) == (1, ["new"])

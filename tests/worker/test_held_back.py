@@ -95,7 +95,7 @@ def test_task_definitions_leave_nothing_behind_when_the_budget_runs_out_between_
     while True:
         try:
             with on_behalf_of(charger_id):
-                ecs.delete_task_definitions(charger_id)
+                ecs.delete_task_definitions(ecs.task_definitions(charger_id))
             break
         except BudgetSpent as error:
             held_back += 1

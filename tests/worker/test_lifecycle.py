@@ -8,27 +8,32 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, text, update
 
 from embedded.ecs.process import EcsProcess
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import Redis, prepare_redis
 from shared.broker import make_celery, send
-from shared.queues import TaskName, message
+from shared.models import Charger, FleetSpec
+from shared.queues import QUEUE_OF, TaskName, message
 from tests.conftest import environment
 from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
 from tests.worker.conftest import World
-from tests.worker.embedded import ROLE
+from tests.worker.embedded import ROLE, Embedded
+from worker.converge import converge
 from worker.quarantine import QUARANTINE, put_aside, readable
 
-POOL = ("-c", "4", "-Q", "lifecycle,provisioning", "--without-gossip", "--without-mingle")
+POOL = ("-c", "4", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
 ROOT = Path(__file__).parents[2]
 
 
@@ -108,6 +113,11 @@ class Line:
             desired_count=1,
         )
         send(app, [(TaskName.PROVISION, hint)])
+        app.close()
+
+    def beat(self, task: TaskName) -> None:
+        app = make_celery(self.broker.server.url, publisher=True)
+        app.send_task(task.value, queue=QUEUE_OF[task].value, ignore_result=True)
         app.close()
 
     def given(self) -> str:
@@ -201,6 +211,36 @@ def test_sighup_restarts_the_worker(line: Line) -> None:
 
         line.works_within(20)
     assert line.worker.exit_code is None
+
+
+def test_a_worker_rolls_its_image_out(line: Line, embedded: Embedded) -> None:
+    charger_id = line.world.create()
+    old = copy(embedded.ecs)
+    old._settings = replace(old._settings, image="simulator:old")
+    converge(line.world.sessions, old, line.world.timing, charger_id)
+    with line.world.sessions.begin() as session:
+        session.execute(update(Charger).values(provisioning_status="READY", settled_generation=1))
+
+    def image() -> str:
+        arn = embedded.ecs.describe_services([charger_id])[charger_id].task_definition_arn  # type: ignore[union-attr]
+        answer = embedded.ecs._ecs.describe_task_definition(taskDefinition=arn or "")
+        return answer["taskDefinition"]["containerDefinitions"][0]["image"]
+
+    def came_long_ago() -> bool:
+        with line.world.sessions.begin() as session:
+            ago = timedelta(hours=1)
+            earlier = {"since": FleetSpec.since - ago, "paced_at": FleetSpec.paced_at - ago}
+            return bool(session.scalars(update(FleetSpec).values(earlier).returning(FleetSpec.hash)).all())
+
+    before = image()
+    with line.broker.up():
+        line.worker.start()
+        line.beat(TaskName.ROLLOUTS)
+        wait_until(came_long_ago, within_s=20)
+        line.beat(TaskName.ROLLOUTS)
+        wait_until(lambda: image() != before, within_s=20)
+
+    assert (before, image()) == ("simulator:old", "chargehand-simulator")
 
 
 def test_a_worker_outlives_its_broker_and_its_database(line: Line, engine: Engine) -> None:

@@ -10,6 +10,10 @@ def reject() -> None:
     raise EcsRejected(ErrorCode.PROVIDER_REJECTED, "DeleteService: ClientException: no")
 
 
+def nothing() -> None:
+    """A call that goes well."""
+
+
 def test_a_deleted_charger_is_forgotten_when_nothing_of_it_is_left(world: World) -> None:
     charger_id = world.ready()
     world.delete(charger_id)
@@ -120,12 +124,28 @@ def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behin
         world.converge(charger_id)
         assert world.gone(charger_id)
 
-    world.ecs.script.append(forget)
+    world.ecs.script += [nothing, forget]
     world.converge(charger_id)
     world.ecs.settle()
 
     assert ("CreateService", charger_id) in world.ecs.mutations
     assert world.ecs.runs(charger_id) == 0
+
+
+def test_a_charger_that_is_forgotten_while_its_task_definition_is_made_gets_no_service(world: World) -> None:
+    charger_id = world.create()
+
+    def forget() -> None:
+        world.delete(charger_id)
+        world.converge(charger_id)
+        assert world.gone(charger_id)
+
+    world.ecs.script.append(forget)
+    world.converge(charger_id)
+
+    assert ("CreateService", charger_id) not in world.ecs.mutations
+    assert charger_id not in world.ecs.definitions
+    assert world.gone(charger_id)
 
 
 def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_first(world: World) -> None:
@@ -135,7 +155,7 @@ def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_f
         world.delete(charger_id)
         world.converge(charger_id)
 
-    world.ecs.script += [forget, lambda: None, lambda: None, fail_once()]
+    world.ecs.script += [nothing, forget, nothing, fail_once()]
     world.converge(charger_id)
     left = world.charger(charger_id)
     world.wait_is_over(charger_id)

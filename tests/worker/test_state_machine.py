@@ -36,11 +36,13 @@ from api.services.accepted import Accepted
 from api.services.errors import ChargerNotFound, InvalidCharger, NotReady
 from shared.broker import make_celery
 from shared.commands import FINAL, OPEN, CommandStatus, EventType
-from shared.models import Charger, Command
+from shared.models import Charger, Command, FleetSpec, RemovedCharger
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeService
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask
 from worker.ecs import EcsRejected, EcsUnavailable
+from worker.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.rollout import roll_out
 from worker.sweep import sweep
 
 IDENTITIES = ("CP-1", "CP-2")
@@ -49,6 +51,7 @@ WISHES = ("start", "stop", "stop", "restart", "restart", *URLS)
 MISFORTUNES = (
     "deadlines pass",
     "ecs goes away or comes back",
+    "settings change",
     "process crashes",
     "stranger changes the count",
     "stranger changes the definition",
@@ -250,7 +253,16 @@ class Fleet(RuleBasedStateMachine):
     # Time, ECS and strangers.
 
     @rule(
-        what=st.sampled_from(["timers fire", "ecs gets there", "the sweep publishes", "the broker is away"])
+        what=st.sampled_from(
+            [
+                "timers fire",
+                "ecs gets there",
+                "the sweep publishes",
+                "the broker is away",
+                "the rollout goes on",
+                "leftovers are removed",
+            ]
+        )
     )
     def time_passes(self, what: str) -> None:
         match what:
@@ -260,6 +272,10 @@ class Fleet(RuleBasedStateMachine):
                 self._settle()
             case "the sweep publishes":
                 self._sweep()  # and the messages may be delivered one day
+            case "the rollout goes on":
+                self._roll_out()
+            case "leftovers are removed":
+                self._begin(self._remove_leftovers)
             case _:
                 self._sweep(broker_away=True)
 
@@ -279,6 +295,8 @@ class Fleet(RuleBasedStateMachine):
                 self.world.asked_long_ago(life.charger_id)
             case "ecs goes away or comes back":
                 self.ecs.away = not self.ecs.away
+            case "settings change":
+                self.ecs.spec = "spec-2" if self.ecs.spec == "spec-1" else "spec-1"
             case "process crashes" if service is not None:
                 self.ecs.crash(life.charger_id)
             case "stranger changes the count" if service is not None:
@@ -308,12 +326,10 @@ class Fleet(RuleBasedStateMachine):
             if charger is None:
                 assert life.deleted, "the row of a charger is gone that nobody deleted"
                 life.gone = True
-                self.ecs.forgotten.add(life.charger_id)
             elif life.gone or life.came_back:
                 # A call of long ago had made its service anew: so it is removed once more.
                 assert charger.deleted_at is not None, "a forgotten charger came back to life"
                 life.gone, life.came_back = False, True
-                self.ecs.forgotten.discard(life.charger_id)
             else:
                 self._check_row(life, charger)
                 self._check_commands(life, charger, commands)
@@ -376,21 +392,32 @@ class Fleet(RuleBasedStateMachine):
                 task.resume(Fate.KILLED)
             with self.world.sessions.begin() as session:
                 session.execute(delete(Charger))
+                session.execute(delete(FleetSpec))
+                session.execute(delete(RemovedCharger))
 
     def _quiesce(self) -> None:
         self.ecs.away = False
         while self.tasks:
             self._finish(self.tasks[0])
+            self.nothing_is_wrong()  # a row may go and come back: one task removes it, and the next one finds it gone
         while self.ecs.ghosts:
             self.ecs.ghosts.pop(0)()
         for _ in range(ROUNDS_UNTIL_QUIET):
             self._fire_timers()
+            self._roll_out()
             for charger_id in self._sweep():
                 self._run(partial(self.world.converge, charger_id))
             self._settle()
             self._run(self._observe)
             self._settle()
             self.nothing_is_wrong()
+        with self.world.sessions.begin() as session:
+            session.execute(
+                update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CERTAIN_AFTER)
+            )
+        for _ in range(2):
+            self._run(self._remove_leftovers)
+            self._settle()
         for life in self.lives:
             self._check_end(life)
 
@@ -398,8 +425,8 @@ class Fleet(RuleBasedStateMachine):
         service = self._active(life)
         if life.deleted:
             assert life.gone, "a deleted charger is still there"
-            abandoned = life.charger_id in self.ecs.abandoned
-            assert service is None or abandoned, "the service of a deleted charger is still there"
+            assert service is None, "the service of a deleted charger is still there"
+            assert life.charger_id not in self.ecs.definitions, "its task definition is still there"
             return
         charger = self.world.charger(life.charger_id)
         wish = life.newest
@@ -410,10 +437,13 @@ class Fleet(RuleBasedStateMachine):
             return
         assert charger.provisioning_status == "READY"
         assert service is not None
-        assert replace(wish, event_type="any").granted(self._sight(service, life.charger_id))
+        assert replace(wish, event_type="any").granted(self._sight(service))
         assert (charger.running_count, charger.pending_count) == (wish.desired_count, 0)
         assert charger.drifted_at is None
         assert charger.reason is None
+        assert (charger.spec_hash, charger.rollout_hash) == (self.ecs.spec, None)
+        assert [arn for arn, _ in self.ecs.definitions[charger.id]] == [charger.task_definition_arn]
+        assert self.ecs.specs[charger.task_definition_arn or ""] == self.ecs.spec
 
     # Helpers.
 
@@ -458,6 +488,23 @@ class Fleet(RuleBasedStateMachine):
     def _observe(self) -> None:
         with contextlib.suppress(EcsUnavailable, EcsRejected):  # as worker.tasks does: the rows get older
             self.world.look()
+
+    def _roll_out(self) -> None:
+        """All workers have had the settings for long, and nobody has any others."""
+        roll_out(self.world.sessions, self.ecs.spec, 0)
+        hour = timedelta(hours=1)
+        others = FleetSpec.hash != self.ecs.spec
+        with self.world.sessions.begin() as session:
+            session.execute(update(FleetSpec).where(others).values(seen_at=func.now() - hour))
+            session.execute(
+                update(FleetSpec).values(since=FleetSpec.since - hour, paced_at=FleetSpec.paced_at - hour)
+            )
+        roll_out(self.world.sessions, self.ecs.spec, 6000)
+
+    def _remove_leftovers(self) -> None:
+        with contextlib.suppress(EcsUnavailable, EcsRejected):
+            remove_leftovers(self.world.sessions, self.ecs)
+            remove_orphans(self.world.sessions, self.ecs)
 
     def _tasks_run_for_a_while(self) -> None:
         self.world.a_while_passes()
@@ -504,19 +551,18 @@ class Fleet(RuleBasedStateMachine):
             service = self._active(life)
             if service is None:
                 continue
-            sight = self._sight(service, life.charger_id)
+            sight = self._sight(service)
             if life.sights[-1:] != [sight]:
                 life.sights.append(sight)
 
-    def _sight(self, service: FakeService, charger_id: str) -> Sight:
-        environments = dict(self.ecs.definitions.get(charger_id, []))
+    def _sight(self, service: FakeService) -> Sight:
         live = service.live
         definition = live[-1].task_definition_arn if live else ""
         return Sight(
             service.desired_count,
             tuple(task.arn for task in live),
             sum(task.status == "RUNNING" for task in live),
-            environments.get(definition, {}).get("CHARGER_WS_URL"),
+            self.ecs.environments.get(definition, {}).get("CHARGER_WS_URL"),
         )
 
 

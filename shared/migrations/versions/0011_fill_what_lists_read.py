@@ -12,6 +12,8 @@ from time import sleep
 import sqlalchemy as sa
 from alembic import op
 
+from shared.migrations.indexes import build_index
+
 revision = "0011"
 down_revision = "0010"
 
@@ -63,7 +65,6 @@ INDEXES = {
         "charger_search USING gin (search_grams(organization_id, content)) WITH (gin_pending_list_limit = 64)"
     ),
 }
-IS_VALID = sa.text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
 
 # PostgreSQL takes a valid constraint for a proof, and does not read the table for SET NOT NULL.
 FORBID_NULL = (
@@ -76,7 +77,6 @@ FORBID_NULL = (
 
 
 def upgrade() -> None:
-    op.execute("RESET lock_timeout")  # which a failed build leaves changed
     op.execute("LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE")
     op.execute("ALTER TABLE chargers ALTER COLUMN list_group DROP EXPRESSION IF EXISTS")
     for statement in (SET_GROUP, KEEP_GROUP, FILL_TEXT):
@@ -84,7 +84,7 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         fill(op.get_bind())
         for name, definition in INDEXES.items():
-            _build(op.get_bind(), name, definition)
+            build_index(op.get_bind(), name, definition)
         for statement in FORBID_NULL:
             op.execute(statement)
     op.execute("DROP TRIGGER chargers_search_fill ON chargers")
@@ -102,21 +102,6 @@ def fill(connection: sa.Connection) -> None:
             sleep(PAUSE_S)
         else:
             return
-
-
-def _build(connection: sa.Connection, name: str, definition: str) -> None:
-    """Build the index unless it is there. One whose build was interrupted is not valid, and is built anew.
-
-    A build waits until transactions that are older have ended. It keeps nobody waiting meanwhile, so it may take its time.
-    """
-    is_valid = connection.scalar(IS_VALID, {"name": name})
-    if is_valid:
-        return
-    connection.execute(sa.text("SET lock_timeout = 0"))
-    if is_valid is not None:
-        connection.execute(sa.text(f"DROP INDEX CONCURRENTLY {name}"))
-    connection.execute(sa.text(f"CREATE INDEX CONCURRENTLY {name} ON {definition}"))
-    connection.execute(sa.text("RESET lock_timeout"))
 
 
 def downgrade() -> None:

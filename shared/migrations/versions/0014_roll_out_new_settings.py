@@ -1,0 +1,51 @@
+"""Know of what settings a charger's task definition was made, and bring new ones to all chargers"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from shared.migrations.indexes import build_index
+
+revision = "0014"
+down_revision = "0013"
+
+INDEXES = {
+    "chargers_spec": "chargers (spec_hash) WHERE deleted_at IS NULL",
+    "chargers_rollout": "chargers (rollout_hash) WHERE rollout_hash IS NOT NULL",
+    "chargers_leftovers": "chargers (id) WHERE leftovers_at IS NOT NULL",
+}
+
+
+def upgrade() -> None:
+    op.execute("""
+        ALTER TABLE chargers
+            ADD COLUMN IF NOT EXISTS spec_hash text,
+            ADD COLUMN IF NOT EXISTS leftovers_at timestamptz,
+            ADD COLUMN IF NOT EXISTS rollout_hash text,
+            ADD COLUMN IF NOT EXISTS rollout_at timestamptz
+    """)
+    op.create_table(
+        "fleet_specs",
+        sa.Column("hash", sa.Text(), primary_key=True),
+        sa.Column("since", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("paced_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
+        if_not_exists=True,
+    )
+    op.create_table(
+        "removed_chargers",
+        sa.Column("charger_id", sa.Text(), primary_key=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        if_not_exists=True,
+    )
+    op.create_index("removed_chargers_at", "removed_chargers", ["removed_at"], if_not_exists=True)
+    with op.get_context().autocommit_block():
+        for name, definition in INDEXES.items():
+            build_index(op.get_bind(), name, definition)
+
+
+def downgrade() -> None:
+    op.drop_table("removed_chargers")
+    op.drop_table("fleet_specs")
+    for column in ("rollout_at", "rollout_hash", "leftovers_at", "spec_hash"):
+        op.drop_column("chargers", column)

@@ -1,0 +1,93 @@
+"""A fleet with old settings, and workers that come with new ones."""
+
+from datetime import timedelta
+
+from sqlalchemy import func, update
+
+from shared.fleet_spec import GONE_AFTER_S
+from shared.models import Charger, FleetSpec
+from tests.worker.conftest import World
+from tests.worker.fake_ecs import FakeEcs
+from worker.converge import converge
+from worker.provision import fleet_spec
+from worker.rollout import START_AFTER_S, roll_out
+
+FAST = 6000.0  # chargers in a minute, so that the rate is not what holds
+
+
+def old_fleet(world: World) -> list[str]:
+    """Five chargers that run with the old settings, which the workers have had for long."""
+    roll_out(world.sessions, fleet_spec(world.ecs), FAST)
+    chargers = running(world, 5)
+    pass_time(world, 3600)
+    return chargers
+
+
+def running(world: World, how_many: int) -> list[str]:
+    chargers = [world.create(f"CP-{number}") for number in range(how_many)]
+    for charger_id in chargers:
+        world.converge(charger_id)
+    world.ecs.settle()
+    world.observe()
+    return chargers
+
+
+def pass_time(world: World, seconds: float) -> None:
+    """For the specs and the rollouts, but not for workers that are there: they have a spec all the time."""
+    ago = timedelta(seconds=seconds)
+    with world.sessions.begin() as session:
+        session.execute(
+            update(FleetSpec).values(since=FleetSpec.since - ago, paced_at=FleetSpec.paced_at - ago)
+        )
+        session.execute(update(Charger).values(rollout_at=Charger.rollout_at - ago))
+
+
+def nobody_has(world: World, spec: str, for_s: float = GONE_AFTER_S + 1) -> None:
+    with world.sessions.begin() as session:
+        ago = func.now() - timedelta(seconds=for_s)
+        session.execute(update(FleetSpec).where(FleetSpec.hash == spec).values(seen_at=ago))
+
+
+def new_workers(world: World, spec: str = "spec-2") -> FakeEcs:
+    """Workers of other settings have come, and have been there for long enough."""
+    ecs = world.ecs.with_spec(spec)
+    roll_out(world.sessions, spec, 0)
+    pass_time(world, START_AFTER_S)
+    return ecs
+
+
+def beat(world: World, ecs: FakeEcs, per_minute: float = FAST) -> int:
+    return roll_out(world.sessions, fleet_spec(ecs), per_minute)
+
+
+def under_way(world: World, chargers: list[str]) -> list[str]:
+    return [each for each in chargers if world.charger(each).rollout_hash is not None]
+
+
+def deliver(world: World, ecs: FakeEcs, charger_id: str) -> None:
+    converge(world.sessions, ecs, world.timing, charger_id)
+
+
+def deliver_all(world: World, ecs: FakeEcs, chargers: list[str]) -> None:
+    for charger_id in chargers:
+        deliver(world, ecs, charger_id)
+    world.ecs.settle()
+
+
+def go_on(world: World, ecs: FakeEcs, chargers: list[str]) -> None:
+    """One round: who is due begins, messages arrive, ECS does its part, the observer looks twice."""
+    beat(world, ecs)
+    for charger_id in chargers:
+        if world.charger(charger_id).publish_at is not None:
+            deliver(world, ecs, charger_id)
+    world.ecs.settle()
+    world.observe()
+
+
+def spec_that_runs(world: World, charger_id: str) -> str:
+    [task] = world.ecs.services[charger_id].live
+    return world.ecs.specs[task.task_definition_arn]
+
+
+def specs(world: World, chargers: list[str]) -> set[str]:
+    return {world.ecs.specs[world.ecs.services[each].task_definition_arn] for each in chargers}
