@@ -27,6 +27,7 @@ TESTS = (
         "test_settling",
         "test_stale_answers",
         "test_budget",
+        "test_turns",
         "test_late_logs",
     ),
 )
@@ -71,6 +72,18 @@ MUTATIONS = (
         "worker/record.py",
         "return None if done or early else wish",
         "return None if done else wish",
+    ),
+    Mutation(
+        "organizations that wait for the rate budget are served in the order of arrival",
+        "worker/turns.lua",
+        "math.max(round, score(ends, organization) or 0)",
+        "math.max(redis.call('ZCARD', slots), score(ends, organization) or 0)",
+    ),
+    Mutation(
+        "a start waits behind the creates and removals of its organization",
+        "worker/turns.lua",
+        "return place + priority / 1000",
+        "return redis.call('ZCARD', queue) + priority / 1000",
     ),
     Mutation(
         "a deadline runs while the rate budget holds a command back",
