@@ -260,6 +260,18 @@ MUTATIONS = (
         "True for",
     ),
     Mutation(
+        "removals may hold every slot of a worker",
+        "worker/pool.py",
+        "if lane is not Lane.BACKGROUND:\n            return True",
+        "if lane is not None:\n            return True",
+    ),
+    Mutation(
+        "a worker's tasks wait in the order of arrival, removals before starts",
+        "worker/pool.py",
+        "lane = LANE_OF.get(args[0], Lane.FIRST)",
+        "lane = Lane.FIRST",
+    ),
+    Mutation(
         "a worker that was full does not learn of its free slots",
         "worker/consumer.py",
         "        if message.channel.qos.has_room_again:\n",
