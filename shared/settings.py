@@ -114,6 +114,8 @@ class Settings:
     event_streams_per_organization: int  #: of those
     waits: int  #: requests that may wait at once, per API process; others are answered at once
     waits_per_organization: int  #: of those
+    chargers_per_organization: int  #: beyond them a create is refused
+    open_commands_per_organization: int  #: not final; beyond them a command is refused until some are
     log_page_bytes: int  #: of messages in one page of a charger's logs
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
@@ -209,6 +211,8 @@ def _load(env: Env) -> Settings:
         event_streams_per_organization=_int(env, "EVENT_STREAMS_PER_ORGANIZATION", 200, 0, 100_000),
         waits=_int(env, "WAITS", 800, 0, 100_000),
         waits_per_organization=_int(env, "WAITS_PER_ORGANIZATION", 400, 0, 100_000),
+        chargers_per_organization=_int(env, "CHARGERS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
+        open_commands_per_organization=_int(env, "OPEN_COMMANDS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
         log_page_bytes=_int(env, "LOG_PAGE_BYTES", 4 * 1024 * 1024, 1_024, 1_073_741_824),
         publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
