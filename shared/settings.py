@@ -120,6 +120,7 @@ class Settings:
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
+    log_bytes_per_organization: int  #: of the frames of one day that are kept; 0 for all
     log_retention_days: int  #: of charger_logs
     tokens: TokenSettings
     ecs: EcsSettings
@@ -217,6 +218,7 @@ def _load(env: Env) -> Settings:
         publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
         log_level=_log_level(env),
+        log_bytes_per_organization=_int(env, "LOG_BYTES_PER_ORGANIZATION", 10 * 1024**3, 0, 2**60),
         log_retention_days=_int(env, "LOG_RETENTION_DAYS", 7, 1, 3_650),
         tokens=_tokens(env),
         ecs=_ecs(env, embedded=embedded),

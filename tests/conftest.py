@@ -85,7 +85,10 @@ def sessions(engine: Engine) -> Iterator[Sessions]:
     yield Sessions(engine)
     with engine.begin() as connection:
         connection.execute(
-            text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events")
+            text(
+                "TRUNCATE chargers, commands, charger_logs, log_volumes, log_cuts, log_cursors,"
+                " idempotency_keys, charger_events"
+            )
         )
 
 

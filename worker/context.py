@@ -51,7 +51,8 @@ class Process:
         self._slots = self._slots or settings.ecs.max_connections
         clients = replace(settings.ecs, max_connections=self._slots)
         sessions = Sessions(_engine(settings, self._slots))
-        made = Context(settings, sessions, EcsClient(clients, Budget(settings.budget)), LogsClient(clients))
+        logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
+        made = Context(settings, sessions, EcsClient(clients, Budget(settings.budget)), logs)
         gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
         return made
 

@@ -29,6 +29,7 @@ TESTS = (
         "test_budget",
         "test_turns",
         "test_late_logs",
+        "test_log_quota",
     ),
 )
 RUNS = 60
@@ -96,6 +97,18 @@ MUTATIONS = (
         "worker/ecs.py",
         "_batches(active + inactive, ",
         "_batches(active, ",
+    ),
+    Mutation(
+        "a flood of frames is kept whole",
+        "worker/logs.py",
+        "    ours = within_quota(session, ours, organization_of, most_bytes)\n",
+        "",
+    ),
+    Mutation(
+        "a line that is read again is lost to the quota",
+        "worker/log_quota.py",
+        "if key not in full or frame[\"event_id\"] in stored:",
+        "if key not in full:",
     ),
     Mutation(
         "the slow pass through the logs copies nothing",

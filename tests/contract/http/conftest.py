@@ -91,7 +91,10 @@ def backend(backend_engine: Engine) -> Iterator[Sessions]:
     yield Sessions(backend_engine)
     with backend_engine.begin() as connection:
         connection.execute(
-            text("TRUNCATE chargers, commands, charger_logs, log_cursors, idempotency_keys, charger_events")
+            text(
+                "TRUNCATE chargers, commands, charger_logs, log_volumes, log_cuts, log_cursors,"
+                " idempotency_keys, charger_events"
+            )
         )
 
 
