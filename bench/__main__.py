@@ -6,7 +6,19 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from bench import accept, charger, drain, footprint, growth, observe, reach, reconnect, removals, waiting
+from bench import (
+    accept,
+    charger,
+    drain,
+    footprint,
+    growth,
+    observe,
+    reach,
+    reconnect,
+    removals,
+    tenants,
+    waiting,
+)
 from bench.report import Report, record, worse_than_recorded
 
 PARTS: dict[str, Callable[[], Report]] = {
@@ -20,6 +32,7 @@ PARTS: dict[str, Callable[[], Report]] = {
     "charger": charger.measure,
     "reconnect": reconnect.measure,
     "removals": removals.measure,
+    "tenants": tenants.measure,
 }
 
 

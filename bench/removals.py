@@ -52,12 +52,16 @@ def quiet_stack(**settings: str) -> Iterator[tuple[Stack, Engine]]:
             engine.dispose()
 
 
-def client_of(stack: Stack, organization: str) -> httpx.Client:
+def token_of(organization: str) -> str:
+    """A user's."""
     settings = TokenSettings(
         algorithm="HS256", secret=JWT_SECRET, public_key="", jwks_url="", issuer="", audience="", max_age_s=0
     )
-    token = make_token(settings, subject="bench", organization_id=organization, role="user", ttl_s=86_400)
-    headers = {"Authorization": f"Bearer {token}"}
+    return make_token(settings, subject="bench", organization_id=organization, role="user", ttl_s=86_400)
+
+
+def client_of(stack: Stack, organization: str) -> httpx.Client:
+    headers = {"Authorization": f"Bearer {token_of(organization)}"}
     return httpx.Client(base_url=stack.api_url, headers=headers, timeout=30, trust_env=False)
 
 

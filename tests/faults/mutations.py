@@ -107,7 +107,7 @@ MUTATIONS = (
     Mutation(
         "a line that is read again is lost to the quota",
         "worker/log_quota.py",
-        "if key not in full or frame[\"event_id\"] in stored:",
+        'if key not in full or frame["event_id"] in stored:',
         "if key not in full:",
     ),
     Mutation(
