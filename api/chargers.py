@@ -128,8 +128,8 @@ def get_charger(query: dict[str, Any], charger_id: str) -> Any:
 )
 def get_charger_status(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     charger = _charger(charger_id)
-    if query["wait"] and charger.provisioning_status in chargers.IN_PROGRESS:
-        wait_for(Provisioning(charger_id), query["wait"])
+    in_progress = charger.provisioning_status in chargers.IN_PROGRESS
+    if query["wait"] and in_progress and wait_for(Provisioning(charger_id), query["wait"]):
         charger = _charger(charger_id)
     return {
         "charger_id": charger.id,
