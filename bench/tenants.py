@@ -26,9 +26,9 @@ from tests.stack import Stack
 
 QUIET = ("north", "east", "west")
 LOUD = "loud"
-ALONE_S = 25.0
-BESIDE_S = 35.0
-RAMP_S = 8.0  # after which the loud one has all its waits and creates under way
+ROUNDS = 3
+ROUND_S = 14.0  # by themselves, and as long beside the fourth
+RAMP_S = 6.0  # after which the loud one has all its waits and creates under way
 PAUSE_S = 0.1  # between two requests of a quiet one
 COMMAND_EVERY_S = 2.0
 CREATES = 1_000
@@ -133,15 +133,21 @@ def measure() -> Report:
         wait_until_settled(engine, 60)
         with engine.begin() as connection:
             connection.execute(OLD_EVENTS, {"charger_id": flooders[0], "data": OLD_EVENT, "many": BACKLOG})
-        alone = _watch(stack, engine, chargers, ALONE_S)
-        loud = multiprocessing.get_context("spawn").Process(
-            target=do_your_worst, args=(stack, flooders, RAMP_S + BESIDE_S), daemon=True
-        )
-        loud.start()
-        sleep(RAMP_S)
-        beside = _watch(stack, engine, chargers, BESIDE_S)
-        loud.join(20)
-        loud.kill()
+        alone, beside = [], []
+        for turn in range(ROUNDS):
+            alone.append(_watch(stack, engine, chargers, ROUND_S))
+            loud = multiprocessing.get_context("spawn").Process(
+                target=do_your_worst, args=(stack, flooders, f"{turn}", RAMP_S + ROUND_S), daemon=True
+            )
+            loud.start()
+            sleep(RAMP_S)
+            beside.append(_watch(stack, engine, chargers, ROUND_S))
+            loud.join(10)
+            loud.kill()
+            with client_of(stack, LOUD) as client:
+                for flooder in flooders:
+                    act(client, flooder, "stop")
+            sleep(2)
         with engine.connect() as connection:
             created = connection.scalar(
                 text("SELECT count(*) FROM chargers WHERE organization_id = :loud"), {"loud": LOUD}
@@ -182,12 +188,12 @@ def _watch(stack: Stack, engine: Engine, chargers: dict[str, str], seconds: floa
 # The loud one, in its process.
 
 
-def do_your_worst(stack: Stack, flooders: Sequence[str], seconds: float) -> None:
+def do_your_worst(stack: Stack, flooders: Sequence[str], prefix: str, seconds: float) -> None:
     until = monotonic() + seconds
     with client_of(stack, LOUD) as client:
         for flooder in flooders:
             act(client, flooder, "start")
-        waiting = [create(client, f"WAIT-{number}") for number in range(30)]
+        waiting = [create(client, f"WAIT-{prefix}-{number}") for number in range(30)]
     token = token_of(LOUD)
     port = urlsplit(stack.api_url).port or 0
     wait = get(f"/ocpp/chargers/{waiting[-1]}/status?wait=60", token)
@@ -195,7 +201,7 @@ def do_your_worst(stack: Stack, flooders: Sequence[str], seconds: float) -> None
     threads = [
         threading.Thread(target=_send, args=(port, wait, 0.02, until), daemon=True),
         threading.Thread(target=_send, args=(port, stream, 0.2, until), daemon=True),
-        threading.Thread(target=_create_many, args=(stack, until), daemon=True),
+        threading.Thread(target=_create_many, args=(stack, prefix, until), daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -219,13 +225,13 @@ def _send(port: int, request: bytes, every_s: float, until: float) -> None:
         client.close()
 
 
-def _create_many(stack: Stack, until: float) -> None:
+def _create_many(stack: Stack, prefix: str, until: float) -> None:
     with client_of(stack, LOUD) as client:
         numbers = count()
         made = 0
         for _ in _beats(0.02, until):
             try:
-                create(client, f"MANY-{next(numbers)}")
+                create(client, f"MANY-{prefix}-{next(numbers)}")
             except httpx.HTTPError:
                 continue
             made += 1
@@ -241,7 +247,22 @@ def _beats(every_s: float, until: float) -> Iterator[None]:
         at = max(at + every_s, monotonic())
 
 
-def _report(alone: Seen, beside: Seen) -> Report:
+def _together(rounds: Sequence[Seen]) -> Seen:
+    return Seen(
+        [latency for seen in rounds for latency in seen.latencies_ms],
+        [heard for seen in rounds for heard in seen.heard_s],
+        sum(seen.unheard for seen in rounds),
+        sum(seen.failures for seen in rounds),
+        [reached for seen in rounds for reached in seen.reached_s],
+    )
+
+
+def _report(alone_by_round: Sequence[Seen], beside_by_round: Sequence[Seen]) -> Report:
+    # Ratios of rounds that ran side by side, so that a slow minute of the machine strikes both.
+    slower = median(
+        beside.p99_ms / alone.p99_ms for alone, beside in zip(alone_by_round, beside_by_round, strict=True)
+    )
+    alone, beside = _together(alone_by_round), _together(beside_by_round)
     rows = [
         (
             name,
@@ -268,7 +289,7 @@ def _report(alone: Seen, beside: Seen) -> Report:
     return Report(
         tables=[Table(head, rows)],
         budgets=[
-            Budget("p99 beside the fourth, times their own alone", beside.p99_ms / alone.p99_ms, at_most=2),
+            Budget("p99 beside the fourth, times their own alone", slower, at_most=2),
             Budget("answers of 4xx and 5xx", beside.failures, at_most=0),
             Budget("commands that their stream did not show", beside.unheard, at_most=0),
             Budget("a command on its stream, s, at the latest", max(beside.heard_s), at_most=1),
