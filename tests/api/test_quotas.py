@@ -64,6 +64,13 @@ def finish_all(fleet: Fleet, charger_ids: list[str]) -> None:
         fleet.finish(charger_id)
 
 
+def stop_all(fleet: Fleet, charger_ids: list[str]) -> None:
+    """Each as soon as the API has noticed that what came before is final."""
+    for charger_id in charger_ids:
+        stop = f"{CHARGERS}/{charger_id}/stop-charger"
+        wait_until(lambda path=stop: fleet.post(path).status_code == 202)  # type: ignore[misc]
+
+
 def full(fleet: Fleet) -> list[str]:
     """As many chargers as there may be, all of them READY."""
     charger_ids = [fleet.create(identity=f"CP-{number}") for number in range(MOST)]
@@ -130,8 +137,7 @@ def test_of_creates_at_once_exactly_as_many_as_may_be_are_taken(app: Flask, flee
 
 def test_a_command_too_many_waits_for_others_to_become_final(fleet: Fleet) -> None:
     charger_ids = full(fleet)
-    for charger_id in charger_ids:
-        assert fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code == 202
+    stop_all(fleet, charger_ids)
     start = f"{CHARGERS}/{charger_ids[0]}/start-charger"
 
     refused = fleet.post(start)
@@ -147,8 +153,7 @@ def test_a_command_too_many_waits_for_others_to_become_final(fleet: Fleet) -> No
 
 def test_chargers_may_be_deleted_when_too_many_commands_are_open(fleet: Fleet) -> None:
     charger_ids = full(fleet)
-    for charger_id in charger_ids:
-        fleet.post(f"{CHARGERS}/{charger_id}/stop-charger")
+    stop_all(fleet, charger_ids)
 
     assert fleet.delete(f"{CHARGERS}/{charger_ids[0]}").status_code == 204
 
@@ -156,8 +161,7 @@ def test_chargers_may_be_deleted_when_too_many_commands_are_open(fleet: Fleet) -
 def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> None:
     parts: Parts = app.extensions["chargehand"]
     charger_ids = full(fleet)
-    for charger_id in charger_ids:
-        fleet.post(f"{CHARGERS}/{charger_id}/stop-charger")
+    stop_all(fleet, charger_ids)
     away = make_engine(f"postgresql+psycopg://127.0.0.1:{free_port()}/none")
     parts.open_quota._statements = sessionmaker(away)
 
