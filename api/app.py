@@ -14,6 +14,7 @@ from werkzeug.routing import BaseConverter
 from api import catalog, chargers, commands, events, health, missing
 from api.errors import register_errors
 from api.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.open_quota import OpenQuota
 from api.openapi import REQUEST_ID, make_document, register_docs
 from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
@@ -68,6 +69,7 @@ def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
         sessions=Sessions(pools.accepting),
         statements=reading,
         figures=(OpenCommands(reading), Maintenance(reading), Rollout(reading), LogLag(reading)),
+        open_quota=OpenQuota(polls, settings.open_commands_per_organization),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),

@@ -55,8 +55,7 @@ def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue
 )
 def get_command(query: dict[str, Any], charger_id: str, command_id: UUID) -> Any:
     command = _command(charger_id, command_id)
-    if query["wait"] and command.status in OPEN:
-        wait_for(command_id, query["wait"])
+    if query["wait"] and command.status in OPEN and wait_for(command_id, query["wait"]):
         command = _command(charger_id, command_id)
     return command
 

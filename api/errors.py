@@ -10,11 +10,12 @@ from api.auth import NotAllowed, Unauthenticated
 from api.fields import Problem
 from api.idempotency import KEY_HEADER
 from api.missing import NotAvailable
+from api.open_quota import TooManyOpenCommands
 from api.parsing import InvalidRequest, item
 from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
 from api.reading import TooManyReads
-from api.services.errors import InvalidCharger, NotFound, NotReady
+from api.services.errors import InvalidCharger, NotFound, NotReady, QuotaFull
 from api.services.idempotency import KeyReused
 from shared.database import contention, is_outage
 from shared.tokens import KeysUnavailable
@@ -38,6 +39,8 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotAvailable, not_available)
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
+    app.register_error_handler(QuotaFull, quota_full)
+    app.register_error_handler(TooManyOpenCommands, too_many_open_commands)
     app.register_error_handler(Full, too_many_streams)
     app.register_error_handler(FullForOrganization, too_many_streams_of_organization)
     app.register_error_handler(TooManyReads, too_many_reads)
@@ -82,6 +85,14 @@ def key_reused(_: KeyReused) -> ResponseReturnValue:
 
 
 def too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
+
+
+def quota_full(error: QuotaFull) -> ResponseReturnValue:
+    return {"detail": str(error)}, 403
+
+
+def too_many_open_commands(error: TooManyOpenCommands) -> ResponseReturnValue:
     return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
 
 

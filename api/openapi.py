@@ -33,13 +33,13 @@ adds keys and routes, and says so.
 ERRORS = {
     400: "Invalid charger data: a rule of the business is broken. Or a body that is malformed or not whole.",
     401: "The bearer token is missing or not valid.",
-    403: "The token has no organization, or may not do this.",
+    403: "The token has no organization or may not do this, or the organization has as many chargers as it may.",
     404: "There is no such thing in this organization.",
     408: "The body did not arrive within 10 s.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
-    429: "The organization sends more than it may. Try again after a while.",
+    429: "The organization sends more than it may, or too many of its commands are not final. Try again after a while.",
     500: "An error of ours. The X-Request-Id finds it in the logs.",
     503: "The database is not available. Try again.",
 }

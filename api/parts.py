@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from flask import current_app
 
 from api.metrics import Figures
+from api.open_quota import OpenQuota
 from api.pools import Pools
 from api.publisher import Publisher
 from api.rate_limit import RateLimit
@@ -34,6 +35,7 @@ class Parts:
     rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
     figures: tuple[Figures, ...]  #: of the database, for /metrics
+    open_quota: OpenQuota
 
 
 def parts() -> Parts:

@@ -1,6 +1,6 @@
 """Streams of what changes about chargers, all of them fed by one query."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.places import Full, Places
 from api.polling import Poller
-from api.services.events import Event, Position, events_after
+from api.services.events import EVENTS_AT_ONCE, Event, Position, events_after
 from shared.commands import EventType
 
 POLL_S = 0.25
+BEHIND_AT_ONCE = 4  # streams of an organization that are fed a full page of old events in one poll
 SILENCE_S = 15  # until a sign of life: proxies end what is silent for longer
 LIFE_S = (
     300  # until the client has to come again: with a token that still holds, to a server that is not full
@@ -26,6 +27,8 @@ class Stream:
         self.organization_id = organization_id
         self.charger_id = charger_id
         self.last_id = last_id  #: of the events that are on their way
+        self.behind = False  #: the last poll found as many events for it as a poll may
+        self.polled_at = 0.0
         self._coming: SimpleQueue[Event | None] = SimpleQueue()
 
     @property
@@ -102,12 +105,31 @@ class Streams:
 
     def _look(self) -> None:
         drained: defaultdict[Position, list[Stream]] = defaultdict(list)
-        for stream in list(self._streams):
-            if stream.hungry:
-                drained[stream.charger_id, stream.last_id].append(stream)
+        for stream in self._due():
+            drained[stream.charger_id, stream.last_id].append(stream)
         if not drained:
             return
+        found: Counter[Position] = Counter()
         with self._statements() as session:
             for event in events_after(session, drained):
-                for stream in drained[event.charger_id, event.after]:
+                position = (event.charger_id, event.after)
+                found[position] += 1
+                for stream in drained[position]:
                     stream.feed(event)
+        for position, streams in drained.items():
+            for stream in streams:
+                stream.behind = found[position] >= EVENTS_AT_ONCE
+
+    def _due(self) -> Iterator[Stream]:
+        """Those to be fed now. Streams that are far behind take turns, so that an organization's old events cost others nothing."""
+        now = monotonic()
+        behind: Counter[str] = Counter()
+        for stream in sorted(self._streams, key=lambda stream: stream.polled_at):
+            if not stream.hungry:
+                continue
+            if stream.behind:
+                behind[stream.organization_id] += 1
+                if behind[stream.organization_id] > BEHIND_AT_ONCE:
+                    continue
+            stream.polled_at = now
+            yield stream

@@ -9,13 +9,16 @@ from api.watcher import Target
 SKIPPED_HEADER = "Wait-Skipped"
 
 
-def wait_for(target: Target, timeout_s: float) -> None:
+def wait_for(target: Target, timeout_s: float) -> bool:
     """Return when the target is final or gone, after timeout_s at the latest, or when the server ends.
 
-    At once when the process or the organization has as many that wait as it may: the answer says so in SKIPPED_HEADER.
+    False, at once, when the process or the organization has as many that wait as it may: the answer says so in
+    SKIPPED_HEADER.
     """
-    if not parts().watcher.wait(target, timeout_s, organization_id=requester().organization_id):
+    waited = parts().watcher.wait(target, timeout_s, organization_id=requester().organization_id)
+    if not waited:
         g.wait_skipped = True
+    return waited
 
 
 def mark_skipped_wait(response: Response) -> Response:

@@ -1,6 +1,7 @@
 """Lets requests wait for commands and chargers. Hundreds may: each costs neither a thread nor a connection."""
 
 import threading
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -31,6 +32,9 @@ from shared.commands import OPEN
 from shared.models import Charger, Command
 
 POLL_S = 0.1
+WOKEN_AT_ONCE = (
+    25  # of an organization in one poll: hundreds that go on at once would hold up everybody's requests
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ Target = UUID | Provisioning | Settled | Link
 @dataclass(eq=False, slots=True)
 class _Waiter:
     target: Target
+    organization_id: str
     woken: threading.Event = field(default_factory=threading.Event)
 
 
@@ -82,7 +87,7 @@ class Watcher:
             self._places.take(organization_id)
         except (Full, FullForOrganization):
             return False
-        waiter = _Waiter(target)
+        waiter = _Waiter(target, organization_id)
         self._waiters.add(waiter)
         try:
             self._poller.ensure_running()
@@ -107,8 +112,11 @@ class Watcher:
     def _look(self) -> None:
         waiters = list(self._waiters)
         over = self._over({waiter.target for waiter in waiters})
+        woken: Counter[str] = Counter()
         for waiter in waiters:
-            if waiter.target in over:
+            if waiter.target in over and woken[waiter.organization_id] < WOKEN_AT_ONCE:
+                woken[waiter.organization_id] += 1
+                self._waiters.discard(waiter)
                 waiter.woken.set()
 
     def _over(self, targets: Collection[Target]) -> set[Target]:

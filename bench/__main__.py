@@ -6,7 +6,19 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from bench import accept, charger, drain, footprint, growth, observe, reach, reconnect, waiting
+from bench import (
+    accept,
+    charger,
+    drain,
+    footprint,
+    growth,
+    observe,
+    reach,
+    reconnect,
+    removals,
+    tenants,
+    waiting,
+)
 from bench.report import Report, record, worse_than_recorded
 
 PARTS: dict[str, Callable[[], Report]] = {
@@ -19,6 +31,8 @@ PARTS: dict[str, Callable[[], Report]] = {
     "waiting": waiting.measure,
     "charger": charger.measure,
     "reconnect": reconnect.measure,
+    "removals": removals.measure,
+    "tenants": tenants.measure,
 }
 
 

@@ -92,6 +92,8 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "REDIS_URL": redis_url,
         "JWT_SECRET": JWT_SECRET,
         "RATE_LIMIT": "",
+        "CHARGERS_PER_ORGANIZATION": "100000000",
+        "OPEN_COMMANDS_PER_ORGANIZATION": "100000000",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

@@ -1,6 +1,6 @@
 """The rows. Migrations make the tables; a test compares the two."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -422,6 +422,25 @@ class ChargerLog(Base):
     message: Mapped[str | None]
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (timestamp)"},)
+
+
+class LogVolume(Base):
+    """How many bytes of an organization's frames of one day (UTC) are stored."""
+
+    __tablename__ = "log_volumes"
+
+    organization_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class LogCut(Base):
+    """A charger some of whose frames of one day (UTC) the quota did not keep."""
+
+    __tablename__ = "log_cuts"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
 
 
 class LogCursor(Base):

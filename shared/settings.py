@@ -132,10 +132,13 @@ class Settings:
     event_streams_per_organization: int  #: of those
     waits: int  #: requests that may wait at once, per API process; others are answered at once
     waits_per_organization: int  #: of those
+    chargers_per_organization: int  #: beyond them a create is refused
+    open_commands_per_organization: int  #: not final; beyond them a command is refused until some are
     log_page_bytes: int  #: of messages in one page of a charger's logs
     publisher_buffer: int  #: committed commands that wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
+    log_bytes_per_organization: int  #: of the frames of one day that are kept; 0 for all
     kept: Kept
     destinations: Destinations  #: where chargers may connect to
     tokens: TokenSettings
@@ -235,10 +238,13 @@ def _load(env: Env) -> Settings:
         event_streams_per_organization=_int(env, "EVENT_STREAMS_PER_ORGANIZATION", 200, 0, 100_000),
         waits=_int(env, "WAITS", 800, 0, 100_000),
         waits_per_organization=_int(env, "WAITS_PER_ORGANIZATION", 400, 0, 100_000),
+        chargers_per_organization=_int(env, "CHARGERS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
+        open_commands_per_organization=_int(env, "OPEN_COMMANDS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
         log_page_bytes=_int(env, "LOG_PAGE_BYTES", 4 * 1024 * 1024, 1_024, 1_073_741_824),
         publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
         log_level=_log_level(env),
+        log_bytes_per_organization=_int(env, "LOG_BYTES_PER_ORGANIZATION", 10 * 1024**3, 0, 2**60),
         kept=_kept(env),
         destinations=_destinations(env),
         tokens=_tokens(env),

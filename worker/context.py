@@ -53,7 +53,8 @@ class Process:
         self._slots = self._slots or settings.ecs.max_connections
         clients = replace(settings.ecs, max_connections=self._slots)
         with refused_in_one_line():
-            ecs, logs = EcsClient(clients, Budget(settings.budget)), LogsClient(clients)
+            ecs = EcsClient(clients, Budget(settings.budget))
+            logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
         made = Context(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
         gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
         return made

@@ -6,15 +6,18 @@ locked during an ECS call; afterwards the row is read again, and a newer wish me
 
 from sqlalchemy import update
 
+from shared.commands import EventType
 from shared.database import Sessions
 from shared.errors import ErrorCode
 from shared.models import Charger
+from shared.queues import QUEUE_OF, TASK_OF, Queue
 from shared.settings import Timing
 from worker.budget import BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 from worker.provision import NotYet, bring_up, rolls_out, tear_down
 from worker.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
 from worker.rollout import is_only_rolled_out
+from worker.turns import Priority
 
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:
@@ -39,8 +42,7 @@ def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
     """Call ECS for the wish. No transaction is open meanwhile."""
     charger = wish.charger
     try:
-        yields = charger.deleted_at is not None or is_only_rolled_out(charger)
-        with on_behalf_of(charger.id, removal=yields):
+        with on_behalf_of(charger.id, charger.organization_id, _priority(charger)):
             return _carry_out(sessions, ecs, charger)
     except NotYet as not_yet:
         return Later(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)
@@ -61,6 +63,17 @@ def _carry_out(sessions: Sessions, ecs: EcsClient, charger: Charger) -> Outcome:
         return Applied(view, charger.rollout_hash if rolls_out(ecs, charger) else None)
     tear_down(ecs, charger)
     return Removed()
+
+
+def _priority(charger: Charger) -> Priority:
+    if charger.deleted_at is not None:
+        return Priority.REMOVAL
+    if charger.drifted_at is not None and charger.observed_generation >= charger.generation:
+        return Priority.UPKEEP
+    event_type = EventType(charger.newest_event_type)
+    return (
+        Priority.PROVISIONING if QUEUE_OF[TASK_OF[event_type]] is Queue.PROVISIONING else Priority.LIFECYCLE
+    )
 
 
 def _forget_task_definition(sessions: Sessions, charger: Charger) -> None:

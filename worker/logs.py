@@ -27,6 +27,7 @@ from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from worker.ecs import client_config
 from worker.links import note_links, storable, write_links
+from worker.log_quota import count_stored, forget_volumes, within_quota
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -63,8 +64,11 @@ class Pass:
 class LogsClient:
     """The fleet's log group. boto3's errors come through: a read that fails is done again."""
 
-    def __init__(self, settings: EcsSettings) -> None:
+    most_bytes = 0  #: of frames kept per organization and day; 0 keeps all
+
+    def __init__(self, settings: EcsSettings, *, most_bytes: int = 0) -> None:
         self.group = settings.log_group
+        self.most_bytes = most_bytes
         self._logs: CloudWatchLogsClient = boto3.session.Session().client(
             "logs", region_name=settings.region, config=client_config(settings)
         )
@@ -97,7 +101,7 @@ def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
         for number, page in enumerate(logs.pages(current.since_ms, current.next_token), start=1):
             current = _after(current, page)
             with sessions.begin() as session:
-                frames += _write_page(session, page)
+                frames += _write_page(session, page, logs.most_bytes)
                 _write_position(session, logs.group, current)
             note_links(sessions, timing.settle_s)
             if number == PAGES_PER_READ:
@@ -129,7 +133,7 @@ def read_late_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
         for number, page in enumerate(logs.pages(current.since_ms, current.next_token), start=1):
             current = replace(current, next_token=page.next_token)
             with sessions.begin() as session:
-                frames += _write_page(session, _ingested_since(page, ingested_since_ms))
+                frames += _write_page(session, _ingested_since(page, ingested_since_ms), logs.most_bytes)
                 _write_cursor(session, name, current, current.began_ms)
             note_links(sessions, timing.settle_s)
             if number == LATE_PAGES_PER_READ:
@@ -171,6 +175,7 @@ def drop_old_logs(sessions: Sessions, retention_days: int) -> list[str]:
         old = [name for name in log_partitions(session) if name < oldest]
         for name in old:
             session.execute(text(f"DROP TABLE {name}"))
+        forget_volumes(session, before=today - timedelta(days=retention_days))
     return old
 
 
@@ -235,23 +240,27 @@ def _write_cursor(
     )
 
 
-def _write_page(session: Session, page: Page) -> int:
+def _write_page(session: Session, page: Page, most_bytes: int) -> int:
     lines = [line for event in page.events if (line := _parse(event)) is not None]
-    written = _write_frames(session, [_frame(line) for line in lines if line["type"] == "frame"])
+    written = _write_frames(session, [_frame(line) for line in lines if line["type"] == "frame"], most_bytes)
     write_links(session, lines)
     return written
 
 
-def _write_frames(session: Session, frames: list[dict[str, Any]]) -> int:
-    """Those of chargers that we know. Returns how many were new."""
-    known = select(Charger.id).where(Charger.id.in_({frame["charger_id"] for frame in frames}))
-    chargers = set(session.scalars(known)) if frames else set()
-    ours = sorted((frame for frame in frames if frame["charger_id"] in chargers), key=_FRAME_KEY)
+def _write_frames(session: Session, frames: list[dict[str, Any]], most_bytes: int) -> int:
+    """Those of chargers that we know, within their organization's quota. Returns how many were new."""
+    of_frames = Charger.id.in_({frame["charger_id"] for frame in frames})
+    known = select(Charger.id, Charger.organization_id).where(of_frames)
+    organization_of = {row.id: row.organization_id for row in session.execute(known)} if frames else {}
+    ours = [frame for frame in frames if frame["charger_id"] in organization_of]
+    ours = sorted(within_quota(session, ours, organization_of, most_bytes), key=_FRAME_KEY)
     if not ours:
         return 0
     ensure_partitions(session, {frame["timestamp"].date() for frame in ours})
     statement = insert(ChargerLog).on_conflict_do_nothing().returning(ChargerLog.event_id)
-    return len(session.execute(statement, ours).all())
+    stored = set(session.scalars(statement, ours))
+    count_stored(session, ours, stored, organization_of)
+    return len(stored)
 
 
 _FRAME_KEY = itemgetter("charger_id", "timestamp", "event_id")  # two readers at once insert in one order

@@ -8,15 +8,37 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from enum import IntEnum
 from time import monotonic
 from typing import Any
 
 from billiard.einfo import ExceptionInfo
 from celery.concurrency import thread
+from celery.concurrency.base import apply_target
+
+from shared.queues import TaskName
 
 SLOW_S = 2.0  # a task that has run for longer gives its slot back; ordinary calls take a tenth of it
 GROWTH = 4  # times the slots of the start: connections to AWS are counted for so many
 HANGING = 3  # tasks per slot that may do so; what more there is waits for the time-outs
+BACKGROUND_SHARE = 4  # of so many slots, tasks that nobody waits for may hold one
+
+
+class Lane(IntEnum):
+    """Which of the tasks that wait for a slot goes first."""
+
+    FIRST = 0  #: start, stop, restart, and the maintenance that finishes them
+    PROVISIONING = 1  #: create, update
+    BACKGROUND = 2  #: what nobody waits for
+
+
+LANE_OF = {
+    TaskName.PROVISION: Lane.PROVISIONING,
+    TaskName.UPDATE: Lane.PROVISIONING,
+    TaskName.DELETE: Lane.BACKGROUND,
+    TaskName.REPAIR: Lane.BACKGROUND,
+    TaskName.ROLL_OUT: Lane.BACKGROUND,
+}
 
 
 class TaskPool(thread.TaskPool):
@@ -49,9 +71,17 @@ class TaskPool(thread.TaskPool):
         self.executor.resize(slots)
 
     def on_apply(  # type: ignore[override]  # the stubs have a pool without error callbacks
-        self, target: Callable[..., Any], *args: Any, error_callback: Callable[..., Any], **options: Any
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        error_callback: Callable[..., Any],
+        callback: Callable[..., Any] | None = None,
+        accept_callback: Callable[..., Any] | None = None,
+        **_: Any,
     ) -> Any:
-        """As Celery's, but a message that breaks what is around the task gives its place back, too."""
+        """As Celery's, but tasks go by their lanes, and a message that breaks what is around the task gives its place back."""
 
         def guarded(*task: Any) -> Any:
             try:
@@ -60,7 +90,9 @@ class TaskPool(thread.TaskPool):
                 error_callback(ExceptionInfo())
                 raise
 
-        return super().on_apply(guarded, *args, **options)
+        lane = LANE_OF.get(args[0], Lane.FIRST)  # the task's name
+        waits = self.executor.submit_in(lane, apply_target, guarded, args, kwargs, callback, accept_callback)
+        return thread.ApplyResult(waits)  # type: ignore[attr-defined]  # the stubs lack it
 
 
 class Slots:
@@ -69,15 +101,20 @@ class Slots:
     def __init__(self, slots: int, *, slow_s: float = SLOW_S) -> None:
         self._slots, self._slow_s = slots, slow_s
         self._changed = threading.Condition()  # guards what follows
-        self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in Lane)
         self._running: dict[int, float] = {}  #: when each thread began its task, by the thread's id
+        self._background: set[int] = set()  #: the threads whose task is of that lane
         self._idle = 0
         self._stopped = threading.Event()
         self._threads: set[threading.Thread] = set()  #: Celery counts them
         self._watch: threading.Thread | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run it as soon as a slot is free, in the order of arrival. Raises RuntimeError after the shutdown."""
+        """As `submit_in`, in the first lane."""
+        return self.submit_in(Lane.FIRST, fn, *args, **kwargs)
+
+    def submit_in(self, lane: Lane, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run it as soon as a slot is free, in the order of arrival in its lane. Raises RuntimeError after the shutdown."""
         future: Future[Any] = Future()
 
         def task() -> None:
@@ -90,7 +127,7 @@ class Slots:
         with self._changed:
             if self._stopped.is_set():
                 raise RuntimeError("the pool has been shut down")
-            self._waiting.append(task)
+            self._waiting[lane].append(task)
             self._find_a_thread()
             if self._watch is None:
                 self._watch = self._start(self._give_slots_back)
@@ -109,7 +146,7 @@ class Slots:
             return {
                 "running": len(self._running),
                 "slow": len(self._running) - self._quick(),
-                "waiting": len(self._waiting),
+                "waiting": sum(map(len, self._waiting)),
                 "threads": len(self._threads),
             }
 
@@ -128,21 +165,35 @@ class Slots:
 
     def _find_a_thread(self) -> None:
         """The lock is held. Wake or start one for what has waited the longest, if there is a slot for it."""
-        if not self._waiting or not self._slot_is_free():
+        if self._next_lane() is None:
             return
         if self._idle:
             self._changed.notify()
         elif len(self._threads) < self._most():
             self._threads.add(self._start(self._work))
 
+    def _next_lane(self) -> Lane | None:
+        """The lock is held. The lane of the next task; None while no slot is free for what waits."""
+        if not self._slot_is_free():
+            return None
+        return next((lane for lane in Lane if self._waiting[lane] and self._may_run(lane)), None)
+
+    def _may_run(self, lane: Lane) -> bool:
+        """The lock is held."""
+        if lane is not Lane.BACKGROUND:
+            return True
+        return self._quick(self._background) < max(1, self._slots // BACKGROUND_SHARE)
+
     def _slot_is_free(self) -> bool:
         """The lock is held."""
         return len(self._running) < self._slots or self._quick() < self._slots
 
-    def _quick(self) -> int:
-        """The lock is held. How many tasks hold a slot."""
+    def _quick(self, threads: set[int] | None = None) -> int:
+        """The lock is held. How many tasks, of all threads or of these, hold a slot."""
         slow = monotonic() - self._slow_s
-        return sum(began_at > slow for began_at in self._running.values())
+        running = self._running
+        began = running.values() if threads is None else [running[each] for each in threads]
+        return sum(began_at > slow for began_at in began)
 
     def _most(self) -> int:
         """The lock is held. How many threads there may be."""
@@ -158,8 +209,9 @@ class Slots:
         while True:
             with self._changed:
                 self._running.pop(me, None)
-                while not (self._waiting and self._slot_is_free()):
-                    if self._stopped.is_set() and not self._waiting:
+                self._background.discard(me)
+                while (lane := self._next_lane()) is None:
+                    if self._stopped.is_set() and not any(self._waiting):
                         self._changed.notify_all()  # who waits for a slot that nobody needs any more
                         return
                     if len(self._threads) > self._most():
@@ -168,8 +220,10 @@ class Slots:
                     self._idle += 1
                     self._changed.wait()
                     self._idle -= 1
-                task = self._waiting.popleft()
+                task = self._waiting[lane].popleft()
                 self._running[me] = monotonic()
+                if lane is Lane.BACKGROUND:
+                    self._background.add(me)
                 self._find_a_thread()
             task()
 

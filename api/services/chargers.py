@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from api.services.accepted import Accepted, accepted
 from api.services.commands import add_command
-from api.services.errors import InvalidCharger
+from api.services.errors import InvalidCharger, QuotaFull
 from api.services.scope import get_charger, lock_charger
 from shared.commands import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 from shared.ids import new_charger_id, new_command_id, new_run_id
-from shared.models import Brand, CatalogModel, Charger, Command
+from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
 
 #: What a charger's process is told: a change of these needs another task (contract 13, item 24).
 REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
@@ -37,8 +37,9 @@ def create_charger(
     charge_point_name: str | None = None,
     location_id: str | None = None,
     location_name: str | None = None,
+    most_chargers: int,
 ) -> Accepted:
-    """Store a charger that a worker will bring up. Raises InvalidCharger.
+    """Store a charger that a worker will bring up. Raises InvalidCharger, and QuotaFull: the transaction is spoilt then.
 
     Safe to repeat while it is being provisioned: the same wish gives the same charger, because the SDK
     repeats a POST whose answer it lost (contract 12.3).
@@ -81,6 +82,7 @@ def create_charger(
     ).one_or_none()
     if charger is None:
         return _repeated_create(session, organization_id, identity, wish)
+    _check_quota(session, organization_id, most_chargers)
     session.add(
         Command(
             id=command_id,
@@ -166,6 +168,18 @@ def _catalog_entry(
             param="connector_type",
         )
     return brand, model
+
+
+def _check_quota(session: Session, organization_id: str, most: int) -> None:
+    """Raise QuotaFull if there is one charger too many, with the one that was just stored.
+
+    Exact: the trigger that counted it holds the count's row until the commit, so creates at once come one by one.
+    """
+    of_organization = ChargerCount.organization_id == organization_id
+    if (session.scalar(select(ChargerCount.chargers).where(of_organization)) or 0) > most:
+        raise QuotaFull(
+            f"The organization has {most} chargers, which is as many as it may: delete some first"
+        )
 
 
 def _repeated_create(session: Session, organization_id: str, identity: str, wish: dict[str, Any]) -> Accepted:

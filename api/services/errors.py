@@ -35,5 +35,9 @@ class InvalidCharger(Exception):
         self.param = param
 
 
+class QuotaFull(Exception):
+    """The organization has as many as it may, and waiting does not change that."""
+
+
 class NotReady(Exception):
     """The charger has no runtime to command yet, or will never have one."""

@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 from flask import Flask
 from sqlalchemy import event, func, select, text, update
+from sqlalchemy.orm import sessionmaker
 
 from api import streams
 from api.parts import Parts
+from api.places import Places
 from api.services.events import EVENTS_AT_ONCE, events_after
+from api.streams import BEHIND_AT_ONCE, Stream, Streams
 from shared.commands import EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.models import Charger, ChargerEvent
@@ -345,6 +348,50 @@ def test_a_client_that_is_far_behind_delays_nobody_else(
     assert {event.charger_id for event in news} == {flapping, stopping}
     assert all(event.data["event_type"] == "stop_charger" for event in news)
     assert len([event for event in found if event.after == 0]) == EVENTS_AT_ONCE
+
+
+def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
+    fleet: Fleet, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's old events take the process from others, and each of those streams has its turn."""
+    charger_id = fleet.ready()
+    with sessions.begin() as session:
+        session.execute(
+            text(
+                "INSERT INTO charger_events (charger_id, type, data) SELECT :charger_id, 'ocpp', '{}'"
+                " FROM generate_series(1, 5000) n"
+            ),
+            {"charger_id": charger_id},
+        )
+    ids = _events(sessions, charger_id)
+    streams = Streams(sessionmaker(sessions.kw["bind"]), Places(100, 100))
+    monkeypatch.setattr(streams._poller, "ensure_running", lambda: None)
+    old = [streams.open("acme", charger_id, last_id) for last_id in ids[: 3 * BEHIND_AT_ONCE]]
+    other = streams.open("globex", charger_id, ids[-1])
+    streams._look()  # finds out who is behind
+
+    def fed() -> list[int]:
+        streams._look()
+        return [_taken(stream) for stream in old]
+
+    for stream in old:
+        _taken(stream)
+    first, second, third = fed(), fed(), fed()
+    fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
+    streams._look()
+
+    assert sum(first) == BEHIND_AT_ONCE * EVENTS_AT_ONCE
+    assert [sum(each) for each in zip(first, second, third, strict=True)] == [EVENTS_AT_ONCE] * len(old)
+    assert _taken(other) == 1
+
+
+def _taken(stream: Stream) -> int:
+    """How many events the client takes."""
+    taken = 0
+    while not stream.hungry:
+        stream._coming.get()
+        taken += 1
+    return taken
 
 
 def test_a_client_that_is_far_behind_reads_everything_in_order(

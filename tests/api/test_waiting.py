@@ -1,5 +1,6 @@
 """A client may wait for the end of what it asked for: the answer comes then, or at the deadline."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import sessionmaker
 
 from api.parts import Parts
 from api.places import Places
-from api.watcher import Provisioning, Watcher
+from api.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
 from shared.commands import CommandStatus
 from shared.database import Sessions
 from tests.api.conftest import WISH, Fleet, InBackground
@@ -179,6 +181,22 @@ def test_one_waits_for_whole_seconds_up_to_60(fleet: Fleet, method: str, path: s
 
     assert answer.status_code == 422
     assert answer.json["detail"][0]["loc"] == ["query", "wait"]
+
+
+def test_of_an_organization_only_some_go_on_at_once(fleet: Fleet, sessions: Sessions) -> None:
+    """Hundreds that wait for one charger are no reason for others to wait."""
+    watcher = Watcher(sessionmaker(sessions.kw["bind"]), Places(100, 100))
+    charger_id = fleet.ready()
+
+    def look() -> Counter[str]:
+        watcher._look()
+        return Counter(waiter.organization_id for waiter in watcher._waiters)
+
+    for number in range(WOKEN_AT_ONCE + 6):
+        watcher._waiters.add(_Waiter(Provisioning(charger_id), "acme" if number else "globex"))
+
+    assert look() == {"acme": 5}
+    assert look() == {}
 
 
 def test_a_watcher_that_ends_wakes_everybody_and_lets_nobody_wait(fleet: Fleet, sessions: Sessions) -> None:

@@ -27,6 +27,7 @@ TESTS = (
         "test_settling",
         "test_stale_answers",
         "test_budget",
+        "test_turns",
         "test_late_logs",
         "test_beat",
         "test_forget",
@@ -37,6 +38,7 @@ TESTS = (
         "test_rollout_midway",
         "test_leftovers",
         "test_specs",
+        "test_log_quota",
     ),
 )
 LINKS = "shared/migrations/versions/0012_give_links_rows_of_their_own.py"
@@ -81,6 +83,18 @@ MUTATIONS = (
         "worker/record.py",
         "return None if done or early else wish",
         "return None if done else wish",
+    ),
+    Mutation(
+        "organizations that wait for the rate budget are served in the order of arrival",
+        "worker/turns.lua",
+        "math.max(round, score(ends, organization) or 0)",
+        "math.max(redis.call('ZCARD', slots), score(ends, organization) or 0)",
+    ),
+    Mutation(
+        "a start waits behind the creates and removals of its organization",
+        "worker/turns.lua",
+        "return place + priority / 1000",
+        "return redis.call('ZCARD', queue) + priority / 1000",
     ),
     Mutation(
         "a deadline runs while the rate budget holds a command back",
@@ -171,6 +185,18 @@ MUTATIONS = (
         "worker/observe.py",
         "func.greatest(Command.applied_at, charger.rollout_at)",
         "Command.applied_at",
+    ),
+    Mutation(
+        "a flood of frames is kept whole",
+        "worker/logs.py",
+        "sorted(within_quota(session, ours, organization_of, most_bytes), key",
+        "sorted(ours, key",
+    ),
+    Mutation(
+        "a line that is read again is lost to the quota",
+        "worker/log_quota.py",
+        'if key not in full or frame["event_id"] in stored:',
+        "if key not in full:",
     ),
     Mutation(
         "the slow pass through the logs copies nothing",
@@ -410,6 +436,18 @@ MUTATIONS = (
         "worker/pool.py",
         "began_at > slow for",
         "True for",
+    ),
+    Mutation(
+        "removals may hold every slot of a worker",
+        "worker/pool.py",
+        "if lane is not Lane.BACKGROUND:\n            return True",
+        "if lane is not None:\n            return True",
+    ),
+    Mutation(
+        "a worker's tasks wait in the order of arrival, removals before starts",
+        "worker/pool.py",
+        "lane = LANE_OF.get(args[0], Lane.FIRST)",
+        "lane = Lane.FIRST",
     ),
     Mutation(
         "a worker that was full does not learn of its free slots",

@@ -48,6 +48,7 @@ class World:
                 model_slug="wallbox-pulsar-plus",
                 connector_type="Type2",
                 ws_url="ws://csms.test/ocpp",
+                most_chargers=1_000_000,
             ).charger_id
 
     def ready(self, identity: str = "CP-1") -> str:

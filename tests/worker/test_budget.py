@@ -19,9 +19,11 @@ from shared.settings import BudgetSettings, SettingsError, load_settings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from worker import budget as budget_module
+from worker import turns
 from worker.budget import GROUP_OF, QUOTAS, Budget, BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, ServiceView
 from worker.observe import observe
+from worker.turns import Priority
 
 QUICK = {"service_changes": "20/5"}  # 20 calls per second after 5
 
@@ -35,10 +37,17 @@ def budget_settings(redis_url: str) -> Iterator[BudgetSettings]:
     yield BudgetSettings(redis_url=redis_url, share=1, quotas=QUICK)
 
 
-def ask(budget: Budget, who: str, operation: str = "UpdateService", *, removal: bool = False) -> float:
+def ask(
+    budget: Budget,
+    who: str,
+    operation: str = "UpdateService",
+    *,
+    organization: str = "org",
+    priority: Priority = Priority.LIFECYCLE,
+) -> float:
     """How long it must wait; 0 when it was its turn."""
     try:
-        with on_behalf_of(who, removal=removal):
+        with on_behalf_of(who, organization, priority):
             budget.take(operation)
     except BudgetSpent as spent:
         return spent.delay_s
@@ -48,7 +57,7 @@ def ask(budget: Budget, who: str, operation: str = "UpdateService", *, removal: 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody sleeps for a turn, except where a test says so."""
-    monkeypatch.setattr(budget_module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
 
 
 def test_a_burst_passes_and_then_everybody_has_a_turn_of_their_own(budget_settings: BudgetSettings) -> None:
@@ -121,34 +130,37 @@ def test_observing_leaves_a_reserve_and_has_no_place_in_the_queue(budget_setting
 def test_commands_go_before_removals(budget_settings: BudgetSettings) -> None:
     budget = Budget(budget_settings)
 
-    removals = [ask(budget, f"dep-old-{number}", removal=True) for number in range(20)]
+    removals = [
+        ask(budget, f"dep-old-{number}", organization=organization, priority=Priority.REMOVAL)
+        for number in range(20)
+        for organization in ("org", "other")
+    ]
     starts = [ask(budget, f"dep-{number}") for number in range(3)]
 
     assert removals.count(0) == 4  # they leave a fifth of the burst
     assert starts[0] == 0
-    assert starts[2] < 0.2 < removals[-1]
+    assert starts[2] < 0.35 < removals[-1]
 
 
-def test_a_removal_that_has_waited_for_long_is_not_overtaken_any_more(
-    budget_settings: BudgetSettings, monkeypatch: pytest.MonkeyPatch
+def test_a_thousand_creates_of_one_organization_delay_a_create_of_another_by_two_turns(
+    budget_settings: BudgetSettings,
 ) -> None:
-    monkeypatch.setattr(budget_module, "REMOVALS_YIELD_S", 0.05)
     budget = Budget(budget_settings)
-    for number in range(5):
-        ask(budget, f"dep-{number}")
-    waits = ask(budget, "dep-old", removal=True)
 
-    time.sleep(0.06)
-    later = ask(budget, "dep-new")
+    crowd = [
+        ask(budget, f"dep-{number}", "CreateService", organization="loud", priority=Priority.PROVISIONING)
+        for number in range(1000)
+    ]
+    other = ask(budget, "dep-other", "CreateService", organization="quiet", priority=Priority.PROVISIONING)
 
-    assert waits > 0
-    assert later > 0  # the free turn is the removal's
+    assert crowd[-1] > 40
+    assert other < 4 / 20  # one turn of the crowd, its own, and the reserve of one
 
 
 def test_a_short_wait_is_slept_through(
     budget_settings: BudgetSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget_module, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.5)
     budget = Budget(budget_settings)
     began = time.monotonic()
 
@@ -161,7 +173,7 @@ def test_a_short_wait_is_slept_through(
 def test_who_does_not_come_back_holds_nobody_up_for_long(
     budget_settings: BudgetSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget_module, "LOST_AFTER_S", 0.1)
+    monkeypatch.setattr(turns, "LOST_AFTER_S", 0.1)
     budget = Budget(budget_settings)
     for number in range(5 + 10):
         ask(budget, f"dep-{number}")  # ten of them wait, and are deleted then
@@ -308,7 +320,7 @@ def test_a_call_beyond_the_budget_is_not_made(embedded: Embedded, budget_setting
     arn = ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
     embedded.process.forget_calls()
 
-    with on_behalf_of(charger_id), pytest.raises(BudgetSpent, match="rate budget, about 1 s"):
+    with on_behalf_of(charger_id, "org"), pytest.raises(BudgetSpent, match="rate budget, about 1 s"):
         for _ in range(100):
             ensure(ecs, charger_id, arn)
 
@@ -328,7 +340,7 @@ def test_below_the_budget_ecs_throttles_nobody(embedded: Embedded, budget_settin
 
     def work(number: int) -> bool:
         try:
-            with on_behalf_of(f"{charger_id}-{number}"):
+            with on_behalf_of(f"{charger_id}-{number}", "org"):
                 ensure(workers[number % 2], charger_id, arn)
         except BudgetSpent:
             return False

@@ -10,7 +10,7 @@ from shared.settings import BudgetSettings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import fail_once
-from worker import budget as budget_module
+from worker import turns
 from worker.budget import Budget, BudgetSpent, on_behalf_of
 
 
@@ -85,7 +85,7 @@ def test_the_deadline_runs_again_after_the_budget_let_a_command_pass(world: Worl
 def test_task_definitions_leave_nothing_behind_when_the_budget_runs_out_between_two_calls(
     embedded: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget_module, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
     settings = BudgetSettings(redis_url="", share=1, quotas={"definition_changes": "5/1"})
     ecs = client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings))
     charger_id = f"dep-{uuid4().hex[:12]}"
@@ -94,7 +94,7 @@ def test_task_definitions_leave_nothing_behind_when_the_budget_runs_out_between_
     held_back = 0
     while True:
         try:
-            with on_behalf_of(charger_id):
+            with on_behalf_of(charger_id, "org"):
                 ecs.delete_task_definitions(ecs.task_definitions(charger_id))
             break
         except BudgetSpent as error:

@@ -73,7 +73,7 @@ def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
     minutes_pass(group)
     written: list[int] = []
 
-    def write(_: object, page: Page) -> int:
+    def write(_: object, page: Page, _most_bytes: int) -> int:
         written.append(len(page.events))
         return 0
 

@@ -7,8 +7,9 @@ from time import monotonic
 
 import pytest
 
+from shared.queues import TaskName
 from tests.embedded.waiting import wait_until
-from worker.pool import HANGING, Slots
+from worker.pool import BACKGROUND_SHARE, HANGING, Lane, Slots, TaskPool
 
 SLOTS = 4
 SLOW_S = 0.4
@@ -24,7 +25,7 @@ class Hanging:
         self._lock = threading.Lock()
         self._end = threading.Event()
 
-    def __call__(self) -> None:
+    def __call__(self, *_: object) -> None:
         with self._lock:
             self.begun += 1
             self._now += 1
@@ -47,6 +48,15 @@ def running(slots: Slots, *hanging: Hanging) -> Iterator[Slots]:
         slots.shutdown()
 
 
+@contextmanager
+def running_pool(slots: int) -> Iterator[TaskPool]:
+    pool = TaskPool(slots)
+    try:
+        yield pool
+    finally:
+        pool.on_stop()
+
+
 def test_tasks_run_in_the_order_in_which_they_came() -> None:
     seen: list[int] = []
     with running(Slots(1, slow_s=SLOW_S)) as slots:
@@ -55,6 +65,49 @@ def test_tasks_run_in_the_order_in_which_they_came() -> None:
             future.result(10)
 
     assert seen == list(range(200))
+
+
+def test_a_start_goes_before_creates_and_those_before_removals_that_wait_for_a_slot() -> None:
+    seen: list[str] = []
+    first = Hanging()
+    with running_pool(1) as pool:
+        pool.on_apply(first, ("other",), {}, error_callback=print)
+        wait_until(lambda: first.begun == 1)
+        for name in (TaskName.DELETE, TaskName.REPAIR, TaskName.PROVISION, TaskName.START, TaskName.OBSERVE):
+            pool.on_apply(seen.append, (name.value,), {}, error_callback=print)
+        first.end()
+        wait_until(lambda: len(seen) == 5)
+
+    assert seen == [
+        "charger.start",
+        "maintenance.observe",
+        "charger.provision",
+        "charger.delete",
+        "charger.repair",
+    ]
+
+
+def test_removals_hold_a_quarter_of_the_slots_at_most() -> None:
+    removal, start = Hanging(), Hanging()
+    with running(Slots(2 * BACKGROUND_SHARE, slow_s=30), removal, start) as slots:
+        for _ in range(2 * BACKGROUND_SHARE):
+            slots.submit_in(Lane.BACKGROUND, removal)
+        wait_until(lambda: removal.begun == 2)
+        for _ in range(2 * BACKGROUND_SHARE):
+            slots.submit(start)
+
+        wait_until(lambda: start.begun == 2 * BACKGROUND_SHARE - 2)
+
+        assert removal.begun == 2
+
+
+def test_removals_that_hang_hold_up_no_others() -> None:
+    removal = Hanging()
+    with running(Slots(BACKGROUND_SHARE, slow_s=SLOW_S), removal) as slots:
+        slots.submit_in(Lane.BACKGROUND, removal)
+        wait_until(lambda: removal.begun == 1)
+
+        assert slots.submit_in(Lane.BACKGROUND, lambda: "done").result(10) == "done"
 
 
 def test_no_more_quick_tasks_run_at_once_than_there_are_slots() -> None:

@@ -1,0 +1,184 @@
+"""An organization has so many chargers and open commands; above that it is refused, and nobody else is."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.orm import sessionmaker
+
+from api import open_quota
+from api.app import create_app
+from api.parts import Parts
+from embedded.ports import free_port
+from shared.database import Sessions, make_engine
+from shared.models import Charger, Command
+from shared.settings import Settings
+from tests.api.conftest import WISH, Fleet
+from tests.conftest import Token
+from tests.embedded.waiting import wait_until
+
+CHARGERS = "/ocpp/chargers"
+MOST = 5
+COUNT_EVERY_S = 0.05
+
+
+@pytest.fixture
+def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
+    monkeypatch.setattr(open_quota, "COUNT_EVERY_S", COUNT_EVERY_S)
+    small = replace(settings, chargers_per_organization=MOST, open_commands_per_organization=MOST)
+    app = create_app(replace(small, database_pool_size=8))
+    yield app
+    parts: Parts = app.extensions["chargehand"]
+    parts.publisher.close()
+    parts.pools.dispose()
+
+
+@pytest.fixture
+def fleet(app: Flask, sessions: Sessions, token: Token) -> Fleet:
+    return Fleet(app.test_client(), sessions, token)
+
+
+@dataclass
+class Together:
+    """Many requests at once."""
+
+    app: Flask
+    fleet: Fleet
+
+    def create(self, identities: list[str]) -> list[Any]:
+        def create(identity: str) -> Any:
+            return self.app.test_client().post(
+                CHARGERS, json=WISH | {"identity": identity}, headers=self.fleet.headers()
+            )
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(create, identities))
+
+
+def finish_all(fleet: Fleet, charger_ids: list[str]) -> None:
+    for charger_id in charger_ids:
+        fleet.finish(charger_id)
+
+
+def stop_all(fleet: Fleet, charger_ids: list[str]) -> None:
+    """Each as soon as the API has noticed that what came before is final."""
+    for charger_id in charger_ids:
+        stop = f"{CHARGERS}/{charger_id}/stop-charger"
+        wait_until(lambda path=stop: fleet.post(path).status_code == 202)  # type: ignore[misc]
+
+
+def full(fleet: Fleet) -> list[str]:
+    """As many chargers as there may be, all of them READY."""
+    charger_ids = [fleet.create(identity=f"CP-{number}") for number in range(MOST)]
+    finish_all(fleet, charger_ids)
+    wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
+    finish_all(fleet, charger_ids[:1])
+    return charger_ids
+
+
+def test_a_charger_too_many_is_refused_and_changes_nothing(fleet: Fleet, sessions: Sessions) -> None:
+    charger_ids = full(fleet)
+
+    refused = fleet.post(CHARGERS, json=WISH)
+
+    assert refused.status_code == 403
+    assert refused.json == {
+        "detail": "The organization has 5 chargers, which is as many as it may: delete some first"
+    }
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Charger)) == MOST
+        assert session.scalar(select(func.count()).where(Command.charger_id.not_in(charger_ids))) == 0
+
+
+def test_others_may_create_and_a_deletion_makes_room(fleet: Fleet) -> None:
+    charger_ids = full(fleet)
+
+    other = fleet.post(CHARGERS, json=WISH, organization="globex")
+    fleet.delete(f"{CHARGERS}/{charger_ids[0]}")
+
+    assert other.status_code == 202
+    assert fleet.post(CHARGERS, json=WISH).status_code == 202
+
+
+def test_a_repeat_of_a_create_is_answered_also_when_the_quota_is_full(fleet: Fleet) -> None:
+    *_, last = (fleet.create(identity=f"CP-{number}") for number in range(MOST))
+    finish_all(fleet, [row.id for row in rows(fleet) if row.id != last])
+
+    def repeated() -> bool:
+        again = fleet.post(CHARGERS, json=WISH | {"identity": f"CP-{MOST - 1}"})
+        return bool(again.status_code == 202 and again.json["charger_id"] == last)
+
+    wait_until(repeated)
+
+
+def test_a_refused_create_leaves_its_idempotency_key_free(fleet: Fleet) -> None:
+    charger_ids = full(fleet)
+    key = {"Idempotency-Key": "once"}
+    refused = fleet.post(CHARGERS, json=WISH, headers=key)
+    fleet.delete(f"{CHARGERS}/{charger_ids[0]}")
+
+    assert refused.status_code == 403
+    assert fleet.post(CHARGERS, json=WISH, headers=key).status_code == 202
+
+
+def test_of_creates_at_once_exactly_as_many_as_may_be_are_taken(app: Flask, fleet: Fleet) -> None:
+    parts: Parts = app.extensions["chargehand"]
+    parts.open_quota._most = 1_000
+
+    answers = Together(app, fleet).create([f"CP-{number}" for number in range(4 * MOST)])
+
+    assert sorted(answer.status_code for answer in answers) == [202] * MOST + [403] * 3 * MOST
+    assert len(rows(fleet)) == MOST
+
+
+def test_a_command_too_many_waits_for_others_to_become_final(fleet: Fleet) -> None:
+    charger_ids = full(fleet)
+    stop_all(fleet, charger_ids)
+    start = f"{CHARGERS}/{charger_ids[0]}/start-charger"
+
+    refused = fleet.post(start)
+    other = fleet.post(CHARGERS, json=WISH, organization="globex")
+    finish_all(fleet, charger_ids)
+
+    assert refused.status_code == 429
+    assert refused.json["detail"].startswith("5 commands of the organization are not final")
+    assert refused.headers["Retry-After"] == "5"
+    assert other.status_code == 202
+    wait_until(lambda: fleet.post(start).status_code == 202)
+
+
+def test_chargers_may_be_deleted_when_too_many_commands_are_open(fleet: Fleet) -> None:
+    charger_ids = full(fleet)
+    stop_all(fleet, charger_ids)
+
+    assert fleet.delete(f"{CHARGERS}/{charger_ids[0]}").status_code == 204
+
+
+def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> None:
+    parts: Parts = app.extensions["chargehand"]
+    charger_ids = full(fleet)
+    stop_all(fleet, charger_ids)
+    away = make_engine(f"postgresql+psycopg://127.0.0.1:{free_port()}/none")
+    parts.open_quota._statements = sessionmaker(away)
+
+    wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
+
+
+def test_commands_far_below_the_quota_are_not_counted(app: Flask, fleet: Fleet) -> None:
+    parts: Parts = app.extensions["chargehand"]
+    parts.open_quota._most = 1_000
+    charger_id = fleet.ready()
+    parts.open_quota._statements = sessionmaker()  # has no database
+
+    stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(90)]
+
+    assert stops == [202] * 90
+
+
+def rows(fleet: Fleet) -> list[Charger]:
+    with fleet.sessions() as session:
+        return list(session.scalars(select(Charger)))
