@@ -53,11 +53,14 @@ def test_a_machine_without_any_port_is_one_line(refusing: str, tmp_path: Path) -
     assert refusing in str(refused.value) or "all ports from 20000 to 31999 are taken" in str(refused.value)
 
 
-def test_the_redis_of_last_resort_says_in_one_line_why_it_cannot_listen() -> None:
+def test_the_redis_of_last_resort_says_in_one_line_why_it_cannot_listen(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret")
     with socket.socket() as other:
         other.bind((HOST, port := free_port()))
         other.listen()
         command = [sys.executable, "-m", "embedded.redis_server", "--port", str(port)]
+        command += ["--password-file", str(password)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
     assert (done.returncode, done.stderr) == (1, f"{HOST}:{port}: Address already in use\n")
