@@ -49,15 +49,15 @@ def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
     except BudgetSpent:
         return 0
     row = tuple_(Charger.id, Charger.task_definition_arn, Charger.leftovers_at)
-    done = select(Charger.id).where(row.in_([(charger_id, *each) for charger_id, each in used]))
+    done = (
+        select(Charger.id)
+        .where(row.in_([(charger_id, *each) for charger_id, each in used]))
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     with sessions.begin() as session:
         return (
             session.connection()
-            .execute(
-                update(Charger)
-                .where(Charger.id.in_(done.with_for_update(skip_locked=True).scalar_subquery()))
-                .values(leftovers_at=None)
-            )
+            .execute(update(Charger).where(Charger.id.in_(done.scalar_subquery())).values(leftovers_at=None))
             .rowcount
         )
 

@@ -184,7 +184,7 @@ def _begin(session: Session, target: _Target, per_minute: float, most: int) -> i
         # Who waits for another spec in vain first, who is down for a reason of its own last.
         .order_by(Charger.rollout_hash, Charger.running_count != Charger.desired_count, Charger.id)
         .limit(due)
-        .with_for_update(skip_locked=True)
+        .with_for_update(key_share=True, skip_locked=True)
     )
     begun = session.scalars(
         update(Charger)
@@ -215,7 +215,12 @@ def _burst(per_minute: float) -> int:
 
 def _locked(*conditions: ColumnElement[bool]) -> ScalarSelect[str]:
     """Those of them that nobody else holds: the next time has the others."""
-    return select(Charger.id).where(*conditions).with_for_update(skip_locked=True).scalar_subquery()
+    return (
+        select(Charger.id)
+        .where(*conditions)
+        .with_for_update(key_share=True, skip_locked=True)
+        .scalar_subquery()
+    )
 
 
 #: Nothing else is to be done for it.

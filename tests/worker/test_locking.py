@@ -12,7 +12,9 @@ from shared.models import Charger
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
+from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
 from worker import observe, sweep
+from worker.leftovers import remove_leftovers
 from worker.locking import lock_chargers
 
 
@@ -57,6 +59,20 @@ def test_who_refers_to_a_charger_keeps_nobody_waiting_who_changes_it(world: Worl
         world.observe()
 
     assert world.status(stop) == CommandStatus.SUCCEEDED
+
+
+def test_a_page_of_log_lines_keeps_no_rollout_waiting(world: World) -> None:
+    """Its writer refers to the chargers all the time, when they talk much."""
+    chargers = old_fleet(world)
+    new = new_workers(world)
+
+    with world.sessions.begin() as page:
+        page.execute(select(Charger.id).with_for_update(read=True, key_share=True))
+        begun = beat(world, new)
+        deliver_all(world, new, under_way(world, chargers))
+        removed = remove_leftovers(world.sessions, new)
+
+    assert (begun, removed) == (3, 3)
 
 
 def hand_back(world: World, charger_ids: list[str]) -> None:
