@@ -22,7 +22,7 @@ from worker.ecs_errors import (
     required,
     two_errors,
 )
-from worker.ecs_requests import SPEC_TAG, definition, digest, network, placement, tags_of
+from worker.ecs_requests import SPEC_TAG, definition, digest, network, placement, request_of, tags_of
 from worker.ecs_views import ServiceView, TaskView, service_view, task_view
 from worker.pool import HANGING
 
@@ -325,8 +325,11 @@ class EcsClient:
         except NoSuchService:
             return []
 
-    def _newest_task_definition(self, charger_id: str) -> tuple[str, str | None] | None:
-        """ARN and SPEC_TAG. A worker that died after RegisterTaskDefinition left one to adopt."""
+    def _newest_task_definition(self, charger_id: str) -> tuple[str, str] | None:
+        """ARN and the digest of its request. A worker that died after RegisterTaskDefinition left one to adopt.
+
+        So did the versions before SPEC_TAG: an upgrade replaces no task that would be made the same again.
+        """
         newest = next(self._task_definitions(charger_id, "ACTIVE"), None)
         if newest is None:
             return None
@@ -334,7 +337,7 @@ class EcsClient:
             answer = self._ecs.describe_task_definition(taskDefinition=newest, include=["TAGS"])
             required(answer, "taskDefinition", "taskDefinitionArn")
             tags = {tag["key"]: tag["value"] for tag in answer.get("tags", [])}
-            return newest, tags.get(SPEC_TAG)
+            return newest, tags.get(SPEC_TAG) or digest(request_of(answer["taskDefinition"]))
 
     def _task_definitions(self, charger_id: str, status: Literal["ACTIVE", "INACTIVE"]) -> Iterator[str]:
         """ARNs of the revisions, newest first."""

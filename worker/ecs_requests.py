@@ -1,7 +1,9 @@
 """What the settings put into the requests to ECS."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
         NetworkConfigurationUnionTypeDef,
         RegisterTaskDefinitionRequestTypeDef,
         TagTypeDef,
+        TaskDefinitionTypeDef,
     )
 
 CONTAINER = "charger"
@@ -24,6 +27,18 @@ NOT_IN_TAGS = re.compile(r"[^\w .:/=+@-]")
 TAG_LENGTH = 256
 
 SPEC_TAG = "chargehand:spec"  #: on a task definition: the digest of the request that made it
+#: Of a task definition, what ECS adds to the request.
+READ_BACK = frozenset(
+    [
+        "taskDefinitionArn",
+        "revision",
+        "status",
+        "requiresAttributes",
+        "compatibilities",
+        "registeredAt",
+        "registeredBy",
+    ]
+)
 
 
 def definition(
@@ -43,6 +58,21 @@ def definition(
     if settings.task_role_arn:
         request["taskRoleArn"] = settings.task_role_arn
     return request
+
+
+def request_of(described: "TaskDefinitionTypeDef") -> dict[str, Any]:
+    """The request that makes this task definition. Of one that somebody made by hand it is none of ours."""
+    request = _stated(described)
+    containers = [_stated(container) for container in request.pop("containerDefinitions", [])]
+    for container in containers:
+        container["environment"] = sorted(container.get("environment", []), key=itemgetter("name"))
+        container["logConfiguration"] = _stated(container.get("logConfiguration", {}))
+    return request | {"containerDefinitions": containers}
+
+
+def _stated(described: Mapping[str, Any]) -> dict[str, Any]:
+    """ECS also names what the request did not: with 0, nothing, or no entries."""
+    return {name: value for name, value in described.items() if value and name not in READ_BACK}
 
 
 def digest(request: object) -> str:

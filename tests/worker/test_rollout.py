@@ -50,15 +50,19 @@ def test_new_settings_reach_every_charger_and_the_old_definitions_go(world: Worl
 
 
 def test_chargers_of_which_the_settings_are_not_known_get_the_fleets(world: World) -> None:
-    """As after the upgrade to the first version that records them."""
+    """As after the upgrade to the first version that records them. Who has them already goes on running."""
     charger_id = world.ready()
+    [task] = world.ecs.services[charger_id].tasks
     with world.sessions.begin() as session:
         session.execute(update(Charger).values(spec_hash=None))
     ecs = new_workers(world, "spec-1")
 
     go_on(world, ecs, [charger_id])
 
-    assert world.charger(charger_id).spec_hash == "spec-1"
+    charger = world.charger(charger_id)
+    assert (charger.spec_hash, charger.rollout_hash, charger.reason) == ("spec-1", None, None)
+    assert world.ecs.services[charger_id].tasks == [task]
+    assert task.status == "RUNNING"
 
 
 def test_a_client_sees_why_its_charger_restarts(world: World, fleet: list[str]) -> None:

@@ -7,8 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests.embedded.waiting import wait_until
 from tests.worker.embedded import Embedded
 from worker.ecs import EcsClient, EcsUnavailable
+from worker.ecs_requests import definition
 from worker.provision import fleet_spec
 
 ENVIRONMENT = {"CHARGER_IDENTITY": "CP-1"}
@@ -64,13 +66,74 @@ def test_a_definition_of_other_settings_is_not_adopted(
     assert adopted == second != first
 
 
-def test_a_definition_without_a_tag_is_not_adopted(embedded: Embedded, charger_id: str) -> None:
-    """It is of a version before: nobody knows its settings."""
-    embedded.ecs._ecs.register_task_definition(
-        family=charger_id, containerDefinitions=[{"name": "charger", "image": "simulator", "memory": 512}]
-    )
+def made_before(embedded: Embedded, charger_id: str, **changes: Any) -> str:
+    """By a version that did not tag it. ECS may list the variables in any order."""
+    request: Any = definition(embedded.ecs._settings, charger_id, ENVIRONMENT | {"CHARGER_NAME": "One"})
+    [container] = request["containerDefinitions"]
+    container |= {"environment": container["environment"][::-1], **changes}
+    answer = embedded.ecs._ecs.register_task_definition(**request)
+    return answer["taskDefinition"]["taskDefinitionArn"]
 
-    assert embedded.ecs.ensure_task_definition(charger_id, ENVIRONMENT, {}).endswith(":2")
+
+def test_an_upgrade_restarts_no_charger_whose_definition_would_be_made_the_same(
+    embedded: Embedded, charger_id: str
+) -> None:
+    arn = made_before(embedded, charger_id)
+    environment = ENVIRONMENT | {"CHARGER_NAME": "One"}
+
+    def ensure(definition: str, *, rollout: bool = False) -> str | None:
+        embedded.ecs.ensure_service(
+            charger_id,
+            desired_count=1,
+            task_definition_arn=definition,
+            generation=1,
+            tags={},
+            exists=rollout,
+            repair=rollout,
+            rollout=rollout,
+        )
+        wait_until(lambda: embedded.ecs.current_task(charger_id))
+        return embedded.ecs.current_task(charger_id)
+
+    before = ensure(arn)
+    adopted = embedded.ecs.ensure_task_definition(charger_id, environment, {})
+    after = ensure(adopted, rollout=True)
+
+    service = embedded.ecs.describe_services([charger_id])[charger_id]
+    answer = embedded.ecs._ecs.describe_services(cluster="chargehand", services=[charger_id])
+    embedded.ecs.delete_service(charger_id)
+    assert (adopted, after) == (arn, before)
+    assert service is not None
+    assert service.task_definition_arn == arn
+    assert len(answer["services"][0]["deployments"]) == 1
+
+
+@pytest.mark.parametrize("change", OF_THE_TASK, ids=names)
+def test_an_upgrade_that_changes_the_settings_adopts_no_definition(
+    embedded: Embedded, charger_id: str, change: dict[str, Any]
+) -> None:
+    arn = made_before(embedded, charger_id)
+
+    changed = other(embedded, change)
+
+    assert changed.ensure_task_definition(charger_id, ENVIRONMENT | {"CHARGER_NAME": "One"}, {}) != arn
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        {"command": ["sleep", "60"]},
+        {"environment": [{"name": "CHARGER_IDENTITY", "value": "CP-2"}]},
+        {"environment": []},
+    ],
+    ids=str,
+)
+def test_a_definition_that_somebody_made_by_hand_is_not_adopted(
+    embedded: Embedded, charger_id: str, by_hand: dict[str, Any]
+) -> None:
+    arn = made_before(embedded, charger_id, **by_hand)
+
+    assert embedded.ecs.ensure_task_definition(charger_id, ENVIRONMENT | {"CHARGER_NAME": "One"}, {}) != arn
 
 
 def test_the_fleets_spec_is_of_all_that_a_rollout_brings(embedded: Embedded) -> None:
