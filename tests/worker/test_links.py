@@ -10,6 +10,7 @@ from shared.models import Charger, ChargerLink
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
 from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
+from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
 from worker import links
 from worker.budget import BudgetSpent
 
@@ -167,6 +168,27 @@ def test_the_observer_is_done_with_an_older_task_that_is_heard_of_late(
 
     assert (at_once, len(asked)) == (1, 1)
     assert state(world, charger_id) == "accepted"
+
+
+def test_a_rollout_of_a_first_generation_is_accepted_by_the_boot_of_its_own_task(world: World) -> None:
+    """The log of the task before it is read late, and nothing of the new one yet."""
+    charger_id = old_fleet(world)[0]
+    first = running_task(world, charger_id)
+    new = new_workers(world)
+    beat(world, new)
+    deliver_all(world, new, [charger_id])
+    world.look()
+
+    read_lines(world.sessions, *boot(charger_id, first, NOW))
+    by_the_first = is_accepted(world, charger_id)
+    world.observe()
+    rolled_out = (state(world, charger_id), is_accepted(world, charger_id))
+    read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW - A_MINUTE))
+
+    assert world.charger(charger_id).rollout_hash is None
+    assert world.charger(charger_id).generation == 1
+    assert (by_the_first, rolled_out) == (False, ("connecting", False))
+    assert (state(world, charger_id), is_accepted(world, charger_id)) == ("accepted", True)
 
 
 def test_the_last_tasks_of_a_charger_are_kept_and_the_one_that_runs(world: World) -> None:
