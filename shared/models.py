@@ -354,17 +354,6 @@ class Command(Base):
     )
 
 
-class RemovedCharger(Base):
-    """A charger that was forgotten, until it is certain that no late call made anything of it anew."""
-
-    __tablename__ = "removed_chargers"
-
-    charger_id: Mapped[str] = mapped_column(primary_key=True)
-    removed_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    __table_args__ = (Index("removed_chargers_at", "removed_at"),)
-
-
 class FleetSpec(Base):
     """What workers of some settings make of every charger's task. worker/rollout.py says which is the fleet's."""
 
@@ -468,15 +457,20 @@ class MaintenanceRun(Base):
     error: Mapped[str | None]  #: of the last failure
 
 
-class DeletedCharger(Base):
-    """A charger whose row is gone, as long as frames of it may be left in charger_logs."""
+class RemovedCharger(Base):
+    """A charger whose row is gone, as long as something of it may be left: in ECS by a late call, or in charger_logs."""
 
-    __tablename__ = "deleted_chargers"
+    __tablename__ = "removed_chargers"
 
     charger_id: Mapped[str] = mapped_column(primary_key=True)
-    deleted_at: Mapped[datetime]
+    deleted_at: Mapped[datetime]  #: by its client
+    removed_at: Mapped[datetime] = mapped_column(server_default=func.now())  #: when a worker was done with it
+    checked_at: Mapped[datetime | None]  #: when ECS was found to have nothing of it; its frames go after that
 
-    __table_args__ = (Index("deleted_chargers_deleted_at", "deleted_at"),)
+    __table_args__ = (
+        Index("removed_chargers_unchecked", "removed_at", postgresql_where=text("checked_at IS NULL")),
+        Index("removed_chargers_checked", "deleted_at", postgresql_where=text("checked_at IS NOT NULL")),
+    )
 
 
 class Installation(Base):

@@ -95,7 +95,7 @@ def sessions(engine: Engine) -> Iterator[Sessions]:
         connection.execute(
             text(
                 "TRUNCATE chargers, commands, charger_links, charger_logs, log_cursors, idempotency_keys, charger_events, "
-                "maintenance_runs, deleted_chargers, fleet_specs, removed_chargers, log_volumes, log_cuts"
+                "maintenance_runs, fleet_specs, removed_chargers, log_volumes, log_cuts"
             )
         )
 

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session
 
 from shared.commands import OPEN
 from shared.database import Sessions
-from shared.models import ChargerEvent, DeletedCharger, FleetSpec, IdempotencyKey
+from shared.models import ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
 from worker.logs import log_partitions
 
 KEYS_KEPT_FOR = timedelta(hours=24)
 SPECS_KEPT_FOR = timedelta(days=1)
 BATCH = 10_000  # rows in one statement, far below its time-out
 CHARGERS = 1_000  # whose commands one statement reads
-DELETED_CHARGERS = 100  # whose frames one transaction deletes
+REMOVED_CHARGERS = 100  # whose frames one transaction deletes
 FORGET_LOCK = 0x464F5247  # any number that nobody else locks in this database
 
 
@@ -112,16 +112,22 @@ def forget_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int
 
 
 def forget_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
-    """Delete the frames of chargers that were deleted so long ago. Returns how many."""
+    """Delete the frames of chargers that were deleted so long ago, and forget those chargers. Returns how many frames.
+
+    One of which ECS may still have something is remembered, with its frames, until that is removed (worker/leftovers.py).
+    """
     forgotten = 0
 
     def batch(session: Session) -> bool:
         nonlocal forgotten
         of_chargers = session.scalars(
-            select(DeletedCharger.charger_id)
-            .where(DeletedCharger.deleted_at <= func.now() - timedelta(days=kept_days))
-            .order_by(DeletedCharger.deleted_at)
-            .limit(DELETED_CHARGERS)
+            select(RemovedCharger.charger_id)
+            .where(
+                RemovedCharger.deleted_at <= func.now() - timedelta(days=kept_days),
+                RemovedCharger.checked_at.is_not(None),
+            )
+            .order_by(RemovedCharger.deleted_at)
+            .limit(REMOVED_CHARGERS)
         ).all()
         if not of_chargers:
             return False
@@ -135,7 +141,7 @@ def forget_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
             if not left:
                 break
         else:
-            session.execute(delete(DeletedCharger).where(DeletedCharger.charger_id.in_(of_chargers)))
+            session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(of_chargers)))
         forgotten += BATCH - left
         return True
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from shared.database import Sessions
@@ -70,12 +70,14 @@ def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
     ECS rate budget. Raises EcsUnavailable, EcsRejected.
     """
     came_back = exists().where(Charger.id == RemovedCharger.charger_id)
+    due = (
+        RemovedCharger.checked_at.is_(None),
+        RemovedCharger.removed_at < func.now() - CERTAIN_AFTER,
+        ~came_back,
+    )
     with sessions.begin() as session:
         removed = session.scalars(
-            select(RemovedCharger.charger_id)
-            .where(RemovedCharger.removed_at < func.now() - CERTAIN_AFTER, ~came_back)
-            .order_by(func.random())
-            .limit(MOST)
+            select(RemovedCharger.charger_id).where(*due).order_by(func.random()).limit(MOST)
         ).all()
     if not removed:
         return 0
@@ -93,7 +95,8 @@ def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
     except BudgetSpent:
         return 0
     with sessions.begin() as session:
-        session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(gone)))
+        checked = update(RemovedCharger).values(checked_at=func.now())
+        session.execute(checked.where(RemovedCharger.charger_id.in_(gone), *due))
     return len(gone)
 
 

@@ -27,7 +27,7 @@ from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.ids import new_command_id
-from shared.models import Charger, Command, DeletedCharger, RemovedCharger
+from shared.models import Charger, Command, RemovedCharger
 from shared.settings import Timing
 from worker.ecs import ServiceView
 from worker.provision import IN_PROGRESS, Step
@@ -123,8 +123,7 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     match outcome:
         case Removed():
             session.delete(charger)
-            session.merge(DeletedCharger(charger_id=charger.id, deleted_at=charger.deleted_at))
-            _remember_removed(session, charger.id)
+            _remember_removed(session, charger)
             _log(wish, "charger.removed")
         case Later():
             _later(session, timing, charger, wish, outcome)
@@ -133,14 +132,11 @@ def _record_locked(session: Session, timing: Timing, wish: Wish, outcome: Outcom
     return None
 
 
-def _remember_removed(session: Session, charger_id: str) -> None:
-    """Another worker's call for it may still be on its way, and the worker may die with it."""
-    again = {"removed_at": func.now()}
-    session.execute(
-        insert(RemovedCharger)
-        .values(charger_id=charger_id)
-        .on_conflict_do_update(index_elements=[RemovedCharger.charger_id], set_=again)
-    )
+def _remember_removed(session: Session, charger: Charger) -> None:
+    """Another worker's call for it may still be on its way, and the worker may die with it; and its frames are left."""
+    removed = insert(RemovedCharger).values(charger_id=charger.id, deleted_at=charger.deleted_at)
+    again = {"deleted_at": removed.excluded.deleted_at, "removed_at": func.now(), "checked_at": None}
+    session.execute(removed.on_conflict_do_update(index_elements=[RemovedCharger.charger_id], set_=again))
 
 
 def _removal_of_leftovers(session: Session, wish: Wish) -> Wish | None:

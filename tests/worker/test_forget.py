@@ -11,14 +11,16 @@ from shared.models import (
     ChargerEvent,
     ChargerLog,
     Command,
-    DeletedCharger,
     FleetSpec,
     IdempotencyKey,
+    RemovedCharger,
 )
 from tests.worker.conftest import World
 from worker import forget
 from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
+from worker.leftovers import CERTAIN_AFTER, remove_orphans
 from worker.logs import ensure_partitions
+from worker.record import _remember_removed
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(
@@ -143,7 +145,7 @@ def frames_of(world: World, *charger_ids: str) -> list[int]:
         return [session.scalars(count.where(ChargerLog.charger_id == each)).one() for each in charger_ids]
 
 
-def removed(world: World, identity: str, *, days_ago: int) -> str:
+def removed(world: World, identity: str, *, days_ago: int, is_checked: bool = True) -> str:
     """A charger with frames of two days that was deleted then, and of which nothing is left in ECS."""
     charger_id = world.ready(identity)
     add_frames(world, charger_id, 0, 3)
@@ -158,6 +160,10 @@ def removed(world: World, identity: str, *, days_ago: int) -> str:
     while not world.gone(charger_id):
         world.wait_is_over(charger_id)
         world.work(charger_id)
+    if is_checked:
+        with world.sessions.begin() as session:
+            is_it = RemovedCharger.charger_id == charger_id
+            session.execute(update(RemovedCharger).where(is_it).values(checked_at=func.now()))
     return charger_id
 
 
@@ -166,7 +172,7 @@ def test_frames_of_a_deleted_charger_are_forgotten_after_the_delay(
 ) -> None:
     """In bounded batches, over the days; the frames of others stay."""
     monkeypatch.setattr(forget, "BATCH", 2)
-    monkeypatch.setattr(forget, "DELETED_CHARGERS", 1)
+    monkeypatch.setattr(forget, "REMOVED_CHARGERS", 1)
     there = world.ready("CP-1")
     add_frames(world, there, 0, 3)
     first, second = removed(world, "CP-2", days_ago=2), removed(world, "CP-3", days_ago=3)
@@ -177,7 +183,34 @@ def test_frames_of_a_deleted_charger_are_forgotten_after_the_delay(
     assert forgotten == 14
     assert frames_of(world, there, first, second, lately) == [3, 0, 0, 7]
     with world.sessions() as session:
-        assert session.scalars(select(DeletedCharger.charger_id)).all() == [lately]
+        assert session.scalars(select(RemovedCharger.charger_id)).all() == [lately]
+
+
+def test_a_deleted_charger_is_remembered_until_ecs_has_nothing_of_it(world: World) -> None:
+    charger_id = removed(world, "CP-1", days_ago=2, is_checked=False)
+    ago = RemovedCharger.removed_at - CERTAIN_AFTER
+
+    before = forget_logs_of_deleted(world.sessions, kept_days=1)
+    with world.sessions.begin() as session:
+        session.execute(update(RemovedCharger).values(removed_at=ago))
+    checked = [remove_orphans(world.sessions, world.ecs) for _ in range(2)]
+    after = forget_logs_of_deleted(world.sessions, kept_days=1)
+
+    assert (before, checked, after) == (0, [1, 0], 7)
+    assert frames_of(world, charger_id) == [0]
+    with world.sessions() as session:
+        assert session.scalars(select(RemovedCharger)).all() == []
+
+
+def test_a_charger_that_came_back_and_is_removed_again_is_checked_again(world: World) -> None:
+    charger_id = removed(world, "CP-1", days_ago=2)
+    with world.sessions.begin() as session:
+        deleted = Charger(id=charger_id, deleted_at=datetime.now(UTC))
+        _remember_removed(session, deleted)
+
+    forgotten = forget_logs_of_deleted(world.sessions, kept_days=0)
+
+    assert (forgotten, frames_of(world, charger_id)) == (0, [7])
 
 
 def test_two_workers_do_not_forget_at_once(world: World) -> None:

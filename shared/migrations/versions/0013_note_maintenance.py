@@ -1,4 +1,4 @@
-"""Note when maintenance last ran, and of which deleted chargers frames are left"""
+"""Note when maintenance last ran"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,14 +17,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
     )
-    op.create_table(
-        "deleted_chargers",
-        sa.Column("charger_id", sa.Text(), primary_key=True),
-        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
-    )
-    op.create_index("deleted_chargers_deleted_at", "deleted_chargers", ["deleted_at"])
 
 
 def downgrade() -> None:
-    op.drop_table("deleted_chargers")
     op.drop_table("maintenance_runs")

@@ -1,4 +1,4 @@
-"""Know of what settings a charger's task definition was made, and bring new ones to all chargers"""
+"""Know of what settings a charger's task definition was made, bring new ones to all chargers, and remember removed ones"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,10 +35,17 @@ def upgrade() -> None:
     op.create_table(
         "removed_chargers",
         sa.Column("charger_id", sa.Text(), primary_key=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("removed_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         if_not_exists=True,
     )
-    op.create_index("removed_chargers_at", "removed_chargers", ["removed_at"], if_not_exists=True)
+    for name, column, which in (
+        ("removed_chargers_unchecked", "removed_at", "checked_at IS NULL"),
+        ("removed_chargers_checked", "deleted_at", "checked_at IS NOT NULL"),
+    ):
+        where = sa.text(which)
+        op.create_index(name, "removed_chargers", [column], postgresql_where=where, if_not_exists=True)
     with op.get_context().autocommit_block():
         for name, definition in INDEXES.items():
             build_index(op.get_bind(), name, definition)
