@@ -115,6 +115,24 @@ MUTATIONS = (
         "newest is not None:",
     ),
     Mutation(
+        "an upgrade restarts chargers whose definition would be made the same",
+        "worker/ecs.py",
+        'tags.get(SPEC_TAG) or digest(request_of(answer["taskDefinition"]))',
+        'tags.get(SPEC_TAG, "")',
+    ),
+    Mutation(
+        "the boot of an earlier task counts after a rollout of a first generation",
+        "api/services/links.py",
+        "                Charger.rollout_at.is_(None),\n",
+        "",
+    ),
+    Mutation(
+        "a removed charger is forgotten with its frames before ECS was checked",
+        "worker/forget.py",
+        "                RemovedCharger.checked_at.is_not(None),\n",
+        "",
+    ),
+    Mutation(
         "the second worker to record a definition wins",
         "worker/provision.py",
         ".where(Charger.id == charger.id, *unchanged)",
@@ -129,7 +147,7 @@ MUTATIONS = (
     Mutation(
         "a removed charger is not checked for what a late call made",
         "worker/record.py",
-        "            _remember_removed(session, charger.id)\n",
+        "            _remember_removed(session, charger)\n",
         "",
     ),
     Mutation(
