@@ -45,6 +45,7 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
                 Charger.newest_event_type,
                 Charger.generation,
                 Charger.desired_count,
+                Charger.observed_generation,
                 Charger.drifted_at,
                 Charger.rollout_hash,
             )
@@ -55,9 +56,11 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
 
 
 def _hint(charger: Any) -> tuple[TaskName, Message]:
-    repair = TaskName.REPAIR if charger.rollout_hash is None else TaskName.ROLL_OUT
+    task = TASK_OF[EventType(charger.newest_event_type)]
+    if charger.drifted_at is not None and charger.observed_generation >= charger.generation:
+        task = TaskName.REPAIR if charger.rollout_hash is None else TaskName.ROLL_OUT
     return (
-        TASK_OF[EventType(charger.newest_event_type)] if charger.drifted_at is None else repair,
+        task,
         message(
             charger_id=charger.id,
             command_id=charger.newest_command_id,

@@ -98,6 +98,21 @@ def test_a_drifted_charger_is_published_as_a_repair(world: World, celery: Celery
     assert [message["task"] for message in _drain(celery)] == ["charger.repair"]
 
 
+def test_a_command_of_a_drifted_charger_is_published_as_that_command(world: World, celery: Celery) -> None:
+    """Somebody waits for it: it does not queue with the repairs, nor with rollouts, of which old workers know nothing."""
+    charger_id = world.ready()
+    with world.sessions.begin() as session:
+        session.execute(
+            update(Charger).values(drifted_at=func.now(), publish_at=func.now(), rollout_hash="new")
+        )
+    world.stop(charger_id)
+    long_after(world)
+
+    sweep(world.sessions, celery)
+
+    assert [message["task"] for message in _drain(celery)] == ["charger.stop"]
+
+
 def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, tmp_path: Path) -> None:
     world.stop(world.ready())
     long_after(world)
