@@ -1,8 +1,10 @@
 """Workers of different settings at the same time, as in a rolling deployment: nothing goes to and fro."""
 
 import pytest
+from sqlalchemy import update
 
 from shared.commands import CommandStatus
+from shared.models import Charger
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from tests.worker.rolling import (
@@ -95,6 +97,24 @@ def test_the_network_is_changed_too_though_the_new_worker_died_and_an_old_one_ca
 
     assert (before, world.ecs.services[first].network) == ("spec-1", "spec-2")
     assert world.charger(first).rollout_hash is None
+
+
+def test_an_update_that_a_worker_of_the_version_before_carries_out_gets_its_turn(
+    world: World, fleet: list[str]
+) -> None:
+    """It does not know the column that says of which settings a definition is."""
+    new = new_workers(world)
+    for _ in range(3):
+        go_on(world, new, fleet)
+    world.update(fleet[0], ws_url="ws://other.test/ocpp")
+    deliver(world, new, fleet[0])
+    by_the_new = world.charger(fleet[0]).spec_hash
+    recorded = {"task_definition_arn": "arn:task-definition/old:3", "task_definition_generation": 3}
+
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == fleet[0]).values(recorded))
+
+    assert (by_the_new, world.charger(fleet[0]).spec_hash) == ("spec-2", None)
 
 
 def test_the_settings_that_are_left_win_when_the_new_ones_are_taken_back(

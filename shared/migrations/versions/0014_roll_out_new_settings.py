@@ -14,6 +14,24 @@ INDEXES = {
     "chargers_leftovers": "chargers (id) WHERE leftovers_at IS NOT NULL",
 }
 
+# The release before this one does not know the column: what it records is of its own settings, which no row names.
+FORGET_SPEC = """
+CREATE OR REPLACE FUNCTION forget_spec() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.spec_hash := NULL;
+    RETURN NEW;
+END $$
+"""
+# This release writes `leftovers_at` with each definition that takes the place of another one.
+SPEC_FORGOTTEN = """
+CREATE OR REPLACE TRIGGER chargers_spec_forgotten BEFORE UPDATE OF task_definition_arn ON chargers
+FOR EACH ROW WHEN (
+    OLD.spec_hash IS NOT NULL
+    AND NEW.task_definition_arn IS DISTINCT FROM OLD.task_definition_arn
+    AND NEW.leftovers_at IS NOT DISTINCT FROM OLD.leftovers_at
+) EXECUTE FUNCTION forget_spec()
+"""
+
 
 def upgrade() -> None:
     op.execute("""
@@ -23,6 +41,8 @@ def upgrade() -> None:
             ADD COLUMN IF NOT EXISTS rollout_hash text,
             ADD COLUMN IF NOT EXISTS rollout_at timestamptz
     """)
+    op.execute(FORGET_SPEC)
+    op.execute(SPEC_FORGOTTEN)
     op.create_table(
         "fleet_specs",
         sa.Column("hash", sa.Text(), primary_key=True),
@@ -52,6 +72,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION forget_spec CASCADE")
     op.drop_table("removed_chargers")
     op.drop_table("fleet_specs")
     for column in ("rollout_at", "rollout_hash", "leftovers_at", "spec_hash"):
