@@ -61,9 +61,16 @@ def _add(engine: Engine, *chargers: Charger) -> list[str]:
 def _add_as_before(engine: Engine, new: Charger) -> str:
     """As a process of the version before, which does not know the columns that are still to come."""
     there = {column["name"] for column in inspect(engine).get_columns("chargers")}
-    values = {name: getattr(new, name) for name in there if getattr(new, name) is not None}
     with engine.connect() as connection:
-        connection.execute(insert(Charger).values(values))
+        connection.execute(
+            insert(Charger).values(
+                {
+                    each.key: value
+                    for each in Charger.__mapper__.column_attrs
+                    if each.columns[0].name in there and (value := getattr(new, each.key)) is not None
+                }
+            )
+        )
     return new.id
 
 

@@ -11,8 +11,7 @@ from shared.settings import BudgetSettings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import FakeService
-from worker import budget as budget_module
-from worker import leftovers
+from worker import leftovers, turns
 from worker.budget import Budget, BudgetSpent
 from worker.converge import converge
 from worker.ecs import EcsClient, EcsUnavailable
@@ -213,7 +212,7 @@ def test_whatever_call_fails_the_next_time_goes_on(
 def test_it_takes_what_commands_leave_of_the_budget(
     world: World, embedded: Embedded, three: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget_module, "RESERVE", 0.5)
+    monkeypatch.setattr(turns, "RESERVE", 0.5)
     settings = BudgetSettings(redis_url="", share=1, quotas={"definition_changes": "0.001/2"})
     ecs = client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings))
 
