@@ -84,9 +84,9 @@ class Supervisor:
                 if child.deaths >= ATTEMPTS_TO_START:
                     raise self._not_ready(child.program, "does not start")
                 child.ready = child.restart_at is None and is_ready(child)
-            for child in waiting:
-                name, reason = child.program.name, because(child.program) if took_s > PATIENCE_S else ""
-                if reason and name not in said:
+            for child in waiting if took_s > PATIENCE_S else ():
+                name = child.program.name
+                if name not in said and (reason := because(child.program)):
                     said.add(name)
                     self._say(f"{name} is not ready yet{reason}")
             if took_s > within_s:

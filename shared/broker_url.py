@@ -59,6 +59,8 @@ def _split(url: str) -> SplitResult:
         raise BadBrokerUrl(
             "must have a port from 1 to 65535, or none: in a password : / @ # and ? are written %3A %2F %40 %23 and %3F"
         )
+    if split.scheme in (*REDIS, *RABBITMQ) and not url.startswith(f"{split.scheme}://"):
+        raise BadBrokerUrl(f"must begin with {split.scheme}://")  # redis-py reads no other spelling
     return split
 
 

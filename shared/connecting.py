@@ -119,4 +119,6 @@ def _lives(connection: psycopg.Connection[Any]) -> bool:
     """Whether nobody has closed it. The other side's end makes it readable."""
     if connection.closed:
         return False
-    return not select.select([connection.fileno()], [], [], 0)[0]
+    poll = select.poll()  # select() takes no file above 1023, and an API process has thousands
+    poll.register(connection.fileno(), select.POLLIN)
+    return not poll.poll(0)

@@ -30,7 +30,7 @@ def within_quota(
     session: Session, frames: list[Frame], organization_of: Mapping[str, str], most_bytes: int
 ) -> list[Frame]:
     """Those that are kept; 0 bytes keep all. In place of the first that a charger loses of a day comes a row that says so."""
-    if not most_bytes:
+    if not (most_bytes and frames):
         return frames
     sizes: Counter[Key] = Counter()
     for frame in frames:

@@ -66,7 +66,7 @@ class LogsClient:
 
     most_bytes = 0  #: of frames kept per organization and day; 0 keeps all
 
-    def __init__(self, settings: EcsSettings, *, most_bytes: int = 0) -> None:
+    def __init__(self, settings: EcsSettings, *, most_bytes: int) -> None:
         self.group = settings.log_group
         self.most_bytes = most_bytes
         self._logs: CloudWatchLogsClient = boto3.session.Session().client(

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import func, update
+from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from api.runtime import runtime_of
@@ -390,7 +391,7 @@ def test_staleness_does_not_depend_on_the_clock_of_the_apis_host(fleet: Fleet, a
     with fleet.sessions.begin() as session:
         of_charger = update(Charger).where(Charger.id == charger_id)
         session.execute(of_charger.values(observed_at=func.now() - timedelta(seconds=100)))
-        charger = session.get_one(Charger, charger_id)
+        charger = session.get_one(Charger, charger_id, options=[joinedload(Charger.link)])
     set_committed_value(charger, "observed_at", datetime.now(UTC) - timedelta(days=1))
 
     with app.app_context():

@@ -28,7 +28,7 @@ def before_first_read(sessions: Sessions, action: Any) -> Iterator[None]:
     done: list[bool] = []
 
     def act(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.startswith("SELECT chargers") and not done:
+        if statement.startswith("SELECT") and "FROM chargers" in statement and not done:
             done.append(True)
             action()
 

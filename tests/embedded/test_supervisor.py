@@ -154,9 +154,10 @@ def test_a_program_that_is_never_ready_is_reported_after_its_time(crew: Crew) ->
 def test_what_a_program_answers_that_is_not_ready_is_said_once_and_at_the_end(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And it is asked no more often than that: each answer may take seconds."""
     monkeypatch.setattr(supervisor_module, "PATIENCE_S", 0.1)
     program = script("api", "import time; time.sleep(60)")
-    answers = iter(["", *(["HTTP 503 no database\nmore"] * 100)])
+    answers = iter(["", *(["HTTP 503 no database\nmore"] * 2)])
     crew.supervisor.start(
         Program(program.name, program.argv, is_ready=lambda: False, why_not=lambda: next(answers))
     )

@@ -1,8 +1,11 @@
 """What servers, roles, databases and poolers have set does not change what a connection does, or it is refused in a line."""
 
+import os
+import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -189,6 +192,18 @@ def test_a_pooler_that_shares_connections_between_transactions_is_refused(place:
 
         assert trouble_of(url) == SHARED_CONNECTIONS
         assert trouble_of_migrating(url) == SHARED_CONNECTIONS
+
+
+def test_a_process_with_thousands_of_files_notices_such_a_pooler_too(place: URL) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, limits[1]), limits[1]))
+        with ExitStack() as files, running_pooler(place.port, shares=True) as port:
+            for _ in range(1_100):
+                files.enter_context(Path(os.devnull).open())
+            assert trouble_of(spelled(place.set(port=port))) == SHARED_CONNECTIONS
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_process_of_the_server_may_serve_who_comes_after_a_connection_that_ended(place: URL) -> None:

@@ -61,11 +61,16 @@ def _add(engine: Engine, *chargers: Charger) -> list[str]:
 def _add_as_before(engine: Engine, new: Charger) -> str:
     """As a process of the version before, which does not know the columns that are still to come."""
     there = {column["name"] for column in inspect(engine).get_columns("chargers")}
-    attributes = [each for each in inspect(Charger).column_attrs if each.columns[0].name in there]
-    values = {each.key: getattr(new, each.key) for each in attributes}
     with engine.connect() as connection:
-        given = {name: value for name, value in values.items() if value is not None}
-        connection.execute(insert(Charger).values(given))
+        connection.execute(
+            insert(Charger).values(
+                {
+                    each.key: value
+                    for each in Charger.__mapper__.column_attrs
+                    if each.columns[0].name in there and (value := getattr(new, each.key)) is not None
+                }
+            )
+        )
     return new.id
 
 

@@ -68,6 +68,19 @@ def test_each_charger_that_loses_frames_says_so(world: World, bounded: LogGroup)
     assert actions(world.sessions, quiet) == [CUT_ACTION]
 
 
+def test_pages_without_a_frame_that_is_stored_are_read_through(world: World, bounded: LogGroup) -> None:
+    charger_id = world.create()
+    bounded.link(charger_id, "connecting", ago_s=30)
+    for number in range(2 * PAGE):
+        bounded.frame("dep-of-another-installation", ago_s=20 - number)
+    read = bounded.read()
+
+    said = bounded.frame(charger_id)
+
+    assert (read, bounded.read()) == (0, 1)
+    assert bounded.messages(charger_id) == [said]
+
+
 def test_lines_that_are_read_again_count_once(world: World, bounded: LogGroup) -> None:
     charger_id = world.create()
     for number in range(FRAMES - 2):

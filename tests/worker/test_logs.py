@@ -95,7 +95,7 @@ def group(
     monkeypatch.setenv("AWS_ENDPOINT_URL", ecs_process.endpoint_url)
     name = f"/test/{uuid4().hex}"
     cloudwatch.create_log_group(logGroupName=name)
-    client = LogsClient(replace(ecs_settings, log_group=name))
+    client = LogsClient(replace(ecs_settings, log_group=name), most_bytes=10 * 1024**3)
     return LogGroup(world.sessions, replace(world.timing, log_overlap_s=60), client, cloudwatch)
 
 
