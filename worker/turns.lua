@@ -20,6 +20,13 @@ local function slot(turn, name) return string.format('%d', turn) .. ' ' .. name 
 local function score(key, member) return tonumber(redis.call('ZSCORE', key, member)) end
 local function lowest(key) return tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]) end
 
+-- Everybody begins anew: who still waits comes back and joins again.
+local function forget_all()
+  for _, member in ipairs(redis.call('ZRANGE', due, 0, -1)) do redis.call('DEL', queue_of(string.match(member, '^%S+ (.*)$'))) end
+  for _, name in ipairs(redis.call('ZRANGE', ends, 0, -1)) do redis.call('DEL', queue_of(name)) end
+  redis.call('DEL', due, slots, ends, places, urgents)
+end
+
 -- Who leaves because it is served takes the organization's first turn with it; who is lost, the last one.
 local function leave(name, waiter, served)
   local queue = queue_of(name)
@@ -47,6 +54,10 @@ end
 
 local function join(queue)
   local place = score(queue, who)
+  if place and not score(ends, organization) then
+    redis.call('DEL', queue) -- left over from before all began anew
+    place = nil
+  end
   if not place then
     local round = lowest(slots) or 0
     redis.call('ZREMRANGEBYSCORE', ends, '-inf', round)
@@ -61,6 +72,15 @@ local function join(queue)
   if urgent then redis.call('SADD', urgents, who) end
 end
 
+local state = redis.call('HMGET', bucket, 'tokens', 'at')
+local tokens, at = tonumber(state[1]) or burst, tonumber(state[2]) or now
+
+-- Each who waits has one slot, and its organization an end. It is not so after a Redis that is full evicted a key.
+-- A clock that was put back would keep the places of those who are lost for as long.
+local waiting = redis.call('ZCARD', due)
+local whole = waiting == redis.call('ZCARD', slots) and (waiting == 0 or redis.call('EXISTS', ends) == 1)
+if not whole or at > now + lost_after_s then forget_all() end
+
 redis.call('ZADD', workers, now, worker)
 redis.call('ZREMRANGEBYSCORE', workers, '-inf', now - worker_seen_s)
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now - lost_after_s, 'LIMIT', 0, 100)) do
@@ -69,9 +89,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now - lost_afte
 end
 if redis.call('ZCARD', due) == 0 then redis.call('DEL', slots, ends, places, urgents) end -- nobody waits, nobody leads
 
-local state = redis.call('HMGET', bucket, 'tokens', 'at')
-local tokens = tonumber(state[1]) or burst
-tokens = math.min(burst, tokens + math.max(0, now - (tonumber(state[2]) or now)) * rate)
+tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
 
 local ahead
 if who == '' then
