@@ -444,6 +444,12 @@ MUTATIONS = (
         "if lane is not None:\n            return True",
     ),
     Mutation(
+        "starts without end keep creates and removals from a worker's slots",
+        "worker/pool.py",
+        "if lanes and self._begun % FAIR_EVERY",
+        "if False and self._begun % FAIR_EVERY",
+    ),
+    Mutation(
         "a worker's tasks wait in the order of arrival, removals before starts",
         "worker/pool.py",
         "lane = LANE_OF.get(args[0], Lane.FIRST)",
