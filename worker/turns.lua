@@ -9,6 +9,7 @@ local bucket, workers, due, slots, ends, places, urgents = unpack(KEYS)
 local rate, burst, reserve, patience, lead = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local organization, who, priority, cost, urgent = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 local worker, worker_seen_s, lost_after_s = ARGV[11], tonumber(ARGV[12]), tonumber(ARGV[13])
+local observe_share, observe_patience = tonumber(ARGV[14]), tonumber(ARGV[15])
 local keep_s = 7200
 
 -- The clock is Redis's own, so that the clocks of the workers do not matter.
@@ -72,8 +73,9 @@ local function join(queue)
   if urgent then redis.call('SADD', urgents, who) end
 end
 
-local state = redis.call('HMGET', bucket, 'tokens', 'at')
-local tokens, at = tonumber(state[1]) or burst, tonumber(state[2]) or now
+local state = redis.call('HMGET', bucket, 'tokens', 'at', 'observed')
+local tokens, at, observed = tonumber(state[1]) or burst, tonumber(state[2]) or now, tonumber(state[3])
+if observed and observed > now + lost_after_s then observed = nil end
 
 -- Each who waits has one slot, and its organization an end. It is not so after a Redis that is full evicted a key.
 -- A clock that was put back would keep the places of those who are lost for as long.
@@ -94,6 +96,8 @@ tokens = math.min(burst, tokens + math.max(0, now - at) * rate)
 local ahead
 if who == '' then
   ahead = redis.call('ZCARD', slots) + reserve
+  -- Commands that come without end leave nothing over, and none of them would ever be seen to succeed.
+  if not observed or now - observed + 0.001 >= 1 / (rate * observe_share) then ahead, patience = 0, observe_patience end
 else
   local queue = queue_of(organization)
   join(queue)
@@ -116,7 +120,7 @@ local granted = 0
 if wait <= patience + 0.001 then -- who comes back at its time is not sent away for a rounding error
   granted = 1
   tokens = tokens - 1
-  if who ~= '' then leave(organization, who, true) end
+  if who ~= '' then leave(organization, who, true) else redis.call('HSET', bucket, 'observed', string.format('%.6f', now)) end
 elseif who ~= '' then
   redis.call('ZADD', due, now + wait, who .. ' ' .. organization)
 end

@@ -97,6 +97,12 @@ MUTATIONS = (
         "return redis.call('ZCARD', queue) + priority / 1000",
     ),
     Mutation(
+        "commands that come without end leave no turn for observing",
+        "worker/turns.py",
+        "            ahead, patience_s = 0, OBSERVE_PATIENCE_S\n",
+        "            pass\n",
+    ),
+    Mutation(
         "a deadline runs while the rate budget holds a command back",
         "worker/record.py",
         "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",

@@ -120,6 +120,24 @@ def test_what_nobody_waits_for_comes_through_while_commands_of_its_organization_
     assert model.waited_s(repair, since=20) < 60
 
 
+def test_observing_goes_on_while_commands_keep_coming() -> None:
+    """Without it no command of any organization is seen to succeed."""
+    model = Model()
+    for number in range(1000):
+        model.arrive(number / RATE / 2, "org", Priority.LIFECYCLE)
+    model.run(until=30)
+
+    looks = 0
+    for second in range(31, 91):
+        model.run(until=second)
+        model.now = second
+        looks += model.turns.take(GROUP, QUOTA, OBSERVER).granted
+
+    assert looks >= 60 * RATE / 10 - 5
+    times = [at for at, _ in model.served if 30 < at < 90]
+    assert len(times) + looks <= RATE * 62
+
+
 def test_starts_beside_the_removals_and_creates_of_everybody_are_served_at_once() -> None:
     model = Model()
     for organization in ("org", "other"):
@@ -177,7 +195,7 @@ STEPS = st.lists(
 def shared(redis_url: str) -> SharedTurns:
     """The script, with a clock of the test's own in place of Redis's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(turns, "SCRIPT", turns.SCRIPT.replace("redis.call('TIME')", "{ARGV[14], 0}"))
+        patch.setattr(turns, "SCRIPT", turns.SCRIPT.replace("redis.call('TIME')", "{ARGV[16], 0}"))
         return SharedTurns(redis_url)
 
 
