@@ -68,6 +68,7 @@ def _announce(accepted: Accepted) -> None:
     """After the commit."""
     parts().publisher.publish(accepted.messages)
     if not accepted.repeated:
+        parts().open_quota.add(requester().organization_id)
         log.info(
             "command.accepted",
             charger_id=accepted.charger_id,

@@ -87,7 +87,7 @@ def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
     "`wait` for that here, or with `until=accepted` for the CSMS to accept it.",
 )
 def create_charger(body: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:
-    parts().open_quota.count(requester().organization_id)
+    parts().open_quota.check(requester().organization_id)
     answer = accept_once(
         lambda session: chargers.create_charger(
             session, **asked_by(), **body, most_chargers=parts().settings.chargers_per_organization
@@ -152,7 +152,7 @@ def get_charger_status(query: dict[str, Any], charger_id: str) -> ResponseReturn
     described="Only the keys that are present change. What the charger's process is told redeploys it.",
 )
 def update_charger(body: dict[str, Any], charger_id: str) -> Any:
-    parts().open_quota.count(requester().organization_id)
+    parts().open_quota.check(requester().organization_id)
     if "charge_point_name" in body:
         body["name"] = body.pop("charge_point_name")
     return accept(
@@ -291,7 +291,7 @@ def _created(accepted: Accepted) -> Answer:
 
 
 def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    parts().open_quota.count(requester().organization_id)
+    parts().open_quota.check(requester().organization_id)
     wish = Wish(event_type, charger_id, **asked_by())
     answer = accept_once(
         lambda session: commands.ask(session, wish),

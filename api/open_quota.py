@@ -14,7 +14,7 @@ from shared.models import Command
 log = structlog.get_logger(__name__)
 
 COUNT_EVERY_S = 2.0  # at most, for each organization
-SHARE = 10  # of the quota: so much of it passes in a process between two counts
+SHARE = 10  # of the quota: so much of it is stored by a process between two counts
 
 
 class TooManyOpenCommands(Exception):
@@ -30,7 +30,7 @@ class TooManyOpenCommands(Exception):
 @dataclass(slots=True)
 class _Estimate:
     counted: int = 0
-    since: int = 0  #: let in by this process after that
+    since: int = 0  #: stored by this process after that
     counted_at: float = float("-inf")
 
 
@@ -45,16 +45,21 @@ class OpenQuota:
         self._most = most
         self._of: dict[str, _Estimate] = {}
 
-    def count(self, organization_id: str) -> None:
-        """One more command of the organization. Raises TooManyOpenCommands."""
-        found = self._of.setdefault(organization_id, _Estimate())
+    def check(self, organization_id: str) -> None:
+        """Whether there may be one more. Raises TooManyOpenCommands."""
+        found = self._of.get(organization_id)
+        if found is None:
+            return
         full = found.counted + found.since >= self._most
         if full or found.since >= max(1, self._most // SHARE):
             self._correct(organization_id, found)
             full = found.counted + found.since >= self._most
         if full:
             raise TooManyOpenCommands(self._most)
-        found.since += 1
+
+    def add(self, organization_id: str) -> None:
+        """One more was stored. What was a repeat, or was refused, is none."""
+        self._of.setdefault(organization_id, _Estimate()).since += 1
 
     def _correct(self, organization_id: str, found: _Estimate) -> None:
         """Count, unless that was done a moment ago. When the database does not say, nobody is refused."""

@@ -53,7 +53,7 @@ _caller: ContextVar[Caller] = ContextVar("caller", default=OBSERVER)
 def on_behalf_of(
     charger_id: str, organization_id: str, priority: Priority = Priority.LIFECYCLE
 ) -> Iterator[None]:
-    """Calls in this block have a place in the queue. All others (observing) take only what is left over."""
+    """Calls in this block have a place in the queue. All others (observing) take what is left over, a tenth at least."""
     token = _caller.set(Caller(charger_id, organization_id, priority))
     try:
         yield
@@ -73,7 +73,7 @@ class Budget:
         self._outage = Outage("budget.redis", redis.RedisError, OSError)
 
     def take(self, operation: str) -> None:
-        """Wait for the operation's turn, a second at most. Raises BudgetSpent."""
+        """Wait for the operation's turn, 2 s at most. Raises BudgetSpent."""
         group = GROUP_OF.get(operation)
         if group is None or group not in self._quotas:
             return

@@ -22,10 +22,11 @@ SLOW_S = 2.0  # a task that has run for longer gives its slot back; ordinary cal
 GROWTH = 4  # times the slots of the start: connections to AWS are counted for so many
 HANGING = 3  # tasks per slot that may do so; what more there is waits for the time-outs
 BACKGROUND_SHARE = 4  # of so many slots, tasks that nobody waits for may hold one
+FAIR_EVERY = 8  # of so many tasks, one is what has waited the longest, in whichever lane
 
 
 class Lane(IntEnum):
-    """Which of the tasks that wait for a slot goes first."""
+    """Which of the tasks that wait for a slot goes first, except for one in FAIR_EVERY."""
 
     FIRST = 0  #: start, stop, restart, and the maintenance that finishes them
     PROVISIONING = 1  #: create, update
@@ -101,7 +102,9 @@ class Slots:
     def __init__(self, slots: int, *, slow_s: float = SLOW_S) -> None:
         self._slots, self._slow_s = slots, slow_s
         self._changed = threading.Condition()  # guards what follows
-        self._waiting: tuple[deque[Callable[[], None]], ...] = tuple(deque() for _ in Lane)
+        #: When each came, and what it is.
+        self._waiting: tuple[deque[tuple[float, Callable[[], None]]], ...] = tuple(deque() for _ in Lane)
+        self._begun = 0  #: tasks so far
         self._running: dict[int, float] = {}  #: when each thread began its task, by the thread's id
         self._background: set[int] = set()  #: the threads whose task is of that lane
         self._idle = 0
@@ -127,7 +130,7 @@ class Slots:
         with self._changed:
             if self._stopped.is_set():
                 raise RuntimeError("the pool has been shut down")
-            self._waiting[lane].append(task)
+            self._waiting[lane].append((monotonic(), task))
             self._find_a_thread()
             if self._watch is None:
                 self._watch = self._start(self._give_slots_back)
@@ -176,7 +179,10 @@ class Slots:
         """The lock is held. The lane of the next task; None while no slot is free for what waits."""
         if not self._slot_is_free():
             return None
-        return next((lane for lane in Lane if self._waiting[lane] and self._may_run(lane)), None)
+        lanes = [lane for lane in Lane if self._waiting[lane] and self._may_run(lane)]
+        if lanes and self._begun % FAIR_EVERY == FAIR_EVERY - 1:
+            return min(lanes, key=lambda lane: self._waiting[lane][0][0])
+        return next(iter(lanes), None)
 
     def _may_run(self, lane: Lane) -> bool:
         """The lock is held."""
@@ -220,7 +226,8 @@ class Slots:
                     self._idle += 1
                     self._changed.wait()
                     self._idle -= 1
-                task = self._waiting[lane].popleft()
+                _, task = self._waiting[lane].popleft()
+                self._begun += 1
                 self._running[me] = monotonic()
                 if lane is Lane.BACKGROUND:
                     self._background.add(me)

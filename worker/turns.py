@@ -22,6 +22,8 @@ from redis.retry import Retry
 
 PATIENCE_S = 1.0  # what a thread may sleep for its turn
 RESERVE = 0.2  # of the burst: what is less urgent leaves it to what is urgent, as long as that need not queue
+OBSERVE_SHARE = 0.1  # of the rate: observing gets as much also while commands leave nothing over
+OBSERVE_PATIENCE_S = 2.0  # what it may sleep for that
 LEAD = 20  # turns by which urgent commands of an organization may be ahead of others that wait
 LOST_AFTER_S = 15.0  # who did not come back this long after its turn has no place in the queue any more
 WORKER_SEEN_S = 60.0  # a worker process that took nothing for this long does not count
@@ -54,7 +56,9 @@ class Quota(NamedTuple):
 class Caller(NamedTuple):
     """Who asks."""
 
-    charger_id: str = ""  #: none for observing, which has no place in the queue and takes what is left over
+    charger_id: str = (
+        ""  #: none for observing: no place in the queue, what is left over, and OBSERVE_SHARE at least
+    )
     organization_id: str = ""
     priority: Priority = Priority.UPKEEP
 
@@ -105,6 +109,8 @@ class SharedTurns:
                 self._me,
                 WORKER_SEEN_S,
                 LOST_AFTER_S,
+                OBSERVE_SHARE,
+                OBSERVE_PATIENCE_S,
             ],
         )
         granted, wait_s, workers = answer
@@ -127,7 +133,7 @@ class LocalTurns:
             line = self._lines.get(group) or self._lines.setdefault(group, _Line(burst, now))
             line.refill(rate, burst, now)
             if not caller.charger_id:
-                return line.leave_rest(rate, burst)
+                return line.leave_rest(rate, burst, now)
             return line.ask(caller, urgent=caller.priority <= quota.urgent, rate=rate, burst=burst, now=now)
 
 
@@ -144,6 +150,7 @@ class _Line:
     place_of: dict[tuple[str, str], float] = field(default_factory=dict)  #: by organization and charger
     due: dict[tuple[str, str], float] = field(default_factory=dict)  #: when they come back; likewise
     urgents: set[str] = field(default_factory=set)
+    observed_at: float = float("-inf")
 
     def refill(self, rate: float, burst: float, now: float) -> None:
         self.tokens = min(burst, self.tokens + (now - self.at) * rate)
@@ -153,11 +160,15 @@ class _Line:
         if not self.due:
             self.ends.clear()
 
-    def leave_rest(self, rate: float, burst: float) -> Turn:
-        """Observing: it takes what is left over."""
-        wait_s = max(0.0, (len(self.slots) + RESERVE * burst + 1 - self.tokens) / rate)
-        if wait_s <= OBSERVER.patience_s + ROUNDING_S:
+    def leave_rest(self, rate: float, burst: float, now: float) -> Turn:
+        """Observing: it takes what is left over, and OBSERVE_SHARE at least."""
+        ahead, patience_s = len(self.slots) + RESERVE * burst, OBSERVER.patience_s
+        if now - self.observed_at + ROUNDING_S >= 1 / (rate * OBSERVE_SHARE):
+            ahead, patience_s = 0, OBSERVE_PATIENCE_S
+        wait_s = max(0.0, (ahead + 1 - self.tokens) / rate)
+        if wait_s <= patience_s + ROUNDING_S:
             self.tokens -= 1
+            self.observed_at = now
             return Turn(True, wait_s)
         return Turn(False, wait_s)
 

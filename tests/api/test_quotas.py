@@ -168,6 +168,23 @@ def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> 
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
 
 
+def test_requests_that_store_no_command_take_nothing_of_the_quota(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Repeats, and requests for what is not there: one command is open all the time."""
+    charger_id = fleet.ready()
+    fleet.finish(charger_id)
+    wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code == 202)
+    monkeypatch.setattr(open_quota, "COUNT_EVERY_S", 3600.0)
+
+    stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(3 * MOST)]
+    others = [fleet.post(f"{CHARGERS}/dep-none/stop-charger").status_code for _ in range(3 * MOST)]
+
+    assert stops == [202] * 3 * MOST
+    assert others == [404] * 3 * MOST
+    assert fleet.post(f"{CHARGERS}/{charger_id}/start-charger").status_code == 202
+
+
 def test_commands_far_below_the_quota_are_not_counted(app: Flask, fleet: Fleet) -> None:
     parts: Parts = app.extensions["chargehand"]
     parts.open_quota._most = 1_000

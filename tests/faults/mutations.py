@@ -97,6 +97,12 @@ MUTATIONS = (
         "return redis.call('ZCARD', queue) + priority / 1000",
     ),
     Mutation(
+        "commands that come without end leave no turn for observing",
+        "worker/turns.py",
+        "            ahead, patience_s = 0, OBSERVE_PATIENCE_S\n",
+        "            pass\n",
+    ),
+    Mutation(
         "a deadline runs while the rate budget holds a command back",
         "worker/record.py",
         "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
@@ -460,6 +466,12 @@ MUTATIONS = (
         "worker/pool.py",
         "if lane is not Lane.BACKGROUND:\n            return True",
         "if lane is not None:\n            return True",
+    ),
+    Mutation(
+        "starts without end keep creates and removals from a worker's slots",
+        "worker/pool.py",
+        "if lanes and self._begun % FAIR_EVERY",
+        "if False and self._begun % FAIR_EVERY",
     ),
     Mutation(
         "a worker's tasks wait in the order of arrival, removals before starts",

@@ -87,6 +87,27 @@ def test_a_start_goes_before_creates_and_those_before_removals_that_wait_for_a_s
     ]
 
 
+@pytest.mark.parametrize("lane", [Lane.PROVISIONING, Lane.BACKGROUND])
+def test_a_task_of_a_lower_lane_is_run_while_more_starts_wait_than_there_are_slots_for(lane: Lane) -> None:
+    """Each start is followed by another one, for ever."""
+    started = 0
+    before: list[int] = []  # starts, when the task of the lower lane was run
+    with running(Slots(1, slow_s=SLOW_S)) as slots:
+
+        def start() -> None:
+            nonlocal started
+            started += 1
+            if not before and started < 1000:
+                slots.submit(start)
+
+        for _ in range(3):
+            slots.submit(start)
+        slots.submit_in(lane, lambda: before.append(started))
+        wait_until(lambda: bool(before))
+
+    assert before[0] < 1000
+
+
 def test_removals_hold_a_quarter_of_the_slots_at_most() -> None:
     removal, start = Hanging(), Hanging()
     with running(Slots(2 * BACKGROUND_SHARE, slow_s=30), removal, start) as slots:

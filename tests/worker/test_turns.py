@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker import turns
-from worker.turns import LEAD, OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns
+from worker.turns import LEAD, OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
 
 RATE, BURST = 5.0, 50.0
 GROUP = "model"
@@ -120,6 +120,24 @@ def test_what_nobody_waits_for_comes_through_while_commands_of_its_organization_
     assert model.waited_s(repair, since=20) < 60
 
 
+def test_observing_goes_on_while_commands_keep_coming() -> None:
+    """Without it no command of any organization is seen to succeed."""
+    model = Model()
+    for number in range(1000):
+        model.arrive(number / RATE / 2, "org", Priority.LIFECYCLE)
+    model.run(until=30)
+
+    looks = 0
+    for second in range(31, 91):
+        model.run(until=second)
+        model.now = second
+        looks += model.turns.take(GROUP, QUOTA, OBSERVER).granted
+
+    assert looks >= 60 * RATE / 10 - 5
+    times = [at for at, _ in model.served if 30 < at < 90]
+    assert len(times) + looks <= RATE * 62
+
+
 def test_starts_beside_the_removals_and_creates_of_everybody_are_served_at_once() -> None:
     model = Model()
     for organization in ("org", "other"):
@@ -177,8 +195,31 @@ STEPS = st.lists(
 def shared(redis_url: str) -> SharedTurns:
     """The script, with a clock of the test's own in place of Redis's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(turns, "SCRIPT", turns.SCRIPT.replace("redis.call('TIME')", "{ARGV[14], 0}"))
+        patch.setattr(turns, "SCRIPT", turns.SCRIPT.replace("redis.call('TIME')", "{ARGV[16], 0}"))
         return SharedTurns(redis_url)
+
+
+def take_at(now: float, shared: SharedTurns, quota: Quota, caller: Caller) -> Turn:
+    run = shared._take
+    shared._take = lambda keys, args: run(keys=keys, args=[*args, now])  # type: ignore[assignment]
+    try:
+        turn, _ = shared.take(GROUP, quota, caller)
+    finally:
+        shared._take = run
+    return turn
+
+
+def forget(redis_url: str, name: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        for key in client.scan_iter(f"chargehand:ecs:{{{GROUP}}}:{name}"):
+            client.delete(key)
+
+
+def given_a_crowd(shared: SharedTurns, redis_url: str, now: float) -> list[Caller]:
+    """More than the burst has turns for, in two organizations."""
+    forget(redis_url, "*")
+    callers = [Caller(f"dep-{number}", "ab"[number % 2], Priority.PROVISIONING) for number in range(150)]
+    return [caller for caller in callers if not take_at(now, shared, QUOTA, caller).granted]
 
 
 @settings(max_examples=40, deadline=None)
@@ -189,22 +230,43 @@ def test_redis_and_a_process_by_itself_give_the_same_turns(
     quota = Quota(2.0, 5.0, (), urgent=Priority.LIFECYCLE)
     now = 1000.0
     local = LocalTurns(clock=lambda: now)
-    with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter(f"chargehand:ecs:{{{GROUP}}}:*"):
-            client.delete(key)
-    run = shared._take
+    forget(redis_url, "*")
 
     for after_s, number, priority in steps:
         now += after_s
         caller = Caller(f"dep-{number}", "abc"[number % 3], priority) if number else OBSERVER
-        shared._take = lambda keys, args: run(keys=keys, args=[*args, now])  # type: ignore[assignment]  # noqa: B023
-        try:
-            in_redis, _ = shared.take(GROUP, quota, caller)
-        finally:
-            shared._take = run
+        in_redis = take_at(now, shared, quota, caller)
         here = local.take(GROUP, quota, caller)
         assert in_redis.granted == here.granted
         assert in_redis.wait_s == pytest.approx(here.wait_s, abs=1e-4)
+
+
+@pytest.mark.parametrize("lost", ["due", "turns", "turns:a", "ends", "places", "urgent", "bucket", "*"])
+def test_whatever_redis_loses_all_who_wait_are_served(shared: SharedTurns, redis_url: str, lost: str) -> None:
+    """It was flushed, or was full and evicts what has a time to live."""
+    now = 1000.0
+    waiting = given_a_crowd(shared, redis_url, now)
+    assert len(waiting) > BURST
+
+    forget(redis_url, lost)
+
+    while waiting and now < 1300:
+        now += 1
+        waiting = [caller for caller in waiting if not take_at(now, shared, QUOTA, caller).granted]
+    assert not waiting
+
+
+def test_a_clock_that_is_put_back_leaves_nobody_behind_those_who_are_lost(
+    shared: SharedTurns, redis_url: str
+) -> None:
+    assert len(given_a_crowd(shared, redis_url, 100_000.0)) > BURST
+
+    later = [
+        take_at(96_400.0 + second, shared, QUOTA, Caller("dep-new", "c", Priority.PROVISIONING))
+        for second in range(60)
+    ]
+
+    assert [turn.granted for turn in later[2:]] == [True] * 58
 
 
 def test_a_more_urgent_wish_for_a_charger_that_waits_moves_it_up() -> None:

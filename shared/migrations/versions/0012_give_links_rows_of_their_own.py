@@ -122,6 +122,7 @@ BEGIN
 END $$
 """
 # Triggers fire in the order of their names: before `chargers_list_group`, which puts the state into the group.
+# They name their columns, so that accepting a command costs no comparison: it sets none of these.
 TRIGGERS = (
     """
     CREATE OR REPLACE TRIGGER chargers_hand_over_frame BEFORE UPDATE OF ocpp_last_frame_at ON chargers
@@ -132,7 +133,10 @@ TRIGGERS = (
     FOR EACH ROW EXECUTE FUNCTION hand_link_over()
     """,
     """
-    CREATE OR REPLACE TRIGGER chargers_link_shown BEFORE UPDATE ON chargers FOR EACH ROW WHEN (
+    CREATE OR REPLACE TRIGGER chargers_link_shown BEFORE UPDATE OF
+        link_noted_at, running_count, running_task_arn, running_task_seen_at, running_task_ended_at,
+        ocpp_last_frame_at, ocpp_task_id
+    ON chargers FOR EACH ROW WHEN (
         (
             OLD.link_noted_at, OLD.running_count = 0,
             OLD.running_task_arn, OLD.running_task_seen_at, OLD.running_task_ended_at
