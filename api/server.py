@@ -12,9 +12,11 @@ from enum import IntEnum
 from time import monotonic
 from typing import Any
 
+import gevent
 import structlog
 from gevent import Timeout
 from gevent.local import local
+from gevent.select import POLLIN, poll
 from gunicorn.workers.ggevent import GeventWorker
 
 log = structlog.get_logger(__name__)
@@ -23,6 +25,7 @@ HEAD_TIMEOUT_S = 15  # for a request's head, from its first byte
 WRITE_TIMEOUT_S = 30  # for a client to take one write, at most PART_BYTES when there is much to send
 PART_BYTES = 64 * 1024
 RESERVE = 0.1  # of the connections: when fewer are free, those that wait for their client are closed
+LINGER_S = 2.0  # that a connection at rest is kept while the process ends
 STALLED_S = 1.0  # a read of a body, or a write, that takes this long waits for its client
 
 
@@ -101,6 +104,12 @@ class Connection:
         except OSError:
             return
 
+    def has_data(self) -> bool:
+        """Bytes that nobody has read yet, or the client's end."""
+        ready = poll()
+        ready.register(self._socket.fileno(), POLLIN)
+        return bool(ready.poll(0))
+
     def may_be_evicted(self) -> bool:
         if self.phase == Phase.TRANSFER:
             return monotonic() - self.since > STALLED_S
@@ -151,6 +160,8 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
         """One request. A client that does not take its answer is let go, which is no error of ours."""
+        if not self.alive:
+            req.force_close()
         try:
             return super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:
@@ -158,10 +169,15 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             raise StopIteration from None
 
     def close_resting(self) -> None:
-        """End the connections that no request is on: the process ends."""
-        for connection in list(self._connections):
-            if connection.phase == Phase.RESTING:
-                connection.evict()
+        """End the connections that no request is on, and return when none is left: the process ends.
+
+        The next request of one that was used a moment ago may be on its way. It is answered, with `Connection: close`.
+        """
+        while resting := [one for one in self._connections if one.phase == Phase.RESTING]:
+            for connection in resting:
+                if monotonic() - connection.since > LINGER_S and not connection.has_data():
+                    connection.evict()
+            gevent.sleep(0.1)
 
     def _evict_one(self, newcomer: Connection) -> None:
         evictable = [one for one in self._connections if one is not newcomer and one.may_be_evicted()]

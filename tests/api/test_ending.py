@@ -1,6 +1,5 @@
 """The API is told to stop: who was let in gets an answer, who waits gets it at once, nobody else gets in."""
 
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -8,14 +7,13 @@ from pathlib import Path
 from time import monotonic
 
 import httpx
-import psutil
 import pytest
 from sqlalchemy import Engine, select, text, update
 
 from shared.database import make_engine, transactional
 from shared.models import Charger, Command
 from tests.api.conftest import WISH
-from tests.api.server import running_api
+from tests.api.server import running_api, tell_to_stop
 from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
@@ -42,13 +40,6 @@ def http(server: str, token: Token) -> Iterator[httpx.Client]:
     limits = httpx.Limits(max_keepalive_connections=0)  # a kept connection would be let in
     with httpx.Client(base_url=server, headers=headers, timeout=40, limits=limits) as client:
         yield client
-
-
-def tell_to_stop(http: httpx.Client) -> None:
-    """As `docker stop` does: the first process of the server."""
-    bind = http.base_url.netloc.decode()
-    (server,) = (child for child in psutil.Process().children() if child.environ().get("BIND") == bind)
-    server.send_signal(signal.SIGTERM)
 
 
 def is_refused(http: httpx.Client) -> bool:
@@ -85,7 +76,7 @@ def test_what_is_under_way_is_done_and_answered_and_nobody_else_is_let_in(
             request = pool.submit(http.put, f"/ocpp/chargers/{charger_id}", json={"name": "renamed"})
             wait_until(lambda: waiting_for_a_lock(database) == 1)
 
-            tell_to_stop(http)
+            tell_to_stop(str(http.base_url))
             wait_until(lambda: is_refused(http))
 
             assert not request.done()
@@ -108,7 +99,7 @@ def test_those_who_wait_are_answered_at_once_with_what_is_known(http: httpx.Clie
         wait_until(lambda: requests_under_way(http) == 2 * WAITS)
         started = monotonic()
 
-        tell_to_stop(http)
+        tell_to_stop(str(http.base_url))
         answers = [future.result(10) for future in stops], [future.result(10) for future in commands]
 
     assert monotonic() - started < 5
@@ -129,7 +120,7 @@ def test_those_who_watch_are_let_go(http: httpx.Client) -> None:
     charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
     with http.stream("GET", f"/ocpp/chargers/{charger_id}/events") as stream:
         started = monotonic()
-        tell_to_stop(http)
+        tell_to_stop(str(http.base_url))
         stream.read()
 
     assert monotonic() - started < 5

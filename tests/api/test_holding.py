@@ -14,7 +14,7 @@ from sqlalchemy import text, update
 from shared.database import make_engine
 from shared.models import Charger
 from tests.api.conftest import WISH
-from tests.api.server import IMPATIENT, running_api
+from tests.api.server import IMPATIENT, running_api, tell_to_stop
 from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
@@ -56,6 +56,20 @@ def connect(server: str, *, receive_buffer: int | None = None) -> socket.socket:
     connection.settimeout(10)
     connection.connect((parts.hostname, parts.port))
     return connection
+
+
+def is_ending(server: str) -> bool:
+    with closing(connect(server)) as connection:
+        connection.sendall(HEALTH)
+        return b"Connection: close" in connection.recv(65_536)
+
+
+def all_that_comes(connection: socket.socket) -> bytes:
+    """Until the server closes it."""
+    heard = b""
+    while piece := connection.recv(65_536):
+        heard += piece
+    return heard
 
 
 def ended(connection: socket.socket) -> bool:
@@ -231,6 +245,28 @@ def test_a_connection_that_rests_does_not_keep_the_server_from_its_end(
         assert ended(resting)
         assert ended(silent)
     assert ended_after_s < 8
+
+
+def test_a_request_that_is_on_its_way_when_the_server_is_told_to_stop_is_answered(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    with (
+        running_api(database_url, redis_url, tmp_path, WEB_CONCURRENCY="1") as url,
+        closing(connect(url)) as used,
+        closing(connect(url)) as new,
+    ):
+        used.sendall(HEALTH)
+        assert hears(used, b'"ok"')
+        tell_to_stop(url)
+        wait_until(lambda: is_ending(url), within_s=10)
+
+        for connection in (used, new):
+            connection.sendall(HEALTH)
+
+        for connection in (used, new):
+            answer = all_that_comes(connection)
+            assert b"200 OK" in answer
+            assert b"Connection: close" in answer
 
 
 def hears(connection: socket.socket, word: bytes) -> bool:
