@@ -35,7 +35,7 @@ CREATE OR REPLACE FUNCTION shown_link(
         CASE
             WHEN running_count = 0 AND NOT newest.said_goodbye THEN 'The charger''s process does not run'
             WHEN running_count = 0 THEN newest.reason
-            WHEN newest.is_older THEN 'The charger''s process has started; its log does not tell of a link yet'
+            WHEN newest.is_older THEN 'The charger''s process has started; no log line about its link has been read yet'
             WHEN newest.is_up THEN 'Messages are exchanged; the log line of their connection was not read yet'
             ELSE newest.reason
         END,
