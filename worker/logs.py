@@ -64,11 +64,9 @@ class Pass:
 class LogsClient:
     """The fleet's log group. boto3's errors come through: a read that fails is done again."""
 
-    most_bytes = 0  #: of frames kept per organization and day; 0 keeps all
-
     def __init__(self, settings: EcsSettings, *, most_bytes: int) -> None:
         self.group = settings.log_group
-        self.most_bytes = most_bytes
+        self.most_bytes = most_bytes  #: of frames kept per organization and day; 0 keeps all
         self._logs: CloudWatchLogsClient = boto3.session.Session().client(
             "logs", region_name=settings.region, config=client_config(settings)
         )

@@ -109,7 +109,7 @@ def test_a_throttled_pass_through_empty_pages_goes_on_where_it_was(
     empty: dict[str, Any] = {"events": []}
     api = Throttled(empty | {"nextToken": "1"}, None, empty | {"nextToken": "2"}, {"events": page.events})
     client: Any = object.__new__(LogsClient)
-    client.group, client._logs = group.client.group, api
+    client.group, client.most_bytes, client._logs = group.client.group, group.client.most_bytes, api
     throttled = replace(group, client=client)
 
     with pytest.raises(ClientError):

@@ -137,7 +137,8 @@ class Crashing(LogsClient):
     """Dies after some pages, as a worker that is killed: also what it was about to commit is gone."""
 
     def __init__(self, other: LogsClient, pages: int) -> None:
-        self.group, self._logs, self._left = other.group, other._logs, pages
+        self.group, self.most_bytes, self._logs = other.group, other.most_bytes, other._logs
+        self._left = pages
 
     def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:
         for page in super().pages(since_ms, next_token):
@@ -219,7 +220,8 @@ def test_two_reads_at_once_copy_everything_once(world: World, group: LogGroup) -
         """Another worker reads everything between two pages of this one."""
 
         def __init__(self) -> None:
-            self.group, self._logs = group.client.group, group.client._logs
+            self.group, self.most_bytes = group.client.group, group.client.most_bytes
+            self._logs = group.client._logs
 
         def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:
             for number, page in enumerate(super().pages(since_ms, next_token)):
