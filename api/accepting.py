@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from api.auth import requester
 from api.idempotency import REPLAYED_HEADER, this_attempt
 from api.parts import parts
-from api.services.accepted import Accepted
-from api.services.idempotency import Answer, claim, remember
+from shared.fleet.idempotency import Answer, claim, remember
+from shared.fleet.receipts import Accepted
 
 log = structlog.get_logger(__name__)
 

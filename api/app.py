@@ -13,6 +13,7 @@ from werkzeug.routing import BaseConverter
 
 from api import catalog, chargers, commands, events, health, missing
 from api.errors import register_errors
+from api.live.batcher import GroupCommit
 from api.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.open_quota import OpenQuota
 from api.openapi import REQUEST_ID, make_document, register_docs
@@ -24,7 +25,6 @@ from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.reading import Reading
-from api.services.group import GroupCommit
 from api.streams import Streams
 from api.waits import mark_skipped_wait
 from api.watcher import Watcher

@@ -8,7 +8,7 @@ from api import schemas
 from api.blueprint import Access, Operations
 from api.examples import BRAND, MODEL, page_of
 from api.parts import parts
-from api.services import catalog
+from shared.fleet import catalog
 
 operations = Operations(
     "catalog",

@@ -31,14 +31,14 @@ from api.examples import (
     UPDATED,
 )
 from api.parts import parts
-from api.services import chargers, commands, logs
-from api.services.accepted import Accepted
-from api.services.commands import Wish
-from api.services.idempotency import Answer
 from api.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
 from api.waits import wait_for
 from api.watcher import Provisioning
 from shared.commands import EventType
+from shared.fleet import chargers, commands, logs
+from shared.fleet.commands import Wish
+from shared.fleet.idempotency import Answer
+from shared.fleet.receipts import Accepted
 from shared.models import Charger
 
 operations = Operations(

@@ -10,9 +10,9 @@ from api.auth import requester
 from api.blueprint import Access, Operations
 from api.examples import COMMAND, page_of
 from api.parts import parts
-from api.services import commands
 from api.waits import wait_for
 from shared.commands import OPEN
+from shared.fleet import commands
 from shared.models import Command
 
 operations = Operations(

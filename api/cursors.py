@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from itsdangerous import BadData, URLSafeSerializer
 
-from api.services.listing import Position, Sort, SortKey
+from shared.fleet.listing import Position, Sort, SortKey
 
 MAX_LENGTH = 512
 # It finds what was changed or belongs to another list. It keeps nobody out, and need not: whoever makes up a cursor

@@ -15,9 +15,9 @@ from api.parsing import InvalidRequest, item
 from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
 from api.reading import TooManyReads
-from api.services.errors import InvalidCharger, NotFound, NotReady, QuotaFull
-from api.services.idempotency import KeyReused
 from shared.database import contention, is_outage
+from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
+from shared.fleet.idempotency import KeyReused
 from shared.tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)

@@ -15,9 +15,9 @@ from api.fields import Problem, documented
 from api.parsing import InvalidRequest, item
 from api.parts import parts
 from api.runtime import observed_of, runtime_of
-from api.services.chargers import get_charger
-from api.services.events import Event, Snapshot, newest_event_id, snapshot
 from api.streams import LIFE_S, SILENCE_S, Stream
+from shared.fleet.chargers import get_charger
+from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
 
 operations = Operations(
     "events",

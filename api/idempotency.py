@@ -8,7 +8,7 @@ from flask import g, request
 from api.auth import requester
 from api.fields import Problem
 from api.parsing import InvalidRequest, item
-from api.services.idempotency import Attempt
+from shared.fleet.idempotency import Attempt
 
 KEY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"

@@ -24,7 +24,7 @@ from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
 from shared.commands import OPEN
-from shared.fleet_spec import fleets_spec
+from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
 from shared.models import Charger, ChargerCount, Command, LogCursor
 

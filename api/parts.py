@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from api.live.batcher import GroupCommit
 from api.metrics import Figures
 from api.open_quota import OpenQuota
 from api.pools import Pools
@@ -11,7 +12,6 @@ from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.reading import Reading
-from api.services.group import GroupCommit
 from api.streams import Streams
 from api.watcher import Watcher
 from shared.database import Sessions

@@ -16,13 +16,13 @@ from api.parts import parts
 from api.reading import TooManyReads
 from api.runtime import runtime_of
 from api.schemas import WaitQuery
-from api.services.chargers import IN_PROGRESS
-from api.services.idempotency import Answer
-from api.services.links import Outcome, outcome_of
 from api.waits import wait_for
 from api.watcher import Link, Provisioning, Settled
 from shared.commands import FINAL
 from shared.database import is_outage
+from shared.fleet.chargers import IN_PROGRESS
+from shared.fleet.idempotency import Answer
+from shared.fleet.links import Outcome, outcome_of
 from shared.models import Charger, Command
 
 log = structlog.get_logger(__name__)

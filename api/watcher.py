@@ -26,9 +26,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.places import Full, FullForOrganization, Places
 from api.polling import Poller
-from api.services.chargers import IN_PROGRESS
-from api.services.links import is_open, may_be_accepted
 from shared.commands import OPEN
+from shared.fleet.chargers import IN_PROGRESS
+from shared.fleet.links import is_open, may_be_accepted
 from shared.models import Charger, Command
 
 POLL_S = 0.1

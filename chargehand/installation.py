@@ -29,7 +29,7 @@ def installation(*, services: str | None, yes: bool, as_json: bool) -> None:
 
     from shared.database import make_engine
     from shared.database_trouble import connection_trouble, first_line
-    from shared.installation import NotServices, Services, move, recorded
+    from shared.fleet.installation import NotServices, Services, move, recorded
     from shared.schema import NOT_MIGRATED
     from shared.starting import checked_settings
 

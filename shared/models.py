@@ -165,7 +165,7 @@ class Charger(Base):
     publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
     observe_at: Mapped[datetime | None]  #: the observer describes it from then on
 
-    #: The same for chargers that agree in all that a list filters by (api/services/listing.py); a trigger keeps it.
+    #: The same for chargers that agree in all that a list filters by (shared/fleet/listing.py); a trigger keeps it.
     list_group: Mapped[int] = mapped_column(
         BigInteger,
         server_default=FetchedValue(),
@@ -479,7 +479,7 @@ class Installation(Base):
     __tablename__ = "installation"
 
     singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
-    services: Mapped[str]  #: as shared.installation.Services writes them
+    services: Mapped[str]  #: as shared.fleet.installation.Services writes them
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (CheckConstraint("singleton", name="installation_singleton"),)

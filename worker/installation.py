@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 
 from shared.database import Sessions
-from shared.installation import CUSTOM, Services, record
+from shared.fleet.installation import CUSTOM, Services, record
 from shared.settings import EcsSettings
 from worker.budget import BudgetSpent
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable

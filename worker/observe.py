@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from shared.commands import CommandStatus, ProvisioningStatus
 from shared.database import Sessions
 from shared.errors import ErrorCode
+from shared.fleet.locking import lock_chargers
 from shared.models import Charger, Command
 from shared.settings import Timing
 from worker import reasons, rollout
@@ -32,7 +33,6 @@ from worker.ecs import (
     TaskView,
 )
 from worker.links import link_in_doubt
-from worker.locking import lock_chargers
 from worker.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reasons import Reason, explain
 from worker.record import give_up

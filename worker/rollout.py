@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from shared.commands import ProvisioningStatus
 from shared.database import Sessions
-from shared.fleet_spec import GONE_AFTER_S, fleets_spec
+from shared.fleet.spec import GONE_AFTER_S, fleets_spec
 from shared.models import Charger, FleetSpec
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.connecting import UnfitDatabase
 from shared.database import check_fit
-from shared.installation import NotServices
+from shared.fleet.installation import NotServices
 from shared.queues import Queue
 from shared.settings import SettingsError
 from shared.starting import report_strays

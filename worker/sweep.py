@@ -10,9 +10,9 @@ from sqlalchemy import func, select, update
 from shared.broker import BROKER_ERRORS, send
 from shared.commands import EventType
 from shared.database import Sessions
+from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.queues import TASK_OF, Message, TaskName, message
-from worker.locking import lock_chargers
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from api.cursors import InvalidCursor, read_cursor, serializer_of, write_cursor
-from api.services.listing import Sort, SortKey
+from shared.fleet.listing import Sort, SortKey
 from tests.api.conftest import Fleet
 
 SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]

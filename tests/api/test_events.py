@@ -16,10 +16,10 @@ from sqlalchemy.orm import sessionmaker
 from api import streams
 from api.parts import Parts
 from api.places import Places
-from api.services.events import EVENTS_AT_ONCE, events_after
 from api.streams import BEHIND_AT_ONCE, Stream, Streams
 from shared.commands import EventType, ProvisioningStatus
 from shared.database import Sessions
+from shared.fleet.events import EVENTS_AT_ONCE, events_after
 from shared.models import Charger, ChargerEvent
 from tests.api.conftest import Fleet
 from tests.links import line, read_lines

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from api.services.commands import Wish, ask
 from shared.commands import EventType
 from shared.database import Sessions
+from shared.fleet.commands import Wish, ask
 from shared.models import Charger
 from shared.settings import Settings
 from tests.worker.conftest import World

@@ -128,7 +128,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the boot of an earlier task counts after a rollout of a first generation",
-        "api/services/links.py",
+        "shared/fleet/links.py",
         "                Charger.rollout_at.is_(None),\n",
         "",
     ),
@@ -158,7 +158,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the settings that came first are the fleet's",
-        "shared/fleet_spec.py",
+        "shared/fleet/spec.py",
         "FleetSpec.since.desc()",
         "FleetSpec.since",
     ),
@@ -254,7 +254,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a command waits until a page of log lines is written",
-        "api/services/commands.py",
+        "shared/fleet/commands.py",
         "with_for_update(of=Charger, key_share=True, ",
         "with_for_update(of=Charger, ",
     ),

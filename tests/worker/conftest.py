@@ -9,11 +9,11 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import Engine, func, select, update
 
-from api.services import chargers, commands
-from api.services.accepted import Accepted
 from embedded.ecs.process import EcsProcess, running_ecs
 from shared.commands import CommandStatus, EventType
 from shared.database import Sessions
+from shared.fleet import chargers, commands
+from shared.fleet.receipts import Accepted
 from shared.models import Charger, Command
 from shared.settings import EcsSettings, Settings, Timing, load_settings
 from tests.conftest import environment

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, update
 
-from shared.fleet_spec import GONE_AFTER_S
+from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeEcs

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, text, update
 
-from api.services.links import ACCEPTED
 from shared.database import Sessions
+from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World

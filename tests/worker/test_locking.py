@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text, update
 
 from shared.broker import make_celery
 from shared.commands import CommandStatus
+from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
@@ -15,7 +16,6 @@ from tests.worker.conftest import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
 from worker import observe, sweep
 from worker.leftovers import remove_leftovers
-from worker.locking import lock_chargers
 
 
 def waiting(world: World) -> int:

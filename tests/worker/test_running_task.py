@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from api.services.links import ACCEPTED
 from shared.commands import CommandStatus
+from shared.fleet.links import ACCEPTED
 from shared.models import Charger
 from tests.links import line, read_lines
 from tests.worker.conftest import World

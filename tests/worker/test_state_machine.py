@@ -32,10 +32,10 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from api.services.accepted import Accepted
-from api.services.errors import ChargerNotFound, InvalidCharger, NotReady
 from shared.broker import make_celery
 from shared.commands import FINAL, OPEN, CommandStatus, EventType
+from shared.fleet.errors import ChargerNotFound, InvalidCharger, NotReady
+from shared.fleet.receipts import Accepted
 from shared.models import Charger, Command, FleetSpec, RemovedCharger
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeService

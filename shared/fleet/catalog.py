@@ -5,8 +5,8 @@ from typing import Any
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
-from api.services.errors import BrandNotFound, ModelNotFound
-from api.services.page import Page
+from shared.fleet.errors import BrandNotFound, ModelNotFound
+from shared.fleet.page import Page
 from shared.models import Brand, CatalogModel
 
 #: Every column of a model, and its brand's id.

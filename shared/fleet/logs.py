@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Select, Subquery, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from api.services.scope import get_charger
+from shared.fleet.scope import get_charger
 from shared.models import ChargerLog
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
 
-from api.services.errors import ChargerNotFound
+from shared.fleet.errors import ChargerNotFound
 from shared.models import Charger
 
 

@@ -25,11 +25,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from api.services.accepted import Accepted, accepted
-from api.services.errors import CommandNotFound, NotReady
-from api.services.page import Page
-from api.services.scope import get_charger
 from shared.commands import PUBLISH_GRACE, CommandStatus, EventType, ProvisioningStatus
+from shared.fleet.errors import CommandNotFound, NotReady
+from shared.fleet.page import Page
+from shared.fleet.receipts import Accepted, accepted
+from shared.fleet.scope import get_charger
 from shared.ids import new_command_id
 from shared.models import Charger, Command
 

@@ -6,11 +6,11 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from api.services.accepted import Accepted, accepted
-from api.services.commands import add_command
-from api.services.errors import InvalidCharger, QuotaFull
-from api.services.scope import get_charger, lock_charger
 from shared.commands import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
+from shared.fleet.commands import add_command
+from shared.fleet.errors import InvalidCharger, QuotaFull
+from shared.fleet.receipts import Accepted, accepted
+from shared.fleet.scope import get_charger, lock_charger
 from shared.ids import new_charger_id, new_command_id, new_run_id
 from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
 

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from api.services.accepted import Accepted
-from api.services.commands import MOST, Wish, ask, ask_together
 from shared.connecting import CONNECT_TIMEOUT_S
 from shared.database import contention, is_outage
+from shared.fleet.commands import MOST, Wish, ask, ask_together
+from shared.fleet.receipts import Accepted
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, cast
 from sqlalchemy import ARRAY, BigInteger, String, bindparam, column, func, select, text, true
 from sqlalchemy.orm import Session
 
-from api.services.scope import get_charger
+from shared.fleet.scope import get_charger
 from shared.models import Charger, ChargerEvent, Command
 
 EVENTS_AT_ONCE = 50  # of each watched position, so that one that is far behind delays no other
