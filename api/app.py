@@ -28,9 +28,9 @@ from api.reading import Reading
 from api.streams import Streams
 from api.waits import mark_skipped_wait
 from api.watcher import Watcher
-from shared.database import Sessions
+from shared.auth.tokens import TokenVerifier
+from shared.database.engine import Sessions
 from shared.settings import Settings
-from shared.tokens import TokenVerifier
 
 
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:

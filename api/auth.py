@@ -6,7 +6,7 @@ import structlog
 from flask import g, request
 
 from api.parts import parts
-from shared.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
+from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
 
 log = structlog.get_logger(__name__)
 

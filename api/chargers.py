@@ -34,12 +34,12 @@ from api.parts import parts
 from api.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
 from api.waits import wait_for
 from api.watcher import Provisioning
-from shared.commands import EventType
 from shared.fleet import chargers, commands, logs
 from shared.fleet.commands import Wish
 from shared.fleet.idempotency import Answer
 from shared.fleet.receipts import Accepted
 from shared.models import Charger
+from shared.vocabulary import EventType
 
 operations = Operations(
     "chargers",

@@ -11,9 +11,9 @@ from api.blueprint import Access, Operations
 from api.examples import COMMAND, page_of
 from api.parts import parts
 from api.waits import wait_for
-from shared.commands import OPEN
 from shared.fleet import commands
 from shared.models import Command
+from shared.vocabulary import OPEN
 
 operations = Operations(
     "commands",

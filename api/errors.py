@@ -15,10 +15,10 @@ from api.parsing import InvalidRequest, item
 from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
 from api.reading import TooManyReads
-from shared.database import contention, is_outage
+from shared.auth.tokens import KeysUnavailable
+from shared.database.engine import contention, is_outage
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
 from shared.fleet.idempotency import KeyReused
-from shared.tokens import KeysUnavailable
 
 log = structlog.get_logger(__name__)
 

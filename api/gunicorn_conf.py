@@ -17,9 +17,9 @@ import gunicorn.util
 import orjson
 from gunicorn.util import write_nonblock
 
-from shared.log_setup import configure_logging
 from shared.settings import SettingsError
-from shared.starting import exit_with, report_strays, settings_or_exit
+from shared.startup.checks import exit_with, report_strays, settings_or_exit
+from shared.startup.log_setup import configure_logging
 
 SPARE_FILES = 200  # of a process, for its database, its broker, its log and its code
 
@@ -75,7 +75,7 @@ logconfig_dict = {
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
     "formatters": {
-        "structured": {"()": "shared.log_setup.make_formatter", "log_format": _settings.log_format}
+        "structured": {"()": "shared.startup.log_setup.make_formatter", "log_format": _settings.log_format}
     },
 }
 

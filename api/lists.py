@@ -11,8 +11,8 @@ from api.cursors import MAX_LENGTH, InvalidCursor, read_cursor, write_cursor
 from api.fields import Choice, Choices, Problem, Query, QueryInteger, Text
 from api.parsing import InvalidRequest, item
 from api.schemas import ChargerAnswer
-from shared.commands import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 from shared.fleet.listing import Filters, Sort, SortKey, count_chargers, list_chargers
+from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 
 PAGE_WITH_CURSOR = Problem("Give a page or a cursor, not both", "value_error")
 BAD_CURSOR = Problem(

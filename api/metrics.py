@@ -23,10 +23,10 @@ from sqlalchemy.orm import Session
 from api.publisher import Publisher
 from api.reading import Reading
 from api.watcher import Watcher
-from shared.commands import OPEN
 from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
 from shared.models import Charger, ChargerCount, Command, LogCursor
+from shared.vocabulary import OPEN
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.commands import OPEN
 from shared.models import Command
+from shared.vocabulary import OPEN
 
 log = structlog.get_logger(__name__)
 

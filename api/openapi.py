@@ -20,7 +20,7 @@ from api.blueprint import ERROR_NAMES
 from api.errors import RETRY_AFTER_S
 from api.fields import documented
 from api.idempotency import KEY, KEY_HEADER, REPLAYED_HEADER
-from shared.tokens import ORGANIZATION_ID
+from shared.auth.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"
 DESCRIPTION = """Runs fleets of simulated EV chargers: chargers are created, started, stopped, restarted and

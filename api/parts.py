@@ -14,9 +14,9 @@ from api.readiness import Readiness
 from api.reading import Reading
 from api.streams import Streams
 from api.watcher import Watcher
-from shared.database import Sessions
+from shared.auth.tokens import TokenVerifier
+from shared.database.engine import Sessions
 from shared.settings import Settings
-from shared.tokens import TokenVerifier
 
 
 @dataclass(frozen=True, slots=True)

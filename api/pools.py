@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 #: Connections beside those of requests: one for batches of starts and stops, two for the pollers that serve waits and
 #: event streams, two for /ready, which compares them.

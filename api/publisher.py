@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 import structlog
 
-from shared.broker import BATCH_SIZE, BROKER_ERRORS, Sender, make_celery
+from shared.broker.app import BATCH_SIZE, BROKER_ERRORS, Sender, make_celery
 from shared.queues import Message, TaskName
 
 log = structlog.get_logger(__name__)

@@ -11,11 +11,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from shared.broker import broker_trouble, check_broker, make_celery
-from shared.database import check_fit, contention, is_outage
-from shared.database_trouble import connection_trouble
+from shared.broker.app import broker_trouble, check_broker, make_celery
+from shared.database.diagnosis import connection_trouble
+from shared.database.engine import check_fit, contention, is_outage
+from shared.database.schema import schema_trouble
 from shared.maintenance import last_runs, lateness
-from shared.schema import schema_trouble
 from shared.settings import Timing
 
 log = structlog.get_logger(__name__)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from api.parts import parts
-from shared.commands import ObservedState
 from shared.models import Charger, ShownLink
+from shared.vocabulary import ObservedState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 
 from api.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
 from api.runtime import runtime_of
-from shared.commands import (
+from shared.vocabulary import (
     CommandStatus,
     EventType,
     ObservedState,

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.places import Full, Places
 from api.polling import Poller
-from shared.commands import EventType
 from shared.fleet.events import EVENTS_AT_ONCE, Event, Position, events_after
+from shared.vocabulary import EventType
 
 POLL_S = 0.25
 BEHIND_AT_ONCE = 4  # streams of an organization that are fed a full page of old events in one poll

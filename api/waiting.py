@@ -18,12 +18,12 @@ from api.runtime import runtime_of
 from api.schemas import WaitQuery
 from api.waits import wait_for
 from api.watcher import Link, Provisioning, Settled
-from shared.commands import FINAL
-from shared.database import is_outage
+from shared.database.engine import is_outage
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.idempotency import Answer
 from shared.fleet.links import Outcome, outcome_of
 from shared.models import Charger, Command
+from shared.vocabulary import FINAL
 
 log = structlog.get_logger(__name__)
 

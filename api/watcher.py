@@ -26,10 +26,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.places import Full, FullForOrganization, Places
 from api.polling import Poller
-from shared.commands import OPEN
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import is_open, may_be_accepted
 from shared.models import Charger, Command
+from shared.vocabulary import OPEN
 
 POLL_S = 0.1
 WOKEN_AT_ONCE = (

@@ -19,7 +19,7 @@ from bench.servers import (
     running_stub,
     worker,
 )
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.settings import load_settings
 from worker.ecs import EcsClient
 from worker.observe import observe

@@ -27,8 +27,8 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, mapped_column, relationship
 
-from shared.commands import CommandStatus, ProvisioningStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
+from shared.vocabulary import CommandStatus, ProvisioningStatus
 
 LIVE = text("deleted_at IS NULL")
 CODES = ", ".join(f"'{code}'" for code in ErrorCode)

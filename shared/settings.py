@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
-from shared.broker_url import REDIS, BadBrokerUrl, broker_url, check_redis_url
-from shared.database_url import BadDatabaseUrl, check_parameters, connection_parameters
+from shared.broker.url import REDIS, BadBrokerUrl, broker_url, check_redis_url
+from shared.database.url import BadDatabaseUrl, check_parameters, connection_parameters
 from shared.destinations import BadRule, Destinations, read_destinations
-from shared.strays import ADDED, gap, leave_out
+from shared.startup.strays import ADDED, gap, leave_out
 
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)

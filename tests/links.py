@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import ShownLink
 from worker.links import note_links, write_links
 

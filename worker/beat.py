@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from celery import beat
 
-from shared.broker import BROKER_ERRORS, Sender
+from shared.broker.app import BROKER_ERRORS, Sender
 from shared.maintenance import periods_s
 from shared.queues import Queue, TaskName
 from shared.settings import Settings

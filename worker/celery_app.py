@@ -7,9 +7,9 @@ from celery import Celery
 from celery.signals import setup_logging
 from click.core import ParameterSource
 
-from shared.broker import make_celery
+from shared.broker.app import make_celery
 from shared.settings import SettingsError, hand_secrets_to_flower
-from shared.starting import exit_with, settings_or_exit
+from shared.startup.checks import exit_with, settings_or_exit
 from worker.log_lines import set_up_logging
 from worker.pool import HANGING
 
@@ -24,7 +24,7 @@ INSTEAD_OF_OPTIONS = {
 def check_celery_options() -> None:
     """Refuse the options before the subcommand that would lead elsewhere. Raises SettingsError.
 
-    Celery hands them on by the environment, where they are left out: see shared/strays.py.
+    Celery hands them on by the environment, where they are left out: see shared/startup/strays.py.
     """
     command = click.get_current_context(silent=True)
     for option, instead in INSTEAD_OF_OPTIONS.items():

@@ -7,9 +7,9 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
-from shared.broker import BROKER_ERRORS
+from shared.broker.app import BROKER_ERRORS
+from shared.broker.redis_transport import Channel
 from shared.queues import Queue
-from shared.redis_transport import Channel
 from worker.events import FLUSH_EVERY_S
 from worker.outage import Outage
 from worker.quarantine import put_aside

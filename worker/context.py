@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.settings import Settings, load_settings
 from worker.aws_settings import refused_in_one_line, with_region
 from worker.budget import Budget

@@ -6,12 +6,12 @@ locked during an ECS call; afterwards the row is read again, and a newer wish me
 
 from sqlalchemy import update
 
-from shared.commands import EventType
-from shared.database import Sessions
-from shared.errors import ErrorCode
+from shared.database.engine import Sessions
+from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.queues import QUEUE_OF, TASK_OF, Queue
 from shared.settings import Timing
+from shared.vocabulary import EventType
 from worker.budget import BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 from worker.provision import NotYet, bring_up, rolls_out, tear_down

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 
 GONE_CODES = frozenset({"ServiceNotFoundException", "ServiceNotActiveException"})
 MISSING_DEFINITION_MESSAGES = (

@@ -9,9 +9,9 @@ from datetime import timedelta
 from sqlalchemy import Delete, delete, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
-from shared.commands import OPEN
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
+from shared.vocabulary import OPEN
 from worker.logs import log_partitions
 
 KEYS_KEPT_FOR = timedelta(hours=24)

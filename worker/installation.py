@@ -15,7 +15,7 @@ import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.fleet.installation import CUSTOM, Services, record
 from shared.settings import EcsSettings
 from worker.budget import BudgetSpent

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import exists, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, RemovedCharger
 from worker.budget import BudgetSpent
 from worker.ecs import DELETE_TASK_DEFINITIONS_LIMIT, EcsClient

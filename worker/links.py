@@ -34,9 +34,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.commands import OcppState
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink
+from shared.vocabulary import OcppState
 
 NOTE_LIMIT = 100  # links in one statement: it holds their chargers' rows for some milliseconds
 KEPT_TASKS = 5  # of a charger; older ones can be read again only from lines that come hours late

@@ -2,8 +2,8 @@
 
 import logging
 
-from shared.log_setup import configure_logging
 from shared.settings import load_settings
+from shared.startup.log_setup import configure_logging
 
 # A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
 CHATTY = ("botocore", "celery.app.trace", "celery.beat", "celery.worker.strategy")

@@ -22,7 +22,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from worker.ecs import client_config

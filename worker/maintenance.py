@@ -8,8 +8,8 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.database import Sessions
-from shared.errors import MESSAGE_LENGTH
+from shared.database.engine import Sessions
+from shared.error_codes import MESSAGE_LENGTH
 from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from worker.outage import first_line

@@ -16,12 +16,12 @@ import structlog
 from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from shared.commands import CommandStatus, ProvisioningStatus
-from shared.database import Sessions
-from shared.errors import ErrorCode
+from shared.database.engine import Sessions
+from shared.error_codes import ErrorCode
 from shared.fleet.locking import lock_chargers
 from shared.models import Charger, Command
 from shared.settings import Timing
+from shared.vocabulary import CommandStatus, ProvisioningStatus
 from worker import reasons, rollout
 from worker.budget import BudgetSpent
 from worker.ecs import (

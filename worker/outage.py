@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.database import contention, is_outage
+from shared.database.engine import contention, is_outage
 
 log = structlog.get_logger(__name__)
 

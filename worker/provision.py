@@ -4,9 +4,9 @@ from enum import StrEnum
 
 from sqlalchemy import case, exists, func, select, update
 
-from shared.commands import ProvisioningStatus
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger
+from shared.vocabulary import ProvisioningStatus
 from worker.ecs import EcsClient, ServiceView
 
 DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from shared.errors import MESSAGE_LENGTH, ErrorCode
+from shared.error_codes import MESSAGE_LENGTH, ErrorCode
 from worker.ecs import ServiceView, TaskView
 
 

@@ -23,12 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.commands import OPEN, CommandStatus, EventType, ProvisioningStatus
-from shared.database import Sessions
-from shared.errors import MESSAGE_LENGTH, ErrorCode, error_detail
+from shared.database.engine import Sessions
+from shared.error_codes import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.ids import new_command_id
 from shared.models import Charger, Command, RemovedCharger
 from shared.settings import Timing
+from shared.vocabulary import OPEN, CommandStatus, EventType, ProvisioningStatus
 from worker.ecs import ServiceView
 from worker.provision import IN_PROGRESS, Step
 

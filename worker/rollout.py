@@ -20,10 +20,10 @@ from sqlalchemy import ColumnElement, ScalarSelect, and_, case, func, null, or_,
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.commands import ProvisioningStatus
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.fleet.spec import GONE_AFTER_S, fleets_spec
 from shared.models import Charger, FleetSpec
+from shared.vocabulary import ProvisioningStatus
 
 log = structlog.get_logger(__name__)
 

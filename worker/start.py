@@ -16,12 +16,12 @@ from psycopg.errors import UndefinedTable
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from shared.connecting import UnfitDatabase
-from shared.database import check_fit
+from shared.database.connection import UnfitDatabase
+from shared.database.engine import check_fit
 from shared.fleet.installation import NotServices
 from shared.queues import Queue
 from shared.settings import SettingsError
-from shared.starting import report_strays
+from shared.startup.checks import report_strays
 from worker.context import context, fit
 from worker.ecs import EcsUnavailable
 from worker.installation import Guard, WrongEcs

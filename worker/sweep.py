@@ -7,12 +7,12 @@ import structlog
 from celery import Celery
 from sqlalchemy import func, select, update
 
-from shared.broker import BROKER_ERRORS, send
-from shared.commands import EventType
-from shared.database import Sessions
+from shared.broker.app import BROKER_ERRORS, send
+from shared.database.engine import Sessions
 from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.queues import TASK_OF, Message, TaskName, message
+from shared.vocabulary import EventType
 
 log = structlog.get_logger(__name__)
 

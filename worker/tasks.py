@@ -10,8 +10,8 @@ from celery import Task
 from celery.signals import celeryd_after_setup
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
-from shared.schema import schema_trouble_of
 from worker.celery_app import app
 from worker.context import context
 from worker.converge import converge, stumble

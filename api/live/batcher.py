@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from shared.connecting import CONNECT_TIMEOUT_S
-from shared.database import contention, is_outage
+from shared.database.connection import CONNECT_TIMEOUT_S
+from shared.database.engine import contention, is_outage
 from shared.fleet.commands import MOST, Wish, ask, ask_together
 from shared.fleet.receipts import Accepted
 

@@ -6,13 +6,13 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.commands import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 from shared.fleet.commands import add_command
 from shared.fleet.errors import InvalidCharger, QuotaFull
 from shared.fleet.receipts import Accepted, accepted
 from shared.fleet.scope import get_charger, lock_charger
 from shared.ids import new_charger_id, new_command_id, new_run_id
 from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
+from shared.vocabulary import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 
 #: What a charger's process is told: a change of these needs another task (contract 13, item 24).
 REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})

@@ -25,13 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from shared.commands import PUBLISH_GRACE, CommandStatus, EventType, ProvisioningStatus
 from shared.fleet.errors import CommandNotFound, NotReady
 from shared.fleet.page import Page
 from shared.fleet.receipts import Accepted, accepted
 from shared.fleet.scope import get_charger
 from shared.ids import new_command_id
 from shared.models import Charger, Command
+from shared.vocabulary import PUBLISH_GRACE, CommandStatus, EventType, ProvisioningStatus
 
 MOST = 100  # wishes in one statement
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from shared.commands import FINAL, CommandStatus, OcppState, ProvisioningStatus
 from shared.models import Charger, Command, ShownLink
+from shared.vocabulary import FINAL, CommandStatus, OcppState, ProvisioningStatus
 
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
 #: those of the database and of the charger's host may differ: the log line that says "accepted" names its ECS task,

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.commands import EventType
 from shared.models import Charger
 from shared.queues import TASK_OF, Message, TaskName, message
+from shared.vocabulary import EventType
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,10 @@ from api import streams
 from api.parts import Parts
 from api.places import Places
 from api.streams import BEHIND_AT_ONCE, Stream, Streams
-from shared.commands import EventType, ProvisioningStatus
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.fleet.events import EVENTS_AT_ONCE, events_after
 from shared.models import Charger, ChargerEvent
+from shared.vocabulary import EventType, ProvisioningStatus
 from tests.api.conftest import Fleet
 from tests.links import line, read_lines
 

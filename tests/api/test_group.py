@@ -14,12 +14,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.live.batcher import GroupCommit
-from shared.commands import EventType
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.fleet.commands import Wish
 from shared.fleet.errors import ChargerNotFound
 from shared.fleet.receipts import Accepted
 from shared.models import Charger
+from shared.vocabulary import EventType
 from tests.api.conftest import Fleet
 from tests.embedded.waiting import wait_until
 

@@ -17,7 +17,7 @@ from sqlalchemy import event, func, make_url, text, update
 from api import metrics, readiness
 from api.app import create_app
 from api.parts import Parts
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings

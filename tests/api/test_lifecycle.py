@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from shared.commands import ProvisioningStatus
+from shared.vocabulary import ProvisioningStatus
 from tests.api.conftest import Fleet
 
 EVENTS = [

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from api import polling
 from api.polling import Poller
-from shared.database import make_engine
+from shared.database.engine import make_engine
 from tests.embedded.waiting import wait_until
 
 

@@ -14,7 +14,7 @@ from api import reading
 from api.app import create_app
 from api.parts import Parts
 from api.pools import OWN_CONNECTIONS, make_pools
-from shared.database import Sessions, transactional
+from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
 from tests.conftest import Token

@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, text, update
 
 from embedded.process import last_lines
-from shared.database import make_engine, transactional
+from shared.database.engine import make_engine, transactional
 from shared.models import Charger
 from tests.api.conftest import WISH
 from tests.api.server import COMMAND, running_api

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.parts import Parts
-from shared.commands import CommandStatus
+from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 
 UNTIL = "wait=30&until=accepted"

@@ -15,8 +15,8 @@ from sqlalchemy.orm import sessionmaker
 from api.parts import Parts
 from api.places import Places
 from api.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
-from shared.commands import CommandStatus
-from shared.database import Sessions
+from shared.database.engine import Sessions
+from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 
 ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]

@@ -487,7 +487,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a full worker waits for places that calls hold which hang",
-        "shared/redis_transport.py",
+        "shared/broker/redis_transport.py",
         " or (free > 0 and monotonic() - since > PATIENCE_S)",
         "",
     ),

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import Engine, func, select, update
 
 from embedded.ecs.process import EcsProcess, running_ecs
-from shared.commands import CommandStatus, EventType
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.fleet import chargers, commands
 from shared.fleet.receipts import Accepted
 from shared.models import Charger, Command
 from shared.settings import EcsSettings, Settings, Timing, load_settings
+from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs

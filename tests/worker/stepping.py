@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import QueuePool
 
-from shared.database import Sessions
-from shared.errors import ErrorCode
+from shared.database.engine import Sessions
+from shared.error_codes import ErrorCode
 from tests.worker.fake_ecs import FakeEcs
 from worker.ecs import EcsRejected, EcsUnavailable, TaskView
 

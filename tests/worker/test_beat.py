@@ -15,7 +15,7 @@ from celery.beat import Service
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis, running_redis
-from shared.broker import make_celery
+from shared.broker.app import make_celery
 from shared.queues import QUEUE_OF, Queue, TaskName
 from shared.settings import Settings
 from tests.embedded.waiting import wait_until

@@ -11,7 +11,7 @@ from celery.contrib.testing.worker import start_worker
 
 import worker.control  # noqa: F401 - registers the commands
 from embedded.redis import running_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 

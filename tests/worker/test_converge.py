@@ -2,9 +2,9 @@
 
 import pytest
 
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.fleet.receipts import Accepted
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from worker.ecs import EcsRejected, TaskDefinitionMissing

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from embedded.ports import HOST, free_port
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.settings import EcsSettings
 from tests.worker.embedded import Embedded, client_at
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing

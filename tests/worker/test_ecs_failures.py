@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.settings import Timing
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
 from worker.converge import converge, stumble

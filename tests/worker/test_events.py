@@ -17,7 +17,7 @@ import worker.consumer
 import worker.events
 from embedded.ports import HOST, free_port
 from embedded.redis import running_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 from worker.events import Dispatcher

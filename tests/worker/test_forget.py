@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import (
     Charger,
     ChargerEvent,

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.commands import CommandStatus
 from shared.settings import BudgetSettings
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import fail_once

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, text
 
 from chargehand.cli import main
 from embedded.ports import HOST, free_port
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.fleet.installation import Services, move, record, recorded
 from shared.settings import Settings
 from tests.conftest import environment

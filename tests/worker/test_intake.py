@@ -14,7 +14,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from embedded.redis import running_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 

@@ -22,7 +22,7 @@ from embedded.ecs.process import EcsProcess
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import Redis, prepare_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.models import Charger, FleetSpec
 from shared.queues import QUEUE_OF, TaskName, message
 from tests.conftest import environment

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, text, update
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink
 from tests.links import line, read_lines, shown_link

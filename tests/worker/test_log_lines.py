@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import structlog
 
-from shared.commands import EventType
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
+from shared.vocabulary import EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from worker.budget import BudgetSpent

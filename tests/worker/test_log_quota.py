@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
 from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group

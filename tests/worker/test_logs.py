@@ -14,7 +14,7 @@ from mypy_boto3_logs import CloudWatchLogsClient
 from sqlalchemy import func, select, text, update
 
 from embedded.ecs.process import EcsProcess
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from tests.links import line, shown_link

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.maintenance import Run, last_runs, lateness
 from shared.models import MaintenanceRun
 from shared.queues import TaskName

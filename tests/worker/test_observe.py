@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, func, update
 
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
 from worker.ecs import EcsRejected, EcsUnavailable, ServiceView

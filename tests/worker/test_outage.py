@@ -5,7 +5,7 @@ import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from shared.database import transactional
+from shared.database.engine import transactional
 from tests.embedded.waiting import wait_until
 from worker.outage import DatabaseOutage
 

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.commands import CommandStatus
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.links import line, read_lines
 from tests.worker.conftest import World
 from worker.budget import BudgetSpent

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.commands import CommandStatus
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded

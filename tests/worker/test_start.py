@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import connecting
+from shared.database import connection as connecting
 from shared.settings import Settings
 from tests.conftest import environment
 from worker import start

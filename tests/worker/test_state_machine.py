@@ -32,11 +32,11 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from shared.broker import make_celery
-from shared.commands import FINAL, OPEN, CommandStatus, EventType
+from shared.broker.app import make_celery
 from shared.fleet.errors import ChargerNotFound, InvalidCharger, NotReady
 from shared.fleet.receipts import Accepted
 from shared.models import Charger, Command, FleetSpec, RemovedCharger
+from shared.vocabulary import FINAL, OPEN, CommandStatus, EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeService
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask

@@ -14,7 +14,7 @@ from sqlalchemy import func, update
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis, running_redis
-from shared.broker import make_celery
+from shared.broker.app import make_celery
 from shared.models import Charger
 from tests.worker.conftest import World
 from worker.sweep import sweep

@@ -11,7 +11,7 @@ from time import monotonic
 import pytest
 from sqlalchemy import delete, func, select, text, update
 
-from shared.broker import make_celery
+from shared.broker.app import make_celery
 from shared.fleet.errors import ChargerNotFound
 from shared.fleet.locking import lock_chargers
 from shared.models import Charger, ChargerEvent, ChargerLink

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import structlog
 
-from shared.keys import check_keys
+from shared.auth.keys import check_keys
 from shared.settings import Settings, SettingsError, leave_out_strays, load_settings
 
 _not_used: list[str] = []

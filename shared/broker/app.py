@@ -23,7 +23,7 @@ from shared.queues import QUEUE_OF, Queue, TaskName
 BROKER_ERRORS = (KombuError, OperationalError, OSError, redis.RedisError, AMQPError)
 
 # By its place, and not as a setting: the scheme of the URL still says what it is, also to Flower.
-TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "shared.redis_transport:Transport"))
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "shared.broker.redis_transport:Transport"))
 
 CLUSTER = "The broker is a Redis cluster: use a Redis without cluster mode"
 TROUBLES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
@@ -79,7 +79,7 @@ def _transport_options(broker_url: str, *, publisher: bool) -> dict[str, Any]:
         "socket_timeout": 2 if publisher else 5,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        "ack_emulation": False,  # see shared/redis_transport.py
+        "ack_emulation": False,  # see shared/broker/redis_transport.py
         "max_connections": 100,
     }
 

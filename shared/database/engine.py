@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError, 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.catalog import load_catalog
-from shared.connecting import CONNECT_TIMEOUT_S, connect
-from shared.database_url import connection_parameters
+from shared.database.catalog import load_catalog
+from shared.database.connection import CONNECT_TIMEOUT_S, connect
+from shared.database.url import connection_parameters
 
 LOCK_PAUSE_S = 3.0
 LOCK_TRIES = 75  # 5 minutes: a backup may hold a table for so long; after that the operator has to know
@@ -222,5 +222,5 @@ def _upgraded(connection: Connection, *, is_last_try: bool) -> bool:
 def alembic_config() -> Config:
     """Alembic's configuration, without an ini file."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
     return config

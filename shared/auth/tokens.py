@@ -19,7 +19,7 @@ import jwt
 import structlog
 from jwt.warnings import InsecureKeyLengthWarning
 
-from shared.keys import PublicKey, check_keys, checked_public_key, fits
+from shared.auth.keys import PublicKey, check_keys, checked_public_key, fits
 from shared.settings import SettingsError, TokenSettings
 
 log = structlog.get_logger(__name__)

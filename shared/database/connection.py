@@ -7,7 +7,7 @@ from weakref import WeakValueDictionary
 
 import psycopg
 
-from shared.database_url import SESSION, settings_in
+from shared.database.url import SESSION, settings_in
 
 # Bounds every wait on the database, so a frozen one frees the caller (seconds, milliseconds).
 CONNECT_TIMEOUT_S = 3

@@ -6,8 +6,8 @@ import psycopg
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from shared.connecting import SHARED_CONNECTIONS, UnfitDatabase
-from shared.database import LOCKED
+from shared.database.connection import SHARED_CONNECTIONS, UnfitDatabase
+from shared.database.engine import LOCKED
 
 #: What a server, a pooler or libpq says when no connection comes about, which has no SQLSTATE. In English only: in
 #: another language the line is the last one of connection_trouble.

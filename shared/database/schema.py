@@ -7,7 +7,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from shared.database import alembic_config
+from shared.database.engine import alembic_config
 
 REMEDY = "run chargehand migrate"
 NOT_MIGRATED = f"The database has not been migrated: {REMEDY}"
