@@ -11,7 +11,6 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
-from api import catalog, chargers, commands, events, health, missing
 from api.errors import register_errors
 from api.live.batcher import GroupCommit
 from api.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
@@ -25,6 +24,8 @@ from api.publisher import Publisher
 from api.rate_limit import RateLimit
 from api.readiness import Readiness
 from api.reading import Reading
+from api.routes import catalog, chargers, commands, events, health
+from api.routes import not_implemented as missing
 from api.streams import Streams
 from api.waits import mark_skipped_wait
 from api.watcher import Watcher

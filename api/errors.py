@@ -9,12 +9,12 @@ from werkzeug.exceptions import HTTPException
 from api.auth import NotAllowed, Unauthenticated
 from api.fields import Problem
 from api.idempotency import KEY_HEADER
-from api.missing import NotAvailable
 from api.open_quota import TooManyOpenCommands
 from api.parsing import InvalidRequest, item
 from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
 from api.reading import TooManyReads
+from api.routes.not_implemented import NotAvailable
 from shared.auth.tokens import KeysUnavailable
 from shared.database.engine import contention, is_outage
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull

@@ -222,7 +222,7 @@ def test_an_error_of_ours_is_json_and_tells_nothing_of_the_inside(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr("api.lists.list_chargers", fail)
+    monkeypatch.setattr("api.routes.charger_list.list_chargers", fail)
 
     answer = fleet.get("/ocpp/chargers")
 

@@ -5,8 +5,7 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 
-from api import lists, schemas
-from api.accepting import accept, accept_once, asked_by
+from api import schemas
 from api.auth import requester
 from api.blueprint import Access, Operations
 from api.examples import (
@@ -31,7 +30,9 @@ from api.examples import (
     UPDATED,
 )
 from api.parts import parts
-from api.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
+from api.routes import charger_list as lists
+from api.routes.submit import accept, accept_once, asked_by
+from api.routes.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
 from api.waits import wait_for
 from api.watcher import Provisioning
 from shared.fleet import chargers, commands, logs
