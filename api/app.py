@@ -11,12 +11,12 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
-from api.errors import register_errors
+from api.http.errors import register_errors
+from api.http.openapi import REQUEST_ID, make_document, register_docs
+from api.http.parsing import MAX_BODY_BYTES
 from api.live.batcher import GroupCommit
 from api.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.open_quota import OpenQuota
-from api.openapi import REQUEST_ID, make_document, register_docs
-from api.parsing import MAX_BODY_BYTES
 from api.parts import Parts
 from api.places import Places
 from api.pools import make_pools

@@ -2,7 +2,7 @@
 
 from flask import Response, g
 
-from api.auth import requester
+from api.http.auth import requester
 from api.parts import parts
 from api.watcher import Target
 

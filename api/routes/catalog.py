@@ -4,9 +4,9 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 
-from api import schemas
-from api.blueprint import Access, Operations
-from api.examples import BRAND, MODEL, page_of
+from api.http import schemas
+from api.http.examples import BRAND, MODEL, page_of
+from api.http.operations import Access, Operations
 from api.parts import parts
 from shared.fleet import catalog
 

@@ -7,10 +7,10 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from sqlalchemy.orm import Session
 
-from api.cursors import MAX_LENGTH, InvalidCursor, read_cursor, write_cursor
-from api.fields import Choice, Choices, Problem, Query, QueryInteger, Text
-from api.parsing import InvalidRequest, item
-from api.schemas import ChargerAnswer
+from api.http.cursors import MAX_LENGTH, InvalidCursor, read_cursor, write_cursor
+from api.http.fields import Choice, Choices, Problem, Query, QueryInteger, Text
+from api.http.parsing import InvalidRequest, item
+from api.http.schemas import ChargerAnswer
 from shared.fleet.listing import Filters, Sort, SortKey, count_chargers, list_chargers
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 

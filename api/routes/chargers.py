@@ -5,10 +5,9 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 
-from api import schemas
-from api.auth import requester
-from api.blueprint import Access, Operations
-from api.examples import (
+from api.http import schemas
+from api.http.auth import requester
+from api.http.examples import (
     ACCEPTED,
     ACCEPTED_CREATE,
     ACCEPTED_RESET,
@@ -29,6 +28,7 @@ from api.examples import (
     UPDATE_EXAMPLES,
     UPDATED,
 )
+from api.http.operations import Access, Operations
 from api.parts import parts
 from api.routes import charger_list as lists
 from api.routes.submit import accept, accept_once, asked_by

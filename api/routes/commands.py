@@ -5,10 +5,10 @@ from uuid import UUID
 
 from flask.typing import ResponseReturnValue
 
-from api import schemas
-from api.auth import requester
-from api.blueprint import Access, Operations
-from api.examples import COMMAND, page_of
+from api.http import schemas
+from api.http.auth import requester
+from api.http.examples import COMMAND, page_of
+from api.http.operations import Access, Operations
 from api.parts import parts
 from api.waits import wait_for
 from shared.fleet import commands

@@ -8,13 +8,13 @@ from typing import Any
 import orjson
 from flask import Response, request
 
-from api import schemas
-from api.auth import requester
-from api.blueprint import Access, Operations
-from api.fields import Problem, documented
-from api.parsing import InvalidRequest, item
+from api.http import schemas
+from api.http.auth import requester
+from api.http.charger_state import observed_of, runtime_of
+from api.http.fields import Problem, documented
+from api.http.operations import Access, Operations
+from api.http.parsing import InvalidRequest, item
 from api.parts import parts
-from api.runtime import observed_of, runtime_of
 from api.streams import LIFE_S, SILENCE_S, Stream
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot

@@ -8,9 +8,9 @@ from flask import Response, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from api import schemas
-from api.blueprint import Access, Operations
-from api.errors import RETRY_AFTER_S
+from api.http import schemas
+from api.http.errors import RETRY_AFTER_S
+from api.http.operations import Access, Operations
 from api.metrics import render_metrics
 from api.parts import parts
 

@@ -9,8 +9,8 @@ from typing import NamedTuple, NoReturn
 
 from flask import Blueprint
 
-from api.auth import authenticate_tenant
-from api.blueprint import limit_rate
+from api.http.auth import authenticate_tenant
+from api.http.operations import limit_rate
 
 PAGE = "/docs/compatibility.md"  # of this API
 

@@ -8,8 +8,8 @@ import structlog
 from flask import g
 from sqlalchemy.orm import Session
 
-from api.auth import requester
-from api.idempotency import REPLAYED_HEADER, this_attempt
+from api.http.auth import requester
+from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.parts import parts
 from shared.fleet.idempotency import Answer, claim, remember
 from shared.fleet.receipts import Accepted

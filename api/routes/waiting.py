@@ -11,11 +11,11 @@ from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError, validates, validates_schema
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.fields import Choice, Problem
+from api.http.charger_state import runtime_of
+from api.http.fields import Choice, Problem
+from api.http.schemas import WaitQuery
 from api.parts import parts
 from api.reading import TooManyReads
-from api.runtime import runtime_of
-from api.schemas import WaitQuery
 from api.waits import wait_for
 from api.watcher import Link, Provisioning, Settled
 from shared.database.engine import is_outage

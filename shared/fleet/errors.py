@@ -1,4 +1,4 @@
-"""What can be wrong with a wish. api/errors.py alone knows the status codes."""
+"""What can be wrong with a wish. api/http/errors.py alone knows the status codes."""
 
 
 class NotFound(Exception):

@@ -275,7 +275,7 @@ def test_a_body_that_does_not_arrive_is_waited_for_in_vain_only_so_long(
             gevent.sleep(30)
             return 0
 
-    monkeypatch.setattr("api.parsing.BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("api.http.parsing.BODY_TIMEOUT_S", 0.05)
 
     answer = client.post(
         "/ocpp/chargers",

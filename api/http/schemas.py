@@ -8,8 +8,8 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
-from api.runtime import runtime_of
+from api.http.charger_state import runtime_of
+from api.http.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
 from shared.vocabulary import (
     CommandStatus,
     EventType,

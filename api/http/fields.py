@@ -8,8 +8,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
+from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
 from api.parts import parts
-from api.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
 from shared.destinations import MAX_URL_LENGTH
 
 Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
@@ -142,7 +142,7 @@ class Choices(Choice):
 
 
 class WsUrl(Text):
-    """Where a charger connects to. Gives the normalised form (api/ws_url.py)."""
+    """Where a charger connects to. Gives the normalised form (api/http/ws_url.py)."""
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(

@@ -6,11 +6,11 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from api.auth import NotAllowed, Unauthenticated
-from api.fields import Problem
-from api.idempotency import KEY_HEADER
+from api.http.auth import NotAllowed, Unauthenticated
+from api.http.fields import Problem
+from api.http.idempotency_key import KEY_HEADER
+from api.http.parsing import InvalidRequest, item
 from api.open_quota import TooManyOpenCommands
-from api.parsing import InvalidRequest, item
 from api.places import Full, FullForOrganization
 from api.rate_limit import TooManyRequests
 from api.reading import TooManyReads

@@ -5,9 +5,9 @@ from hashlib import sha256
 
 from flask import g, request
 
-from api.auth import requester
-from api.fields import Problem
-from api.parsing import InvalidRequest, item
+from api.http.auth import requester
+from api.http.fields import Problem
+from api.http.parsing import InvalidRequest, item
 from shared.fleet.idempotency import Attempt
 
 KEY_HEADER = "Idempotency-Key"

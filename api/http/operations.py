@@ -10,9 +10,9 @@ from flask import request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
-from api.auth import authenticate, authenticate_tenant, requester
-from api.fields import Body, Query
-from api.parsing import RequestParser, takes_no_query
+from api.http.auth import authenticate, authenticate_tenant, requester
+from api.http.fields import Body, Query
+from api.http.parsing import RequestParser, takes_no_query
 from api.parts import parts
 
 View = TypeVar("View", bound=Callable[..., Any])

@@ -14,12 +14,12 @@ from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 from werkzeug.routing import BaseConverter
 
-from api import schemas
-from api.auth import ORGANIZATION_HEADER
-from api.blueprint import ERROR_NAMES
-from api.errors import RETRY_AFTER_S
-from api.fields import documented
-from api.idempotency import KEY, KEY_HEADER, REPLAYED_HEADER
+from api.http import schemas
+from api.http.auth import ORGANIZATION_HEADER
+from api.http.errors import RETRY_AFTER_S
+from api.http.fields import documented
+from api.http.idempotency_key import KEY, KEY_HEADER, REPLAYED_HEADER
+from api.http.operations import ERROR_NAMES
 from shared.auth.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"
@@ -161,7 +161,7 @@ class _Document(Api):  # type: ignore[misc]  # flask-smorest has no types
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """None: api/errors.py has them."""
+        """None: api/http/errors.py has them."""
 
 
 def _error(status: int, description: str) -> dict[str, Any]:
