@@ -82,7 +82,7 @@ logconfig_dict = {
 
 def post_worker_init(worker: Any) -> None:
     """After the fork and gevent's patches, and not before: so this import is here."""
-    from api.metrics import report_gauges  # noqa: PLC0415
+    from api.live.metrics import report_gauges  # noqa: PLC0415
 
     gc.freeze()  # a collection that goes through all that is imported stops every request for 0.1 s
     parts = worker.wsgi.extensions["chargehand"]

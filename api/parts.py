@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from flask import current_app
 
 from api.live.batcher import GroupCommit
-from api.metrics import Figures
+from api.live.metrics import Figures
+from api.live.publisher import Publisher
+from api.live.readiness import Readiness
+from api.live.streams import Streams
+from api.live.watcher import Watcher
 from api.open_quota import OpenQuota
 from api.pools import Pools
-from api.publisher import Publisher
 from api.rate_limit import RateLimit
-from api.readiness import Readiness
 from api.reading import Reading
-from api.streams import Streams
-from api.watcher import Watcher
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.settings import Settings

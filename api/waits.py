@@ -3,8 +3,8 @@
 from flask import Response, g
 
 from api.http.auth import requester
+from api.live.watcher import Target
 from api.parts import parts
-from api.watcher import Target
 
 SKIPPED_HEADER = "Wait-Skipped"
 

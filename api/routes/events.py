@@ -14,8 +14,8 @@ from api.http.charger_state import observed_of, runtime_of
 from api.http.fields import Problem, documented
 from api.http.operations import Access, Operations
 from api.http.parsing import InvalidRequest, item
+from api.live.streams import LIFE_S, SILENCE_S, Stream
 from api.parts import parts
-from api.streams import LIFE_S, SILENCE_S, Stream
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
 

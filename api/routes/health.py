@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from api.http import schemas
 from api.http.errors import RETRY_AFTER_S
 from api.http.operations import Access, Operations
-from api.metrics import render_metrics
+from api.live.metrics import render_metrics
 from api.parts import parts
 
 operations = Operations("health", __name__, access=Access.PUBLIC, description="For probes and people.")

@@ -14,8 +14,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, make_url, text, update
 
-from api import metrics, readiness
 from api.app import create_app
+from api.live import metrics, readiness
 from api.parts import Parts
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
-from api import readiness
+from api.live import readiness
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis
