@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 from flask import current_app
 
+from api.limits.open_commands import OpenQuota
+from api.limits.pools import Pools
+from api.limits.rate_limit import RateLimit
+from api.limits.reads import Reading
 from api.live.batcher import GroupCommit
 from api.live.metrics import Figures
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
-from api.open_quota import OpenQuota
-from api.pools import Pools
-from api.rate_limit import RateLimit
-from api.reading import Reading
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.settings import Settings

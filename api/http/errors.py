@@ -10,10 +10,10 @@ from api.http.auth import NotAllowed, Unauthenticated
 from api.http.fields import Problem
 from api.http.idempotency_key import KEY_HEADER
 from api.http.parsing import InvalidRequest, item
-from api.open_quota import TooManyOpenCommands
-from api.places import Full, FullForOrganization
-from api.rate_limit import TooManyRequests
-from api.reading import TooManyReads
+from api.limits.open_commands import TooManyOpenCommands
+from api.limits.rate_limit import TooManyRequests
+from api.limits.reads import TooManyReads
+from api.limits.slots import Full, FullForOrganization
 from api.routes.not_implemented import NotAvailable
 from shared.auth.tokens import KeysUnavailable
 from shared.database.engine import contention, is_outage

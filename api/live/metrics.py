@@ -20,9 +20,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from api.limits.reads import Reading
 from api.live.publisher import Publisher
 from api.live.watcher import Watcher
-from api.reading import Reading
 from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
 from shared.models import Charger, ChargerCount, Command, LogCursor

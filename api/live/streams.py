@@ -7,8 +7,8 @@ from time import monotonic
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.limits.slots import Full, Places
 from api.live.poller import Poller
-from api.places import Full, Places
 from shared.fleet.events import EVENTS_AT_ONCE, Event, Position, events_after
 from shared.vocabulary import EventType
 

@@ -24,8 +24,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, sessionmaker
 
+from api.limits.slots import Full, FullForOrganization, Places
 from api.live.poller import Poller
-from api.places import Full, FullForOrganization, Places
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import is_open, may_be_accepted
 from shared.models import Charger, Command

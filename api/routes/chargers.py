@@ -29,12 +29,12 @@ from api.http.examples import (
     UPDATED,
 )
 from api.http.operations import Access, Operations
+from api.limits.waits import wait_for
 from api.live.watcher import Provisioning
 from api.parts import parts
 from api.routes import charger_list as lists
 from api.routes.submit import accept, accept_once, asked_by
 from api.routes.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
-from api.waits import wait_for
 from shared.fleet import chargers, commands, logs
 from shared.fleet.commands import Wish
 from shared.fleet.idempotency import Answer

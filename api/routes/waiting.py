@@ -14,10 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.http.charger_state import runtime_of
 from api.http.fields import Choice, Problem
 from api.http.schemas import WaitQuery
+from api.limits.reads import TooManyReads
+from api.limits.waits import wait_for
 from api.live.watcher import Link, Provisioning, Settled
 from api.parts import parts
-from api.reading import TooManyReads
-from api.waits import wait_for
 from shared.database.engine import is_outage
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.idempotency import Answer

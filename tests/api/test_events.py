@@ -13,10 +13,10 @@ from flask import Flask
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import sessionmaker
 
+from api.limits.slots import Places
 from api.live import streams
 from api.live.streams import BEHIND_AT_ONCE, Stream, Streams
 from api.parts import Parts
-from api.places import Places
 from shared.database.engine import Sessions
 from shared.fleet.events import EVENTS_AT_ONCE, events_after
 from shared.models import Charger, ChargerEvent

@@ -10,8 +10,8 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import sessionmaker
 
-from api import open_quota
 from api.app import create_app
+from api.limits import open_commands as open_quota
 from api.parts import Parts
 from embedded.ports import free_port
 from shared.database.engine import Sessions, make_engine

@@ -9,7 +9,7 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from api.rate_limit import RateLimit, TooManyRequests
+from api.limits.rate_limit import RateLimit, TooManyRequests
 from embedded.ports import free_port
 from embedded.process import Program, running
 from embedded.redis import find_redis
