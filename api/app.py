@@ -26,7 +26,7 @@ from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
-from api.parts import Parts
+from api.resources import Parts
 from api.routes import catalog, chargers, commands, events, health
 from api.routes import not_implemented as missing
 from shared.auth.tokens import TokenVerifier

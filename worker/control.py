@@ -10,7 +10,7 @@ import structlog
 from celery.worker.control import Panel, control_command
 
 from shared.queues import Queue
-from worker.context import fit
+from worker.resources import fit
 
 log = structlog.get_logger(__name__)
 

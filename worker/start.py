@@ -22,12 +22,12 @@ from shared.fleet.installation import NotServices
 from shared.queues import Queue
 from shared.settings import SettingsError
 from shared.startup.checks import report_strays
-from worker.context import context, fit
 from worker.ecs import EcsUnavailable
 from worker.installation import Guard, WrongEcs
 from worker.log_lines import set_up_logging
 from worker.outage import Outage
 from worker.pool import TaskPool
+from worker.resources import context, fit
 
 log = structlog.get_logger(__name__)
 

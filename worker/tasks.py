@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
-from worker.context import context
 from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
 from worker.flights import Flights
@@ -24,6 +23,7 @@ from worker.maintenance import noted
 from worker.observe import observe
 from worker.outage import DatabaseOutage, Outage
 from worker.provision import fleet_spec
+from worker.resources import context
 from worker.rollout import roll_out
 from worker.sweep import sweep
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 from flask import g, request
 
-from api.parts import parts
+from api.resources import parts
 from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
 
 log = structlog.get_logger(__name__)

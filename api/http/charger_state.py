@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from api.parts import parts
+from api.resources import parts
 from shared.models import Charger, ShownLink
 from shared.vocabulary import ObservedState
 

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
-from api.parts import parts
+from api.resources import parts
 from shared.destinations import MAX_URL_LENGTH
 
 Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field

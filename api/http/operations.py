@@ -13,7 +13,7 @@ from marshmallow import Schema
 from api.http.auth import authenticate, authenticate_tenant, requester
 from api.http.fields import Body, Query
 from api.http.parsing import RequestParser, takes_no_query
-from api.parts import parts
+from api.resources import parts
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -4,7 +4,7 @@ from flask import Response, g
 
 from api.http.auth import requester
 from api.live.watcher import Target
-from api.parts import parts
+from api.resources import parts
 
 SKIPPED_HEADER = "Wait-Skipped"
 

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from api.http import schemas
 from api.http.examples import BRAND, MODEL, page_of
 from api.http.operations import Access, Operations
-from api.parts import parts
+from api.resources import parts
 from shared.fleet import catalog
 
 operations = Operations(

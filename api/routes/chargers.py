@@ -31,7 +31,7 @@ from api.http.examples import (
 from api.http.operations import Access, Operations
 from api.limits.waits import wait_for
 from api.live.watcher import Provisioning
-from api.parts import parts
+from api.resources import parts
 from api.routes import charger_list as lists
 from api.routes.submit import accept, accept_once, asked_by
 from api.routes.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger

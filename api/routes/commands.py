@@ -10,7 +10,7 @@ from api.http.auth import requester
 from api.http.examples import COMMAND, page_of
 from api.http.operations import Access, Operations
 from api.limits.waits import wait_for
-from api.parts import parts
+from api.resources import parts
 from shared.fleet import commands
 from shared.models import Command
 from shared.vocabulary import OPEN

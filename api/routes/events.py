@@ -15,7 +15,7 @@ from api.http.fields import Problem, documented
 from api.http.operations import Access, Operations
 from api.http.parsing import InvalidRequest, item
 from api.live.streams import LIFE_S, SILENCE_S, Stream
-from api.parts import parts
+from api.resources import parts
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
 

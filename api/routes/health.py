@@ -12,7 +12,7 @@ from api.http import schemas
 from api.http.errors import RETRY_AFTER_S
 from api.http.operations import Access, Operations
 from api.live.metrics import render_metrics
-from api.parts import parts
+from api.resources import parts
 
 operations = Operations("health", __name__, access=Access.PUBLIC, description="For probes and people.")
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.http.auth import requester
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
-from api.parts import parts
+from api.resources import parts
 from shared.fleet.idempotency import Answer, claim, remember
 from shared.fleet.receipts import Accepted
 

@@ -17,7 +17,7 @@ from api.http.schemas import WaitQuery
 from api.limits.reads import TooManyReads
 from api.limits.waits import wait_for
 from api.live.watcher import Link, Provisioning, Settled
-from api.parts import parts
+from api.resources import parts
 from shared.database.engine import is_outage
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.idempotency import Answer

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, String, cast, func, insert, select, true, update
 
 from api.app import create_app
-from api.parts import Parts
+from api.resources import Parts
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink, Command
 from shared.settings import load_settings

@@ -16,7 +16,7 @@ from sqlalchemy.orm import sessionmaker
 from api.limits.slots import Places
 from api.live import streams
 from api.live.streams import BEHIND_AT_ONCE, Stream, Streams
-from api.parts import Parts
+from api.resources import Parts
 from shared.database.engine import Sessions
 from shared.fleet.events import EVENTS_AT_ONCE, events_after
 from shared.models import Charger, ChargerEvent

@@ -16,7 +16,7 @@ from sqlalchemy import event, func, make_url, text, update
 
 from api.app import create_app
 from api.live import metrics, readiness
-from api.parts import Parts
+from api.resources import Parts
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue

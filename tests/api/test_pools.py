@@ -13,7 +13,7 @@ from sqlalchemy import text
 from api.app import create_app
 from api.limits import reads as reading
 from api.limits.pools import OWN_CONNECTIONS, make_pools
-from api.parts import Parts
+from api.resources import Parts
 from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet

@@ -12,7 +12,7 @@ from sqlalchemy.orm import sessionmaker
 
 from api.app import create_app
 from api.limits import open_commands as open_quota
-from api.parts import Parts
+from api.resources import Parts
 from embedded.ports import free_port
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, Command

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.limits import rate_limit
 from api.limits.rate_limit import RateLimit, TooManyRequests
-from api.parts import Parts
+from api.resources import Parts
 from embedded.redis import running_redis
 from shared.settings import Settings, SettingsError
 from tests.conftest import Token

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.parts import Parts
+from api.resources import Parts
 from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import sessionmaker
 
 from api.limits.slots import Places
 from api.live.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
-from api.parts import Parts
+from api.resources import Parts
 from shared.database.engine import Sessions
 from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground

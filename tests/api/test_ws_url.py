@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from api.http.ws_url import InvalidWsUrl, normalise_ws_url
-from api.parts import Parts
+from api.resources import Parts
 from shared.destinations import read_destinations
 from tests.api.conftest import WISH, Fleet
 

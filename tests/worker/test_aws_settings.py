@@ -10,9 +10,9 @@ import pytest
 from shared.settings import Settings, SettingsError, load_settings
 from tests.conftest import environment
 from worker.aws_settings import NO_REGION, with_region
-from worker.context import Process
 from worker.ecs_requests import container
 from worker.installation import services_of
+from worker.resources import Process
 
 CONFIG = """\
 [default]

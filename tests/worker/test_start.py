@@ -11,8 +11,8 @@ from shared.database import connection as connecting
 from shared.settings import Settings
 from tests.conftest import environment
 from worker import start
-from worker.context import Process
 from worker.pool import TaskPool
+from worker.resources import Process
 from worker.start import check_options
 
 
