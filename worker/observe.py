@@ -33,10 +33,10 @@ from worker.ecs import (
     TaskView,
 )
 from worker.links import link_in_doubt
-from worker.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reasons import Reason, explain
-from worker.record import give_up
-from worker.running import gone, must_run, restarting, running_task
+from worker.reconcile.current_task import gone, must_run, restarting, running_task
+from worker.reconcile.provision import DRAINING, IN_PROGRESS, INACTIVE
+from worker.reconcile.record import give_up
 
 log = structlog.get_logger(__name__)
 

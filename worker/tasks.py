@@ -13,16 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
-from worker.converge import converge, stumble
 from worker.ecs import EcsRejected, EcsUnavailable
-from worker.flights import Flights
 from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
 from worker.leftovers import remove_leftovers, remove_orphans
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.maintenance import noted
 from worker.observe import observe
 from worker.outage import DatabaseOutage, Outage
-from worker.provision import fleet_spec
+from worker.reconcile.coalesce import Flights
+from worker.reconcile.converge import converge, stumble
+from worker.reconcile.provision import fleet_spec
 from worker.resources import context
 from worker.rollout import roll_out
 from worker.sweep import sweep

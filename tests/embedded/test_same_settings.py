@@ -11,7 +11,7 @@ from shared.settings import load_settings
 from tests.conftest import JWT_SECRET
 from worker.aws_settings import with_region
 from worker.ecs import EcsClient
-from worker.provision import fleet_spec
+from worker.reconcile.provision import fleet_spec
 
 
 @pytest.fixture(autouse=True)

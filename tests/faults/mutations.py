@@ -61,26 +61,26 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "the row is not read again after the call",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "        return _newest_wish(session.connection(), charger.id)\n    match",
         "        return None\n    match",
     ),
     Mutation(
         "what the first reading said is applied, not the row",
-        "worker/converge.py",
+        "worker/reconcile/converge.py",
         "    while wish is not None:\n",
         "    told = wish.charger.desired_count if wish else 0\n"
         "    while wish is not None:\n        wish.charger.desired_count = told\n",
     ),
     Mutation(
         "a message is acted on though ECS has accepted it already",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "return None if done or early else wish",
         "return None if early else wish",
     ),
     Mutation(
         "`not_before` is ignored",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "return None if done or early else wish",
         "return None if done else wish",
     ),
@@ -104,7 +104,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a deadline runs while the rate budget holds a command back",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
         "_HELD_FOR = Command.held_for",
     ),
@@ -140,7 +140,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the second worker to record a definition wins",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         ".where(Charger.id == charger.id, *unchanged)",
         ".where(Charger.id == charger.id)",
     ),
@@ -152,7 +152,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a removed charger is not checked for what a late call made",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "            _remember_removed(session, charger)\n",
         "",
     ),
@@ -170,13 +170,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a worker of other settings takes part in a rollout",
-        "worker/converge.py",
+        "worker/reconcile/converge.py",
         "    if wish is not None and is_only_rolled_out(",
         "    if wish is None and is_only_rolled_out(",
     ),
     Mutation(
         "a worker of other settings ends a rollout",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "drifted_at=case((rollout_due, Charger.drifted_at), else_=None)",
         "drifted_at=None",
     ),
@@ -194,7 +194,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a rollout ends for a charger when ECS accepts it",
-        "worker/running.py",
+        "worker/reconcile/current_task.py",
         " or is_redeployed(charger)",
         "",
     ),
@@ -296,7 +296,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a restart believes a list of tasks that is some seconds old",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         "        if task is not None and task.running:\n            return known\n",
         "",
     ),
@@ -339,7 +339,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a command succeeds when ECS takes it, without an observation",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "    if told is None:\n        return False\n    event =",
         "    if told is None:\n        return False\n"
         "    with sessions.begin() as session:\n"
@@ -364,13 +364,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a restart's task is recorded without compare-and-set",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         "                Charger.restart_task_generation < generation,\n",
         "",
     ),
     Mutation(
         "a restart stops whatever runs at the time",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         "        return charger.restart_task_arn\n",
         "        return ecs.current_task(charger.id)\n",
     ),
@@ -388,32 +388,32 @@ MUTATIONS = (
     ),
     Mutation(
         "a task of an older definition counts as the new one",
-        "worker/running.py",
+        "worker/reconcile/current_task.py",
         " and task.task_definition_arn == charger.task_definition_arn",
         "",
     ),
     Mutation(
         "older commands stay open",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "    _supersede_older(session, charger)\n    if",
         "    if",
     ),
     Mutation(
         "`observed_generation` may fall",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "max(charger.observed_generation, wish.charger.generation)",
         "wish.charger.generation",
     ),
     Mutation(
         "a delayed command is not published again (a CHECK forbids it)",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n"
         "    charger.publish_at = charger.not_before\n",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n    charger.publish_at = None\n",
     ),
     Mutation(
         "the row is locked during the call",
-        "worker/converge.py",
+        "worker/reconcile/converge.py",
         "        outcome = attempt(sessions, ecs, wish)\n",
         "        with sessions.begin() as session:\n"
         "            session.get(Charger, wish.charger.id, with_for_update=True)\n"
@@ -421,37 +421,37 @@ MUTATIONS = (
     ),
     Mutation(
         "what a late call made of a forgotten charger stays",
-        "worker/record.py",
+        "worker/reconcile/record.py",
         "        return _removal_of_leftovers(session, wish)\n",
         "        return None\n",
     ),
     Mutation(
         "a deleted charger is forgotten while its task still runs",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         "    if rest is not None:\n",
         "    if False:\n",
     ),
     Mutation(
         "a draining service is deleted again each time",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         "rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)",
         "rest = ecs.delete_service(charger.id)",
     ),
     Mutation(
         "a charger does not wait for its deleted namesake",
-        "worker/provision.py",
+        "worker/reconcile/provision.py",
         "    if blocked:\n",
         "    if False:\n",
     ),
     Mutation(
         "a hint about a charger that is under way is forgotten",
-        "worker/flights.py",
+        "worker/reconcile/coalesce.py",
         "                flights[-1].again = True\n",
         "",
     ),
     Mutation(
         "each hint about a charger takes one more thread",
-        "worker/flights.py",
+        "worker/reconcile/coalesce.py",
         "            if flights and (",
         "            if False and (",
     ),

@@ -19,9 +19,9 @@ from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs
-from worker.converge import converge
 from worker.ecs import EcsClient
 from worker.observe import observe
+from worker.reconcile.converge import converge
 
 ORGANIZATION = "acme"
 

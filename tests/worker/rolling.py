@@ -8,8 +8,8 @@ from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeEcs
-from worker.converge import converge
-from worker.provision import fleet_spec
+from worker.reconcile.converge import converge
+from worker.reconcile.provision import fleet_spec
 from worker.rollout import START_AFTER_S, roll_out
 
 FAST = 6000.0  # chargers in a minute, so that the rate is not what holds

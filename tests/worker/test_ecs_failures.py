@@ -13,10 +13,10 @@ from shared.settings import Timing
 from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.converge import converge, stumble
 from worker.ecs import ServiceView, TaskView
 from worker.observe import observe
 from worker.reasons import explain
+from worker.reconcile.converge import converge, stumble
 
 CAUSES = {
     "no_capacity": (ErrorCode.NO_CAPACITY, "ECS finds no capacity for the task"),

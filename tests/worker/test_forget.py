@@ -20,7 +20,7 @@ from worker import forget
 from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
 from worker.leftovers import CERTAIN_AFTER, remove_orphans
 from worker.logs import ensure_partitions
-from worker.record import _remember_removed
+from worker.reconcile.record import _remember_removed
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(

@@ -30,8 +30,8 @@ from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
 from tests.worker.conftest import World
 from tests.worker.embedded import ROLE, Embedded
-from worker.converge import converge
 from worker.quarantine import QUARANTINE, put_aside, readable
+from worker.reconcile.converge import converge
 
 POOL = ("-c", "4", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
 ROOT = Path(__file__).parents[2]

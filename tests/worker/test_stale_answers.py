@@ -10,9 +10,9 @@ from shared.vocabulary import CommandStatus
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.converge import converge
 from worker.ecs import ServiceView
 from worker.observe import observe
+from worker.reconcile.converge import converge
 
 STALE_S = 0.6
 SETTLE_S = 0.8

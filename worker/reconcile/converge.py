@@ -14,8 +14,8 @@ from shared.settings import Timing
 from shared.vocabulary import EventType
 from worker.budget import BudgetSpent, on_behalf_of
 from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
-from worker.provision import NotYet, bring_up, rolls_out, tear_down
-from worker.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
+from worker.reconcile.provision import NotYet, bring_up, rolls_out, tear_down
+from worker.reconcile.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
 from worker.rollout import is_only_rolled_out
 from worker.turns import Priority
 

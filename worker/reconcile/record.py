@@ -30,7 +30,7 @@ from shared.models import Charger, Command, RemovedCharger
 from shared.settings import Timing
 from shared.vocabulary import OPEN, CommandStatus, EventType, ProvisioningStatus
 from worker.ecs import ServiceView
-from worker.provision import IN_PROGRESS, Step
+from worker.reconcile.provision import IN_PROGRESS, Step
 
 log = structlog.get_logger(__name__)
 
