@@ -21,7 +21,7 @@ from bench.servers import (
 )
 from shared.database.engine import Sessions, make_engine
 from shared.settings import load_settings
-from worker.ecs import EcsClient
+from worker.ecs.client import EcsClient
 from worker.observe import observe
 
 SERVICES = 10_000

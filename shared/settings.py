@@ -83,7 +83,9 @@ class BudgetSettings:
 
     redis_url: str = field(repr=False)  #: where they share it; without it each worker is alone
     share: float  #: of each quota; 0 switches the budget off
-    quotas: dict[str, str]  #: those that AWS has raised, as RATE/BURST; worker.budget.QUOTAS has the names
+    quotas: dict[
+        str, str
+    ]  #: those that AWS has raised, as RATE/BURST; worker.ecs.budget.QUOTAS has the names
 
 
 @dataclass(frozen=True, slots=True)

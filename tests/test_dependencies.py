@@ -20,8 +20,8 @@ FORBIDDEN = {
 #: The only code that talks to AWS.
 MAY_IMPORT_AWS = {
     Path("worker/aws_settings.py"),
-    Path("worker/ecs.py"),
-    Path("worker/ecs_errors.py"),
+    Path("worker/ecs/client.py"),
+    Path("worker/ecs/errors.py"),
     Path("worker/installation.py"),
     Path("worker/logs.py"),
 }

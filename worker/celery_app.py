@@ -38,7 +38,7 @@ def _make_app() -> Celery:
         settings = settings_or_exit()
         # psycopg reads variables when it is imported.
         from worker.beat import beat_schedule  # noqa: PLC0415
-        from worker.budget import quotas  # noqa: PLC0415
+        from worker.ecs.budget import quotas  # noqa: PLC0415
 
         quotas(settings.budget)
         if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand

@@ -18,8 +18,8 @@ from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
 from shared.database.engine import Sessions
 from shared.fleet.installation import CUSTOM, Services, record
 from shared.settings import EcsSettings
-from worker.budget import BudgetSpent
-from worker.ecs import EcsClient, EcsRejected, EcsUnavailable
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
 from shared.models import Charger, RemovedCharger
-from worker.budget import BudgetSpent
-from worker.ecs import DELETE_TASK_DEFINITIONS_LIMIT, EcsClient
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import DELETE_TASK_DEFINITIONS_LIMIT, EcsClient
 
 log = structlog.get_logger(__name__)
 

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
-from worker.ecs import client_config
+from worker.ecs.client import client_config
 from worker.links import note_links, storable, write_links
 from worker.log_quota import count_stored, forget_volumes, within_quota
 

@@ -23,8 +23,8 @@ from shared.models import Charger, Command
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus, ProvisioningStatus
 from worker import reasons, rollout
-from worker.budget import BudgetSpent
-from worker.ecs import (
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import (
     DESCRIBE_SERVICES_LIMIT,
     EcsClient,
     EcsRejected,

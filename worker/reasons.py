@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from shared.error_codes import MESSAGE_LENGTH, ErrorCode
-from worker.ecs import ServiceView, TaskView
+from worker.ecs.client import ServiceView, TaskView
 
 
 class Reason(NamedTuple):

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 from shared.database.engine import Sessions, make_engine
 from shared.settings import Settings, load_settings
 from worker.aws_settings import refused_in_one_line, with_region
-from worker.budget import Budget
-from worker.ecs import EcsClient
+from worker.ecs.budget import Budget
+from worker.ecs.client import EcsClient
 from worker.logs import LogsClient
 
 

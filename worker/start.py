@@ -22,7 +22,7 @@ from shared.fleet.installation import NotServices
 from shared.queues import Queue
 from shared.settings import SettingsError
 from shared.startup.checks import report_strays
-from worker.ecs import EcsUnavailable
+from worker.ecs.client import EcsUnavailable
 from worker.installation import Guard, WrongEcs
 from worker.log_lines import set_up_logging
 from worker.outage import Outage

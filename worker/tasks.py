@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
-from worker.ecs import EcsRejected, EcsUnavailable
+from worker.ecs.client import EcsRejected, EcsUnavailable
 from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
 from worker.leftovers import remove_leftovers, remove_orphans
 from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs

@@ -10,7 +10,7 @@ from embedded.up import Addresses, share_environment
 from shared.settings import load_settings
 from tests.conftest import JWT_SECRET
 from worker.aws_settings import with_region
-from worker.ecs import EcsClient
+from worker.ecs.client import EcsClient
 from worker.reconcile.provision import fleet_spec
 
 

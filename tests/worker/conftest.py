@@ -19,7 +19,7 @@ from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs
-from worker.ecs import EcsClient
+from worker.ecs.client import EcsClient
 from worker.observe import observe
 from worker.reconcile.converge import converge
 

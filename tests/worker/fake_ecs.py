@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from shared.error_codes import ErrorCode
-from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
+from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
 Action = Callable[[], None]
 

@@ -10,7 +10,7 @@ import pytest
 from shared.settings import Settings, SettingsError, load_settings
 from tests.conftest import environment
 from worker.aws_settings import NO_REGION, with_region
-from worker.ecs_requests import container
+from worker.ecs.requests import container
 from worker.installation import services_of
 from worker.resources import Process
 

@@ -7,7 +7,7 @@ from shared.fleet.receipts import Accepted
 from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.ecs import EcsRejected, TaskDefinitionMissing
+from worker.ecs.client import EcsRejected, TaskDefinitionMissing
 from worker.reconcile.provision import Step
 from worker.reconcile.record import RETRY_MAX_S, retry_delay_s
 

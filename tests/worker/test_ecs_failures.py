@@ -13,7 +13,7 @@ from shared.settings import Timing
 from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.ecs import ServiceView, TaskView
+from worker.ecs.client import ServiceView, TaskView
 from worker.observe import observe
 from worker.reasons import explain
 from worker.reconcile.converge import converge, stumble

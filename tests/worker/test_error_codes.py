@@ -12,8 +12,8 @@ from shared.error_codes import RETRYABLE, ErrorCode
 from shared.models import Base, Charger, Command
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import Action, fail_once
-from worker.budget import BudgetSpent
-from worker.ecs import EcsRejected
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import EcsRejected
 from worker.reconcile.converge import stumble
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"

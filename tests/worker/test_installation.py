@@ -25,7 +25,7 @@ from shared.database.engine import Sessions, make_engine
 from shared.fleet.installation import Services, move, record, recorded
 from shared.settings import Settings
 from tests.conftest import environment
-from worker.ecs import EcsClient, EcsUnavailable
+from worker.ecs.client import EcsClient, EcsUnavailable
 from worker.installation import Guard, WrongEcs, is_amazon
 from worker.start import stop_if_wrong
 

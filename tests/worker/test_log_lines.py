@@ -10,8 +10,8 @@ from shared.error_codes import ErrorCode
 from shared.vocabulary import EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.budget import BudgetSpent
-from worker.ecs import EcsRejected
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import EcsRejected
 from worker.reconcile.record import RETRY_MAX_S
 
 NAMED = {"charger_id", "command_id", "generation", "event_type", "request_id"}

@@ -8,7 +8,7 @@ from shared.maintenance import Run, last_runs, lateness
 from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from shared.settings import Settings
-from worker.ecs import EcsUnavailable
+from worker.ecs.client import EcsUnavailable
 from worker.maintenance import noted
 
 

@@ -12,7 +12,7 @@ from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
-from worker.ecs import EcsRejected, EcsUnavailable, ServiceView
+from worker.ecs.client import EcsRejected, EcsUnavailable, ServiceView
 from worker.observe import observe
 
 

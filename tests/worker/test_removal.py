@@ -3,7 +3,7 @@
 from shared.error_codes import ErrorCode
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.ecs import EcsRejected
+from worker.ecs.client import EcsRejected
 
 
 def reject() -> None:

@@ -19,7 +19,7 @@ from tests.worker.rolling import (
     specs,
     under_way,
 )
-from worker.ecs import ServiceView
+from worker.ecs.client import ServiceView
 from worker.leftovers import remove_leftovers
 
 

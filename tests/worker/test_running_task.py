@@ -8,7 +8,7 @@ from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.links import line, read_lines
 from tests.worker.conftest import World
-from worker.budget import BudgetSpent
+from worker.ecs.budget import BudgetSpent
 
 
 def running_task(world: World, charger_id: str) -> str:

@@ -10,7 +10,7 @@ from shared.vocabulary import CommandStatus
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.ecs import ServiceView
+from worker.ecs.client import ServiceView
 from worker.observe import observe
 from worker.reconcile.converge import converge
 

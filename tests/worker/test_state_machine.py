@@ -40,7 +40,7 @@ from shared.vocabulary import FINAL, OPEN, CommandStatus, EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeService
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask
-from worker.ecs import EcsRejected, EcsUnavailable
+from worker.ecs.client import EcsRejected, EcsUnavailable
 from worker.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
 from worker.rollout import roll_out
 from worker.sweep import sweep

@@ -12,12 +12,12 @@ from shared.models import Charger
 from shared.queues import QUEUE_OF, TASK_OF, Queue
 from shared.settings import Timing
 from shared.vocabulary import EventType
-from worker.budget import BudgetSpent, on_behalf_of
-from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
+from worker.ecs.budget import BudgetSpent, on_behalf_of
+from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
+from worker.ecs.turns import Priority
 from worker.reconcile.provision import NotYet, bring_up, rolls_out, tear_down
 from worker.reconcile.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
 from worker.rollout import is_only_rolled_out
-from worker.turns import Priority
 
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:

@@ -1,7 +1,7 @@
 """Which ECS task a charger's open command waits for."""
 
 from shared.models import Charger
-from worker.ecs import EcsClient, TaskView
+from worker.ecs.client import EcsClient, TaskView
 from worker.rollout import is_redeployed
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import case, exists, func, select, update
 from shared.database.engine import Sessions
 from shared.models import Charger
 from shared.vocabulary import ProvisioningStatus
-from worker.ecs import EcsClient, ServiceView
+from worker.ecs.client import EcsClient, ServiceView
 
 DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended
 INACTIVE = "INACTIVE"  # and then

@@ -29,7 +29,7 @@ from shared.ids import new_command_id
 from shared.models import Charger, Command, RemovedCharger
 from shared.settings import Timing
 from shared.vocabulary import OPEN, CommandStatus, EventType, ProvisioningStatus
-from worker.ecs import ServiceView
+from worker.ecs.client import ServiceView
 from worker.reconcile.provision import IN_PROGRESS, Step
 
 log = structlog.get_logger(__name__)

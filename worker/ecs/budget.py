@@ -1,7 +1,7 @@
 """Amazon's rate quotas for the ECS API, shared by all workers.
 
 One token bucket in Redis per group of operations, and in front of it a queue in which organizations take turns
-(worker/turns.py). A call that would have to wait for more than a second is not slept on: it raises BudgetSpent, which
+(worker/ecs/turns.py). A call that would have to wait for more than a second is not slept on: it raises BudgetSpent, which
 says when its turn is. When Redis does not answer, each worker process goes on with its share of the rate.
 """
 
@@ -13,8 +13,8 @@ from contextvars import ContextVar
 import redis
 
 from shared.settings import BudgetSettings, SettingsError
+from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
 from worker.outage import Outage
-from worker.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
 
 REDIS_AGAIN_AFTER_S = 5.0
 

@@ -1,4 +1,4 @@
--- Somebody asks for a turn at one of Amazon's quotas. worker/turns.py has the same rules in Python, for one process.
+-- Somebody asks for a turn at one of Amazon's quotas. worker/ecs/turns.py has the same rules in Python, for one process.
 --
 -- Organizations take turns: each has one turn in a round as long as it waits. Within an organization the waiters are
 -- ordered by a number that grows with each place, by more for what nobody waits for. Nothing here takes longer than

@@ -2,7 +2,7 @@
 
 Organizations take turns. Within an organization the order is by Priority: a command gets several turns for each one of
 what nobody waits for, so nothing waits for ever. `SharedTurns` keeps the order in Redis for all workers
-(worker/turns.lua), `LocalTurns` in this process by the same rules; a test compares the two.
+(worker/ecs/turns.lua), `LocalTurns` in this process by the same rules; a test compares the two.
 """
 
 import os
@@ -139,7 +139,7 @@ class LocalTurns:
 
 @dataclass
 class _Line:
-    """Who waits at one quota. The comments in worker/turns.lua hold here, too."""
+    """Who waits at one quota. The comments in worker/ecs/turns.lua hold here, too."""
 
     tokens: float
     at: float

@@ -13,8 +13,8 @@ import boto3
 from botocore.config import Config
 
 from shared.settings import EcsSettings
-from worker.budget import Budget
-from worker.ecs_errors import (
+from worker.ecs.budget import Budget
+from worker.ecs.errors import (
     EcsRejected,
     EcsUnavailable,
     NoSuchService,
@@ -22,8 +22,8 @@ from worker.ecs_errors import (
     required,
     two_errors,
 )
-from worker.ecs_requests import SPEC_TAG, definition, digest, network, placement, request_of, tags_of
-from worker.ecs_views import ServiceView, TaskView, service_view, task_view
+from worker.ecs.requests import SPEC_TAG, definition, digest, network, placement, request_of, tags_of
+from worker.ecs.views import ServiceView, TaskView, service_view, task_view
 from worker.pool import HANGING
 
 if TYPE_CHECKING:
