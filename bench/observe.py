@@ -22,7 +22,7 @@ from bench.servers import (
 from shared.database.engine import Sessions, make_engine
 from shared.settings import load_settings
 from worker.ecs.client import EcsClient
-from worker.observe import observe
+from worker.observe.observe import observe
 
 SERVICES = 10_000
 IDLE_S = 20.0

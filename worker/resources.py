@@ -11,7 +11,7 @@ from shared.settings import Settings, load_settings
 from worker.aws_settings import refused_in_one_line, with_region
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
-from worker.logs import LogsClient
+from worker.observe.logs import LogsClient
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
 from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
 from worker.leftovers import remove_leftovers, remove_orphans
-from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.maintenance import noted
-from worker.observe import observe
+from worker.observe.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
+from worker.observe.observe import observe
 from worker.outage import DatabaseOutage, Outage
 from worker.reconcile.coalesce import Flights
 from worker.reconcile.converge import converge, stumble

@@ -20,7 +20,7 @@ from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs
 from worker.ecs.client import EcsClient
-from worker.observe import observe
+from worker.observe.observe import observe
 from worker.reconcile.converge import converge
 
 ORGANIZATION = "acme"

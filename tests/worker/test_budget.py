@@ -23,7 +23,7 @@ from worker.ecs import turns
 from worker.ecs.budget import GROUP_OF, QUOTAS, Budget, BudgetSpent, on_behalf_of
 from worker.ecs.client import EcsClient, ServiceView
 from worker.ecs.turns import Priority
-from worker.observe import observe
+from worker.observe.observe import observe
 
 QUICK = {"service_changes": "20/5"}  # 20 calls per second after 5
 

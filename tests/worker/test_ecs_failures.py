@@ -14,8 +14,8 @@ from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
 from worker.ecs.client import ServiceView, TaskView
-from worker.observe import observe
-from worker.reasons import explain
+from worker.observe.observe import observe
+from worker.observe.reasons import explain
 from worker.reconcile.converge import converge, stumble
 
 CAUSES = {

@@ -19,7 +19,7 @@ from tests.worker.conftest import World
 from worker import forget
 from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
 from worker.leftovers import CERTAIN_AFTER, remove_orphans
-from worker.logs import ensure_partitions
+from worker.observe.logs import ensure_partitions
 from worker.reconcile.record import _remember_removed
 
 

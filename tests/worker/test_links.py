@@ -12,8 +12,8 @@ from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
 from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
-from worker import links
 from worker.ecs.budget import BudgetSpent
+from worker.observe import links
 
 
 def is_accepted(world: World, charger_id: str) -> bool:

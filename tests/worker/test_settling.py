@@ -18,7 +18,7 @@ from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import QUICK, client_at
 from worker.ecs.client import EcsClient
-from worker.observe import observe
+from worker.observe.observe import observe
 from worker.reconcile.converge import converge
 
 

@@ -11,7 +11,7 @@ from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
 from worker.ecs.client import ServiceView
-from worker.observe import observe
+from worker.observe.observe import observe
 from worker.reconcile.converge import converge
 
 STALE_S = 0.6

@@ -1,4 +1,4 @@
-"""Amazon ECS as the worker needs it. With worker/logs.py the only code that calls boto3.
+"""Amazon ECS as the worker needs it. With worker/observe/logs.py the only code that calls boto3.
 
 Every call raises exactly two errors: EcsUnavailable is tried again, EcsRejected is written down. "No
 exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so answers are checked.

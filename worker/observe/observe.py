@@ -22,7 +22,7 @@ from shared.fleet.locking import lock_chargers
 from shared.models import Charger, Command
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus, ProvisioningStatus
-from worker import reasons, rollout
+from worker import rollout
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import (
     DESCRIBE_SERVICES_LIMIT,
@@ -32,8 +32,9 @@ from worker.ecs.client import (
     ServiceView,
     TaskView,
 )
-from worker.links import link_in_doubt
-from worker.reasons import Reason, explain
+from worker.observe import reasons
+from worker.observe.links import link_in_doubt
+from worker.observe.reasons import Reason, explain
 from worker.reconcile.current_task import gone, must_run, restarting, running_task
 from worker.reconcile.provision import DRAINING, IN_PROGRESS, INACTIVE
 from worker.reconcile.record import give_up
@@ -56,7 +57,7 @@ class Seen:
     )  #: the ARN of the running task, where it was asked for; None while its predecessor still ends
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
-    link_in_doubt: bool  #: another task may run than the one that was last seen to: worker.links
+    link_in_doubt: bool  #: another task may run than the one that was last seen to: worker.observe.links
 
     @property
     def as_desired(self) -> bool:
