@@ -128,7 +128,7 @@ class Charger(Base):
     spec_hash: Mapped[str | None]  #: the fleet's spec that its task definition was made of; null if not known
     leftovers_at: Mapped[datetime | None]  #: when a task definition came to be left that nothing may use
 
-    # Its rollout (worker/rollout.py).
+    # Its rollout (worker/maintenance/rollout.py).
     rollout_hash: Mapped[str | None]  #: the spec that it is to get; null when it is not under way to one
     rollout_at: Mapped[datetime | None]  #: when its last rollout began, or made its task definition
 
@@ -355,7 +355,7 @@ class Command(Base):
 
 
 class FleetSpec(Base):
-    """What workers of some settings make of every charger's task. worker/rollout.py says which is the fleet's."""
+    """What workers of some settings make of every charger's task. worker/maintenance/rollout.py says which is the fleet's."""
 
     __tablename__ = "fleet_specs"
 

@@ -14,7 +14,7 @@ from shared.broker.app import BROKER_ERRORS, Sender
 from shared.maintenance import periods_s
 from shared.queues import Queue, TaskName
 from shared.settings import Settings
-from worker.outage import Outage
+from worker.outage_log import Outage
 
 log = structlog.get_logger(__name__)
 

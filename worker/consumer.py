@@ -11,7 +11,7 @@ from shared.broker.app import BROKER_ERRORS
 from shared.broker.redis_transport import Channel
 from shared.queues import Queue
 from worker.events import FLUSH_EVERY_S
-from worker.outage import Outage
+from worker.outage_log import Outage
 from worker.quarantine import put_aside
 
 REFUSED_AGAIN_S = 0.5

@@ -25,7 +25,7 @@ from shared.startup.checks import report_strays
 from worker.ecs.client import EcsUnavailable
 from worker.installation import Guard, WrongEcs
 from worker.log_lines import set_up_logging
-from worker.outage import Outage
+from worker.outage_log import Outage
 from worker.pool import TaskPool
 from worker.resources import context, fit
 

@@ -14,18 +14,24 @@ from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
-from worker.leftovers import remove_leftovers, remove_orphans
-from worker.maintenance import noted
+from worker.maintenance.leftovers import remove_leftovers, remove_orphans
+from worker.maintenance.prune import (
+    forget_commands,
+    forget_events,
+    forget_keys,
+    forget_logs_of_deleted,
+    forget_specs,
+)
+from worker.maintenance.rollout import roll_out
+from worker.maintenance.runs import noted
+from worker.maintenance.sweep import sweep
 from worker.observe.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
-from worker.outage import DatabaseOutage, Outage
+from worker.outage_log import DatabaseOutage, Outage
 from worker.reconcile.coalesce import Flights
 from worker.reconcile.converge import converge, stumble
 from worker.reconcile.provision import fleet_spec
 from worker.resources import context
-from worker.rollout import roll_out
-from worker.sweep import sweep
 
 log = structlog.get_logger(__name__)
 

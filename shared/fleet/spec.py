@@ -1,4 +1,4 @@
-"""Which of the specs that workers have is the fleet's; worker/rollout.py says what that is for."""
+"""Which of the specs that workers have is the fleet's; worker/maintenance/rollout.py says what that is for."""
 
 from datetime import timedelta
 

@@ -134,7 +134,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a removed charger is forgotten with its frames before ECS was checked",
-        "worker/forget.py",
+        "worker/maintenance/prune.py",
         "                RemovedCharger.checked_at.is_not(None),\n",
         "",
     ),
@@ -146,7 +146,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a definition goes that was recorded meanwhile",
-        "worker/leftovers.py",
+        "worker/maintenance/leftovers.py",
         "used = still.items() & chargers.items()",
         "used = chargers.items()",
     ),
@@ -164,7 +164,7 @@ MUTATIONS = (
     ),
     Mutation(
         "settings that come back do not come last",
-        "worker/rollout.py",
+        "worker/maintenance/rollout.py",
         '"since": case((came_back, func.now()), else_=FleetSpec.since)',
         '"since": FleetSpec.since',
     ),
@@ -182,13 +182,13 @@ MUTATIONS = (
     ),
     Mutation(
         "a rollout goes on though nothing comes up",
-        "worker/rollout.py",
+        "worker/maintenance/rollout.py",
         "room = min(most, max(FIRST, proven) - under_way)",
         "room = most",
     ),
     Mutation(
         "a rollout keeps no rate",
-        "worker/rollout.py",
+        "worker/maintenance/rollout.py",
         "values(paced_at=paced_at + len(begun) * every)",
         "values(paced_at=paced_at)",
     ),
@@ -300,10 +300,12 @@ MUTATIONS = (
         "        if task is not None and task.running:\n            return known\n",
         "",
     ),
-    Mutation("the sweep publishes nothing", "worker/sweep.py", "    if chargers:\n", "    if False:\n"),
+    Mutation(
+        "the sweep publishes nothing", "worker/maintenance/sweep.py", "    if chargers:\n", "    if False:\n"
+    ),
     Mutation(
         "the sweep adds to a queue that nobody serves",
-        "worker/sweep.py",
+        "worker/maintenance/sweep.py",
         "most_waiting=MOST_WAITING",
         "most_waiting=1_000_000",
     ),
@@ -315,19 +317,19 @@ MUTATIONS = (
     ),
     Mutation(
         "a charger's newest command is forgotten",
-        "worker/forget.py",
+        "worker/maintenance/prune.py",
         " AND generation < portion.generation AND status",
         " AND status",
     ),
     Mutation(
         "open commands are forgotten",
-        "worker/forget.py",
+        "worker/maintenance/prune.py",
         "status <> ALL (:open)\n",
         "(status <> ALL (:open)) IS NOT NULL\n",
     ),
     Mutation(
         "the sweep does not put back what the broker did not take",
-        "worker/sweep.py",
+        "worker/maintenance/sweep.py",
         ".values(publish_at=func.now())\n            )",
         ".values(publish_at=None)\n            )",
     ),

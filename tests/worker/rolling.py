@@ -8,9 +8,9 @@ from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeEcs
+from worker.maintenance.rollout import START_AFTER_S, roll_out
 from worker.reconcile.converge import converge
 from worker.reconcile.provision import fleet_spec
-from worker.rollout import START_AFTER_S, roll_out
 
 FAST = 6000.0  # chargers in a minute, so that the rate is not what holds
 

@@ -16,9 +16,15 @@ from shared.models import (
     RemovedCharger,
 )
 from tests.worker.conftest import World
-from worker import forget
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
-from worker.leftovers import CERTAIN_AFTER, remove_orphans
+from worker.maintenance import prune as forget
+from worker.maintenance.leftovers import CERTAIN_AFTER, remove_orphans
+from worker.maintenance.prune import (
+    forget_commands,
+    forget_events,
+    forget_keys,
+    forget_logs_of_deleted,
+    forget_specs,
+)
 from worker.observe.logs import ensure_partitions
 from worker.reconcile.record import _remember_removed
 

@@ -14,8 +14,8 @@ from shared.vocabulary import CommandStatus
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
-from worker import sweep
-from worker.leftovers import remove_leftovers
+from worker.maintenance import sweep
+from worker.maintenance.leftovers import remove_leftovers
 from worker.observe import observe
 
 

@@ -21,7 +21,7 @@ from tests.links import line, shown_link
 from tests.worker.conftest import World
 from worker.observe.links import write_links
 from worker.observe.logs import LOG_ERRORS, LogsClient, Page, drop_old_logs, read_logs
-from worker.outage import Outage
+from worker.outage_log import Outage
 
 PAGE = 5  # lines in an answer, so that a test needs few of them
 

@@ -9,7 +9,7 @@ from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from shared.settings import Settings
 from worker.ecs.client import EcsUnavailable
-from worker.maintenance import noted
+from worker.maintenance.runs import noted
 
 
 def row(sessions: Sessions) -> MaintenanceRun:

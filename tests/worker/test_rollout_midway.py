@@ -20,7 +20,7 @@ from tests.worker.rolling import (
     under_way,
 )
 from worker.ecs.client import ServiceView
-from worker.leftovers import remove_leftovers
+from worker.maintenance.leftovers import remove_leftovers
 
 
 @pytest.fixture

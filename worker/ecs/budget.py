@@ -14,7 +14,7 @@ import redis
 
 from shared.settings import BudgetSettings, SettingsError
 from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
-from worker.outage import Outage
+from worker.outage_log import Outage
 
 REDIS_AGAIN_AFTER_S = 5.0
 

@@ -22,7 +22,6 @@ from shared.fleet.locking import lock_chargers
 from shared.models import Charger, Command
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus, ProvisioningStatus
-from worker import rollout
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import (
     DESCRIBE_SERVICES_LIMIT,
@@ -32,6 +31,7 @@ from worker.ecs.client import (
     ServiceView,
     TaskView,
 )
+from worker.maintenance import rollout
 from worker.observe import reasons
 from worker.observe.links import link_in_doubt
 from worker.observe.reasons import Reason, explain

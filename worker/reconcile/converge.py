@@ -15,9 +15,9 @@ from shared.vocabulary import EventType
 from worker.ecs.budget import BudgetSpent, on_behalf_of
 from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 from worker.ecs.turns import Priority
+from worker.maintenance.rollout import is_only_rolled_out
 from worker.reconcile.provision import NotYet, bring_up, rolls_out, tear_down
 from worker.reconcile.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
-from worker.rollout import is_only_rolled_out
 
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:

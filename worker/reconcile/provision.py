@@ -129,7 +129,7 @@ def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Charger
 def _record_task_definition(sessions: Sessions, charger: Charger, arn: str, spec: str) -> str:
     """The ARN to use: the first worker to record one wins. Raises NotYet when something else is wanted by now.
 
-    Revisions that nothing uses any more are left to worker/leftovers.py.
+    Revisions that nothing uses any more are left to worker/maintenance/leftovers.py.
     """
     unchanged = (
         getattr(Charger, name).is_not_distinct_from(getattr(charger, name))

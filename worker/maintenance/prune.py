@@ -114,7 +114,7 @@ def forget_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int
 def forget_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
     """Delete the frames of chargers that were deleted so long ago, and forget those chargers. Returns how many frames.
 
-    One of which ECS may still have something is remembered, with its frames, until that is removed (worker/leftovers.py).
+    One of which ECS may still have something is remembered, with its frames, until that is removed (worker/maintenance/leftovers.py).
     """
     forgotten = 0
 

@@ -12,7 +12,7 @@ from shared.database.engine import Sessions
 from shared.error_codes import MESSAGE_LENGTH
 from shared.models import MaintenanceRun
 from shared.queues import TaskName
-from worker.outage import first_line
+from worker.outage_log import first_line
 
 
 @contextmanager
