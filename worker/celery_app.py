@@ -10,8 +10,8 @@ from click.core import ParameterSource
 from shared.broker.app import make_celery
 from shared.settings import SettingsError, hand_secrets_to_flower
 from shared.startup.checks import exit_with, settings_or_exit
+from worker.broker.pool import HANGING
 from worker.log_lines import set_up_logging
-from worker.pool import HANGING
 
 INSTEAD_OF_OPTIONS = {
     "broker": "REDIS_URL or BROKER_URL names the broker",
@@ -37,7 +37,7 @@ def _make_app() -> Celery:
         check_celery_options()
         settings = settings_or_exit()
         # psycopg reads variables when it is imported.
-        from worker.beat import beat_schedule  # noqa: PLC0415
+        from worker.broker.beat import beat_schedule  # noqa: PLC0415
         from worker.ecs.budget import quotas  # noqa: PLC0415
 
         quotas(settings.budget)
@@ -48,18 +48,18 @@ def _make_app() -> Celery:
     except SettingsError as error:
         exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)
-    app.events_cls = "worker.events:Events"
+    app.events_cls = "worker.broker.events:Events"
     app.conf.update(
-        include=["worker.tasks", "worker.control", "worker.start"],
-        worker_consumer="worker.consumer:PatientConsumer",
+        include=["worker.tasks", "worker.broker.control", "worker.start"],
+        worker_consumer="worker.broker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
-        beat_scheduler="worker.beat:Scheduler",
+        beat_scheduler="worker.broker.beat:Scheduler",
         beat_schedule_filename="",
         # Acknowledged after the work: until then it holds one of the places below.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         # One message for each task that may be under way at once, slow ones included.
-        worker_pool="worker.pool:TaskPool",
+        worker_pool="worker.broker.pool:TaskPool",
         worker_concurrency=settings.ecs.max_connections,
         worker_prefetch_multiplier=1 + HANGING,
         worker_enable_prefetch_count_reduction=False,

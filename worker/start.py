@@ -22,11 +22,11 @@ from shared.fleet.installation import NotServices
 from shared.queues import Queue
 from shared.settings import SettingsError
 from shared.startup.checks import report_strays
+from worker.broker.pool import TaskPool
 from worker.ecs.client import EcsUnavailable
 from worker.installation import Guard, WrongEcs
 from worker.log_lines import set_up_logging
 from worker.outage_log import Outage
-from worker.pool import TaskPool
 from worker.resources import context, fit
 
 log = structlog.get_logger(__name__)

@@ -63,7 +63,7 @@ def app(own_redis_url: str) -> Iterator[Celery]:
     app = make_celery(own_redis_url, publisher=False)
     app.conf.update(
         task_acks_late=True,
-        worker_consumer="worker.consumer:PatientConsumer",
+        worker_consumer="worker.broker.consumer:PatientConsumer",
         worker_prefetch_multiplier=4,
     )
     yield app
@@ -78,7 +78,7 @@ def work(app: Celery) -> Work:
 
 
 def worker(app: Celery) -> Any:
-    return start_worker(app, pool="worker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
+    return start_worker(app, pool="worker.broker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
 
 
 def publish(app: Celery, *charger_ids: str) -> None:

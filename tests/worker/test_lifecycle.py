@@ -30,7 +30,7 @@ from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
 from tests.worker.conftest import World
 from tests.worker.embedded import ROLE, Embedded
-from worker.quarantine import QUARANTINE, put_aside, readable
+from worker.broker.quarantine import QUARANTINE, put_aside, readable
 from worker.reconcile.converge import converge
 
 POOL = ("-c", "4", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")

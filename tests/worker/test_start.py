@@ -11,7 +11,7 @@ from shared.database import connection as connecting
 from shared.settings import Settings
 from tests.conftest import environment
 from worker import start
-from worker.pool import TaskPool
+from worker.broker.pool import TaskPool
 from worker.resources import Process
 from worker.start import check_options
 

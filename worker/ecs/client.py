@@ -13,6 +13,7 @@ import boto3
 from botocore.config import Config
 
 from shared.settings import EcsSettings
+from worker.broker.pool import HANGING
 from worker.ecs.budget import Budget
 from worker.ecs.errors import (
     EcsRejected,
@@ -24,7 +25,6 @@ from worker.ecs.errors import (
 )
 from worker.ecs.requests import SPEC_TAG, definition, digest, network, placement, request_of, tags_of
 from worker.ecs.views import ServiceView, TaskView, service_view, task_view
-from worker.pool import HANGING
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient

@@ -96,4 +96,4 @@ class Dispatcher(EventDispatcher):
 class Events(CeleryEvents):
     """What `app.events` is made of."""
 
-    dispatcher_cls = "worker.events:Dispatcher"
+    dispatcher_cls = "worker.broker.events:Dispatcher"

@@ -10,9 +10,9 @@ from kombu.message import Message
 from shared.broker.app import BROKER_ERRORS
 from shared.broker.redis_transport import Channel
 from shared.queues import Queue
-from worker.events import FLUSH_EVERY_S
+from worker.broker.events import FLUSH_EVERY_S
+from worker.broker.quarantine import put_aside
 from worker.outage_log import Outage
-from worker.quarantine import put_aside
 
 REFUSED_AGAIN_S = 0.5
 RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
