@@ -55,7 +55,7 @@ class TokenSettings:
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
-    region: str  #: empty where boto3 is to find it, in a profile: see worker/aws_settings.py
+    region: str  #: empty where boto3 is to find it, in a profile: see worker/startup/aws_settings.py
     cluster: str
     launch_type: str  #: FARGATE, EC2 or EXTERNAL; ignored when capacity_providers is set
     capacity_providers: tuple[str, ...]

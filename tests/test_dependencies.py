@@ -19,10 +19,10 @@ FORBIDDEN = {
 
 #: The only code that talks to AWS.
 MAY_IMPORT_AWS = {
-    Path("worker/aws_settings.py"),
+    Path("worker/startup/aws_settings.py"),
     Path("worker/ecs/client.py"),
     Path("worker/ecs/errors.py"),
-    Path("worker/installation.py"),
+    Path("worker/startup/installation.py"),
     Path("worker/observe/logs.py"),
 }
 

@@ -11,7 +11,7 @@ from shared.broker.app import make_celery
 from shared.settings import SettingsError, hand_secrets_to_flower
 from shared.startup.checks import exit_with, settings_or_exit
 from worker.broker.pool import HANGING
-from worker.log_lines import set_up_logging
+from worker.startup.log_lines import set_up_logging
 
 INSTEAD_OF_OPTIONS = {
     "broker": "REDIS_URL or BROKER_URL names the broker",
@@ -42,7 +42,7 @@ def _make_app() -> Celery:
 
         quotas(settings.budget)
         if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand
-            from worker.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
+            from worker.startup.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
 
             check_flower_options(hand_secrets_to_flower())
     except SettingsError as error:
@@ -50,7 +50,7 @@ def _make_app() -> Celery:
     app = make_celery(settings.broker_url, publisher=False)
     app.events_cls = "worker.broker.events:Events"
     app.conf.update(
-        include=["worker.tasks", "worker.broker.control", "worker.start"],
+        include=["worker.tasks", "worker.broker.control", "worker.startup.checks"],
         worker_consumer="worker.broker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
         beat_scheduler="worker.broker.beat:Scheduler",

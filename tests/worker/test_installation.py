@@ -26,8 +26,8 @@ from shared.fleet.installation import Services, move, record, recorded
 from shared.settings import Settings
 from tests.conftest import environment
 from worker.ecs.client import EcsClient, EcsUnavailable
-from worker.installation import Guard, WrongEcs, is_amazon
-from worker.start import stop_if_wrong
+from worker.startup.checks import stop_if_wrong
+from worker.startup.installation import Guard, WrongEcs, is_amazon
 
 AMAZON = "https://ecs.eu-central-1.amazonaws.com"
 OURS = Services("aws", "eu-central-1", "111111111111", "chargehand", "")

@@ -10,10 +10,10 @@ import pytest
 from shared.database import connection as connecting
 from shared.settings import Settings
 from tests.conftest import environment
-from worker import start
 from worker.broker.pool import TaskPool
 from worker.resources import Process
-from worker.start import check_options
+from worker.startup import checks as start
+from worker.startup.checks import check_options
 
 
 @pytest.mark.parametrize(

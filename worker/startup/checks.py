@@ -24,10 +24,10 @@ from shared.settings import SettingsError
 from shared.startup.checks import report_strays
 from worker.broker.pool import TaskPool
 from worker.ecs.client import EcsUnavailable
-from worker.installation import Guard, WrongEcs
-from worker.log_lines import set_up_logging
 from worker.outage_log import Outage
 from worker.resources import context, fit
+from worker.startup.installation import Guard, WrongEcs
+from worker.startup.log_lines import set_up_logging
 
 log = structlog.get_logger(__name__)
 
