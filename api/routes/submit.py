@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.http.auth import requester
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
-from api.resources import parts
+from api.resources import resources
 from shared.fleet.idempotency import Answer, claim, remember
 from shared.fleet.receipts import Accepted
 
@@ -21,7 +21,7 @@ Ask = Callable[[Session], Accepted]
 
 def accept(ask: Ask) -> Accepted:
     """Put the wish on record in one transaction, then hint at it to the queue."""
-    with parts().sessions.begin() as session:
+    with resources().sessions.begin() as session:
         accepted = ask(session)
     _announce(accepted)
     return accepted
@@ -41,7 +41,7 @@ def accept_once(
         return answer(accepted)
     if attempt is None:
         return answer(accept(ask))
-    with parts().sessions.begin() as session:
+    with resources().sessions.begin() as session:
         earlier = claim(session, attempt)
         if earlier is None:
             accepted = ask(session)
@@ -66,9 +66,9 @@ def asked_by() -> dict[str, Any]:
 
 def _announce(accepted: Accepted) -> None:
     """After the commit."""
-    parts().publisher.publish(accepted.messages)
+    resources().publisher.publish(accepted.messages)
     if not accepted.repeated:
-        parts().open_quota.add(requester().organization_id)
+        resources().open_quota.add(requester().organization_id)
         log.info(
             "command.accepted",
             charger_id=accepted.charger_id,
