@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shared.database.connection import CONNECT_TIMEOUT_S
 from shared.database.engine import contention, is_outage
-from shared.fleet.commands import MOST, Wish, ask, ask_together
+from shared.fleet.commands import MOST, Wish, record_command, record_commands
 from shared.fleet.receipts import Accepted
 
 log = structlog.get_logger(__name__)
@@ -57,7 +57,7 @@ class GroupCommit:
         return len(self._waiting)
 
     def ask(self, wish: Wish) -> Accepted:
-        """Put the wish on record, by itself or with others. Raises as `commands.ask`."""
+        """Put the wish on record, by itself or with others. Raises as `commands.record_command`."""
         mine = _Asked(wish)
         with self._mutex:
             self._waiting.append(mine)
@@ -71,7 +71,7 @@ class GroupCommit:
         if mine.accepted is not None:
             return mine.accepted
         with Session(self._singles) as session:
-            return ask(session, wish)
+            return record_command(session, wish)
 
     def _record_some(self) -> None:
         """Those that have waited the longest, at most a statement's worth. Mine is the first of them."""
@@ -79,7 +79,7 @@ class GroupCommit:
         try:
             with self._batches.connect() as connection:
                 group = self._take(MOST)
-                accepted = ask_together(connection, [asked.wish for asked in group])
+                accepted = record_commands(connection, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
         except PoolTimeout as error:

@@ -295,7 +295,7 @@ def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) ->
     resources().open_quota.check(requester().organization_id)
     wish = Wish(event_type, charger_id, **asked_by())
     answer = accept_once(
-        lambda session: commands.ask(session, wish),
+        lambda session: commands.record_command(session, wish),
         _queued,
         without_key=lambda: resources().group.ask(wish),
     )

@@ -48,7 +48,7 @@ class Wish:
     command_id: UUID = field(default_factory=new_command_id)
 
 
-def ask(session: Session, wish: Wish) -> Accepted:
+def record_command(session: Session, wish: Wish) -> Accepted:
     """Put the wish on record. Raises ChargerNotFound, NotReady.
 
     A repeat while the command is open is the same command; a restart after that is another one.
@@ -60,7 +60,7 @@ def ask(session: Session, wish: Wish) -> Accepted:
             return answer
 
 
-def ask_together(connection: Connection, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+def record_commands(connection: Connection, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
     """Put the wishes, at most MOST, on record that can be at once, in one statement. Returns those, by their command's id.
 
     What is left is for `ask`: a repeat, a charger that somebody else holds at the moment or that is asked

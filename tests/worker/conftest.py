@@ -181,7 +181,7 @@ class World:
             request_id=f"request of {event_type}",
         )
         with self.sessions.begin() as session:
-            return commands.ask(session, wish)
+            return commands.record_command(session, wish)
 
 
 @pytest.fixture
