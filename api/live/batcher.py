@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shared.database.connection import CONNECT_TIMEOUT_S
 from shared.database.engine import contention, is_outage
-from shared.fleet.commands import MOST, Wish, record_command, record_commands
+from shared.fleet.commands import MOST, LifecycleRequest, record_command, record_commands
 from shared.fleet.receipts import Accepted
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ def _locked() -> threading.Lock:
 class _Asked:
     """A wish on its way."""
 
-    wish: Wish
+    wish: LifecycleRequest
     came_at: float = field(default_factory=monotonic)
     told: threading.Lock = field(default_factory=_locked)  #: held until it is done, or has the turn
     done: bool = False
@@ -56,7 +56,7 @@ class GroupCommit:
         """Wishes whose statement is not under way yet."""
         return len(self._waiting)
 
-    def ask(self, wish: Wish) -> Accepted:
+    def ask(self, wish: LifecycleRequest) -> Accepted:
         """Put the wish on record, by itself or with others. Raises as `commands.record_command`."""
         mine = _Asked(wish)
         with self._mutex:

@@ -36,7 +36,7 @@ from api.routes import charger_list as lists
 from api.routes.submit import accept, accept_once, asked_by
 from api.routes.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
 from shared.fleet import chargers, commands, logs
-from shared.fleet.commands import Wish
+from shared.fleet.commands import LifecycleRequest
 from shared.fleet.idempotency import Answer
 from shared.fleet.receipts import Accepted
 from shared.models import Charger
@@ -293,7 +293,7 @@ def _created(accepted: Accepted) -> Answer:
 
 def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
     resources().open_quota.check(requester().organization_id)
-    wish = Wish(event_type, charger_id, **asked_by())
+    wish = LifecycleRequest(event_type, charger_id, **asked_by())
     answer = accept_once(
         lambda session: commands.record_command(session, wish),
         _queued,

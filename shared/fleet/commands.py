@@ -37,7 +37,7 @@ MOST = 100  # wishes in one statement
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LifecycleRequest:
     """A start, stop or restart that somebody asks for."""
 
     event_type: EventType
@@ -48,7 +48,7 @@ class Wish:
     command_id: UUID = field(default_factory=new_command_id)
 
 
-def record_command(session: Session, wish: Wish) -> Accepted:
+def record_command(session: Session, wish: LifecycleRequest) -> Accepted:
     """Put the wish on record. Raises ChargerNotFound, NotReady.
 
     A repeat while the command is open is the same command; a restart after that is another one.
@@ -60,7 +60,7 @@ def record_command(session: Session, wish: Wish) -> Accepted:
             return answer
 
 
-def record_commands(connection: Connection, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+def record_commands(connection: Connection, wishes: Sequence[LifecycleRequest]) -> dict[UUID, Accepted]:
     """Put the wishes, at most MOST, on record that can be at once, in one statement. Returns those, by their command's id.
 
     What is left is for `ask`: a repeat, a charger that somebody else holds at the moment or that is asked
@@ -202,13 +202,15 @@ _ACCEPT = _accept_statement(skip_locked=False)
 _ACCEPT_UNLOCKED = _accept_statement(skip_locked=True)
 
 
-def _accept(connection: Connection, statement: Select[Any], wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+def _accept(
+    connection: Connection, statement: Select[Any], wishes: Sequence[LifecycleRequest]
+) -> dict[UUID, Accepted]:
     rows = connection.execute(statement, {"wishes": orjson.dumps(wishes).decode()})
     found = (Accepted(*row) for row in rows)
     return {one.command_id: one for one in found if one.command_id is not None}
 
 
-def _repeated(session: Session, wish: Wish) -> Accepted | None:
+def _repeated(session: Session, wish: LifecycleRequest) -> Accepted | None:
     """The open command that already asks for it. Raises NotReady, ChargerNotFound.
 
     None when the charger became ready, or was asked for something else, since the wish was turned down.
