@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from shared.database.connection import CONNECT_TIMEOUT_S
 from shared.database.engine import contention, is_outage
 from shared.fleet.commands import MOST, LifecycleRequest, record_command, record_commands
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class _Asked:
     came_at: float = field(default_factory=monotonic)
     told: threading.Lock = field(default_factory=_locked)  #: held until it is done, or has the turn
     done: bool = False
-    accepted: Accepted | None = None
+    accepted: CommandReceipt | None = None
     error: Exception | None = None
 
 
@@ -56,7 +56,7 @@ class GroupCommit:
         """Wishes whose statement is not under way yet."""
         return len(self._waiting)
 
-    def ask(self, wish: LifecycleRequest) -> Accepted:
+    def ask(self, wish: LifecycleRequest) -> CommandReceipt:
         """Put the wish on record, by itself or with others. Raises as `commands.record_command`."""
         mine = _Asked(wish)
         with self._mutex:

@@ -38,7 +38,7 @@ from api.routes.waiting import StopQuery, WaitUntilQuery, answer_create, answer_
 from shared.fleet import chargers, commands, logs
 from shared.fleet.commands import LifecycleRequest
 from shared.fleet.idempotency import Answer
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
 
@@ -277,7 +277,7 @@ def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnV
     }
 
 
-def _created(accepted: Accepted) -> Answer:
+def _created(accepted: CommandReceipt) -> Answer:
     status_url = f"/ocpp/chargers/{accepted.charger_id}/status"
     body = {
         "charger_id": accepted.charger_id,
@@ -302,7 +302,7 @@ def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) ->
     return answer_lifecycle(answer, query)
 
 
-def _queued(accepted: Accepted) -> Answer:
+def _queued(accepted: CommandReceipt) -> Answer:
     status_url = f"/ocpp/chargers/{accepted.charger_id}/commands/{accepted.command_id}"
     body = {
         "id": accepted.charger_id,

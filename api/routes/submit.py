@@ -12,14 +12,14 @@ from api.http.auth import requester
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.resources import resources
 from shared.fleet.idempotency import Answer, claim, remember
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 
 log = structlog.get_logger(__name__)
 
-Ask = Callable[[Session], Accepted]
+Ask = Callable[[Session], CommandReceipt]
 
 
-def accept(ask: Ask) -> Accepted:
+def accept(ask: Ask) -> CommandReceipt:
     """Put the wish on record in one transaction, then hint at it to the queue."""
     with resources().sessions.begin() as session:
         accepted = ask(session)
@@ -28,7 +28,10 @@ def accept(ask: Ask) -> Accepted:
 
 
 def accept_once(
-    ask: Ask, answer: Callable[[Accepted], Answer], *, without_key: Callable[[], Accepted] | None = None
+    ask: Ask,
+    answer: Callable[[CommandReceipt], Answer],
+    *,
+    without_key: Callable[[], CommandReceipt] | None = None,
 ) -> Answer:
     """As accept, but a repeat by its Idempotency-Key gives the first answer again. Raises KeyReused.
 
@@ -64,7 +67,7 @@ def asked_by() -> dict[str, Any]:
     }
 
 
-def _announce(accepted: Accepted) -> None:
+def _announce(accepted: CommandReceipt) -> None:
     """After the commit."""
     resources().publisher.publish(accepted.messages)
     if not accepted.repeated:

@@ -17,7 +17,7 @@ from api.live.batcher import GroupCommit
 from shared.database.engine import Sessions, make_engine
 from shared.fleet.commands import LifecycleRequest
 from shared.fleet.errors import ChargerNotFound
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
 from tests.api.conftest import Fleet
@@ -75,7 +75,7 @@ def wish(charger_id: str, event_type: EventType = EventType.STOP_CHARGER) -> Lif
 
 def ask_at_once(
     group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate, wishes: list[LifecycleRequest]
-) -> list[Future[Accepted]]:
+) -> list[Future[CommandReceipt]]:
     """All but the first are recorded together, as they come while that is under way."""
     with gate.closed():
         first = threads.submit(group.ask, wishes[0])
