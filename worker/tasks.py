@@ -27,7 +27,7 @@ from worker.maintenance.runs import noted
 from worker.maintenance.sweep import sweep
 from worker.observe.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
-from worker.outage_log import DatabaseOutage, Outage
+from worker.outage_log import DatabaseOutageLog, OutageLog
 from worker.reconcile.coalesce import Flights
 from worker.reconcile.converge import converge, stumble
 from worker.reconcile.provision import fleet_spec
@@ -36,9 +36,9 @@ from worker.resources import resources
 log = structlog.get_logger(__name__)
 
 #: What was swallowed here is done again: by the sweep, or by the next beat.
-database = DatabaseOutage()
-ecs = Outage("ecs", EcsUnavailable, EcsRejected)
-cloudwatch = Outage("logs", *LOG_ERRORS)
+database = DatabaseOutageLog()
+ecs = OutageLog("ecs", EcsUnavailable, EcsRejected)
+cloudwatch = OutageLog("logs", *LOG_ERRORS)
 flights = Flights()  #: of this process
 
 
@@ -48,7 +48,7 @@ def say_what_the_schema_lacks(**_: object) -> None:
     try:
         trouble = schema_trouble_of(resources().sessions.statements)
     except SQLAlchemyError as error:
-        database.began(error)
+        database.failed(error)
         return
     if trouble is not None:
         log.error("schema.behind", error=trouble)
@@ -61,7 +61,7 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
     def make_true() -> None:
         converge(current.sessions, current.ecs, current.settings.timing, charger_id)
 
-    with database.survived():
+    with database.suppress():
         flights.run(charger_id, make_true)
 
 
@@ -78,7 +78,7 @@ class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
         try:
             if isinstance(charger_id, str):
                 current = resources()
-                with database.survived():
+                with database.suppress():
                     stumble(current.sessions, current.settings.timing, charger_id, exc)
         except Exception:
             log.exception("charger.not_recorded", charger_id=repr(charger_id))
@@ -92,7 +92,7 @@ for _name in (*TASK_OF.values(), TaskName.REPAIR, TaskName.ROLL_OUT):
 @app.task(name=TaskName.SWEEP.value, send_events=False)
 def sweep_chargers() -> None:
     sessions = resources().sessions
-    with database.survived(), noted(sessions, TaskName.SWEEP):
+    with database.suppress(), noted(sessions, TaskName.SWEEP):
         sweep(sessions, app)
 
 
@@ -102,7 +102,7 @@ def observe_chargers() -> None:
         if not first:
             return
         current = resources()
-        with database.survived(), ecs.survived(), noted(current.sessions, TaskName.OBSERVE):
+        with database.suppress(), ecs.suppress(), noted(current.sessions, TaskName.OBSERVE):
             if observe(current.sessions, current.ecs, current.settings.timing):
                 sweep(current.sessions, app)
 
@@ -113,7 +113,7 @@ def go_on_with_rollouts() -> None:
         if not first:
             return
         current = resources()
-        with database.survived(), ecs.survived(), noted(current.sessions, TaskName.ROLLOUTS):
+        with database.suppress(), ecs.suppress(), noted(current.sessions, TaskName.ROLLOUTS):
             per_minute = current.settings.timing.rollout_per_minute
             if roll_out(current.sessions, fleet_spec(current.ecs), per_minute):
                 sweep(current.sessions, app)
@@ -127,7 +127,7 @@ def read_charger_logs() -> None:
         if not first:
             return
         current = resources()
-        with database.survived(), cloudwatch.survived(), noted(current.sessions, TaskName.READ_LOGS):
+        with database.suppress(), cloudwatch.suppress(), noted(current.sessions, TaskName.READ_LOGS):
             read_logs(current.sessions, current.logs, current.settings.timing)
             read_late_logs(current.sessions, current.logs, current.settings.timing)
 
@@ -136,7 +136,7 @@ def read_charger_logs() -> None:
 def clean_up() -> None:
     current = resources()
     sessions, kept = current.sessions, current.settings.kept
-    with database.survived(), noted(sessions, TaskName.CLEAN_UP):
+    with database.suppress(), noted(sessions, TaskName.CLEAN_UP):
         for partition in drop_old_logs(sessions, kept.log_days):
             log.info("logs.dropped", partition=partition)
         forgotten = {

@@ -24,7 +24,7 @@ from shared.settings import SettingsError
 from shared.startup.checks import report_strays
 from worker.broker.pool import TaskPool
 from worker.ecs.client import EcsUnavailable
-from worker.outage_log import Outage
+from worker.outage_log import OutageLog
 from worker.resources import fit, resources
 from worker.startup.installation import Guard, WrongEcs
 from worker.startup.log_lines import set_up_logging
@@ -65,10 +65,10 @@ def restart_as_module() -> None:
 def check_installation() -> None:
     """Return when the database's ECS and the worker's are known to be the same. Waits for the database."""
     guard = Guard(resources().sessions, resources().settings.ecs, resources().ecs)
-    database = Outage("database", OperationalError, PoolTimeout)
+    database = OutageLog("database", OperationalError, PoolTimeout)
     done = False
     while not done:
-        with database.survived():
+        with database.suppress():
             try:
                 check_fit(resources().sessions.statements)
                 guard.check_at_start()
