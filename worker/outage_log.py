@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.database.engine import contention, is_outage
+from shared.database.engine import contention, is_unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,7 @@ class DatabaseOutageLog(OutageLog):
         try:
             yield
         except SQLAlchemyError as error:
-            if is_outage(error):
+            if is_unavailable(error):
                 self.failed(error)
                 return
             self.recovered()  # it answers

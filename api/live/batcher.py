@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from shared.database.connection import CONNECT_TIMEOUT_S
-from shared.database.engine import contention, is_outage
+from shared.database.engine import contention, is_unavailable
 from shared.fleet.commands import MOST, LifecycleRequest, record_command, record_commands
 from shared.fleet.receipts import CommandReceipt
 
@@ -88,7 +88,7 @@ class GroupCommit:
             for asked in group:
                 asked.error = error
         except Exception as error:
-            if is_outage(error):
+            if is_unavailable(error):
                 # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
                 with self._mutex:
                     group, self._waiting = group + self._waiting, []

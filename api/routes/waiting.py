@@ -18,7 +18,7 @@ from api.limits.reads import TooManyReads
 from api.limits.waits import wait_for
 from api.live.watcher import Link, Provisioning, Settled
 from api.resources import resources
-from shared.database.engine import is_outage
+from shared.database.engine import is_unavailable
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.idempotency import Answer
 from shared.fleet.links import Outcome, outcome_of
@@ -156,6 +156,6 @@ def _accepted_all_the_same() -> Iterator[None]:
         log.info("reading.busy")
     except SQLAlchemyError as error:
         log.warning(
-            "database.away" if is_outage(error) else "database.contention",
+            "database.away" if is_unavailable(error) else "database.contention",
             error=str(error).partition("\n")[0],
         )
