@@ -29,7 +29,7 @@ from worker.observe.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
 from worker.reconcile.coalesce import Flights
-from worker.reconcile.converge import converge, stumble
+from worker.reconcile.converge import converge, record_internal_error
 from worker.reconcile.provision import fleet_spec
 from worker.resources import resources
 
@@ -79,7 +79,7 @@ class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
             if isinstance(charger_id, str):
                 current = resources()
                 with database.suppress():
-                    stumble(current.sessions, current.settings.timing, charger_id, exc)
+                    record_internal_error(current.sessions, current.settings.timing, charger_id, exc)
         except Exception:
             log.exception("charger.not_recorded", charger_id=repr(charger_id))
 
