@@ -16,16 +16,16 @@ from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
-    forget_commands,
-    forget_events,
-    forget_keys,
-    forget_logs_of_deleted,
-    forget_specs,
+    prune_commands,
+    prune_events,
+    prune_keys,
+    prune_logs_of_deleted,
+    prune_specs,
 )
 from worker.maintenance.rollout import roll_out
 from worker.maintenance.runs import noted
 from worker.maintenance.sweep import sweep
-from worker.observe.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
+from worker.observe.logs import LOG_ERRORS, prune_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
 from worker.reconcile.coalesce import Flights
@@ -133,20 +133,20 @@ def read_charger_logs() -> None:
 
 
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
-def clean_up() -> None:
+def prune() -> None:
     current = resources()
     sessions, kept = current.sessions, current.settings.kept
     with database.suppress(), noted(sessions, TaskName.CLEAN_UP):
-        for partition in drop_old_logs(sessions, kept.log_days):
+        for partition in prune_logs(sessions, kept.log_days):
             log.info("logs.dropped", partition=partition)
         forgotten = {
-            "keys": forget_keys(sessions),
-            "events": forget_events(sessions, kept.log_days),
-            "commands": forget_commands(
+            "keys": prune_keys(sessions),
+            "events": prune_events(sessions, kept.log_days),
+            "commands": prune_commands(
                 sessions, kept_days=kept.command_days, kept_per_charger=kept.commands_per_charger
             ),
-            "specs": forget_specs(sessions),
-            "frames_of_deleted_chargers": forget_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
+            "specs": prune_specs(sessions),
+            "frames_of_deleted_chargers": prune_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
         }
         if any(forgotten.values()):
             log.info("rows.forgotten", **forgotten)
