@@ -173,7 +173,7 @@ class World:
             )
 
     def _wish(self, event_type: EventType, charger_id: str) -> CommandReceipt:
-        wish = commands.Wish(
+        wish = commands.LifecycleRequest(
             event_type=event_type,
             charger_id=charger_id,
             organization_id=ORGANIZATION,
