@@ -17,7 +17,7 @@ from embedded.redis import running_redis
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
-MACHINE = "tests/worker/test_state_machine.py"
+MACHINE = "tests/worker/reconcile/test_state_machine.py"
 TESTS = (
     *("test_converge", "test_removal", "test_observe", "test_restart", "test_sweep"),
     *(
@@ -533,9 +533,15 @@ def try_out(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[st
         sys.exit(f"{mutation.what}: {mutation.file} has changed, and this mutation must follow")
     file.write_text(text.replace(mutation.old, mutation.new))
     machine = run_tests(copy, servers, MACHINE, "-m", "slow")
-    others = run_tests(copy, servers, *(f"tests/worker/{name}.py" for name in TESTS))
+    others = run_tests(copy, servers, *(test_file(name) for name in TESTS))
     failed = FAILED.search(others)
     return complaint(machine), f"`{failed[1]}`" if failed else ""
+
+
+def test_file(name: str) -> str:
+    """The path of a test file below tests/worker, whichever folder it is in."""
+    [path] = (ROOT / "tests/worker").rglob(f"{name}.py")
+    return str(path.relative_to(ROOT))
 
 
 def run_tests(copy: Path, servers: dict[str, str], *arguments: str) -> str:

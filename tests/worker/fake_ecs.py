@@ -1,6 +1,6 @@
 """A working ECS in memory, for tests that must act in the middle of a call.
 
-It keeps the promises of the embedded ECS: tests/worker/test_ecs_contract.py runs against both.
+It keeps the promises of the embedded ECS: tests/worker/ecs/test_contract.py runs against both.
 """
 
 from collections import Counter

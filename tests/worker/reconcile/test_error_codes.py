@@ -16,7 +16,7 @@ from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
 from worker.reconcile.converge import record_internal_error
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "errors.md"
 
 
 def spend() -> None:
