@@ -28,7 +28,7 @@ from worker.maintenance.sweep import sweep
 from worker.observe.logs import LOG_ERRORS, prune_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
-from worker.reconcile.coalesce import Flights
+from worker.reconcile.coalesce import CoalescingQueue
 from worker.reconcile.converge import converge, record_internal_error
 from worker.reconcile.provision import fleet_spec
 from worker.resources import resources
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 database = DatabaseOutageLog()
 ecs = OutageLog("ecs", EcsUnavailable, EcsRejected)
 cloudwatch = OutageLog("logs", *LOG_ERRORS)
-flights = Flights()  #: of this process
+chargers = CoalescingQueue()  #: of this process
 
 
 @celeryd_after_setup.connect
@@ -62,7 +62,7 @@ def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
         converge(current.sessions, current.ecs, current.settings.timing, charger_id)
 
     with database.suppress():
-        flights.run(charger_id, make_true)
+        chargers.process(charger_id, make_true)
 
 
 class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only

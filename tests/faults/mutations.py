@@ -446,15 +446,15 @@ MUTATIONS = (
         "    if False:\n",
     ),
     Mutation(
-        "a hint about a charger that is under way is forgotten",
+        "a hint about a charger that is being processed is lost",
         "worker/reconcile/coalesce.py",
-        "                flights[-1].again = True\n",
+        "                rounds[-1].dirty = True\n",
         "",
     ),
     Mutation(
         "each hint about a charger takes one more thread",
         "worker/reconcile/coalesce.py",
-        "            if flights and (",
+        "            if rounds and (",
         "            if False and (",
     ),
     Mutation(
