@@ -194,7 +194,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a rollout ends for a charger when ECS accepts it",
-        "worker/reconcile/current_task.py",
+        "worker/observe/current_task.py",
         " or is_redeployed(charger)",
         "",
     ),
@@ -390,7 +390,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a task of an older definition counts as the new one",
-        "worker/reconcile/current_task.py",
+        "worker/observe/current_task.py",
         " and task.task_definition_arn == charger.task_definition_arn",
         "",
     ),
