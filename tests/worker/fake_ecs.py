@@ -135,7 +135,7 @@ class FakeEcs(EcsClient):
         self._after()
         return self._view(charger_id, service)
 
-    def rest_of_service(self, charger_id: str) -> ServiceView | None:
+    def remaining_service(self, charger_id: str) -> ServiceView | None:
         service = self.services.get(charger_id)
         if service is None or service.status == "ACTIVE":
             return self.delete_service(charger_id)

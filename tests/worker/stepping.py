@@ -26,7 +26,7 @@ CHANGES = (
     "delete_task_definitions",
     "ensure_service",
     "delete_service",
-    "rest_of_service",
+    "remaining_service",
     "stop_task",
 )
 READS = ("task_definitions", "describe_services", "describe_tasks", "current_task", "last_stopped_task")

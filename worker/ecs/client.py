@@ -228,7 +228,7 @@ class EcsClient:
     def delete_service(self, charger_id: str) -> ServiceView | None:
         """Ask for the service and its tasks to go. What is left of it, None when nothing. Safe to repeat.
 
-        A repeat costs a service change, of which Amazon allows 5 per second: `rest_of_service` does not.
+        A repeat costs a service change, of which Amazon allows 5 per second: `remaining_service` does not.
         """
         try:
             with two_errors("DeleteService"):
@@ -245,7 +245,7 @@ class EcsClient:
             raise EcsUnavailable("DescribeServices: the service that is being deleted was not found")
         return _unless_inactive(view)
 
-    def rest_of_service(self, charger_id: str) -> ServiceView | None:
+    def remaining_service(self, charger_id: str) -> ServiceView | None:
         """What is left of a service that was asked to go. None when nothing; asks again if it is ACTIVE, or unknown.
 
         Two answers must agree that it is gone, or one that says INACTIVE: ECS does call services MISSING that

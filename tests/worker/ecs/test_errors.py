@@ -136,7 +136,7 @@ def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
     assert views == {given.charger_id: None}
 
 
-@pytest.mark.parametrize("call", [EcsClient.delete_service, EcsClient.rest_of_service])
+@pytest.mark.parametrize("call", [EcsClient.delete_service, EcsClient.remaining_service])
 def test_one_wrong_missing_does_not_pass_for_a_deletion(
     embedded: Embedded, given: Given, call: Callable[[EcsClient, str], object]
 ) -> None:

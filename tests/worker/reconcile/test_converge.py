@@ -8,8 +8,8 @@ from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from worker.ecs.client import EcsRejected, TaskDefinitionMissing
+from worker.reconcile.failure import RETRY_MAX_S, retry_delay_s
 from worker.reconcile.provision import Step
-from worker.reconcile.record import RETRY_MAX_S, retry_delay_s
 
 
 def reject(code: ErrorCode = ErrorCode.PROVIDER_REJECTED) -> None:

@@ -12,7 +12,7 @@ from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
-from worker.reconcile.record import RETRY_MAX_S
+from worker.reconcile.failure import RETRY_MAX_S
 
 NAMED = {"charger_id", "command_id", "generation", "event_type", "request_id"}
 
