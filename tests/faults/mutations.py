@@ -87,19 +87,19 @@ MUTATIONS = (
     Mutation(
         "organizations that wait for the rate budget are served in the order of arrival",
         "worker/ecs/turns.lua",
-        "math.max(round, score(ends, organization) or 0)",
-        "math.max(redis.call('ZCARD', slots), score(ends, organization) or 0)",
+        "math.max(current_round, score(next_rounds, organization) or 0)",
+        "math.max(redis.call('ZCARD', turns), score(next_rounds, organization) or 0)",
     ),
     Mutation(
         "a start waits behind the creates and removals of its organization",
         "worker/ecs/turns.lua",
-        "return place + priority / 1000",
+        "return position + priority / 1000",
         "return redis.call('ZCARD', queue) + priority / 1000",
     ),
     Mutation(
         "commands that come without end leave no turn for observing",
         "worker/ecs/turns.py",
-        "            ahead, patience_s = 0, OBSERVE_PATIENCE_S\n",
+        "            ahead, max_sleep_s = 0, OBSERVE_MAX_SLEEP_S\n",
         "            pass\n",
     ),
     Mutation(

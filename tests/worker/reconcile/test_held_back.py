@@ -85,7 +85,7 @@ def test_the_deadline_runs_again_after_the_budget_let_a_command_pass(world: Worl
 def test_task_definitions_leave_nothing_behind_when_the_budget_runs_out_between_two_calls(
     embedded: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(turns, "MAX_SLEEP_S", 0.0)
     settings = BudgetSettings(redis_url="", share=1, quotas={"definition_changes": "5/1"})
     ecs = client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings))
     charger_id = f"dep-{uuid4().hex[:12]}"
