@@ -1,4 +1,4 @@
-"""What is done to the product while clients call it. The numbers are those of the list in docs/reliability.md."""
+"""Inflict faults on the product while clients call it. The numbers are those of the list in docs/reliability.md."""
 
 import random
 import signal
@@ -20,19 +20,19 @@ NO_ANSWER = 0  # the connection ended
 
 @dataclass(frozen=True)
 class Scene:
-    """What a fault has to work with. Its own dice, so that a seed repeats it."""
+    """The product and its clients under a fault, with dice of its own, so that a seed repeats it."""
 
     rig: Rig
     load: Load
     dice: random.Random
 
     def until_accepted(self, count: int, within_s: float = 20) -> None:
-        """Wait for so many more accepted commands."""
+        """Wait for this many more accepted commands."""
         enough = len(self.load.accepted) + count
         wait_until(lambda: len(self.load.accepted) >= enough, within_s, f"{count} more commands accepted")
 
     def until_unavailable(self, count: int, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Wait for so many answers that the database is away."""
+        """Wait for this many answers that the database is unavailable."""
 
         def enough() -> bool:
             meanwhile()
@@ -81,7 +81,7 @@ def kill_all_workers(scene: Scene) -> None:
 
 
 def kill_between_call_and_record(scene: Scene) -> None:
-    """ECS has done it and the worker has not heard: then it is killed."""
+    """ECS has made the change, and the worker is killed before the answer."""
     held = {"kind": "apply_then_delay", "action": "UpdateService", "seconds": 5}
     for _ in range(2):
         scene.rig.ecs.set_faults(held)
@@ -127,7 +127,7 @@ def rolling_deployment(scene: Scene) -> None:
 
 
 def frozen_worker(scene: Scene) -> None:
-    """Others do its work meanwhile; then its calls of long ago go on."""
+    """Other workers do its work meanwhile; then its old calls continue."""
     part = scene.rig.workers[0]
     scene.rig.ecs.set_faults({"kind": "delay", "action": "*Service", "seconds": 0.3})
     for _ in range(2):
@@ -254,7 +254,7 @@ def messages_shuffled(scene: Scene) -> None:
 
 
 def poison(scene: Scene) -> None:
-    """Each kind, on a queue with others before and behind it; a supervisor restarts whom it kills."""
+    """Each kind, on a queue with others before and behind it; a supervisor restarts the processes that it kills."""
     messages = list(POISON)
     scene.dice.shuffle(messages)
     for message in messages:
@@ -284,7 +284,7 @@ def database_frozen(scene: Scene) -> None:
 
 
 def database_full_of_others(scene: Scene) -> None:
-    """Somebody takes every connection that is free, and ends ours."""
+    """A stranger takes every free connection, and ends ours."""
     scene.until_accepted(20)
     with scene.rig.crowd() as squeeze:
         scene.until_unavailable(4, meanwhile=squeeze)

@@ -60,8 +60,8 @@ def in_the_service(*, stopped: str = "", event: str = "", gave_up: str = "") -> 
 def too_late(world: World) -> str:
     charger_id = world.create()
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
-    world.look()
+    world.hours_pass(charger_id)
+    world.observe_once()
     return charger_id
 
 
@@ -69,8 +69,8 @@ def stop_too_late(world: World) -> str:
     charger_id = world.ready()
     world.stop(charger_id)
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
-    world.look()
+    world.hours_pass(charger_id)
+    world.observe_once()
     return charger_id
 
 

@@ -59,7 +59,8 @@ def test_the_region_is_the_one_that_boto3_finds_for_all_that_needs_it(
 
     assert definition["logConfiguration"]["options"]["awslogs-region"] == region
     assert (
-        services_of(resources.settings.ecs, resources.ecs.endpoint_url, lambda asked: asked).account == region
+        services_of(resources.settings.ecs, resources.ecs.endpoint_url, lambda requested: requested).account
+        == region
     )
     assert resources.ecs.endpoint_url == f"https://ecs.{region}.amazonaws.com"
 
