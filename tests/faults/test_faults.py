@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.faults.checker import Verdict, Watcher, judge, read_rows, wait_until_settled
-from tests.faults.faults import FAULTS, UNAVAILABLE, Fault, Scene
+from tests.faults.faults import FAULTS, Fault
 from tests.faults.load import Answer, Load
 from tests.faults.rig import Rig
+from tests.faults.scene import UNAVAILABLE, Scene
 
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 WAIT_S = 60  # for convergence: longer than any bound, to tell late from never
