@@ -52,12 +52,12 @@ def locked(lock: str) -> Iterator[str]:
 
 def licences(package: Distribution) -> set[str]:
     """The SPDX identifiers that the package names; empty when it names none. Raises KeyError for an unknown text."""
-    expression = package.metadata.get("License-Expression")
-    if expression:
-        return set(re.findall(r"[\w.-]+", expression)) - {"AND", "OR"}
+    expressions = package.metadata.get_all("License-Expression") or []
+    if expressions:
+        return set(re.findall(r"[\w.-]+", " ".join(expressions))) - {"AND", "OR"}
     classifiers = package.metadata.get_all("Classifier") or []
     texts = {text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License ::")}
-    texts = texts or set(filter(None, [package.metadata.get("License")]))
+    texts = texts or set(package.metadata.get_all("License") or [])
     return {text if text in PERMISSIVE | NAMED else SPDX_OF[text] for text in texts}
 
 
