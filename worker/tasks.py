@@ -10,22 +10,28 @@ from celery import Task
 from celery.signals import celeryd_after_setup
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
-from shared.schema import schema_trouble_of
 from worker.celery_app import app
-from worker.context import context
-from worker.converge import converge, stumble
-from worker.ecs import EcsRejected, EcsUnavailable
-from worker.flights import Flights
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
-from worker.leftovers import remove_leftovers, remove_orphans
-from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
-from worker.maintenance import noted
-from worker.observe import observe
-from worker.outage import DatabaseOutage, Outage
-from worker.provision import fleet_spec
-from worker.rollout import roll_out
-from worker.sweep import sweep
+from worker.ecs.client import EcsRejected, EcsUnavailable
+from worker.maintenance.leftovers import remove_leftovers, remove_orphans
+from worker.maintenance.prune import (
+    forget_commands,
+    forget_events,
+    forget_keys,
+    forget_logs_of_deleted,
+    forget_specs,
+)
+from worker.maintenance.rollout import roll_out
+from worker.maintenance.runs import noted
+from worker.maintenance.sweep import sweep
+from worker.observe.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
+from worker.observe.observe import observe
+from worker.outage_log import DatabaseOutage, Outage
+from worker.reconcile.coalesce import Flights
+from worker.reconcile.converge import converge, stumble
+from worker.reconcile.provision import fleet_spec
+from worker.resources import context
 
 log = structlog.get_logger(__name__)
 

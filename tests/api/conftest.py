@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, String, cast, func, insert, select, true, update
 
 from api.app import create_app
-from api.parts import Parts
-from shared.commands import CommandStatus, ProvisioningStatus
-from shared.database import Sessions
+from api.resources import Parts
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink, Command
 from shared.settings import load_settings
+from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.conftest import Token, environment
 from tests.links import TASK, line, read_lines
 

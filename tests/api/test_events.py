@@ -13,14 +13,14 @@ from flask import Flask
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import sessionmaker
 
-from api import streams
-from api.parts import Parts
-from api.places import Places
-from api.services.events import EVENTS_AT_ONCE, events_after
-from api.streams import BEHIND_AT_ONCE, Stream, Streams
-from shared.commands import EventType, ProvisioningStatus
-from shared.database import Sessions
+from api.limits.slots import Places
+from api.live import streams
+from api.live.streams import BEHIND_AT_ONCE, Stream, Streams
+from api.resources import Parts
+from shared.database.engine import Sessions
+from shared.fleet.events import EVENTS_AT_ONCE, events_after
 from shared.models import Charger, ChargerEvent
+from shared.vocabulary import EventType, ProvisioningStatus
 from tests.api.conftest import Fleet
 from tests.links import line, read_lines
 

@@ -13,13 +13,13 @@ from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api.services.accepted import Accepted
-from api.services.commands import Wish
-from api.services.errors import ChargerNotFound
-from api.services.group import GroupCommit
-from shared.commands import EventType
-from shared.database import Sessions, make_engine
+from api.live.batcher import GroupCommit
+from shared.database.engine import Sessions, make_engine
+from shared.fleet.commands import Wish
+from shared.fleet.errors import ChargerNotFound
+from shared.fleet.receipts import Accepted
 from shared.models import Charger
+from shared.vocabulary import EventType
 from tests.api.conftest import Fleet
 from tests.embedded.waiting import wait_until
 
@@ -205,7 +205,7 @@ def test_an_outage_is_told_to_everybody_who_asked(threads: ThreadPoolExecutor) -
 def test_an_outage_is_waited_for_once_and_not_by_one_group_after_the_other(
     threads: ThreadPoolExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.services.group.MOST", 2)
+    monkeypatch.setattr("api.live.batcher.MOST", 2)
 
     def time_out() -> None:
         gate.pass_through()
@@ -243,7 +243,7 @@ def test_who_came_a_moment_ago_does_not_fail_with_those_who_waited_in_vain_for_a
     fleet: Fleet, engine: Engine, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, late = (wish(fleet.ready(identity=f"CP-{number}")) for number in range(2))
-    monkeypatch.setattr("api.services.group.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("api.live.batcher.CONNECT_TIMEOUT_S", 0.5)
     busy = create_engine(
         engine.url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0, pool_timeout=0.5
     )

@@ -14,10 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, make_url, text, update
 
-from api import metrics, readiness
 from api.app import create_app
-from api.parts import Parts
-from shared.database import Sessions, make_engine
+from api.live import metrics, readiness
+from api.resources import Parts
+from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
@@ -222,7 +222,7 @@ def test_an_error_of_ours_is_json_and_tells_nothing_of_the_inside(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr("api.lists.list_chargers", fail)
+    monkeypatch.setattr("api.routes.charger_list.list_chargers", fail)
 
     answer = fleet.get("/ocpp/chargers")
 

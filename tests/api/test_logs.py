@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from api.parts import Parts
+from api.resources import Parts
 from shared.models import ChargerLog
 from tests.api.conftest import Fleet
 

@@ -8,9 +8,9 @@ import pytest
 import structlog
 from sqlalchemy import Engine
 
-from api import polling
-from api.polling import Poller
-from shared.database import make_engine
+from api.live import poller as polling
+from api.live.poller import Poller
+from shared.database.engine import make_engine
 from tests.embedded.waiting import wait_until
 
 

@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from api import reading
 from api.app import create_app
-from api.parts import Parts
-from api.pools import OWN_CONNECTIONS, make_pools
-from shared.database import Sessions, transactional
+from api.limits import reads as reading
+from api.limits.pools import OWN_CONNECTIONS, make_pools
+from api.resources import Parts
+from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
 from tests.conftest import Token

@@ -10,11 +10,11 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import sessionmaker
 
-from api import open_quota
 from api.app import create_app
-from api.parts import Parts
+from api.limits import open_commands as open_quota
+from api.resources import Parts
 from embedded.ports import free_port
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, Command
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet

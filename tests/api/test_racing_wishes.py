@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from api.services.commands import Wish, ask
-from shared.commands import EventType
-from shared.database import Sessions
+from shared.database.engine import Sessions
+from shared.fleet.commands import Wish, ask
 from shared.models import Charger
 from shared.settings import Settings
+from shared.vocabulary import EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeEcs
 

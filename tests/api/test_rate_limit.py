@@ -13,10 +13,10 @@ import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import rate_limit
 from api.app import create_app
-from api.parts import Parts
-from api.rate_limit import RateLimit, TooManyRequests
+from api.limits import rate_limit
+from api.limits.rate_limit import RateLimit, TooManyRequests
+from api.resources import Parts
 from embedded.redis import running_redis
 from shared.settings import Settings, SettingsError
 from tests.conftest import Token

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.parts import Parts
-from shared.commands import CommandStatus
+from api.resources import Parts
+from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 
 UNTIL = "wait=30&until=accepted"

@@ -12,11 +12,11 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from api.parts import Parts
-from api.places import Places
-from api.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
-from shared.commands import CommandStatus
-from shared.database import Sessions
+from api.limits.slots import Places
+from api.live.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
+from api.resources import Parts
+from shared.database.engine import Sessions
+from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 
 ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from api.parts import Parts
-from api.ws_url import InvalidWsUrl, normalise_ws_url
+from api.http.ws_url import InvalidWsUrl, normalise_ws_url
+from api.resources import Parts
 from shared.destinations import read_destinations
 from tests.api.conftest import WISH, Fleet
 

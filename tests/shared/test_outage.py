@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from shared.database import contention, is_outage, make_engine, transactional
+from shared.database.engine import contention, is_outage, make_engine, transactional
 from tests.embedded.waiting import wait_until
 
 OUTAGE, CONTENTION, FAULT = "outage", "contention", "fault"

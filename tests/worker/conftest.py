@@ -9,19 +9,19 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import Engine, func, select, update
 
-from api.services import chargers, commands
-from api.services.accepted import Accepted
 from embedded.ecs.process import EcsProcess, running_ecs
-from shared.commands import CommandStatus, EventType
-from shared.database import Sessions
+from shared.database.engine import Sessions
+from shared.fleet import chargers, commands
+from shared.fleet.receipts import Accepted
 from shared.models import Charger, Command
 from shared.settings import EcsSettings, Settings, Timing, load_settings
+from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs
-from worker.converge import converge
-from worker.ecs import EcsClient
-from worker.observe import observe
+from worker.ecs.client import EcsClient
+from worker.observe.observe import observe
+from worker.reconcile.converge import converge
 
 ORGANIZATION = "acme"
 

@@ -9,10 +9,10 @@ import pytest
 
 from shared.settings import Settings, SettingsError, load_settings
 from tests.conftest import environment
-from worker.aws_settings import NO_REGION, with_region
-from worker.context import Process
-from worker.ecs_requests import container
-from worker.installation import services_of
+from worker.ecs.requests import container
+from worker.resources import Process
+from worker.startup.aws_settings import NO_REGION, with_region
+from worker.startup.installation import services_of
 
 CONFIG = """\
 [default]

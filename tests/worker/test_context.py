@@ -3,7 +3,7 @@
 from sqlalchemy import QueuePool
 
 from shared.settings import Settings
-from worker.context import Process
+from worker.resources import Process
 
 
 def connections(process: Process) -> int:

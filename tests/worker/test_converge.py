@@ -2,14 +2,14 @@
 
 import pytest
 
-from api.services.accepted import Accepted
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
+from shared.fleet.receipts import Accepted
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.ecs import EcsRejected, TaskDefinitionMissing
-from worker.provision import Step
-from worker.record import RETRY_MAX_S, retry_delay_s
+from worker.ecs.client import EcsRejected, TaskDefinitionMissing
+from worker.reconcile.provision import Step
+from worker.reconcile.record import RETRY_MAX_S, retry_delay_s
 
 
 def reject(code: ErrorCode = ErrorCode.PROVIDER_REJECTED) -> None:

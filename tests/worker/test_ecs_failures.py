@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.settings import Timing
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.converge import converge, stumble
-from worker.ecs import ServiceView, TaskView
-from worker.observe import observe
-from worker.reasons import explain
+from worker.ecs.client import ServiceView, TaskView
+from worker.observe.observe import observe
+from worker.observe.reasons import explain
+from worker.reconcile.converge import converge, stumble
 
 CAUSES = {
     "no_capacity": (ErrorCode.NO_CAPACITY, "ECS finds no capacity for the task"),

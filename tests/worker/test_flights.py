@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.embedded.waiting import wait_until
-from worker.flights import MOST, Flights
+from worker.reconcile.coalesce import MOST, Flights
 
 OVERTAKEN_AFTER_S = 0.3
 

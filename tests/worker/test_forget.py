@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import (
     Charger,
     ChargerEvent,
@@ -16,11 +16,17 @@ from shared.models import (
     RemovedCharger,
 )
 from tests.worker.conftest import World
-from worker import forget
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
-from worker.leftovers import CERTAIN_AFTER, remove_orphans
-from worker.logs import ensure_partitions
-from worker.record import _remember_removed
+from worker.maintenance import prune as forget
+from worker.maintenance.leftovers import CERTAIN_AFTER, remove_orphans
+from worker.maintenance.prune import (
+    forget_commands,
+    forget_events,
+    forget_keys,
+    forget_logs_of_deleted,
+    forget_specs,
+)
+from worker.observe.logs import ensure_partitions
+from worker.reconcile.record import _remember_removed
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(

@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
 from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.log_quota import CUT_ACTION, ROW_BYTES
-from worker.logs import drop_old_logs
+from worker.observe.log_quota import CUT_ACTION, ROW_BYTES
+from worker.observe.logs import drop_old_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures
 

@@ -5,9 +5,9 @@ import structlog
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
-from shared.database import transactional
+from shared.database.engine import transactional
 from tests.embedded.waiting import wait_until
-from worker.outage import DatabaseOutage
+from worker.outage_log import DatabaseOutage
 
 
 def test_a_worker_that_was_frozen_in_its_transaction_takes_it_for_an_outage(engine: Engine) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from shared import connecting
+from shared.database import connection as connecting
 from shared.settings import Settings
 from tests.conftest import environment
-from worker import start
-from worker.context import Process
-from worker.pool import TaskPool
-from worker.start import check_options
+from worker.broker.pool import TaskPool
+from worker.resources import Process
+from worker.startup import checks as start
+from worker.startup.checks import check_options
 
 
 @pytest.mark.parametrize(
