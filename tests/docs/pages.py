@@ -40,7 +40,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """The README, then the pages of docs/ in the order of its index; one that the index forgets comes last."""
+    """The README, then the pages of docs/ in the order of its index; one that the index does not have comes last."""
     index = ROOT / "docs" / "README.md"
     linked = [ROOT / "docs" / name for name in re.findall(r"\]\((\w[\w-]*\.md)[)#]", index.read_text())]
     others = sorted((ROOT / "docs").glob("*.md"))
