@@ -26,7 +26,7 @@ from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
-from api.resources import Parts
+from api.resources import Resources
 from api.routes import catalog, chargers, commands, events, health
 from api.routes import not_implemented as missing
 from shared.auth.tokens import TokenVerifier
@@ -44,7 +44,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
     app.url_map.converters |= {"charger_id": _ChargerId, "slug": _Slug}
-    app.extensions["chargehand"] = _make_parts(settings, publisher)
+    app.extensions["chargehand"] = _make_resources(settings, publisher)
 
     app.before_request(_start_request)
     count_requests(app)
@@ -60,11 +60,11 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     return app
 
 
-def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
+def _make_resources(settings: Settings, publisher: Publisher | None) -> Resources:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reading = Reading(pools.reading, connections=pools.reading_size)
-    return Parts(
+    return Resources(
         settings=settings,
         pools=pools,
         sessions=Sessions(pools.accepting),

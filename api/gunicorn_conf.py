@@ -85,17 +85,17 @@ def post_worker_init(worker: Any) -> None:
     from api.live.metrics import report_gauges  # noqa: PLC0415
 
     gc.freeze()  # a collection that goes through all that is imported stops every request for 0.1 s
-    parts = worker.wsgi.extensions["chargehand"]
-    gevent.spawn(report_gauges, parts.publisher, parts.watcher)
-    gevent.spawn(_release_at_the_end, worker, parts)
+    resources = worker.wsgi.extensions["chargehand"]
+    gevent.spawn(report_gauges, resources.publisher, resources.watcher)
+    gevent.spawn(_release_at_the_end, worker, resources)
 
 
-def _release_at_the_end(worker: Any, parts: Any) -> None:
+def _release_at_the_end(worker: Any, resources: Any) -> None:
     """Whoever waits or watches is answered as soon as the process is told to stop, not when its patience ends."""
     while worker.alive:
         gevent.sleep(0.1)
-    parts.watcher.close()
-    parts.streams.close_all()
+    resources.watcher.close()
+    resources.streams.close_all()
     worker.close_resting()
 
 

@@ -20,7 +20,7 @@ from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Resources:
     """Made once by create_app."""
 
     settings: Settings
@@ -38,7 +38,7 @@ class Parts:
     open_quota: OpenQuota
 
 
-def parts() -> Parts:
+def resources() -> Resources:
     """The current app's."""
-    found: Parts = current_app.extensions["chargehand"]
+    found: Resources = current_app.extensions["chargehand"]
     return found

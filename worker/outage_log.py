@@ -8,12 +8,12 @@ from time import monotonic
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.database.engine import contention, is_outage
+from shared.database.engine import contention, is_unavailable
 
 log = structlog.get_logger(__name__)
 
 
-class Outage:
+class OutageLog:
     """What may be away: `name` becomes the lines `name.away` and `name.back`. Safe to share between threads."""
 
     def __init__(self, name: str, *errors: type[Exception]) -> None:
@@ -23,22 +23,22 @@ class Outage:
         self._lock = threading.Lock()
 
     @contextmanager
-    def survived(self) -> Iterator[None]:
+    def suppress(self) -> Iterator[None]:
         """Swallow the errors of an outage: the work is done again, by the sweep or the next beat."""
         try:
             yield
         except self._errors as error:
-            self.began(error)
+            self.failed(error)
         else:
-            self.ended()
+            self.recovered()
 
-    def began(self, error: Exception) -> None:
+    def failed(self, error: Exception) -> None:
         with self._lock:
             known, self._since = self._since, self._since or monotonic()
         if known is None:
             log.warning(self._away, error=first_line(error))
 
-    def ended(self) -> None:
+    def recovered(self) -> None:
         if self._since is None:
             return
         with self._lock:
@@ -47,27 +47,27 @@ class Outage:
             log.info(self._back, away_s=round(monotonic() - since, 1))
 
 
-class DatabaseOutage(Outage):
+class DatabaseOutageLog(OutageLog):
     """The database's. A statement that lost against others is no outage, and no fault of ours: it has a line of its own."""
 
     def __init__(self) -> None:
         super().__init__("database", SQLAlchemyError)
 
     @contextmanager
-    def survived(self) -> Iterator[None]:
+    def suppress(self) -> Iterator[None]:
         """Swallow an outage and contention. Any other error of a statement passes."""
         try:
             yield
         except SQLAlchemyError as error:
-            if is_outage(error):
-                self.began(error)
+            if is_unavailable(error):
+                self.failed(error)
                 return
-            self.ended()  # it answers
+            self.recovered()  # it answers
             if contention(error) is None:
                 raise
             log.warning("database.contention", error=first_line(error))
         else:
-            self.ended()
+            self.recovered()
 
 
 def first_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from worker.startup.aws_settings import refused_in_one_line, with_region
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class Resources:
     settings: Settings
     sessions: Sessions
     ecs: EcsClient
@@ -23,19 +23,19 @@ class Context:
 
 
 class Process:
-    """The process's one context, made on first use, and as large as its pool of threads."""
+    """The process's one set of resources, made on first use, and as large as its pool of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the first tasks come all at once, and a boto3 client takes 10 MB
-        self._context: Context | None = None
+        self._resources: Resources | None = None
         self._slots: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
 
-    def context(self) -> Context:
-        """The process's one context: clients and pools are safe to share between threads. Raises SettingsError."""
+    def resources(self) -> Resources:
+        """The process's one set of resources: clients and pools are safe to share between threads. Raises SettingsError."""
         with self._lock:
-            if self._context is None:
-                self._context = self._make()
-            return self._context
+            if self._resources is None:
+                self._resources = self._make()
+            return self._resources
 
     def fit(self, slots: int) -> None:
         """Have a database connection for each of so many tasks at once. Tasks under way keep theirs.
@@ -44,10 +44,10 @@ class Process:
         """
         with self._lock:
             changed, self._slots = slots != self._slots, slots
-            if self._context is not None and changed:
-                self._context.sessions.use(_engine(self._context.settings, slots))
+            if self._resources is not None and changed:
+                self._resources.sessions.use(_engine(self._resources.settings, slots))
 
-    def _make(self) -> Context:
+    def _make(self) -> Resources:
         settings = load_settings()
         settings = replace(settings, ecs=with_region(settings.ecs))
         self._slots = self._slots or settings.ecs.max_connections
@@ -55,7 +55,7 @@ class Process:
         with refused_in_one_line():
             ecs = EcsClient(clients, Budget(settings.budget))
             logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
-        made = Context(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
+        made = Resources(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
         gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
         return made
 
@@ -67,5 +67,5 @@ def _engine(settings: Settings, slots: int) -> Engine:
 
 
 _process = Process()
-context = _process.context
+resources = _process.resources
 fit = _process.fit

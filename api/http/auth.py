@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 from flask import g, request
 
-from api.resources import parts
+from api.resources import resources
 from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ def _claims() -> Claims:
     if scheme.lower() != "bearer" or not token or not token.isascii() or " " in token:
         raise Unauthenticated("A bearer token is required", "invalid_request")
     try:
-        return parts().verifier.verify(token)
+        return resources().verifier.verify(token)
     except TokenRefused as error:
         log.info("token.refused", reason=str(error))
         raise Unauthenticated("The token is not valid", "invalid_token") from error

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from api.resources import parts
+from api.resources import resources
 from shared.models import Charger, ShownLink
 from shared.vocabulary import ObservedState
 
@@ -38,7 +38,7 @@ class Runtime:
 
 def runtime_of(charger: Charger) -> Runtime:
     """The charger's runtime as of its last observation."""
-    stale_after = timedelta(seconds=parts().settings.timing.stale_after_s)
+    stale_after = timedelta(seconds=resources().settings.timing.stale_after_s)
     return Runtime(
         desired=ObservedState.RUNNING if charger.desired_count else ObservedState.STOPPED,
         observed=_observed(charger),
@@ -52,7 +52,7 @@ def runtime_of(charger: Charger) -> Runtime:
         stale=charger.unobserved_for > stale_after,
         reason=charger.reason,
         reason_code=charger.reason_code,
-        ocpp=_ocpp(charger.link, parts().settings.timing.log_lag_s),
+        ocpp=_ocpp(charger.link, resources().settings.timing.log_lag_s),
     )
 
 

@@ -16,7 +16,7 @@ from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
 from api.routes.not_implemented import NotAvailable
 from shared.auth.tokens import KeysUnavailable
-from shared.database.engine import contention, is_outage
+from shared.database.engine import contention, is_unavailable
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
 from shared.fleet.idempotency import KeyReused
 
@@ -115,7 +115,7 @@ def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
 
 def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
     """503 for an outage and for contention, which end by themselves; anything else is a fault of ours."""
-    if is_outage(error):
+    if is_unavailable(error):
         log.error("database.away", error=_first_line(error))
         return _try_again("The database is not available")
     reason = contention(error)

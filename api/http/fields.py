@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 
 from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
-from api.resources import parts
+from api.resources import resources
 from shared.destinations import MAX_URL_LENGTH
 
 Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
@@ -154,7 +154,7 @@ class WsUrl(Text):
 
     def _checked(self, value: str) -> str:
         try:
-            return normalise_ws_url(value, parts().settings.destinations)
+            return normalise_ws_url(value, resources().settings.destinations)
         except InvalidWsUrl as error:
             raise ValidationError(Problem(str(error), "value_error")) from error
 

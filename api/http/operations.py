@@ -13,7 +13,7 @@ from marshmallow import Schema
 from api.http.auth import authenticate, authenticate_tenant, requester
 from api.http.fields import Body, Query
 from api.http.parsing import RequestParser, takes_no_query
-from api.resources import parts
+from api.resources import resources
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -161,7 +161,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
 
 def limit_rate() -> None:
     """Count the current request for its organization. Raises TooManyRequests."""
-    limit = parts().rate_limit
+    limit = resources().rate_limit
     if limit is not None and request.method != "OPTIONS":
         limit.count(requester().organization_id)
 

@@ -4,7 +4,7 @@ from flask import Response, g
 
 from api.http.auth import requester
 from api.live.watcher import Target
-from api.resources import parts
+from api.resources import resources
 
 SKIPPED_HEADER = "Wait-Skipped"
 
@@ -15,7 +15,7 @@ def wait_for(target: Target, timeout_s: float) -> bool:
     False, at once, when the process or the organization has as many that wait as it may: the answer says so in
     SKIPPED_HEADER.
     """
-    waited = parts().watcher.wait(target, timeout_s, organization_id=requester().organization_id)
+    waited = resources().watcher.wait(target, timeout_s, organization_id=requester().organization_id)
     if not waited:
         g.wait_skipped = True
     return waited

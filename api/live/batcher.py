@@ -10,9 +10,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from shared.database.connection import CONNECT_TIMEOUT_S
-from shared.database.engine import contention, is_outage
-from shared.fleet.commands import MOST, Wish, ask, ask_together
-from shared.fleet.receipts import Accepted
+from shared.database.engine import contention, is_unavailable
+from shared.fleet.commands import MOST, LifecycleRequest, record_command, record_commands
+from shared.fleet.receipts import CommandReceipt
 
 log = structlog.get_logger(__name__)
 
@@ -27,11 +27,11 @@ def _locked() -> threading.Lock:
 class _Asked:
     """A wish on its way."""
 
-    wish: Wish
+    wish: LifecycleRequest
     came_at: float = field(default_factory=monotonic)
     told: threading.Lock = field(default_factory=_locked)  #: held until it is done, or has the turn
     done: bool = False
-    accepted: Accepted | None = None
+    accepted: CommandReceipt | None = None
     error: Exception | None = None
 
 
@@ -56,8 +56,8 @@ class GroupCommit:
         """Wishes whose statement is not under way yet."""
         return len(self._waiting)
 
-    def ask(self, wish: Wish) -> Accepted:
-        """Put the wish on record, by itself or with others. Raises as `commands.ask`."""
+    def ask(self, wish: LifecycleRequest) -> CommandReceipt:
+        """Put the wish on record, by itself or with others. Raises as `commands.record_command`."""
         mine = _Asked(wish)
         with self._mutex:
             self._waiting.append(mine)
@@ -71,7 +71,7 @@ class GroupCommit:
         if mine.accepted is not None:
             return mine.accepted
         with Session(self._singles) as session:
-            return ask(session, wish)
+            return record_command(session, wish)
 
     def _record_some(self) -> None:
         """Those that have waited the longest, at most a statement's worth. Mine is the first of them."""
@@ -79,7 +79,7 @@ class GroupCommit:
         try:
             with self._batches.connect() as connection:
                 group = self._take(MOST)
-                accepted = ask_together(connection, [asked.wish for asked in group])
+                accepted = record_commands(connection, [asked.wish for asked in group])
             for asked in group:
                 asked.accepted = accepted.get(asked.wish.command_id)
         except PoolTimeout as error:
@@ -88,7 +88,7 @@ class GroupCommit:
             for asked in group:
                 asked.error = error
         except Exception as error:
-            if is_outage(error):
+            if is_unavailable(error):
                 # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
                 with self._mutex:
                     group, self._waiting = group + self._waiting, []

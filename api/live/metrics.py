@@ -106,7 +106,7 @@ class OpenCommands(Figures):
     def count(self, session: Session) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "chargehand_open_commands",
-            "Accepted commands that are not final, by how old they are at least.",
+            "CommandReceipt commands that are not final, by how old they are at least.",
             labels=["older_than_s"],
         )
         age_s = func.extract("epoch", func.now() - Command.created_at)

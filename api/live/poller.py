@@ -6,7 +6,7 @@ from time import monotonic
 
 import structlog
 
-from shared.database.engine import contention, is_outage
+from shared.database.engine import contention, is_unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ class Poller:
         if self._failing_since is not None:
             return
         self._failing_since = monotonic()
-        foreseen = is_outage(error) or contention(error) is not None
+        foreseen = is_unavailable(error) or contention(error) is not None
         first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
         log.warning("poller.failing", poller=self._name, error=first_line, exc_info=not foreseen)
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from shared.broker.app import broker_trouble, check_broker, make_celery
 from shared.database.diagnosis import connection_trouble
-from shared.database.engine import check_fit, contention, is_outage
+from shared.database.engine import check_fit, contention, is_unavailable
 from shared.database.schema import schema_trouble
 from shared.maintenance import last_runs, lateness
 from shared.settings import Timing
@@ -123,7 +123,7 @@ def _check_database(engine: Engine) -> str | None:
             read_only = connection.scalar(text(READ_ONLY))
             trouble = schema_trouble(connection)
     except SQLAlchemyError as error:
-        reason = connection_trouble(error) if is_outage(error) else contention(error)
+        reason = connection_trouble(error) if is_unavailable(error) else contention(error)
         if reason is None:
             raise
         raise _NotWell(reason) from error

@@ -31,14 +31,14 @@ from api.http.examples import (
 from api.http.operations import Access, Operations
 from api.limits.waits import wait_for
 from api.live.watcher import Provisioning
-from api.resources import parts
+from api.resources import resources
 from api.routes import charger_list as lists
 from api.routes.submit import accept, accept_once, asked_by
 from api.routes.waiting import StopQuery, WaitUntilQuery, answer_create, answer_lifecycle, wait_for_charger
 from shared.fleet import chargers, commands, logs
-from shared.fleet.commands import Wish
+from shared.fleet.commands import LifecycleRequest
 from shared.fleet.idempotency import Answer
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
 
@@ -66,7 +66,7 @@ LOCATION_HEADER = {"Location": "Where to watch what becomes of it."}
     "count their matches; use `cursor` for long lists.",
 )
 def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
-    with parts().statements() as session:
+    with resources().statements() as session:
         return lists.read_page(session, requester().organization_id, query)
 
 
@@ -88,10 +88,10 @@ def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
     "`wait` for that here, or with `until=accepted` for the CSMS to accept it.",
 )
 def create_charger(body: dict[str, Any], query: dict[str, Any]) -> ResponseReturnValue:
-    parts().open_quota.check(requester().organization_id)
+    resources().open_quota.check(requester().organization_id)
     answer = accept_once(
         lambda session: chargers.create_charger(
-            session, **asked_by(), **body, most_chargers=parts().settings.chargers_per_organization
+            session, **asked_by(), **body, most_chargers=resources().settings.chargers_per_organization
         ),
         _created,
     )
@@ -153,7 +153,7 @@ def get_charger_status(query: dict[str, Any], charger_id: str) -> ResponseReturn
     described="Only the keys that are present change. What the charger's process is told redeploys it.",
 )
 def update_charger(body: dict[str, Any], charger_id: str) -> Any:
-    parts().open_quota.check(requester().organization_id)
+    resources().open_quota.check(requester().organization_id)
     if "charge_point_name" in body:
         body["name"] = body.pop("charge_point_name")
     return accept(
@@ -260,12 +260,12 @@ def reset_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str)
     "than its `limit`: go on at `next_offset`.",
 )
 def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    with parts().statements() as session:
+    with resources().statements() as session:
         found = logs.list_logs(
             session,
             organization_id=requester().organization_id,
             charger_id=charger_id,
-            most_bytes=parts().settings.log_page_bytes,
+            most_bytes=resources().settings.log_page_bytes,
             **query,
         )
     return {
@@ -277,7 +277,7 @@ def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnV
     }
 
 
-def _created(accepted: Accepted) -> Answer:
+def _created(accepted: CommandReceipt) -> Answer:
     status_url = f"/ocpp/chargers/{accepted.charger_id}/status"
     body = {
         "charger_id": accepted.charger_id,
@@ -292,17 +292,17 @@ def _created(accepted: Accepted) -> Answer:
 
 
 def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    parts().open_quota.check(requester().organization_id)
-    wish = Wish(event_type, charger_id, **asked_by())
+    resources().open_quota.check(requester().organization_id)
+    wish = LifecycleRequest(event_type, charger_id, **asked_by())
     answer = accept_once(
-        lambda session: commands.ask(session, wish),
+        lambda session: commands.record_command(session, wish),
         _queued,
-        without_key=lambda: parts().group.ask(wish),
+        without_key=lambda: resources().group.ask(wish),
     )
     return answer_lifecycle(answer, query)
 
 
-def _queued(accepted: Accepted) -> Answer:
+def _queued(accepted: CommandReceipt) -> Answer:
     status_url = f"/ocpp/chargers/{accepted.charger_id}/commands/{accepted.command_id}"
     body = {
         "id": accepted.charger_id,
@@ -311,7 +311,7 @@ def _queued(accepted: Accepted) -> Answer:
         "payload": {
             "provider": "aws",
             "runtime_kind": "ecs_service",
-            "service_name": parts().settings.ecs.name_prefix + accepted.charger_id,
+            "service_name": resources().settings.ecs.name_prefix + accepted.charger_id,
             "desired_count": accepted.desired_count,
             # Only a provisioned charger takes commands, so its service exists, observed or not.
             "status": accepted.service_status or "ACTIVE",
@@ -324,7 +324,7 @@ def _queued(accepted: Accepted) -> Answer:
 
 
 def _charger(charger_id: str) -> Charger:
-    with parts().statements() as session:
+    with resources().statements() as session:
         return chargers.get_charger(
             session, organization_id=requester().organization_id, charger_id=charger_id
         )

@@ -10,7 +10,7 @@ from api.http.auth import requester
 from api.http.examples import COMMAND, page_of
 from api.http.operations import Access, Operations
 from api.limits.waits import wait_for
-from api.resources import parts
+from api.resources import resources
 from shared.fleet import commands
 from shared.models import Command
 from shared.vocabulary import OPEN
@@ -36,7 +36,7 @@ operations = Operations(
     "`COMMANDS_KEPT_PER_CHARGER`), a charger's newest command for ever.",
 )
 def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    with parts().statements() as session:
+    with resources().statements() as session:
         found = commands.list_commands(
             session, organization_id=requester().organization_id, charger_id=charger_id, **query
         )
@@ -61,7 +61,7 @@ def get_command(query: dict[str, Any], charger_id: str, command_id: UUID) -> Any
 
 
 def _command(charger_id: str, command_id: UUID) -> Command:
-    with parts().statements() as session:
+    with resources().statements() as session:
         return commands.get_command(
             session,
             organization_id=requester().organization_id,

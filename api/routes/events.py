@@ -15,7 +15,7 @@ from api.http.fields import Problem, documented
 from api.http.operations import Access, Operations
 from api.http.parsing import InvalidRequest, item
 from api.live.streams import LIFE_S, SILENCE_S, Stream
-from api.resources import parts
+from api.resources import resources
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
 
@@ -58,7 +58,7 @@ def watch_charger(charger_id: str) -> Response:
     last_id = _last_id()
     wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
     first = f"retry: {RETRY_MS}\n\n"
-    with parts().statements() as session:
+    with resources().statements() as session:
         if last_id is None:
             found = snapshot(session, **wanted)
             last_id = found.last_event_id
@@ -70,7 +70,7 @@ def watch_charger(charger_id: str) -> Response:
     headers = {"X-Accel-Buffering": "no"}  # nginx keeps answers back until there is enough of them
     if request.method == "HEAD":
         return Response(mimetype="text/event-stream", headers=headers)
-    streams = parts().streams
+    streams = resources().streams
     stream = streams.open(requester().organization_id, charger_id, last_id)
     response = Response(_lines(first, stream), mimetype="text/event-stream", headers=headers)
     response.call_on_close(lambda: streams.close(stream))

@@ -12,7 +12,7 @@ from api.http import schemas
 from api.http.errors import RETRY_AFTER_S
 from api.http.operations import Access, Operations
 from api.live.metrics import render_metrics
-from api.resources import parts
+from api.resources import resources
 
 operations = Operations("health", __name__, access=Access.PUBLIC, description="For probes and people.")
 
@@ -45,7 +45,7 @@ def health_check() -> ResponseReturnValue:
     "this process works, but commands do not become final.",
 )
 def readiness_check() -> ResponseReturnValue:
-    state = parts().readiness.state()
+    state = resources().readiness.state()
     broker = state.broker or "ok"
     if state.database is not None:
         body = {"detail": state.database, "broker": broker}
@@ -62,7 +62,7 @@ def readiness_check() -> ResponseReturnValue:
     described="In Prometheus' text format. No label names an organization or a charger.",
 )
 def metrics() -> ResponseReturnValue:
-    body = render_metrics(parts().figures, parts().publisher, parts().watcher)
+    body = render_metrics(resources().figures, resources().publisher, resources().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 

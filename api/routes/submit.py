@@ -10,25 +10,28 @@ from sqlalchemy.orm import Session
 
 from api.http.auth import requester
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
-from api.resources import parts
+from api.resources import resources
 from shared.fleet.idempotency import Answer, claim, remember
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 
 log = structlog.get_logger(__name__)
 
-Ask = Callable[[Session], Accepted]
+Ask = Callable[[Session], CommandReceipt]
 
 
-def accept(ask: Ask) -> Accepted:
+def accept(ask: Ask) -> CommandReceipt:
     """Put the wish on record in one transaction, then hint at it to the queue."""
-    with parts().sessions.begin() as session:
+    with resources().sessions.begin() as session:
         accepted = ask(session)
     _announce(accepted)
     return accepted
 
 
 def accept_once(
-    ask: Ask, answer: Callable[[Accepted], Answer], *, without_key: Callable[[], Accepted] | None = None
+    ask: Ask,
+    answer: Callable[[CommandReceipt], Answer],
+    *,
+    without_key: Callable[[], CommandReceipt] | None = None,
 ) -> Answer:
     """As accept, but a repeat by its Idempotency-Key gives the first answer again. Raises KeyReused.
 
@@ -41,7 +44,7 @@ def accept_once(
         return answer(accepted)
     if attempt is None:
         return answer(accept(ask))
-    with parts().sessions.begin() as session:
+    with resources().sessions.begin() as session:
         earlier = claim(session, attempt)
         if earlier is None:
             accepted = ask(session)
@@ -64,11 +67,11 @@ def asked_by() -> dict[str, Any]:
     }
 
 
-def _announce(accepted: Accepted) -> None:
+def _announce(accepted: CommandReceipt) -> None:
     """After the commit."""
-    parts().publisher.publish(accepted.messages)
+    resources().publisher.publish(accepted.messages)
     if not accepted.repeated:
-        parts().open_quota.add(requester().organization_id)
+        resources().open_quota.add(requester().organization_id)
         log.info(
             "command.accepted",
             charger_id=accepted.charger_id,

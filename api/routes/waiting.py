@@ -17,8 +17,8 @@ from api.http.schemas import WaitQuery
 from api.limits.reads import TooManyReads
 from api.limits.waits import wait_for
 from api.live.watcher import Link, Provisioning, Settled
-from api.resources import parts
-from shared.database.engine import is_outage
+from api.resources import resources
+from shared.database.engine import is_unavailable
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.idempotency import Answer
 from shared.fleet.links import Outcome, outcome_of
@@ -107,7 +107,7 @@ def _answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
     command: Command | None = None
     command_id = UUID(answer.body["command_id"])
     wait_for(command_id, wait_s)
-    with _accepted_all_the_same(), parts().statements() as session:
+    with _accepted_all_the_same(), resources().statements() as session:
         command = session.get(Command, command_id)
     if command is not None and command.status in FINAL:
         return answer.body | {"command": command}, 200, answer.headers
@@ -120,7 +120,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
     command: Command | None = None
     charger_id = answer.body["charger_id"]
     wait_for(Provisioning(charger_id), wait_s)
-    with _accepted_all_the_same(), parts().statements() as session:
+    with _accepted_all_the_same(), resources().statements() as session:
         charger = session.get(Charger, charger_id)
         command = session.get(Command, UUID(answer.body["command_id"]))
     if charger is not None and charger.deleted_at is None:
@@ -135,7 +135,7 @@ def _answer_when_accepted(answer: Answer, charger_id: str, wait_s: int) -> Respo
     """200 only if the CSMS accepted the charger; otherwise the answer shows the charger, and so the reason."""
     outcome: Outcome | None = None
     wait_for(Link(charger_id, answer.body["generation"]), wait_s)
-    with _accepted_all_the_same(), parts().statements() as session:
+    with _accepted_all_the_same(), resources().statements() as session:
         outcome = outcome_of(session, charger_id, UUID(answer.body["command_id"]))
     if outcome is None:
         return answer.body, answer.status, answer.headers
@@ -156,6 +156,6 @@ def _accepted_all_the_same() -> Iterator[None]:
         log.info("reading.busy")
     except SQLAlchemyError as error:
         log.warning(
-            "database.away" if is_outage(error) else "database.contention",
+            "database.away" if is_unavailable(error) else "database.contention",
             error=str(error).partition("\n")[0],
         )

@@ -69,7 +69,7 @@ def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Eng
     return engine
 
 
-def is_outage(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether the database cannot be reached or does not work, so that the same may succeed when it is back.
 
     A pool without a free connection counts as one. False for every error of a single statement, also for
@@ -93,7 +93,7 @@ def contention(error: BaseException) -> str | None:
     The transaction changed nothing, and may be tried again.
     """
     refused = _driver_error(error)
-    if refused is None or refused.sqlstate is None or is_outage(error):
+    if refused is None or refused.sqlstate is None or is_unavailable(error):
         return None
     return CONTENTION.get(refused.sqlstate)
 

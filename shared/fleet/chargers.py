@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from shared.fleet.commands import add_command
 from shared.fleet.errors import InvalidCharger, QuotaFull
-from shared.fleet.receipts import Accepted, accepted
+from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.ids import new_charger_id, new_command_id, new_run_id
 from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
@@ -38,7 +38,7 @@ def create_charger(
     location_id: str | None = None,
     location_name: str | None = None,
     most_chargers: int,
-) -> Accepted:
+) -> CommandReceipt:
     """Store a charger that a worker will bring up. Raises InvalidCharger, and QuotaFull: the transaction is spoilt then.
 
     Safe to repeat while it is being provisioned: the same wish gives the same charger, because the SDK
@@ -95,7 +95,7 @@ def create_charger(
         )
     )
     session.flush()
-    return accepted(charger)
+    return receipt_of(charger)
 
 
 def update_charger(
@@ -106,7 +106,7 @@ def update_charger(
     request_id: str | None,
     charger_id: str,
     changes: dict[str, Any],
-) -> Accepted:
+) -> CommandReceipt:
     """Change what is in `changes` (charger columns). Raises ChargerNotFound, InvalidCharger.
 
     A change of what the process is told redeploys it in the background. A repeat changes nothing.
@@ -128,12 +128,12 @@ def update_charger(
         )
     session.flush()
     charger = get_charger(session, organization_id=organization_id, charger_id=charger_id)
-    return accepted(charger, repeated=not redeploy)
+    return receipt_of(charger, repeated=not redeploy)
 
 
 def delete_charger(
     session: Session, *, organization_id: str, requested_by: str, request_id: str | None, charger_id: str
-) -> Accepted:
+) -> CommandReceipt:
     """Take the charger out of the clients' sight. Raises ChargerNotFound, also the second time.
 
     A worker removes its service and task definitions, and then forgets the row.
@@ -145,7 +145,7 @@ def delete_charger(
     charger.generation += 1
     add_command(session, charger, EventType.DELETE_CHARGER, requested_by=requested_by, request_id=request_id)
     session.flush()
-    return accepted(charger)
+    return receipt_of(charger)
 
 
 def _catalog_entry(
@@ -182,7 +182,9 @@ def _check_quota(session: Session, organization_id: str, most: int) -> None:
         )
 
 
-def _repeated_create(session: Session, organization_id: str, identity: str, wish: dict[str, Any]) -> Accepted:
+def _repeated_create(
+    session: Session, organization_id: str, identity: str, wish: dict[str, Any]
+) -> CommandReceipt:
     """The charger that the first request made, if this one asks for the very same."""
     charger = session.scalars(
         select(Charger).where(
@@ -197,5 +199,5 @@ def _repeated_create(session: Session, organization_id: str, identity: str, wish
         and charger.provisioning_status in IN_PROGRESS
         and all(getattr(charger, name) == value for name, value in wish.items())
     ):
-        return accepted(charger, repeated=True)
+        return receipt_of(charger, repeated=True)
     raise InvalidCharger(f"Identity {identity} already exists", param="identity")

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from shared.fleet.errors import CommandNotFound, NotReady
 from shared.fleet.page import Page
-from shared.fleet.receipts import Accepted, accepted
+from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger
 from shared.ids import new_command_id
 from shared.models import Charger, Command
@@ -37,7 +37,7 @@ MOST = 100  # wishes in one statement
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class LifecycleRequest:
     """A start, stop or restart that somebody asks for."""
 
     event_type: EventType
@@ -48,7 +48,7 @@ class Wish:
     command_id: UUID = field(default_factory=new_command_id)
 
 
-def ask(session: Session, wish: Wish) -> Accepted:
+def record_command(session: Session, wish: LifecycleRequest) -> CommandReceipt:
     """Put the wish on record. Raises ChargerNotFound, NotReady.
 
     A repeat while the command is open is the same command; a restart after that is another one.
@@ -60,7 +60,7 @@ def ask(session: Session, wish: Wish) -> Accepted:
             return answer
 
 
-def ask_together(connection: Connection, wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+def record_commands(connection: Connection, wishes: Sequence[LifecycleRequest]) -> dict[UUID, CommandReceipt]:
     """Put the wishes, at most MOST, on record that can be at once, in one statement. Returns those, by their command's id.
 
     What is left is for `ask`: a repeat, a charger that somebody else holds at the moment or that is asked
@@ -124,8 +124,8 @@ ASKED: dict[str, type[Text | Uuid[UUID]]] = {
     "requested_by": Text,
     "request_id": Text,
 }
-#: What is answered: the fields of Accepted, of the wish or the charger's row.
-ANSWERED = [each.name for each in fields(Accepted) if each.default is MISSING]
+#: What is answered: the fields of CommandReceipt, of the wish or the charger's row.
+ANSWERED = [each.name for each in fields(CommandReceipt) if each.default is MISSING]
 
 
 def _accept_statement(*, skip_locked: bool) -> Select[Any]:
@@ -202,13 +202,15 @@ _ACCEPT = _accept_statement(skip_locked=False)
 _ACCEPT_UNLOCKED = _accept_statement(skip_locked=True)
 
 
-def _accept(connection: Connection, statement: Select[Any], wishes: Sequence[Wish]) -> dict[UUID, Accepted]:
+def _accept(
+    connection: Connection, statement: Select[Any], wishes: Sequence[LifecycleRequest]
+) -> dict[UUID, CommandReceipt]:
     rows = connection.execute(statement, {"wishes": orjson.dumps(wishes).decode()})
-    found = (Accepted(*row) for row in rows)
+    found = (CommandReceipt(*row) for row in rows)
     return {one.command_id: one for one in found if one.command_id is not None}
 
 
-def _repeated(session: Session, wish: Wish) -> Accepted | None:
+def _repeated(session: Session, wish: LifecycleRequest) -> CommandReceipt | None:
     """The open command that already asks for it. Raises NotReady, ChargerNotFound.
 
     None when the charger became ready, or was asked for something else, since the wish was turned down.
@@ -220,5 +222,5 @@ def _repeated(session: Session, wish: Wish) -> Accepted | None:
         raise NotReady(f"The charger is {charger.provisioning_status}: it has no runtime yet")
     is_open = charger.settled_generation < charger.generation
     if is_open and charger.newest_event_type == wish.event_type:
-        return accepted(charger, repeated=True)
+        return receipt_of(charger, repeated=True)
     return None

@@ -9,7 +9,7 @@ from shared.vocabulary import EventType
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class CommandReceipt:
     """An accepted command, as of its commit."""
 
     charger_id: str
@@ -44,9 +44,9 @@ class Accepted:
         return ((TASK_OF[EventType(self.event_type)], hint),)
 
 
-def accepted(charger: Charger, *, repeated: bool = False) -> Accepted:
+def receipt_of(charger: Charger, *, repeated: bool = False) -> CommandReceipt:
     """The charger's newest command, as just written or, for a repeat, as it stands."""
-    return Accepted(
+    return CommandReceipt(
         charger_id=charger.id,
         identity=charger.identity,
         ocpp_version=charger.ocpp_version,

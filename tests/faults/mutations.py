@@ -21,7 +21,7 @@ MACHINE = "tests/worker/test_state_machine.py"
 TESTS = (
     *("test_converge", "test_removal", "test_observe", "test_restart", "test_sweep"),
     *(
-        "test_flights",
+        "test_coalesce",
         "test_pool",
         "test_intake",
         "test_settling",
@@ -30,7 +30,7 @@ TESTS = (
         "test_turns",
         "test_late_logs",
         "test_beat",
-        "test_forget",
+        "test_prune",
         "test_links",
         "test_writing_links",
         "test_rollout",

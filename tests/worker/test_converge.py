@@ -3,7 +3,7 @@
 import pytest
 
 from shared.error_codes import ErrorCode
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
@@ -60,7 +60,7 @@ def test_a_message_that_comes_twice_costs_one_call(world: World) -> None:
 def test_a_wish_that_comes_during_the_call_gets_another_round(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
-    start_during_the_call: list[Accepted] = []
+    start_during_the_call: list[CommandReceipt] = []
     world.ecs.afterwards.append(lambda: start_during_the_call.append(world.start(charger_id)))
     world.work(charger_id)
 
@@ -79,7 +79,7 @@ def test_another_worker_finishes_the_stop_while_the_start_is_still_in_its_call(w
         stops.append(world.stop(charger_id))
         world.converge(charger_id)
 
-    stops: list[Accepted] = []
+    stops: list[CommandReceipt] = []
     world.ecs.script.append(stop_overtakes)
     world.work(charger_id)
 

@@ -14,7 +14,7 @@ from tests.worker.conftest import World
 from tests.worker.fake_ecs import Action, fail_once
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
-from worker.reconcile.converge import stumble
+from worker.reconcile.converge import record_internal_error
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -77,7 +77,7 @@ def stop_too_late(world: World) -> str:
 def our_own_fault(world: World) -> str:
     charger_id = world.ready()
     world.stop(charger_id)
-    stumble(world.sessions, world.timing, charger_id, ZeroDivisionError())
+    record_internal_error(world.sessions, world.timing, charger_id, ZeroDivisionError())
     return charger_id
 
 

@@ -20,8 +20,8 @@ from shared.settings import EcsSettings, Timing
 from tests.links import line, shown_link
 from tests.worker.conftest import World
 from worker.observe.links import write_links
-from worker.observe.logs import LOG_ERRORS, LogsClient, Page, drop_old_logs, read_logs
-from worker.outage_log import Outage
+from worker.observe.logs import LOG_ERRORS, LogsClient, Page, prune_logs, read_logs
+from worker.outage_log import OutageLog
 
 PAGE = 5  # lines in an answer, so that a test needs few of them
 
@@ -344,11 +344,11 @@ def test_days_beyond_the_retention_are_dropped(world: World, group: LogGroup) ->
                 )
             )
 
-    dropped = drop_old_logs(world.sessions, retention_days=7)
+    dropped = prune_logs(world.sessions, retention_days=7)
 
     assert dropped == [f"charger_logs_{today - timedelta(days=8):%Y%m%d}"]
     assert len(group.messages(charger_id)) == 1
-    drop_old_logs(world.sessions, retention_days=1)
+    prune_logs(world.sessions, retention_days=1)
 
 
 # The charger's link to its CSMS.
@@ -541,13 +541,13 @@ def test_a_read_that_fails_loses_nothing(
 
 
 def test_an_outage_is_one_line_at_its_beginning_and_one_at_its_end() -> None:
-    outage = Outage("logs", OSError)
+    outage = OutageLog("logs", OSError)
     with structlog.testing.capture_logs() as lines:
         for error in (None, OSError("away"), OSError("still away"), None, None, OSError("again")):
-            with outage.survived():
+            with outage.suppress():
                 if error:
                     raise error
-        with pytest.raises(ValueError, match="a bug"), outage.survived():
+        with pytest.raises(ValueError, match="a bug"), outage.suppress():
             raise ValueError("a bug")
 
     assert [line["event"] for line in lines] == ["logs.away", "logs.back", "logs.away"]

@@ -34,7 +34,7 @@ from sqlalchemy.orm import Session
 
 from shared.broker.app import make_celery
 from shared.fleet.errors import ChargerNotFound, InvalidCharger, NotReady
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command, FleetSpec, RemovedCharger
 from shared.vocabulary import FINAL, OPEN, CommandStatus, EventType
 from tests.worker.conftest import World
@@ -186,7 +186,7 @@ class Fleet(RuleBasedStateMachine):
     def _ask(
         self,
         which: int,
-        ask: Callable[[str], Accepted],
+        ask: Callable[[str], CommandReceipt],
         desired_count: int | None,
         *,
         url: str | None = None,

@@ -14,7 +14,7 @@ from shared.broker.app import BROKER_ERRORS, Sender
 from shared.maintenance import periods_s
 from shared.queues import Queue, TaskName
 from shared.settings import Settings
-from worker.outage_log import Outage
+from worker.outage_log import OutageLog
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Scheduler(beat.Scheduler):
         self._waits_since: float | None = None
         self._paused = False
         self._sender = Sender(app)
-        self._outage = Outage("broker", *BROKER_ERRORS)
+        self._outage = OutageLog("broker", *BROKER_ERRORS)
 
     def tick(self, *_: object, **__: object) -> float:
         """Send what is due. Returns the seconds until the next call."""
@@ -54,7 +54,7 @@ class Scheduler(beat.Scheduler):
         due = [entry for entry in self._entries() if self._due_at.get(entry.name, now) <= now]
         if due:
             sent: set[str] = set()
-            with self._outage.survived():
+            with self._outage.suppress():
                 sent = self._send({entry.task for entry in due}, now)
             for entry in due:
                 every_s = entry.schedule.seconds

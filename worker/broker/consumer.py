@@ -12,7 +12,7 @@ from shared.broker.redis_transport import Channel
 from shared.queues import Queue
 from worker.broker.events import FLUSH_EVERY_S
 from worker.broker.quarantine import put_aside
-from worker.outage_log import Outage
+from worker.outage_log import OutageLog
 
 REFUSED_AGAIN_S = 0.5
 RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the broker's return
@@ -21,7 +21,7 @@ RECONNECT_MAX_S = 2  # Celery's own is 30: too long for people who wait for the 
 class PatientConsumer(Consumer):
     """Celery's consumer: it tries sooner to reach the broker again, and looks at what is there first."""
 
-    _refusal = Outage("broker", *BROKER_ERRORS)
+    _refusal = OutageLog("broker", *BROKER_ERRORS)
 
     def connect(self) -> Any:
         """Also after each loss of the connection: what ends one worker would end the next."""
@@ -44,10 +44,10 @@ class PatientConsumer(Consumer):
                 for queue in self.app.amqp.queues.consume_from.values():
                     queue(connection.default_channel).declare()
             except BROKER_ERRORS as error:
-                self._refusal.began(error)
+                self._refusal.failed(error)
                 connection.collect()
             else:
-                self._refusal.ended()
+                self._refusal.recovered()
                 return connection
             state.maybe_shutdown()
             sleep(REFUSED_AGAIN_S)

@@ -14,7 +14,7 @@ import redis
 
 from shared.settings import BudgetSettings, SettingsError
 from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
-from worker.outage_log import Outage
+from worker.outage_log import OutageLog
 
 REDIS_AGAIN_AFTER_S = 5.0
 
@@ -70,7 +70,7 @@ class Budget:
         self._shared = SharedTurns(settings.redis_url) if settings.redis_url else None
         self._local = LocalTurns()
         self._shared_again_at = 0.0
-        self._outage = Outage("budget.redis", redis.RedisError, OSError)
+        self._outage = OutageLog("budget.redis", redis.RedisError, OSError)
 
     def take(self, operation: str) -> None:
         """Wait for the operation's turn, 2 s at most. Raises BudgetSpent."""
@@ -89,9 +89,9 @@ class Budget:
                 turn, self._local.sharers = self._shared.take(group, quota, caller)
             except (redis.RedisError, OSError) as error:
                 self._shared_again_at = time.monotonic() + REDIS_AGAIN_AFTER_S
-                self._outage.began(error)
+                self._outage.failed(error)
             else:
-                self._outage.ended()
+                self._outage.recovered()
                 return turn
         return self._local.take(group, quota, caller)
 

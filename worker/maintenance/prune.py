@@ -22,21 +22,21 @@ REMOVED_CHARGERS = 100  # whose frames one transaction deletes
 FORGET_LOCK = 0x464F5247  # any number that nobody else locks in this database
 
 
-def forget_keys(sessions: Sessions) -> int:
+def prune_keys(sessions: Sessions) -> int:
     """Delete the Idempotency-Keys whose time is over. Returns how many."""
     columns = (IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key)
     old = select(*columns).where(IdempotencyKey.created_at < func.now() - KEYS_KEPT_FOR)
     return _forget(sessions, delete(IdempotencyKey).where(tuple_(*columns).in_(old.limit(BATCH))))
 
 
-def forget_events(sessions: Sessions, retention_days: int) -> int:
+def prune_events(sessions: Sessions, retention_days: int) -> int:
     """Delete the events that are older than the retention. Returns how many."""
     columns = (ChargerEvent.charger_id, ChargerEvent.id)
     old = select(*columns).where(ChargerEvent.at < func.now() - timedelta(days=retention_days))
     return _forget(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
 
 
-def forget_specs(sessions: Sessions) -> int:
+def prune_specs(sessions: Sessions) -> int:
     """Delete the specs that no worker has had for long: one that comes back comes anew. Returns how many."""
     old = delete(FleetSpec).where(FleetSpec.seen_at < func.now() - SPECS_KEPT_FOR)
     with sessions.begin() as session:
@@ -82,7 +82,7 @@ SELECT (SELECT max(id) FROM portion) AS last, (SELECT count(*) FROM gone) AS for
 """)
 
 
-def forget_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int) -> int:
+def prune_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int) -> int:
     """Delete final commands that ended long ago, and those beyond a charger's newest so many. Returns how many.
 
     A charger's newest command stays, and so does every open one.
@@ -111,7 +111,7 @@ def forget_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int
     return forgotten
 
 
-def forget_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
+def prune_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
     """Delete the frames of chargers that were deleted so long ago, and forget those chargers. Returns how many frames.
 
     One of which ECS may still have something is remembered, with its frames, until that is removed (worker/maintenance/leftovers.py).

@@ -75,7 +75,7 @@ def count_stored(
     )
 
 
-def forget_volumes(session: Session, before: date) -> None:
+def prune_volumes(session: Session, before: date) -> None:
     """Of days whose frames are dropped."""
     session.execute(delete(LogVolume).where(LogVolume.day < before))
     session.execute(delete(LogCut).where(LogCut.day < before))

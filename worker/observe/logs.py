@@ -27,7 +27,7 @@ from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from worker.ecs.client import client_config
 from worker.observe.links import note_links, storable, write_links
-from worker.observe.log_quota import count_stored, forget_volumes, within_quota
+from worker.observe.log_quota import count_stored, prune_volumes, within_quota
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -165,7 +165,7 @@ def _ingested_since(page: Page, ms: int) -> Page:
     return replace(page, events=[event for event in page.events if event.get("ingestionTime", ms) >= ms])
 
 
-def drop_old_logs(sessions: Sessions, retention_days: int) -> list[str]:
+def prune_logs(sessions: Sessions, retention_days: int) -> list[str]:
     """Drop the days that are older than the retention. Returns their partitions."""
     with sessions.begin() as session:
         today = session.scalars(select(func.now())).one().astimezone(UTC).date()
@@ -173,7 +173,7 @@ def drop_old_logs(sessions: Sessions, retention_days: int) -> list[str]:
         old = [name for name in log_partitions(session) if name < oldest]
         for name in old:
             session.execute(text(f"DROP TABLE {name}"))
-        forget_volumes(session, before=today - timedelta(days=retention_days))
+        prune_volumes(session, before=today - timedelta(days=retention_days))
     return old
 
 

@@ -30,7 +30,7 @@ def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str
         wish = record(sessions, timing, wish, outcome)
 
 
-def stumble(sessions: Sessions, timing: Timing, charger_id: str, error: BaseException) -> None:
+def record_internal_error(sessions: Sessions, timing: Timing, charger_id: str, error: BaseException) -> None:
     """A fault of ours ended converge: the row says so, and it is tried again ever more slowly."""
     message = f"Chargehand itself failed ({type(error).__name__}); the worker's log has the details"
     wish = read_wish(sessions, charger_id)

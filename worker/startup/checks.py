@@ -24,8 +24,8 @@ from shared.settings import SettingsError
 from shared.startup.checks import report_strays
 from worker.broker.pool import TaskPool
 from worker.ecs.client import EcsUnavailable
-from worker.outage_log import Outage
-from worker.resources import context, fit
+from worker.outage_log import OutageLog
+from worker.resources import fit, resources
 from worker.startup.installation import Guard, WrongEcs
 from worker.startup.log_lines import set_up_logging
 
@@ -64,13 +64,13 @@ def restart_as_module() -> None:
 
 def check_installation() -> None:
     """Return when the database's ECS and the worker's are known to be the same. Waits for the database."""
-    guard = Guard(context().sessions, context().settings.ecs, context().ecs)
-    database = Outage("database", OperationalError, PoolTimeout)
+    guard = Guard(resources().sessions, resources().settings.ecs, resources().ecs)
+    database = OutageLog("database", OperationalError, PoolTimeout)
     done = False
     while not done:
-        with database.survived():
+        with database.suppress():
             try:
-                check_fit(context().sessions.statements)
+                check_fit(resources().sessions.statements)
                 guard.check_at_start()
             except (WrongEcs, NotServices) as error:
                 end(str(error))
@@ -85,8 +85,8 @@ def check_installation() -> None:
             done = True
         if not done:
             sleep(DATABASE_AGAIN_S)
-    context().sessions.statements.dispose()  # -P processes forks: no connection may be shared with a child
-    context().ecs.check_before_changes(lambda: stop_if_wrong(guard))
+    resources().sessions.statements.dispose()  # -P processes forks: no connection may be shared with a child
+    resources().ecs.check_before_changes(lambda: stop_if_wrong(guard))
 
 
 def stop_if_wrong(guard: Guard) -> None:

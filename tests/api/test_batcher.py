@@ -15,9 +15,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.live.batcher import GroupCommit
 from shared.database.engine import Sessions, make_engine
-from shared.fleet.commands import Wish
+from shared.fleet.commands import LifecycleRequest
 from shared.fleet.errors import ChargerNotFound
-from shared.fleet.receipts import Accepted
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
 from tests.api.conftest import Fleet
@@ -69,13 +69,13 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def wish(charger_id: str, event_type: EventType = EventType.STOP_CHARGER) -> Wish:
-    return Wish(event_type, charger_id, "acme", "tester", "a-request")
+def wish(charger_id: str, event_type: EventType = EventType.STOP_CHARGER) -> LifecycleRequest:
+    return LifecycleRequest(event_type, charger_id, "acme", "tester", "a-request")
 
 
 def ask_at_once(
-    group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate, wishes: list[Wish]
-) -> list[Future[Accepted]]:
+    group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate, wishes: list[LifecycleRequest]
+) -> list[Future[CommandReceipt]]:
     """All but the first are recorded together, as they come while that is under way."""
     with gate.closed():
         first = threads.submit(group.ask, wishes[0])
@@ -229,7 +229,7 @@ def test_a_wish_that_no_statement_can_hold_does_not_spoil_the_others(
     fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
     first, good = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
-    bad = Wish(EventType.STOP_CHARGER, first, "acme", "half a pair: \ud800", "a-request")
+    bad = LifecycleRequest(EventType.STOP_CHARGER, first, "acme", "half a pair: \ud800", "a-request")
 
     before, fine, refused = ask_at_once(group, threads, gate, [wish(first), wish(good), bad])
 

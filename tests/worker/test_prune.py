@@ -19,11 +19,11 @@ from tests.worker.conftest import World
 from worker.maintenance import prune as forget
 from worker.maintenance.leftovers import CERTAIN_AFTER, remove_orphans
 from worker.maintenance.prune import (
-    forget_commands,
-    forget_events,
-    forget_keys,
-    forget_logs_of_deleted,
-    forget_specs,
+    prune_commands,
+    prune_events,
+    prune_keys,
+    prune_logs_of_deleted,
+    prune_specs,
 )
 from worker.observe.logs import ensure_partitions
 from worker.reconcile.record import _remember_removed
@@ -45,12 +45,12 @@ def test_idempotency_keys_are_forgotten_after_a_day_however_many(
                 )
             )
 
-    forgotten = forget_keys(sessions)
+    forgotten = prune_keys(sessions)
 
     with sessions() as session:
         left = session.scalars(select(IdempotencyKey.key)).all()
     assert (forgotten, left) == (5, ["key-0"])
-    assert forget_keys(sessions) == 0
+    assert prune_keys(sessions) == 0
 
 
 def test_events_are_forgotten_with_the_logs(world: World) -> None:
@@ -63,7 +63,7 @@ def test_events_are_forgotten_with_the_logs(world: World) -> None:
             .values(at=func.now() - timedelta(days=8))
         )
 
-    forgotten = forget_events(world.sessions, 7)
+    forgotten = prune_events(world.sessions, 7)
 
     with world.sessions() as session:
         left = session.scalars(select(ChargerEvent.type)).all()
@@ -103,7 +103,7 @@ def test_commands_that_ended_long_ago_are_forgotten_but_the_newest_is_not(world:
     ended(world, young, 1, days_ago=90)
     ended(world, young, 2, days_ago=89)
 
-    forgotten = forget_commands(world.sessions, kept_days=90, kept_per_charger=10)
+    forgotten = prune_commands(world.sessions, kept_days=90, kept_per_charger=10)
 
     assert forgotten == 3
     assert (commands_of(world, old), commands_of(world, young)) == ([3], [2, 3])
@@ -114,11 +114,11 @@ def test_of_many_commands_the_newest_are_kept(world: World, monkeypatch: pytest.
     monkeypatch.setattr(forget, "CHARGERS", 1)
     many, few = busy(world, "CP-1", 8), busy(world, "CP-2", 2)
 
-    forgotten = forget_commands(world.sessions, kept_days=90, kept_per_charger=3)
+    forgotten = prune_commands(world.sessions, kept_days=90, kept_per_charger=3)
 
     assert forgotten == 5
     assert (commands_of(world, many), commands_of(world, few)) == ([6, 7, 8], [1, 2])
-    assert forget_commands(world.sessions, kept_days=90, kept_per_charger=3) == 0
+    assert prune_commands(world.sessions, kept_days=90, kept_per_charger=3) == 0
 
 
 def test_no_open_command_is_forgotten(world: World) -> None:
@@ -127,7 +127,7 @@ def test_no_open_command_is_forgotten(world: World) -> None:
         (world.start if number % 2 else world.stop)(charger_id)
     ended(world, charger_id, 1, days_ago=1)
 
-    forgotten = forget_commands(world.sessions, kept_days=1, kept_per_charger=1)
+    forgotten = prune_commands(world.sessions, kept_days=1, kept_per_charger=1)
 
     assert (forgotten, commands_of(world, charger_id)) == (1, [2, 3, 4, 5])
     assert world.open_commands() == 4
@@ -184,7 +184,7 @@ def test_frames_of_a_deleted_charger_are_forgotten_after_the_delay(
     first, second = removed(world, "CP-2", days_ago=2), removed(world, "CP-3", days_ago=3)
     lately = removed(world, "CP-4", days_ago=1)
 
-    forgotten = forget_logs_of_deleted(world.sessions, kept_days=2)
+    forgotten = prune_logs_of_deleted(world.sessions, kept_days=2)
 
     assert forgotten == 14
     assert frames_of(world, there, first, second, lately) == [3, 0, 0, 7]
@@ -196,11 +196,11 @@ def test_a_deleted_charger_is_remembered_until_ecs_has_nothing_of_it(world: Worl
     charger_id = removed(world, "CP-1", days_ago=2, is_checked=False)
     ago = RemovedCharger.removed_at - CERTAIN_AFTER
 
-    before = forget_logs_of_deleted(world.sessions, kept_days=1)
+    before = prune_logs_of_deleted(world.sessions, kept_days=1)
     with world.sessions.begin() as session:
         session.execute(update(RemovedCharger).values(removed_at=ago))
     checked = [remove_orphans(world.sessions, world.ecs) for _ in range(2)]
-    after = forget_logs_of_deleted(world.sessions, kept_days=1)
+    after = prune_logs_of_deleted(world.sessions, kept_days=1)
 
     assert (before, checked, after) == (0, [1, 0], 7)
     assert frames_of(world, charger_id) == [0]
@@ -214,7 +214,7 @@ def test_a_charger_that_came_back_and_is_removed_again_is_checked_again(world: W
         deleted = Charger(id=charger_id, deleted_at=datetime.now(UTC))
         _remember_removed(session, deleted)
 
-    forgotten = forget_logs_of_deleted(world.sessions, kept_days=0)
+    forgotten = prune_logs_of_deleted(world.sessions, kept_days=0)
 
     assert (forgotten, frames_of(world, charger_id)) == (0, [7])
 
@@ -224,10 +224,10 @@ def test_two_workers_do_not_forget_at_once(world: World) -> None:
     with world.sessions.begin() as other:
         other.execute(select(func.pg_advisory_xact_lock(forget.FORGET_LOCK)))
 
-        meanwhile = forget_logs_of_deleted(world.sessions, kept_days=1)
+        meanwhile = prune_logs_of_deleted(world.sessions, kept_days=1)
 
     assert (meanwhile, frames_of(world, charger_id)) == (0, [7])
-    assert forget_logs_of_deleted(world.sessions, kept_days=1) == 7
+    assert prune_logs_of_deleted(world.sessions, kept_days=1) == 7
 
 
 def test_settings_that_no_worker_has_any_more_are_forgotten(sessions: Sessions) -> None:
@@ -235,7 +235,7 @@ def test_settings_that_no_worker_has_any_more_are_forgotten(sessions: Sessions) 
         session.add(FleetSpec(hash="old", seen_at=func.now() - timedelta(days=2)))
         session.add(FleetSpec(hash="new"))
 
-    forgotten = forget_specs(sessions)
+    forgotten = prune_specs(sessions)
 
     with sessions() as session:
         assert (forgotten, session.scalars(select(FleetSpec.hash)).all()) == (1, ["new"])
