@@ -54,7 +54,7 @@ RETIRED = {
     r"(?i:hungry)|\bfeed\(": "is_drained, push",
     r"\b(MOST|KEPT)(_\w+)? *[:=]|\bself\.most\b|\bmost(=|: (int|float))": "max_..., MAX_..., with what is counted",
     word("moot"): "no longer needed, superseded",
-    r"(?i:forget|forgot)|\bdrop_old|\bclean_up_?\w* *\(": "prune",
+    r"(?i:forget|forgot)|\bdrop_old": "prune",
     word("put(s|ting)?[ _]aside"): "quarantine",
     r"_leaving\b|\bleaving_|\.leaving\b": "deleted",
     rf"{word('deeds?')}|\bACTS\b": "action",
