@@ -20,10 +20,11 @@ from tests.faults.core_mutations import CORE_MUTATIONS, Mutation
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
 MACHINE = "tests/worker/reconcile/test_state_machine.py"
+# Test files, wherever they are below tests/worker.
 TESTS = (
     "converge removal observe restart sweep coalesce pool intake settling stale_answers budget budget_use turns late_logs "
     "beat prune links writing_links rollout rollout_mixed rollout_midway leftovers specs log_quota"
-).split()
+)
 LINKS = "shared/migrations/versions/0012_give_links_rows_of_their_own.py"
 RUNS = 60
 SEED = 1
@@ -313,7 +314,7 @@ def try_out(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[st
     """The state machine's complaint, and the name of the first other test that fails; empty if none."""
     mutate(mutation, copy)
     machine = run_tests(copy, servers, MACHINE, "-m", "slow")
-    others = run_tests(copy, servers, *(test_file(name) for name in TESTS))
+    others = run_tests(copy, servers, *(test_file(name) for name in TESTS.split()))
     failed = FAILED.search(others)
     return complaint(machine), f"`{failed[1]}`" if failed else ""
 
