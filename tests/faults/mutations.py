@@ -368,18 +368,22 @@ def run_tests(copy: Path, servers: dict[str, str], *arguments: str) -> str:
         "STATE_MACHINE_SHRINK": "0",
     }
     environment["PYTHONPATH"] = str(copy)
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:randomly", *arguments],
         cwd=copy,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-    ).stdout
+    )
+    if ended.returncode != 0 and not FAILED.search(ended.stdout):
+        print(f"No test failed, but pytest ended with {ended.returncode}:", file=sys.stderr)
+        print(ended.stdout[-2000:], ended.stderr[-2000:], file=sys.stderr)
+    return ended.stdout
 
 
 def complaint(output: str) -> str:
-    """The state machine's words, cut to a line."""
+    """The state machine's assertion, cut to a line. Empty if it did not fail."""
     if not FAILED.search(output):
         return ""
     found = BROKEN.search(output)
