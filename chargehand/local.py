@@ -31,7 +31,7 @@ def up(*, as_json: bool) -> None:
     Flower's password and the database's URL: keep it out of logs that others read.
     """
     from chargehand.client.starting import ensure_startable
-    from embedded.state import CannotStart
+    from embedded.stack.state_folder import CannotStart
 
     ensure_startable()
     from embedded.up import up
@@ -97,7 +97,7 @@ def token(*, organization: str | None, role: str, subject: str, ttl: int, as_jso
 
 def token_settings() -> "TokenSettings":
     """Those of the environment, completed by the state folder's secret."""
-    from embedded.state import JWT_SECRET_FILE, state_folder
+    from embedded.stack.state_folder import JWT_SECRET_FILE, state_folder
     from shared.settings import load_token_settings
 
     tokens = load_token_settings()
@@ -143,8 +143,8 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     Raises Unreachable when no stack runs, and CHARGEHAND_URL names none.
     """
     from chargehand.client.stack import find_stack, read_description
-    from embedded.joining import leads_elsewhere
-    from embedded.state import state_folder
+    from embedded.stack.joining import leads_elsewhere
+    from embedded.stack.state_folder import state_folder
 
     local = read_description(state_folder())
     if local is None:

@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from embedded.greeting import greeting
-from embedded.joining import has_joined_a_stack, without_places
 from embedded.ports import HOST, Ports, PortUnusable, answers, check_that_ports_differ, claim, why_no_answer
 from embedded.postgres import prepare_postgres
 from embedded.process import NotReady, Program, has_started
 from embedded.redis import answers_ping, prepare_redis
 from embedded.secret_file import ensure_secret
-from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
-from embedded.state import FLOWER_PASSWORD_FILE, JWT_SECRET_FILE, CannotStart, locked, state_folder
+from embedded.stack.description import remove_stack_file, stack_description, write_stack_file
+from embedded.stack.greeting import greeting
+from embedded.stack.joining import has_joined_a_stack, without_places
+from embedded.stack.state_folder import (
+    FLOWER_PASSWORD_FILE,
+    JWT_SECRET_FILE,
+    CannotStart,
+    locked,
+    state_folder,
+)
 from embedded.supervisor import StopAsked, Supervisor
 from shared.settings import (
     SECRETS,

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chargehand.client.failures import Failure, Unreachable
-from embedded.state import STACK_FILE, state_folder
+from embedded.stack.state_folder import STACK_FILE, state_folder
 
 HOW_TO_GET_ONE = "start one with `make run`, or set CHARGEHAND_URL and CHARGEHAND_TOKEN"
 

@@ -38,10 +38,10 @@ def started_stack(folder: Path) -> Iterator[Stack]:
     Raises Failure when it does not become ready.
     """
     ensure_startable()
-    from embedded.joining import belongs_to_a_stack
     from embedded.ports import free_port
     from embedded.process import last_lines, launch
-    from embedded.state import CannotStart, make_state_folder
+    from embedded.stack.joining import belongs_to_a_stack
+    from embedded.stack.state_folder import CannotStart, make_state_folder
 
     log = folder / "up.log"
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from embedded.ecs.owner import Credentials
-from embedded.ecs.scheduler import Options
+from embedded.ecs.authentication import Credentials
+from embedded.ecs.scheduling.scheduler import Options
 from embedded.ecs.server import EmbeddedEcs, Settings
 
 DEFAULTS = Options()

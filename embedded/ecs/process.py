@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from embedded.ecs.owner import Credentials, basic
+from embedded.ecs.authentication import Credentials, basic
 from embedded.ports import HOST, answers, free_port
 
 READY_WITHIN_S = 30
@@ -118,7 +118,7 @@ class EcsProcess:
     # Knobs
 
     def set_faults(self, *rules: Json) -> None:
-        """Replace the rules; none heals everything. Their fields: `embedded.ecs.faults.Rule`."""
+        """Replace the rules; none heals everything. Their fields: `embedded.ecs.faults.rules.Rule`."""
         self.ask("PUT", "/_chargehand/faults", list(rules))
 
     def faults(self) -> list[Json]:

@@ -18,15 +18,15 @@ from flask.typing import ResponseReturnValue
 from moto.core.utils import convert_to_flask_response
 from werkzeug.serving import LISTEN_QUEUE, WSGIRequestHandler, make_server
 
-from embedded.ecs.clusters import ClustersApi
-from embedded.ecs.containers import Containers, end_orphans
-from embedded.ecs.faults import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
-from embedded.ecs.fleet import ACCOUNT_ID, Fleet
+from embedded.ecs.api.clusters import ClustersApi
+from embedded.ecs.api.dispatch import FleetResponse
+from embedded.ecs.authentication import HEALTH_PATH, Credentials, OwnersOnly
+from embedded.ecs.faults.rules import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
 from embedded.ecs.logs import FleetLogs, FleetLogsResponse
-from embedded.ecs.owner import HEALTH_PATH, Credentials, OwnersOnly
-from embedded.ecs.responses import FleetResponse
-from embedded.ecs.scheduler import Options, Scheduler
-from embedded.ecs.state import Store
+from embedded.ecs.scheduling.containers import Containers, end_orphans
+from embedded.ecs.scheduling.scheduler import Options, Scheduler
+from embedded.ecs.state.fleet import ACCOUNT_ID, Fleet
+from embedded.ecs.state.store import Store
 from embedded.secret_file import close_to_others
 
 ECS_TARGET = "AmazonEC2ContainerServiceV20141113"

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from chargehand.cli import main
 from chargehand.client.waiting import Task, delete_created
 from chargehand.pytest_plugin import RunningStack
-from embedded.state import STACK_FILE
+from embedded.stack.state_folder import STACK_FILE
 
 COMMAND = (sys.executable, "-m", "chargehand")
 SET_BY_TOKEN = ("DATABASE_URL", "REDIS_URL")

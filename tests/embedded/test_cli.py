@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from embedded.state import JWT_SECRET_FILE
+from embedded.stack.state_folder import JWT_SECRET_FILE
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from embedded.joining import belongs_to_a_stack, joining_environment, leads_elsewhere
+from embedded.stack.joining import belongs_to_a_stack, joining_environment, leads_elsewhere
 from tests.conftest import environment
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.state import locked
+from embedded.stack.state_folder import locked
 
 
 @pytest.fixture

@@ -25,10 +25,10 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 
-from embedded.greeting import FIRST_CHARGER, unusual
-from embedded.joining import belongs_to_a_stack
 from embedded.ports import HOST, free_port
-from embedded.state import STACK_FILE
+from embedded.stack.greeting import FIRST_CHARGER, unusual
+from embedded.stack.joining import belongs_to_a_stack
+from embedded.stack.state_folder import STACK_FILE
 from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 

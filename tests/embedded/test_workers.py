@@ -15,8 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from embedded.joining import joining_environment
 from embedded.process import Program, running
+from embedded.stack.joining import joining_environment
 from tests.embedded.test_up import Up, running_up
 from tests.embedded.waiting import wait_until
 from tests.stack import ecs_owner

@@ -19,7 +19,7 @@ CLUSTER = "chargehand"
 GROUP = "/chargehand/chargers"
 ROLE = "arn:aws:iam::123456789012:role/execution"
 TASK_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("task.py")))
-#: Short waits; what they are by default is in embedded.ecs.scheduler.
+#: Short waits; what they are by default is in embedded.ecs.scheduling.scheduler.
 QUICK = ("--steady-after-s", "0.3", "--first-retry-s", "0.1", "--shutdown-s", "1.5")
 STOP_FIRST = {"minimumHealthyPercent": 0, "maximumPercent": 100}
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.ecs.containers import end_orphans
 from embedded.ecs.process import EcsProcess
+from embedded.ecs.scheduling.containers import end_orphans
 from tests.embedded.ecs.support import CLUSTER, QUICK, TASK_COMMAND, Fleet, until
 
 
@@ -101,7 +101,7 @@ def test_a_killed_ecs_takes_its_tasks_along(own_fleet: Fleet) -> None:
 
 
 def test_an_orphan_that_will_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("embedded.ecs.containers.ORPHAN_GRACE_S", 0.3)
+    monkeypatch.setattr("embedded.ecs.scheduling.containers.ORPHAN_GRACE_S", 0.3)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     with subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", stubborn], stdout=subprocess.PIPE, start_new_session=True

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from embedded.ecs.errors import ClusterNotFoundException
-from embedded.ecs.model import Cluster, Service, Task, TaskDefinition, service_from_record
-from embedded.ecs.state import Store
+from embedded.ecs.state.model import Cluster, Service, Task, TaskDefinition, service_from_record
+from embedded.ecs.state.store import Store
 
 STOPPED_KEPT_S = 3_600  # ECS shows a stopped task for an hour at least
 STOPPED_KEPT = 2_000

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request
 
 from embedded.ports import USUAL_PORTS, direct
-from embedded.state import DEFAULT_STATE_DIR, FLOWER_PASSWORD_FILE
+from embedded.stack.state_folder import DEFAULT_STATE_DIR, FLOWER_PASSWORD_FILE
 
 FIRST_CHARGER = "HELLO-1"
 

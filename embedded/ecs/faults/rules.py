@@ -21,7 +21,7 @@ import orjson
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
-from embedded.ecs.past import CHANGES, READS, Past
+from embedded.ecs.faults.stale_reads import CHANGES, READS, Past
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -7,13 +7,13 @@ import orjson
 from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult, BaseResponse
 
-from embedded.ecs.clusters import ClustersApi
-from embedded.ecs.definitions import DefinitionsApi
+from embedded.ecs.api.clusters import ClustersApi
+from embedded.ecs.api.definitions import DefinitionsApi
+from embedded.ecs.api.services import ServicesApi
+from embedded.ecs.api.tags import TagsApi
 from embedded.ecs.errors import ClientException, UnsupportedFeatureException
-from embedded.ecs.fleet import Fleet
-from embedded.ecs.model import Json
-from embedded.ecs.services import ServicesApi
-from embedded.ecs.tags import TagsApi
+from embedded.ecs.state.fleet import Fleet
+from embedded.ecs.state.model import Json
 
 Action = Callable[[Json], Json]
 

@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from embedded.ecs.owner import basic
+from embedded.ecs.authentication import basic
 from embedded.ecs.process import TESTS
 from embedded.ports import HOST
 from tests.embedded.ecs.support import CLUSTER, Fleet, new_name

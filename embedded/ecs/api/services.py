@@ -3,17 +3,26 @@
 import re
 import time
 
-from embedded.ecs.clusters import check_active
-from embedded.ecs.definitions import DefinitionsApi
+from embedded.ecs.api.clusters import check_active
+from embedded.ecs.api.definitions import DefinitionsApi
+from embedded.ecs.api.paging import page
+from embedded.ecs.api.tags import check_tags
 from embedded.ecs.errors import (
     InvalidParameterException,
     ServiceNotActiveException,
     ServiceNotFoundException,
 )
-from embedded.ecs.fleet import Fleet
-from embedded.ecs.model import Cluster, Json, Service, Tags, Task, TaskDefinition, show_service, show_task
-from embedded.ecs.paging import page
-from embedded.ecs.tags import check_tags
+from embedded.ecs.state.fleet import Fleet
+from embedded.ecs.state.model import (
+    Cluster,
+    Json,
+    Service,
+    Tags,
+    Task,
+    TaskDefinition,
+    show_service,
+    show_task,
+)
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 CLIENT_TOKEN = re.compile(r"[!-~]{1,36}")

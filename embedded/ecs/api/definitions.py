@@ -4,11 +4,11 @@ import re
 import time
 from collections.abc import Iterable
 
+from embedded.ecs.api.paging import page
+from embedded.ecs.api.tags import check_tags
 from embedded.ecs.errors import ClientException, InvalidParameterException
-from embedded.ecs.fleet import Fleet
-from embedded.ecs.model import Json, Tags, TaskDefinition
-from embedded.ecs.paging import page
-from embedded.ecs.tags import check_tags
+from embedded.ecs.state.fleet import Fleet
+from embedded.ecs.state.model import Json, Tags, TaskDefinition
 
 #: What a task definition may set: how the charger behaves. Any other variable, PYTHONPATH or LD_PRELOAD say, could make
 #: its process run code of the caller as the user who started this ECS.

@@ -3,8 +3,8 @@
 from moto.core.exceptions import ServiceException
 
 from embedded.ecs.errors import ClientException, InvalidParameterException, ServiceNotFoundException
-from embedded.ecs.fleet import Fleet
-from embedded.ecs.model import Cluster, Json, Service, Tags, Task, TaskDefinition
+from embedded.ecs.state.fleet import Fleet
+from embedded.ecs.state.model import Cluster, Json, Service, Tags, Task, TaskDefinition
 
 MOST_TAGS = 50
 

@@ -2,10 +2,14 @@
 
 import re
 
-from embedded.ecs.errors import ClientException, ClusterContainsServicesException, InvalidParameterException
-from embedded.ecs.fleet import Fleet
-from embedded.ecs.model import Cluster, Json
-from embedded.ecs.paging import page
+from embedded.ecs.api.paging import page
+from embedded.ecs.errors import (
+    ClientException,
+    ClusterContainsServicesException,
+    InvalidParameterException,
+)
+from embedded.ecs.state.fleet import Fleet
+from embedded.ecs.state.model import Cluster, Json
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from embedded.ecs.errors import InvalidParameterException
-from embedded.ecs.model import Json
+from embedded.ecs.state.model import Json
 
 MOST_RESULTS = 100
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from werkzeug import Response
 
-from embedded.ecs.faults import aws_error
+from embedded.ecs.faults.rules import aws_error
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

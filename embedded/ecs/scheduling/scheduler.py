@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import embedded
-from embedded.ecs.containers import Containers, Exit, Output
-from embedded.ecs.definitions import VARIABLES
-from embedded.ecs.faults import Faults, Rule
-from embedded.ecs.fleet import ENDED_WITH_ECS, Fleet
+from embedded.ecs.api.definitions import VARIABLES
+from embedded.ecs.faults.rules import Faults, Rule
 from embedded.ecs.logs import Discard, FleetLogs, Group, TaskOutput
-from embedded.ecs.model import Json, Service, Task, TaskDefinition
+from embedded.ecs.scheduling.containers import Containers, Exit, Output
+from embedded.ecs.state.fleet import ENDED_WITH_ECS, Fleet
+from embedded.ecs.state.model import Json, Service, Task, TaskDefinition
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from embedded.joining import joining_environment
 from embedded.secret_file import write_private
-from embedded.state import STACK_FILE
+from embedded.stack.joining import joining_environment
+from embedded.stack.state_folder import STACK_FILE
 
 
 def stack_description(
