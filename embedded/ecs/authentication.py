@@ -1,8 +1,8 @@
-"""Who may call the embedded ECS: its owner, who proves it with the secret access key.
+"""Checks the credentials of each call to the embedded ECS.
 
-A task definition decides what runs as the user of this machine, so a call needs a proof of the secret: Amazon's own,
-which boto3 sends anyway ("AWS Signature Version 4", IAM User Guide). Whoever uses the routes under /_chargehand sends
-the same two values as user name and password.
+A task definition decides what runs as the user of this machine, so a call must be signed with the secret access key, as
+boto3 signs it ("AWS Signature Version 4", IAM User Guide). The routes under /_chargehand take the access key id and the
+secret as user name and password instead.
 """
 
 import hashlib
@@ -19,17 +19,17 @@ from urllib.parse import urlsplit
 
 from werkzeug import Response
 
-from embedded.ecs.faults.rules import aws_error
+from embedded.ecs.errors import aws_error
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEALTH_PATH = "/_chargehand/health"
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-MOST_SKEW = timedelta(minutes=5)
-MOST_BODY_BYTES = 8 * 1024 * 1024  # the largest call is PutLogEvents: a MiB of events, and more as JSON
+MAX_SKEW = timedelta(minutes=5)
+MAX_BODY_BYTES = 8 * 1024 * 1024  # the largest call is PutLogEvents: 1 MiB of events, and more as JSON
 
-#: Without these in the signature somebody could turn one call into another.
+#: If one of these were not signed, a call could be turned into another.
 MUST_BE_SIGNED = {"host", "x-amz-date", "x-amz-target"}
 ALGORITHM = "AWS4-HMAC-SHA256"
 AUTHORIZATION = re.compile(
@@ -40,17 +40,17 @@ AUTHORIZATION = re.compile(
 
 @dataclass(frozen=True)
 class Credentials:
-    """An access key of this ECS, and of no other."""
+    """The access key of this ECS."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
 
 
-class OwnersOnly:
-    """WSGI middleware: lets the owner's calls pass. The health route is open to all who use the right name."""
+class Authentication:
+    """WSGI middleware: passes authenticated calls on and refuses others. The health route needs no credentials."""
 
     def __init__(self, app: "WSGIApplication", credentials: Credentials, names: Iterable[str]) -> None:
-        """`names` are those that clients use in `Host`, beside loopback's own."""
+        """`names` are the host names that clients use, in addition to LOOPBACK_NAMES."""
         self._app = app
         self._credentials = credentials
         self._names = {name.lower() for name in (*LOOPBACK_NAMES, *names)}
@@ -61,22 +61,22 @@ class OwnersOnly:
 
     def _refusal(self, environ: "WSGIEnvironment") -> Response | None:
         host = environ.get("HTTP_HOST", "")
-        if not self._is_ours(host):
-            # A web page whose name was made to lead to this machine (DNS rebinding) still says its own name.
+        if not self._is_own_name(host):
+            # With DNS rebinding a web page's name leads to this machine, but Host still has the page's name.
             return aws_error(403, "AccessDeniedException", f"This server does not answer as {host!r:.200}.")
         path = environ.get("PATH_INFO", "")
         if path == HEALTH_PATH:
             return None
-        return self._refuse_call(environ) if path == "/" else self._refuse_knob(environ)
+        return self._refuse_call(environ) if path == "/" else self._refuse_control(environ)
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_own_name(self, host: str) -> bool:
         try:
             return (urlsplit(f"//{host}").hostname or "") in self._names
         except ValueError:
             return False
 
-    def _refuse_knob(self, environ: "WSGIEnvironment") -> Response | None:
-        if _is_same(environ.get("HTTP_AUTHORIZATION", ""), basic(self._credentials)):
+    def _refuse_control(self, environ: "WSGIEnvironment") -> Response | None:
+        if _are_equal(environ.get("HTTP_AUTHORIZATION", ""), basic(self._credentials)):
             return None
         answer = aws_error(
             401, "AccessDeniedException", "Use the access key id as user and its secret as password."
@@ -85,24 +85,24 @@ class OwnersOnly:
         return answer
 
     def _refuse_call(self, environ: "WSGIEnvironment") -> Response | None:
-        """Reads the body only for who knows the access key id."""
+        """Reads the body only if the access key id is right."""
         given = environ.get("HTTP_AUTHORIZATION", "")
         if not given:
             return aws_error(400, "MissingAuthenticationTokenException", "Missing Authentication Token")
         found = AUTHORIZATION.fullmatch(given)
         if found is None:
             return aws_error(400, "IncompleteSignatureException", "The Authorization header is not complete.")
-        if not _is_same(found["key"], self._credentials.access_key_id):
+        if not _are_equal(found["key"], self._credentials.access_key_id):
             message = "The security token included in the request is invalid."
             return aws_error(400, "UnrecognizedClientException", message)
         length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
-            return aws_error(413, "RequestEntityTooLarge", f"A request has at most {MOST_BODY_BYTES} bytes.")
+        if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
+            return aws_error(413, "RequestEntityTooLarge", f"A request has at most {MAX_BODY_BYTES} bytes.")
         body = environ["wsgi.input"].read(int(length))
         environ["wsgi.input"] = io.BytesIO(body)
         signed = found["headers"].split(";")
         headers = {name: _header(environ, name) for name in signed}
-        if not headers.keys() >= MUST_BE_SIGNED or not _is_same(
+        if not headers.keys() >= MUST_BE_SIGNED or not _are_equal(
             found["signature"], self._signature(environ, headers, body, found["date"], found["scope"])
         ):
             return aws_error(
@@ -134,13 +134,13 @@ class OwnersOnly:
 
 
 def _refuse_time(stamp: str, date: str) -> Response | None:
-    """What was signed long ago is not taken again."""
+    """The refusal of a signature that is too old or too new."""
     now = datetime.now(UTC)
     try:
         signed_at = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError:
         signed_at = None
-    if signed_at is not None and abs(now - signed_at) <= MOST_SKEW and stamp.startswith(date):
+    if signed_at is not None and abs(now - signed_at) <= MAX_SKEW and stamp.startswith(date):
         return None
     return aws_error(
         403,
@@ -168,11 +168,11 @@ def _header(environ: "WSGIEnvironment", name: str) -> str:
 
 
 def basic(credentials: Credentials) -> str:
-    """What the header `Authorization` says at the routes under /_chargehand."""
+    """The header `Authorization` of the routes under /_chargehand."""
     pair = f"{credentials.access_key_id}:{credentials.secret_access_key}"
     return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-def _is_same(given: str, ours: str) -> bool:
-    """Takes as long whatever is given, and refuses everything where ours is empty."""
-    return bool(ours) and hmac.compare_digest(given.encode(), ours.encode())
+def _are_equal(given: str, expected: str) -> bool:
+    """Compares in constant time. An empty secret equals nothing."""
+    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())

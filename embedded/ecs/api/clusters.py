@@ -1,4 +1,4 @@
-"""Clusters as Amazon's API sees them."""
+"""The actions on clusters."""
 
 import re
 
@@ -15,13 +15,13 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 class ClustersApi:
-    """One method per action: the request's JSON in, the answer's JSON out. Called with the fleet held."""
+    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
     def create_cluster(self, request: Json) -> Json:
-        """May be repeated: an ACTIVE cluster of the name is the answer."""
+        """Safe to repeat: an ACTIVE cluster of that name is returned."""
         name = request.get("clusterName") or "default"
         if not NAME.fullmatch(name):
             raise InvalidParameterException(
@@ -81,6 +81,6 @@ class ClustersApi:
 
 
 def check_active(cluster: Cluster) -> None:
-    """Raises ClientException."""
+    """Raises ClientException for a deleted cluster."""
     if cluster.status != "ACTIVE":
         raise ClientException("The referenced cluster was inactive.")

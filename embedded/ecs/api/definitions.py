@@ -1,4 +1,4 @@
-"""Task definitions as Amazon's API sees them."""
+"""The actions on task definitions."""
 
 import re
 import time
@@ -8,15 +8,12 @@ from embedded.ecs.api.paging import page
 from embedded.ecs.api.tags import check_tags
 from embedded.ecs.errors import ClientException, InvalidParameterException
 from embedded.ecs.state.fleet import Fleet
-from embedded.ecs.state.model import Json, Tags, TaskDefinition
+from embedded.ecs.state.model import ALLOWED_VARIABLES, Json, Tags, TaskDefinition
 
-#: What a task definition may set: how the charger behaves. Any other variable, PYTHONPATH or LD_PRELOAD say, could make
-#: its process run code of the caller as the user who started this ECS.
-VARIABLES = re.compile(r"CHARGER_[A-Z0-9_]+")
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
-MOST_DELETED = 10
+MAX_DELETED = 10
 
-#: What a registration may say; ECS shows it again as it was.
+#: The fields of a registration that DescribeTaskDefinition shows unchanged.
 FIELDS = (
     "family",
     "taskRoleArn",
@@ -56,7 +53,7 @@ FARGATE_SIZES: dict[int, Iterable[int]] = {
 
 
 class DefinitionsApi:
-    """One method per action: the request's JSON in, the answer's JSON out. Called with the fleet held."""
+    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -96,7 +93,7 @@ class DefinitionsApi:
         return answer
 
     def list_task_definitions(self, request: Json) -> Json:
-        self._drop_deleted()
+        self._remove_deleted()
         family, status = request.get("familyPrefix"), request.get("status", "ACTIVE")
         arns = [
             definition.arn
@@ -118,7 +115,7 @@ class DefinitionsApi:
         return page(request, "families", list(families), default=100)
 
     def deregister_task_definition(self, request: Json) -> Json:
-        """Services that have it keep it; no other one can be given it."""
+        """Services that use the definition keep it; no other service can start to use it."""
         name = request.get("taskDefinition") or ""
         if not name.rpartition(":")[2].isdecimal():
             raise ClientException("Revision is missing.")
@@ -130,10 +127,10 @@ class DefinitionsApi:
         return {"taskDefinition": show(definition)}
 
     def delete_task_definitions(self, request: Json) -> Json:
-        """Of deregistered ones. They stay DELETE_IN_PROGRESS while a service or a task uses them."""
+        """Delete deregistered definitions. They stay DELETE_IN_PROGRESS while a service or a task uses them."""
         names: list[str] = request.get("taskDefinitions") or []
-        if not 1 <= len(names) <= MOST_DELETED:
-            raise InvalidParameterException(f"Delete 1 to {MOST_DELETED} task definitions at once.")
+        if not 1 <= len(names) <= MAX_DELETED:
+            raise InvalidParameterException(f"Delete 1 to {MAX_DELETED} task definitions at once.")
         deleted, failures = [], []
         for name in names:
             definition = self._fleet.find_definition(name) if ":" in name.rsplit("/", 1)[-1] else None
@@ -150,7 +147,7 @@ class DefinitionsApi:
         return {"taskDefinitions": deleted, "failures": failures}
 
     def usable(self, name: str) -> TaskDefinition:
-        """One that a service may be given. Raises ClientException."""
+        """The ACTIVE definition of that ARN, family or family:revision. Raises ClientException."""
         definition = self._fleet.find_definition(name)
         if definition is None:
             raise ClientException("TaskDefinition not found.")
@@ -160,21 +157,22 @@ class DefinitionsApi:
 
     def _find(self, name: str) -> TaskDefinition:
         """Raises ClientException."""
-        self._drop_deleted()
+        self._remove_deleted()
         definition = self._fleet.find_definition(name)
         if definition is None:
             raise ClientException("Unable to describe task definition.")
         return definition
 
-    def _drop_deleted(self) -> None:
+    def _remove_deleted(self) -> None:
         deleted = [each for each in self._fleet.definitions.values() if each.status == "DELETE_IN_PROGRESS"]
-        used = self._fleet.used_definitions() if deleted else set()
+        used = self._fleet.definitions_in_use() if deleted else set()
         for definition in deleted:
             if definition.arn not in used:
-                self._fleet.forget_definition(definition)
+                self._fleet.remove_definition(definition)
 
 
 def show(definition: TaskDefinition) -> Json:
+    """The definition as the API shows it."""
     shown = {
         "taskDefinitionArn": definition.arn,
         "revision": definition.revision,
@@ -188,49 +186,55 @@ def show(definition: TaskDefinition) -> Json:
 
 
 def by_revision(arn: str) -> tuple[str, int]:
+    """A sort key: revision 10 comes after revision 9."""
     family, _, revision = arn.rpartition(":")
     return family, int(revision) if revision.isdecimal() else 0
 
 
 def check_definition(request: Json) -> None:
-    """Raises ClientException."""
+    """Raises ClientException for a registration that ECS would refuse."""
     if not FAMILY.fullmatch(request.get("family") or ""):
         raise ClientException("Family contains invalid characters.")
     containers: list[Json] = request.get("containerDefinitions") or []
     if not containers:
         raise ClientException("Container list cannot be empty.")
     for container in containers:
-        for name in ("name", "image"):
-            if not container.get(name):
-                raise ClientException(f"Container.{name} should not be null or empty.")
-        if not (request.get("memory") or container.get("memory") or container.get("memoryReservation")):
-            raise ClientException(
-                f"Invalid setting for container '{container['name']}'. At least one of 'memory' or"
-                " 'memoryReservation' must be specified."
-            )
-        check_variables(container)
+        check_container(request, container)
     if not any(container.get("essential", True) for container in containers):
         raise ClientException("Task definition does not have any essential container.")
     if "FARGATE" in (request.get("requiresCompatibilities") or []):
         check_fargate(request)
 
 
-def check_variables(container: Json) -> None:
+def check_container(request: Json, container: Json) -> None:
     """Raises ClientException."""
+    for name in ("name", "image"):
+        if not container.get(name):
+            raise ClientException(f"Container.{name} should not be null or empty.")
+    if not (request.get("memory") or container.get("memory") or container.get("memoryReservation")):
+        raise ClientException(
+            f"Invalid setting for container '{container['name']}'. At least one of 'memory' or"
+            " 'memoryReservation' must be specified."
+        )
+    check_variables(container)
+
+
+def check_variables(container: Json) -> None:
+    """Raises ClientException for a variable that is not in ALLOWED_VARIABLES."""
     for pair in container.get("environment") or []:
         name = pair.get("name") if isinstance(pair, dict) else None
         if not isinstance(name, str) or not isinstance(pair.get("value"), str) or "\0" in pair["value"]:
             raise ClientException(
-                f"Environment of container '{container['name']}' is not made of names and values."
+                f"Environment of container '{container['name']}' must have names and values that are strings."
             )
-        if not VARIABLES.fullmatch(name):
+        if not ALLOWED_VARIABLES.fullmatch(name):
             raise ClientException(
                 f"The embedded Amazon ECS runs chargers only: a task definition may set CHARGER_* and not {name:.100}."
             )
 
 
 def check_fargate(request: Json) -> None:
-    """Raises ClientException."""
+    """Raises ClientException for what Fargate does not run."""
     if request.get("networkMode") != "awsvpc":
         raise ClientException("Fargate only supports network mode 'awsvpc'.")
     for name in ("cpu", "memory"):

@@ -1,4 +1,4 @@
-"""The ECS half of the HTTP surface: moto reads the request and writes errors, the fleet answers."""
+"""Calls the method of an ECS action. moto parses the request and writes the error answers."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -11,6 +11,7 @@ from embedded.ecs.api.clusters import ClustersApi
 from embedded.ecs.api.definitions import DefinitionsApi
 from embedded.ecs.api.services import ServicesApi
 from embedded.ecs.api.tags import TagsApi
+from embedded.ecs.api.tasks import TasksApi
 from embedded.ecs.errors import ClientException, UnsupportedFeatureException
 from embedded.ecs.state.fleet import Fleet
 from embedded.ecs.state.model import Json
@@ -19,8 +20,9 @@ Action = Callable[[Json], Json]
 
 
 def actions(fleet: Fleet) -> dict[str, Action]:
+    """The method of each action's name."""
     clusters, definitions, tags = ClustersApi(fleet), DefinitionsApi(fleet), TagsApi(fleet)
-    services = ServicesApi(fleet, definitions)
+    services, tasks = ServicesApi(fleet, definitions), TasksApi(fleet)
     return {
         "CreateCluster": clusters.create_cluster,
         "DescribeClusters": clusters.describe_clusters,
@@ -37,9 +39,9 @@ def actions(fleet: Fleet) -> dict[str, Action]:
         "DeleteService": services.delete_service,
         "DescribeServices": services.describe_services,
         "ListServices": services.list_services,
-        "ListTasks": services.list_tasks,
-        "DescribeTasks": services.describe_tasks,
-        "StopTask": services.stop_task,
+        "ListTasks": tasks.list_tasks,
+        "DescribeTasks": tasks.describe_tasks,
+        "StopTask": tasks.stop_task,
         "ListTagsForResource": tags.list_tags_for_resource,
         "TagResource": tags.tag_resource,
         "UntagResource": tags.untag_resource,
@@ -47,9 +49,9 @@ def actions(fleet: Fleet) -> dict[str, Action]:
 
 
 class FleetResponse(BaseResponse):
-    """Answers for the one fleet whatever account and region a request names.
+    """Answers for one fleet, whatever account and region a request names.
 
-    Not moto's own ECS: nothing of its services and tasks would be left, and importing it costs 100 MB.
+    moto's own ECS is not used: nearly all of it would be replaced, and importing it takes 100 MB.
     """
 
     fleet: Fleet
@@ -60,19 +62,20 @@ class FleetResponse(BaseResponse):
 
     @classmethod
     def bound_to(cls, fleet: Fleet) -> Callable[..., Any]:
+        """The view function that moto calls with a request."""
         bound: type[Self] = type("Bound", (cls,), {"fleet": fleet, "actions": actions(fleet)})
         return bound.dispatch
 
     def call_action(self) -> Any:
         try:
             with self.fleet.change():
-                answer = self._act()
+                answer = self._encoded_answer()
         except ServiceException as error:
             return self.serialized(ActionResult(error))
         return 200, {"content-type": "application/x-amz-json-1.1"}, answer
 
-    def _act(self) -> bytes:
-        """Encoded while the fleet is held: answers share lists with it."""
+    def _encoded_answer(self) -> bytes:
+        """Encodes while the fleet is held, because answers share lists with it."""
         name = self._get_action()
         action = self.actions.get(name)
         if action is None:

@@ -1,4 +1,4 @@
-"""Pages of a list, as ECS's List actions give them."""
+"""Pages of the List actions."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from typing import Any
 from embedded.ecs.errors import InvalidParameterException
 from embedded.ecs.state.model import Json
 
-MOST_RESULTS = 100
+MAX_RESULTS = 100
 
 
 def page(
@@ -20,10 +20,13 @@ def page(
     order: Callable[[str], Any] = str,
     descending: bool = False,
 ) -> Json:
-    """The answer with the items after `nextToken`, which names the last one shown, there still or not."""
+    """The answer with the items after `nextToken`, which names the last item of the page before.
+
+    That item may be gone by now. Raises InvalidParameterException.
+    """
     limit = request.get("maxResults") or default
-    if not 1 <= limit <= MOST_RESULTS:
-        raise InvalidParameterException(f"maxResults must be between 1 and {MOST_RESULTS}.")
+    if not 1 <= limit <= MAX_RESULTS:
+        raise InvalidParameterException(f"maxResults must be between 1 and {MAX_RESULTS}.")
     rest = sorted(items, key=order, reverse=descending)
     if request.get("nextToken"):
         after = order(read_token(request["nextToken"]))
@@ -35,6 +38,7 @@ def page(
 
 
 def read_token(token: str) -> str:
+    """The item that a `nextToken` names. Raises InvalidParameterException."""
     try:
         return base64.urlsafe_b64decode(token.encode()).decode()
     except (binascii.Error, UnicodeError):

@@ -1,4 +1,4 @@
-"""Services and tasks as Amazon's API sees them. Wishes are written down here; the scheduler makes them true."""
+"""The actions on services. They record the desired state; the scheduler makes it so."""
 
 import re
 import time
@@ -7,6 +7,7 @@ from embedded.ecs.api.clusters import check_active
 from embedded.ecs.api.definitions import DefinitionsApi
 from embedded.ecs.api.paging import page
 from embedded.ecs.api.tags import check_tags
+from embedded.ecs.api.views import show_service
 from embedded.ecs.errors import (
     InvalidParameterException,
     ServiceNotActiveException,
@@ -18,21 +19,18 @@ from embedded.ecs.state.model import (
     Json,
     Service,
     Tags,
-    Task,
     TaskDefinition,
-    show_service,
-    show_task,
 )
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 CLIENT_TOKEN = re.compile(r"[!-~]{1,36}")
 SUBNET = re.compile(r"subnet-[0-9a-zA-Z-]+")
 SECURITY_GROUP = re.compile(r"sg-[0-9a-zA-Z-]+")
-MOST_DESIRED = 5_000
-MOST_REASON = 1_024
+MAX_DESIRED_COUNT = 5_000
+MAX_DESCRIBED = 10
 LAUNCH_TYPES = ("EC2", "FARGATE", "EXTERNAL")
 
-#: What requests may set beyond the fields that Service has.
+#: Fields of requests that are kept in Service.settings.
 SETTINGS = (
     "availabilityZoneRebalancing",
     "capacityProviderStrategy",
@@ -47,21 +45,19 @@ SETTINGS = (
     "platformVersion",
     "propagateTags",
 )
-#: Those whose change starts a deployment; it shows them.
+#: A change of one of these starts a deployment. The deployment shows them.
 DEPLOYMENT_SETTINGS = ("capacityProviderStrategy", "launchType", "networkConfiguration", "platformVersion")
 
 
 class ServicesApi:
-    """One method per action: the request's JSON in, the answer's JSON out. Called with the fleet held."""
+    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet, definitions: DefinitionsApi) -> None:
         self._definitions = definitions
         self._fleet = fleet
 
-    # Services
-
     def create_service(self, request: Json) -> Json:
-        """The same client token and parameters give the service that is already there."""
+        """Safe to repeat: the same client token and parameters return the existing service."""
         cluster = self._cluster(request)
         name = request.get("serviceName") or ""
         if not NAME.fullmatch(name):
@@ -114,15 +110,15 @@ class ServicesApi:
         return service
 
     def update_service(self, request: Json) -> Json:
-        """A new task definition, network or platform, or forceNewDeployment, starts a deployment; a count does not."""
+        """A new task definition, network or platform, or forceNewDeployment, starts a deployment. A new count does not."""
         service = self._service(request)
         if service.status != "ACTIVE":
             raise ServiceNotActiveException
-        wanted = request.get("taskDefinition") or service.primary.task_definition
-        if wanted == service.primary.task_definition:
-            definition = self._fleet.definitions[wanted]
+        definition_arn = request.get("taskDefinition") or service.primary.task_definition
+        if definition_arn == service.primary.task_definition:
+            definition = self._fleet.definitions[definition_arn]
         else:
-            definition = self._definitions.usable(wanted)
+            definition = self._definitions.usable(definition_arn)
         settings = service.settings | {key: request[key] for key in SETTINGS if request.get(key) is not None}
         if request.get("capacityProviderStrategy"):
             settings.pop("launchType", None)
@@ -141,7 +137,7 @@ class ServicesApi:
         return {"service": self._show(service, with_tags=True)}
 
     def delete_service(self, request: Json) -> Json:
-        """DRAINING until its tasks are gone, then INACTIVE, and describable for a while."""
+        """The service is DRAINING until its tasks are gone, then INACTIVE; it can be described for another hour."""
         service = self._service(request)
         if service.status == "INACTIVE":
             raise ServiceNotFoundException
@@ -157,8 +153,8 @@ class ServicesApi:
         names: list[str] = list(dict.fromkeys(request.get("services") or []))
         if not names:
             raise InvalidParameterException("Services cannot be empty.")
-        if len(names) > 10:
-            raise InvalidParameterException("Cannot describe more than 10 services.")
+        if len(names) > MAX_DESCRIBED:
+            raise InvalidParameterException(f"Cannot describe more than {MAX_DESCRIBED} services.")
         with_tags = "TAGS" in (request.get("include") or [])
         services, failures = [], []
         for name in names:
@@ -187,69 +183,6 @@ class ServicesApi:
         ]
         return page(request, "serviceArns", arns, default=10)
 
-    # Tasks
-
-    def list_tasks(self, request: Json) -> Json:
-        cluster = self._cluster(request)
-        if request.get("serviceName"):
-            self._service({"cluster": cluster.name, "service": request["serviceName"]})
-        service_name = (request.get("serviceName") or "").rsplit("/", 1)[-1]
-        desired_status = request.get("desiredStatus", "RUNNING")
-        if desired_status not in {"RUNNING", "PENDING", "STOPPED"}:
-            raise InvalidParameterException("The desired status is one of RUNNING, PENDING, STOPPED.")
-        arns = [
-            task.arn
-            for task in self._fleet.tasks.values()
-            if task.cluster_arn == cluster.arn
-            and task.desired_status == desired_status
-            and service_name in {"", task.service_name}
-            and request.get("startedBy") in {None, task.deployment_id}
-            and request.get("family") in {None, family_of(task)}
-            and request.get("launchType") in {None, task.settings.get("launchType")}
-            and not request.get("containerInstance")
-        ]
-        return page(request, "taskArns", arns, default=100)
-
-    def describe_tasks(self, request: Json) -> Json:
-        cluster = self._cluster(request)
-        names: list[str] = list(dict.fromkeys(request.get("tasks") or []))
-        if not names:
-            raise InvalidParameterException("Tasks cannot be empty.")
-        if len(names) > 100:
-            raise InvalidParameterException("Cannot describe more than 100 tasks.")
-        with_tags = "TAGS" in (request.get("include") or [])
-        tasks, failures = [], []
-        for name in names:
-            task = self._find_task(cluster, name)
-            if task is not None:
-                tasks.append(show_task(task, with_tags=with_tags))
-            else:
-                arn = (
-                    name
-                    if name.startswith("arn:")
-                    else f"{cluster.arn.replace(':cluster/', ':task/')}/{name}"
-                )
-                failures.append({"arn": arn, "reason": "MISSING"})
-        return {"tasks": tasks, "failures": failures}
-
-    def stop_task(self, request: Json) -> Json:
-        """May be repeated: a task that stops or has stopped is answered as it is."""
-        cluster = self._cluster(request)
-        task = self._find_task(cluster, request.get("task") or "")
-        if task is None:
-            raise InvalidParameterException("The referenced task was not found.")
-        reason = request.get("reason") or "Task stopped by user"
-        if len(reason) > MOST_REASON:
-            raise InvalidParameterException(f"The reason can have {MOST_REASON} characters at most.")
-        if task.is_wanted:
-            task.desired_status = "STOPPED"
-            task.stop_code = "UserInitiated"
-            task.stopped_reason = reason
-            self._fleet.touch_task(task)
-        return {"task": show_task(task, with_tags=True)}
-
-    # Look-ups
-
     def _cluster(self, request: Json) -> Cluster:
         return self._fleet.cluster(request.get("cluster") or "default")
 
@@ -261,27 +194,20 @@ class ServicesApi:
         except KeyError:
             raise ServiceNotFoundException from None
 
-    def _find_task(self, cluster: Cluster, name: str) -> Task | None:
-        task = self._fleet.tasks.get(name.rsplit("/", 1)[-1])
-        return task if task is not None and task.cluster_arn == cluster.arn else None
-
     def _show(self, service: Service, *, with_tags: bool) -> Json:
         return show_service(service, self._fleet.tasks_of(service), with_tags=with_tags)
 
 
 def deployment_settings(settings: Json) -> Json:
+    """The settings that a deployment shows."""
     return {key: settings[key] for key in DEPLOYMENT_SETTINGS if key in settings}
 
 
-def family_of(task: Task) -> str:
-    return task.task_definition.rsplit("/", 1)[-1].split(":")[0]
-
-
 def check_service(request: Json, settings: Json, definition: TaskDefinition) -> None:
-    """What CreateService and UpdateService refuse alike. Raises InvalidParameterException."""
+    """Raises InvalidParameterException for what both CreateService and UpdateService refuse."""
     desired_count = request.get("desiredCount") or 0
-    if not 0 <= desired_count <= MOST_DESIRED:
-        raise InvalidParameterException(f"The desired count must be between 0 and {MOST_DESIRED}.")
+    if not 0 <= desired_count <= MAX_DESIRED_COUNT:
+        raise InvalidParameterException(f"The desired count must be between 0 and {MAX_DESIRED_COUNT}.")
     if request.get("launchType") and request.get("capacityProviderStrategy"):
         raise InvalidParameterException(
             "Specify either Launch Type or Capacity Provider Strategy, but not both."
@@ -289,20 +215,28 @@ def check_service(request: Json, settings: Json, definition: TaskDefinition) -> 
     if settings.get("launchType", "EC2") not in LAUNCH_TYPES:
         raise InvalidParameterException(f"launch type should be one of [{','.join(LAUNCH_TYPES)}]")
     if request.get("schedulingStrategy", "REPLICA") != "REPLICA":
-        raise InvalidParameterException("The embedded Amazon ECS knows the REPLICA scheduling strategy only.")
-    configuration = settings.get("deploymentConfiguration", {})
-    most, fewest = configuration.get("maximumPercent", 200), configuration.get("minimumHealthyPercent", 100)
-    if fewest < 0 or most < 100 or (most == 100 and fewest >= 100):
         raise InvalidParameterException(
-            f"maximumPercent {most} and minimumHealthyPercent {fewest} leave a deployment no way to replace a task."
+            "The embedded Amazon ECS supports only the REPLICA scheduling strategy."
         )
-    if settings.get("availabilityZoneRebalancing") == "ENABLED" and most <= 100:
-        raise InvalidParameterException("Availability Zone rebalancing needs a maximumPercent above 100.")
+    check_percentages(settings)
     check_network(settings, definition)
 
 
+def check_percentages(settings: Json) -> None:
+    """Raises InvalidParameterException for percentages with which no task could be replaced."""
+    configuration = settings.get("deploymentConfiguration", {})
+    maximum = configuration.get("maximumPercent", 200)
+    minimum = configuration.get("minimumHealthyPercent", 100)
+    if minimum < 0 or maximum < 100 or (maximum == 100 and minimum >= 100):
+        raise InvalidParameterException(
+            f"With maximumPercent {maximum} and minimumHealthyPercent {minimum} a deployment cannot replace a task."
+        )
+    if settings.get("availabilityZoneRebalancing") == "ENABLED" and maximum <= 100:
+        raise InvalidParameterException("Availability Zone rebalancing needs a maximumPercent above 100.")
+
+
 def check_network(settings: Json, definition: TaskDefinition) -> None:
-    """Security groups are optional, as in ECS. Any subnet of the right form exists here."""
+    """Raises InvalidParameterException. Security groups are optional, as in ECS; every well-formed subnet exists."""
     if definition.body.get("networkMode") != "awsvpc":
         return
     network: Json | None = (settings.get("networkConfiguration") or {}).get("awsvpcConfiguration")

@@ -1,4 +1,4 @@
-"""Tags on clusters, services, tasks and task definitions."""
+"""The actions on tags of clusters, services, tasks and task definitions."""
 
 from moto.core.exceptions import ServiceException
 
@@ -6,13 +6,13 @@ from embedded.ecs.errors import ClientException, InvalidParameterException, Serv
 from embedded.ecs.state.fleet import Fleet
 from embedded.ecs.state.model import Cluster, Json, Service, Tags, Task, TaskDefinition
 
-MOST_TAGS = 50
+MAX_TAGS = 50
 
 Tagged = Cluster | Service | Task | TaskDefinition
 
 
 class TagsApi:
-    """One method per action: the request's JSON in, the answer's JSON out. Called with the fleet held."""
+    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
@@ -25,8 +25,8 @@ class TagsApi:
         added: Tags = request.get("tags") or []
         check_tags(added)
         tags = {tag["key"]: tag for tag in [*resource.tags, *added]}
-        if len(tags) > MOST_TAGS:
-            raise InvalidParameterException(f"The maximum number of tags is {MOST_TAGS}.")
+        if len(tags) > MAX_TAGS:
+            raise InvalidParameterException(f"The maximum number of tags is {MAX_TAGS}.")
         self._set(resource, list(tags.values()))
         return {}
 
@@ -49,7 +49,7 @@ class TagsApi:
                 self._fleet.touch_definition(resource)
 
     def _find(self, request: Json) -> Tagged:
-        """Raises what each kind's own look-up raises, and InvalidParameterException."""
+        """Raises the error that ECS gives for each kind, and InvalidParameterException for another ARN."""
         arn: str = request.get("resourceArn") or ""
         kind, _, name = arn.split(":", 5)[-1].partition("/")
         found: Tagged | None
@@ -73,9 +73,9 @@ class TagsApi:
 
 
 def check_tags(tags: Tags) -> None:
-    """Raises InvalidParameterException."""
-    if len(tags) > MOST_TAGS:
-        raise InvalidParameterException(f"The maximum number of tags is {MOST_TAGS}.")
+    """Raises InvalidParameterException for too many tags, or for one that AWS does not allow."""
+    if len(tags) > MAX_TAGS:
+        raise InvalidParameterException(f"The maximum number of tags is {MAX_TAGS}.")
     for tag in tags:
         key, value = tag.get("key") or "", tag.get("value") or ""
         if not 1 <= len(key) <= 128 or len(value) > 256 or key.lower().startswith("aws:"):

@@ -1,6 +1,6 @@
-"""The fault `stale`: reads answer as they did before the changes of the last seconds.
+"""The fault `stale`: reads do not show the newest changes yet.
 
-Amazon calls its API eventually consistent: a change that was answered may not show in the next read.
+Amazon ECS's API is eventually consistent: a change may be missing from the reads that follow it.
 """
 
 import time
@@ -12,10 +12,10 @@ from typing import Any
 import orjson
 
 Json = dict[str, Any]
-Ask = Callable[[str, Json], Json]  #: an action and its request; gives the answer of now
+Call = Callable[[str, Json], Json]  #: sends an action with its request and returns the answer
 
 CHANGES = frozenset({"CreateService", "UpdateService", "DeleteService", "StopTask"})
-KEPT = 20  # changes of a service
+MAX_SNAPSHOTS = 20  # per service
 READS = frozenset({"DescribeServices", "ListTasks", "DescribeTasks"})
 
 
@@ -23,40 +23,40 @@ READS = frozenset({"DescribeServices", "ListTasks", "DescribeTasks"})
 class _Snapshot:
     at: float  #: seconds of the monotonic clock
     service: Json | None
-    tasks: dict[str, Json]  #: those that should run, by ARN
+    tasks: dict[str, Json]  #: the tasks that should run, by ARN
 
 
-class Past:
-    """What services were like before their last changes."""
+class History:
+    """What services were like before each of their last MAX_SNAPSHOTS changes."""
 
     def __init__(self) -> None:
-        self._before: defaultdict[str, deque[_Snapshot]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._before: defaultdict[str, deque[_Snapshot]] = defaultdict(lambda: deque(maxlen=MAX_SNAPSHOTS))
 
-    def remember(self, names: list[str], request: bytes, ask: Ask) -> None:
-        """Keep what reads answer of these services now, before the change that is about to be made."""
+    def record(self, names: list[str], request: bytes, call: Call) -> None:
+        """Store what reads show of these services now, before the change of `request`."""
         cluster = orjson.loads(request).get("cluster")
         for name in names:
-            found = ask("DescribeServices", {"cluster": cluster, "services": [name]}).get("services", [])
-            arns = ask("ListTasks", {"cluster": cluster, "serviceName": name}).get("taskArns", [])
-            tasks = ask("DescribeTasks", {"cluster": cluster, "tasks": arns})["tasks"] if arns else []
+            found = call("DescribeServices", {"cluster": cluster, "services": [name]}).get("services", [])
+            arns = call("ListTasks", {"cluster": cluster, "serviceName": name}).get("taskArns", [])
+            tasks = call("DescribeTasks", {"cluster": cluster, "tasks": arns})["tasks"] if arns else []
             by_arn = {task["taskArn"]: task for task in tasks}
             self._before[name].append(_Snapshot(time.monotonic(), found[0] if found else None, by_arn))
 
-    def put_back(self, action: str, names: list[str], answer: Json, seconds: float) -> None:
-        """Make the answer to a read what it was before changes that are younger than this."""
+    def rewind(self, action: str, names: list[str], answer: Json, seconds: float) -> None:
+        """Change the answer to a read to what it was before the changes of the last `seconds`."""
         since = time.monotonic() - seconds
         for name in names:
             before = next((each for each in self._before[name] if each.at > since), None)
             if before is None:
                 continue
             if action == "DescribeServices":
-                self._put_service(answer, name, before)
+                self._rewind_service(answer, name, before)
             elif action == "ListTasks":
                 answer["taskArns"] = list(before.tasks)
             else:
                 answer["tasks"] = [before.tasks.get(task["taskArn"], task) for task in answer["tasks"]]
 
-    def _put_service(self, answer: Json, name: str, before: _Snapshot) -> None:
+    def _rewind_service(self, answer: Json, name: str, before: _Snapshot) -> None:
         answer["services"] = [each for each in answer["services"] if each["serviceName"] != name]
         answer["failures"] = [each for each in answer["failures"] if not each["arn"].endswith(f"/{name}")]
         if before.service is not None:

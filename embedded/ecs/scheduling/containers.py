@@ -1,7 +1,6 @@
-"""Tasks as local processes: started, read, signalled and buried by one thread."""
+"""Runs tasks as local processes: starts and signals them, reads their output, and reports their exits."""
 
 import contextlib
-import logging
 import os
 import selectors
 import signal
@@ -16,16 +15,14 @@ import psutil
 
 from embedded import launch
 
-log = logging.getLogger(__name__)
-
 READ_BYTES = 65_536
-POLL_S = 0.2  # where the system has no pidfd_open, exits are noticed this late
-SAME_PROCESS_S = 2.0  # how far two readings of one process's start may differ
+POLL_S = 0.2  # without pidfd_open, an exit is noticed this late
+SAME_PROCESS_S = 2.0  # how far two readings of one process's start time may differ
 ORPHAN_GRACE_S = 5.0
 
 
 class Output(Protocol):
-    """Takes what a process prints."""
+    """Receives what a process prints."""
 
     def write(self, chunk: bytes) -> None: ...
     def close(self) -> None: ...
@@ -33,23 +30,23 @@ class Output(Protocol):
 
 class Exit(NamedTuple):
     task_id: str
-    code: int  #: as Docker tells it: 128 + the signal for a process that was killed
+    code: int  #: as Docker reports it: 128 + the signal for a killed process
 
 
 @dataclass
 class _Container:
     task_id: str
     process: subprocess.Popen[bytes]
-    printed: IO[bytes]  #: what it writes, standard output and errors alike
+    printed: IO[bytes]  #: standard output and standard error
     output: Output
     record: Path
     exit_fd: int | None
 
 
 class Containers:
-    """Every method but `wake` belongs to the one thread that starts processes: they end with that thread.
+    """Use it from one thread, except for `wake` and `pids`: on Linux the processes end with the thread that started them.
 
-    A record of each process stands in `records`, so that the next run can end what this one left behind.
+    The folder `records` has a file for each process, so that the next run can end what this run left behind.
     """
 
     def __init__(self, records: Path) -> None:
@@ -63,18 +60,20 @@ class Containers:
         records.mkdir(parents=True, exist_ok=True)
 
     def pids(self) -> dict[str, int]:
+        """The process id of each running task, by task id. From any thread."""
         return {task_id: container.process.pid for task_id, container in list(self._containers.items())}
 
     def wake(self) -> None:
-        """Make `wait` return. From any thread."""
+        """Make `wait` return. Safe to repeat, from any thread."""
         with contextlib.suppress(BlockingIOError):  # a full pipe wakes just as well
             os.write(self._wake_writer, b"\0")
 
     def start(
         self, task_id: str, command: Sequence[str], env: Mapping[str, str], folder: Path, output: Output
     ) -> None:
+        """Start the command in the folder. Raises OSError."""
         process = subprocess.Popen(
-            [*_leash(), *command],
+            [*_tied_to_this_process(), *command],
             cwd=folder,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -93,7 +92,7 @@ class Containers:
             self._selector.register(container.exit_fd, selectors.EVENT_READ, container)
 
     def signal(self, task_id: str, number: signal.Signals) -> None:
-        """SIGKILL goes to all that the task started, as when a container is killed."""
+        """Send a signal; SIGKILL to all that the task started, as when a container is killed. No effect after the exit."""
         container = self._containers.get(task_id)
         if container is None:
             return
@@ -102,16 +101,20 @@ class Containers:
         else:
             container.process.send_signal(number)
 
+    def close(self) -> None:
+        """Call it after all tasks have ended."""
+        self._selector.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
     def wait(self, timeout_s: float | None) -> list[Exit]:
-        """Read what was printed, until a task ends, `wake` is called or the time is over."""
+        """Read output until a task ends, `wake` is called or the time is up. Returns the exits."""
         ended: dict[str, _Container] = {}
         if sys.platform != "linux" and self._containers:
             timeout_s = POLL_S if timeout_s is None else min(timeout_s, POLL_S)
         for key, _ in self._selector.select(timeout_s):
             if key.fd == self._wake_reader:
-                with contextlib.suppress(BlockingIOError):
-                    while os.read(self._wake_reader, READ_BYTES):
-                        pass
+                self._empty_wake_pipe()
             elif key.fd == key.data.exit_fd:
                 ended[key.data.task_id] = key.data
             else:
@@ -119,10 +122,15 @@ class Containers:
         for container in self._containers.values():
             if container.exit_fd is None and container.process.poll() is not None:
                 ended[container.task_id] = container
-        return [self._bury(container) for container in ended.values()]
+        return [self._reap(container) for container in ended.values()]
+
+    def _empty_wake_pipe(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_reader, READ_BYTES):
+                pass
 
     def _read(self, container: _Container) -> bool:
-        """One piece, so that a task that floods does not keep the others waiting. False: nothing there."""
+        """Read one chunk, so that a task that prints a lot does not delay others. False when nothing was left."""
         try:
             chunk = os.read(container.printed.fileno(), READ_BYTES)
         except BlockingIOError:
@@ -134,7 +142,7 @@ class Containers:
             container.printed.close()
         return bool(chunk)
 
-    def _bury(self, container: _Container) -> Exit:
+    def _reap(self, container: _Container) -> Exit:
         _kill_group(container.process.pid)  # before the wait: until then the number cannot be reused
         code = container.process.wait()
         while not container.printed.closed and self._read(container):
@@ -150,14 +158,9 @@ class Containers:
         del self._containers[container.task_id]
         return Exit(container.task_id, code if code >= 0 else 128 - code)
 
-    def close(self) -> None:
-        self._selector.close()
-        os.close(self._wake_reader)
-        os.close(self._wake_writer)
 
-
-def _leash() -> list[str]:
-    """Linux sends the task SIGTERM when this process is killed."""
+def _tied_to_this_process() -> list[str]:
+    """A launcher with which Linux sends the task SIGTERM when this process ends."""
     if sys.platform != "linux":
         return []
     return [sys.executable, "-I", "-S", launch.__file__, str(int(signal.SIGTERM)), str(os.getpid()), ""]
@@ -181,7 +184,7 @@ def _start_of(pid: int) -> float:
 
 
 def end_orphans(records: Path) -> int:
-    """End the processes that an earlier run left behind, before their successors start. How many there were."""
+    """End the processes that an earlier run left behind. Returns how many there were. Safe to repeat."""
     orphans = []
     for record in records.glob("*") if records.exists() else ():
         with contextlib.suppress(ValueError, psutil.NoSuchProcess):

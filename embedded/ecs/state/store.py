@@ -1,4 +1,4 @@
-"""What outlives the embedded ECS: one SQLite file of JSON records."""
+"""Keeps the embedded ECS's records in a SQLite file."""
 
 import logging
 import sqlite3
@@ -11,16 +11,16 @@ import orjson
 
 log = logging.getLogger(__name__)
 
-#: (kind, key) -> what to keep (a dataclass or a dict), or None to forget it.
+#: (kind, key) -> the record to store (a dataclass or a dict), or None to delete it.
 Changes = Mapping[tuple[str, str], object]
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS records (kind TEXT, key TEXT, body BLOB, PRIMARY KEY (kind, key))"
 
 
 class Store:
-    """Writes are in the file when `save` returns, so an answered call survives `kill -9`.
+    """Changes are in the file when `save` returns, so an answered call survives `kill -9`.
 
-    A file that cannot be read is moved aside with a warning, and an empty one is begun.
+    A file that cannot be read is renamed, with a warning in the log, and a new one is created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,12 +35,13 @@ class Store:
             self._connection = _open(path)
 
     def load(self, kind: str) -> Iterator[dict[str, Any]]:
+        """The records of a kind, oldest first."""
         rows = self._connection.execute("SELECT body FROM records WHERE kind = ? ORDER BY rowid", (kind,))
         for (body,) in rows.fetchall():
             yield orjson.loads(body)
 
     def save(self, changes: Changes) -> None:
-        """All of the changes, or none."""
+        """Store all of the changes, or none. Safe to repeat."""
         with self._connection:
             for (kind, key), record in changes.items():
                 if record is None:

@@ -181,7 +181,7 @@ def test_calls_are_recorded(fleet: Fleet) -> None:
     assert stopped["services"] == [name]
     assert (failed["status"], failed["error"]) == (400, "ServiceNotFoundException")
     assert created["time"] < stopped["time"] < failed["time"]
-    fleet.process.forget_calls()
+    fleet.process.clear_calls()
     assert fleet.process.calls() == []
 
 
@@ -197,7 +197,7 @@ def test_calls_are_recorded(fleet: Fleet) -> None:
     ids=str,
 )
 def test_a_rule_that_makes_no_sense_is_refused(fleet: Fleet, rules: object, words: str) -> None:
-    status, body = fleet.process.try_ask("PUT", "/_chargehand/faults", rules)
+    status, body = fleet.process.try_request("PUT", "/_chargehand/faults", rules)
 
     assert status == 422
     assert words in body["detail"]

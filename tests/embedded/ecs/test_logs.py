@@ -125,16 +125,16 @@ def test_a_huge_line_becomes_several_events(fleet: Fleet) -> None:
 
     messages = [event.message for event in group.events_of("stream")]
     assert [len(message) for message in messages] == [
-        logs.EVENT_BYTES,
-        logs.EVENT_BYTES,
-        600_000 - 2 * logs.EVENT_BYTES,
+        logs.MAX_EVENT_BYTES,
+        logs.MAX_EVENT_BYTES,
+        600_000 - 2 * logs.MAX_EVENT_BYTES,
         4,
     ]
 
 
 def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """moto keeps everything for ever."""
-    monkeypatch.setattr(logs, "KEPT_EVENTS", 1_000)
+    monkeypatch.setattr(logs, "MAX_EVENTS", 1_000)
     group = new_group()
     output = logs.TaskOutput(group, "stream")
 
@@ -147,7 +147,7 @@ def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_large_events_make_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "KEPT_BYTES", 1_000_000)
+    monkeypatch.setattr(logs, "MAX_BYTES", 1_000_000)
     group = new_group()
     output = logs.TaskOutput(group, "stream")
 

@@ -168,7 +168,7 @@ def test_it_ends_with_the_parent_that_holds_its_input(tmp_path: Path) -> None:
     fleet = Fleet(process)
     task = fleet.pid(fleet.given())
 
-    process.let_go()
+    process.close_input()
 
     until(lambda: not psutil.pid_exists(task))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.ecs.scheduling.scheduler import environment_for
+from embedded.ecs.scheduling.specification import environment_for
 from tests.embedded.ecs.support import CLUSTER, STOP_FIRST, Fleet, new_name, until
 
 
