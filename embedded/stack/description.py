@@ -1,6 +1,6 @@
-"""stack.json in the state folder: where the parts of a running stack are, for whoever uses or joins it.
+"""Writes stack.json, which has the addresses and the credentials of a running stack, for clients and for more workers.
 
-It exists while the stack is ready, and only its owner can read it.
+The file is in the state folder while the stack is ready. Only its owner can read it.
 """
 
 import json
@@ -28,7 +28,7 @@ def stack_description(
     organization: str,
     token: str | None,
 ) -> dict[str, Any]:
-    """What `stack.json` says, and the one line of `chargehand up --json`. Raises SettingsError."""
+    """The content of stack.json and of the line of `chargehand up --json`. Raises SettingsError."""
     return {
         "pid": os.getpid(),
         "api": api,
@@ -38,7 +38,7 @@ def stack_description(
         "flower_password": flower_password,
         "csms": csms,
         "ecs": ecs,
-        "database": database.replace("+psycopg", ""),  # as psql takes it
+        "database": database.replace("+psycopg", ""),  # the form that psql takes
         "redis": redis,
         "logs": str(folder / "logs"),
         "organization": organization,
@@ -48,10 +48,10 @@ def stack_description(
 
 
 def write_stack_file(folder: Path, description: Mapping[str, Any]) -> None:
-    """Replace it as a whole."""
+    """Replace the file atomically. Raises OSError."""
     write_private(folder / STACK_FILE, json.dumps(description) + "\n")
 
 
 def remove_stack_file(folder: Path) -> None:
-    """Safe to repeat."""
+    """Remove the file if it exists. Safe to repeat."""
     (folder / STACK_FILE).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What `chargehand up` prints when all is ready: where everything is, and what to try first. It holds no secret: CI keeps it."""
+"""Writes what `chargehand up` prints when it is ready: the addresses, and commands to try. It holds no secret."""
 
 import json
 import shlex
@@ -15,18 +15,18 @@ from embedded.stack.state_folder import DEFAULT_STATE_DIR, FLOWER_PASSWORD_FILE
 
 FIRST_CHARGER = "HELLO-1"
 
-#: For who has no charger yet.
-FIRST = f"""\
+#: For a stack without chargers.
+FIRST_COMMANDS = f"""\
   chargehand chargers create {FIRST_CHARGER}    # waits until the CSMS has accepted it
-  chargehand chargers logs {FIRST_CHARGER}      # what they said to each other"""
+  chargehand chargers logs {FIRST_CHARGER}      # the messages between them"""
 
-#: For who has been here before.
-AGAIN = """\
+#: For a stack with chargers.
+NEXT_COMMANDS = """\
   chargehand chargers list"""
 
 
 def greeting(stack: Mapping[str, Any], folder: Path, took_s: float) -> str:
-    """`stack` is the content of stack.json."""
+    """The text for the stack.json `stack` in the state folder `folder`."""
     chargers = count_chargers(stack)
     found = f" It has {chargers} charger{'s' * (chargers != 1)} from the last run." if chargers else ""
     return f"""
@@ -41,12 +41,12 @@ Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.{found}
 In a second terminal, in this folder:
 
   eval "$({command(folder)} env)"
-{AGAIN if chargers else FIRST}
+{NEXT_COMMANDS if chargers else FIRST_COMMANDS}
 """
 
 
 def count_chargers(stack: Mapping[str, Any]) -> int:
-    """Those of the demo organization; 0 where the API does not say it."""
+    """The number of chargers of the demo organization; 0 if the API does not answer."""
     request = Request(  # noqa: S310 - our own address
         f"{stack['api']}/ocpp/chargers?limit=1", headers={"Authorization": f"Bearer {stack['token']}"}
     )
@@ -58,19 +58,19 @@ def count_chargers(stack: Mapping[str, Any]) -> int:
 
 
 def shown(file: Path) -> str:
-    """As short as it can be named from here."""
+    """The file's path, relative if it is below the current folder."""
     here = Path.cwd()
     return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def unusual(name: str, url: str) -> str:
-    """What to say about a part that does not listen where everybody expects it."""
+    """A remark on a URL that does not have the usual port; else empty."""
     usual = USUAL_PORTS[name]
     return "" if urlsplit(url).port == usual else f" (not on the usual port {usual})"
 
 
 def command(folder: Path) -> str:
-    """How to call `chargehand` for this state folder, from the folder in which it was called now."""
+    """How to call `chargehand` for this state folder from the current folder."""
     program = Path(sys.argv[0])
     called = (
         f"{shlex.quote(sys.executable)} -m chargehand"

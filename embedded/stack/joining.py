@@ -1,35 +1,35 @@
-"""Which variables belong to a stack, and which of them another process needs to join a running one."""
+"""Sorts environment variables: which belong to a stack, and which another process needs to join it."""
 
 from collections.abc import Mapping
 
 from shared.settings import variables
 from shared.strays import ADDED, OF_LIBPQ
 
-#: Where a process works: a store, a broker or an ECS. One that ends with an underscore is the beginning of many names.
+#: Which stores, broker and ECS a process uses. A name that ends with an underscore is a prefix.
 PLACES = (
     *("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "DATABASE_URL", "ECS_", "REDIS_URL"),
     *OF_LIBPQ,
 )
-#: Read by the API alone. A worker needs no way to verify tokens, so the secret is not handed on.
+#: Only the API reads these. A worker verifies no tokens, so it does not get the secret.
 OF_THE_API = ("BIND", "JWT_")
-#: Which stack, how many programs it has, and who may use its Flower. Any port (CSMS_PORT) is one more.
+#: Settings of one stack and of its Flower. A variable of a port, such as CSMS_PORT, also is one.
 OF_ONE_STACK = ("CHARGEHAND_", "FLOWER_", "PORT", "STATE_DIR", "WORKERS")
-#: What joining takes besides our settings and AWS_*.
+#: Variables that a joining process needs in addition to our settings and AWS_*.
 OF_LIBRARIES = {"NO_PROXY", "STATE_DIR", "no_proxy", *ADDED}
 
 
 def belongs_to_a_stack(name: str) -> bool:
-    """Whether the variable decides where a stack works, where it listens or whom it lets in.
+    """Whether the variable decides which servers a stack uses, where it listens or which callers it accepts.
 
-    A stack that must not touch what the variables of somebody's shell name is started without them.
+    A stack that must be independent of the shell is started without these variables.
     """
     return _is_one_of(name, (*PLACES, *OF_THE_API, *OF_ONE_STACK)) or name.endswith("_PORT")
 
 
 def joining_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables of `environment`, the one that the stack's own programs run in, that decide where they work.
+    """The variables with which a process uses the same database, broker and ECS as the stack's programs.
 
-    A process with these variables uses the same database, broker and ECS. Raises SettingsError.
+    `environment` is that of the stack's programs. Raises SettingsError.
     """
     ours = variables() | OF_LIBRARIES
     return {
@@ -40,21 +40,21 @@ def joining_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def leads_elsewhere(name: str, joining: Mapping[str, str]) -> bool:
-    """Whether a variable of somebody's shell would take a process with the `joining` variables to another place."""
+    """Whether a variable of the shell would lead a process with the `joining` variables to another server."""
     return _is_one_of(name, PLACES) and name not in joining
 
 
 def has_joined_a_stack(environment: Mapping[str, str]) -> bool:
-    """Whether these are the variables of a terminal that has run `chargehand env`."""
+    """Whether the terminal has run `chargehand env`."""
     return "CHARGEHAND_INSTALLATION" in environment
 
 
 def without_places(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables but those that say where a process works."""
+    """The variables without those of PLACES."""
     return {name: value for name, value in environment.items() if not _is_one_of(name, PLACES)}
 
 
 def _is_one_of(name: str, names: tuple[str, ...]) -> bool:
-    """Whether it is, by value or as the name of a file (NAME_FILE)."""
+    """Whether `name` or its NAME_FILE is in `names`, or begins with a prefix in `names`."""
     plain = name.removesuffix("_FILE")
     return plain in names or plain.startswith(tuple(each for each in names if each.endswith("_")))

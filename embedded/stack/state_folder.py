@@ -1,4 +1,4 @@
-"""The state folder: what survives from one `chargehand up` to the next."""
+"""Finds, creates and locks the state folder, which keeps the data of `chargehand up` from one run to the next."""
 
 import contextlib
 import fcntl
@@ -6,38 +6,41 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from embedded.secret_file import close_to_others, take_away
+from embedded.secret_file import close_to_others, remove_rights
 
 DEFAULT_STATE_DIR = ".chargehand"
 FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 STACK_FILE = "stack.json"
-#: What holds no secret but the names of chargers and CSMSs, and was readable for all before it was made under our umask.
-MADE_OPENLY = ("ecs", "logs", "lock", "ports.json", "processes.json", "beat-schedule*")
+#: What earlier versions made readable for all users.
+ONCE_READABLE = ("ecs", "logs", "lock", "ports.json", "processes.json", "beat-schedule*")
 
 
 class CannotStart(Exception):
-    """A part is missing or broken. The message is for a person: a line, perhaps the end of a log."""
+    """A program or a setting does not work. The message is one line for people, or has the end of a log too."""
 
 
 def state_folder() -> Path:
-    """STATE_DIR, or its default in the current folder."""
+    """STATE_DIR, else DEFAULT_STATE_DIR in the current folder."""
     return Path(os.environ.get("STATE_DIR") or DEFAULT_STATE_DIR).absolute()
 
 
 def make_state_folder(folder: Path) -> None:
-    """Safe to repeat. For its owner alone, except that PostgreSQL of root, another user, may pass. Raises CannotStart."""
+    """Create the folder, closed to other users. Safe to repeat. Raises CannotStart.
+
+    A folder of root can be entered, because PostgreSQL then runs as another user.
+    """
     mode = 0o711 if os.geteuid() == 0 else 0o700
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
-        take_away(folder, 0o777 & ~mode)
+        remove_rights(folder, 0o777 & ~mode)
     except OSError as error:
         raise _not_writable(folder, error) from error
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder, made if needed, for us alone. Raises CannotStart."""
+    """Create the folder if needed, and lock it for the length of a with-block. Raises CannotStart."""
     make_state_folder(folder)
     try:
         lock = (folder / "lock").open("a+")
@@ -55,8 +58,8 @@ def locked(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        close_to_others(*(path for name in MADE_OPENLY for path in folder.glob(name)))
-        yield  # the lock ends with the process, whatever ends it
+        close_to_others(*(path for name in ONCE_READABLE for path in folder.glob(name)))
+        yield  # the lock ends with the process, even if that is killed
 
 
 def _not_writable(folder: Path, error: OSError) -> CannotStart:

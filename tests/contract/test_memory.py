@@ -30,7 +30,7 @@ def fleet(process: EcsProcess) -> Iterator[Fleet]:
     """Its tasks are real chargers."""
     fleet = Fleet(process)
     yield fleet
-    fleet.clean_up()
+    fleet.delete_all()
 
 
 def variables(csms: Csms) -> dict[str, str]:

@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_reached_is_refused_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a container that has taken these rights from root."""
-    monkeypatch.setattr(postgres, "RIGHTS", ("",))
+    monkeypatch.setattr(postgres, "CAPABILITIES", ("",))
 
     with pytest.raises(
         NotReady, match=r"^postgres: PostgreSQL does not run as root, and the user nobody [^\n]*$"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embedded.up import Addresses, share_environment
+from embedded.stack.environment import share_environment
+from embedded.stack.programs import Addresses
 from shared.settings import load_settings
 from tests.conftest import JWT_SECRET
 from worker.aws_settings import with_region

@@ -12,7 +12,7 @@ import pytest
 
 from embedded import supervisor as supervisor_module
 from embedded.process import NotReady, Program
-from embedded.supervisor import StopAsked, Supervisor, trim
+from embedded.supervisor import StopRequested, Supervisor, trim
 from tests.embedded.waiting import wait_until
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -53,7 +53,7 @@ class Crew:
 
         looking = threading.Thread(target=look)
         looking.start()
-        with pytest.raises(StopAsked):
+        with pytest.raises(StopRequested):
             self.supervisor.watch()
         looking.join()
         assert seen.is_set()
@@ -155,7 +155,7 @@ def test_what_a_program_answers_that_is_not_ready_is_said_once_and_at_the_end(
     crew: Crew, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it is asked no more often than that: each answer may take seconds."""
-    monkeypatch.setattr(supervisor_module, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(supervisor_module, "REPORT_AFTER_S", 0.1)
     program = script("api", "import time; time.sleep(60)")
     answers = iter(["", *(["HTTP 503 no database\nmore"] * 2)])
     crew.supervisor.start(
@@ -175,7 +175,7 @@ def test_a_request_to_stop_ends_the_waiting(crew: Crew) -> None:
     crew.supervisor.start(Program(program.name, program.argv, is_ready=lambda: False))
     crew.supervisor.request_stop()
 
-    with pytest.raises(StopAsked):
+    with pytest.raises(StopRequested):
         crew.supervisor.wait_until_ready(within_s=10)
 
 
@@ -271,7 +271,7 @@ def test_a_stranger_with_a_recorded_pid_is_left_alone(tmp_path: Path) -> None:
 def test_a_log_that_grew_too_long_is_cut_and_its_writer_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_module, "LOG_LIMIT_BYTES", 10)
+    monkeypatch.setattr(supervisor_module, "MAX_LOG_BYTES", 10)
     log = tmp_path / "api.log"
     with log.open("a") as writer:
         writer.write("a line that is long\n")

@@ -24,7 +24,7 @@ def fleet(ecs_process: EcsProcess) -> Iterator[Fleet]:
     fleet = Fleet(ecs_process)
     yield fleet
     ecs_process.set_faults()
-    fleet.clean_up()
+    fleet.delete_all()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:
         CHARGER_TASK_SAYS='{"type":"log"}\n\nsecond é', CHARGER_TASK_COMPLAINS="on standard error"
     )
     arn = fleet.task(name)
-    fleet.until_said(arn, "on standard error")
+    fleet.until_printed(arn, "on standard error")
 
     assert fleet.lines(arn)[1:] == ['{"type":"log"}', "second é", "on standard error"]
 
@@ -26,7 +26,7 @@ def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:
 def test_the_last_line_needs_no_end(fleet: Fleet) -> None:
     name = fleet.given()
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
     fleet.stop(arn)
     fleet.until_stopped(arn)
 
@@ -39,7 +39,7 @@ def test_the_whole_group_is_read_forward_page_by_page(fleet: Fleet) -> None:
     names = [fleet.create(fleet.define(CHARGER_TASK_SAYS=says)) for _ in range(3)]
     for name in names:
         fleet.until_running(name)
-        fleet.until_said(fleet.task(name), "line 39")
+        fleet.until_printed(fleet.task(name), "line 39")
 
     whole = list(fleet.all_events(startTime=since_ms))
     paged = list(fleet.all_events(startTime=since_ms, PaginationConfig={"PageSize": 7}))

@@ -20,7 +20,7 @@ from tests.embedded.ecs.support import CLUSTER, QUICK, TASK_COMMAND, Fleet, unti
 def own_fleet(own_process: EcsProcess) -> Iterator[Fleet]:
     fleet = Fleet(own_process)
     yield fleet
-    fleet.clean_up()
+    fleet.delete_all()
 
 
 def test_services_definitions_and_tags_survive_a_restart(own_fleet: Fleet) -> None:
@@ -52,7 +52,7 @@ def test_a_stop_ends_every_task_and_soon(own_fleet: Fleet) -> None:
     names = [own_fleet.create(definition) for _ in range(3)]
     for name in names:
         own_fleet.until_running(name)
-        own_fleet.until_said(own_fleet.task(name), "started")
+        own_fleet.until_printed(own_fleet.task(name), "started")
     pids = [own_fleet.pid(name) for name in names]
 
     begun = time.monotonic()
@@ -77,7 +77,7 @@ def test_after_a_kill_the_old_process_ends_before_its_successor_starts(own_fleet
     """The tasks hold a lock, and say so when they meet another of their service."""
     name = own_fleet.given(CHARGER_TASK_STOPS_IN_S="0.7")
     old, old_pid = own_fleet.task(name), own_fleet.pid(name)
-    own_fleet.until_said(old, "started")
+    own_fleet.until_printed(old, "started")
 
     own_fleet.process.kill()
     assert psutil.pid_exists(old_pid)
@@ -85,14 +85,14 @@ def test_after_a_kill_the_old_process_ends_before_its_successor_starts(own_fleet
 
     assert not psutil.pid_exists(old_pid)
     own_fleet.until_running(name)
-    own_fleet.until_said(own_fleet.task(name), "started")
+    own_fleet.until_printed(own_fleet.task(name), "started")
     assert own_fleet.describe_task(old)["lastStatus"] == "STOPPED"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
 def test_a_killed_ecs_takes_its_tasks_along(own_fleet: Fleet) -> None:
     name = own_fleet.given()
-    own_fleet.until_said(own_fleet.task(name), "started")
+    own_fleet.until_printed(own_fleet.task(name), "started")
     pid = own_fleet.pid(name)
 
     own_fleet.process.kill()

@@ -49,7 +49,7 @@ def test_a_deployment_completes_once_its_task_has_run_a_while(fleet: Fleet) -> N
 def test_desired_count_zero_asks_the_process_to_stop(fleet: Fleet) -> None:
     name = fleet.given()
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
     answered = fleet.update(name, desiredCount=0)
 
@@ -81,21 +81,21 @@ def test_a_task_that_does_not_stop_is_killed_after_its_timeout(fleet: Fleet) -> 
     name = fleet.create(fleet.define(stop_timeout_s=1, CHARGER_TASK_STOPS_IN_S="60"))
     fleet.until_running(name)
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
-    asked_at = time.monotonic()
+    stop_requested_at = time.monotonic()
     fleet.update(name, desiredCount=0)
     until(lambda: fleet.describe_task(arn)["lastStatus"] == "STOPPING")
     task = fleet.until_stopped(arn)
 
-    assert time.monotonic() - asked_at >= 1
+    assert time.monotonic() - stop_requested_at >= 1
     assert task["containers"][0]["exitCode"] == 128 + signal.SIGKILL
 
 
 def test_a_stopped_task_is_replaced_when_its_process_is_gone(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.5")
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
     answered = fleet.stop(arn, "restart of generation 7")
     repeated = fleet.stop(arn, "restart of generation 7, again")
@@ -113,7 +113,7 @@ def test_a_stopped_task_is_replaced_when_its_process_is_gone(fleet: Fleet) -> No
 def test_stop_and_start_in_a_hurry_never_run_two_tasks(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.3")
     first = fleet.task(name)
-    fleet.until_said(first, "started")
+    fleet.until_printed(first, "started")
 
     for desired_count in (0, 1, 0, 1, 0, 1):
         fleet.update(name, desiredCount=desired_count)
@@ -126,7 +126,7 @@ def test_stop_and_start_in_a_hurry_never_run_two_tasks(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> None:
-    """The tasks hold a lock, and `clean_up` fails the test if two of them ever met."""
+    """The tasks hold a lock, and `delete_all` fails the test if two of them ever met."""
     dice = random.Random(seed)
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.1")
 
@@ -250,8 +250,9 @@ def test_repeated_crashes_wait_longer_each_time(fleet: Fleet) -> None:
 
 def test_the_circuit_breaker_ends_a_deployment_that_cannot_start(fleet: Fleet) -> None:
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
-    definition = fleet.define(CHARGER_TASK_LIVES_S="0", CHARGER_TASK_EXITS_WITH="1")
-    name = fleet.create(definition, deploymentConfiguration=STOP_FIRST | breaker)
+    name = new_name()
+    fleet.process.set_faults({"kind": "cannot_pull_image", "service": name})
+    fleet.create(fleet.define(), name, deploymentConfiguration=STOP_FIRST | breaker)
 
     until(lambda: fleet.describe(name)["deployments"][0]["rolloutState"] == "FAILED")
 
@@ -262,8 +263,12 @@ def test_the_circuit_breaker_ends_a_deployment_that_cannot_start(fleet: Fleet) -
         fleet.events(name)[0]
         == f"(service {name}) (deployment {deployment['id']}) deployment failed: tasks failed to start."
     )
-    time.sleep(1.2)  # longer than the next back-off: that nothing starts has no sign to wait for
     assert len(fleet.stopped_tasks(name)) == 3
+
+    fleet.process.set_faults()  # ends every back-off
+    fleet.until_steady(fleet.given())
+    assert len(fleet.stopped_tasks(name)) == 3
+    assert fleet.counts(name) == (1, 0, 0)
 
     fleet.update(name, taskDefinition=fleet.define())
     fleet.until_steady(name)
@@ -275,15 +280,17 @@ def test_the_circuit_breaker_rolls_back_when_asked(fleet: Fleet) -> None:
     name = fleet.create(good, deploymentConfiguration=STOP_FIRST | breaker)
     fleet.until_steady(name)
 
-    fleet.update(name, taskDefinition=fleet.define(CHARGER_TASK_LIVES_S="0"))
+    fleet.process.set_faults({"kind": "cannot_pull_image", "service": name})
+    fleet.update(name, taskDefinition=fleet.define())
 
     until(lambda: fleet.describe(name)["taskDefinition"] == good)
+    fleet.process.set_faults()
     fleet.until_steady(name)
 
 
 def test_what_a_task_started_ends_with_it(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_HAS_CHILD="1")
-    child = int(fleet.until_said(fleet.task(name), "child ").split()[1])
+    child = int(fleet.until_printed(fleet.task(name), "child ").split()[1])
 
     fleet.update(name, desiredCount=0)
 
@@ -293,7 +300,7 @@ def test_what_a_task_started_ends_with_it(fleet: Fleet) -> None:
 def test_a_task_sees_its_definition_and_nothing_secret(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     name = fleet.given(CHARGER_TASK_SHOWS_ENVIRONMENT="1", CHARGER_IDENTITY="CP-1")
 
-    environment = json.loads(fleet.until_said(fleet.task(name), "CHARGER_IDENTITY"))
+    environment = json.loads(fleet.until_printed(fleet.task(name), "CHARGER_IDENTITY"))
 
     assert environment["CHARGER_IDENTITY"] == "CP-1"
     assert environment["PATH"] == os.environ["PATH"]
@@ -362,7 +369,7 @@ def test_a_task_without_its_log_group_never_runs(fleet: Fleet) -> None:
 def test_a_deleted_service_drains_before_it_is_inactive(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.5")
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
     assert fleet.delete(name)["status"] == "DRAINING"
     assert fleet.describe(name)["status"] == "DRAINING"

@@ -49,7 +49,7 @@ def test_a_draining_service_cannot_be_created_again_yet(fleet: Fleet) -> None:
     """moto knows no DRAINING."""
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.5")
     definition = fleet.describe(name)["taskDefinition"]
-    fleet.until_said(fleet.task(name), "started")
+    fleet.until_printed(fleet.task(name), "started")
     fleet.delete(name)
 
     with pytest.raises(ClientError, match="Unable to Start a service that is still Draining") as error:
