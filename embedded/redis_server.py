@@ -29,22 +29,28 @@ def main() -> None:
         sys.exit("the package lupa is not installed: without Lua scripts a Celery worker dies")
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    # With Nagle's algorithm each small answer waits 40 ms for an acknowledgement: 11 tasks per second instead of 500.
-    TCPFakeRequestHandler.disable_nagle_algorithm = True
-    PasswordHandler.password = options.password_file.read_bytes().strip()
     try:
-        server = TcpFakeServer((HOST, port))
+        server = fake_server((HOST, port), options.password_file.read_bytes().strip())
     except OSError as error:
         sys.exit(f"{HOST}:{port}: {error.strerror}")
+    server.serve_forever()
+
+
+def fake_server(address: tuple[str, int], password: bytes) -> TcpFakeServer:
+    """A server that listens on the address. Raises OSError."""
+    server = TcpFakeServer(address)
+    PasswordHandler.password = password
     server.RequestHandlerClass = PasswordHandler  # its constructor takes no handler
     server.daemon_threads = True
-    server.serve_forever()
+    return server
 
 
 class PasswordHandler(TCPFakeRequestHandler):
     """Refuses all commands before AUTH, or HELLO with AUTH. fakeredis itself has no `requirepass`."""
 
     password: bytes
+    # With Nagle's algorithm each small answer waits 40 ms for an acknowledgement: 11 tasks per second instead of 500.
+    disable_nagle_algorithm = True
 
     def setup(self) -> None:
         super().setup()

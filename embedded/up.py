@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from embedded.ports import HOST, Ports, PortUnusable, check_that_ports_differ, claim
 from embedded.postgres import prepare_postgres
@@ -69,7 +69,7 @@ def run(
         write_stack_file(folder, description)
         say(greeting(description, folder, time.monotonic() - began))
         announce(json.dumps(description))
-        supervisor.watch(lambda: renew_token(folder, description, say), every_s=token_ttl_s() / 2)
+        keep_running(supervisor, folder, description, say)
     except StopRequested:
         say("Stopping.")
     finally:
@@ -152,6 +152,13 @@ def describe(addresses: Addresses, folder: Path) -> dict[str, Any]:
         organization=ORGANIZATION,
         token=demo_token(),
     )
+
+
+def keep_running(
+    supervisor: Supervisor, folder: Path, description: dict[str, Any], say: Callable[[str], None]
+) -> NoReturn:
+    """Restart programs that die, and renew the token of stack.json in time. Raises StopRequested."""
+    supervisor.watch(lambda: renew_token(folder, description, say), every_s=token_ttl_s() / 2)
 
 
 def renew_token(folder: Path, description: dict[str, Any], say: Callable[[str], None]) -> None:

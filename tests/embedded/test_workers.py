@@ -17,7 +17,7 @@ import pytest
 
 from embedded.process import Program, running
 from embedded.stack.joining import joining_environment
-from tests.embedded.test_up import Up, running_up
+from tests.embedded.up import Up, running_up
 from tests.embedded.waiting import wait_until
 from tests.stack import ecs_owner
 
@@ -76,7 +76,7 @@ class Fleet:
             call["action"] for call in calls if not call["action"].startswith(("Describe", "List", "Filter"))
         )
 
-    def forget_calls(self) -> None:
+    def clear_calls(self) -> None:
         httpx.delete(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).raise_for_status()
 
     def tasks(self, worker: str = "") -> dict[str, dict[str, Any]]:
@@ -134,7 +134,7 @@ def test_flower_shows_every_task_of_a_burst_to_its_end(fleet: Fleet) -> None:
 
 def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet: Fleet) -> None:
     fleet.everyone("start")
-    fleet.forget_calls()
+    fleet.clear_calls()
     before = set(fleet.tasks())
 
     ends = [end["command"]["status"] for verb in ("stop", "start") * 10 for end in fleet.everyone(verb)]

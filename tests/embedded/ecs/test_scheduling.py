@@ -245,7 +245,6 @@ def test_repeated_crashes_wait_longer_each_time(fleet: Fleet) -> None:
     ][:3]
     assert all(pause >= 0.09 * 2**number for number, pause in enumerate(pauses)), pauses
     assert any("is unable to consistently start tasks successfully" in event for event in fleet.events(name))
-    assert fleet.describe(name)["deployments"][0]["failedTasks"] >= 4
 
 
 def test_the_circuit_breaker_ends_a_deployment_that_cannot_start(fleet: Fleet) -> None:
