@@ -1,4 +1,4 @@
-"""chargehand chargers logs: the frames of chargers, the newest at the bottom."""
+"""The command chargers logs, which shows OCPP frames, the newest last."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ARROWS = {"cp_to_csms": "→", "csms_to_cp": "←"}
 POLL_S = 1.0
-WIDTH = 160  # where there is no terminal
+WIDTH = 160  # columns, without a terminal
 
 
 @click.command()
@@ -84,12 +84,12 @@ def logs(
 
 
 def instant_of(frame: "Row") -> datetime:
-    """When it was sent. As text, a full second comes after its own fractions."""
+    """When the frame was sent. As text, a whole second would sort after its fractions."""
     return datetime.fromisoformat(frame["timestamp"])
 
 
 def line_of(frame: "Row", *, name: bool, full: bool) -> str:
-    """`12:00:00.123 CP-1 → BootNotification {...}`."""
+    """The frame as a line: `12:00:00.123 CP-1 → BootNotification {...}`."""
     time_of_day = frame["timestamp"].partition("T")[2].removesuffix("Z")
     when = f"{time_of_day.partition('.')[0]}.{time_of_day.partition('.')[2][:3]:0<3}"
     arrow = ARROWS.get(frame["direction"], "?")
@@ -100,7 +100,7 @@ def line_of(frame: "Row", *, name: bool, full: bool) -> str:
 
 
 def payload_of(frame: "Row") -> str:
-    """The frame without its type, id and action."""
+    """The payload of the frame, without its type, id and action."""
     try:
         content = json.loads(frame["message"] or "")
     except ValueError:

@@ -177,7 +177,9 @@ def test_a_folder_that_holds_something_else_is_refused_and_left_alone(place: Pla
     status, said = place.install()
 
     assert status == 1
-    assert said.splitlines() == [f"Nothing is installed: {place.venv} exists, and is no virtual environment"]
+    assert said.splitlines() == [
+        f"Nothing is installed: {place.venv} exists, and is not a virtual environment"
+    ]
     assert (place.venv / "thesis.txt").read_text() == "years of work"
 
 
@@ -191,7 +193,7 @@ def test_a_link_to_an_environment_is_refused_and_the_environment_left_alone(plac
 
     assert status == 1
     assert said.splitlines() == [
-        f"Nothing is installed: {place.venv} is a symbolic link, and must be made anew: remove the link"
+        f"Nothing is installed: {place.venv} is a symbolic link, and must be created again: remove the link"
     ]
     assert (somebodys / "pyvenv.cfg").exists()
 
@@ -199,7 +201,7 @@ def test_a_link_to_an_environment_is_refused_and_the_environment_left_alone(plac
 def test_a_long_step_says_that_it_still_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(steps, "SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr(steps, "REPORT_EVERY_S", 0.05)
 
     steps.step("Waiting", ["sleep", "0.2"])
 
