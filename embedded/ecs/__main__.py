@@ -143,9 +143,7 @@ def credentials_of(environment: Mapping[str, str]) -> Credentials:
     values = {name: environment.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     missing = [name for name, value in values.items() if not value]
     if missing:
-        raise click.ClickException(
-            f"{' and '.join(missing)} must be set: only who has both may call this ECS"
-        )
+        raise click.ClickException(f"{' and '.join(missing)} must be set: callers of this ECS need both")
     return Credentials(*values.values())
 
 

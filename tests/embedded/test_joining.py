@@ -1,4 +1,4 @@
-"""What another process must know to work for a running stack."""
+"""The variables that belong to a stack, and those with which another process joins it."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from embedded.stack.joining import belongs_to_a_stack, joining_environment, lead
 from tests.conftest import environment
 
 
-def test_a_joining_process_gets_what_decides_where_it_works_and_no_secret_of_tokens(
+def test_a_joining_process_gets_the_stacks_servers_and_not_the_secret_of_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared = {
@@ -28,19 +28,19 @@ def test_a_joining_process_gets_what_decides_where_it_works_and_no_secret_of_tok
 @pytest.mark.parametrize(
     "name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL", "JWT_SECRET", "FLOWER_BASIC_AUTH"]
 )
-def test_what_belongs_to_a_stack_does_so_by_value_and_by_file(name: str) -> None:
+def test_a_variable_belongs_to_a_stack_by_value_and_by_file(name: str) -> None:
     assert belongs_to_a_stack(name)
     assert belongs_to_a_stack(f"{name}_FILE")
 
 
-def test_where_a_stack_listens_belongs_to_it_and_what_others_read_does_not() -> None:
+def test_the_variables_of_its_ports_belong_to_a_stack_and_those_of_others_do_not() -> None:
     assert all(belongs_to_a_stack(name) for name in ("PORT", "CSMS_PORT", "BIND", "STATE_DIR", "WORKERS"))
     assert not any(
         belongs_to_a_stack(name) for name in ("PATH", "HOME", "SSL_CERT_FILE", "DATABASE_URL_OF_MINE")
     )
 
 
-def test_a_terminal_that_joins_loses_what_leads_elsewhere_and_keeps_the_rest() -> None:
+def test_a_terminal_that_joins_loses_only_what_leads_elsewhere() -> None:
     joining = {"DATABASE_URL": "postgresql://db", "BROKER_URL": "amqp://broker"}
 
     for name in ("DATABASE_URL_FILE", "BROKER_URL_FILE", "REDIS_URL", "AWS_PROFILE"):

@@ -53,8 +53,8 @@ def test_the_url_leads_to_postgresql_18_with_a_utf8_database(folder: Path) -> No
     assert row == (18, "UTF8")
 
 
-def test_it_gets_no_secret_of_ours_in_its_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started by root it runs as nobody, and so do others."""
+def test_its_environment_has_no_secret_of_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started by root it runs as nobody, whose other processes could read them."""
     monkeypatch.setenv("JWT_SECRET", JWT_SECRET)
 
     with running_postgres(folder):
@@ -75,7 +75,7 @@ def test_rows_are_there_again_after_a_restart(folder: Path) -> None:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
 
-def test_another_user_of_the_machine_does_not_get_in(folder: Path) -> None:
+def test_another_user_of_the_machine_is_refused(folder: Path) -> None:
     with running_postgres(folder) as url, pytest.raises(psycopg.OperationalError, match="authentication"):
         connect(url, password="a guess")
 
@@ -136,11 +136,11 @@ def test_an_interrupted_first_start_is_begun_again(folder: Path) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another user")
 
 
 def outside(folder: Path) -> dict[str, object]:
-    """What of this machine is not ours: the folders above, and above the programs, and the accounts."""
+    """The modes of the folders above the state and the programs, and the accounts of the machine."""
     above = [*folder.parents, *postgres_program().parents]
     return {str(path): path.stat().st_mode for path in above} | {"accounts": pwd.getpwall()}
 
@@ -179,7 +179,7 @@ def test_data_of_an_earlier_run_is_served_by_its_owner(folder: Path) -> None:
 def test_a_folder_that_cannot_be_reached_is_refused_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container that has taken these rights from root."""
+    """As in a container whose root lacks these capabilities."""
     monkeypatch.setattr(postgres, "CAPABILITIES", ("",))
 
     with pytest.raises(

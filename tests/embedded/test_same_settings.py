@@ -1,4 +1,4 @@
-"""What a start of `make run` has anew (ports, credentials, folders) is no setting of a charger: none restarts for it."""
+"""New ports, credentials and folders of a `make run` are no settings of chargers, so no charger restarts."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The state folder belongs to who runs `chargehand up`."""
+"""The state folder is closed to other users."""
 
 import os
 import stat
@@ -18,7 +18,7 @@ def usual_umask() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("usual_umask")
-def test_what_an_earlier_version_left_open_is_closed_and_what_comes_is_closed_too(tmp_path: Path) -> None:
+def test_files_of_an_earlier_version_and_new_files_are_closed(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     (folder / "ecs" / "volumes").mkdir(parents=True)
     (folder / "logs").mkdir()
@@ -41,9 +41,7 @@ def test_what_an_earlier_version_left_open_is_closed_and_what_comes_is_closed_to
 
 
 @pytest.mark.usefixtures("usual_umask")
-def test_what_belongs_to_somebody_else_is_used_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_another_user_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A volume that Kubernetes mounts is root's, and open to our group."""
     (tmp_path / "ecs" / "lost+found").mkdir(parents=True)
     monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)

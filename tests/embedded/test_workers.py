@@ -1,4 +1,4 @@
-"""Three workers under one `make run`, one more beside it, and what Flower shows of them."""
+"""Three workers of one stack, another one that joins it, and what Flower shows."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ QUEUES = ("-Q", "lifecycle,provisioning,maintenance")
 
 
 class Fleet:
-    """A stack of three workers, its chargers, and what clients and operators see."""
+    """A stack of three workers with chargers, its API, its ECS and its Flower."""
 
     def __init__(self, up: Up) -> None:
         self.up = up
@@ -65,12 +65,12 @@ class Fleet:
         answer.raise_for_status()
         return dict(answer.json())
 
-    def everyone(self, verb: str, wait_s: int = 60) -> list[dict[str, Any]]:
+    def command_all(self, verb: str, wait_s: int = 60) -> list[dict[str, Any]]:
         with ThreadPoolExecutor(CHARGERS) as pool:
             return list(pool.map(lambda charger_id: self.command(charger_id, verb, wait_s), self.chargers))
 
     def changes(self) -> Counter[str]:
-        """The calls that change something at ECS, by name."""
+        """The number of calls that change something at ECS, by name."""
         calls = httpx.get(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).json()
         return Counter(
             call["action"] for call in calls if not call["action"].startswith(("Describe", "List", "Filter"))
@@ -80,12 +80,12 @@ class Fleet:
         httpx.delete(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).raise_for_status()
 
     def tasks(self, worker: str = "") -> dict[str, dict[str, Any]]:
-        """All that Flower shows, by the task's id."""
+        """The tasks that Flower shows, by id."""
         only = {"workername": worker} if worker else {}
         return dict(self.flower.get("/api/tasks", params={"limit": 100_000, **only}).json())
 
     def worker(self, name: str) -> dict[str, Any]:
-        """What the worker's page at Flower shows; empty while Flower does not know the worker."""
+        """What Flower's page of the worker shows; empty until Flower knows the worker."""
         answer = self.flower.get("/api/workers", params={"refresh": 1, "workername": name})
         return dict(answer.json()[name]) if answer.status_code == 200 else {}
 
@@ -106,7 +106,7 @@ def fleet() -> Iterator[Fleet]:
 
 
 def test_flower_shows_the_first_tasks_of_all_workers_to_their_end(fleet: Fleet) -> None:
-    """Those that made the chargers came right after the stack was ready."""
+    """The chargers were created right after the stack was ready."""
     wait_until(lambda: ended(fleet) >= CHARGERS, 15)
 
     made = [task for task in fleet.tasks().values() if task["name"] == "charger.provision"]
@@ -132,12 +132,12 @@ def test_flower_shows_every_task_of_a_burst_to_its_end(fleet: Fleet) -> None:
     assert {task["name"].split(".")[0] for task in fresh()} == {"charger"}  # no maintenance
 
 
-def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet: Fleet) -> None:
-    fleet.everyone("start")
+def test_two_hundred_commands_over_three_workers_are_each_applied_once(fleet: Fleet) -> None:
+    fleet.command_all("start")
     fleet.clear_calls()
     before = set(fleet.tasks())
 
-    ends = [end["command"]["status"] for verb in ("stop", "start") * 10 for end in fleet.everyone(verb)]
+    ends = [end["command"]["status"] for verb in ("stop", "start") * 10 for end in fleet.command_all(verb)]
 
     assert Counter(ends) == {"succeeded": 20 * CHARGERS}
     assert fleet.changes() == {"UpdateService": 20 * CHARGERS}
@@ -146,7 +146,7 @@ def test_two_hundred_commands_over_three_workers_are_each_carried_out_once(fleet
 
 
 def test_flowers_buttons_resize_a_worker_or_say_why_not(fleet: Fleet) -> None:
-    """Flower knows a worker once it has heard of it, which the worker's page, where the buttons are, waits for."""
+    """The page with the buttons appears when Flower has received an event of the worker."""
     worker = f"worker1@{gethostname()}"
     wait_until(lambda: "stats" in fleet.worker(worker), 20)
 
@@ -156,11 +156,11 @@ def test_flowers_buttons_resize_a_worker_or_say_why_not(fleet: Fleet) -> None:
     assert (grown.status_code, refused.status_code) == (200, 403)
     assert "grow or shrink the pool, or start workers" in refused.text
     assert fleet.worker(worker)["stats"]["pool"]["max-concurrency"] == 18
-    fleet.everyone("stop")
-    fleet.everyone("start")
+    fleet.command_all("stop")
+    fleet.command_all("start")
 
 
-def test_a_worker_that_takes_over_the_environment_serves(
+def test_a_worker_that_joins_with_the_environment_runs_tasks(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in fleet.environment.items():
@@ -175,12 +175,12 @@ def test_a_worker_that_takes_over_the_environment_serves(
     with running(added, log):
         wait_until(lambda: " ready." in log.read_text(), 40)
         verbs = cycle(("stop", "start"))
-        wait_until(lambda: fleet.everyone(next(verbs)) and fleet.tasks(f"extra@{gethostname()}"), 30)
+        wait_until(lambda: fleet.command_all(next(verbs)) and fleet.tasks(f"extra@{gethostname()}"), 30)
 
 
 @pytest.mark.parametrize("region", ["", "us-east-1"])
 def test_a_worker_with_half_of_the_environment_is_refused(fleet: Fleet, region: str) -> None:
-    """The database and the broker that make run prints, and no more than a region: it would go to Amazon."""
+    """With only the database, the broker and a region it would call Amazon."""
     half = {name: fleet.environment[name] for name in ("DATABASE_URL", "REDIS_URL")}
     unreachable = {"AWS_ENDPOINT_URL_STS": "http://127.0.0.1:9", "AWS_EC2_METADATA_DISABLED": "true"}
     aws = {**unreachable, "AWS_REGION": region, "AWS_CONFIG_FILE": "/no/such/file"}

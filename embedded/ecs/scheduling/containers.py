@@ -172,7 +172,7 @@ def _exit_fd(pid: int) -> int | None:
 
 
 def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS says EPERM of a zombie's group
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS returns EPERM for a zombie's group
         os.killpg(pid, signal.SIGKILL)
 
 

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from mypy_boto3_ecs import ECSClient
 from mypy_boto3_logs import CloudWatchLogsClient
 
@@ -189,5 +191,12 @@ class Fleet:
             yield from page["events"]
 
 
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    """The AWS error code."""
+    answer: str = error.value.response["Error"]["Code"]
+    return answer
+
+
 def new_name() -> str:
+    """A name that no service or family has."""
     return f"dep-{uuid4().hex[:12]}"

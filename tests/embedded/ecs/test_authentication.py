@@ -1,4 +1,4 @@
-"""The embedded ECS runs what it is given as its owner, so it serves its owner alone."""
+"""The embedded ECS runs tasks as its owner's user, so it serves only its owner."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ def signed(port: int, target: str = LIST) -> dict[str, str]:
     return {"Host": f"{HOST}:{port}", **dict(request.headers.items())}
 
 
-def test_a_signature_of_the_owner_is_taken(fleet: Fleet, connection: HTTPConnection) -> None:
+def test_a_signature_of_the_owner_is_accepted(fleet: Fleet, connection: HTTPConnection) -> None:
     status, answer = send(connection, "POST", "/", signed(fleet.process.port), BODY)
 
     assert (status, list(answer)) == (200, ["serviceArns"])
@@ -66,7 +66,7 @@ def test_a_signature_of_the_owner_is_taken(fleet: Fleet, connection: HTTPConnect
 def test_a_client_without_the_owners_secret_changes_nothing(
     fleet: Fleet, key: str, secret: str, code: str
 ) -> None:
-    """Its access key id alone is no proof: it could stand in a log."""
+    """The access key id alone proves nothing: it may be in a log."""
     stranger = boto3.Session(key, secret, region_name="us-east-1")
     name = new_name()
 
@@ -95,7 +95,7 @@ def test_a_client_without_the_owners_secret_changes_nothing(
         ({"Host": "localhost:1"}, "InvalidSignatureException"),
     ],
 )
-def test_a_signed_call_that_somebody_changed_is_refused(
+def test_a_signed_call_with_a_change_is_refused(
     fleet: Fleet, connection: HTTPConnection, changed: dict[str, str | None], code: str
 ) -> None:
     headers = {**signed(fleet.process.port), **changed}
@@ -146,10 +146,10 @@ def test_a_signature_of_another_time_is_refused(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", "[", ""]
 )
 @pytest.mark.parametrize("path", ["/", "/_chargehand/health", "/_chargehand/faults"])
-def test_a_page_whose_name_leads_here_is_refused_whatever_it_sends(
+def test_a_page_whose_name_leads_to_this_machine_is_refused(
     connection: HTTPConnection, host: str, path: str
 ) -> None:
-    """DNS rebinding: the browser takes our address for the page's own server, and says the page's name."""
+    """DNS rebinding: the browser connects to our address, and sends the page's name as Host."""
     headers = {"Host": host, "Authorization": basic(TESTS)}
 
     status, answer = send(connection, "POST" if path == "/" else "GET", path, headers)
@@ -170,7 +170,7 @@ def test_a_page_whose_name_leads_here_is_refused_whatever_it_sends(
     ],
 )
 @pytest.mark.parametrize("authorization", ["", "Basic dGVzdHM6", "Bearer tests", "Basic tests:tests"])
-def test_the_knobs_are_the_owners_too(
+def test_the_control_routes_need_the_owners_credentials(
     fleet: Fleet, connection: HTTPConnection, method: str, path: str, authorization: str
 ) -> None:
     body = json.dumps([{"kind": "throttle"}]).encode() if method == "PUT" else b""
@@ -181,7 +181,7 @@ def test_the_knobs_are_the_owners_too(
     assert fleet.process.faults() == []
 
 
-def test_everybody_may_see_that_it_lives(connection: HTTPConnection) -> None:
+def test_the_health_check_needs_no_credentials(connection: HTTPConnection) -> None:
     """A container's health check has no secret."""
     assert send(connection, "GET", "/_chargehand/health", {}) == (200, {"status": "ok"})
 
@@ -221,4 +221,4 @@ def test_without_a_secret_it_does_not_start(tmp_path: Path) -> None:
     )
 
     assert ended.returncode == 1
-    assert ended.stderr == "Error: AWS_SECRET_ACCESS_KEY must be set: only who has both may call this ECS\n"
+    assert ended.stderr == "Error: AWS_SECRET_ACCESS_KEY must be set: callers of this ECS need both\n"

@@ -1,4 +1,4 @@
-"""Each fault can be had on demand, hits only what its rule names, and ends with the rule."""
+"""Each fault happens only to what its rule names, and ends with the rule."""
 
 from typing import Any
 
@@ -108,9 +108,9 @@ def test_reads_answer_for_a_while_as_before_the_last_change(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize("answer", ["cut", "error"])
-def test_a_ghost_is_applied_after_its_caller_gave_up(fleet: Fleet, answer: str) -> None:
+def test_a_ghost_is_applied_after_its_caller_has_an_error(fleet: Fleet, answer: str) -> None:
     name = fleet.create(fleet.define(), desiredCount=0)
-    ghost = {"kind": "ghost", "action": "UpdateService", "seconds": 1.5, "answer": answer, "count": 1}
+    ghost = {"kind": "ghost", "action": "UpdateService", "seconds": 1.0, "answer": answer, "count": 1}
     fleet.process.set_faults(ghost | {"service": name})
 
     with pytest.raises((BotoCoreError, ClientError)):
@@ -121,7 +121,7 @@ def test_a_ghost_is_applied_after_its_caller_gave_up(fleet: Fleet, answer: str) 
     until(lambda: fleet.describe(name)["desiredCount"] == 1)
 
 
-def test_a_rule_strikes_as_often_as_it_says(fleet: Fleet) -> None:
+def test_a_rule_applies_as_often_as_it_says(fleet: Fleet) -> None:
     name = fleet.create(fleet.define(), desiredCount=0)
     rule = {"kind": "throttle", "action": "Describe*", "service": name}
 
@@ -196,7 +196,7 @@ def test_calls_are_recorded(fleet: Fleet) -> None:
     ],
     ids=str,
 )
-def test_a_rule_that_makes_no_sense_is_refused(fleet: Fleet, rules: object, words: str) -> None:
+def test_an_invalid_rule_is_refused(fleet: Fleet, rules: object, words: str) -> None:
     status, body = fleet.process.try_request("PUT", "/_chargehand/faults", rules)
 
     assert status == 422
@@ -228,7 +228,7 @@ def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
     ("kind", "words"),
     [("no_capacity", "Capacity is unavailable at this time"), ("vcpu_quota", "limit on the number of vCPUs")],
 )
-def test_no_place_for_a_task(fleet: Fleet, kind: str, words: str) -> None:
+def test_a_task_that_cannot_be_placed(fleet: Fleet, kind: str, words: str) -> None:
     fleet.process.set_faults({"kind": kind, "service": f"dep-{kind}"})
     name = fleet.create(fleet.define(), f"dep-{kind}")
 

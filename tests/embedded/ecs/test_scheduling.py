@@ -1,4 +1,4 @@
-"""Counts, statuses and reasons follow real processes, as they follow containers in Amazon ECS."""
+"""Counts, statuses and reasons follow the processes, as they follow containers in Amazon ECS."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def test_a_deployment_completes_once_its_task_has_run_a_while(fleet: Fleet) -> N
     assert started.startswith(f"(service {name}) has started 1 tasks: (task ")
 
 
-def test_desired_count_zero_asks_the_process_to_stop(fleet: Fleet) -> None:
+def test_desired_count_zero_stops_the_process(fleet: Fleet) -> None:
     name = fleet.given()
     arn = fleet.task(name)
     fleet.until_printed(arn, "started")
@@ -55,7 +55,7 @@ def test_desired_count_zero_asks_the_process_to_stop(fleet: Fleet) -> None:
 
     assert answered["desiredCount"] == 0
     task = fleet.until_stopped(arn)
-    assert "asked to stop" in fleet.lines(arn)
+    assert "stopping" in fleet.lines(arn)
     assert task["stopCode"] == "ServiceSchedulerInitiated"
     assert task["stoppedReason"].startswith("Scaling activity initiated by (deployment ecs-svc/")
     assert task["containers"][0]["exitCode"] == 0
@@ -126,8 +126,8 @@ def test_stop_and_start_in_a_hurry_never_run_two_tasks(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> None:
-    """The tasks hold a lock, and `delete_all` fails the test if two of them ever met."""
-    dice = random.Random(seed)
+    """The tasks hold a lock, and `delete_all` fails the test if two of them overlapped."""
+    randomness = random.Random(seed)
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.1")
 
     def wait() -> None:
@@ -151,7 +151,7 @@ def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> N
         kill,
         wait,
     ]
-    for change in dice.choices(changes, k=20):
+    for change in randomness.choices(changes, k=20):
         change()
     fleet.update(name, desiredCount=seed % 2)
 
@@ -208,7 +208,7 @@ def test_with_room_for_two_the_new_task_starts_first(fleet: Fleet) -> None:
     assert fleet.counts(name) == (1, 1, 0)
 
 
-def test_a_count_changed_by_hand_is_served(fleet: Fleet) -> None:
+def test_a_service_may_have_several_tasks(fleet: Fleet) -> None:
     name = fleet.create(fleet.define(CHARGER_TASK_MAY_OVERLAP="1"))
     fleet.until_running(name)
 
@@ -287,7 +287,7 @@ def test_the_circuit_breaker_rolls_back_when_asked(fleet: Fleet) -> None:
     fleet.until_steady(name)
 
 
-def test_what_a_task_started_ends_with_it(fleet: Fleet) -> None:
+def test_the_children_of_a_task_end_with_it(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_HAS_CHILD="1")
     child = int(fleet.until_printed(fleet.task(name), "child ").split()[1])
 
@@ -332,8 +332,8 @@ def test_a_task_has_a_folder_of_its_own_that_goes_with_it(fleet: Fleet) -> None:
     assert not folder.parent.exists()
 
 
-def test_variables_that_a_task_must_not_have_are_left_out_of_a_stored_definition_too() -> None:
-    """What a version without this rule stored is not run as it stands."""
+def test_forbidden_variables_of_a_stored_definition_are_left_out() -> None:
+    """A version without this rule may have stored them."""
     stored = {"PYTHONPATH": "/tmp/evil", "LD_PRELOAD": "evil.so", "CHARGER_IDENTITY": "CP-1"}
     pairs = [{"name": name, "value": value} for name, value in stored.items()]
 
