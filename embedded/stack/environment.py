@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from embedded.ports import HOST
 from embedded.redis import answers_ping
 from embedded.secret_file import ensure_secret
-from embedded.stack.joining import has_joined_a_stack, without_places
+from embedded.stack.joining import has_joined_a_stack, without_servers
 from embedded.stack.programs import CLUSTER, LOG_GROUP, Addresses
 from embedded.stack.state_folder import JWT_SECRET_FILE, CannotStart
 from shared.settings import SECRETS, SettingsError, load_token_settings, replace_secret_files
@@ -21,7 +21,7 @@ INSTALLATION_FILE = "installation"
 
 #: Variables that the embedded ECS (moto), Flower, gunicorn and initdb read beside our settings, and those of NOT_USED.
 #: libpq's are not among them, because they complete a DATABASE_URL of the user.
-OF_OTHERS = (
+VARIABLES_OF_OTHERS = (
     *(
         "FLOWER_",
         "GUNICORN_CMD_ARGS",
@@ -41,7 +41,7 @@ def leave_joined_stack(say: Callable[[str], None]) -> None:
         say(
             "This terminal has run `chargehand env`: the DATABASE_URL, REDIS_URL and AWS_* of that stack are not used."
         )
-        own = without_places(os.environ)
+        own = without_servers(os.environ)
         for name in os.environ.keys() - own.keys():
             del os.environ[name]
 
@@ -49,7 +49,7 @@ def leave_joined_stack(say: Callable[[str], None]) -> None:
 def leave_out_strays(say: Callable[[str], None]) -> None:
     """Remove the variables that a program or library of the stack would read, but that are not settings of ours."""
     ours = {name: os.environ[name] for name in ("FLOWER_PORT",) if name in os.environ}
-    strays = leave_out(os.environ, OF_OTHERS)
+    strays = leave_out(os.environ, VARIABLES_OF_OTHERS)
     os.environ |= ours
     if not _is_database_given():
         strays += leave_out(os.environ, OF_LIBPQ)

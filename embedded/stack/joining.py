@@ -6,16 +6,16 @@ from shared.settings import variables
 from shared.strays import ADDED, OF_LIBPQ
 
 #: Which stores, broker and ECS a process uses. A name that ends with an underscore is a prefix.
-PLACES = (
+SERVER_VARIABLES = (
     *("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "DATABASE_URL", "ECS_", "REDIS_URL"),
     *OF_LIBPQ,
 )
 #: Only the API reads these. A worker verifies no tokens, so it does not get the secret.
-OF_THE_API = ("BIND", "JWT_")
+API_VARIABLES = ("BIND", "JWT_")
 #: Settings of one stack and of its Flower. A variable of a port, such as CSMS_PORT, also is one.
-OF_ONE_STACK = ("CHARGEHAND_", "FLOWER_", "PORT", "STATE_DIR", "WORKERS")
+STACK_VARIABLES = ("CHARGEHAND_", "FLOWER_", "PORT", "STATE_DIR", "WORKERS")
 #: Variables that a joining process needs in addition to our settings and AWS_*.
-OF_LIBRARIES = {"NO_PROXY", "STATE_DIR", "no_proxy", *ADDED}
+LIBRARY_VARIABLES = {"NO_PROXY", "STATE_DIR", "no_proxy", *ADDED}
 
 
 def belongs_to_a_stack(name: str) -> bool:
@@ -23,7 +23,7 @@ def belongs_to_a_stack(name: str) -> bool:
 
     A stack that must be independent of the shell is started without these variables.
     """
-    return _is_one_of(name, (*PLACES, *OF_THE_API, *OF_ONE_STACK)) or name.endswith("_PORT")
+    return _is_one_of(name, (*SERVER_VARIABLES, *API_VARIABLES, *STACK_VARIABLES)) or name.endswith("_PORT")
 
 
 def joining_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -31,17 +31,17 @@ def joining_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
     `environment` is that of the stack's programs. Raises SettingsError.
     """
-    ours = variables() | OF_LIBRARIES
+    ours = variables() | LIBRARY_VARIABLES
     return {
         name: value
         for name, value in sorted(environment.items())
-        if (name in ours or name.startswith("AWS_")) and not _is_one_of(name, OF_THE_API)
+        if (name in ours or name.startswith("AWS_")) and not _is_one_of(name, API_VARIABLES)
     }
 
 
 def leads_elsewhere(name: str, joining: Mapping[str, str]) -> bool:
     """Whether a variable of the shell would lead a process with the `joining` variables to another server."""
-    return _is_one_of(name, PLACES) and name not in joining
+    return _is_one_of(name, SERVER_VARIABLES) and name not in joining
 
 
 def has_joined_a_stack(environment: Mapping[str, str]) -> bool:
@@ -49,9 +49,9 @@ def has_joined_a_stack(environment: Mapping[str, str]) -> bool:
     return "CHARGEHAND_INSTALLATION" in environment
 
 
-def without_places(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables without those of PLACES."""
-    return {name: value for name, value in environment.items() if not _is_one_of(name, PLACES)}
+def without_servers(environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables without those of SERVER_VARIABLES."""
+    return {name: value for name, value in environment.items() if not _is_one_of(name, SERVER_VARIABLES)}
 
 
 def _is_one_of(name: str, names: tuple[str, ...]) -> bool:

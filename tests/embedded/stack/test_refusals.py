@@ -13,7 +13,7 @@ import pytest
 from embedded.ports import HOST, Ports, PortUnusable, claim, free_port
 from embedded.stack.environment import number_of_workers
 from embedded.stack.state_folder import CannotStart
-from tests.embedded.up import refused, start_up
+from tests.embedded.stack.up import refused, start_up
 from tests.embedded.waiting import wait_until
 
 

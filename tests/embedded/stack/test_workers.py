@@ -17,7 +17,7 @@ import pytest
 
 from embedded.process import Program, running
 from embedded.stack.joining import joining_environment
-from tests.embedded.up import Up, running_up
+from tests.embedded.stack.up import Up, running_up
 from tests.embedded.waiting import wait_until
 from tests.stack import ecs_owner
 

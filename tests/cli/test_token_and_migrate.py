@@ -1,3 +1,5 @@
+"""The commands `chargehand token` and `chargehand migrate`."""
+
 import os
 import subprocess
 import sys
@@ -10,12 +12,23 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from embedded.stack.state_folder import JWT_SECRET_FILE
+from tests.cli.conftest import Done, run_with
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 
 
+@pytest.fixture(autouse=True)
+def without_token_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("JWT_")]:
+        monkeypatch.delenv(name)
+
+
+def token(*arguments: str, **environment: str) -> Done:
+    return run_with(environment, "token", *arguments)
+
+
 def chargehand(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run the command with nothing in its environment but what is given."""
+    """Run the command in a process that has only these variables."""
     return subprocess.run(
         [sys.executable, "-m", "chargehand", *arguments],
         env={"PATH": os.environ["PATH"], **environment},
@@ -32,43 +45,43 @@ def claims_of(output: str) -> dict[str, object]:
 
 
 def test_a_token_for_an_organization_is_printed_and_nothing_else() -> None:
-    done = chargehand("token", "--organization", "acme", "--ttl", "60", JWT_SECRET=SECRET)
+    done = token("--organization", "acme", "--ttl", "60", JWT_SECRET=SECRET)
 
-    claims = claims_of(done.stdout)
+    claims = claims_of(done.out)
     assert (claims["role"], claims["organization_id"]) == ("user", "acme")
     assert int(str(claims["exp"])) - int(str(claims["iat"])) == 60
-    assert done.stderr == ""
-    assert done.returncode == 0
+    assert done.err == ""
+    assert done.status == 0
 
 
 def test_a_token_for_an_admin_needs_no_organization() -> None:
-    done = chargehand("token", "--role", "admin", "--subject", "ops", JWT_SECRET=SECRET)
+    done = token("--role", "admin", "--subject", "ops", JWT_SECRET=SECRET)
 
-    claims = claims_of(done.stdout)
+    claims = claims_of(done.out)
     assert (claims["role"], claims["sub"]) == ("admin", "ops")
     assert "organization_id" not in claims
 
 
-def test_a_short_secret_is_for_the_service_to_refuse_and_signs_without_a_remark() -> None:
-    done = chargehand("token", "--organization", "acme", JWT_SECRET="short")
+def test_a_short_secret_signs_a_token_which_the_service_refuses() -> None:
+    done = token("--organization", "acme", JWT_SECRET="short")
 
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.status, done.err) == (0, "")
 
 
 def test_a_token_is_signed_with_the_secret_of_the_state_folder_where_no_other_is_set(tmp_path: Path) -> None:
     (tmp_path / JWT_SECRET_FILE).write_text(SECRET)
 
-    done = chargehand("token", "--organization", "acme", STATE_DIR=str(tmp_path))
+    done = token("--organization", "acme", STATE_DIR=str(tmp_path))
 
-    assert claims_of(done.stdout)["organization_id"] == "acme"
+    assert claims_of(done.out)["organization_id"] == "acme"
 
 
 def test_the_secret_of_the_environment_goes_before_that_of_the_state_folder(tmp_path: Path) -> None:
     (tmp_path / JWT_SECRET_FILE).write_text("another secret that is long enough too")
 
-    done = chargehand("token", "--organization", "acme", STATE_DIR=str(tmp_path), JWT_SECRET=SECRET)
+    done = token("--organization", "acme", STATE_DIR=str(tmp_path), JWT_SECRET=SECRET)
 
-    assert claims_of(done.stdout)["organization_id"] == "acme"
+    assert claims_of(done.out)["organization_id"] == "acme"
 
 
 @pytest.mark.parametrize(
@@ -81,15 +94,15 @@ def test_the_secret_of_the_environment_goes_before_that_of_the_state_folder(tmp_
         (("--organization", "acme"), {"JWT_ALGORITHM": "RS256"}, 1, "JWT_ALGORITHM is not HS256"),
     ],
 )
-def test_what_is_wrong_with_a_request_for_a_token_is_said_without_a_trace(
+def test_a_token_that_cannot_be_made_is_an_error_without_a_traceback(
     arguments: tuple[str, ...], environment: dict[str, str], returncode: int, message: str
 ) -> None:
-    done = chargehand("token", *arguments, **environment)
+    done = token(*arguments, **environment)
 
-    assert done.returncode == returncode
-    assert done.stdout == ""
-    assert message in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    assert done.status == returncode
+    assert done.out == ""
+    assert message in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
 
 
 def test_migrating_brings_an_empty_database_to_the_newest_schema_and_may_be_repeated(
