@@ -62,6 +62,7 @@ def run(
     announce: Callable[[str], None],
     began: float,
 ) -> None:
+    """Start all programs, and keep them running until a signal to stop. `began` is a time of the monotonic clock."""
     remove_stack_file(folder)  # a killed run leaves it behind
     try:
         addresses = start_programs(supervisor, folder, say)

@@ -25,6 +25,7 @@ CHECKOUT = ("--no-build-isolation", "--no-deps", "--editable")
 
 
 def main(venv: str, lock: str) -> None:
+    """Install, or exit with the reason."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started programs end too
     try:
         install(Path(venv), Path(lock).absolute())

@@ -28,6 +28,7 @@ ARGUMENTS = {
 
 
 def main(*options: str) -> None:
+    """Make or check the locks, or exit with the reason."""
     try:
         if "--check" in options:
             check(ROOT)

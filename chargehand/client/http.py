@@ -59,6 +59,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def within(self, timeout_s: float) -> "Client":

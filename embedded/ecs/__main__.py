@@ -106,9 +106,6 @@ def main(
         command = tuple(shlex.split(task_command))
     except ValueError as error:
         raise click.BadParameter(f"{task_command!r}: {error}", param_hint="--task-command") from error
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     settings = Settings(
         state_dir=state_dir,
         credentials=credentials_of(os.environ),
@@ -125,6 +122,14 @@ def main(
             shutdown_s=shutdown_s,
         ),
     )
+    run(settings, until_stdin_closes=until_stdin_closes)
+
+
+def run(settings: Settings, *, until_stdin_closes: bool) -> None:
+    """Serve until a signal, or the end of standard input. Raises ClickException."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     try:
         ecs = EmbeddedEcs(settings, ended=stop.set)
     except OSError as error:

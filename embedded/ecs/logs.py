@@ -44,6 +44,7 @@ class Event(NamedTuple):
         return f"{self.timestamp:020d}{self.number:036d}"
 
     def to_filter_dict(self) -> Json:
+        """The event as FilterLogEvents shows it."""
         return {
             "eventId": self.event_id,
             "logStreamName": self.stream,
@@ -53,6 +54,7 @@ class Event(NamedTuple):
         }
 
     def to_response_dict(self) -> Json:
+        """The event as GetLogEvents shows it."""
         return {"timestamp": self.timestamp, "ingestionTime": self.ingestion_time, "message": self.message}
 
 
@@ -171,6 +173,7 @@ class Query:
     after: tuple[int, int, float] | None  #: the last event of the page before
 
     def matches(self, event: Event) -> bool:
+        """Whether the event is of the query's streams and matches its pattern. Ignores the times."""
         return (
             (not self.streams or event.stream in self.streams)
             and event.stream.startswith(self.prefix)
@@ -196,6 +199,7 @@ def read_token(token: str) -> tuple[int, int, float]:
 
 
 def now_ms() -> int:
+    """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
@@ -325,4 +329,5 @@ class FleetLogsResponse(LogsResponse):
 
 
 def encode(answer: Json) -> str:
+    """The answer as JSON."""
     return orjson.dumps(answer).decode()

@@ -16,7 +16,7 @@ import moto.core.request
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from moto.core.utils import convert_to_flask_response
-from werkzeug.serving import LISTEN_QUEUE, WSGIRequestHandler, make_server
+from werkzeug.serving import LISTEN_QUEUE, BaseWSGIServer, WSGIRequestHandler, make_server
 
 from embedded.ecs.api.clusters import ClustersApi
 from embedded.ecs.api.dispatch import FleetResponse
@@ -39,6 +39,8 @@ STOP_POLL_S = 0.1  # how soon the HTTP server notices that it should stop
 
 @dataclass(frozen=True)
 class Settings:
+    """How an embedded ECS runs. The cluster and the log group are created at the start."""
+
     state_dir: Path
     credentials: Credentials  #: that callers must have
     names: tuple[str, ...] = ()  #: host names that clients use, in addition to `host` and loopback's
@@ -65,10 +67,7 @@ class EmbeddedEcs:
         shutil.rmtree(volumes, ignore_errors=True)  # their tasks do not run any more
         self._store = Store(settings.state_dir / "state.sqlite")
         fleet = Fleet(self._store, settings.region)
-        logs = FleetLogs(settings.region, ACCOUNT_ID)
-        for name in {*fleet.log_groups, settings.log_group}:
-            logs.ensure_log_group(name)
-        logs.changed = fleet.keep_log_groups
+        logs = create_logs(fleet, settings)
         with fleet.change():
             ClustersApi(fleet).create_cluster({"clusterName": settings.cluster})
         faults = Faults()
@@ -84,15 +83,8 @@ class EmbeddedEcs:
         )
         app = create_app(fleet, logs, faults, self._containers.pids)
         self._api = FaultMiddleware(app, faults, fleet.service_of_task)
-        with listen(settings.host, settings.port) as listener:
-            self._server = make_server(
-                settings.host,
-                settings.port,
-                Authentication(self._api, settings.credentials, (settings.host, *settings.names)),
-                fd=listener.fileno(),
-                threaded=True,
-                request_handler=QuietHandler,
-            )
+        names = (settings.host, *settings.names)
+        self._server = create_http_server(settings, Authentication(self._api, settings.credentials, names))
         self.url = f"http://{settings.host}:{self._server.port}"
         self._scheduler.start()
         self._serving = threading.Thread(target=self._server.serve_forever, args=(STOP_POLL_S,), name="http")
@@ -109,6 +101,28 @@ class EmbeddedEcs:
         self._store.close()
         self._lock.close()
         return not self._scheduler.failed
+
+
+def create_logs(fleet: Fleet, settings: Settings) -> FleetLogs:
+    """CloudWatch Logs with the groups of the earlier run and of the settings."""
+    logs = FleetLogs(settings.region, ACCOUNT_ID)
+    for name in {*fleet.log_groups, settings.log_group}:
+        logs.ensure_log_group(name)
+    logs.changed = fleet.keep_log_groups
+    return logs
+
+
+def create_http_server(settings: Settings, app: Authentication) -> BaseWSGIServer:
+    """A server that listens, with a thread per request. Raises OSError."""
+    with listen(settings.host, settings.port) as listener:
+        return make_server(
+            settings.host,
+            settings.port,
+            app,
+            fd=listener.fileno(),
+            threaded=True,
+            request_handler=QuietHandler,
+        )
 
 
 class MotoRequest(moto.core.request.Request, flask.Request):

@@ -15,7 +15,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 class ClustersApi:
-    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
+    """One method per action: takes the request's JSON, returns the answer's, raises ECS's errors. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -53,7 +53,7 @@ FARGATE_SIZES: dict[int, Iterable[int]] = {
 
 
 class DefinitionsApi:
-    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
+    """One method per action: takes the request's JSON, returns the answer's, raises ECS's errors. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -50,7 +50,7 @@ DEPLOYMENT_SETTINGS = ("capacityProviderStrategy", "launchType", "networkConfigu
 
 
 class ServicesApi:
-    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
+    """One method per action: takes the request's JSON, returns the answer's, raises ECS's errors. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet, definitions: DefinitionsApi) -> None:
         self._definitions = definitions

@@ -12,7 +12,7 @@ Tagged = Cluster | Service | Task | TaskDefinition
 
 
 class TagsApi:
-    """One method per action: takes the request's JSON and returns the answer's. Call with the fleet held."""
+    """One method per action: takes the request's JSON, returns the answer's, raises ECS's errors. Call with the fleet held."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet

@@ -66,6 +66,8 @@ class InvalidRule(ValueError):
 
 @dataclass
 class Rule:
+    """What goes wrong, for which calls or services, and how often."""
+
     kind: str
     action: str = "*"  #: glob on the API action
     service: str = "*"  #: glob on the service names (or the task family) in the call

@@ -29,6 +29,8 @@ class Output(Protocol):
 
 
 class Exit(NamedTuple):
+    """The end of a task's process."""
+
     task_id: str
     code: int  #: as Docker reports it: 128 + the signal for a killed process
 

@@ -129,6 +129,7 @@ class Fleet:
         self._changes["definition", definition.arn] = definition
 
     def remove_definition(self, definition: TaskDefinition) -> None:
+        """Delete a definition that nothing uses."""
         del self.definitions[definition.arn]
         self._changes["definition", definition.arn] = None
 

@@ -19,6 +19,8 @@ Tags = list[dict[str, str]]
 
 @dataclass
 class Cluster:
+    """A cluster, ACTIVE or INACTIVE."""
+
     name: str
     arn: str
     tags: Tags
@@ -28,6 +30,8 @@ class Cluster:
 
 @dataclass
 class TaskDefinition:
+    """A revision of a family: ACTIVE, INACTIVE or DELETE_IN_PROGRESS."""
+
     arn: str
     family: str
     revision: int
@@ -59,11 +63,13 @@ class Deployment:
     failed_tasks: int = 0
 
     def complete(self) -> None:
+        """All tasks run."""
         self.rollout_state = "COMPLETED"
         self.rollout_state_reason = f"ECS deployment {self.id} completed."
         self.updated_at = time.time()
 
     def fail(self) -> None:
+        """The circuit breaker ended it."""
         self.rollout_state = "FAILED"
         self.rollout_state_reason = "ECS deployment circuit breaker: tasks failed to start."
         self.updated_at = time.time()
@@ -71,6 +77,8 @@ class Deployment:
 
 @dataclass
 class Service:
+    """A service: ACTIVE, DRAINING or INACTIVE."""
+
     key: str  #: cluster/name
     name: str
     arn: str
@@ -109,6 +117,7 @@ class Service:
         self.retry_at = 0.0
 
     def add_event(self, message: str) -> None:
+        """Add an event, and drop the oldest above MAX_EVENTS."""
         event = {
             "id": str(uuid.uuid4()),
             "createdAt": time.time(),
@@ -146,6 +155,8 @@ class Service:
 
 @dataclass
 class Task:
+    """A task of a service, from PROVISIONING to STOPPED."""
+
     id: str
     arn: str
     cluster_arn: str
@@ -185,5 +196,6 @@ class Task:
 
 
 def service_from_record(record: Json) -> Service:
+    """The service of a stored record."""
     deployments = [Deployment(**deployment) for deployment in record.pop("deployments")]
     return Service(**record, deployments=deployments)

@@ -54,6 +54,7 @@ class Store:
                     )
 
     def close(self) -> None:
+        """Call it last."""
         self._connection.close()
 
 
