@@ -28,8 +28,8 @@ from embedded.stack.greeting import greeting
 from embedded.stack.programs import FLOWER_USER, STORES, Addresses, csms, ecs, migration, services, store
 from embedded.stack.state_folder import FLOWER_PASSWORD_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopRequested, Supervisor
+from shared.auth.tokens import make_token
 from shared.settings import SettingsError, load_settings
-from shared.tokens import make_token
 
 START_WITHIN_S = 60
 TOKEN_TTL_S = 86_400  # stack.json gets a new token after half of it

@@ -12,8 +12,8 @@ from embedded.stack.joining import has_joined_a_stack, without_servers
 from embedded.stack.programs import CLUSTER, LOG_GROUP, Addresses
 from embedded.stack.state_folder import JWT_SECRET_FILE, CannotStart
 from shared.settings import SECRETS, SettingsError, load_token_settings, replace_secret_files
-from shared.starting import checked_settings
-from shared.strays import NOT_USED, OF_LIBPQ, leave_out
+from shared.startup.checks import checked_settings
+from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 
 MAX_WORKERS = 8  # PostgreSQL has 200 connections, and a worker may use 18
 #: Identifies the stack's ECS, whose services are stored in the same folder. Its port may change.
