@@ -39,9 +39,10 @@ def test_values_are_there_again_after_a_restart(tmp_path: Path) -> None:
         assert client.get("key") == b"value"
 
 
-@pytest.fixture(params=["Redis", "fakeredis"])
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["Redis", "fakeredis"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server of each kind."""
+    tmp_path = tmp_path_factory.mktemp("server")
     binary = find_redis()
     if request.param == "Redis" and binary is None:
         pytest.skip("this machine has no Redis binary")
