@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from bench import (
+from bench.parts import (
     accept,
     charger,
     drain,

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event, text
 
-from bench.cpu import Meter
-from bench.fleet import charger_id, insert_chargers
 from bench.report import Report, Table
-from bench.servers import (
+from bench.support.cpu import Meter
+from bench.support.fleet import charger_id, insert_chargers
+from bench.support.servers import (
     Stores,
     StubEcs,
     beat,

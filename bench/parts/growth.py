@@ -8,10 +8,10 @@ from statistics import median
 
 from sqlalchemy import text
 
-from bench.fleet import charger_id, insert_chargers, patiently
-from bench.load import drive, get, post
 from bench.report import Budget, Report, Table
-from bench.servers import api, running_process, running_stores, token
+from bench.support.fleet import charger_id, insert_chargers, patiently
+from bench.support.load import drive, get, post
+from bench.support.servers import api, running_process, running_stores, token
 from embedded.ports import free_port
 from shared.database import make_engine
 

@@ -1,6 +1,6 @@
 """What one charger process costs: memory, time to its BootNotification, CPU of heartbeats and of a transaction.
 
-`python -m bench.charger` prints it. CPU is measured for some seconds at one message per second and extrapolated
+`python -m bench charger` prints it. CPU is measured for some seconds at one message per second and extrapolated
 to an hour at the intervals that a charger has by default; memory is proportional set size with a few chargers
 running, so what they share counts once.
 """

@@ -116,7 +116,7 @@ def token() -> str:
 
 @dataclass(frozen=True, slots=True)
 class StubEcs:
-    """A running bench.stub_ecs."""
+    """A running bench.support.stub_ecs."""
 
     url: str
     process: psutil.Process
@@ -133,7 +133,15 @@ class StubEcs:
 def running_stub(folder: Path, *, latency_ms: float) -> Iterator[StubEcs]:
     port = free_port()
     url = f"http://{HOST}:{port}/"
-    argv = (sys.executable, "-m", "bench.stub_ecs", "--port", str(port), "--latency-ms", str(latency_ms))
+    argv = (
+        sys.executable,
+        "-m",
+        "bench.support.stub_ecs",
+        "--port",
+        str(port),
+        "--latency-ms",
+        str(latency_ms),
+    )
     with running_process(Program("stub-ecs", argv, is_ready=answers(url)), folder) as process:
         yield StubEcs(url, process)
 

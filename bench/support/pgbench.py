@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
-from bench.servers import ORGANIZATION
+from bench.support.servers import ORGANIZATION
 
 CLIENTS = 16
 

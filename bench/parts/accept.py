@@ -9,12 +9,12 @@ from statistics import median
 
 import psutil
 
-from bench.cpu import Meter
-from bench.fleet import charger_id, insert_chargers
-from bench.load import Load, drive, post
-from bench.pgbench import statements_per_s
 from bench.report import Budget, Report, Table
-from bench.servers import Stores, api, environment, running_process, running_stores, token
+from bench.support.cpu import Meter
+from bench.support.fleet import charger_id, insert_chargers
+from bench.support.load import Load, drive, post
+from bench.support.pgbench import statements_per_s
+from bench.support.servers import Stores, api, environment, running_process, running_stores, token
 from embedded.ports import HOST, free_port
 from embedded.process import Program
 from shared.database import make_engine

@@ -9,7 +9,7 @@ from time import monotonic, sleep
 import psutil
 
 from bench.report import Report, Table
-from bench.servers import running_process
+from bench.support.servers import running_process
 from embedded.ports import HOST, answers, free_port
 from embedded.process import Program
 

@@ -1,4 +1,4 @@
-"""python -m bench.stub_ecs --port PORT --latency-ms MS: as much of ECS's JSON protocol as a fleet of settled
+"""python -m bench.support.stub_ecs --port PORT --latency-ms MS: as much of ECS's JSON protocol as a fleet of settled
 services needs, with answers that take a fixed time, and a note of every call.
 
 GET / gives the calls so far as JSON; DELETE / forgets them. Every service exists, and runs what it was told last.

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
-from bench.servers import ORGANIZATION
+from bench.support.servers import ORGANIZATION
 
 INSERT = text("""
     INSERT INTO chargers (

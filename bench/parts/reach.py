@@ -10,10 +10,10 @@ from time import monotonic, sleep
 
 import redis
 
-from bench.fleet import charger_id, insert_chargers
-from bench.load import BadAnswer, Client, post
 from bench.report import Budget, Report, Table
-from bench.servers import (
+from bench.support.fleet import charger_id, insert_chargers
+from bench.support.load import BadAnswer, Client, post
+from bench.support.servers import (
     Stores,
     StubEcs,
     api,
@@ -73,11 +73,11 @@ class Ours:
 
 
 class Bare:
-    """Tasks of bench/bare.py."""
+    """Tasks of bench/baseline/handover.py."""
 
     def __init__(self, redis_url: str) -> None:
         os.environ["REDIS_URL"] = redis_url
-        from bench.bare import STARTED, note  # noqa: PLC0415  # reads the variable
+        from bench.baseline.handover import STARTED, note  # noqa: PLC0415  # reads the variable
 
         self._note = note
         self._key = STARTED
@@ -129,7 +129,7 @@ def _bare_worker(stores: Stores) -> Program:
     options = "-P threads -c 16 -Q bare --without-gossip --without-mingle -n bare@%h"
     return Program(
         name="bare",
-        argv=(sys.executable, "-m", "celery", "-A", "bench.bare", "worker", *options.split()),
+        argv=(sys.executable, "-m", "celery", "-A", "bench.baseline.handover", "worker", *options.split()),
         env=environment("", stores.redis_url),
         stop_within_s=20,
     )

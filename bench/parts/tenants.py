@@ -18,9 +18,9 @@ from urllib.parse import urlsplit
 import httpx
 from sqlalchemy import Engine, text
 
-from bench.load import get
-from bench.removals import act, client_of, create, quiet_stack, times, token_of, wait_until_settled
+from bench.parts.removals import act, client_of, create, quiet_stack, times, token_of, wait_until_settled
 from bench.report import Budget, Report, Table
+from bench.support.load import get
 from embedded.ports import HOST
 from tests.stack import Stack
 

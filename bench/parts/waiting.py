@@ -8,10 +8,10 @@ from statistics import median
 from time import sleep
 from urllib.request import urlopen
 
-from bench.fleet import charger_id, insert_chargers
-from bench.load import BadAnswer, Load, drive, post
 from bench.report import Budget, Report, Table
-from bench.servers import api, running_process, running_stores, token
+from bench.support.fleet import charger_id, insert_chargers
+from bench.support.load import BadAnswer, Load, drive, post
+from bench.support.servers import api, running_process, running_stores, token
 from embedded.ports import HOST, free_port
 from shared.database import make_engine
 

@@ -1,6 +1,6 @@
 """200 chargers on one machine: until all are accepted, and how they come back to a CSMS that was killed.
 
-`python -m bench.reconnect` runs the whole product with a process per charger. It takes two to three minutes.
+`python -m bench reconnect` runs the whole product with a process per charger. It takes two to three minutes.
 """
 
 import re

@@ -15,11 +15,19 @@ from urllib.parse import urlsplit
 import redis
 from sqlalchemy import Engine, text
 
-from bench.cpu import Meter
-from bench.fleet import charger_id, insert_chargers, patiently
-from bench.load import Client
 from bench.report import Budget, Report, Table
-from bench.servers import ORGANIZATION, Stores, StubEcs, running_process, running_stores, running_stub, worker
+from bench.support.cpu import Meter
+from bench.support.fleet import charger_id, insert_chargers, patiently
+from bench.support.load import Client
+from bench.support.servers import (
+    ORGANIZATION,
+    Stores,
+    StubEcs,
+    running_process,
+    running_stores,
+    running_stub,
+    worker,
+)
 from shared.broker import make_celery, send
 from shared.database import make_engine
 from shared.queues import TaskName, message
