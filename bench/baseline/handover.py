@@ -1,4 +1,4 @@
-"""The least that Celery does to hand work over: what Reach is compared with. The task notes when it started."""
+"""The least that Celery does to start a task, for comparison with Reach. The task records when it started."""
 
 import os
 from time import monotonic
@@ -6,14 +6,14 @@ from time import monotonic
 import redis
 from celery import Celery
 
-STARTED = "bench:started"
+STARTED_KEY = "bench:started"
 
-app = Celery("bare", broker=os.environ["REDIS_URL"])
-app.conf.update(task_ignore_result=True, task_default_queue="bare", worker_hijack_root_logger=False)
-_notes = redis.Redis.from_url(os.environ["REDIS_URL"])
+app = Celery("handover", broker=os.environ["REDIS_URL"])
+app.conf.update(task_ignore_result=True, task_default_queue="handover", worker_hijack_root_logger=False)
+_redis = redis.Redis.from_url(os.environ["REDIS_URL"])
 
 
-@app.task(name="bench.note")
-def note(number: int) -> None:
+@app.task(name="bench.record_start")
+def record_start(number: int) -> None:
     started_at = monotonic()
-    _notes.hset(STARTED, str(number), str(started_at))
+    _redis.hset(STARTED_KEY, str(number), str(started_at))
