@@ -72,6 +72,7 @@ class Tenant:
     sent_at: dict[str, float] = field(default_factory=dict)  #: by command
     event_at: dict[str, float] = field(default_factory=dict)  #: of the command's first event on the stream
     failures: int = 0
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def work(self, until: float) -> None:
         """Read, and every 2 s stop or start the charger."""
@@ -101,8 +102,8 @@ class Tenant:
                 self.latencies_ms.append(1000 * (monotonic() - due_at))
                 due_at += PAUSE_S
 
-    def listen(self, until: float) -> None:
-        """Read the event stream of the charger."""
+    def listen(self) -> None:
+        """Read the event stream of the charger until the first line after the end."""
         path = f"/ocpp/chargers/{self.charger_id}/events"
         with self.stack.client(self.organization) as client, client.stream("GET", path) as answer:
             for line in answer.iter_lines():
@@ -110,7 +111,7 @@ class Tenant:
                 for command_id in list(self.sent_at.keys() - self.event_at.keys()):
                     if command_id in line:
                         self.event_at[command_id] = now
-                if now > until:
+                if self.ended.is_set():
                     return
 
 
@@ -173,7 +174,7 @@ def _stop(client: httpx.Client, charger_ids: Sequence[str]) -> None:
 def _observe(stack: Stack, chargers: dict[str, str], others: dict[str, psutil.Process]) -> Observed:
     until = monotonic() + ROUND_S
     tenants = [Tenant(stack, organization, charger_id) for organization, charger_id in chargers.items()]
-    listening = [threading.Thread(target=tenant.listen, args=(until + 1,), daemon=True) for tenant in tenants]
+    listening = [threading.Thread(target=tenant.listen, daemon=True) for tenant in tenants]
     working = [threading.Thread(target=tenant.work, args=(until,)) for tenant in tenants]
     for thread in listening:
         thread.start()
@@ -186,7 +187,9 @@ def _observe(stack: Stack, chargers: dict[str, str], others: dict[str, psutil.Pr
         for thread in working:
             thread.join()
         busy, seconds = psutil.cpu_percent() / 100, monotonic() - began
-    sleep(2)
+    sleep(2)  # for the last events
+    for tenant in tenants:
+        tenant.ended.set()
     events = [
         tenant.event_at[command] - tenant.sent_at[command]
         for tenant in tenants
