@@ -27,8 +27,8 @@ from bench.support.servers import (
     running_stub,
     worker,
 )
-from shared.broker import make_celery, send
-from shared.database import make_engine
+from shared.broker.app import make_celery, send
+from shared.database.engine import make_engine
 from shared.queues import TaskName, message
 
 LATENCY_MS = 30

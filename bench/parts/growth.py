@@ -13,7 +13,7 @@ from bench.support.fleet import bulk_connection, charger_id, insert_chargers
 from bench.support.load import Load, add_up, drive, get, post
 from bench.support.servers import api, running_process, running_stores, token
 from embedded.ports import free_port
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 SIZES = tuple(map(int, environ.get("BENCH_SIZES", "1000,100000").split(",")))  # at least 1000
 LOGS_PER_CHARGER = 10

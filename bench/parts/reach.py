@@ -26,7 +26,7 @@ from bench.support.servers import (
 )
 from embedded.ports import free_port
 from embedded.process import Program
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 CHARGERS = 10_000
 ONE_BY_ONE = 100  # commands, far enough apart that each arrives before the next is sent

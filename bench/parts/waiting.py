@@ -13,7 +13,7 @@ from bench.support.fleet import charger_id, insert_chargers
 from bench.support.load import BadAnswer, Load, add_up, drive, drive_at_rate, post
 from bench.support.servers import api, running_process, running_stores, token
 from embedded.ports import HOST, free_port
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 WAITING = 500
 WAIT_S = 25  # longer than the arrival of all that wait, and a round

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from bench.support.servers import environment, running_process, running_stores, token
 from embedded.ports import HOST, answers, free_port
 from embedded.process import Program
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 POLL_S = 0.05
 OPEN_COMMANDS = text("SELECT count(*) FROM commands WHERE finished_at IS NULL")
