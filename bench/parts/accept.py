@@ -25,7 +25,7 @@ from shared.database.engine import make_engine
 CHARGERS = 10_000
 ROUNDS = 5
 ROUND_S = 3.0
-RATE_ROUNDS = 4
+RATE_ROUNDS = 3
 RATE_ROUND_S = 4.0
 WARM_UP_S = 2.0
 SERVERS = 2  # processes of each API: the machine's cores

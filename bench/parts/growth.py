@@ -17,7 +17,7 @@ from shared.database.engine import make_engine
 
 SIZES = tuple(map(int, environ.get("BENCH_SIZES", "1000,100000").split(",")))  # at least 1000
 LOGS_PER_CHARGER = 10
-ROUNDS = 5
+ROUNDS = 4
 ROUND_S = 0.5
 PAGE = 10  # chargers: the smallest fleet has a hundred pages
 CHARGERS_CALLED = 500  # spread over the fleet

@@ -1,4 +1,4 @@
-"""Reconnect: 200 charger processes boot, lose their CSMS for two minutes, and come back.
+"""Reconnect: 200 charger processes boot, lose their CSMS for 90 s, and come back.
 
 Meanwhile a listener takes the CSMS's port, counts the connection attempts and closes each: a CSMS that is down behind
 a load balancer that is up.
@@ -22,7 +22,7 @@ from embedded.ports import HOST, answers, free_port
 from embedded.process import Program
 
 CHARGERS = 200
-DOWN_S = 120.0
+DOWN_S = 90.0
 BOOTED_WITHIN_S = 60  # after the last create
 LONGEST_WAIT_S = 60  # between two attempts of a charger: CHARGER_RETRY_MAX_S, docs/ocpp.md
 GIVE_UP_AFTER_S = 150.0

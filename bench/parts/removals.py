@@ -21,7 +21,7 @@ from bench.support.stack import (
 
 STARTS = 10
 REMOVALS = 50
-ROUNDS = 3
+ROUNDS = 2
 #: Fills the bucket before each measurement: 45 service changes at 4.5 per second.
 REST_S = 11
 #: Amazon's quotas at the share that ships, and charger processes that only sleep.

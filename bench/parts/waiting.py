@@ -16,7 +16,7 @@ from embedded.ports import HOST, free_port
 from shared.database.engine import make_engine
 
 WAITING = 500
-WAIT_S = 25  # longer than the arrival of all that wait, and a round
+WAIT_S = 16  # longer than the arrival of all that wait, and a round
 CALLERS = 50
 CHARGERS = WAITING + 10_000
 ROUNDS = 4
