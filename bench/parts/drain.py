@@ -98,6 +98,7 @@ SETUPS = (
     Setup("", 4),
     Setup("", 32),
     Setup("", WORKER_CONCURRENCY, processes=2),
+    Setup("threads", WORKER_CONCURRENCY),
     Setup("gevent", 32),
     Setup("processes", 4),
 )
