@@ -140,7 +140,7 @@ def _measure_throughput(figures: Figures, stores: Stores, bare_url: str) -> None
 
 
 def _measure_latency(figures: Figures, stores: Stores) -> None:
-    """At half of what the slowest carries, and Chargehand also at half of its own throughput."""
+    """Run open loops at half of the slowest contender's throughput, and for Chargehand also at half of its own."""
     figures.common_rate_per_s = min(contender.per_s for contender in figures.contenders.values()) / 2
     ours = figures.contenders[OURS]
     figures.own_rate_per_s = ours.per_s / 2

@@ -1,4 +1,4 @@
-"""Growth: what calls cost when the organization has a hundred times as many chargers."""
+"""Growth: what calls cost when an organization has a hundred times as many chargers."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

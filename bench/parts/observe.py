@@ -1,4 +1,4 @@
-"""Observe: what it costs to read the state of a settled fleet, and to run a worker and beat that have nothing else to do."""
+"""Observe: what it costs to read the state of a settled fleet, and to run a worker and beat without commands."""
 
 import os
 from time import monotonic, process_time, sleep

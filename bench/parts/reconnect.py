@@ -67,7 +67,7 @@ def _create_fleet(stack: Stack, ws_url: str) -> None:
 
 @contextmanager
 def _closed_port(port: int) -> Iterator[list[float]]:
-    """Accept each connection on the port and close it. Yields when they came, by the monotonic clock."""
+    """Accept each connection on the port and close it. Yields the times of the attempts, by the monotonic clock."""
     attempts_at: list[float] = []
     loop = asyncio.new_event_loop()
 
@@ -88,7 +88,7 @@ def _closed_port(port: int) -> Iterator[list[float]]:
 
 
 def _wait_for(log: Path, event: str) -> dict[str, datetime]:
-    """When the CSMS's log has the event first, by charger; of those that it has in time."""
+    """The time of each charger's first such event in the CSMS's log, of all that appear within GIVE_UP_AFTER_S."""
     deadline = monotonic() + GIVE_UP_AFTER_S
     seen: dict[str, datetime] = {}
     while len(seen) < CHARGERS and monotonic() < deadline:

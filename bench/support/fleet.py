@@ -51,9 +51,8 @@ def insert_chargers(engine: Engine, count: int, *, first: int = 1) -> None:
     last = first + count - 1
     with bulk_connection(engine) as connection:
         index = connection.scalar(SEARCH_INDEX)
-        connection.execute(
-            text("DROP INDEX charger_search_grams")
-        )  # updating it row by row takes ten times as long
+        # Updating the index row by row takes ten times as long.
+        connection.execute(text("DROP INDEX charger_search_grams"))
         connection.execute(INSERT, {"organization": ORGANIZATION, "first": first, "last": last})
         connection.exec_driver_sql(index)
         connection.execute(text("SET session_replication_role = replica"))  # no events, no foreign keys

@@ -1,4 +1,4 @@
-"""Runs the whole product on this machine: embedded ECS, API, worker and beat. And the calls that clients make of it."""
+"""Runs the whole product on this machine: embedded ECS, API, worker and beat. And sends what clients send to it."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
