@@ -109,18 +109,19 @@ def _report(idle: Sequence[Load], waiting: Sequence[Load]) -> Report:
         )
         for name, load in (("nobody waits", add_up(idle)), (f"{WAITING} wait", add_up(waiting)))
     ]
-    slower = median(one.p99_ms / other.p99_ms for one, other in zip(waiting, idle, strict=True))
+    # Of rounds that ran side by side, so that a slow minute of the machine affects both.
+    added_ms = median(one.p99_ms - other.p99_ms for one, other in zip(waiting, idle, strict=True))
     return Report(
         tables=[
             Table(("open loop, while", "commands/s", "p50 ms", "p99 ms", "slowest ms", "requests"), rows)
         ],
         budgets=[
             Budget(
-                "p99 while 500 wait, times that while nobody does, median of the rounds",
-                slower,
-                at_most=3,
-                reason="the API reads the states of all waits every 100 ms; a request may meet one such read, of some "
-                "milliseconds, and no more",
+                f"ms that {WAITING} waits add to the p99",
+                added_ms,
+                at_most=50,
+                reason="the API reads the states of all waits every 100 ms, and a request may meet one such read; at 50 ms it "
+                "would take half of the API",
             ),
         ],
     )
