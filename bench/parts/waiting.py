@@ -16,10 +16,10 @@ from embedded.ports import HOST, free_port
 from shared.database.engine import make_engine
 
 WAITING = 500
-WAIT_S = 16  # longer than the arrival of all that wait, and a round
+WAIT_S = 24  # longer than the arrival of all that wait, and a round
 CALLERS = 50
 CHARGERS = WAITING + 10_000
-ROUNDS = 4
+ROUNDS = 3
 ROUND_S = 6.0
 WARM_UP_S = 3.0
 

@@ -56,7 +56,10 @@ def running_stack(**settings: str) -> Iterator[Stack]:
         processes = dict(stores.processes)
         for program in (
             Program(
-                "ecs", (sys.executable, *ecs), answers(f"{ecs_url}/_chargehand/health"), stop_within_s=12
+                "embedded ECS",
+                (sys.executable, *ecs),
+                answers(f"{ecs_url}/_chargehand/health"),
+                stop_within_s=12,
             ),
             Program(
                 "API",
