@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from simulator.life import build_charge_point, live, switch_off
+from simulator.lifecycle import build_charge_point, live, switch_off
 from simulator.log import EventLog, RemarkHandler, write_to_stdout
 from simulator.settings import BadSettings, Settings, read_settings
 

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any, Self
 
-from simulator.life import build_charge_point, live
+from simulator.lifecycle import build_charge_point, live
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from tests.simulator.csms import until

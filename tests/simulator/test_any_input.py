@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ocpp.exceptions import InternalError, OCPPError  # type: ignore[import-untyped]
 
-from simulator import schemas
-from simulator.charge_point import ChargePoint
-from simulator.driver import ACTS
-from simulator.life import CHARGE_POINTS, build_charge_point
+from simulator.charge_point.actions import ACTS
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.lifecycle import CHARGE_POINTS, build_charge_point
+from simulator.link import schemas
+from simulator.link.schemas import SCHEMA_ROOT, SchemaSet
 from simulator.log import EventLog
-from simulator.schemas import SCHEMA_ROOT, SchemaSet
 from simulator.settings import OcppVersion, read_settings
-from simulator.v16 import ChargePoint16
-from simulator.v201 import ChargePoint201
+from simulator.v16.charge_point import ChargePoint16
+from simulator.v201.charge_point import ChargePoint201
 from tests.simulator.charger import environment
 from tests.simulator.payloads import Payloads
 

@@ -6,16 +6,20 @@ from pathlib import Path
 import pytest
 
 import simulator.settings
-from simulator import schemas
-from simulator.charge_point import ChargePoint
-from simulator.driver import ACTS
-from simulator.options import OPTIONS
-from simulator.v16 import ChargePoint16
-from simulator.v201 import ChargePoint201
+from simulator.charge_point.actions import ACTS
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.link import schemas
+from simulator.station.configuration import OPTIONS
+from simulator.v16.charge_point import ChargePoint16
+from simulator.v201.charge_point import ChargePoint201
 from tests.simulator.csms import ANSWERS
 
 ROOT = Path(simulator.settings.__file__).parent
 TEXT = (ROOT.parent / "docs" / "ocpp.md").read_text()
+
+
+def source_of(*folders: str) -> str:
+    return "".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
 
 
 def section(title: str) -> str:
@@ -36,8 +40,7 @@ def test_every_message_has_its_row(title: str, kind: type[ChargePoint]) -> None:
     )
 
     assert theirs == kind.handlers.keys()
-    source = (ROOT / f"{'v16' if kind is ChargePoint16 else 'v201'}.py").read_text()
-    source += (ROOT / "charge_point.py").read_text()
+    source = source_of("v16" if kind is ChargePoint16 else "v201", "charge_point")
     known = {name for name in ANSWERS[kind.subprotocol] if schemas.is_known_action(kind.schema_set, name)}
     assert ours - {"DataTransfer"} == {
         name for name in known if re.search(rf'\("?{name}"|"{name}",', source)
@@ -53,7 +56,7 @@ def test_every_environment_variable_is_told() -> None:
 
 
 def test_every_reason_is_told() -> None:
-    source = "".join((ROOT / name).read_text() for name in ("link.py", "life.py", "charge_point.py"))
+    source = source_of("")
     given = set(re.findall(r'LinkError\(\s*"(\w+)"', source)) | set(re.findall(r'why = \("(\w+)"', source))
     given |= set(re.findall(r'connection\(\s*"\w+",\s*"(\w+)"', source))
 

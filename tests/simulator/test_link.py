@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from websockets.http11 import Request
 
-from simulator.link import MAX_FRAME_BYTES, retry_delays
+from simulator.link.websocket import MAX_FRAME_BYTES, retry_delays
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, LocalCharger
 from tests.simulator.csms import Csms

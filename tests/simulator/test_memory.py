@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulator.outbox import CAPACITY, Message, Outbox
+from simulator.link.outbox import CAPACITY, Message, Outbox
 from tests.simulator.charger import ChargerProcess, LocalCharger
 from tests.simulator.csms import Csms, Link, Payload, call16, call201, until
 from tests.simulator.talk import TOKEN, Talk, scenario_of

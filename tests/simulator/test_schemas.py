@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ocpp.messages import Draft4Validator  # type: ignore[import-untyped]
 
-from simulator import schemas
-from simulator.schemas import SCHEMA_ROOT, SchemaSet, SchemaViolation
+from simulator.link import schemas
+from simulator.link.schemas import SCHEMA_ROOT, SchemaSet, SchemaViolation
 from tests.simulator.payloads import Payloads
 
 FILES = [

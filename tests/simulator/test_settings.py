@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.life import build_charge_point
+from simulator.lifecycle import build_charge_point
 from simulator.log import EventLog
 from simulator.settings import BadSettings, read_settings
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from simulator.model import Connector, Token
-from simulator.station import Station
+from simulator.station.model import Connector, Token
+from simulator.station.station import Station
 
 VENDOR_ID = "chargehand"
 

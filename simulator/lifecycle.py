@@ -7,10 +7,10 @@ from importlib import import_module
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from simulator.charge_point import ChargePoint, Rebooting
-from simulator.link import LinkError, explain_close, open_link, retry_delays
+from simulator.charge_point.charge_point import ChargePoint, Rebooting
+from simulator.link.session import Session
+from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
-from simulator.session import Session
 from simulator.settings import BadSettings, OcppVersion, Settings
 from simulator.together import run_together
 
@@ -28,8 +28,8 @@ def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
 
 
 CHARGE_POINTS: dict[OcppVersion, tuple[str, str]] = {
-    "OCPP1.6": ("simulator.v16", "ChargePoint16"),
-    "OCPP2.0.1": ("simulator.v201", "ChargePoint201"),
+    "OCPP1.6": ("simulator.v16.charge_point", "ChargePoint16"),
+    "OCPP2.0.1": ("simulator.v201.charge_point", "ChargePoint201"),
 }
 
 

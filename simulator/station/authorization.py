@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from simulator.model import Token
-from simulator.options import Options
+from simulator.station.configuration import Options
+from simulator.station.model import Token
 
 #: The cache forgets what it has not seen for longest.
 CACHE_SIZE = 200

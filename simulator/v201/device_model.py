@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from simulator.frames import Payload
-from simulator.model import Connector
-from simulator.options import Option
+from simulator.link.frames import Payload
+from simulator.station.configuration import Option
+from simulator.station.model import Connector
 
 if TYPE_CHECKING:
-    from simulator.charge_point import ChargePoint
+    from simulator.charge_point.charge_point import ChargePoint
 
 
 class Fact(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from simulator.model import Connector, Electrics
+from simulator.station.model import Connector, Electrics
 
 
 class Reading(NamedTuple):

@@ -15,20 +15,20 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
     SecurityError,
 )
 
-from simulator import state_file
-from simulator.authorization import Authorizer, TokenInfo
+from simulator.charge_point import memory
+from simulator.charge_point.actions import Driver
 from simulator.clock import Clock
-from simulator.driver import Driver
-from simulator.frames import Payload
+from simulator.link.frames import Payload
+from simulator.link.outbox import Message, Outbox, Then, ignore
+from simulator.link.schemas import SchemaSet, SchemaViolation
+from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
-from simulator.maintenance import Maintenance, Update
-from simulator.model import Connector, Ending, Reservation, Token, Transaction, electrics_of
-from simulator.options import Options
-from simulator.outbox import Message, Outbox, Then, ignore
-from simulator.schemas import SchemaSet, SchemaViolation
-from simulator.session import CallFailed, Session
 from simulator.settings import Settings
-from simulator.station import Station
+from simulator.station.authorization import Authorizer, TokenInfo
+from simulator.station.configuration import Options
+from simulator.station.maintenance import Maintenance, Update
+from simulator.station.model import Connector, Ending, Reservation, Token, Transaction, electrics_of
+from simulator.station.station import Station
 from simulator.together import run_together
 
 Registration = Literal["Unknown", "Accepted", "Pending", "Rejected"]
@@ -483,27 +483,27 @@ class ChargePoint(ABC):
         if self.settings.state_file is None:
             return
         try:
-            state_file.save_state(Path(self.settings.state_file), self.describe() | {"clean": clean})
+            memory.save_state(Path(self.settings.state_file), self.describe() | {"clean": clean})
         except OSError as error:
             self.log.remark("error", f"the state file cannot be written: {error}")
 
-    def describe(self) -> state_file.State:
+    def describe(self) -> memory.State:
         return {
-            "format": state_file.FORMAT,
+            "format": memory.FORMAT,
             "identity": self.settings.identity,
             "saved_at": self.clock.now(),
             "options": self.options.changes,
             "firmware_version": self.maintenance.firmware_version,
             "update": asdict(self.maintenance.update) if self.maintenance.update else None,
             "outbox": self._outbox.describe(),
-            **state_file.describe_authorizer(self.authorizer),
-            **state_file.describe_station(self.station),
+            **memory.describe_authorizer(self.authorizer),
+            **memory.describe_station(self.station),
         }
 
-    def recall(self, state: state_file.State) -> None:
+    def recall(self, state: memory.State) -> None:
         """What `describe` told, in an earlier process. Raises an error that `restore` expects."""
-        state_file.restore_authorizer(self.authorizer, state)
-        state_file.restore_station(self.station, state)
+        memory.restore_authorizer(self.authorizer, state)
+        memory.restore_station(self.station, state)
         self._outbox.restore(state["outbox"])
         self.options.restore(state["options"])
         self.maintenance.firmware_version = state["firmware_version"]
@@ -518,7 +518,7 @@ class ChargePoint(ABC):
         if self.settings.state_file is None:
             return
         try:
-            state = state_file.load_state(Path(self.settings.state_file), self.settings.identity)
+            state = memory.load_state(Path(self.settings.state_file), self.settings.identity)
             if state is not None:
                 self.recall(state)
         except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable
 
-from simulator.authorization import TokenInfo
-from simulator.charge_point import ChargePoint, handles
+from simulator.charge_point.actions import VENDOR_ID
+from simulator.charge_point.charge_point import ChargePoint, handles
+from simulator.charge_point.memory import State
 from simulator.clock import format_time, parse_time
-from simulator.driver import VENDOR_ID
-from simulator.frames import Payload
+from simulator.link.frames import Payload
+from simulator.link.outbox import Message
+from simulator.link.session import CallFailed
 from simulator.log import EventLog
-from simulator.maintenance import Update
-from simulator.metering import read_meter
-from simulator.model import Connector, Ending, Reservation, Token, Transaction
-from simulator.outbox import Message
-from simulator.session import CallFailed
 from simulator.settings import Settings
-from simulator.smart_charging import is_in_order, read_profile
-from simulator.state_file import State
-from simulator.station import waiting_for
+from simulator.station.authorization import TokenInfo
+from simulator.station.maintenance import Update
+from simulator.station.metering import read_meter
+from simulator.station.model import Connector, Ending, Reservation, Token, Transaction
+from simulator.station.smart_charging import is_in_order, read_profile
+from simulator.station.station import waiting_for
 
 #: Sent where the CSMS never gave a transaction its id.
 UNKNOWN_TRANSACTION = -1

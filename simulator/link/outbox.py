@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from simulator.frames import Payload
-from simulator.session import CallFailed
+from simulator.link.frames import Payload
+from simulator.link.session import CallFailed
 
 #: Takes the answer, or what came instead of one.
 Then = Callable[[Payload | CallFailed], None]

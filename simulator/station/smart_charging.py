@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from simulator.clock import parse_time
-from simulator.frames import Payload
-from simulator.model import Connector, Electrics
+from simulator.link.frames import Payload
+from simulator.station.model import Connector, Electrics
 
 UNLIMITED = float("inf")
 

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 
-from simulator.authorization import TokenInfo
-from simulator.charge_point import ChargePoint, handles
+from simulator.charge_point.actions import VENDOR_ID
+from simulator.charge_point.charge_point import ChargePoint, handles
+from simulator.charge_point.memory import State
 from simulator.clock import format_time, parse_time
-from simulator.driver import VENDOR_ID
-from simulator.frames import Payload
+from simulator.link.frames import Payload
+from simulator.link.outbox import Message
+from simulator.link.session import CallFailed
 from simulator.log import EventLog
-from simulator.maintenance import Update
-from simulator.metering import read_meter
-from simulator.model import Connector, Ending, Reservation, Token, Transaction
-from simulator.outbox import Message
-from simulator.session import CallFailed
 from simulator.settings import Settings
-from simulator.smart_charging import Profile, is_in_order, read_profile
-from simulator.state_file import State
-from simulator.station import waiting_for
-from simulator.variables import DeviceModel
+from simulator.station.authorization import TokenInfo
+from simulator.station.maintenance import Update
+from simulator.station.metering import read_meter
+from simulator.station.model import Connector, Ending, Reservation, Token, Transaction
+from simulator.station.smart_charging import Profile, is_in_order, read_profile
+from simulator.station.station import waiting_for
+from simulator.v201.device_model import DeviceModel
 
 #: In OCPP 2.0.1 an EVSE of ours has this one connector.
 CONNECTOR_ID = 1

@@ -8,10 +8,10 @@ from typing import Never
 from ocpp.exceptions import NotImplementedError, OCPPError  # type: ignore[import-untyped]
 from websockets.asyncio.client import ClientConnection
 
-from simulator import frames, schemas
-from simulator.frames import Payload
+from simulator.link import frames, schemas
+from simulator.link.frames import Payload
+from simulator.link.schemas import SchemaSet, SchemaViolation
 from simulator.log import EventLog
-from simulator.schemas import SchemaSet, SchemaViolation
 
 #: What the log calls a frame whose action is not known: unreadable, or an answer to nothing.
 UNKNOWN_ACTION = "Unknown"

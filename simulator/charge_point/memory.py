@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from simulator.authorization import Authorizer, TokenInfo
-from simulator.model import Connector, Ev, Reservation, Token, Transaction
-from simulator.smart_charging import Profiles, read_profile
-from simulator.station import Station
+from simulator.station.authorization import Authorizer, TokenInfo
+from simulator.station.model import Connector, Ev, Reservation, Token, Transaction
+from simulator.station.smart_charging import Profiles, read_profile
+from simulator.station.station import Station
 
 State = dict[str, Any]
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 from uuid import uuid4
 
-from simulator.authorization import Authorizer, TokenInfo
 from simulator.clock import Clock
-from simulator.model import Connector, Electrics, Ending, Ev, Reservation, Token, Transaction
-from simulator.options import Options
 from simulator.settings import Settings
-from simulator.smart_charging import Profiles
+from simulator.station.authorization import Authorizer, TokenInfo
+from simulator.station.configuration import Options
+from simulator.station.model import Connector, Electrics, Ending, Ev, Reservation, Token, Transaction
+from simulator.station.smart_charging import Profiles
 
 
 class Teller(Protocol):
