@@ -11,14 +11,14 @@ from simulator.charge_point.charge_point import ChargePoint, Rebooting
 from simulator.link.session import Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
-from simulator.settings import BadSettings, OcppVersion, Settings
+from simulator.settings import BadSettings, Settings
 from simulator.together import run_together
+from simulator.versions import VERSIONS, Version
 
 
 def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
     """Imports only the version that is asked for. Raises BadSettings."""
-    module, name = CHARGE_POINTS[settings.ocpp_version]
-    kind: type[ChargePoint] = getattr(import_module(module), name)
+    kind = load_kind(VERSIONS[settings.ocpp_version])
     try:
         charge_point = kind(settings, log)
     except ValueError as error:
@@ -27,10 +27,11 @@ def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
     return charge_point
 
 
-CHARGE_POINTS: dict[OcppVersion, tuple[str, str]] = {
-    "OCPP1.6": ("simulator.v16.charge_point", "ChargePoint16"),
-    "OCPP2.0.1": ("simulator.v201.charge_point", "ChargePoint201"),
-}
+def load_kind(version: Version) -> type[ChargePoint]:
+    """The class that speaks this version."""
+    module, _, name = version.class_path.partition(":")
+    kind: type[ChargePoint] = getattr(import_module(module), name)
+    return kind
 
 
 #: Of the 5 s from SIGTERM to the end, those for telling the CSMS of transactions.
@@ -74,7 +75,10 @@ async def _connect_and_hold(charge_point: ChargePoint) -> None:
     settings = charge_point.settings
     charge_point.log.connection("connecting", None, settings.url)
     socket = await open_link(
-        settings, charge_point.subprotocol, charge_point.password, charge_point.options.number("ping_s")
+        settings,
+        charge_point.version.subprotocol,
+        charge_point.password,
+        charge_point.options.number("ping_s"),
     )
     charge_point.log.connection("connected", None, None)
     await _hold(charge_point, socket)
@@ -84,7 +88,7 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
     """Talks until the connection ends. Raises LinkError with the reason."""
     session = Session(
         socket,
-        charge_point.schema_set,
+        charge_point.version,
         charge_point.log,
         charge_point.answer,
         charge_point.settings.call_timeout_s,

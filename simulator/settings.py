@@ -3,12 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
 from urllib.parse import quote, urlsplit
 
 from simulator.destinations import MAX_URL_LENGTH, OPEN, BadRule, Destinations, read_destinations
-
-OcppVersion = Literal["OCPP1.6", "OCPP2.0.1"]
+from simulator.versions import VERSIONS
 
 MAX_CONNECTORS = 100
 
@@ -21,7 +19,7 @@ class BadSettings(ValueError):
 class Settings:
     identity: str
     ws_url: str
-    ocpp_version: OcppVersion = "OCPP1.6"
+    ocpp_version: str = "OCPP1.6"  #: a name of `VERSIONS`
     vendor_name: str = "Chargehand"
     model: str = "Simulator"
     firmware_version: str = "1.0.0"
@@ -159,11 +157,10 @@ class _Reader:
         return value.lower() == "true"
 
 
-def _known_version(text: str) -> OcppVersion:
-    for version in get_args(OcppVersion):
-        if text == version:
-            return cast(OcppVersion, version)
-    raise BadSettings(f"CHARGER_OCPP_VERSION must be OCPP1.6 or OCPP2.0.1, not {text!r}")
+def _known_version(text: str) -> str:
+    if text not in VERSIONS:
+        raise BadSettings(f"CHARGER_OCPP_VERSION must be {' or '.join(VERSIONS)}, not {text!r}")
+    return text
 
 
 def _checked_identity(identity: str) -> str:

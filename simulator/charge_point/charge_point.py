@@ -3,7 +3,7 @@
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +20,7 @@ from simulator.charge_point.actions import Driver
 from simulator.clock import Clock
 from simulator.link.frames import Payload
 from simulator.link.outbox import Message, Outbox, Then, ignore
-from simulator.link.schemas import SchemaSet, SchemaViolation
+from simulator.link.schemas import SchemaViolation
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
@@ -30,6 +30,7 @@ from simulator.station.maintenance import Maintenance, Update
 from simulator.station.model import Connector, Ending, Reservation, Token, Transaction, electrics_of
 from simulator.station.station import Station
 from simulator.together import run_together
+from simulator.versions import VERSIONS
 
 Registration = Literal["Unknown", "Accepted", "Pending", "Rejected"]
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
@@ -61,9 +62,9 @@ def handles(action: str) -> Callable[[HandlerT], HandlerT]:
 class ChargePoint(ABC):
     """One charger, whatever the version. It knows nothing of sockets; see `life.py`."""
 
-    subprotocol: ClassVar[str]
-    schema_set: ClassVar[SchemaSet]
     handlers: ClassVar[dict[str, Callable[..., Payload]]]
+    #: options whose default is another one in this version
+    version_defaults: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
         cls.handlers = {
@@ -75,10 +76,11 @@ class ChargePoint(ABC):
 
     def __init__(self, settings: Settings, log: EventLog) -> None:
         """Raises ValueError for a configuration that this charger does not take."""
+        self.version = VERSIONS[settings.ocpp_version]
         self.settings = settings
         self.log = log
         self.clock = Clock()
-        self.options = Options(_facts(settings), settings.configuration)
+        self.options = Options(self._facts(settings), settings.configuration)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
             settings,
@@ -524,12 +526,11 @@ class ChargePoint(ABC):
         except (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             self.log.remark("warning", f"the state file is not used: {error}")
 
-
-def _facts(settings: Settings) -> dict[str, str]:
-    """What this charger is, among its options."""
-    profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    facts = {"connectors": str(settings.connectors), "security_profile": str(profile)}
-    if settings.ocpp_version == "OCPP1.6":
-        # Whether the cable counts too is the key StopTransactionOnEVSideDisconnect there.
-        facts["tx_stop_point"] = "Authorized"
-    return facts
+    def _facts(self, settings: Settings) -> dict[str, str]:
+        """The options that follow from the settings and the version."""
+        profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
+        return {
+            "connectors": str(settings.connectors),
+            "security_profile": str(profile),
+            **self.version_defaults,
+        }

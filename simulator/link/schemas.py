@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import ocpp  # type: ignore[import-untyped]
 
-SchemaSet = Literal["v16", "v201"]
+from simulator.versions import Version
+
 Schema = Mapping[str, Any]
 
 SCHEMA_ROOT = Path(ocpp.__path__[0])
@@ -27,30 +28,30 @@ class SchemaViolation(Exception):
         self.keyword = keyword
 
 
-def is_known_action(schema_set: SchemaSet, action: str) -> bool:
-    return _find_file(schema_set, action, answer=False) is not None
+def is_known_action(version: Version, action: str) -> bool:
+    return _find_file(version, action, answer=False) is not None
 
 
-def check_payload(schema_set: SchemaSet, action: str, payload: object, *, answer: bool) -> None:
+def check_payload(version: Version, action: str, payload: object, *, answer: bool) -> None:
     """Raises SchemaViolation. The action is one that `is_known_action` knows."""
-    schema = _load(schema_set, action, answer)
+    schema = _load(version, action, answer)
     _check(payload, schema, schema.get("definitions", {}), "payload")
 
 
 @cache
-def _load(schema_set: SchemaSet, action: str, answer: bool) -> Schema:
-    path = _find_file(schema_set, action, answer=answer)
+def _load(version: Version, action: str, answer: bool) -> Schema:
+    path = _find_file(version, action, answer=answer)
     if path is None:
-        raise LookupError(f"no {schema_set} schema for {action}")
+        raise LookupError(f"no {version.name} schema for {action}")
     return _understood(json.loads(path.read_text("utf-8-sig")))
 
 
-def _find_file(schema_set: SchemaSet, action: str, *, answer: bool) -> Path | None:
+def _find_file(version: Version, action: str, *, answer: bool) -> Path | None:
     """The action may come from the network, so it must not be able to name another file."""
     if not (action.isascii() and action.isalnum()) or action.endswith(("Request", "Response")):
         return None
-    suffix = "Response" if answer else "Request" if schema_set == "v201" else ""
-    path = SCHEMA_ROOT / schema_set / "schemas" / f"{action}{suffix}.json"
+    suffix = "Response" if answer else version.request_suffix
+    path = SCHEMA_ROOT / version.schema_set / "schemas" / f"{action}{suffix}.json"
     return path if path.is_file() else None
 
 

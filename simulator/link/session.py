@@ -10,8 +10,9 @@ from websockets.asyncio.client import ClientConnection
 
 from simulator.link import frames, schemas
 from simulator.link.frames import Payload
-from simulator.link.schemas import SchemaSet, SchemaViolation
+from simulator.link.schemas import SchemaViolation
 from simulator.log import EventLog
+from simulator.versions import Version
 
 #: What the log calls a frame whose action is not known: unreadable, or an answer to nothing.
 UNKNOWN_ACTION = "Unknown"
@@ -35,13 +36,13 @@ class Session:
     def __init__(
         self,
         socket: ClientConnection,
-        schema_set: SchemaSet,
+        version: Version,
         log: EventLog,
         answer: Answerer,
         call_timeout_s: float,
     ) -> None:
         self._socket = socket
-        self._schema_set = schema_set
+        self._version = version
         self._log = log
         self._answer = answer
         self._call_timeout_s = call_timeout_s
@@ -51,7 +52,7 @@ class Session:
 
     async def call(self, action: str, payload: Payload) -> Payload:
         """The CSMS's answer. Raises CallFailed, ConnectionClosed, or SchemaViolation if we are wrong."""
-        schemas.check_payload(self._schema_set, action, payload, answer=False)
+        schemas.check_payload(self._version, action, payload, answer=False)
         async with self._one_call_at_a_time:
             unique_id = f"{random.getrandbits(128):032x}"
             answer: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
@@ -88,9 +89,9 @@ class Session:
     async def _answer_call(self, call: frames.Call) -> None:
         try:
             self._refuse_unknown(call.action)
-            schemas.check_payload(self._schema_set, call.action, call.payload, answer=False)
+            schemas.check_payload(self._version, call.action, call.payload, answer=False)
             answer = self._answer(call.action, call.payload)
-            schemas.check_payload(self._schema_set, call.action, answer, answer=True)
+            schemas.check_payload(self._version, call.action, answer, answer=True)
         except SchemaViolation as violation:
             code = CODE_OF_KEYWORD.get(violation.keyword, "FormatViolation")
             await self._send_error(call.action, call.unique_id, code, str(violation))
@@ -101,7 +102,7 @@ class Session:
 
     def _refuse_unknown(self, action: str) -> None:
         """The library describes NotImplemented and NotSupported the wrong way round; this is OCPP's way."""
-        if not schemas.is_known_action(self._schema_set, action):
+        if not schemas.is_known_action(self._version, action):
             raise NotImplementedError("this action is not part of the protocol")
 
     def _take_answer(self, frame: frames.CallResult | frames.CallError, text: str) -> None:
@@ -120,7 +121,7 @@ class Session:
             future.set_exception(CallFailed(frame.code, frame.description))
             return
         try:
-            schemas.check_payload(self._schema_set, action, frame.payload, answer=True)
+            schemas.check_payload(self._version, action, frame.payload, answer=True)
         except SchemaViolation as violation:
             self._log.remark("warning", f"the CSMS's answer to {action} is not valid: {violation}")
             future.set_exception(CallFailed(CallFailed.BAD_ANSWER, str(violation)))
@@ -128,8 +129,7 @@ class Session:
             future.set_result(frame.payload)
 
     async def _send_error(self, action: str, unique_id: str, code: str, description: str) -> None:
-        if self._schema_set == "v16":
-            code = CODE_IN_16.get(code, code)
+        code = self._version.error_codes.get(code, code)
         await self._send(action, frames.error_text(unique_id, code, description))
 
     async def _send(self, action: str, text: str) -> None:
@@ -148,14 +148,6 @@ CODE_OF_KEYWORD = {
     "minimum": "PropertyConstraintViolation",
     "maximum": "PropertyConstraintViolation",
     "multipleOf": "PropertyConstraintViolation",
-}
-
-# OCPP-J 1.6, table 7, spelt as there.
-CODE_IN_16 = {
-    "FormatViolation": "FormationViolation",
-    "OccurrenceConstraintViolation": "OccurenceConstraintViolation",
-    "RpcFrameworkError": "FormationViolation",
-    "MessageTypeNotSupported": "NotSupported",
 }
 
 

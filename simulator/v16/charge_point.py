@@ -1,6 +1,7 @@
 """OCPP 1.6J: the shared behaviour in its words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from simulator.charge_point.actions import VENDOR_ID
 from simulator.charge_point.charge_point import ChargePoint, handles
@@ -73,8 +74,8 @@ FIRMWARE_STATUSES = frozenset(
 
 
 class ChargePoint16(ChargePoint):
-    subprotocol = "ocpp1.6"
-    schema_set = "v16"
+    #: Whether unplugging stops a transaction too is the key StopTransactionOnEVSideDisconnect.
+    version_defaults: ClassVar[Mapping[str, str]] = {"tx_stop_point": "Authorized"}
 
     def __init__(self, settings: Settings, log: EventLog) -> None:
         super().__init__(settings, log)

@@ -48,9 +48,6 @@ REPORT_ITEMS = 40
 
 
 class ChargePoint201(ChargePoint):
-    subprotocol = "ocpp2.0.1"
-    schema_set = "v201"
-
     def __init__(self, settings: Settings, log: EventLog) -> None:
         super().__init__(settings, log)
         self.device = DeviceModel(self)

@@ -20,7 +20,7 @@ class Talk:
         self.link = link
         self.model = charger.model
         self.connector = charger.model.station.connectors[0]
-        self.is_16 = charger.model.subprotocol == "ocpp1.6"
+        self.is_16 = charger.model.version.name == "OCPP1.6"
 
     async def ask(self, name: str, **fields: Any) -> Any:
         return await self.link.ask(getattr(call16 if self.is_16 else call201, name)(**fields))

@@ -1,7 +1,7 @@
 """The lean schema check gives the verdicts of the library's own."""
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,21 +9,22 @@ from hypothesis import strategies as st
 from ocpp.messages import Draft4Validator  # type: ignore[import-untyped]
 
 from simulator.link import schemas
-from simulator.link.schemas import SCHEMA_ROOT, SchemaSet, SchemaViolation
+from simulator.link.schemas import SCHEMA_ROOT, SchemaViolation
+from simulator.versions import VERSIONS, Version
 from tests.simulator.payloads import Payloads
 
 FILES = [
-    (schema_set, path)
-    for schema_set in get_args(SchemaSet)
-    for path in sorted((SCHEMA_ROOT / schema_set).rglob("*.json"))
+    (version, path)
+    for version in VERSIONS.values()
+    for path in sorted((SCHEMA_ROOT / version.schema_set).rglob("*.json"))
 ]
 
 
 def test_every_schema_of_the_library_is_understood() -> None:
-    for schema_set, path in FILES:
+    for version, path in FILES:
         action, answer = _message(path.stem)
         with pytest.raises(SchemaViolation):
-            schemas.check_payload(schema_set, action, "not an object", answer=answer)
+            schemas.check_payload(version, action, "not an object", answer=answer)
 
 
 def _message(stem: str) -> tuple[str, bool]:
@@ -31,24 +32,24 @@ def _message(stem: str) -> tuple[str, bool]:
 
 
 @st.composite
-def _mutated(draw: st.DrawFn) -> tuple[SchemaSet, str, bool, Any, dict[str, Any]]:
+def _mutated(draw: st.DrawFn) -> tuple[Version, str, bool, Any, dict[str, Any]]:
     """A payload that is nearly right for some message, or right."""
-    schema_set, path = draw(st.sampled_from(FILES))
+    version, path = draw(st.sampled_from(FILES))
     schema = json.loads(path.read_text("utf-8-sig"))
     payload = draw(Payloads(schema, flaws=True).values())
-    return schema_set, *_message(path.stem), payload, schema
+    return version, *_message(path.stem), payload, schema
 
 
 @settings(max_examples=250, deadline=None)
 @given(_mutated())
 def test_a_payload_is_valid_exactly_when_jsonschema_says_so(
-    case: tuple[SchemaSet, str, bool, Any, dict[str, Any]],
+    case: tuple[Version, str, bool, Any, dict[str, Any]],
 ) -> None:
-    schema_set, action, answer, payload, schema = case
+    version, action, answer, payload, schema = case
     theirs = {error.validator for error in Draft4Validator(_one_decimal(schema)).iter_errors(payload)}
 
     try:
-        schemas.check_payload(schema_set, action, payload, answer=answer)
+        schemas.check_payload(version, action, payload, answer=answer)
         ours = None
     except SchemaViolation as violation:
         ours = violation.keyword
@@ -80,7 +81,10 @@ def test_a_16_schedule_limit_has_at_most_one_decimal(limit: float, valid: bool) 
 
     def check() -> None:
         schemas.check_payload(
-            "v16", "SetChargingProfile", {"connectorId": 1, "csChargingProfiles": profile}, answer=False
+            VERSIONS["OCPP1.6"],
+            "SetChargingProfile",
+            {"connectorId": 1, "csChargingProfiles": profile},
+            answer=False,
         )
 
     if valid:
@@ -94,4 +98,4 @@ def test_a_16_schedule_limit_has_at_most_one_decimal(limit: float, valid: bool) 
     "action", ["", "../v201/schemas/Reset", "Reset.json", "ResetResponse", "reset\0", "Nonsense", "É"]
 )
 def test_what_is_not_an_action_names_no_file(action: str) -> None:
-    assert not schemas.is_known_action("v16", action)
+    assert not schemas.is_known_action(VERSIONS["OCPP1.6"], action)
