@@ -1,4 +1,4 @@
-"""The charger from power-on to power-off: connect, talk, and connect again."""
+"""Runs a charger from power-on to power-off: connects it, lets it talk, and connects it again."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ from simulator.versions import VERSIONS, Version
 
 
 def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
-    """Imports only the version that is asked for. Raises BadSettings."""
+    """Imports only the module of the configured version. Raises BadSettings."""
     kind = load_kind(VERSIONS[settings.ocpp_version])
     try:
         charge_point = kind(settings, log)
@@ -34,12 +34,12 @@ def load_kind(version: Version) -> type[ChargePoint]:
     return kind
 
 
-#: Of the 5 s from SIGTERM to the end, those for telling the CSMS of transactions.
-LAST_WORDS_S = 1.5
+#: Of the 5 s from SIGTERM to the end, the time to report the end of transactions to the CSMS.
+REPORT_ENDED_S = 1.5
 
 
 async def live(charge_point: ChargePoint) -> None:
-    """Runs until cancelled; then the connection is closed properly before this returns."""
+    """Runs until cancelled; closes the connection before it returns."""
     settings, log = charge_point.settings, charge_point.log
     delays = retry_delays(settings)
     charge_point.power_on()
@@ -50,7 +50,7 @@ async def live(charge_point: ChargePoint) -> None:
                 await _connect_and_hold(charge_point)
             except LinkError as error:
                 log.connection("disconnected", error.reason, error.detail)
-            if charge_point.registration == "Accepted":
+            if charge_point.is_accepted:
                 delays = retry_delays(settings)
             if charge_point.wants_reboot:
                 charge_point.power_off()
@@ -63,12 +63,12 @@ async def live(charge_point: ChargePoint) -> None:
         log.connection("disconnected", "stopped", "the charger was switched off")
 
 
-async def switch_off(charge_point: ChargePoint, life: "asyncio.Task[None]") -> None:
-    """Ends `live`. Transactions that nobody would remember are ended first, if the CSMS can be told."""
-    if not charge_point.remembers:
-        charge_point.end_transactions("Reboot")
-        await charge_point.wait_for_delivery(LAST_WORDS_S)
-    life.cancel()
+async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:
+    """Ends the task of `live`. Without a state file, transactions are ended and reported first."""
+    if not charge_point.memory.enabled:
+        charge_point.station.transactions.end_all("Reboot")
+        await charge_point.wait_for_delivery(REPORT_ENDED_S)
+    running.cancel()
 
 
 async def _connect_and_hold(charge_point: ChargePoint) -> None:
@@ -85,7 +85,7 @@ async def _connect_and_hold(charge_point: ChargePoint) -> None:
 
 
 async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
-    """Talks until the connection ends. Raises LinkError with the reason."""
+    """Lets the charger talk until the connection ends. Raises LinkError with the reason."""
     session = Session(
         socket,
         charge_point.version,

@@ -47,8 +47,8 @@ class Settings:
     ev_energy_wh: float = 20_000.0
     ev_battery_wh: float = 60_000.0
     ev_max_power_w: float | None = None  #: None: what the charger can
-    visitor_every_s: float = 0.0  #: drivers come by themselves, on average this long apart; 0: never
-    visitor_id_tag: str = "CHARGEHAND"  #: what those drivers show
+    session_every_s: float = 0.0  #: automatic sessions at each connector, on average this long apart; 0: none
+    session_id_tag: str = "CHARGEHAND"  #: the token of automatic sessions
 
     @property
     def url(self) -> str:
@@ -92,8 +92,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ev_energy_wh=read.whole_number("CHARGER_EV_ENERGY_WH", 20_000, least=1, most=10_000_000),
         ev_battery_wh=read.whole_number("CHARGER_EV_BATTERY_WH", 60_000, least=1, most=10_000_000),
         ev_max_power_w=read.whole_number("CHARGER_EV_MAX_POWER_W", 0, least=0, most=10_000_000) or None,
-        visitor_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
-        visitor_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
+        session_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
+        session_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
     )
     if settings.retry_max_s < settings.retry_random_s:
         raise BadSettings("CHARGER_RETRY_MAX_S must not be below CHARGER_RETRY_RANDOM_S")

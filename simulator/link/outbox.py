@@ -1,4 +1,4 @@
-"""What the charger still has to tell its CSMS, in order."""
+"""The calls that wait to be sent to the CSMS, in order."""
 
 import asyncio
 from collections import deque
@@ -9,62 +9,63 @@ from typing import Any
 from simulator.link.frames import Payload
 from simulator.link.session import CallFailed
 
-#: Takes the answer, or what came instead of one.
-Then = Callable[[Payload | CallFailed], None]
+Answer = Payload | CallFailed
+OnAnswer = Callable[[Answer], None]
 
-#: Of durable messages; beyond it the oldest that can be spared are dropped, as OCPP 2.0.1 (E04) has it.
+#: Durable messages; beyond it the oldest droppable ones are dropped (OCPP 2.0.1, E04).
 CAPACITY = 1000
 
 
-def ignore(_: Payload | CallFailed) -> None:
-    """Nothing depends on the answer."""
+def ignore(_: Answer) -> None:
+    """For calls whose answer changes nothing."""
 
 
 @dataclass(slots=True, eq=False)
 class Message:
     action: str
     payload: Payload
-    then: Then = ignore
-    requested: bool = False  #: the CSMS asked for it, so it may leave while the boot is pending
-    durable: bool = False  #: kept while the connection is away, and tried again when it is refused
-    spare: bool = False  #: an intermediate reading: the first to go when there is no more room
-    transaction_id: str | None = None  #: of the model
+    on_answer: OnAnswer = ignore
+    requested: bool = False  #: triggered by the CSMS, so it may be sent while the boot is pending
+    durable: bool = False  #: kept while offline, and sent again when the CSMS does not take it
+    droppable: bool = False  #: an intermediate reading: dropped first when the outbox is full
+    transaction_id: str | None = None  #: of the `Transaction`
     attempts: int = 0
 
 
 class Outbox:
     def __init__(self) -> None:
         self._messages: deque[Message] = deque()
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def put(self, message: Message) -> None:
         self._messages.append(message)
         if message.durable:
-            self._make_room()
-        self._news.set()
+            self._drop_above_capacity()
+        self._changed.set()
 
-    def look_again(self) -> None:
-        """What may leave has changed."""
-        self._news.set()
+    def wake(self) -> None:
+        """Makes `next` check again which messages may be sent."""
+        self._changed.set()
 
-    async def next(self, may_leave: Callable[[Message], bool]) -> Message:
-        """The oldest message that may leave; it stays until `remove`."""
+    async def next(self, may_send: Callable[[Message], bool]) -> Message:
+        """The oldest message that may be sent, as soon as there is one. It stays queued until `remove`."""
         while True:
             for message in self._messages:
-                if may_leave(message):
+                if may_send(message):
                     return message
-            self._news.clear()
-            await self._news.wait()
+            self._changed.clear()
+            await self._changed.wait()
 
     def remove(self, message: Message) -> None:
+        """Safe to repeat."""
         if message in self._messages:
             self._messages.remove(message)
 
-    def has(self, action: str) -> bool:
+    def has_action(self, action: str) -> bool:
         return any(message.action == action for message in self._messages)
 
-    def about(self, transaction_id: str | None = None) -> bool:
-        """Whether something about a transaction waits: this one, or any."""
+    def has_transaction(self, transaction_id: str | None = None) -> bool:
+        """Whether a message of this transaction waits, or of any."""
         return any(
             message.transaction_id is not None and transaction_id in (None, message.transaction_id)
             for message in self._messages
@@ -73,29 +74,30 @@ class Outbox:
     def durable(self) -> Iterator[Message]:
         return (message for message in self._messages if message.durable)
 
-    def drop_fleeting(self) -> None:
-        """The connection is gone: only what is durable waits for the next one."""
+    def drop_volatile(self) -> None:
+        """After the connection was lost: only durable messages wait for the next one."""
         self._messages = deque(self.durable())
 
     def describe(self) -> list[list[Any]]:
-        return [[m.action, m.payload, m.spare, m.transaction_id, m.attempts] for m in self.durable()]
+        """The durable messages, for the state file."""
+        return [[m.action, m.payload, m.droppable, m.transaction_id, m.attempts] for m in self.durable()]
 
-    def restore(self, known: list[list[Any]]) -> None:
-        for action, payload, spare, transaction_id, attempts in known:
+    def restore(self, described: list[list[Any]]) -> None:
+        for action, payload, droppable, transaction_id, attempts in described:
             self._messages.append(
                 Message(
                     action,
                     payload,
                     durable=True,
-                    spare=spare,
+                    droppable=droppable,
                     transaction_id=transaction_id,
                     attempts=attempts,
                 )
             )
 
-    def _make_room(self) -> None:
+    def _drop_above_capacity(self) -> None:
         if sum(1 for _ in self.durable()) > CAPACITY:
             for message in self._messages:
-                if message.spare and message.attempts == 0:
+                if message.droppable and message.attempts == 0:
                     self._messages.remove(message)
                     return

@@ -1,12 +1,12 @@
-"""Who may charge: the local list, the cache, and when the CSMS is asked."""
+"""Which tokens may charge: the local list, the cache, and the CSMS's own answer."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
-from simulator.station.configuration import Options
+from simulator.configuration import Options
 from simulator.station.model import Token
 
-#: The cache forgets what it has not seen for longest.
+#: Entries; the one that was stored first is dropped.
 CACHE_SIZE = 200
 
 
@@ -20,12 +20,12 @@ Decide = Callable[[TokenInfo], None]
 
 
 class Csms(Protocol):
-    """Whom to ask."""
+    """Answers what the charger does not know."""
 
     @property
     def reachable(self) -> bool: ...
 
-    def ask_about(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
+    def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
         """`then` gets None when no answer came."""
 
 
@@ -39,7 +39,7 @@ class Authorizer:
         self.cache: dict[str, TokenInfo] = {}
 
     def authorize(self, token: Token, decide: Decide) -> None:
-        """Decides at once where it can, else when the CSMS has answered."""
+        """Calls `decide` at once where that is possible, else when the CSMS has answered."""
         if token.kind == "NoAuthorization":
             decide(TokenInfo("Accepted"))
             return
@@ -50,10 +50,10 @@ class Authorizer:
         elif accepted and self._options.flag("local_pre_authorize"):
             decide(accepted)
         else:
-            self._csms.ask_about(token, lambda info: decide(info or self._decide_offline(known)))
+            self._csms.request_authorization(token, lambda info: decide(info or self._decide_offline(known)))
 
     def find(self, token: Token) -> TokenInfo | None:
-        """What is known without asking: the local list comes before the cache."""
+        """What the local list knows, or else the cache; None: neither knows the token."""
         name = token.value.lower()
         info = None
         if self._options.flag("local_list_enabled"):
@@ -71,10 +71,17 @@ class Authorizer:
             while len(self.cache) > CACHE_SIZE:
                 del self.cache[next(iter(self.cache))]
 
+    def clear_cache(self) -> bool:
+        """False when the cache is off."""
+        if not self._options.flag("cache_enabled"):
+            return False
+        self.cache.clear()
+        return True
+
     def update_list(
         self, version: int, entries: Iterable[tuple[str, TokenInfo | None]], *, full: bool
     ) -> str:
-        """The word for the answer. An entry without info is removed from the list."""
+        """The status for the answer. An entry without info is removed from the list."""
         changes = {name.lower(): info for name, info in entries}
         if not self._options.flag("local_list_enabled"):
             return "Failed"

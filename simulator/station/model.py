@@ -1,11 +1,11 @@
-"""What a charger physically is: connectors with cables, cars and meters. Knows nothing of OCPP's messages."""
+"""The data of a charger: connectors with their cars, meters, tokens and transactions. No OCPP messages."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
 class Token(NamedTuple):
-    """What a driver shows: an idTag in OCPP 1.6, an idToken with its type in 2.0.1."""
+    """Identifies a driver: an idTag in OCPP 1.6, an idToken with its type in 2.0.1."""
 
     value: str
     kind: str = "ISO14443"
@@ -18,11 +18,11 @@ class Token(NamedTuple):
 class Ev:
     """The car at a connector."""
 
-    wanted_wh: float  #: asks for nothing more after this much
+    wanted_wh: float  #: it requests no more energy after this much
     battery_wh: float
     max_power_w: float
     drawn_wh: float = 0.0
-    asks: bool = True  #: requests energy
+    requests_energy: bool = True
 
     @property
     def soc_percent(self) -> float:
@@ -32,30 +32,30 @@ class Ev:
 
 @dataclass(slots=True)
 class Transaction:
-    id: str  #: ours; OCPP 2.0.1 calls it by this name
+    id: str  #: made by the charger; the transactionId of OCPP 2.0.1
     started_at: float  #: seconds since the epoch, the CSMS's time
     meter_start_wh: float
     token: Token | None = None
     remote_start_id: int | None = None
     reservation_id: int | None = None
     next_seq_no: int = 0  #: OCPP 2.0.1
-    told_state: str = "EVConnected"  #: the charging state as the CSMS knows it
-    energy_limit_wh: float | None = None  #: what a refused token may still draw
+    reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
+    energy_limit_wh: float | None = None  #: what a refused token may draw in all
 
 
 class Ending(NamedTuple):
-    """How a transaction ended; trigger and reason in the words of OCPP 2.0.1, or of 1.6 where it has more."""
+    """How a transaction ended. Trigger and reason are OCPP 2.0.1's words, or 1.6's where 2.0.1 has none."""
 
     trigger: str
     reason: str
     moment: float  #: seconds since the epoch, the CSMS's time
-    token: Token | None = None  #: the one that was shown for it
+    token: Token | None = None  #: the one that was shown to end it
 
 
 @dataclass(slots=True)
 class Reservation:
     id: int
-    connector_number: int  #: 0 is any
+    connector_number: int  #: 0: any connector
     token: Token
     group: str | None
     expires_at: float
@@ -65,19 +65,19 @@ class Reservation:
 class Connector:
     number: int  #: from 1; in OCPP 2.0.1 the id of an EVSE with one connector
     ev: Ev | None = None
-    token: Token | None = None  #: authorized to charge here
-    group: str | None = None  #: the group of that token, whose other tokens may end its transaction
+    token: Token | None = None  #: the one that may charge here
+    group: str | None = None  #: of that token; its other tokens may end the transaction
     transaction: Transaction | None = None
-    energy_wh: float = 0.0  #: the meter's register, which only grows
+    energy_wh: float = 0.0  #: the meter's register; it only grows
     power_w: float = 0.0
-    limit_w: float = field(default=float("inf"))  #: what smart charging leaves it
+    limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
     fault: str | None = None
     operative: bool = True
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends
-    used: bool = False  #: a transaction ended and its car is still there
-    claimed: bool = False  #: a token is being checked for it
+    used: bool = False  #: its transaction has ended, and the car is still plugged in
+    claimed: bool = False  #: its token is being checked
     remote_start_id: int | None = None
-    power_set_w: float | None = None  #: a script's word for what the car draws
+    power_set_w: float | None = None  #: drawn by the car as an action set it; None: as much as it can
 
     @property
     def plugged(self) -> bool:
@@ -92,18 +92,18 @@ class Connector:
             return "Charging"
         if self.token is None or self.transaction is None:
             return "EVConnected"
-        if not self.ev.asks or self.power_set_w == 0:
+        if not self.ev.requests_energy or self.power_set_w == 0:
             return "SuspendedEV"
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
 
     @property
     def is_free(self) -> bool:
-        """Whether a token may start here; a reservation is another matter.
+        """Whether a token may start here, reservations aside.
 
-        A transaction that began with the cable still waits for its token.
+        A transaction that began with the cable is free for a token until it has one.
         """
-        nobody = self.transaction is None or self.transaction.token is None
-        return nobody and self.token is None and not self.claimed and self.is_usable
+        without_token = self.transaction is None or self.transaction.token is None
+        return without_token and self.token is None and not self.claimed and self.is_usable
 
     @property
     def is_usable(self) -> bool:
@@ -112,7 +112,7 @@ class Connector:
 
 @dataclass(frozen=True, slots=True)
 class Electrics:
-    """How watts and amperes relate at this charger's connectors."""
+    """Converts watts and amperes at this charger's connectors."""
 
     voltage_v: float
     phases: int
@@ -127,7 +127,7 @@ class Electrics:
 
 
 def electrics_of(connector_type: str, max_power_w: float) -> Electrics:
-    """DC connectors are taken at 400 V; AC ones at 230 V, and beyond 7.4 kW with three phases."""
+    """400 V for DC connectors; 230 V for AC, with three phases above 7.4 kW."""
     if any(name in connector_type.upper() for name in ("CCS", "CHADEMO", "GBT_DC", "NACS")):
         return Electrics(voltage_v=400.0, phases=1, is_dc=True)
     return Electrics(voltage_v=230.0, phases=3 if max_power_w > 7400 else 1, is_dc=False)

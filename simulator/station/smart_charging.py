@@ -1,17 +1,17 @@
-"""Charging profiles, and the power that they leave to a connector."""
+"""Charging profiles, and the power that they allow a connector."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from simulator.clock import parse_time
-from simulator.link.frames import Payload
+from simulator.configuration import Options
 from simulator.station.model import Connector, Electrics
 
 UNLIMITED = float("inf")
 
-#: Purposes that limit the charger as a whole; 1.6 and 2.0.1 name the first differently.
+#: Purposes that limit the whole charger; the first is 1.6's name for the second.
 STATION_PURPOSES = (
     "ChargePointMaxProfile",
     "ChargingStationMaxProfile",
@@ -30,22 +30,22 @@ class Period(NamedTuple):
 @dataclass(slots=True)
 class Profile:
     id: int
-    connector_number: int  #: 0 is every connector
+    connector_number: int  #: 0: every connector
     stack_level: int
     purpose: str
     kind: str
     recurrence_s: float | None
     valid_from: float
     valid_to: float
-    transaction_id: str | None  #: of the model
+    transaction_id: str | None  #: of the `Transaction`
     start: float | None
     duration_s: float
     unit: str
     periods: list[Period]
-    payload: Payload  #: as the CSMS sent it
+    payload: dict[str, Any]  #: as the CSMS sent it
 
     def limit_w(self, moment: float, transaction_start: float | None, electrics: Electrics) -> float | None:
-        """None when the profile says nothing about that moment."""
+        """None when the profile does not apply at that moment."""
         offset_s = self._offset_s(moment, transaction_start)
         if offset_s is None:
             return None
@@ -58,7 +58,7 @@ class Profile:
         return current.limit if self.unit == "W" else electrics.watts(current.limit, current.phases)
 
     def changes_after(self, moment: float, transaction_start: float | None) -> Iterator[float]:
-        """Moments at which the limit may become another one."""
+        """Moments after `moment` at which the limit may change."""
         yield from (edge for edge in (self.valid_from, self.valid_to) if moment < edge < UNLIMITED)
         start = self._start(max(moment, self.valid_from), transaction_start)
         if start is None:
@@ -77,7 +77,7 @@ class Profile:
         return moment - start if 0 <= moment - start < self.duration_s else None
 
     def _start(self, moment: float, transaction_start: float | None) -> float | None:
-        """When the schedule that counts at that moment starts."""
+        """The start of the schedule, or of the recurrence, that `moment` falls in."""
         if self.kind == "Relative" or self.start is None:
             return transaction_start if transaction_start is not None else None
         if self.recurrence_s and moment > self.start:
@@ -85,8 +85,8 @@ class Profile:
         return self.start
 
 
-def read_profile(payload: Payload, connector_number: int, transaction_id: str | None) -> Profile:
-    """From either version's ChargingProfile. Raises ValueError for a time that cannot be read."""
+def read_profile(payload: dict[str, Any], connector_number: int, transaction_id: str | None) -> Profile:
+    """Reads the ChargingProfile of any version. Raises ValueError for a time that is not ISO 8601."""
     schedules = payload["chargingSchedule"]
     schedule = schedules[0] if isinstance(schedules, list) else schedules
     return Profile(
@@ -113,7 +113,7 @@ def read_profile(payload: Payload, connector_number: int, transaction_id: str | 
 
 
 class Profiles:
-    """Those installed. One replaces another with its id, or with its purpose, level and connector."""
+    """The installed profiles. A new one replaces any with its id, or with its purpose, level and connector."""
 
     def __init__(self, electrics: Electrics, max_power_w: float) -> None:
         self._electrics = electrics
@@ -128,34 +128,40 @@ class Profiles:
 
     def install(self, profile: Profile) -> None:
         place = _place(profile)
-        kept = [other for other in self._installed if other.id != profile.id and _place(other) != place]
-        self._installed = [*kept, profile]
+        others = [other for other in self._installed if other.id != profile.id and _place(other) != place]
+        self._installed = [*others, profile]
 
-    def remove(self, doomed: Iterable[Profile]) -> None:
-        gone = {id(profile) for profile in doomed}
-        self._installed = [profile for profile in self._installed if id(profile) not in gone]
+    def remove(self, profiles: Iterable[Profile]) -> None:
+        removed = {id(profile) for profile in profiles}
+        self._installed = [profile for profile in self._installed if id(profile) not in removed]
 
     def remove_transaction(self, transaction_id: str) -> None:
         self.remove([profile for profile in self._installed if profile.transaction_id == transaction_id])
 
-    def limit_w(self, connector: Connector, moment: float, sharers: int) -> float:
-        """What the connector may draw; a limit of the whole charger is shared evenly by those that draw."""
+    def assign(self, placeholder: str, transaction_id: str) -> None:
+        """Gives the profile of a remote start the id of its transaction, once that has begun."""
+        for profile in self._installed:
+            if profile.purpose == "TxProfile" and profile.transaction_id == placeholder:
+                profile.transaction_id = transaction_id
+
+    def limit_w(self, connector: Connector, moment: float, sharing: int) -> float:
+        """The power that the connector may draw. `sharing` connectors share the charger's limits evenly."""
         return min(
             self._max_power_w,
             self._own_limit_w(connector, moment),
-            self._station_limit_w(moment) / max(sharers, 1),
+            self._station_limit_w(moment) / max(sharing, 1),
         )
 
     def next_change(self, connector: Connector, moment: float) -> float:
-        """When `limit_w` may be another; infinity when never."""
+        """The moment at which `limit_w` may change; infinity when it will not."""
         start = connector.transaction.started_at if connector.transaction else None
-        concerning = [p for p in self._installed if p.purpose in STATION_PURPOSES or _concerns(p, connector)]
-        return min((edge for p in concerning for edge in p.changes_after(moment, start)), default=UNLIMITED)
+        applicable = [p for p in self._installed if p.purpose in STATION_PURPOSES or _applies(p, connector)]
+        return min((edge for p in applicable for edge in p.changes_after(moment, start)), default=UNLIMITED)
 
     def composite(
         self, connector: Connector | None, moment: float, duration_s: float, unit: str
     ) -> list[Period]:
-        """The limits of the next while, in the unit; without a connector, those of the whole charger."""
+        """The limits from `moment` on, in A or W; without a connector, those of the whole charger."""
         edges = [moment]
         whole = connector or Connector(0)
         while (edge := self.next_change(whole, edges[-1])) < moment + duration_s:
@@ -176,12 +182,12 @@ class Profiles:
         return periods
 
     def _own_limit_w(self, connector: Connector, moment: float) -> float:
-        """A transaction's profile counts before the default ones (OCPP 1.6 part 1, 3.13.2)."""
+        """A TxProfile comes before a TxDefaultProfile (OCPP 1.6 part 1, 3.13.2)."""
         start = connector.transaction.started_at if connector.transaction else None
         for purpose in ("TxProfile", "TxDefaultProfile"):
-            # The connector's own default comes before that of all connectors at the same level.
+            # At the same level, a connector's own default comes before the default of all connectors.
             ranked = sorted(
-                (p for p in self._installed if p.purpose == purpose and _concerns(p, connector)),
+                (p for p in self._installed if p.purpose == purpose and _applies(p, connector)),
                 key=lambda p: (p.stack_level, p.connector_number),
                 reverse=True,
             )
@@ -192,7 +198,7 @@ class Profiles:
         return UNLIMITED
 
     def _station_limit_w(self, moment: float) -> float:
-        least = UNLIMITED
+        limit_w = UNLIMITED
         for purpose in STATION_PURPOSES:
             ranked = sorted(
                 (p for p in self._installed if p.purpose == purpose),
@@ -200,15 +206,15 @@ class Profiles:
                 reverse=True,
             )
             limits = (profile.limit_w(moment, None, self._electrics) for profile in ranked)
-            least = min(least, next((limit for limit in limits if limit is not None), UNLIMITED))
-        return least
+            limit_w = min(limit_w, next((limit for limit in limits if limit is not None), UNLIMITED))
+        return limit_w
 
 
 def _place(profile: Profile) -> tuple[object, ...]:
     return profile.purpose, profile.stack_level, profile.connector_number, profile.transaction_id
 
 
-def _concerns(profile: Profile, connector: Connector) -> bool:
+def _applies(profile: Profile, connector: Connector) -> bool:
     if profile.purpose in STATION_PURPOSES:
         return False
     if profile.purpose == "TxProfile":
@@ -216,7 +222,30 @@ def _concerns(profile: Profile, connector: Connector) -> bool:
     return profile.connector_number in (0, connector.number)
 
 
-def is_in_order(profile: Profile) -> bool:
-    """A schedule starts at 0 and its periods follow one another."""
+def install_profile(
+    profiles: Profiles,
+    options: Options,
+    payload: dict[str, Any],
+    connector_number: int,
+    transaction_id: str | None,
+) -> bool:
+    """Installs a profile as the CSMS sent it. False when it is malformed or exceeds a limit of the options."""
+    try:
+        profile = read_profile(payload, connector_number, transaction_id)
+    except ValueError:
+        return False
+    if (
+        not _is_in_order(profile)
+        or not 0 <= profile.stack_level <= options.number("max_stack_level")
+        or len(profile.periods) > options.number("max_periods")
+        or len(profiles) >= options.number("max_profiles")
+    ):
+        return False
+    profiles.install(profile)
+    return True
+
+
+def _is_in_order(profile: Profile) -> bool:
+    """Whether the schedule starts at 0 and its periods follow one another."""
     starts = [period.start_s for period in profile.periods]
     return starts[:1] == [0] and all(earlier < later for earlier, later in pairwise(starts))

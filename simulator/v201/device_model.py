@@ -1,18 +1,16 @@
-"""OCPP 2.0.1's device model of this charger: its options, and what its components are and do right now."""
+"""OCPP 2.0.1's device model: the options of the charger, and read-only facts about its components."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.configuration import Option
 from simulator.link.frames import Payload
-from simulator.station.configuration import Option
 from simulator.station.model import Connector
-
-if TYPE_CHECKING:
-    from simulator.charge_point.charge_point import ChargePoint
 
 
 class Fact(NamedTuple):
-    """A variable that is read from the charger, not set."""
+    """A read-only variable."""
 
     component: str
     variable: str
@@ -37,18 +35,18 @@ Key = tuple[str, str | None, int | None, int | None, str, str | None]
 
 
 class DeviceModel:
-    def __init__(self, charge_point: "ChargePoint") -> None:
+    def __init__(self, charge_point: ChargePoint) -> None:
         self._charge_point = charge_point
         self._options: dict[Key, Option] = {
             _key(_option_place(option)): option for option in charge_point.options if option.component
         }
         self._facts: dict[Key, Fact] = {_key(fact.place): fact for fact in self._list_facts()}
 
-    def get(self, wish: Payload) -> Payload:
-        """A result of GetVariables."""
-        kind = wish.get("attributeType", "Actual")
-        result = {"component": wish["component"], "variable": wish["variable"], "attributeType": kind}
-        key = _key(wish)
+    def get(self, request: Payload) -> Payload:
+        """The result for one entry of GetVariables."""
+        kind = request.get("attributeType", "Actual")
+        result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
+        key = _key(request)
         if key not in self._options and key not in self._facts:
             return result | {"attributeStatus": self._missing(key)}
         if kind != "Actual":
@@ -61,11 +59,11 @@ class DeviceModel:
         value = self._charge_point.options.text(option.name)
         return result | {"attributeStatus": "Accepted", "attributeValue": value[:2500]}
 
-    def set(self, wish: Payload) -> Payload:
-        """A result of SetVariables."""
-        kind = wish.get("attributeType", "Actual")
-        result = {"component": wish["component"], "variable": wish["variable"], "attributeType": kind}
-        key = _key(wish)
+    def set(self, request: Payload) -> Payload:
+        """The result for one entry of SetVariables."""
+        kind = request.get("attributeType", "Actual")
+        result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
+        key = _key(request)
         if key in self._facts:
             return result | {"attributeStatus": "Rejected"}
         if key not in self._options:
@@ -73,13 +71,13 @@ class DeviceModel:
         if kind != "Actual":
             return result | {"attributeStatus": "NotSupportedAttributeType"}
         option = self._options[key]
-        verdict = self._charge_point.options.change(option, wish["attributeValue"])
+        verdict = self._charge_point.options.change(option, request["attributeValue"])
         if verdict != "Rejected":
             self._charge_point.apply_option(option.name)
         return result | {"attributeStatus": verdict}
 
     def report(self, base: str) -> list[Payload]:
-        """A configuration is what can be set; a summary is what the components are doing."""
+        """The configuration inventory is the options; the summary is the states of the components."""
         options = [self._describe_option(option) for option in self._options.values()]
         facts = [_describe_fact(fact) for fact in self._facts.values()]
         match base:
@@ -91,10 +89,10 @@ class DeviceModel:
                 return facts + options
 
     def select(self, wanted: list[Payload] | None, criteria: list[str] | None) -> list[Payload]:
-        """What GetReport asks for: components, with a variable or whole, of which a criterion holds."""
+        """The entries that match one of the components (and variable) and one of the criteria of a GetReport."""
         entries = self.report("FullInventory")
         if wanted is not None:
-            entries = [entry for entry in entries if any(_matches(entry, wish) for wish in wanted)]
+            entries = [entry for entry in entries if any(_matches(entry, each) for each in wanted)]
         if criteria is not None:
             names = {VARIABLE_OF_CRITERION[criterion] for criterion in criteria}
             entries = [
@@ -173,7 +171,7 @@ class DeviceModel:
         return (connector.fault is not None for connector in self._charge_point.station.connectors)
 
 
-#: Of a SummaryInventory (OCPP 2.0.1 part 2, B07.FR.09).
+#: The variables of a SummaryInventory (OCPP 2.0.1 part 2, B07.FR.09).
 SUMMARY = ("AvailabilityState", "Problem")
 
 VARIABLE_OF_CRITERION = {
@@ -219,13 +217,15 @@ def _key(place: Payload) -> Key:
     )
 
 
-def _matches(entry: Payload, wish: Payload) -> bool:
-    component, wanted = entry["component"], wish["component"]
-    if component["name"].lower() != wanted["name"].lower():
+def _matches(entry: Payload, wanted: Payload) -> bool:
+    component, wanted_component = entry["component"], wanted["component"]
+    if component["name"].lower() != wanted_component["name"].lower():
         return False
-    if "evse" in wanted and component.get("evse", {}) | wanted["evse"] != component.get("evse", {}):
+    if "evse" in wanted_component and component.get("evse", {}) | wanted_component["evse"] != component.get(
+        "evse", {}
+    ):
         return False
-    variable = wish.get("variable")
+    variable = wanted.get("variable")
     return variable is None or entry["variable"]["name"].lower() == variable["name"].lower()
 
 

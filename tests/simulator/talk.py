@@ -40,7 +40,7 @@ class Talk:
             )
         assert answer.status == "Accepted"
         started = await (self.link.next("StartTransaction") if self.is_16 else self.event("Started"))
-        await until(lambda: self.connector.power_w > 0 and not self.model.has_news_of(None))
+        await until(lambda: self.connector.power_w > 0 and not self.model.has_queued_messages(None))
         return started
 
     async def event(self, kind: str, trigger: str | None = None) -> Payload:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ocpp.exceptions import InternalError, OCPPError  # type: ignore[import-untyped]
 
-from simulator.charge_point.actions import ACTS
+from simulator.charge_point.actions import ACTIONS
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.lifecycle import build_charge_point, load_kind
 from simulator.link import schemas
@@ -43,7 +43,7 @@ DRIVER_DATA = st.fixed_dictionaries(
         "fault": st.sampled_from(["OverCurrentFailure", "Nonsense", ""]),
     },
 )
-DRIVER = st.tuples(st.sampled_from([*ACTS, "Nonsense"]).map(lambda act: f"driver {act}"), DRIVER_DATA)
+DRIVER = st.tuples(st.sampled_from([*ACTIONS, "Nonsense"]).map(lambda act: f"driver {act}"), DRIVER_DATA)
 TIME = st.tuples(st.just("time passes"), st.sampled_from([0.0, 1.0, 3600.0, 1e6]))
 START: dict[str, Step] = {
     "OCPP1.6": ("RemoteStartTransaction", {"idTag": "TAG"}),
@@ -74,14 +74,14 @@ async def _live_through(version: Version, steps: list[Step]) -> None:
         read_settings(environment("ws://csms", version.name, connectors=2, ev_plug_in_s=0)), log
     )
     model.power_on()
-    model.registration, model.online = "Accepted", True
+    model.registration.status, model.online = "Accepted", True
     energy_wh = [0.0, 0.0]
     for name, wish in steps:
         if name == "time passes":
-            model.station._settled_at_s -= wish
-            model.station.settle()
+            model.station.energy._metered_at_s -= wish
+            model.station.energy.update_power()
         elif name.startswith("driver "):
-            model.driver.perform(name.removeprefix("driver "), wish)
+            model.actions.perform(name.removeprefix("driver "), wish)
         else:
             _ask(model, name, wish)
         await _check(model, energy_wh)
@@ -107,8 +107,8 @@ async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
         assert 0 <= connector.power_w <= model.settings.max_power_w
         assert not connector.power_w or (connector.transaction and connector.plugged and connector.token)
         assert not connector.transaction or connector.is_usable or connector.operative_next is not None
-    while model._outbox._messages:
-        message = model._outbox._messages.popleft()
-        payload = model.complete(message)
+    while model.delivery.outbox._messages:
+        message = model.delivery.outbox._messages.popleft()
+        payload = model.payload_to_send(message)
         schemas.check_payload(model.version, message.action, json.loads(json.dumps(payload)), answer=False)
     json.dumps(model.describe())

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import simulator.settings
-from simulator.charge_point.actions import ACTS
+from simulator.charge_point.actions import ACTIONS
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.configuration import OPTIONS
 from simulator.link import schemas
-from simulator.station.configuration import OPTIONS
 from simulator.v16.charge_point import ChargePoint16
 from simulator.v201.charge_point import ChargePoint201
 from simulator.versions import VERSIONS
@@ -70,7 +70,7 @@ def test_every_reason_is_told() -> None:
 
 
 def test_every_deed_of_a_script_is_told() -> None:
-    assert set(re.findall(r"`(\w+)`", " ".join(first_cells(section("Drivers and cars"))))) == ACTS.keys()
+    assert set(re.findall(r"`(\w+)`", " ".join(first_cells(section("Drivers and cars"))))) == ACTIONS.keys()
 
 
 def test_every_setting_is_told_with_its_default() -> None:

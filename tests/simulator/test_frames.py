@@ -77,11 +77,11 @@ async def test_an_answer_that_breaks_the_schema_is_reported_and_counts_as_none()
         link = await csms.accepted()
         csms.raw_answers["Heartbeat"] = '{"currentTime":12}'
 
-        charger.model.send_heartbeat()
+        charger.model.registration.send_heartbeat()
 
         await until(lambda: any("answer to Heartbeat is not valid" in remark for remark in charger.remarks()))
         del csms.raw_answers["Heartbeat"]
-        charger.model.send_heartbeat()
+        charger.model.registration.send_heartbeat()
         await link.next("Heartbeat")
 
 

@@ -62,15 +62,15 @@ async def test_what_happens_offline_is_told_in_order_after_the_reconnect(version
         await until(lambda: not model.online)
 
         connector = model.station.connectors[0]
-        model.driver.perform("PlugIn", None)
-        model.driver.perform("PresentToken", {"idToken": "TAG"})
+        model.actions.perform("PlugIn", None)
+        model.actions.perform("PresentToken", {"idToken": "TAG"})
         assert connector.power_w > 0
         await until(lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0)
-        model.driver.perform("PresentToken", {"idToken": "TAG"})
+        model.actions.perform("PresentToken", {"idToken": "TAG"})
 
         async with Csms(port=csms.port) as again:
             link = await again.link()
-            await until(lambda: not model.has_news_of(None))
+            await until(lambda: not model.has_queued_messages(None))
 
     told = transaction_calls(link)
     if version == "OCPP1.6":
@@ -96,7 +96,7 @@ async def test_a_transaction_survives_a_lost_connection(version: str) -> None:
         first = await csms.accepted()
         await start_remotely(first, version)
         connector = charger.model.station.connectors[0]
-        await until(lambda: connector.power_w > 0 and not charger.model.has_news_of(None))
+        await until(lambda: connector.power_w > 0 and not charger.model.has_queued_messages(None))
         before = connector.transaction
 
         first.socket.transport.abort()
@@ -118,12 +118,12 @@ async def test_offline_only_known_tokens_start_unless_all_may() -> None:
     async with LocalCharger("ws://127.0.0.1:9/") as charger:
         await charger.connection("disconnected", "connection_refused")
         connector = charger.model.station.connectors[0]
-        charger.model.driver.perform("PlugIn", None)
+        charger.model.actions.perform("PlugIn", None)
 
-        charger.model.driver.perform("PresentToken", {"idToken": "STRANGER"})
+        charger.model.actions.perform("PresentToken", {"idToken": "STRANGER"})
         assert connector.transaction is None
         charger.model.options.set("accept_unknown_offline", "true")
-        charger.model.driver.perform("PresentToken", {"idToken": "STRANGER"})
+        charger.model.actions.perform("PresentToken", {"idToken": "STRANGER"})
 
         assert connector.transaction is not None
 
@@ -134,12 +134,12 @@ async def test_statuses_that_came_and_went_offline_are_not_told() -> None:
         await until(lambda: len(first.all("StatusNotification")) == 2)
         first.socket.transport.abort()
         await until(lambda: not charger.model.online)
-        charger.model.driver.perform("PlugIn", None)
-        charger.model.driver.perform("Unplug", None)
+        charger.model.actions.perform("PlugIn", None)
+        charger.model.actions.perform("Unplug", None)
 
         second = await csms.link(2)
         await charger.connection("accepted", "still_accepted")
-        charger.model.send_heartbeat()
+        charger.model.registration.send_heartbeat()
         await second.next("Heartbeat")
 
     assert second.all("StatusNotification") == []
@@ -161,7 +161,7 @@ async def test_a_refused_transaction_message_is_tried_again_and_then_given_up(ve
         action = "StartTransaction" if talk.is_16 else "TransactionEvent"
         talk.csms.raw_answers[action] = '{"nonsense":1}'
         model = talk.model
-        model.driver.perform("PlugIn", None)
+        model.actions.perform("PlugIn", None)
         await talk.script("PresentToken", '{"idToken": "TAG"}')
 
         await until(lambda: any("given up after 3 attempts" in remark for remark in talk.charger.remarks()))
@@ -180,11 +180,11 @@ async def test_an_unanswered_call_does_not_stop_the_charger() -> None:
     async with Csms() as csms, LocalCharger(csms.url, call_timeout_s=0.1) as charger:
         link = await csms.accepted()
         csms.raw_answers["Heartbeat"] = None
-        charger.model.send_heartbeat()
+        charger.model.registration.send_heartbeat()
         await until(lambda: any("Heartbeat was not answered" in remark for remark in charger.remarks()))
 
         del csms.raw_answers["Heartbeat"]
-        charger.model.send_heartbeat()
+        charger.model.registration.send_heartbeat()
 
         await link.next("Heartbeat")
 
@@ -193,7 +193,7 @@ async def test_a_full_outbox_drops_intermediate_readings_and_nothing_else() -> N
     outbox = Outbox()
     outbox.put(Message("StartTransaction", {}, durable=True))
     for number in range(CAPACITY + 20):
-        outbox.put(Message("MeterValues", {"number": number}, durable=True, spare=True))
+        outbox.put(Message("MeterValues", {"number": number}, durable=True, droppable=True))
     outbox.put(Message("StopTransaction", {}, durable=True))
 
     kept = list(outbox.durable())
@@ -280,10 +280,10 @@ async def test_what_waits_for_the_csms_survives_a_restart(version: str, tmp_path
     async with LocalCharger("ws://127.0.0.1:9/", version, **settings) as charger:
         await charger.connection("disconnected", "connection_refused")
         charger.model.options.set("accept_unknown_offline", "true")
-        charger.model.driver.perform("PlugIn", None)
-        charger.model.driver.perform("PresentToken", {"idToken": "TAG"})
-        charger.model.driver.perform("PresentToken", {"idToken": "TAG"})
-        assert charger.model.has_news_of(None)
+        charger.model.actions.perform("PlugIn", None)
+        charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
+        charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
+        assert charger.model.has_queued_messages(None)
 
     async with Csms() as csms, LocalCharger(csms.url, version, **settings):
         link = await csms.accepted()
@@ -357,8 +357,8 @@ async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path
             assert [connector.operative for connector in model.station.connectors] == [True, False]
             assert (model.authorizer.list_version, list(model.authorizer.local_list)) == (4, ["tag"])
             assert [profile.payload for profile in model.station.profiles] == first_installed
-            assert list(model.station.reservations) == [9]
-            assert model.station.reservations[9].token.value == "TAG"
+            assert list(model.station.reservations.by_id) == [9]
+            assert model.station.reservations.by_id[9].token.value == "TAG"
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ async def test_a_state_file_that_cannot_be_written_does_not_stop_the_charger(tmp
         LocalCharger(csms.url, state_file=tmp_path / "missing" / "state.json") as charger,
     ):
         await csms.accepted()
-        charger.model.driver.perform("PlugIn", None)
+        charger.model.actions.perform("PlugIn", None)
 
         await until(lambda: any("cannot be written" in remark for remark in charger.remarks()))
         assert charger.model.online
@@ -420,7 +420,7 @@ async def test_after_a_long_outage_every_status_is_told_again(threshold_s: int, 
         first.socket.transport.abort()
         second = await csms.link(2)
         await charger.connection("accepted", "still_accepted")
-        charger.model.send_heartbeat()
+        charger.model.registration.send_heartbeat()
         await second.next("Heartbeat")
 
     assert len(second.all("StatusNotification")) == told

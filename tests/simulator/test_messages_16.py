@@ -533,7 +533,7 @@ async def test_a_reservation_keeps_a_connector_for_its_tag(talk: Talk) -> None:
     assert (await talk.ask("RemoteStartTransaction", id_tag="MINE", connector_id=1)).status == "Accepted"
 
     assert (await talk.link.next("StartTransaction"))["reservation_id"] == 5
-    assert talk.model.station.reservations == {}
+    assert talk.model.station.reservations.by_id == {}
 
 
 @charger_test()

@@ -441,7 +441,7 @@ async def test_each_message_can_be_triggered(message: str, status: str) -> None:
         if message == "TransactionEvent":
             await talk.start()
             await talk.event("Updated", "ChargingStateChanged")
-        await until(lambda: not talk.model.has_news_of(None))
+        await until(lambda: not talk.model.has_queued_messages(None))
 
         answer = await talk.ask("TriggerMessage", requested_message=message, evse={"id": 1})
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulator.charge_point.charge_point import handles
+from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.v201.charge_point import ChargePoint201
 from simulator.versions import VERSIONS, Version
