@@ -86,10 +86,8 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
         if not connectors:
             return REJECTED
         match payload["requestedMessage"]:
-            case "BootNotification" if self.is_accepted:
-                return REJECTED  # F06.FR.17
             case "BootNotification":
-                self.registration.boot_again()
+                return self._trigger_boot()
             case "FirmwareStatusNotification":
                 self.trigger_firmware_status()
             case "Heartbeat":
@@ -105,6 +103,12 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
                 return self.trigger_transaction_events(connectors)
             case _:
                 return {"status": "NotImplemented"}
+        return ACCEPTED
+
+    def _trigger_boot(self) -> Payload:
+        if self.is_accepted:
+            return REJECTED  # F06.FR.17
+        self.registration.boot_again()
         return ACCEPTED
 
     def _connectors(self, evse: Payload | None) -> list[Connector]:
