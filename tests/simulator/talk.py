@@ -1,6 +1,7 @@
 """A conversation between a CSMS and a charger with two connectors, for tests of the messages."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from simulator.clock import format_time, parse_time
@@ -43,6 +44,12 @@ class Talk:
         await until(lambda: self.connector.power_w > 0 and not self.model.has_queued_messages(None))
         return started
 
+    async def request_stop(self) -> str:
+        """Stops the transaction on connector 1 by RequestStopTransaction (2.0.1); the answer's status."""
+        assert self.connector.transaction is not None
+        answer = await self.ask("RequestStopTransaction", transaction_id=self.connector.transaction.id)
+        return str(answer.status)
+
     async def event(self, kind: str, trigger: str | None = None) -> Payload:
         """The next such TransactionEvent."""
         return await self.link.next(
@@ -60,25 +67,34 @@ class Talk:
 
 TOKEN = {"id_token": "TAG", "type": "ISO14443"}
 
-Scenario = Callable[[Talk], Awaitable[None]]
-Decorator = Callable[[Scenario], Callable[[], Awaitable[None]]]
+
+@asynccontextmanager
+async def open_talk(version: str, **environment: object) -> AsyncIterator[Talk]:
+    """With a charger that the environment describes and that the CSMS has accepted."""
+    settings: dict[str, object] = {"connectors": 2, "ev_plug_in_s": 0, "ev_unplug_s": "never"}
+    async with Csms() as csms, LocalCharger(csms.url, version, **settings | environment) as charger:
+        link = await csms.link()
+        expected = len(charger.model.reporting_numbers())
+        await until(lambda: len(link.all("StatusNotification")) == expected)
+        link.calls.clear()
+        yield Talk(csms, charger, link)
 
 
-def scenario_of(version: str, **environment: object) -> Decorator:
-    """Runs a scenario with a charger that the environment describes and the CSMS has accepted."""
+async def start_remotely(link: Link, version: str) -> None:
+    if version == "OCPP1.6":
+        await link.ask(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+        await link.next("StartTransaction")
+    else:
+        await link.ask(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=7))
+        await link.next("TransactionEvent")
 
-    def decorate(scenario: Scenario) -> Callable[[], Awaitable[None]]:
-        async def test() -> None:
-            async with Csms() as csms:
-                settings: dict[str, object] = {"connectors": 2, "ev_plug_in_s": 0, "ev_unplug_s": "never"}
-                async with LocalCharger(csms.url, version, **settings | environment) as charger:
-                    link = await csms.link()
-                    expected = len(charger.model.reporting_numbers())
-                    await until(lambda: len(link.all("StatusNotification")) == expected)
-                    link.calls.clear()
-                    await scenario(Talk(csms, charger, link))
 
-        test.__doc__ = scenario.__doc__
-        return test
-
-    return decorate
+def transaction_calls(link: Link) -> list[str]:
+    """In short, what was said about transactions."""
+    calls = []
+    for call in link.calls:
+        if call.action in ("StartTransaction", "StopTransaction", "MeterValues"):
+            calls.append(call.action)
+        elif call.action == "TransactionEvent":
+            calls.append(call.payload["event_type"])
+    return calls

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import random
 import re
+import selectors
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,6 +14,12 @@ from itertools import pairwise
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from simulator import lifecycle
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.lifecycle import build_charge_point, live
+from simulator.link.websocket import LinkError
+from simulator.log import EventLog
+from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, environment
 from tests.simulator.csms import NOW, Csms, until
 
@@ -189,3 +197,59 @@ async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
     boots = [e["timestamp"] for e in charger.frames("BootNotification") if e["direction"] == "cp_to_csms"]
     seconds = [float(stamp[17:23]) for stamp in boots]
     assert all(1.0 <= (later - earlier) % 60 < 2.5 for earlier, later in pairwise(seconds))
+
+
+@pytest.mark.parametrize("was_accepted", [True, False])
+@pytest.mark.parametrize("downtime_s", [0, 5, 40, 600])
+def test_200_chargers_reconnect_within_a_minute_and_never_a_tenth_of_them_in_one_second(
+    downtime_s: float, was_accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random.seed(200)
+    reconnects_s: list[float] = []
+
+    async def connect_and_hold(charge_point: ChargePoint) -> None:
+        """A CSMS that is down from second 1 on."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < 1:
+            charge_point.registration.status = "Accepted" if was_accepted else "Pending"
+            await asyncio.sleep(1 - now_s)
+        elif now_s >= 1 + downtime_s:
+            reconnects_s.append(now_s - 1 - downtime_s)
+            await asyncio.Event().wait()
+        raise LinkError("connection_refused", "nothing listens there")
+
+    async def run_fleet() -> None:
+        settings = Settings(identity="CP-1", ws_url="ws://csms")
+        fleet = [build_charge_point(settings, EventLog(lambda _: None)) for _ in range(200)]
+        running = [asyncio.create_task(live(charge_point)) for charge_point in fleet]
+        await asyncio.sleep(1 + downtime_s + 61)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running)
+
+    monkeypatch.setattr(lifecycle, "_connect_and_hold", connect_and_hold)
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(run_fleet())
+
+    assert len(reconnects_s) == 200
+    assert max(reconnects_s) <= 60
+    assert max(sum(start <= other < start + 1 for other in reconnects_s) for start in reconnects_s) <= 20
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """Its time jumps to the next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        self._clock = _VirtualClock()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now_s
+
+
+class _VirtualClock(selectors.DefaultSelector):
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now_s += timeout or 0
+        return super().select(0)

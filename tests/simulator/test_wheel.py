@@ -21,9 +21,9 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new environment with the wheel and the two packages that it depends on, without any index."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    for name in (FOLDER, Path("simulator")):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "build"))
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    for part in (FOLDER, Path("simulator")):
+        shutil.copytree(ROOT / part, source / part, ignore=shutil.ignore_patterns("__pycache__", "build"))
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source / FOLDER]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 from base64 import b64encode
 from pathlib import Path
 
@@ -176,26 +175,3 @@ def test_the_waits_between_reconnects_grow_up_to_a_limit() -> None:
     delays = retry_delays(settings)
 
     assert [next(delays) for _ in range(7)] == [1, 2, 4, 8, 16, 20, 20]
-
-
-@pytest.mark.parametrize("outage_s", [0, 5, 40, 600])
-def test_200_chargers_come_back_within_a_minute_and_never_a_tenth_of_them_in_one_second(
-    outage_s: float,
-) -> None:
-    random.seed(200)
-    settings = Settings(identity="CP-1", ws_url="ws://csms")
-
-    returns = [_return_after(outage_s, settings) for _ in range(200)]
-
-    assert max(returns) <= 60
-    assert max(sum(start <= other < start + 1 for other in returns) for start in returns) <= 20
-
-
-def _return_after(outage_s: float, settings: Settings) -> float:
-    """Seconds from the CSMS's return to the first attempt of a charger that all lost at the same moment."""
-    moment = 0.0
-    for delay in retry_delays(settings):
-        moment += delay
-        if moment >= outage_s:
-            break
-    return moment - outage_s
