@@ -1,4 +1,4 @@
-"""What a CSMS may read and change: 1.6's configuration keys and 2.0.1's variables, in one table."""
+"""The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
@@ -7,7 +7,7 @@ Kind = Literal[
     "boolean", "integer", "decimal", "string", "OptionList", "MemberList", "SequenceList", "dateTime"
 ]
 Mutability = Literal["ReadWrite", "ReadOnly", "WriteOnly"]
-Verdict = Literal["Accepted", "Rejected"]
+Status = Literal["Accepted", "Rejected"]
 
 MEASURANDS = (
     "Current.Import",
@@ -22,7 +22,7 @@ TX_POINTS = ("Authorized", "EVConnected", "PowerPathClosed")
 
 
 class Option(NamedTuple):
-    name: str  #: what the rest of this program calls it
+    name: str  #: in this program
     key: str | None  #: OCPP 1.6
     component: str | None  #: OCPP 2.0.1
     variable: str | None
@@ -31,13 +31,14 @@ class Option(NamedTuple):
     mutability: Mutability = "ReadWrite"
     instance: str | None = None
     unit: str | None = None
-    least: int | None = None
-    most: int | None = None
+    minimum: int | None = None
+    maximum: int | None = None
     members: tuple[str, ...] = ()
 
 
-def _rw(name: str, key: str | None, place: str | None, kind: Kind, default: str, **more: object) -> Option:
-    component, _, variable = (place or "").partition(".")
+def _rw(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
+    """`path` is Component.Variable or Component.Variable/Instance of OCPP 2.0.1; None: not in this version."""
+    component, _, variable = (path or "").partition(".")
     variable, _, instance = variable.partition("/")
     return Option(
         name,
@@ -51,22 +52,22 @@ def _rw(name: str, key: str | None, place: str | None, kind: Kind, default: str,
     )
 
 
-def _ro(name: str, key: str | None, place: str | None, kind: Kind, default: str, **more: object) -> Option:
-    return _rw(name, key, place, kind, default, mutability="ReadOnly", **more)
+def _ro(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
+    return _rw(name, key, path, kind, default, mutability="ReadOnly", **more)
 
 
-def _seconds(name: str, key: str | None, place: str | None, default: int, least: int = 0) -> Option:
-    return _rw(name, key, place, "integer", str(default), unit="s", least=least, most=31_536_000)
+def _seconds(name: str, key: str | None, path: str | None, default: int, minimum: int = 0) -> Option:
+    return _rw(name, key, path, "integer", str(default), unit="s", minimum=minimum, maximum=31_536_000)
 
 
-def _measurands(name: str, key: str | None, place: str | None, default: str) -> Option:
-    return _rw(name, key, place, "MemberList", default, members=MEASURANDS)
+def _measurands(name: str, key: str | None, path: str | None, default: str) -> Option:
+    return _rw(name, key, path, "MemberList", default, members=MEASURANDS)
 
 
 ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
 
 OPTIONS = (
-    # Who may charge
+    # Authorization
     _rw("authorize_remote_start", "AuthorizeRemoteTxRequests", "AuthCtrlr.AuthorizeRemoteStart", "boolean", "false"),
     _rw("local_authorize_offline", "LocalAuthorizeOffline", "AuthCtrlr.LocalAuthorizeOffline", "boolean", "true"),
     _rw("local_pre_authorize", "LocalPreAuthorize", "AuthCtrlr.LocalPreAuthorize", "boolean", "false"),
@@ -78,12 +79,12 @@ OPTIONS = (
     # Transactions
     _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
-    _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", least=0, most=1_000_000),
+    _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", minimum=0, maximum=1_000_000),
     _rw("stop_on_unplug", "StopTransactionOnEVSideDisconnect", "TxCtrlr.StopTxOnEVSideDisconnect", "boolean", "true"),
     _ro("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", None, "boolean", "true"),
     _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS),
     _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS),
-    _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", least=1, most=100),
+    _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", minimum=1, maximum=100),
     _seconds("transaction_retry_s", "TransactionMessageRetryInterval", "OCPPCommCtrlr.MessageAttemptInterval/TransactionEvent", 10),
     # Meter values
     _seconds("sample_s", "MeterValueSampleInterval", "SampledDataCtrlr.TxUpdatedInterval", 60),
@@ -97,7 +98,7 @@ OPTIONS = (
     # The connection
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
-    _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", least=0, most=31_536_000),
+    _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
     _ro("ws_protocol", None, "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP"),
     _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat"),
     _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
@@ -107,7 +108,7 @@ OPTIONS = (
     _ro("max_keys", "GetConfigurationMaxKeys", None, "integer", "100"),
     _ro("connectors", "NumberOfConnectors", None, "integer", "1"),
     _rw("phase_rotation", "ConnectorPhaseRotation", None, "string", "NotApplicable"),
-    _rw("reset_retries", "ResetRetries", None, "integer", "0", least=0, most=10),
+    _rw("reset_retries", "ResetRetries", None, "integer", "0", minimum=0, maximum=10),
     # Smart charging and reservation
     _ro("max_stack_level", "ChargeProfileMaxStackLevel", "SmartChargingCtrlr.ProfileStackLevel", "integer", "20"),
     _ro("rate_units_16", "ChargingScheduleAllowedChargingRateUnit", None, "string", "Current,Power"),
@@ -123,18 +124,18 @@ OPTIONS = (
 
 
 class Options:
-    """The values in force. A change is kept when the state is; see `changes`."""
+    """The values in force; `changes` has those that the CSMS set, for the state file."""
 
     def __init__(self, facts: Mapping[str, str], configuration: Mapping[str, str]) -> None:
-        """What is so at this charger, and what its environment sets, by 1.6 key or 2.0.1 Component.Variable.
+        """`facts` are values by option name, `configuration` by 1.6 key or 2.0.1 Component.Variable.
 
-        Raises ValueError, which names a setting that is not taken.
+        Raises ValueError for a setting that is unknown or that a CSMS could not make.
         """
         self._known = {option.name: option for option in OPTIONS}
         self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
-            option = next((option for option in OPTIONS if name in (option.key, _place(option))), None)
+            option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
             if option is None or self.change(option, text) != "Accepted":
                 raise ValueError(f"{name}={text} is not a setting of this charger")
         self._base |= self.changes
@@ -144,7 +145,7 @@ class Options:
         self.changes = {name: value for name, value in changes.items() if name in self._known}
 
     def set(self, name: str, value: object) -> None:
-        """Without asking whether a CSMS could."""
+        """Sets a value unchecked, also of a read-only option."""
         self.changes[name] = str(value)
 
     def __iter__(self) -> Iterator[Option]:
@@ -162,7 +163,7 @@ class Options:
     def members(self, name: str) -> list[str]:
         return [member for member in self.text(name).split(",") if member]
 
-    def change(self, option: Option, text: str) -> Verdict:
+    def change(self, option: Option, text: str) -> Status:
         value = _normalised(option, text)
         if option.mutability == "ReadOnly" or value is None:
             return "Rejected"
@@ -170,13 +171,13 @@ class Options:
         return "Accepted"
 
 
-def _place(option: Option) -> str | None:
+def _path(option: Option) -> str | None:
     instance = f"/{option.instance}" if option.instance else ""
     return f"{option.component}.{option.variable}{instance}" if option.component else None
 
 
 def _normalised(option: Option, text: str) -> str | None:
-    """The text as it is kept; None for one that the option does not take."""
+    """The text as it is stored; None when the option does not accept it."""
     text = text.strip()
     match option.kind:
         case "boolean":
@@ -184,7 +185,7 @@ def _normalised(option: Option, text: str) -> str | None:
         case "integer":
             if not (text.isascii() and text.isdigit() and len(text) < 10):
                 return None
-            within = (option.least or 0) <= int(text) <= (option.most or 2**31)
+            within = (option.minimum or 0) <= int(text) <= (option.maximum or 2**31)
             return str(int(text)) if within else None
         case "MemberList":
             members = [member.strip() for member in text.split(",") if member.strip()]

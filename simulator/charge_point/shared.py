@@ -59,7 +59,7 @@ class SharedRequests(ChargePoint):
         return {"status": status}
 
     def refuse_if_invalid(self, transaction_id: str, info: TokenInfo) -> None:
-        """The CSMS's verdict on the token of a transaction that runs.
+        """Takes the CSMS's status of the token of a running transaction.
 
         ConcurrentTx is about another transaction of the token, and does not stop this one.
         """

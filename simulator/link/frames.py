@@ -1,4 +1,4 @@
-"""OCPP-J frames: text to CALL, CALLRESULT or CALLERROR, and back."""
+"""Reads and writes OCPP-J frames: CALL, CALLRESULT and CALLERROR."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ Payload = dict[str, Any]
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 
-#: OCPP 2.0.1 part 4, 4.2.3: the id of an answer to a frame whose id cannot be read
+#: The id of the answer to a frame whose id cannot be read (OCPP 2.0.1 part 4, 4.2.3).
 UNREADABLE_ID = "-1"
 
 
@@ -31,7 +31,7 @@ class CallError(NamedTuple):
 
 
 class BadFrame(Exception):
-    """Not an OCPP-J frame. `unique_id` is None when it must not be answered: it was an answer itself."""
+    """Not an OCPP-J frame. `unique_id` is None for a malformed answer, which is not answered."""
 
     def __init__(self, unique_id: str | None, code: str, description: str) -> None:
         super().__init__(description)
@@ -41,7 +41,7 @@ class BadFrame(Exception):
 
 
 def parse_frame(text: str | bytes) -> Call | CallResult | CallError:
-    """Raises BadFrame, with the error code of OCPP 2.0.1."""
+    """Raises BadFrame with an error code of OCPP 2.0.1."""
     if isinstance(text, bytes):
         raise BadFrame(UNREADABLE_ID, "RpcFrameworkError", "OCPP-J frames are text, not binary")
     try:

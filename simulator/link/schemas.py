@@ -1,8 +1,8 @@
 """Checks payloads against the JSON schema files that come with the `ocpp` library.
 
 The library checks with `jsonschema`, whose import alone costs a charger 5 MB and 60 ms
-(docs/ocpp.md). Its OCPP schemas use a dozen keywords, and those are all that is understood here: an
-unknown one is an error. A test compares every verdict with the library's own.
+(docs/ocpp.md). Its OCPP schemas use a dozen keywords, and this module supports only those: another one
+is an error. A test compares the results with the library's own.
 """
 
 import json
@@ -21,7 +21,7 @@ SCHEMA_ROOT = Path(ocpp.__path__[0])
 
 
 class SchemaViolation(Exception):
-    """What is wrong with a payload, and the schema keyword that says so."""
+    """Says what is wrong with a payload; `keyword` is the schema keyword that it breaks."""
 
     def __init__(self, keyword: str, message: str) -> None:
         super().__init__(message)
@@ -43,11 +43,11 @@ def _load(version: Version, action: str, answer: bool) -> Schema:
     path = _find_file(version, action, answer=answer)
     if path is None:
         raise LookupError(f"no {version.name} schema for {action}")
-    return _understood(json.loads(path.read_text("utf-8-sig")))
+    return _reduce(json.loads(path.read_text("utf-8-sig")))
 
 
 def _find_file(version: Version, action: str, *, answer: bool) -> Path | None:
-    """The action may come from the network, so it must not be able to name another file."""
+    """None for an unknown action. It may come from the network, so it must not name any other file."""
     if not (action.isascii() and action.isalnum()) or action.endswith(("Request", "Response")):
         return None
     suffix = "Response" if answer else version.request_suffix
@@ -55,27 +55,27 @@ def _find_file(version: Version, action: str, *, answer: bool) -> Path | None:
     return path if path.is_file() else None
 
 
-# Not checked: prose, defaults, and `format`, which the library does not check either.
+# Not checked: prose, defaults, and `format`; the library does not check those either.
 IGNORED = frozenset({"$schema", "$id", "title", "description", "comment", "javaType", "default", "format"})
 
 
-def _understood(schema: Schema) -> Schema:
-    """The schema without its prose. Raises LookupError for a keyword that nothing here checks."""
-    kept: dict[str, Any] = {}
+def _reduce(schema: Schema) -> Schema:
+    """The schema without its prose. Raises LookupError for a keyword that this module does not support."""
+    reduced: dict[str, Any] = {}
     for keyword, rule in schema.items():
         if keyword in IGNORED:
             continue
         if keyword in ("properties", "definitions"):
-            kept[keyword] = {name: _understood(part) for name, part in rule.items()}
+            reduced[keyword] = {name: _reduce(part) for name, part in rule.items()}
         elif keyword == "items":
-            kept[keyword] = _understood(rule)
+            reduced[keyword] = _reduce(rule)
         elif keyword in RULES:
-            kept[keyword] = rule
-        elif keyword not in ("$ref", "additionalItems"):  # the latter means nothing beside one schema for all
-            raise LookupError(f"the schema keyword {keyword} is not understood")
+            reduced[keyword] = rule
         elif keyword == "$ref":
-            kept[keyword] = rule.rpartition("/")[2]
-    return kept
+            reduced[keyword] = rule.rpartition("/")[2]
+        elif keyword != "additionalItems":  # has no effect beside one schema for all items
+            raise LookupError(f"the schema keyword {keyword} is not supported")
+    return reduced
 
 
 def _check(value: object, schema: Schema, definitions: Mapping[str, Schema], where: str) -> None:
@@ -107,8 +107,8 @@ TYPES: dict[str, Callable[[object], bool]] = {
     "number": _is_number,
 }
 
-# keyword -> (value, what the keyword says, the whole schema) -> whether it holds; as in JSON Schema, a
-# keyword says nothing about a value of another type.
+# By keyword: whether it holds for (value, rule, schema). As in JSON Schema, a keyword holds for every value of a
+# type that it does not apply to.
 RULES: dict[str, Callable[[Any, Any, Schema], bool]] = {
     "type": lambda value, rule, _: TYPES[rule](value),
     "required": lambda value, rule, _: not isinstance(value, dict) or all(name in value for name in rule),
@@ -123,7 +123,7 @@ RULES: dict[str, Callable[[Any, Any, Schema], bool]] = {
     "maxItems": lambda value, rule, _: not isinstance(value, list) or len(value) <= rule,
     "minimum": lambda value, rule, _: not _is_number(value) or value >= rule,
     "maximum": lambda value, rule, _: not _is_number(value) or value <= rule,
-    # Only ever 0.1: one decimal of the number as it is written.
+    # Always 0.1 in these schemas: at most one decimal.
     "multipleOf": lambda value, rule, _: (
         not _is_number(value) or round(value / rule) == round(value / rule, 6)
     ),

@@ -1,4 +1,4 @@
-"""OCPP-J over one open WebSocket: one call of ours at a time, an answer to each of theirs."""
+"""OCPP-J over one open WebSocket: sends one call at a time, and answers each call of the CSMS."""
 
 import asyncio
 import random
@@ -14,14 +14,14 @@ from simulator.link.schemas import SchemaViolation
 from simulator.log import EventLog
 from simulator.versions import Version
 
-#: What the log calls a frame whose action is not known: unreadable, or an answer to nothing.
+#: The action in the log of a frame that cannot be read, or that answers no call.
 UNKNOWN_ACTION = "Unknown"
 
 Answerer = Callable[[str, Payload], Payload]
 
 
 class CallFailed(Exception):
-    """The CSMS did not answer a call as it should; the code is OCPP's, or one of these."""
+    """A call has no valid result. The code is that of the CSMS's CALLERROR, or one of these."""
 
     TIMEOUT = "NoAnswer"
     BAD_ANSWER = "BadAnswer"
@@ -51,7 +51,7 @@ class Session:
         self._action_of_late_answer: dict[str, str] = {}
 
     async def call(self, action: str, payload: Payload) -> Payload:
-        """The CSMS's answer. Raises CallFailed, ConnectionClosed, or SchemaViolation if we are wrong."""
+        """The CSMS's answer. Raises CallFailed, ConnectionClosed, or SchemaViolation for an invalid payload."""
         schemas.check_payload(self._version, action, payload, answer=False)
         async with self._one_call_at_a_time:
             unique_id = f"{random.getrandbits(128):032x}"
@@ -68,7 +68,7 @@ class Session:
                 self._awaited = None
 
     async def receive(self) -> Never:
-        """Raises ConnectionClosed in the end."""
+        """Reads and answers frames until the connection ends. Raises ConnectionClosed."""
         while True:
             text = await self._socket.recv()
             try:
@@ -101,7 +101,7 @@ class Session:
             await self._send(call.action, frames.result_text(call.unique_id, answer))
 
     def _refuse_unknown(self, action: str) -> None:
-        """The library describes NotImplemented and NotSupported the wrong way round; this is OCPP's way."""
+        """NotImplemented is for unknown actions, as in OCPP; the library's descriptions swap it with NotSupported."""
         if not schemas.is_known_action(self._version, action):
             raise NotImplementedError("this action is not part of the protocol")
 
@@ -137,7 +137,7 @@ class Session:
         await self._socket.send(text)
 
 
-# OCPP 2.0.1 part 4, table 6; a keyword that is not here breaks the format.
+# OCPP 2.0.1 part 4, table 6; any other keyword is a FormatViolation.
 CODE_OF_KEYWORD = {
     "type": "TypeConstraintViolation",
     "maxLength": "TypeConstraintViolation",

@@ -1,4 +1,4 @@
-"""The way to the CSMS: where it may lead, how it is opened, and why it failed, in plain words."""
+"""Opens the WebSocket to the CSMS, and explains in plain words why that failed or the connection ended."""
 
 import asyncio
 import errno
@@ -27,14 +27,14 @@ from simulator.settings import Settings
 
 PING_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 2.0
-#: A frame from the CSMS; a local list of some thousand entries fits.
+#: Of a frame from the CSMS; enough for a local list of some thousand entries.
 MAX_FRAME_BYTES = 512 * 1024
 #: Frames read ahead of the one being answered.
 MAX_QUEUED_FRAMES = 4
 
 
 class LinkError(Exception):
-    """Why there is no connection: a code to compare, and a sentence to read."""
+    """There is no connection: `reason` is a code to compare, `detail` a sentence to read."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -45,13 +45,13 @@ class LinkError(Exception):
 async def open_link(
     settings: Settings, subprotocol: str, password: str | None, ping_interval_s: float
 ) -> ClientConnection:
-    """Raises LinkError."""
+    """Tries the allowed addresses of the CSMS one after another. Raises LinkError."""
     url = urlsplit(settings.url)
     host, port = url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
     arguments: dict[str, Any] = {"ping_interval": ping_interval_s or None}
     if url.scheme == "wss":
         arguments["ssl"] = _tls_context(settings)
-        # Shorter than the whole, to tell a silent TLS handshake from a server that is merely slow.
+        # Shorter than the whole timeout, so that a silent TLS handshake is reported as such.
         arguments["ssl_handshake_timeout"] = settings.open_timeout_s * 0.8
     if password is not None:
         credentials = f"{settings.identity}:{password}".encode()
@@ -68,7 +68,7 @@ async def open_link(
 
 
 class _ConnectNoRedirects(connect):
-    """A charger connects where it was told to; a redirect is an answer like any other HTTP status."""
+    """Treats a redirect as any other HTTP status: a charger connects to the configured URL only."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
@@ -78,7 +78,7 @@ async def _open_websocket(
     settings: Settings, subprotocol: str, endpoint: tuple[str, int], arguments: dict[str, Any]
 ) -> ClientConnection:
     address, port = endpoint
-    # The address of an allowed name stays in the operator's network, as its existence does.
+    # With restricted destinations, no message reveals an address of the operator's network.
     shown = (urlsplit(settings.url).hostname or "") if settings.destinations.restricted else address
     where = f"{shown}:{port}" if ":" not in shown else f"[{shown}]:{port}"
     try:
@@ -116,10 +116,10 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 async def _allowed_addresses(host: str, port: int, destinations: Destinations) -> list[str]:
-    """Looked up anew for each attempt, and what was checked is what is connected to.
+    """Resolves the name for this attempt. The charger connects to the very addresses that were checked here.
 
-    Where the operator restricts the destinations, a name that is not known and one that leads to a place which is
-    refused are the same failure: which names the operator's network has is nobody's business.
+    With restricted destinations, an unknown name and a name with a refused address fail alike, so that the failure
+    does not reveal which names the operator's network has.
     """
     addresses: list[str] = []
     try:
@@ -148,12 +148,12 @@ HINTS = {
 
 
 def _explain_failure(error: Exception, where: str, timeout_s: float) -> LinkError:
-    match error:  # from the particular to the general
+    match error:  # the most specific first
         case InvalidHandshake():
             why = ("not_a_websocket", f"{where} does not answer as a WebSocket server")
         case ssl.SSLError():
-            said = getattr(error, "verify_message", None) or error.reason or str(error)
-            why = ("tls_failure", f"TLS with {where} failed: {said}")
+            explanation = getattr(error, "verify_message", None) or error.reason or str(error)
+            why = ("tls_failure", f"TLS with {where} failed: {explanation}")
         case TimeoutError():
             why = ("connection_timeout", f"{where} did not answer within {timeout_s:g} s")
         case ConnectionRefusedError():
@@ -164,7 +164,7 @@ def _explain_failure(error: Exception, where: str, timeout_s: float) -> LinkErro
             why = ("connection_lost", f"{where} closed the connection during the handshake")
         case OSError(errno=errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL):
             why = ("network_unreachable", f"there is no route to {where}")
-        case OSError(errno=int(number)):  # its own text may name the address
+        case OSError(errno=int(number)):  # the error's own text may contain the address
             why = ("connection_failed", f"{where}: {os.strerror(number)}")
         case _:
             why = ("connection_failed", f"{where}: {error}")
@@ -185,10 +185,10 @@ def _no_subprotocol(subprotocol: str) -> LinkError:
 
 
 def explain_close(closed: ConnectionClosed) -> LinkError:
-    """Why an open connection ended."""
+    """The reason for which an open connection ended."""
     if closed.rcvd is not None and not (closed.sent and closed.rcvd_then_sent is False):
-        said = f"{closed.rcvd.code} {closed.rcvd.reason}".strip()
-        return LinkError("closed_by_csms", f"the CSMS closed the connection ({said})")
+        received = f"{closed.rcvd.code} {closed.rcvd.reason}".strip()
+        return LinkError("closed_by_csms", f"the CSMS closed the connection ({received})")
     if closed.sent is not None and closed.sent.code == 1009:
         return LinkError("frame_too_big", f"the CSMS sent a frame of more than {MAX_FRAME_BYTES} bytes")
     if closed.sent is not None and closed.sent.code == 1011:
@@ -199,7 +199,7 @@ def explain_close(closed: ConnectionClosed) -> LinkError:
 
 
 def retry_delays(settings: Settings) -> Iterator[float]:
-    """Seconds to wait before each reconnect: growing, and spread out (OCPP 2.0.1 part 4, 5.3)."""
+    """Seconds before each reconnect: doubled each time, plus a random part (OCPP 2.0.1 part 4, 5.3)."""
     wait_s = settings.retry_wait_s
     longest_s = settings.retry_max_s - settings.retry_random_s
     while True:

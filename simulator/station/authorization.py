@@ -6,12 +6,12 @@ from typing import NamedTuple, Protocol
 from simulator.configuration import Options
 from simulator.station.model import Token
 
-#: Entries; the one that was stored first is dropped.
+#: Entries of the cache; beyond it, the one that was stored longest ago is dropped.
 CACHE_SIZE = 200
 
 
 class TokenInfo(NamedTuple):
-    status: str  #: "Accepted", or OCPP's word for why not
+    status: str  #: "Accepted", or OCPP's reason for the refusal
     group: str | None = None
     expires_at: float | None = None
 

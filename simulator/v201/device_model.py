@@ -19,7 +19,7 @@ class Fact(NamedTuple):
     evse_id: int | None = None
     connector_id: int | None = None
     unit: str | None = None
-    most: float | None = None  #: its maxLimit
+    maximum: float | None = None  #: its maxLimit
 
     @property
     def place(self) -> Payload:
@@ -71,10 +71,10 @@ class DeviceModel:
         if kind != "Actual":
             return result | {"attributeStatus": "NotSupportedAttributeType"}
         option = self._options[key]
-        verdict = self._charge_point.options.change(option, request["attributeValue"])
-        if verdict != "Rejected":
+        status = self._charge_point.options.change(option, request["attributeValue"])
+        if status != "Rejected":
             self._charge_point.apply_option(option.name)
-        return result | {"attributeStatus": verdict}
+        return result | {"attributeStatus": status}
 
     def report(self, base: str) -> list[Payload]:
         """The configuration inventory is the options; the summary is the states of the components."""
@@ -113,10 +113,10 @@ class DeviceModel:
         characteristics: Payload = {"dataType": option.kind, "supportsMonitoring": False}
         if option.unit:
             characteristics["unit"] = option.unit
-        if option.least is not None:
-            characteristics["minLimit"] = option.least
-        if option.most is not None:
-            characteristics["maxLimit"] = option.most
+        if option.minimum is not None:
+            characteristics["minLimit"] = option.minimum
+        if option.maximum is not None:
+            characteristics["maxLimit"] = option.maximum
         if option.members:
             characteristics["valuesList"] = ",".join(option.members)
         return _option_place(option) | {
@@ -193,8 +193,8 @@ def _describe_fact(fact: Fact) -> Payload:
     characteristics: Payload = {"dataType": fact.kind, "supportsMonitoring": False}
     if fact.unit:
         characteristics["unit"] = fact.unit
-    if fact.most is not None:
-        characteristics["maxLimit"] = fact.most
+    if fact.maximum is not None:
+        characteristics["maxLimit"] = fact.maximum
     if fact.kind == "OptionList":
         characteristics["valuesList"] = "Available,Occupied,Reserved,Unavailable,Faulted"
     return fact.place | {
