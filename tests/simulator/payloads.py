@@ -1,4 +1,4 @@
-"""Hypothesis strategies that follow a JSON schema of OCPP, or nearly."""
+"""Hypothesis strategies for payloads that follow a JSON schema of OCPP, or break it in places."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ TIMES = st.sampled_from(
 
 
 class Payloads:
-    """Valid payloads of a schema, or, with flaws, such that are wrong in a place or two."""
+    """Valid payloads of a schema; with `flaws`, payloads that may break it in a place or two."""
 
     def __init__(self, schema: Schema, *, flaws: bool = False) -> None:
         self._schema = schema

@@ -1,4 +1,4 @@
-"""A conversation between a CSMS and a charger with two connectors, for tests of the messages."""
+"""A CSMS and a charger with two connectors that talk, for tests of the messages."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from tests.simulator.csms import NOW, Csms, Link, Payload, call16, call201, unti
 
 
 def in_seconds(seconds: float) -> str:
-    """After the CSMS's constant now."""
+    """This much after `NOW`, the CSMS's time."""
     return format_time(parse_time(NOW) + seconds)
 
 
@@ -23,20 +23,20 @@ class Talk:
         self.connector = charger.model.station.connectors[0]
         self.is_16 = charger.model.version.name == "OCPP1.6"
 
-    async def ask(self, name: str, **fields: Any) -> Any:
-        return await self.link.ask(getattr(call16 if self.is_16 else call201, name)(**fields))
+    async def call(self, name: str, **fields: Any) -> Any:
+        return await self.link.call(getattr(call16 if self.is_16 else call201, name)(**fields))
 
-    async def script(self, act: str, data: str = "{}") -> str:
-        """Moves the car, or the person: the answer's status."""
-        answer = await self.ask("DataTransfer", vendor_id="chargehand", message_id=act, data=data)
+    async def perform(self, action: str, data: str = "{}") -> str:
+        """Performs an action of the driver or the car by DataTransfer; the answer's status."""
+        answer = await self.call("DataTransfer", vendor_id="chargehand", message_id=action, data=data)
         return str(answer.status)
 
     async def start(self, **fields: Any) -> Payload:
-        """A running transaction on connector 1; what the charger said of its start."""
+        """Starts a transaction on connector 1; the payload of its StartTransaction or TransactionEvent."""
         if self.is_16:
-            answer = await self.ask("RemoteStartTransaction", id_tag="TAG", connector_id=1, **fields)
+            answer = await self.call("RemoteStartTransaction", id_tag="TAG", connector_id=1, **fields)
         else:
-            answer = await self.ask(
+            answer = await self.call(
                 "RequestStartTransaction", id_token=TOKEN, remote_start_id=7, evse_id=1, **fields
             )
         assert answer.status == "Accepted"
@@ -47,21 +47,21 @@ class Talk:
     async def request_stop(self) -> str:
         """Stops the transaction on connector 1 by RequestStopTransaction (2.0.1); the answer's status."""
         assert self.connector.transaction is not None
-        answer = await self.ask("RequestStopTransaction", transaction_id=self.connector.transaction.id)
+        answer = await self.call("RequestStopTransaction", transaction_id=self.connector.transaction.id)
         return str(answer.status)
 
     async def event(self, kind: str, trigger: str | None = None) -> Payload:
         """The next such TransactionEvent."""
         return await self.link.next(
             "TransactionEvent",
-            lambda said: said["event_type"] == kind and trigger in (None, said["trigger_reason"]),
+            lambda payload: payload["event_type"] == kind and trigger in (None, payload["trigger_reason"]),
         )
 
     async def status(self, status: str, connector_id: int = 1) -> Payload:
         """The next such StatusNotification."""
         number, word = ("connector_id", "status") if self.is_16 else ("evse_id", "connector_status")
         return await self.link.next(
-            "StatusNotification", lambda said: (said[number], said[word]) == (connector_id, status)
+            "StatusNotification", lambda payload: (payload[number], payload[word]) == (connector_id, status)
         )
 
 
@@ -70,7 +70,7 @@ TOKEN = {"id_token": "TAG", "type": "ISO14443"}
 
 @asynccontextmanager
 async def open_talk(version: str, **environment: object) -> AsyncIterator[Talk]:
-    """With a charger that the environment describes and that the CSMS has accepted."""
+    """Starts a CSMS and a charger with this environment, and waits until it is accepted."""
     settings: dict[str, object] = {"connectors": 2, "ev_plug_in_s": 0, "ev_unplug_s": "never"}
     async with Csms() as csms, LocalCharger(csms.url, version, **settings | environment) as charger:
         link = await csms.link()
@@ -82,15 +82,15 @@ async def open_talk(version: str, **environment: object) -> AsyncIterator[Talk]:
 
 async def start_remotely(link: Link, version: str) -> None:
     if version == "OCPP1.6":
-        await link.ask(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+        await link.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
         await link.next("StartTransaction")
     else:
-        await link.ask(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=7))
+        await link.call(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=7))
         await link.next("TransactionEvent")
 
 
 def transaction_calls(link: Link) -> list[str]:
-    """In short, what was said about transactions."""
+    """The charger's calls about transactions, in order: the actions of 1.6, the event types of 2.0.1."""
     calls = []
     for call in link.calls:
         if call.action in ("StartTransaction", "StopTransaction", "MeterValues"):

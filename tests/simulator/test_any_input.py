@@ -1,4 +1,4 @@
-"""Whatever a CSMS asks and drivers do, in any order: valid answers, valid messages, sane meters."""
+"""Any order of requests and actions: the answers and messages are valid, and the meters only grow."""
 
 import asyncio
 import json
@@ -43,7 +43,9 @@ DRIVER_DATA = st.fixed_dictionaries(
         "fault": st.sampled_from(["OverCurrentFailure", "Nonsense", ""]),
     },
 )
-DRIVER = st.tuples(st.sampled_from([*ACTIONS, "Nonsense"]).map(lambda act: f"driver {act}"), DRIVER_DATA)
+DRIVER = st.tuples(
+    st.sampled_from([*ACTIONS, "Nonsense"]).map(lambda action: f"driver {action}"), DRIVER_DATA
+)
 TIME = st.tuples(st.just("time passes"), st.sampled_from([0.0, 1.0, 3600.0, 1e6]))
 START: dict[str, Step] = {
     "OCPP1.6": ("RemoteStartTransaction", {"idTag": "TAG"}),
@@ -57,10 +59,10 @@ START: dict[str, Step] = {
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_no_order_of_requests_and_deeds_brings_a_charger_out_of_order(
+def test_any_order_of_requests_and_actions_leaves_a_charger_consistent(
     version: Version, data: st.DataObject
 ) -> None:
-    # Through sampled_from each of the four is as likely as the others; one_of would flatten them.
+    # sampled_from makes the four kinds equally likely; one_of would flatten them.
     kinds = [requests_of(version), DRIVER, TIME, st.just(START[version.name])]
     steps = st.sampled_from(kinds).flatmap(lambda kind: kind)
 
@@ -76,20 +78,20 @@ async def _live_through(version: Version, steps: list[Step]) -> None:
     model.power_on()
     model.registration.status, model.online = "Accepted", True
     energy_wh = [0.0, 0.0]
-    for name, wish in steps:
+    for name, request in steps:
         if name == "time passes":
-            model.station.energy._metered_at_s -= wish
+            model.station.energy._metered_at_s -= request
             model.station.energy.update_power()
         elif name.startswith("driver "):
-            model.actions.perform(name.removeprefix("driver "), wish)
+            model.actions.perform(name.removeprefix("driver "), request)
         else:
-            _ask(model, name, wish)
+            _call(model, name, request)
         await _check(model, energy_wh)
     model.power_off()
     assert remarks == []
 
 
-def _ask(model: ChargePoint, action: str, payload: Any) -> None:
+def _call(model: ChargePoint, action: str, payload: Any) -> None:
     try:
         answer = model.answer(action, payload)
     except OCPPError as error:
@@ -99,7 +101,7 @@ def _ask(model: ChargePoint, action: str, payload: Any) -> None:
 
 
 async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
-    for _ in range(3):  # what was put off until later comes first
+    for _ in range(3):  # lets the callbacks run that wait for the next turn
         await asyncio.sleep(0)
     for index, connector in enumerate(model.station.connectors):
         assert connector.energy_wh >= energy_before_wh[index]

@@ -1,4 +1,4 @@
-"""docs/ocpp.md tells what there is, and nothing that there is not."""
+"""docs/ocpp.md lists every message, variable, reason, action and setting, and no other."""
 
 import re
 from pathlib import Path
@@ -36,44 +36,44 @@ def first_cells(text: str) -> list[str]:
 @pytest.mark.parametrize(("title", "kind"), [("OCPP 1.6", ChargePoint16), ("OCPP 2.0.1", ChargePoint201)])
 def test_every_message_has_its_row(title: str, kind: type[ChargePoint]) -> None:
     version = VERSIONS[title.replace(" ", "")]
-    ours, theirs = (
+    from_charger, from_csms = (
         {name for name in first_cells(part) if name != "message"}
         for part in section(f"{title}, message by message").split("From the CSMS:")
     )
 
-    assert theirs == kind.handlers.keys()
+    assert from_csms == kind.handlers.keys()
     source = source_of("v16" if kind is ChargePoint16 else "v201", "charge_point")
-    known = {name for name in ANSWERS[version.subprotocol] if schemas.is_known_action(version, name)}
-    assert ours - {"DataTransfer"} == {
-        name for name in known if re.search(rf'\("?{name}"|"{name}",', source)
+    sendable = {name for name in ANSWERS[version.subprotocol] if schemas.is_known_action(version, name)}
+    assert from_charger - {"DataTransfer"} == {
+        name for name in sendable if re.search(rf'\("?{name}"|"{name}",', source)
     } - {"DataTransfer"}
 
 
-def test_every_environment_variable_is_told() -> None:
+def test_every_environment_variable_is_documented() -> None:
     read = set(re.findall(r'"(CHARGER_\w+)"', (ROOT / "settings.py").read_text()))
 
-    told = set(re.findall(r"`(CHARGER_\w+)`", section("Environment")))
+    reported = set(re.findall(r"`(CHARGER_\w+)`", section("Environment")))
 
-    assert told == read | {"CHARGER_NAME", "CHARGER_LOCATION_NAME"}
+    assert reported == read | {"CHARGER_NAME", "CHARGER_LOCATION_NAME"}
 
 
-def test_every_reason_is_told() -> None:
+def test_every_reason_is_documented() -> None:
     source = source_of("")
     given = set(re.findall(r'LinkError\(\s*"(\w+)"', source)) | set(re.findall(r'why = \("(\w+)"', source))
     given |= set(re.findall(r'connection\(\s*"\w+",\s*"(\w+)"', source))
 
-    told = set(
+    reported = set(
         re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\|.*\|(.*)\|.*\|$", section("Output"), re.MULTILINE)))
     )
 
-    assert {reason for reason in told if not reason.startswith("http_")} - {"reason"} == given
+    assert {reason for reason in reported if not reason.startswith("http_")} - {"reason"} == given
 
 
-def test_every_deed_of_a_script_is_told() -> None:
+def test_every_action_is_documented() -> None:
     assert set(re.findall(r"`(\w+)`", " ".join(first_cells(section("Drivers and cars"))))) == ACTIONS.keys()
 
 
-def test_every_setting_is_told_with_its_default() -> None:
+def test_every_setting_is_documented_with_its_default() -> None:
     rows = section("Configuration")
 
     for option in OPTIONS:

@@ -1,4 +1,4 @@
-"""The charger as the real process that an ECS task runs."""
+"""The charger as the process that an ECS task runs, and its loop of connections."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ async def test_a_charger_is_terminated_in_time_though_its_csms_does_not_close() 
 
 
 @VERSIONS
-async def test_a_charger_comes_back_to_a_csms_that_was_killed(version: str) -> None:
+async def test_a_charger_reconnects_to_a_csms_that_was_killed(version: str) -> None:
     async with Csms() as csms, ChargerProcess(csms.url, version) as charger:
         await csms.accepted()
         csms.kill()
@@ -119,7 +119,7 @@ async def test_a_charger_comes_back_to_a_csms_that_was_killed(version: str) -> N
         assert link.all("BootNotification") == []
 
 
-async def test_a_charger_boots_on_every_connection_where_it_is_told_to() -> None:
+async def test_a_charger_boots_on_every_connection_where_that_is_configured() -> None:
     async with Csms() as csms, ChargerProcess(csms.url, boot_on_reconnect="true"):
         first = await csms.accepted()
         await first.socket.close()
@@ -129,7 +129,7 @@ async def test_a_charger_boots_on_every_connection_where_it_is_told_to() -> None
     assert second.calls[0].action == "BootNotification"
 
 
-async def test_a_charger_ends_when_nobody_reads_its_output() -> None:
+async def test_a_charger_exits_when_its_output_is_closed() -> None:
     async with Csms() as csms:
         environ = {**os.environ, **environment(csms.url, "OCPP1.6")}
         reader, writer = os.pipe()
@@ -158,7 +158,7 @@ async def test_a_charger_ends_when_nobody_reads_its_output() -> None:
         ({"CHARGER_CONNECTORS": "many"}, "CHARGER_CONNECTORS must be a whole number from 1 to 100"),
     ],
 )
-def test_bad_settings_are_one_clear_line_and_a_failure(change: dict[str, str], complaint: str) -> None:
+def test_invalid_settings_print_one_line_and_exit_with_code_2(change: dict[str, str], complaint: str) -> None:
     environ = {**os.environ, **environment("ws://localhost:9", "OCPP1.6"), **change}
 
     done = subprocess.run(

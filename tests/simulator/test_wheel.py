@@ -66,10 +66,10 @@ def test_the_wheel_holds_every_module_and_nothing_else(venv: Path) -> None:
     assert (metadata / "top_level.txt").read_text().split() == ["simulator"]
 
 
-def test_it_has_the_version_and_the_dependencies_of_the_whole() -> None:
-    ours = tomllib.loads((ROOT / FOLDER / "pyproject.toml").read_text())["project"]
-    whole = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def test_it_has_the_version_and_the_dependencies_of_the_whole_project() -> None:
+    project = tomllib.loads((ROOT / FOLDER / "pyproject.toml").read_text())["project"]
+    whole_project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     for key in ("version", "license", "requires-python"):
-        assert ours[key] == whole[key]
-    assert ours["dependencies"] == whole["optional-dependencies"]["simulator"]
+        assert project[key] == whole_project[key]
+    assert project["dependencies"] == whole_project["optional-dependencies"]["simulator"]

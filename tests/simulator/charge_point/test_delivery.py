@@ -12,7 +12,7 @@ VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
 
 @VERSIONS
-async def test_what_happens_offline_is_told_in_order_after_the_reconnect(version: str) -> None:
+async def test_offline_events_are_reported_in_order_after_the_reconnect(version: str) -> None:
     """A whole transaction takes place while the CSMS is away."""
     offline = {
         "local_pre_authorize": "true",
@@ -25,12 +25,12 @@ async def test_what_happens_offline_is_told_in_order_after_the_reconnect(version
             model.options.set(name, value)
         entry = {"id_tag": "TAG", "id_tag_info": {"status": "Accepted"}}
         if version == "OCPP1.6":
-            await first.ask(
+            await first.call(
                 call16.SendLocalList(list_version=1, update_type="Full", local_authorization_list=[entry])
             )
         else:
             listed = {"id_token": TOKEN, "id_token_info": {"status": "Accepted"}}
-            await first.ask(
+            await first.call(
                 call201.SendLocalList(version_number=1, update_type="Full", local_authorization_list=[listed])
             )
         csms.kill()
@@ -47,19 +47,19 @@ async def test_what_happens_offline_is_told_in_order_after_the_reconnect(version
             link = await again.link()
             await until(lambda: not model.has_queued_messages(None))
 
-    told = transaction_calls(link)
+    reported = transaction_calls(link)
     if version == "OCPP1.6":
-        assert told[0] == "StartTransaction"
-        assert told[-1] == "StopTransaction"
-        assert set(told[1:-1]) == {"MeterValues"}
-        assert {said["transaction_id"] for said in link.all("MeterValues") + link.all("StopTransaction")} == {
-            4711
-        }
+        assert reported[0] == "StartTransaction"
+        assert reported[-1] == "StopTransaction"
+        assert set(reported[1:-1]) == {"MeterValues"}
+        assert {
+            payload["transaction_id"] for payload in link.all("MeterValues") + link.all("StopTransaction")
+        } == {4711}
     else:
-        assert told[0] == "Started"
-        assert told[-1] == "Ended"
-        assert all(said["offline"] for said in link.all("TransactionEvent"))
-        assert [said["seq_no"] for said in link.all("TransactionEvent")] == list(range(len(told)))
+        assert reported[0] == "Started"
+        assert reported[-1] == "Ended"
+        assert all(payload["offline"] for payload in link.all("TransactionEvent"))
+        assert [payload["seq_no"] for payload in link.all("TransactionEvent")] == list(range(len(reported)))
     # Finishing in 1.6, Occupied in 2.0.1: only the connector that changed, after what happened to it.
     assert len(link.all("StatusNotification")) == 1
     assert link.calls[-1].action == "StatusNotification"
@@ -81,11 +81,11 @@ async def test_a_transaction_survives_a_lost_connection(version: str) -> None:
         assert before is not None
         assert connector.transaction is before
         if version == "OCPP1.6":
-            await second.ask(call16.RemoteStopTransaction(transaction_id=4711))
+            await second.call(call16.RemoteStopTransaction(transaction_id=4711))
             assert (await second.next("StopTransaction"))["reason"] == "Remote"
         else:
-            await second.ask(call201.RequestStopTransaction(transaction_id=before.id))
-            ended = await second.next("TransactionEvent", lambda said: said["event_type"] == "Ended")
+            await second.call(call201.RequestStopTransaction(transaction_id=before.id))
+            ended = await second.next("TransactionEvent", lambda payload: payload["event_type"] == "Ended")
             assert ended["trigger_reason"] == "RemoteStop"
 
 
@@ -95,15 +95,15 @@ async def test_offline_only_known_tokens_start_unless_all_may() -> None:
         connector = charger.model.station.connectors[0]
         charger.model.actions.perform("PlugIn", None)
 
-        charger.model.actions.perform("PresentToken", {"idToken": "STRANGER"})
+        charger.model.actions.perform("PresentToken", {"idToken": "UNKNOWN"})
         assert connector.transaction is None
         charger.model.options.set("accept_unknown_offline", "true")
-        charger.model.actions.perform("PresentToken", {"idToken": "STRANGER"})
+        charger.model.actions.perform("PresentToken", {"idToken": "UNKNOWN"})
 
         assert connector.transaction is not None
 
 
-async def test_statuses_that_came_and_went_offline_are_not_told() -> None:
+async def test_statuses_that_came_and_went_offline_are_not_reported() -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         first = await csms.accepted()
         await until(lambda: len(first.all("StatusNotification")) == 2)
@@ -129,12 +129,12 @@ async def test_a_refused_transaction_message_is_sent_three_times_and_then_droppe
     action = "StartTransaction" if talk.is_16 else "TransactionEvent"
     talk.csms.raw_answers[action] = '{"nonsense":1}'
     talk.model.actions.perform("PlugIn", None)
-    await talk.script("PresentToken", '{"idToken": "TAG"}')
+    await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
     await until(lambda: any("given up after 3 attempts" in remark for remark in talk.charger.remarks()))
 
     del talk.csms.raw_answers[action]
-    await talk.script("Unplug")
+    await talk.perform("Unplug")
     if talk.is_16:
         assert (await talk.link.next("StopTransaction"))["transaction_id"] == -1
     else:
@@ -154,8 +154,10 @@ async def test_an_unanswered_call_does_not_stop_the_charger() -> None:
         await link.next("Heartbeat")
 
 
-@pytest.mark.parametrize(("threshold_s", "told"), [(0, 2), (600, 0)])
-async def test_after_a_long_outage_every_status_is_told_again(threshold_s: int, told: int) -> None:
+@pytest.mark.parametrize(("threshold_s", "reported"), [(0, 2), (600, 0)])
+async def test_after_a_long_time_offline_every_status_is_reported_again(
+    threshold_s: int, reported: int
+) -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         first = await csms.accepted()
         await until(lambda: len(first.all("StatusNotification")) == 2)
@@ -167,4 +169,4 @@ async def test_after_a_long_outage_every_status_is_told_again(threshold_s: int, 
         charger.model.registration.send_heartbeat()
         await second.next("Heartbeat")
 
-    assert len(second.all("StatusNotification")) == told
+    assert len(second.all("StatusNotification")) == reported

@@ -38,10 +38,12 @@ async def test_a_transaction_that_a_restart_ended_is_reported(version: str, end:
             if version == "OCPP1.6":
                 stopped = await second.next("StopTransaction")
                 assert (stopped["transaction_id"], stopped["reason"]) == (4711, reason)
-                status = await second.next("StatusNotification", lambda said: said["connector_id"] == 1)
+                status = await second.next("StatusNotification", lambda payload: payload["connector_id"] == 1)
                 assert status["status"] == "Finishing"
             else:
-                ended = await second.next("TransactionEvent", lambda said: said["event_type"] == "Ended")
+                ended = await second.next(
+                    "TransactionEvent", lambda payload: payload["event_type"] == "Ended"
+                )
                 assert ended["trigger_reason"] == "AbnormalCondition"
                 assert ended["transaction_info"]["stopped_reason"] == reason
                 started = first.all("TransactionEvent")
@@ -52,7 +54,7 @@ async def test_a_transaction_that_a_restart_ended_is_reported(version: str, end:
 
 
 @VERSIONS
-async def test_without_a_state_file_a_stop_ends_transactions_before_it_leaves(version: str) -> None:
+async def test_without_a_state_file_a_stop_ends_transactions_before_the_exit(version: str) -> None:
     async with Csms() as csms, ChargerProcess(csms.url, version, ev_plug_in_s=0) as charger:
         link = await csms.accepted()
         await start_remotely(link, version)
@@ -67,7 +69,7 @@ async def test_without_a_state_file_a_stop_ends_transactions_before_it_leaves(ve
             assert link.all("TransactionEvent")[-1]["transaction_info"]["stopped_reason"] == "Reboot"
 
 
-async def test_a_stop_is_in_time_though_the_csms_says_nothing_about_the_transaction() -> None:
+async def test_a_stop_is_in_time_though_the_csms_does_not_answer_about_the_transaction() -> None:
     async with Csms() as csms, ChargerProcess(csms.url, ev_plug_in_s=0) as charger:
         link = await csms.accepted()
         await start_remotely(link, "OCPP1.6")
@@ -81,7 +83,7 @@ async def test_a_stop_is_in_time_though_the_csms_says_nothing_about_the_transact
 
 
 @VERSIONS
-async def test_what_waits_for_the_csms_survives_a_restart(version: str, tmp_path: Path) -> None:
+async def test_queued_messages_survive_a_restart(version: str, tmp_path: Path) -> None:
     settings: Payload = {"state_file": tmp_path / "state.json"}
     async with LocalCharger("ws://127.0.0.1:9/", version, **settings) as charger:
         await charger.connection("disconnected", "connection_refused")
@@ -93,15 +95,15 @@ async def test_what_waits_for_the_csms_survives_a_restart(version: str, tmp_path
 
     async with Csms() as csms, LocalCharger(csms.url, version, **settings):
         link = await csms.accepted()
-        told = transaction_calls(link)
+        reported = transaction_calls(link)
 
-    assert (told[0], told[-1]) == (
+    assert (reported[0], reported[-1]) == (
         ("StartTransaction", "StopTransaction") if version == "OCPP1.6" else ("Started", "Ended")
     )
 
 
 @VERSIONS
-async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path) -> None:
+async def test_the_csms_s_settings_survive_a_restart(version: str, tmp_path: Path) -> None:
     settings: Payload = {"state_file": tmp_path / "state.json", "connectors": 2}
     async with Csms() as csms:
         async with LocalCharger(csms.url, version, **settings) as charger:
@@ -109,10 +111,10 @@ async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path
             model = charger.model
             period: Payload = {"start_period": 0, "limit": 4_000}
             if version == "OCPP1.6":
-                await link.ask(call16.ChangeConfiguration(key="MeterValueSampleInterval", value="17"))
-                await link.ask(call16.ChangeAvailability(connector_id=2, type="Inoperative"))
+                await link.call(call16.ChangeConfiguration(key="MeterValueSampleInterval", value="17"))
+                await link.call(call16.ChangeAvailability(connector_id=2, type="Inoperative"))
                 tag: Payload = {"id_tag": "TAG", "id_tag_info": {"status": "Accepted"}}
-                await link.ask(
+                await link.call(
                     call16.SendLocalList(list_version=4, update_type="Full", local_authorization_list=[tag])
                 )
                 schedule: Payload = {"charging_rate_unit": "W", "charging_schedule_period": [period]}
@@ -123,18 +125,18 @@ async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path
                     "charging_profile_kind": "Relative",
                     "charging_schedule": schedule,
                 }
-                await link.ask(call16.SetChargingProfile(connector_id=1, cs_charging_profiles=given))
-                await link.ask(
+                await link.call(call16.SetChargingProfile(connector_id=1, cs_charging_profiles=given))
+                await link.call(
                     call16.ReserveNow(
                         connector_id=1, expiry_date="2031-01-01T00:00:00Z", id_tag="TAG", reservation_id=9
                     )
                 )
             else:
                 place = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
-                await link.ask(call201.SetVariables(set_variable_data=[place | {"attribute_value": "17"}]))
-                await link.ask(call201.ChangeAvailability(operational_status="Inoperative", evse={"id": 2}))
+                await link.call(call201.SetVariables(set_variable_data=[place | {"attribute_value": "17"}]))
+                await link.call(call201.ChangeAvailability(operational_status="Inoperative", evse={"id": 2}))
                 tag = {"id_token": TOKEN, "id_token_info": {"status": "Accepted"}}
-                await link.ask(
+                await link.call(
                     call201.SendLocalList(
                         version_number=4, update_type="Full", local_authorization_list=[tag]
                     )
@@ -147,8 +149,8 @@ async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path
                     "charging_profile_kind": "Relative",
                     "charging_schedule": [schedule],
                 }
-                await link.ask(call201.SetChargingProfile(evse_id=1, charging_profile=given))
-                await link.ask(
+                await link.call(call201.SetChargingProfile(evse_id=1, charging_profile=given))
+                await link.call(
                     call201.ReserveNow(
                         id=9, expiry_date_time="2031-01-01T00:00:00Z", id_token=TOKEN, evse_id=1
                     )
@@ -170,7 +172,7 @@ async def test_what_the_csms_set_survives_a_restart(version: str, tmp_path: Path
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"format": 1, "identity": "CP-1"}', '{"format":1,"identity":"CP-2"}']
 )
-async def test_a_state_file_that_cannot_be_used_is_told_and_replaced(text: str, tmp_path: Path) -> None:
+async def test_an_unusable_state_file_is_reported_and_replaced(text: str, tmp_path: Path) -> None:
     state_file = tmp_path / "state.json"
     state_file.write_text(text)
 
@@ -202,14 +204,14 @@ async def test_a_new_firmware_is_still_installed_after_the_process_was_replaced(
                 "location": "https://files.example/fw-4.bin",
                 "retrieve_date_time": "2030-01-01T00:00:00Z",
             }
-            await link.ask(call201.UpdateFirmware(request_id=2, firmware=firmware))
+            await link.call(call201.UpdateFirmware(request_id=2, firmware=firmware))
             await charger.connection("disconnected", "reset")
 
         async with LocalCharger(csms.url, "OCPP2.0.1", **settings):
             second = await csms.link(2)
             boot = await second.next("BootNotification")
             installed = await second.next(
-                "FirmwareStatusNotification", lambda said: said["status"] == "Installed"
+                "FirmwareStatusNotification", lambda payload: payload["status"] == "Installed"
             )
 
     assert (boot["reason"], boot["charging_station"]["firmware_version"]) == ("FirmwareUpdate", "fw-4")

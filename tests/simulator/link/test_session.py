@@ -1,4 +1,4 @@
-"""Nothing that a CSMS sends is met with silence."""
+"""Every frame of the CSMS is answered, also a malformed one."""
 
 import json
 from typing import Any
@@ -60,7 +60,7 @@ async def test_each_bad_frame_gets_its_error_and_the_connection_goes_on(version:
 @pytest.mark.parametrize(
     "answer", ['[3,"7",{}]', '[4,"7","GenericError","",{}]', '[3,"7"]', "[4]", "[3,7,{}]"]
 )
-async def test_an_answer_to_nothing_is_noted_and_not_answered(answer: str) -> None:
+async def test_an_answer_to_no_call_is_logged_and_not_answered(answer: str) -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         link = await csms.accepted()
 
@@ -72,7 +72,7 @@ async def test_an_answer_to_nothing_is_noted_and_not_answered(answer: str) -> No
         assert len(charger.remarks()) == 2
 
 
-async def test_an_answer_that_breaks_the_schema_is_reported_and_counts_as_none() -> None:
+async def test_an_answer_that_breaks_the_schema_is_logged_and_not_used() -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         link = await csms.accepted()
         csms.raw_answers["Heartbeat"] = '{"currentTime":12}'

@@ -1,4 +1,4 @@
-"""Where a charger connects, and what it says about a connection that fails or ends."""
+"""Where a charger connects, and how it reports a connection that fails or ends."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ async def test_a_charger_says_why_it_cannot_connect(ws_url: str, reason: str, wo
         (307, "ws://localhost:9/elsewhere", "http_307"),
     ],
 )
-async def test_a_refused_handshake_is_told_by_its_http_status(
+async def test_a_refused_handshake_is_reported_with_its_http_status(
     status: int, location: str, reason: str
 ) -> None:
     async with Csms(admit=lambda _: (status, location)) as csms, LocalCharger(csms.url) as charger:
@@ -54,7 +54,7 @@ async def test_a_refused_handshake_is_told_by_its_http_status(
     assert {request.path for request in csms.requests} == {"/ocpp/CP-1"}
 
 
-async def test_something_that_is_no_websocket_server_is_called_so() -> None:
+async def test_a_server_that_does_not_speak_websocket_is_reported_as_such() -> None:
     def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
         writer.close()
@@ -82,7 +82,7 @@ async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
 
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 @pytest.mark.parametrize("spoken", [(), ("soap",)])
-async def test_a_csms_of_another_version_is_told_by_its_subprotocol(
+async def test_a_csms_of_another_version_is_reported_by_its_subprotocol(
     version: str, spoken: tuple[str, ...]
 ) -> None:
     """One without subprotocols opens the connection all the same, one with others refuses it."""
@@ -93,7 +93,7 @@ async def test_a_csms_of_another_version_is_told_by_its_subprotocol(
     assert "connected" not in charger.states()
 
 
-async def test_a_charger_tells_a_closed_connection_from_a_broken_one() -> None:
+async def test_a_closed_connection_and_a_broken_one_are_reported_differently() -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         first = await csms.accepted()
         await first.socket.close(1008, "go away")
@@ -135,17 +135,17 @@ async def test_the_password_is_sent_as_basic_authentication_and_never_printed() 
 
 
 async def test_tls_is_checked_against_the_given_ca(tmp_path: Path) -> None:
-    authority, stranger = certify(), certify()
+    trusted, untrusted = certify(), certify()
     ca_file = tmp_path / "ca.pem"
-    ca_file.write_bytes(authority[0])
+    ca_file.write_bytes(trusted[0])
 
     async with (
-        Csms(tls=server_tls(authority, tmp_path)) as csms,
+        Csms(tls=server_tls(trusted, tmp_path)) as csms,
         LocalCharger(csms.url, ca_file=ca_file) as charger,
     ):
         await charger.connection("accepted")
     async with (
-        Csms(tls=server_tls(stranger, tmp_path)) as csms,
+        Csms(tls=server_tls(untrusted, tmp_path)) as csms,
         LocalCharger(csms.url, ca_file=ca_file) as charger,
     ):
         event = await charger.connection("disconnected", "tls_failure")

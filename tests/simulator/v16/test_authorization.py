@@ -13,14 +13,14 @@ async def test_a_local_list_authorizes_without_asking(talk: Talk) -> None:
         {"id_tag": "GOOD", "id_tag_info": {"status": "Accepted"}},
         {"id_tag": "BAD", "id_tag_info": {"status": "Blocked"}},
     ]
-    answer = await talk.ask(
+    answer = await talk.call(
         "SendLocalList", list_version=3, update_type="Full", local_authorization_list=entries
     )
     assert answer.status == "Accepted"
-    assert (await talk.ask("GetLocalListVersion")).list_version == 3
+    assert (await talk.call("GetLocalListVersion")).list_version == 3
 
-    await talk.script("PlugIn")
-    await talk.script("PresentToken", '{"idToken": "good"}')
+    await talk.perform("PlugIn")
+    await talk.perform("PresentToken", '{"idToken": "good"}')
 
     await talk.link.next("StartTransaction")
     assert talk.link.all("Authorize") == []
@@ -28,7 +28,7 @@ async def test_a_local_list_authorizes_without_asking(talk: Talk) -> None:
 
 async def test_a_local_list_is_updated_in_steps(talk: Talk) -> None:
     async def send(version: int, kind: str, *entries: Payload) -> str:
-        answer = await talk.ask(
+        answer = await talk.call(
             "SendLocalList", list_version=version, update_type=kind, local_authorization_list=list(entries)
         )
         return str(answer.status)
@@ -40,49 +40,49 @@ async def test_a_local_list_is_updated_in_steps(talk: Talk) -> None:
     assert talk.model.authorizer.local_list == {}
     too_many = [{"id_tag": f"T{n}", "id_tag_info": {"status": "Accepted"}} for n in range(1001)]
     assert await send(5, "Full", *too_many) == "Failed"
-    await talk.ask("ChangeConfiguration", key="LocalAuthListEnabled", value="false")
+    await talk.call("ChangeConfiguration", key="LocalAuthListEnabled", value="false")
     assert await send(6, "Full") == "NotSupported"
-    assert (await talk.ask("GetLocalListVersion")).list_version == -1
+    assert (await talk.call("GetLocalListVersion")).list_version == -1
 
 
 @pytest.mark.charger(configuration='{"LocalPreAuthorize": "true"}')
-async def test_the_cache_spares_a_question_until_it_is_cleared(talk: Talk) -> None:
-    await talk.script("PresentToken", '{"idToken": "CARD"}')
+async def test_a_cached_tag_is_not_authorized_again_until_the_cache_is_cleared(talk: Talk) -> None:
+    await talk.perform("PresentToken", '{"idToken": "CARD"}')
     await talk.link.next("Authorize")
     await until(lambda: "card" in talk.model.authorizer.cache)
 
-    await talk.script("PresentToken", '{"idToken": "CARD", "connector": 2}')
+    await talk.perform("PresentToken", '{"idToken": "CARD", "connector": 2}')
     await until(lambda: talk.model.station.connectors[1].token)
     assert len(talk.link.all("Authorize")) == 1
-    assert (await talk.ask("ClearCache")).status == "Accepted"
+    assert (await talk.call("ClearCache")).status == "Accepted"
 
     assert talk.model.authorizer.cache == {}
-    await talk.ask("ChangeConfiguration", key="AuthorizationCacheEnabled", value="false")
-    assert (await talk.ask("ClearCache")).status == "Rejected"
+    await talk.call("ChangeConfiguration", key="AuthorizationCacheEnabled", value="false")
+    assert (await talk.call("ClearCache")).status == "Rejected"
 
 
 async def test_a_card_of_the_same_group_ends_a_transaction(talk: Talk) -> None:
     info = {"status": "Accepted", "parent_id_tag": "FAMILY"}
     talk.csms.answers["Authorize"] = {"id_tag_info": info}
     entries = [{"id_tag": "CHILD", "id_tag_info": info}]
-    await talk.ask("SendLocalList", list_version=1, update_type="Full", local_authorization_list=entries)
-    await talk.script("PlugIn")
-    await talk.script("PresentToken", '{"idToken": "PARENT"}')
+    await talk.call("SendLocalList", list_version=1, update_type="Full", local_authorization_list=entries)
+    await talk.perform("PlugIn")
+    await talk.perform("PresentToken", '{"idToken": "PARENT"}')
     await talk.link.next("StartTransaction")
 
-    assert await talk.script("PresentToken", '{"idToken": "CHILD"}') == "Accepted"
+    assert await talk.perform("PresentToken", '{"idToken": "CHILD"}') == "Accepted"
 
     assert (await talk.link.next("StopTransaction"))["id_tag"] == "CHILD"
 
 
 async def test_a_reservation_keeps_a_connector_for_its_tag(talk: Talk) -> None:
     fields = {"connector_id": 1, "expiry_date": in_seconds(600), "id_tag": "MINE", "reservation_id": 5}
-    assert (await talk.ask("ReserveNow", **fields)).status == "Accepted"
+    assert (await talk.call("ReserveNow", **fields)).status == "Accepted"
     await talk.status("Reserved")
 
-    assert (await talk.ask("RemoteStartTransaction", id_tag="THEIRS", connector_id=1)).status == "Rejected"
-    assert (await talk.ask("ReserveNow", **fields | {"reservation_id": 6})).status == "Occupied"
-    assert (await talk.ask("RemoteStartTransaction", id_tag="MINE", connector_id=1)).status == "Accepted"
+    assert (await talk.call("RemoteStartTransaction", id_tag="THEIRS", connector_id=1)).status == "Rejected"
+    assert (await talk.call("ReserveNow", **fields | {"reservation_id": 6})).status == "Occupied"
+    assert (await talk.call("RemoteStartTransaction", id_tag="MINE", connector_id=1)).status == "Accepted"
 
     assert (await talk.link.next("StartTransaction"))["reservation_id"] == 5
     assert talk.model.station.reservations.by_id == {}
@@ -90,21 +90,21 @@ async def test_a_reservation_keeps_a_connector_for_its_tag(talk: Talk) -> None:
 
 async def test_a_reservation_is_cancelled_once(talk: Talk) -> None:
     fields = {"connector_id": 1, "expiry_date": in_seconds(600), "id_tag": "MINE", "reservation_id": 5}
-    await talk.ask("ReserveNow", **fields)
+    await talk.call("ReserveNow", **fields)
     await talk.status("Reserved")
 
-    assert (await talk.ask("CancelReservation", reservation_id=5)).status == "Accepted"
+    assert (await talk.call("CancelReservation", reservation_id=5)).status == "Accepted"
 
     await talk.status("Available")
-    assert (await talk.ask("CancelReservation", reservation_id=5)).status == "Rejected"
+    assert (await talk.call("CancelReservation", reservation_id=5)).status == "Rejected"
 
 
 async def test_a_reservation_expires(talk: Talk) -> None:
     fields = {"connector_id": 1, "id_tag": "MINE", "reservation_id": 5}
-    assert (await talk.ask("ReserveNow", expiry_date=in_seconds(-1), **fields)).status == "Rejected"
+    assert (await talk.call("ReserveNow", expiry_date=in_seconds(-1), **fields)).status == "Rejected"
     soon = format_time(talk.model.clock.now() + 0.3)
 
-    assert (await talk.ask("ReserveNow", expiry_date=soon, **fields)).status == "Accepted"
+    assert (await talk.call("ReserveNow", expiry_date=soon, **fields)).status == "Accepted"
 
     await talk.status("Reserved")
     await talk.status("Available")
@@ -113,11 +113,11 @@ async def test_a_reservation_expires(talk: Talk) -> None:
 @pytest.mark.charger(connectors=2)
 async def test_a_reservation_of_any_connector_leaves_one_for_its_tag(talk: Talk) -> None:
     fields = {"connector_id": 0, "expiry_date": in_seconds(600), "id_tag": "MINE", "reservation_id": 5}
-    assert (await talk.ask("ReserveNow", **fields)).status == "Accepted"
+    assert (await talk.call("ReserveNow", **fields)).status == "Accepted"
 
-    assert (await talk.ask("RemoteStartTransaction", id_tag="ONE")).status == "Accepted"
-    assert (await talk.ask("RemoteStartTransaction", id_tag="TWO")).status == "Rejected"
-    assert (await talk.ask("RemoteStartTransaction", id_tag="MINE")).status == "Accepted"
+    assert (await talk.call("RemoteStartTransaction", id_tag="ONE")).status == "Accepted"
+    assert (await talk.call("RemoteStartTransaction", id_tag="TWO")).status == "Rejected"
+    assert (await talk.call("RemoteStartTransaction", id_tag="MINE")).status == "Accepted"
 
 
 @pytest.mark.parametrize(
@@ -126,11 +126,11 @@ async def test_a_reservation_of_any_connector_leaves_one_for_its_tag(talk: Talk)
 )
 async def test_a_connector_that_is_not_free_cannot_be_reserved(talk: Talk, prepare: str, status: str) -> None:
     if prepare:
-        await talk.script(prepare)
+        await talk.perform(prepare)
     else:
-        await talk.ask("ChangeAvailability", connector_id=1, type="Inoperative")
+        await talk.call("ChangeAvailability", connector_id=1, type="Inoperative")
 
-    answer = await talk.ask(
+    answer = await talk.call(
         "ReserveNow", connector_id=1, expiry_date=in_seconds(600), id_tag="MINE", reservation_id=5
     )
 

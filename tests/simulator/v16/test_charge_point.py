@@ -8,13 +8,13 @@ from tests.simulator.talk import Talk
 
 
 async def test_configuration_is_read_changed_and_refused_key_by_key(talk: Talk) -> None:
-    answer = await talk.ask("GetConfiguration", key=["HeartbeatInterval", "NumberOfConnectors", "Nonsense"])
+    answer = await talk.call("GetConfiguration", key=["HeartbeatInterval", "NumberOfConnectors", "Nonsense"])
 
     assert answer.unknown_key == ["Nonsense"]
     keys = {entry["key"]: entry for entry in answer.configuration_key}
     assert keys["HeartbeatInterval"] == {"key": "HeartbeatInterval", "readonly": False, "value": "300"}
     assert keys["NumberOfConnectors"] == {"key": "NumberOfConnectors", "readonly": True, "value": "2"}
-    everything = await talk.ask("GetConfiguration")
+    everything = await talk.call("GetConfiguration")
     assert len(everything.configuration_key) > 30
 
 
@@ -33,65 +33,65 @@ async def test_configuration_is_read_changed_and_refused_key_by_key(talk: Talk) 
     ],
 )
 async def test_a_configuration_change_is_checked(talk: Talk, key: str, value: str, status: str) -> None:
-    assert (await talk.ask("ChangeConfiguration", key=key, value=value)).status == status
+    assert (await talk.call("ChangeConfiguration", key=key, value=value)).status == status
     if status == "Accepted":
-        (entry,) = (await talk.ask("GetConfiguration", key=[key])).configuration_key
+        (entry,) = (await talk.call("GetConfiguration", key=[key])).configuration_key
         assert entry["value"] == value.lower() if key.endswith("Enabled") else value
 
 
-async def test_a_changed_heartbeat_interval_counts_at_once(talk: Talk) -> None:
-    await talk.ask("ChangeConfiguration", key="HeartbeatInterval", value="1")
+async def test_a_changed_heartbeat_interval_takes_effect_at_once(talk: Talk) -> None:
+    await talk.call("ChangeConfiguration", key="HeartbeatInterval", value="1")
 
     await talk.link.next("Heartbeat")
 
 
 @pytest.mark.charger(password="OLD")
-async def test_a_changed_password_counts_at_the_next_connection_and_is_not_printed(talk: Talk) -> None:
-    await talk.ask("ChangeConfiguration", key="AuthorizationKey", value="N3W-S3CRET")
+async def test_a_changed_password_is_used_from_the_next_connection_on_and_is_not_printed(talk: Talk) -> None:
+    await talk.call("ChangeConfiguration", key="AuthorizationKey", value="N3W-S3CRET")
     await talk.link.socket.close()
     await talk.csms.link(2)
 
     assert talk.csms.requests[0].headers["Authorization"] != talk.csms.requests[1].headers["Authorization"]
     assert "N3W-S3CRET" not in str(talk.charger.events)
     (entry,) = (
-        await talk.csms.links[1].ask(call16.GetConfiguration(key=["AuthorizationKey"]))
+        await talk.csms.links[1].call(call16.GetConfiguration(key=["AuthorizationKey"]))
     ).configuration_key
     assert "value" not in entry
 
 
 async def test_an_inoperative_connector_is_unavailable_and_starts_nothing(talk: Talk) -> None:
-    assert (await talk.ask("ChangeAvailability", connector_id=1, type="Inoperative")).status == "Accepted"
+    assert (await talk.call("ChangeAvailability", connector_id=1, type="Inoperative")).status == "Accepted"
     await talk.status("Unavailable")
 
-    assert (await talk.ask("RemoteStartTransaction", id_tag="TAG", connector_id=1)).status == "Rejected"
-    assert (await talk.ask("ChangeAvailability", connector_id=1, type="Operative")).status == "Accepted"
+    assert (await talk.call("RemoteStartTransaction", id_tag="TAG", connector_id=1)).status == "Rejected"
+    assert (await talk.call("ChangeAvailability", connector_id=1, type="Operative")).status == "Accepted"
     await talk.status("Available")
-    assert (await talk.ask("ChangeAvailability", connector_id=9, type="Operative")).status == "Rejected"
+    assert (await talk.call("ChangeAvailability", connector_id=9, type="Operative")).status == "Rejected"
 
 
 async def test_availability_of_the_whole_charger_waits_for_its_transactions(talk: Talk) -> None:
     await talk.start()
 
-    assert (await talk.ask("ChangeAvailability", connector_id=0, type="Inoperative")).status == "Scheduled"
+    assert (await talk.call("ChangeAvailability", connector_id=0, type="Inoperative")).status == "Scheduled"
     await talk.status("Unavailable", connector_id=2)
-    await talk.ask("RemoteStopTransaction", transaction_id=4711)
+    await talk.call("RemoteStopTransaction", transaction_id=4711)
 
     await talk.status("Unavailable", connector_id=1)
     await talk.status("Unavailable", connector_id=0)
 
 
 async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
-    assert (await talk.ask("DataTransfer", vendor_id="somebody")).status == "UnknownVendorId"
-    assert await talk.script("Dance") == "UnknownMessageId"
-    assert await talk.script("PlugIn", "[") == "Rejected"
-    assert await talk.script("PlugIn", '{"connector": 7}') == "Rejected"
-    assert await talk.script("SetPower", "{}") == "Rejected"
+    assert (await talk.call("DataTransfer", vendor_id="somebody")).status == "UnknownVendorId"
+    assert await talk.perform("Dance") == "UnknownMessageId"
+    assert await talk.perform("PlugIn", "[") == "Rejected"
+    assert await talk.perform("PlugIn", '{"connector": 7}') == "Rejected"
+    assert await talk.perform("SetPower", "{}") == "Rejected"
 
 
 async def test_the_model_can_be_read_by_data_transfer(talk: Talk) -> None:
     await talk.start()
 
-    answer = await talk.ask("DataTransfer", vendor_id="chargehand", message_id="State")
+    answer = await talk.call("DataTransfer", vendor_id="chargehand", message_id="State")
 
     assert '"plugged": true, "authorized": "TAG"' in answer.data
     assert '"powerW": 22000' in answer.data
@@ -100,23 +100,23 @@ async def test_the_model_can_be_read_by_data_transfer(talk: Talk) -> None:
 async def test_unlocking_ends_the_transaction_of_the_connector(talk: Talk) -> None:
     await talk.start()
 
-    assert (await talk.ask("UnlockConnector", connector_id=1)).status == "Unlocked"
+    assert (await talk.call("UnlockConnector", connector_id=1)).status == "Unlocked"
 
     assert (await talk.link.next("StopTransaction"))["reason"] == "UnlockCommand"
-    assert (await talk.ask("UnlockConnector", connector_id=3)).status == "NotSupported"
-    await talk.script("Fault", '{"fault": "ConnectorLockFailure"}')
-    assert (await talk.ask("UnlockConnector", connector_id=1)).status == "UnlockFailed"
+    assert (await talk.call("UnlockConnector", connector_id=3)).status == "NotSupported"
+    await talk.perform("Fault", '{"fault": "ConnectorLockFailure"}')
+    assert (await talk.call("UnlockConnector", connector_id=1)).status == "UnlockFailed"
 
 
 async def test_a_fault_ends_the_transaction_and_is_reported_until_it_is_cleared(talk: Talk) -> None:
     await talk.start()
 
-    await talk.script("Fault", '{"fault": "OverCurrentFailure"}')
+    await talk.perform("Fault", '{"fault": "OverCurrentFailure"}')
 
     assert (await talk.status("Faulted"))["error_code"] == "OverCurrentFailure"
     assert (await talk.link.next("StopTransaction"))["reason"] == "Other"
-    assert (await talk.ask("RemoteStartTransaction", id_tag="TAG", connector_id=1)).status == "Rejected"
-    await talk.script("ClearFault")
+    assert (await talk.call("RemoteStartTransaction", id_tag="TAG", connector_id=1)).status == "Rejected"
+    await talk.perform("ClearFault")
     await talk.status("Finishing")
 
 
@@ -125,7 +125,7 @@ async def test_a_fault_ends_the_transaction_and_is_reported_until_it_is_cleared(
 async def test_a_reset_ends_transactions_and_boots_again(talk: Talk, kind: str, reason: str) -> None:
     await talk.start()
 
-    assert (await talk.ask("Reset", type=kind)).status == "Accepted"
+    assert (await talk.call("Reset", type=kind)).status == "Accepted"
 
     again = await talk.csms.link(2)
     await again.next("BootNotification")
@@ -146,7 +146,7 @@ async def test_a_reset_ends_transactions_and_boots_again(talk: Talk, kind: str, 
     ],
 )
 async def test_each_message_can_be_triggered(talk: Talk, message: str, action: str) -> None:
-    answer = await talk.ask("TriggerMessage", requested_message=message, connector_id=1)
+    answer = await talk.call("TriggerMessage", requested_message=message, connector_id=1)
 
     assert answer.status == "Accepted"
     await talk.link.next(action)
@@ -155,7 +155,7 @@ async def test_each_message_can_be_triggered(talk: Talk, message: str, action: s
 
 
 async def test_nothing_is_triggered_on_a_connector_that_does_not_exist(talk: Talk) -> None:
-    answer = await talk.ask("TriggerMessage", requested_message="StatusNotification", connector_id=3)
+    answer = await talk.call("TriggerMessage", requested_message="StatusNotification", connector_id=3)
 
     assert answer.status == "Rejected"
 
@@ -172,11 +172,11 @@ async def test_a_pending_charger_sends_what_is_triggered_and_nothing_else() -> N
             link = await csms.link()
             await charger.connection("connected", "boot_pending")
 
-            await link.ask(call16.TriggerMessage(requested_message="StatusNotification", connector_id=1))
+            await link.call(call16.TriggerMessage(requested_message="StatusNotification", connector_id=1))
             await link.next("StatusNotification")
-            start = await link.ask(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+            start = await link.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
             assert start.status == "Rejected"
             assert len(link.calls) == 2
-            await link.ask(call16.TriggerMessage(requested_message="BootNotification"))
+            await link.call(call16.TriggerMessage(requested_message="BootNotification"))
 
             await charger.connection("accepted")

@@ -9,13 +9,13 @@ from tests.simulator.talk import TOKEN, Talk
 
 async def test_an_inoperative_evse_is_unavailable_and_starts_nothing(talk: Talk) -> None:
     async def change(status: str, evse_id: int) -> str:
-        answer = await talk.ask("ChangeAvailability", operational_status=status, evse={"id": evse_id})
+        answer = await talk.call("ChangeAvailability", operational_status=status, evse={"id": evse_id})
         return str(answer.status)
 
     assert await change("Inoperative", 1) == "Accepted"
     await talk.status("Unavailable")
     assert (
-        await talk.ask("RequestStartTransaction", id_token=TOKEN, remote_start_id=1, evse_id=1)
+        await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=1, evse_id=1)
     ).status == "Rejected"
     assert await change("Operative", 1) == "Accepted"
     await talk.status("Available")
@@ -25,30 +25,30 @@ async def test_an_inoperative_evse_is_unavailable_and_starts_nothing(talk: Talk)
 async def test_availability_of_the_station_waits_for_its_transactions(talk: Talk) -> None:
     await talk.start()
 
-    assert (await talk.ask("ChangeAvailability", operational_status="Inoperative")).status == "Scheduled"
+    assert (await talk.call("ChangeAvailability", operational_status="Inoperative")).status == "Scheduled"
     await talk.status("Unavailable", connector_id=2)
     await talk.request_stop()
 
     await talk.status("Unavailable", connector_id=1)
 
 
-async def test_a_connector_is_unlocked_unless_somebody_charges_there(talk: Talk) -> None:
+async def test_a_connector_is_unlocked_unless_a_transaction_runs_there(talk: Talk) -> None:
     async def unlock(evse_id: int, connector_id: int = 1) -> str:
-        return str((await talk.ask("UnlockConnector", evse_id=evse_id, connector_id=connector_id)).status)
+        return str((await talk.call("UnlockConnector", evse_id=evse_id, connector_id=connector_id)).status)
 
     await talk.start()
 
     assert await unlock(1) == "OngoingAuthorizedTransaction"
     assert await unlock(2) == "Unlocked"
     assert await unlock(2, 2) == "UnknownConnector"
-    await talk.script("Fault", '{"connector": 2, "fault": "ConnectorLockFailure"}')
+    await talk.perform("Fault", '{"connector": 2, "fault": "ConnectorLockFailure"}')
     assert await unlock(2) == "UnlockFailed"
 
 
 async def test_a_fault_ends_the_transaction_with_its_reason(talk: Talk) -> None:
     await talk.start()
 
-    await talk.script("Fault", '{"fault": "GroundFailure"}')
+    await talk.perform("Fault", '{"fault": "GroundFailure"}')
 
     ended = await talk.event("Ended", "AbnormalCondition")
     assert ended["transaction_info"]["stopped_reason"] == "GroundFault"
@@ -59,7 +59,7 @@ async def test_a_fault_ends_the_transaction_with_its_reason(talk: Talk) -> None:
 async def test_an_immediate_reset_ends_transactions_and_boots_again(talk: Talk) -> None:
     await talk.start()
 
-    assert (await talk.ask("Reset", type="Immediate")).status == "Accepted"
+    assert (await talk.call("Reset", type="Immediate")).status == "Accepted"
 
     ended = await talk.event("Ended", "ResetCommand")
     assert ended["transaction_info"]["stopped_reason"] == "ImmediateReset"
@@ -70,8 +70,8 @@ async def test_an_immediate_reset_ends_transactions_and_boots_again(talk: Talk) 
 @pytest.mark.charger(reboot_s=0.02)
 async def test_a_reset_on_idle_waits_for_the_transaction(talk: Talk) -> None:
     await talk.start()
-    assert (await talk.ask("Reset", type="OnIdle", evse_id=1)).status == "Rejected"
-    assert (await talk.ask("Reset", type="OnIdle")).status == "Scheduled"
+    assert (await talk.call("Reset", type="OnIdle", evse_id=1)).status == "Rejected"
+    assert (await talk.call("Reset", type="OnIdle")).status == "Scheduled"
 
     await talk.request_stop()
 
@@ -79,7 +79,7 @@ async def test_a_reset_on_idle_waits_for_the_transaction(talk: Talk) -> None:
     again = await talk.csms.link(2)
     assert (await again.next("BootNotification"))["reason"] == "ScheduledReset"
     await again.next("StatusNotification")
-    assert (await again.ask(call201.Reset(type="OnIdle"))).status == "Accepted"
+    assert (await again.call(call201.Reset(type="OnIdle"))).status == "Accepted"
     await talk.csms.link(3)
 
 
@@ -102,23 +102,23 @@ async def test_each_message_can_be_triggered(talk: Talk, message: str, status: s
         await talk.event("Updated", "ChargingStateChanged")
     await until(lambda: not talk.model.has_queued_messages(None))
 
-    answer = await talk.ask("TriggerMessage", requested_message=message, evse={"id": 1})
+    answer = await talk.call("TriggerMessage", requested_message=message, evse={"id": 1})
 
     assert answer.status == status
     if status == "Accepted":
-        said = await talk.link.next(message)
-        assert said.get("trigger_reason", "Trigger") == "Trigger"
+        payload = await talk.link.next(message)
+        assert payload.get("trigger_reason", "Trigger") == "Trigger"
 
 
-async def test_nothing_is_triggered_where_there_is_nothing(talk: Talk) -> None:
+async def test_a_trigger_for_no_transaction_or_an_unknown_evse_is_rejected(talk: Talk) -> None:
     for fields in (
         {"requested_message": "TransactionEvent"},
         {"requested_message": "MeterValues", "evse": {"id": 7}},
     ):
-        assert (await talk.ask("TriggerMessage", **fields)).status == "Rejected"
+        assert (await talk.call("TriggerMessage", **fields)).status == "Rejected"
 
 
-async def test_a_pending_station_reports_and_boots_when_it_is_told_to() -> None:
+async def test_a_pending_station_reports_and_boots_when_the_csms_requests_it() -> None:
     async with Csms() as csms:
         statuses = ["Pending", "Accepted"]
         csms.answers["BootNotification"] = lambda _: {
@@ -130,20 +130,20 @@ async def test_a_pending_station_reports_and_boots_when_it_is_told_to() -> None:
             link = await csms.link()
             await charger.connection("connected", "boot_pending")
 
-            await link.ask(call201.GetBaseReport(request_id=1, report_base="SummaryInventory"))
+            await link.call(call201.GetBaseReport(request_id=1, report_base="SummaryInventory"))
             await link.next("NotifyReport")
-            start = await link.ask(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=1))
+            start = await link.call(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=1))
             assert start.status == "Rejected"
             assert link.all("StatusNotification") == []
-            await link.ask(call201.TriggerMessage(requested_message="BootNotification"))
+            await link.call(call201.TriggerMessage(requested_message="BootNotification"))
 
             await charger.connection("accepted")
 
 
 async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
-    assert (await talk.ask("DataTransfer", vendor_id="somebody")).status == "UnknownVendorId"
-    assert await talk.script("Dance") == "UnknownMessageId"
-    done = await talk.ask("DataTransfer", vendor_id="chargehand", message_id="PlugIn", data={"connector": 2})
+    assert (await talk.call("DataTransfer", vendor_id="somebody")).status == "UnknownVendorId"
+    assert await talk.perform("Dance") == "UnknownMessageId"
+    done = await talk.call("DataTransfer", vendor_id="chargehand", message_id="PlugIn", data={"connector": 2})
     assert done.status == "Accepted"
     await talk.status("Occupied", connector_id=2)
 
@@ -159,7 +159,7 @@ async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
         "CostUpdated",
     ],
 )
-async def test_what_is_not_supported_says_so(talk: Talk, action: str) -> None:
+async def test_an_unsupported_request_is_answered_not_supported(talk: Talk, action: str) -> None:
     payloads = {
         "SetMonitoringBase": '{"monitoringBase":"All"}',
         "SetNetworkProfile": '{"configurationSlot":1,"connectionData":{"ocppVersion":"OCPP20","ocppTransport":"JSON","ocppCsmsUrl":"ws://x","messageTimeout":30,"securityProfile":0,"ocppInterface":"Wired0"}}',

@@ -13,43 +13,46 @@ def firmware(location: str, **more: Any) -> Payload:
 
 
 @pytest.mark.charger(job_step_s=0.02, reboot_s=0.02)
-async def test_a_firmware_update_is_told_step_by_step_and_boots_the_new_one(talk: Talk) -> None:
+async def test_a_firmware_update_is_reported_step_by_step_and_boots_the_new_one(talk: Talk) -> None:
     given = firmware("https://files.example/fw-3.0.bin", signature="s", signing_certificate="c")
 
-    assert (await talk.ask("UpdateFirmware", **given)).status == "Accepted"
+    assert (await talk.call("UpdateFirmware", **given)).status == "Accepted"
 
     again = await talk.csms.link(2)
     boot = await again.next("BootNotification")
     assert (boot["reason"], boot["charging_station"]["firmware_version"]) == ("FirmwareUpdate", "fw-3.0")
     assert (await again.next("FirmwareStatusNotification"))["status"] == "Installed"
-    told = talk.link.all("FirmwareStatusNotification")
-    assert [said["status"] for said in told] == [
+    reported = talk.link.all("FirmwareStatusNotification")
+    assert [payload["status"] for payload in reported] == [
         "Downloading",
         "Downloaded",
         "SignatureVerified",
         "Installing",
         "InstallRebooting",
     ]
-    assert {said["request_id"] for said in told} == {4}
+    assert {payload["request_id"] for payload in reported} == {4}
 
 
-async def test_a_later_update_takes_the_place_of_one_that_waits(talk: Talk) -> None:
+async def test_a_later_update_replaces_one_that_waits(talk: Talk) -> None:
     later = firmware("https://files.example/fw.bin") | {
         "firmware": {"location": "https://files.example/fw.bin", "retrieve_date_time": in_seconds(600)}
     }
-    assert (await talk.ask("UpdateFirmware", **later)).status == "Accepted"
+    assert (await talk.call("UpdateFirmware", **later)).status == "Accepted"
     assert (await talk.link.next("FirmwareStatusNotification"))["status"] == "DownloadScheduled"
 
-    assert (await talk.ask("UpdateFirmware", **later)).status == "AcceptedCanceled"
+    assert (await talk.call("UpdateFirmware", **later)).status == "AcceptedCanceled"
 
 
 @pytest.mark.charger(job_step_s=0.02)
-async def test_a_log_is_named_and_its_upload_is_told(talk: Talk) -> None:
-    wish: Payload = {"log": {"remote_location": "ftp://x/"}, "log_type": "DiagnosticsLog"}
+async def test_a_log_is_named_and_its_upload_is_reported(talk: Talk) -> None:
+    request: Payload = {"log": {"remote_location": "ftp://x/"}, "log_type": "DiagnosticsLog"}
 
-    answer = await talk.ask("GetLog", request_id=8, **wish)
+    answer = await talk.call("GetLog", request_id=8, **request)
 
     assert answer.status == "Accepted"
     assert answer.filename.endswith(".txt")
-    told = [await talk.link.next("LogStatusNotification") for _ in range(2)]
-    assert [(said["status"], said["request_id"]) for said in told] == [("Uploading", 8), ("Uploaded", 8)]
+    reported = [await talk.link.next("LogStatusNotification") for _ in range(2)]
+    assert [(payload["status"], payload["request_id"]) for payload in reported] == [
+        ("Uploading", 8),
+        ("Uploaded", 8),
+    ]

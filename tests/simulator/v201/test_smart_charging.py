@@ -29,11 +29,11 @@ def profile(limit: float, *, purpose: str = "TxDefaultProfile", **more: Any) -> 
 
 async def test_the_drawn_power_follows_the_profiles(talk: Talk) -> None:
     async def install(evse_id: int, **given: Any) -> str:
-        answer = await talk.ask("SetChargingProfile", evse_id=evse_id, charging_profile=profile(**given))
+        answer = await talk.call("SetChargingProfile", evse_id=evse_id, charging_profile=profile(**given))
         return str(answer.status)
 
     def clear(**which: Any) -> Awaitable[Any]:
-        return talk.ask("ClearChargingProfile", **which)
+        return talk.call("ClearChargingProfile", **which)
 
     assert await install(0, limit=11_000) == "Accepted"
     transaction_id = (await talk.start())["transaction_info"]["transaction_id"]
@@ -58,15 +58,17 @@ async def test_the_drawn_power_follows_the_profiles(talk: Talk) -> None:
 async def test_installed_profiles_are_reported(talk: Talk) -> None:
     for evse_id in (0, 1):
         given = profile(5_000, id=10 + evse_id)
-        await talk.ask("SetChargingProfile", evse_id=evse_id, charging_profile=given)
+        await talk.call("SetChargingProfile", evse_id=evse_id, charging_profile=given)
 
-    answer = await talk.ask("GetChargingProfiles", request_id=3, charging_profile={"stack_level": 0})
+    answer = await talk.call("GetChargingProfiles", request_id=3, charging_profile={"stack_level": 0})
     reports = [await talk.link.next("ReportChargingProfiles") for _ in range(2)]
 
     assert answer.status == "Accepted"
     assert [(report["evse_id"], report["tbc"]) for report in reports] == [(0, True), (1, False)]
     assert [report["charging_profile"][0]["id"] for report in reports] == [10, 11]
-    none = await talk.ask("GetChargingProfiles", request_id=3, charging_profile={"charging_profile_id": [99]})
+    none = await talk.call(
+        "GetChargingProfiles", request_id=3, charging_profile={"charging_profile_id": [99]}
+    )
     assert none.status == "NoProfiles"
 
 
@@ -76,7 +78,7 @@ async def test_a_profile_that_comes_with_a_start_is_for_that_transaction(talk: T
     assert talk.connector.power_w == 3_000
     given = profile(1, purpose="TxDefaultProfile")
     start: Payload = {"id_token": TOKEN, "remote_start_id": 9, "charging_profile": given}
-    assert (await talk.ask("RequestStartTransaction", **start)).status == "Rejected"
+    assert (await talk.call("RequestStartTransaction", **start)).status == "Rejected"
 
 
 async def test_a_composite_schedule_shows_what_will_be_allowed(talk: Talk) -> None:
@@ -85,12 +87,12 @@ async def test_a_composite_schedule_shows_what_will_be_allowed(talk: Talk) -> No
         "recurrency_kind": "Daily",
         "schedule": {"start_schedule": in_seconds(-86_400 - 40), "duration": 100},
     }
-    await talk.ask("SetChargingProfile", evse_id=1, charging_profile=profile(8_000, **daily))
+    await talk.call("SetChargingProfile", evse_id=1, charging_profile=profile(8_000, **daily))
 
-    answer = await talk.ask("GetCompositeSchedule", evse_id=1, duration=300)
+    answer = await talk.call("GetCompositeSchedule", evse_id=1, duration=300)
 
     assert answer.status == "Accepted"
     periods = answer.schedule["charging_schedule_period"]
     assert [float(period["limit"]) for period in periods] == [8_000, 22_000]
     assert [period["start_period"] for period in periods] == pytest.approx([0, 60], abs=2)
-    assert (await talk.ask("GetCompositeSchedule", evse_id=9, duration=1)).status == "Rejected"
+    assert (await talk.call("GetCompositeSchedule", evse_id=9, duration=1)).status == "Rejected"

@@ -11,7 +11,9 @@ from tests.simulator.talk import TOKEN, Talk
 
 
 def triggers(talk: Talk) -> list[tuple[str, str]]:
-    return [(said["event_type"], said["trigger_reason"]) for said in talk.link.all("TransactionEvent")]
+    return [
+        (payload["event_type"], payload["trigger_reason"]) for payload in talk.link.all("TransactionEvent")
+    ]
 
 
 async def test_a_requested_start_charges_until_the_requested_stop(talk: Talk) -> None:
@@ -29,12 +31,13 @@ async def test_a_requested_start_charges_until_the_requested_stop(talk: Talk) ->
     assert (ended["trigger_reason"], ended["transaction_info"]["stopped_reason"]) == ("RemoteStop", "Remote")
     contexts = [reading["sampled_value"][0]["context"] for reading in ended["meter_value"]]
     assert contexts == ["Transaction.Begin", "Transaction.End"]
-    numbers = [said["seq_no"] for said in talk.link.all("TransactionEvent")]
+    numbers = [payload["seq_no"] for payload in talk.link.all("TransactionEvent")]
     assert numbers == list(range(len(numbers)))
     assert (
-        len({said["transaction_info"]["transaction_id"] for said in talk.link.all("TransactionEvent")}) == 1
+        len({payload["transaction_info"]["transaction_id"] for payload in talk.link.all("TransactionEvent")})
+        == 1
     )
-    await talk.script("Unplug")
+    await talk.perform("Unplug")
     await talk.status("Available")
 
 
@@ -64,19 +67,19 @@ async def test_a_transaction_starts_at_the_configured_point(
     configuration='{"TxCtrlr.TxStartPoint": "EVConnected", "TxCtrlr.TxStopPoint": "EVConnected"}'
 )
 async def test_a_transaction_can_last_from_plug_to_unplug(talk: Talk) -> None:
-    await talk.script("PlugIn")
+    await talk.perform("PlugIn")
     started = await talk.event("Started", "CablePluggedIn")
     assert started["transaction_info"]["charging_state"] == "EVConnected"
     assert "id_token" not in started
 
-    answer = await talk.ask("RequestStartTransaction", id_token=TOKEN, remote_start_id=8)
+    answer = await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=8)
     assert answer.transaction_id == started["transaction_info"]["transaction_id"]
     assert (await talk.event("Updated", "RemoteStart"))["id_token"] == TOKEN
     await talk.event("Updated", "ChargingStateChanged")
     assert await talk.request_stop() == "Accepted"
     assert (await talk.event("Updated", "RemoteStop"))["transaction_info"]["charging_state"] == "EVConnected"
     assert talk.connector.power_w == 0
-    await talk.script("Unplug")
+    await talk.perform("Unplug")
 
     ended = await talk.event("Ended", "EVCommunicationLost")
     assert ended["transaction_info"]["stopped_reason"] == "EVDisconnected"
@@ -87,7 +90,7 @@ async def test_a_transaction_can_last_from_plug_to_unplug(talk: Talk) -> None:
     ev_plug_in_s="never",
 )
 async def test_a_transaction_without_a_car_times_out(talk: Talk) -> None:
-    await talk.ask("RequestStartTransaction", id_token=TOKEN, remote_start_id=8)
+    await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=8)
 
     ended = await talk.event("Ended", "EVConnectTimeout")
 
@@ -95,23 +98,23 @@ async def test_a_transaction_without_a_car_times_out(talk: Talk) -> None:
 
 
 async def test_a_shown_token_is_authorized_starts_and_ends_its_transaction(talk: Talk) -> None:
-    await talk.script("PlugIn")
-    await talk.script("PresentToken", '{"idToken": "CARD", "type": "ISO15693"}')
+    await talk.perform("PlugIn")
+    await talk.perform("PresentToken", '{"idToken": "CARD", "type": "ISO15693"}')
     assert (await talk.link.next("Authorize"))["id_token"] == {"id_token": "CARD", "type": "ISO15693"}
     assert (await talk.event("Started", "Authorized"))["id_token"]["id_token"] == "CARD"
 
-    await talk.script("PresentToken", '{"idToken": "CARD"}')
+    await talk.perform("PresentToken", '{"idToken": "CARD"}')
 
     ended = await talk.event("Ended", "StopAuthorized")
     assert (ended["transaction_info"]["stopped_reason"], ended["id_token"]["id_token"]) == ("Local", "CARD")
 
 
 async def test_a_token_that_the_csms_refuses_ends_its_transaction(talk: Talk) -> None:
-    talk.csms.answers["TransactionEvent"] = lambda said: (
-        {"id_token_info": {"status": "Blocked"}} if said["event_type"] == "Started" else {}
+    talk.csms.answers["TransactionEvent"] = lambda payload: (
+        {"id_token_info": {"status": "Blocked"}} if payload["event_type"] == "Started" else {}
     )
 
-    await talk.ask("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)
+    await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)
 
     ended = await talk.event("Ended", "Deauthorized")
     assert ended["transaction_info"]["stopped_reason"] == "DeAuthorized"
@@ -121,39 +124,41 @@ async def test_a_token_that_the_csms_refuses_ends_its_transaction(talk: Talk) ->
 async def test_a_requested_start_is_authorized_first_where_that_is_configured(talk: Talk) -> None:
     talk.csms.answers["Authorize"] = {"id_token_info": {"status": "Expired"}}
 
-    assert (await talk.ask("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)).status == "Accepted"
+    assert (
+        await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)
+    ).status == "Accepted"
 
     await talk.link.next("Authorize")
     await until(lambda: not talk.connector.claimed)
     assert talk.link.all("TransactionEvent") == []
 
 
-async def test_requests_about_nothing_are_rejected(talk: Talk) -> None:
+async def test_requests_for_unknown_evses_and_transactions_are_rejected(talk: Talk) -> None:
     start: Payload = {"id_token": TOKEN, "remote_start_id": 7}
 
-    assert (await talk.ask("RequestStartTransaction", evse_id=3, **start)).status == "Rejected"
-    assert (await talk.ask("RequestStopTransaction", transaction_id="none")).status == "Rejected"
-    status = await talk.ask("GetTransactionStatus", transaction_id="none")
+    assert (await talk.call("RequestStartTransaction", evse_id=3, **start)).status == "Rejected"
+    assert (await talk.call("RequestStopTransaction", transaction_id="none")).status == "Rejected"
+    status = await talk.call("GetTransactionStatus", transaction_id="none")
     assert (status.ongoing_indicator, status.messages_in_queue) == (False, False)
 
 
-async def test_the_status_of_a_transaction_is_told(talk: Talk) -> None:
+async def test_the_status_of_a_transaction_is_reported(talk: Talk) -> None:
     started = await talk.start()
     transaction_id = started["transaction_info"]["transaction_id"]
     await talk.event("Updated")
 
-    status = await talk.ask("GetTransactionStatus", transaction_id=transaction_id)
+    status = await talk.call("GetTransactionStatus", transaction_id=transaction_id)
 
     assert status.ongoing_indicator is True
-    assert (await talk.ask("GetTransactionStatus")).messages_in_queue is False
+    assert (await talk.call("GetTransactionStatus")).messages_in_queue is False
 
 
 @pytest.mark.charger(max_power_w=3_600_000, ev_energy_wh=100, ev_unplug_s=0.05)
 async def test_a_car_that_is_full_stops_drawing_and_leaves(talk: Talk) -> None:
-    await talk.ask("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)
+    await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)
 
     full = await talk.link.next(
-        "TransactionEvent", lambda said: said["transaction_info"].get("charging_state") == "SuspendedEV"
+        "TransactionEvent", lambda payload: payload["transaction_info"].get("charging_state") == "SuspendedEV"
     )
     ended = await talk.event("Ended")
 
@@ -168,17 +173,17 @@ async def test_a_car_that_is_full_stops_drawing_and_leaves(talk: Talk) -> None:
 )
 async def test_meter_values_follow_the_power_and_the_interval(talk: Talk) -> None:
     await talk.start()
-    await talk.script("SetPower", '{"powerW": 40000}')
+    await talk.perform("SetPower", '{"powerW": 40000}')
     await talk.event("Updated", "ChargingRateChanged")
 
-    told = [await talk.event("Updated", "MeterValuePeriodic") for _ in range(2)]
+    reported = [await talk.event("Updated", "MeterValuePeriodic") for _ in range(2)]
 
-    values = {v["measurand"]: v["value"] for v in told[0]["meter_value"][0]["sampled_value"]}
+    values = {v["measurand"]: v["value"] for v in reported[0]["meter_value"][0]["sampled_value"]}
     assert values["Power.Active.Import"] == 40_000
     assert values["Current.Import"] == 100
     assert values["Voltage"] == 400
     assert 60 < values["SoC"] < 75
-    earlier, later = (parse_time(said["timestamp"]) for said in told)
+    earlier, later = (parse_time(payload["timestamp"]) for payload in reported)
     assert later - earlier == pytest.approx(1, abs=0.3)
 
 
@@ -187,19 +192,19 @@ async def test_clock_aligned_values_come_with_and_without_a_transaction(talk: Ta
     assert (await talk.link.next("MeterValues"))["evse_id"] == 1
     await talk.start()
 
-    told = await talk.event("Updated", "MeterValueClock")
+    reported = await talk.event("Updated", "MeterValueClock")
 
-    assert told["meter_value"][0]["sampled_value"][0]["context"] == "Sample.Clock"
+    assert reported["meter_value"][0]["sampled_value"][0]["context"] == "Sample.Clock"
 
 
 async def test_events_of_a_transaction_are_in_order(talk: Talk) -> None:
     await talk.start()
     for power_w in (1_000, 2_000, 3_000):
-        await talk.script("SetPower", f'{{"powerW": {power_w}}}')
+        await talk.perform("SetPower", f'{{"powerW": {power_w}}}')
     await talk.request_stop()
     await talk.event("Ended")
 
-    told = talk.link.all("TransactionEvent")
+    reported = talk.link.all("TransactionEvent")
 
-    assert all(later["seq_no"] == earlier["seq_no"] + 1 for earlier, later in pairwise(told))
-    assert all(earlier["timestamp"] <= later["timestamp"] for earlier, later in pairwise(told))
+    assert all(later["seq_no"] == earlier["seq_no"] + 1 for earlier, later in pairwise(reported))
+    assert all(earlier["timestamp"] <= later["timestamp"] for earlier, later in pairwise(reported))

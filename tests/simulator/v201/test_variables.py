@@ -16,7 +16,7 @@ def variable(component: str, name: str, instance: str | None = None, evse_id: in
 
 
 @pytest.mark.parametrize(
-    ("wish", "status", "value"),
+    ("request", "status", "value"),
     [
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "Accepted", "300"),
         (variable("ocppcommctrlr", "heartbeatinterval"), "Accepted", "300"),
@@ -35,15 +35,15 @@ def variable(component: str, name: str, instance: str | None = None, evse_id: in
         ),
     ],
 )
-async def test_a_variable_is_read(talk: Talk, wish: Payload, status: str, value: str | None) -> None:
-    (result,) = (await talk.ask("GetVariables", get_variable_data=[wish])).get_variable_result
+async def test_a_variable_is_read(talk: Talk, request: Payload, status: str, value: str | None) -> None:
+    (result,) = (await talk.call("GetVariables", get_variable_data=[request])).get_variable_result
 
     assert result["attribute_status"] == status
     assert result.get("attribute_value") == value
 
 
 @pytest.mark.parametrize(
-    ("wish", "value", "status"),
+    ("request", "value", "status"),
     [
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "1", "Accepted"),
         (variable("TxCtrlr", "TxStartPoint"), "EVConnected,Authorized", "Accepted"),
@@ -60,22 +60,22 @@ async def test_a_variable_is_read(talk: Talk, wish: Payload, status: str, value:
         ),
     ],
 )
-async def test_a_variable_is_set(talk: Talk, wish: Payload, value: str, status: str) -> None:
-    data = [wish | {"attribute_value": value}]
-    (result,) = (await talk.ask("SetVariables", set_variable_data=data)).set_variable_result
+async def test_a_variable_is_set(talk: Talk, request: Payload, value: str, status: str) -> None:
+    data = [request | {"attribute_value": value}]
+    (result,) = (await talk.call("SetVariables", set_variable_data=data)).set_variable_result
 
     assert result["attribute_status"] == status
     if status == "Accepted":
-        (read,) = (await talk.ask("GetVariables", get_variable_data=[wish])).get_variable_result
+        (read,) = (await talk.call("GetVariables", get_variable_data=[request])).get_variable_result
         assert read["attribute_value"] == value
         if value == "1":
             await talk.link.next("Heartbeat")
 
 
 async def test_a_password_that_is_set_is_not_printed(talk: Talk) -> None:
-    wish = variable("SecurityCtrlr", "BasicAuthPassword") | {"attribute_value": "N3W-S3CRET"}
+    request = variable("SecurityCtrlr", "BasicAuthPassword") | {"attribute_value": "N3W-S3CRET"}
 
-    await talk.ask("SetVariables", set_variable_data=[wish])
+    await talk.call("SetVariables", set_variable_data=[request])
     await talk.link.socket.close()
     await talk.csms.link(2)
 
@@ -94,9 +94,9 @@ async def test_a_password_that_is_set_is_not_printed(talk: Talk) -> None:
 async def test_a_report_comes_in_numbered_parts(
     talk: Talk, base: str, has: set[str], has_not: set[str]
 ) -> None:
-    assert (await talk.ask("GetBaseReport", request_id=5, report_base=base)).status == "Accepted"
+    assert (await talk.call("GetBaseReport", request_id=5, report_base=base)).status == "Accepted"
 
-    await talk.link.next("NotifyReport", lambda said: not said["tbc"])
+    await talk.link.next("NotifyReport", lambda payload: not payload["tbc"])
     parts = talk.link.all("NotifyReport")
     assert [part["seq_no"] for part in parts] == list(range(len(parts)))
     assert {part["request_id"] for part in parts} == {5}
@@ -109,11 +109,11 @@ async def test_a_report_of_chosen_components_holds_only_those(talk: Talk) -> Non
     evse = {"component": {"name": "EVSE", "evse": {"id": 2}}}
     interval = variable("OCPPCommCtrlr", "HeartbeatInterval")
 
-    answer = await talk.ask("GetReport", request_id=6, component_variable=[evse, interval])
+    answer = await talk.call("GetReport", request_id=6, component_variable=[evse, interval])
     report = await talk.link.next("NotifyReport")
 
     assert answer.status == "Accepted"
     assert {entry["component"]["name"] for entry in report["report_data"]} == {"EVSE", "OCPPCommCtrlr"}
     assert {entry["component"].get("evse", {"id": 2})["id"] for entry in report["report_data"]} == {2}
-    nothing = await talk.ask("GetReport", request_id=7, component_criteria=["Problem"])
+    nothing = await talk.call("GetReport", request_id=7, component_criteria=["Problem"])
     assert nothing.status == "EmptyResultSet"
