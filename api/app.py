@@ -11,26 +11,27 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
-from api import catalog, chargers, commands, events, health, missing
-from api.errors import register_errors
-from api.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
-from api.open_quota import OpenQuota
-from api.openapi import REQUEST_ID, make_document, register_docs
-from api.parsing import MAX_BODY_BYTES
-from api.parts import Parts
-from api.places import Places
-from api.pools import make_pools
-from api.publisher import Publisher
-from api.rate_limit import RateLimit
-from api.readiness import Readiness
-from api.reading import Reading
-from api.services.group import GroupCommit
-from api.streams import Streams
-from api.waits import mark_skipped_wait
-from api.watcher import Watcher
-from shared.database import Sessions
+from api.http.errors import register_errors
+from api.http.openapi import REQUEST_ID, make_document, register_docs
+from api.http.parsing import MAX_BODY_BYTES
+from api.limits.open_commands import OpenQuota
+from api.limits.pools import make_pools
+from api.limits.rate_limit import RateLimit
+from api.limits.reads import Reading
+from api.limits.slots import Places
+from api.limits.waits import mark_skipped_wait
+from api.live.batcher import GroupCommit
+from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.live.publisher import Publisher
+from api.live.readiness import Readiness
+from api.live.streams import Streams
+from api.live.watcher import Watcher
+from api.resources import Resources
+from api.routes import catalog, chargers, commands, events, health
+from api.routes import not_implemented as missing
+from shared.auth.tokens import TokenVerifier
+from shared.database.engine import Sessions
 from shared.settings import Settings
-from shared.tokens import TokenVerifier
 
 
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:
@@ -43,7 +44,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
     app.url_map.converters |= {"charger_id": _ChargerId, "slug": _Slug}
-    app.extensions["chargehand"] = _make_parts(settings, publisher)
+    app.extensions["chargehand"] = _make_resources(settings, publisher)
 
     app.before_request(_start_request)
     count_requests(app)
@@ -59,11 +60,11 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     return app
 
 
-def _make_parts(settings: Settings, publisher: Publisher | None) -> Parts:
+def _make_resources(settings: Settings, publisher: Publisher | None) -> Resources:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reading = Reading(pools.reading, connections=pools.reading_size)
-    return Parts(
+    return Resources(
         settings=settings,
         pools=pools,
         sessions=Sessions(pools.accepting),

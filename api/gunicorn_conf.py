@@ -17,9 +17,9 @@ import gunicorn.util
 import orjson
 from gunicorn.util import write_nonblock
 
-from shared.log_setup import configure_logging
 from shared.settings import SettingsError
-from shared.starting import exit_with, report_strays, settings_or_exit
+from shared.startup.checks import exit_with, report_strays, settings_or_exit
+from shared.startup.log_setup import configure_logging
 
 SPARE_FILES = 200  # of a process, for its database, its broker, its log and its code
 
@@ -75,27 +75,27 @@ logconfig_dict = {
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
     "formatters": {
-        "structured": {"()": "shared.log_setup.make_formatter", "log_format": _settings.log_format}
+        "structured": {"()": "shared.startup.log_setup.make_formatter", "log_format": _settings.log_format}
     },
 }
 
 
 def post_worker_init(worker: Any) -> None:
     """After the fork and gevent's patches, and not before: so this import is here."""
-    from api.metrics import report_gauges  # noqa: PLC0415
+    from api.live.metrics import report_gauges  # noqa: PLC0415
 
     gc.freeze()  # a collection that goes through all that is imported stops every request for 0.1 s
-    parts = worker.wsgi.extensions["chargehand"]
-    gevent.spawn(report_gauges, parts.publisher, parts.watcher)
-    gevent.spawn(_release_at_the_end, worker, parts)
+    resources = worker.wsgi.extensions["chargehand"]
+    gevent.spawn(report_gauges, resources.publisher, resources.watcher)
+    gevent.spawn(_release_at_the_end, worker, resources)
 
 
-def _release_at_the_end(worker: Any, parts: Any) -> None:
+def _release_at_the_end(worker: Any, resources: Any) -> None:
     """Whoever waits or watches is answered as soon as the process is told to stop, not when its patience ends."""
     while worker.alive:
         gevent.sleep(0.1)
-    parts.watcher.close()
-    parts.streams.close_all()
+    resources.watcher.close()
+    resources.streams.close_all()
     worker.close_resting()
 
 

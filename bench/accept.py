@@ -17,7 +17,7 @@ from bench.report import Budget, Report, Table
 from bench.servers import Stores, api, environment, running_process, running_stores, token
 from embedded.ports import HOST, free_port
 from embedded.process import Program
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 CHARGERS = 10_000
 ROUNDS = 5

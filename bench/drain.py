@@ -20,8 +20,8 @@ from bench.fleet import charger_id, insert_chargers, patiently
 from bench.load import Client
 from bench.report import Budget, Report, Table
 from bench.servers import ORGANIZATION, Stores, StubEcs, running_process, running_stores, running_stub, worker
-from shared.broker import make_celery, send
-from shared.database import make_engine
+from shared.broker.app import make_celery, send
+from shared.database.engine import make_engine
 from shared.queues import TaskName, message
 
 LATENCY_MS = 30

@@ -13,7 +13,7 @@ from bench.load import drive, get, post
 from bench.report import Budget, Report, Table
 from bench.servers import api, running_process, running_stores, token
 from embedded.ports import free_port
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 SIZES = tuple(map(int, environ.get("BENCH_SIZES", "1000,100000,1000000").split(",")))  # a thousand at least
 LOGS_PER_CHARGER = 10

@@ -19,10 +19,10 @@ from bench.servers import (
     running_stub,
     worker,
 )
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.settings import load_settings
-from worker.ecs import EcsClient
-from worker.observe import observe
+from worker.ecs.client import EcsClient
+from worker.observe.observe import observe
 
 SERVICES = 10_000
 IDLE_S = 20.0

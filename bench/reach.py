@@ -26,7 +26,7 @@ from bench.servers import (
 )
 from embedded.ports import free_port
 from embedded.process import Program
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 CHARGERS = 10_000
 ONE_BY_ONE = 100  # commands, each sent when the one before it has long arrived

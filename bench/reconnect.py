@@ -19,7 +19,7 @@ from embedded.ports import HOST, free_port
 from embedded.postgres import running_postgres
 from embedded.process import Program, running
 from embedded.redis import running_redis
-from shared.database import migrate
+from shared.database.engine import migrate
 from tests.conftest import JWT_SECRET
 from tests.stack import Stack, answers, running_stack
 

@@ -16,9 +16,9 @@ from sqlalchemy import Engine, text
 from bench.report import Budget, Report, Table
 from embedded.postgres import running_postgres
 from embedded.redis import running_redis
-from shared.database import make_engine, migrate
+from shared.auth.tokens import make_token
+from shared.database.engine import make_engine, migrate
 from shared.settings import TokenSettings
-from shared.tokens import make_token
 from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 from tests.stack import Stack, running_stack

@@ -18,9 +18,9 @@ from embedded.ports import HOST, answers, free_port
 from embedded.postgres import prepare_postgres
 from embedded.process import Program, running
 from embedded.redis import prepare_redis
-from shared.database import make_engine, migrate
+from shared.auth.tokens import make_token
+from shared.database.engine import make_engine, migrate
 from shared.settings import TokenSettings
-from shared.tokens import make_token
 
 ORGANIZATION = "bench"
 JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"

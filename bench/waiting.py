@@ -13,7 +13,7 @@ from bench.load import BadAnswer, Load, drive, post
 from bench.report import Budget, Report, Table
 from bench.servers import api, running_process, running_stores, token
 from embedded.ports import HOST, free_port
-from shared.database import make_engine
+from shared.database.engine import make_engine
 
 WAITING = 500
 WAIT_S = 30

@@ -16,7 +16,7 @@ from chargehand.commands import commands
 from chargehand.installation import installation
 from chargehand.local import env, migrate, token, up
 from chargehand.output import note
-from shared.strays import OF_PSYCOPG, leave_out
+from shared.startup.strays import OF_PSYCOPG, leave_out
 
 COMPLETE_VARIABLE = "_CHARGEHAND_COMPLETE"
 INTERRUPTED = 130  # by Ctrl-C, as shells have it

@@ -27,11 +27,11 @@ def installation(*, services: str | None, yes: bool, as_json: bool) -> None:
     from psycopg.errors import UndefinedTable
     from sqlalchemy.exc import DBAPIError
 
-    from shared.database import make_engine
-    from shared.database_trouble import connection_trouble, first_line
-    from shared.installation import NotServices, Services, move, recorded
-    from shared.schema import NOT_MIGRATED
-    from shared.starting import checked_settings
+    from shared.database.diagnosis import connection_trouble, first_line
+    from shared.database.engine import make_engine
+    from shared.database.schema import NOT_MIGRATED
+    from shared.fleet.installation import NotServices, Services, move, recorded
+    from shared.startup.checks import checked_settings
 
     try:
         wanted = None if services is None else Services.parse(services)

@@ -53,9 +53,9 @@ def migrate(*, as_json: bool) -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from shared.database import migrate
-    from shared.database_trouble import migration_trouble
-    from shared.starting import checked_settings
+    from shared.database.diagnosis import migration_trouble
+    from shared.database.engine import migrate
+    from shared.startup.checks import checked_settings
 
     with bad_settings_in_one_line():
         url = checked_settings(verifies_tokens=False).database_url
@@ -78,7 +78,7 @@ def token(*, organization: str | None, role: str, subject: str, ttl: int, as_jso
 
     It is signed with JWT_SECRET; without that, with the secret that `chargehand up` keeps in STATE_DIR.
     """
-    from shared.tokens import make_token
+    from shared.auth.tokens import make_token
 
     if role == "user" and not organization:
         raise click.UsageError("--organization is required, except with --role admin")

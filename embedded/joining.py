@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from shared.settings import variables
-from shared.strays import ADDED, OF_LIBPQ
+from shared.startup.strays import ADDED, OF_LIBPQ
 
 #: Where a process works: a store, a broker or an ECS. One that ends with an underscore is the beginning of many names.
 PLACES = (

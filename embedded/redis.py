@@ -47,7 +47,7 @@ def running_redis(folder: Path) -> Iterator[str]:
 
 
 def prepare_redis(folder: Path, port: int) -> Redis:
-    """The best server that this machine has. A queue in fakeredis is gone with the process; see worker/sweep.py."""
+    """The best server that this machine has. A queue in fakeredis is gone with the process; see worker/maintenance/sweep.py."""
     binary = find_redis()
     return real_redis(binary, folder, port) if binary else fake_redis(folder, port)
 

@@ -22,6 +22,7 @@ from embedded.secret_file import ensure_secret
 from embedded.stack_file import remove_stack_file, stack_description, write_stack_file
 from embedded.state import FLOWER_PASSWORD_FILE, JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
+from shared.auth.tokens import make_token
 from shared.settings import (
     SECRETS,
     SettingsError,
@@ -29,9 +30,8 @@ from shared.settings import (
     load_token_settings,
     replace_secret_files,
 )
-from shared.starting import checked_settings
-from shared.strays import NOT_USED, OF_LIBPQ, leave_out
-from shared.tokens import make_token
+from shared.startup.checks import checked_settings
+from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 
 START_WITHIN_S = 60
 TOKEN_TTL_S = 86_400  # renewed in stack.json at half of it

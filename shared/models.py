@@ -27,8 +27,8 @@ from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, mapped_column, relationship
 
-from shared.commands import CommandStatus, ProvisioningStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
+from shared.vocabulary import CommandStatus, ProvisioningStatus
 
 LIVE = text("deleted_at IS NULL")
 CODES = ", ".join(f"'{code}'" for code in ErrorCode)
@@ -128,7 +128,7 @@ class Charger(Base):
     spec_hash: Mapped[str | None]  #: the fleet's spec that its task definition was made of; null if not known
     leftovers_at: Mapped[datetime | None]  #: when a task definition came to be left that nothing may use
 
-    # Its rollout (worker/rollout.py).
+    # Its rollout (worker/maintenance/rollout.py).
     rollout_hash: Mapped[str | None]  #: the spec that it is to get; null when it is not under way to one
     rollout_at: Mapped[datetime | None]  #: when its last rollout began, or made its task definition
 
@@ -165,7 +165,7 @@ class Charger(Base):
     publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
     observe_at: Mapped[datetime | None]  #: the observer describes it from then on
 
-    #: The same for chargers that agree in all that a list filters by (api/services/listing.py); a trigger keeps it.
+    #: The same for chargers that agree in all that a list filters by (shared/fleet/listing.py); a trigger keeps it.
     list_group: Mapped[int] = mapped_column(
         BigInteger,
         server_default=FetchedValue(),
@@ -355,7 +355,7 @@ class Command(Base):
 
 
 class FleetSpec(Base):
-    """What workers of some settings make of every charger's task. worker/rollout.py says which is the fleet's."""
+    """What workers of some settings make of every charger's task. worker/maintenance/rollout.py says which is the fleet's."""
 
     __tablename__ = "fleet_specs"
 
@@ -439,7 +439,7 @@ class LogCursor(Base):
 
     log_group: Mapped[str] = mapped_column(primary_key=True)
     read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
-    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.Pass
+    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.observe.logs.Pass
     read_through: Mapped[datetime | None]  #: up to when all lines have been read; null for the slow pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -479,7 +479,7 @@ class Installation(Base):
     __tablename__ = "installation"
 
     singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
-    services: Mapped[str]  #: as shared.installation.Services writes them
+    services: Mapped[str]  #: as shared.fleet.installation.Services writes them
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (CheckConstraint("singleton", name="installation_singleton"),)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any, TypedDict
 from uuid import UUID
 
-from shared.commands import EventType
+from shared.vocabulary import EventType
 
 
 class Queue(StrEnum):

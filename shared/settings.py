@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 from environs import Env, EnvError
 
-from shared.broker_url import REDIS, BadBrokerUrl, broker_url, check_redis_url
-from shared.database_url import BadDatabaseUrl, check_parameters, connection_parameters
+from shared.broker.url import REDIS, BadBrokerUrl, broker_url, check_redis_url
+from shared.database.url import BadDatabaseUrl, check_parameters, connection_parameters
 from shared.destinations import BadRule, Destinations, read_destinations
-from shared.strays import ADDED, gap, leave_out
+from shared.startup.strays import ADDED, gap, leave_out
 
 Environment = Literal["production", "embedded"]
 Number = TypeVar("Number", int, float)
@@ -55,7 +55,7 @@ class TokenSettings:
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
-    region: str  #: empty where boto3 is to find it, in a profile: see worker/aws_settings.py
+    region: str  #: empty where boto3 is to find it, in a profile: see worker/startup/aws_settings.py
     cluster: str
     launch_type: str  #: FARGATE, EC2 or EXTERNAL; ignored when capacity_providers is set
     capacity_providers: tuple[str, ...]
@@ -83,7 +83,9 @@ class BudgetSettings:
 
     redis_url: str = field(repr=False)  #: where they share it; without it each worker is alone
     share: float  #: of each quota; 0 switches the budget off
-    quotas: dict[str, str]  #: those that AWS has raised, as RATE/BURST; worker.budget.QUOTAS has the names
+    quotas: dict[
+        str, str
+    ]  #: those that AWS has raised, as RATE/BURST; worker.ecs.budget.QUOTAS has the names
 
 
 @dataclass(frozen=True, slots=True)

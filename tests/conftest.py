@@ -12,10 +12,10 @@ from sqlalchemy import Engine, make_url, text
 
 from embedded.postgres import running_postgres
 from embedded.redis import running_redis
-from shared.database import Sessions, make_engine, migrate
+from shared.auth.tokens import make_token
+from shared.database.engine import Sessions, make_engine, migrate
 from shared.settings import Settings, load_settings
-from shared.strays import NOT_USED, OF_LIBPQ, leave_out
-from shared.tokens import make_token
+from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
 

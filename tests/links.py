@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import ShownLink
-from worker.links import note_links, write_links
+from worker.observe.links import note_links, write_links
 
 TASK = "0" * 32
 

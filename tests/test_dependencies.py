@@ -19,15 +19,15 @@ FORBIDDEN = {
 
 #: The only code that talks to AWS.
 MAY_IMPORT_AWS = {
-    Path("worker/aws_settings.py"),
-    Path("worker/ecs.py"),
-    Path("worker/ecs_errors.py"),
-    Path("worker/installation.py"),
-    Path("worker/logs.py"),
+    Path("worker/startup/aws_settings.py"),
+    Path("worker/ecs/client.py"),
+    Path("worker/ecs/errors.py"),
+    Path("worker/startup/installation.py"),
+    Path("worker/observe/logs.py"),
 }
 
 #: The only code that reads the environment; prometheus_client is told its folder by a variable.
-MAY_READ_ENVIRONMENT = {Path("shared/settings.py"), Path("api/gunicorn_conf.py"), Path("api/metrics.py")}
+MAY_READ_ENVIRONMENT = {Path("shared/settings.py"), Path("api/gunicorn_conf.py"), Path("api/live/metrics.py")}
 
 
 def modules(package: str) -> Iterator[Path]:

@@ -7,11 +7,11 @@ from celery import Celery
 from celery.signals import setup_logging
 from click.core import ParameterSource
 
-from shared.broker import make_celery
+from shared.broker.app import make_celery
 from shared.settings import SettingsError, hand_secrets_to_flower
-from shared.starting import exit_with, settings_or_exit
-from worker.log_lines import set_up_logging
-from worker.pool import HANGING
+from shared.startup.checks import exit_with, settings_or_exit
+from worker.broker.pool import HANGING
+from worker.startup.log_lines import set_up_logging
 
 INSTEAD_OF_OPTIONS = {
     "broker": "REDIS_URL or BROKER_URL names the broker",
@@ -24,7 +24,7 @@ INSTEAD_OF_OPTIONS = {
 def check_celery_options() -> None:
     """Refuse the options before the subcommand that would lead elsewhere. Raises SettingsError.
 
-    Celery hands them on by the environment, where they are left out: see shared/strays.py.
+    Celery hands them on by the environment, where they are left out: see shared/startup/strays.py.
     """
     command = click.get_current_context(silent=True)
     for option, instead in INSTEAD_OF_OPTIONS.items():
@@ -37,29 +37,29 @@ def _make_app() -> Celery:
         check_celery_options()
         settings = settings_or_exit()
         # psycopg reads variables when it is imported.
-        from worker.beat import beat_schedule  # noqa: PLC0415
-        from worker.budget import quotas  # noqa: PLC0415
+        from worker.broker.beat import beat_schedule  # noqa: PLC0415
+        from worker.ecs.budget import quotas  # noqa: PLC0415
 
         quotas(settings.budget)
         if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand
-            from worker.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
+            from worker.startup.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
 
             check_flower_options(hand_secrets_to_flower())
     except SettingsError as error:
         exit_with(error)
     app = make_celery(settings.broker_url, publisher=False)
-    app.events_cls = "worker.events:Events"
+    app.events_cls = "worker.broker.events:Events"
     app.conf.update(
-        include=["worker.tasks", "worker.control", "worker.start"],
-        worker_consumer="worker.consumer:PatientConsumer",
+        include=["worker.tasks", "worker.broker.control", "worker.startup.checks"],
+        worker_consumer="worker.broker.consumer:PatientConsumer",
         beat_schedule=beat_schedule(settings),
-        beat_scheduler="worker.beat:Scheduler",
+        beat_scheduler="worker.broker.beat:Scheduler",
         beat_schedule_filename="",
         # Acknowledged after the work: until then it holds one of the places below.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         # One message for each task that may be under way at once, slow ones included.
-        worker_pool="worker.pool:TaskPool",
+        worker_pool="worker.broker.pool:TaskPool",
         worker_concurrency=settings.ecs.max_connections,
         worker_prefetch_multiplier=1 + HANGING,
         worker_enable_prefetch_count_reduction=False,

@@ -10,29 +10,35 @@ from celery import Task
 from celery.signals import celeryd_after_setup
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
-from shared.schema import schema_trouble_of
 from worker.celery_app import app
-from worker.context import context
-from worker.converge import converge, stumble
-from worker.ecs import EcsRejected, EcsUnavailable
-from worker.flights import Flights
-from worker.forget import forget_commands, forget_events, forget_keys, forget_logs_of_deleted, forget_specs
-from worker.leftovers import remove_leftovers, remove_orphans
-from worker.logs import LOG_ERRORS, drop_old_logs, read_late_logs, read_logs
-from worker.maintenance import noted
-from worker.observe import observe
-from worker.outage import DatabaseOutage, Outage
-from worker.provision import fleet_spec
-from worker.rollout import roll_out
-from worker.sweep import sweep
+from worker.ecs.client import EcsRejected, EcsUnavailable
+from worker.maintenance.leftovers import remove_leftovers, remove_orphans
+from worker.maintenance.prune import (
+    prune_commands,
+    prune_events,
+    prune_keys,
+    prune_logs_of_deleted,
+    prune_specs,
+)
+from worker.maintenance.rollout import roll_out
+from worker.maintenance.runs import noted
+from worker.maintenance.sweep import sweep
+from worker.observe.logs import LOG_ERRORS, prune_logs, read_late_logs, read_logs
+from worker.observe.observe import observe
+from worker.outage_log import DatabaseOutageLog, OutageLog
+from worker.reconcile.coalesce import Flights
+from worker.reconcile.converge import converge, record_internal_error
+from worker.reconcile.provision import fleet_spec
+from worker.resources import resources
 
 log = structlog.get_logger(__name__)
 
 #: What was swallowed here is done again: by the sweep, or by the next beat.
-database = DatabaseOutage()
-ecs = Outage("ecs", EcsUnavailable, EcsRejected)
-cloudwatch = Outage("logs", *LOG_ERRORS)
+database = DatabaseOutageLog()
+ecs = OutageLog("ecs", EcsUnavailable, EcsRejected)
+cloudwatch = OutageLog("logs", *LOG_ERRORS)
 flights = Flights()  #: of this process
 
 
@@ -40,9 +46,9 @@ flights = Flights()  #: of this process
 def say_what_the_schema_lacks(**_: object) -> None:
     """Before a worker takes its first message: one line that says why its work cannot succeed."""
     try:
-        trouble = schema_trouble_of(context().sessions.statements)
+        trouble = schema_trouble_of(resources().sessions.statements)
     except SQLAlchemyError as error:
-        database.began(error)
+        database.failed(error)
         return
     if trouble is not None:
         log.error("schema.behind", error=trouble)
@@ -50,12 +56,12 @@ def say_what_the_schema_lacks(**_: object) -> None:
 
 def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
     """Whatever was asked: the row says what it is."""
-    parts = context()
+    current = resources()
 
     def make_true() -> None:
-        converge(parts.sessions, parts.ecs, parts.settings.timing, charger_id)
+        converge(current.sessions, current.ecs, current.settings.timing, charger_id)
 
-    with database.survived():
+    with database.suppress():
         flights.run(charger_id, make_true)
 
 
@@ -71,9 +77,9 @@ class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
         charger_id = kwargs.get("charger_id")
         try:
             if isinstance(charger_id, str):
-                parts = context()
-                with database.survived():
-                    stumble(parts.sessions, parts.settings.timing, charger_id, exc)
+                current = resources()
+                with database.suppress():
+                    record_internal_error(current.sessions, current.settings.timing, charger_id, exc)
         except Exception:
             log.exception("charger.not_recorded", charger_id=repr(charger_id))
 
@@ -85,8 +91,8 @@ for _name in (*TASK_OF.values(), TaskName.REPAIR, TaskName.ROLL_OUT):
 
 @app.task(name=TaskName.SWEEP.value, send_events=False)
 def sweep_chargers() -> None:
-    sessions = context().sessions
-    with database.survived(), noted(sessions, TaskName.SWEEP):
+    sessions = resources().sessions
+    with database.suppress(), noted(sessions, TaskName.SWEEP):
         sweep(sessions, app)
 
 
@@ -95,10 +101,10 @@ def observe_chargers() -> None:
     with alone(TaskName.OBSERVE) as first:
         if not first:
             return
-        parts = context()
-        with database.survived(), ecs.survived(), noted(parts.sessions, TaskName.OBSERVE):
-            if observe(parts.sessions, parts.ecs, parts.settings.timing):
-                sweep(parts.sessions, app)
+        current = resources()
+        with database.suppress(), ecs.suppress(), noted(current.sessions, TaskName.OBSERVE):
+            if observe(current.sessions, current.ecs, current.settings.timing):
+                sweep(current.sessions, app)
 
 
 @app.task(name=TaskName.ROLLOUTS.value, send_events=False)
@@ -106,13 +112,13 @@ def go_on_with_rollouts() -> None:
     with alone(TaskName.ROLLOUTS) as first:
         if not first:
             return
-        parts = context()
-        with database.survived(), ecs.survived(), noted(parts.sessions, TaskName.ROLLOUTS):
-            per_minute = parts.settings.timing.rollout_per_minute
-            if roll_out(parts.sessions, fleet_spec(parts.ecs), per_minute):
-                sweep(parts.sessions, app)
-            remove_leftovers(parts.sessions, parts.ecs)
-            remove_orphans(parts.sessions, parts.ecs)
+        current = resources()
+        with database.suppress(), ecs.suppress(), noted(current.sessions, TaskName.ROLLOUTS):
+            per_minute = current.settings.timing.rollout_per_minute
+            if roll_out(current.sessions, fleet_spec(current.ecs), per_minute):
+                sweep(current.sessions, app)
+            remove_leftovers(current.sessions, current.ecs)
+            remove_orphans(current.sessions, current.ecs)
 
 
 @app.task(name=TaskName.READ_LOGS.value, send_events=False)
@@ -120,27 +126,27 @@ def read_charger_logs() -> None:
     with alone(TaskName.READ_LOGS) as first:
         if not first:
             return
-        parts = context()
-        with database.survived(), cloudwatch.survived(), noted(parts.sessions, TaskName.READ_LOGS):
-            read_logs(parts.sessions, parts.logs, parts.settings.timing)
-            read_late_logs(parts.sessions, parts.logs, parts.settings.timing)
+        current = resources()
+        with database.suppress(), cloudwatch.suppress(), noted(current.sessions, TaskName.READ_LOGS):
+            read_logs(current.sessions, current.logs, current.settings.timing)
+            read_late_logs(current.sessions, current.logs, current.settings.timing)
 
 
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
-def clean_up() -> None:
-    parts = context()
-    sessions, kept = parts.sessions, parts.settings.kept
-    with database.survived(), noted(sessions, TaskName.CLEAN_UP):
-        for partition in drop_old_logs(sessions, kept.log_days):
+def prune() -> None:
+    current = resources()
+    sessions, kept = current.sessions, current.settings.kept
+    with database.suppress(), noted(sessions, TaskName.CLEAN_UP):
+        for partition in prune_logs(sessions, kept.log_days):
             log.info("logs.dropped", partition=partition)
         forgotten = {
-            "keys": forget_keys(sessions),
-            "events": forget_events(sessions, kept.log_days),
-            "commands": forget_commands(
+            "keys": prune_keys(sessions),
+            "events": prune_events(sessions, kept.log_days),
+            "commands": prune_commands(
                 sessions, kept_days=kept.command_days, kept_per_charger=kept.commands_per_charger
             ),
-            "specs": forget_specs(sessions),
-            "frames_of_deleted_chargers": forget_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
+            "specs": prune_specs(sessions),
+            "frames_of_deleted_chargers": prune_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
         }
         if any(forgotten.values()):
             log.info("rows.forgotten", **forgotten)

@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, String, cast, func, insert, select, true, update
 
 from api.app import create_app
-from api.parts import Parts
-from shared.commands import CommandStatus, ProvisioningStatus
-from shared.database import Sessions
+from api.resources import Resources
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink, Command
 from shared.settings import load_settings
+from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.conftest import Token, environment
 from tests.links import TASK, line, read_lines
 
@@ -42,9 +42,9 @@ def app(engine: Engine, redis_url: str) -> Iterator[Flask]:
         settings = load_settings()
     app = create_app(replace(settings, database_pool_size=4))
     yield app
-    parts: Parts = app.extensions["chargehand"]
-    parts.publisher.close()
-    parts.pools.dispose()
+    resources: Resources = app.extensions["chargehand"]
+    resources.publisher.close()
+    resources.pools.dispose()
 
 
 @pytest.fixture
@@ -180,24 +180,24 @@ def fleet(client: FlaskClient, sessions: Sessions, token: Token) -> Fleet:
 
 
 @pytest.fixture
-def parts(app: Flask) -> Parts:
-    found: Parts = app.extensions["chargehand"]
+def resources(app: Flask) -> Resources:
+    found: Resources = app.extensions["chargehand"]
     return found
 
 
 @pytest.fixture
-def begin(app: Flask, fleet: Fleet, parts: Parts) -> Iterator[InBackground]:
+def begin(app: Flask, fleet: Fleet, resources: Resources) -> Iterator[InBackground]:
     """Sends a request that waits, and returns when it does."""
     with ThreadPoolExecutor(40) as pool:
 
         def begin(method: str, path: str, **kwargs: Any) -> Future[Any]:
-            before = parts.watcher.waiting
+            before = resources.watcher.waiting
             headers = fleet.headers() | kwargs.pop("headers", {})
             request = pool.submit(
                 lambda: app.test_client().open(path, method=method, headers=headers, **kwargs)
             )
             deadline = monotonic() + 5
-            while parts.watcher.waiting == before:
+            while resources.watcher.waiting == before:
                 assert not request.done(), request.result().text
                 assert monotonic() < deadline, "it does not wait"
                 sleep(0.005)

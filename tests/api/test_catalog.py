@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.catalog import CATALOG_FILE
+from shared.database.catalog import CATALOG_FILE
 from tests.api.conftest import Fleet
 
 CATALOG: list[dict[str, Any]] = json.loads(CATALOG_FILE.read_text())

@@ -9,9 +9,9 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import joinedload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from api.runtime import runtime_of
-from shared.commands import ProvisioningStatus
+from api.http.charger_state import runtime_of
 from shared.models import Charger, LogCursor
+from shared.vocabulary import ProvisioningStatus
 from tests.api.conftest import WISH, Fleet
 from tests.links import line, read_lines
 

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from api.cursors import InvalidCursor, read_cursor, serializer_of, write_cursor
-from api.services.listing import Sort, SortKey
+from api.http.cursors import InvalidCursor, read_cursor, serializer_of, write_cursor
+from shared.fleet.listing import Sort, SortKey
 from tests.api.conftest import Fleet
 
 SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]

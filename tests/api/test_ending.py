@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, select, text, update
 
-from shared.database import make_engine, transactional
+from shared.database.engine import make_engine, transactional
 from shared.models import Charger, Command
 from tests.api.conftest import WISH
 from tests.api.server import running_api, tell_to_stop

@@ -13,14 +13,14 @@ from flask import Flask
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import sessionmaker
 
-from api import streams
-from api.parts import Parts
-from api.places import Places
-from api.services.events import EVENTS_AT_ONCE, events_after
-from api.streams import BEHIND_AT_ONCE, Stream, Streams
-from shared.commands import EventType, ProvisioningStatus
-from shared.database import Sessions
+from api.limits.slots import Places
+from api.live import streams
+from api.live.streams import BEHIND_AT_ONCE, Stream, Streams
+from api.resources import Resources
+from shared.database.engine import Sessions
+from shared.fleet.events import EVENTS_AT_ONCE, events_after
 from shared.models import Charger, ChargerEvent
+from shared.vocabulary import EventType, ProvisioningStatus
 from tests.api.conftest import Fleet
 from tests.links import line, read_lines
 
@@ -241,8 +241,8 @@ def test_what_is_no_events_id_is_refused(fleet: Fleet, last_id: str) -> None:
 def test_a_full_server_asks_to_try_again_later(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts: Parts = app.extensions["chargehand"]
-    monkeypatch.setattr(parts.streams._places, "most", 2)
+    resources: Resources = app.extensions["chargehand"]
+    monkeypatch.setattr(resources.streams._places, "most", 2)
     charger_id = fleet.ready()
     watching = [watch(charger_id), watch(charger_id)]
 
@@ -265,18 +265,18 @@ def test_who_asks_only_for_the_headers_takes_no_place(fleet: Fleet, app: Flask) 
 def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> None:
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(30)]
     watching = [watch(charger_id) for charger_id in chargers]
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
     queries: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
 
-    event.listen(parts.pools.polling, "before_cursor_execute", note)
+    event.listen(resources.pools.polling, "before_cursor_execute", note)
     started = monotonic()
     while len(queries) < 4:
         assert monotonic() - started < 10
         sleep(0.01)
-    event.remove(parts.pools.polling, "before_cursor_execute", note)
+    event.remove(resources.pools.polling, "before_cursor_execute", note)
 
     assert monotonic() - started > 2 * streams.POLL_S
     assert all("charger_events" in query for query in queries)
@@ -285,14 +285,14 @@ def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> 
 
 def test_nobody_asks_the_database_while_nobody_watches(fleet: Fleet, app: Flask, watch: Watch) -> None:
     watch(fleet.ready()).close()
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
     deadline = monotonic() + 5
 
-    while parts.streams._poller._running:
+    while resources.streams._poller._running:
         assert monotonic() < deadline
         sleep(0.01)
 
-    assert parts.streams.count == 0
+    assert resources.streams.count == 0
 
 
 def _events(sessions: Sessions, charger_id: str) -> list[int]:
@@ -424,8 +424,8 @@ def test_an_id_that_no_event_has_yet_is_refused(fleet: Fleet, watch: Watch, sess
 def test_an_organization_cannot_take_all_streams(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts: Parts = app.extensions["chargehand"]
-    monkeypatch.setattr(parts.streams._places, "most_per_organization", 2)
+    resources: Resources = app.extensions["chargehand"]
+    monkeypatch.setattr(resources.streams._places, "most_per_organization", 2)
     charger_id, other = fleet.ready(), fleet.ready("globex")
     watching = [watch(charger_id), watch(charger_id)]
 

@@ -14,10 +14,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, make_url, text, update
 
-from api import metrics, readiness
 from api.app import create_app
-from api.parts import Parts
-from shared.database import Sessions, make_engine
+from api.live import metrics, readiness
+from api.resources import Resources
+from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
@@ -41,8 +41,8 @@ def closed_port() -> int:
 def client_of(settings: Settings) -> Iterator[FlaskClient]:
     app = create_app(settings)
     yield app.test_client()
-    parts: Parts = app.extensions["chargehand"]
-    parts.pools.dispose()
+    resources: Resources = app.extensions["chargehand"]
+    resources.pools.dispose()
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_an_error_of_ours_is_json_and_tells_nothing_of_the_inside(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr("api.lists.list_chargers", fail)
+    monkeypatch.setattr("api.routes.charger_list.list_chargers", fail)
 
     answer = fleet.get("/ocpp/chargers")
 
@@ -317,18 +317,18 @@ def test_the_progress_of_a_rollout_is_counted(fleet: Fleet, monkeypatch: pytest.
 
 
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
     queries: list[str] = []
-    wait_until(lambda: monotonic() - parts.figures[0].found_at > metrics.KEEP_S)
+    wait_until(lambda: monotonic() - resources.figures[0].found_at > metrics.KEEP_S)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)
 
-    event.listen(parts.pools.reading, "before_cursor_execute", note)
+    event.listen(resources.pools.reading, "before_cursor_execute", note)
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(app.test_client().get, "/metrics") for _ in range(30)]
         assert {answer.result().status_code for answer in answers} == {200}
-    event.remove(parts.pools.reading, "before_cursor_execute", note)
+    event.remove(resources.pools.reading, "before_cursor_execute", note)
 
     assert 1 <= len([query for query in queries if "commands" in query]) <= 5
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
-from shared.database import make_engine
+from shared.database.engine import make_engine
 from shared.models import Charger
 from tests.api.conftest import WISH
 from tests.api.server import IMPATIENT, running_api, tell_to_stop

@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, delete, func, select, text, update
 
-from shared.commands import ProvisioningStatus
-from shared.database import Sessions, transactional
+from shared.database.engine import Sessions, transactional
 from shared.models import Charger, Command, IdempotencyKey
+from shared.vocabulary import ProvisioningStatus
 from tests.api.conftest import WISH, Fleet
 
 KEY = {"Idempotency-Key": "key-1"}

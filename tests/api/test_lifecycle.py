@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 
-from shared.commands import ProvisioningStatus
+from shared.vocabulary import ProvisioningStatus
 from tests.api.conftest import Fleet
 
 EVENTS = [
@@ -188,7 +188,9 @@ def test_a_message_goes_to_the_queue_after_the_commit(fleet: Fleet, app: Flask) 
 
 def test_a_rename_publishes_no_command_that_is_over(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     published: list[object] = []
-    monkeypatch.setattr("api.publisher.Publisher.publish", lambda _, messages: published.extend(messages))
+    monkeypatch.setattr(
+        "api.live.publisher.Publisher.publish", lambda _, messages: published.extend(messages)
+    )
     charger_id = fleet.ready()
     fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
     fleet.finish(charger_id)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import event, text
 
-from api.services import listing
+from shared.fleet import listing
 from shared.models import Charger
 from tests.api.conftest import Fleet
 

@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = """
 import logging, sys, structlog
-from shared.log_setup import configure_logging
+from shared.startup.log_setup import configure_logging
 
 configure_logging(log_format=sys.argv[1], log_level="INFO")
 structlog.contextvars.bind_contextvars(request_id="request-7")

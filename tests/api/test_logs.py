@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from api.parts import Parts
+from api.resources import Resources
 from shared.models import ChargerLog
 from tests.api.conftest import Fleet
 
@@ -109,9 +109,9 @@ def test_the_logs_of_an_unknown_charger_are_not_an_empty_page(fleet: Fleet) -> N
 @pytest.fixture
 def small_pages(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of 1,000 bytes of messages."""
-    parts: Parts = app.extensions["chargehand"]
-    settings = replace(parts.settings, log_page_bytes=1000)
-    monkeypatch.setitem(app.extensions, "chargehand", replace(parts, settings=settings))
+    resources: Resources = app.extensions["chargehand"]
+    settings = replace(resources.settings, log_page_bytes=1000)
+    monkeypatch.setitem(app.extensions, "chargehand", replace(resources, settings=settings))
 
 
 def add_frames(fleet: Fleet, charger_id: str, *messages: str) -> None:

@@ -10,11 +10,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from api import reading
 from api.app import create_app
-from api.parts import Parts
-from api.pools import OWN_CONNECTIONS, make_pools
-from shared.database import Sessions, transactional
+from api.limits import reads as reading
+from api.limits.pools import OWN_CONNECTIONS, make_pools
+from api.resources import Resources
+from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
 from tests.conftest import Token
@@ -25,13 +25,13 @@ from tests.embedded.waiting import wait_until
 def busy(settings: Settings) -> Iterator[Flask]:
     """An app all of whose connections for reading are taken, as by somebody who reads long logs page by page."""
     app = create_app(replace(settings, database_pool_size=4))
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
     with ExitStack() as stack:
         for _ in range(2):
-            stack.enter_context(parts.pools.reading.connect())
+            stack.enter_context(resources.pools.reading.connect())
         yield app
-    parts.publisher.close()
-    parts.pools.dispose()
+    resources.publisher.close()
+    resources.pools.dispose()
 
 
 def test_a_process_whose_readers_are_busy_is_ready_and_stores_commands(
@@ -67,21 +67,21 @@ def test_an_organization_whose_reads_are_slow_leaves_connections_to_others(
     """Two connections for readers; three reads of one organization, none of which ends."""
     monkeypatch.setattr(reading, "WAIT_S", 1.0)
     app = create_app(replace(settings, database_pool_size=4))
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
 
     def get(path: str, organization: str) -> Any:
         return Fleet(app.test_client(), sessions, token).get(path, organization=organization)
 
     with ThreadPoolExecutor(3) as pool:
-        with transactional(parts.pools.accepting).begin() as connection:
+        with transactional(resources.pools.accepting).begin() as connection:
             connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             connection.execute(text("LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE"))
             slow = [pool.submit(get, "/ocpp/chargers", "acme") for _ in range(3)]
             wait_until(lambda: sum(one.done() for one in slow) == 2)
             other = get("/ocpp/catalog/brands", "globex")
         answers = [one.result(10) for one in slow]
-    parts.publisher.close()
-    parts.pools.dispose()
+    resources.publisher.close()
+    resources.pools.dispose()
 
     assert other.status_code == 200
     assert sorted(answer.status_code for answer in answers) == [200, 429, 429]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from api.publisher import Publisher
+from api.live.publisher import Publisher
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import Redis, prepare_redis
@@ -78,7 +78,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_publisher(
 
     with broker.up():
         with monkeypatch.context() as patch:
-            patch.setattr("api.publisher.Sender.send", fail)
+            patch.setattr("api.live.publisher.Sender.send", fail)
             publish(publisher)
             wait_until(lambda: publisher.failing)
         publish(publisher)

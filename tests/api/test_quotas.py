@@ -10,11 +10,11 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import sessionmaker
 
-from api import open_quota
 from api.app import create_app
-from api.parts import Parts
+from api.limits import open_commands as open_quota
+from api.resources import Resources
 from embedded.ports import free_port
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, Command
 from shared.settings import Settings
 from tests.api.conftest import WISH, Fleet
@@ -32,9 +32,9 @@ def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     small = replace(settings, chargers_per_organization=MOST, open_commands_per_organization=MOST)
     app = create_app(replace(small, database_pool_size=8))
     yield app
-    parts: Parts = app.extensions["chargehand"]
-    parts.publisher.close()
-    parts.pools.dispose()
+    resources: Resources = app.extensions["chargehand"]
+    resources.publisher.close()
+    resources.pools.dispose()
 
 
 @pytest.fixture
@@ -126,8 +126,8 @@ def test_a_refused_create_leaves_its_idempotency_key_free(fleet: Fleet) -> None:
 
 
 def test_of_creates_at_once_exactly_as_many_as_may_be_are_taken(app: Flask, fleet: Fleet) -> None:
-    parts: Parts = app.extensions["chargehand"]
-    parts.open_quota._most = 1_000
+    resources: Resources = app.extensions["chargehand"]
+    resources.open_quota._most = 1_000
 
     answers = Together(app, fleet).create([f"CP-{number}" for number in range(4 * MOST)])
 
@@ -159,11 +159,11 @@ def test_chargers_may_be_deleted_when_too_many_commands_are_open(fleet: Fleet) -
 
 
 def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> None:
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
     charger_ids = full(fleet)
     stop_all(fleet, charger_ids)
     away = make_engine(f"postgresql+psycopg://127.0.0.1:{free_port()}/none")
-    parts.open_quota._statements = sessionmaker(away)
+    resources.open_quota._statements = sessionmaker(away)
 
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
 
@@ -186,10 +186,10 @@ def test_requests_that_store_no_command_take_nothing_of_the_quota(
 
 
 def test_commands_far_below_the_quota_are_not_counted(app: Flask, fleet: Fleet) -> None:
-    parts: Parts = app.extensions["chargehand"]
-    parts.open_quota._most = 1_000
+    resources: Resources = app.extensions["chargehand"]
+    resources.open_quota._most = 1_000
     charger_id = fleet.ready()
-    parts.open_quota._statements = sessionmaker()  # has no database
+    resources.open_quota._statements = sessionmaker()  # has no database
 
     stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(90)]
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import event, update
 
-from api.services.commands import Wish, ask
-from shared.commands import EventType
-from shared.database import Sessions
+from shared.database.engine import Sessions
+from shared.fleet.commands import LifecycleRequest, record_command
 from shared.models import Charger
 from shared.settings import Settings
+from shared.vocabulary import EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeEcs
 
@@ -45,7 +45,9 @@ def test_a_wish_that_is_turned_down_just_before_the_charger_is_ready_is_taken(wo
             session.execute(update(Charger).values(provisioning_status="READY"))
 
     with before_first_read(world.sessions, become_ready), world.sessions.begin() as session:
-        accepted = ask(session, Wish(EventType.STOP_CHARGER, charger_id, "acme", "tester", None))
+        accepted = record_command(
+            session, LifecycleRequest(EventType.STOP_CHARGER, charger_id, "acme", "tester", None)
+        )
 
     assert accepted.event_type == "stop_charger"
     assert world.charger(charger_id).desired_count == 0

@@ -13,10 +13,10 @@ import structlog
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import rate_limit
 from api.app import create_app
-from api.parts import Parts
-from api.rate_limit import RateLimit, TooManyRequests
+from api.limits import rate_limit
+from api.limits.rate_limit import RateLimit, TooManyRequests
+from api.resources import Resources
 from embedded.redis import running_redis
 from shared.settings import Settings, SettingsError
 from tests.conftest import Token
@@ -46,10 +46,10 @@ def limited(settings: Settings, redis_url: str, line: TcpProxy) -> Iterator[Flas
     url = redis_url.replace(f":{urlsplit(redis_url).port}", f":{line.port}")
     app = create_app(replace(settings, rate_limit="5/minute", redis_url=url, database_pool_size=2))
     yield app
-    parts: Parts = app.extensions["chargehand"]
-    assert parts.rate_limit is not None
-    parts.rate_limit.close()
-    parts.pools.dispose()
+    resources: Resources = app.extensions["chargehand"]
+    assert resources.rate_limit is not None
+    resources.rate_limit.close()
+    resources.pools.dispose()
 
 
 @pytest.fixture
@@ -166,6 +166,6 @@ def test_a_limit_that_makes_no_sense_is_refused_at_the_start(settings: Settings)
 
 
 def test_without_a_limit_nothing_is_counted(app: Flask, client: FlaskClient) -> None:
-    parts: Parts = app.extensions["chargehand"]
+    resources: Resources = app.extensions["chargehand"]
 
-    assert parts.rate_limit is None
+    assert resources.rate_limit is None

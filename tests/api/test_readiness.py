@@ -20,11 +20,11 @@ from cryptography.x509.oid import NameOID
 from flask.testing import FlaskClient
 from sqlalchemy import make_url
 
-from api import readiness
+from api.live import readiness
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis
-from shared.connecting import SHARED_CONNECTIONS
+from shared.database.connection import SHARED_CONNECTIONS
 from shared.settings import Settings
 from tests.api.test_health import client_of
 from tests.shared.pooler import running_pooler

@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine, text, update
 
 from embedded.process import last_lines
-from shared.database import make_engine, transactional
+from shared.database.engine import make_engine, transactional
 from shared.models import Charger
 from tests.api.conftest import WISH
 from tests.api.server import COMMAND, running_api
@@ -275,7 +275,7 @@ def test_a_body_that_does_not_arrive_is_waited_for_in_vain_only_so_long(
             gevent.sleep(30)
             return 0
 
-    monkeypatch.setattr("api.parsing.BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("api.http.parsing.BODY_TIMEOUT_S", 0.05)
 
     answer = client.post(
         "/ocpp/chargers",

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
-from api import missing
+from api.routes import not_implemented as missing
 from tests.api.conftest import WISH, Fleet
 from tests.conftest import JWT_SECRET
 

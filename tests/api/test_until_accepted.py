@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from api.parts import Parts
-from shared.commands import CommandStatus
+from api.resources import Resources
+from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 
 UNTIL = "wait=30&until=accepted"
@@ -158,7 +158,9 @@ def test_a_repeat_with_its_key_waits_for_the_boot_of_the_first(fleet: Fleet, beg
     assert (late.status_code, late.json["command"]["status"]) == (202, "succeeded")
 
 
-def test_many_wait_for_several_things_with_one_query(fleet: Fleet, begin: InBackground, parts: Parts) -> None:
+def test_many_wait_for_several_things_with_one_query(
+    fleet: Fleet, begin: InBackground, resources: Resources
+) -> None:
     """The app of these tests has four connections."""
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(10)]
     restarts = [begin("POST", f"/ocpp/chargers/{each}/reset-charger?{UNTIL}") for each in chargers]
@@ -169,7 +171,7 @@ def test_many_wait_for_several_things_with_one_query(fleet: Fleet, begin: InBack
         boot(fleet, charger_id, "new")
 
     assert {request.result(10).status_code for request in restarts + reads + finals} == {200}
-    assert parts.watcher.waiting == 0
+    assert resources.watcher.waiting == 0
 
 
 @pytest.mark.parametrize(

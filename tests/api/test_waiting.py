@@ -12,11 +12,11 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from api.parts import Parts
-from api.places import Places
-from api.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
-from shared.commands import CommandStatus
-from shared.database import Sessions
+from api.limits.slots import Places
+from api.live.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
+from api.resources import Resources
+from shared.database.engine import Sessions
+from shared.vocabulary import CommandStatus
 from tests.api.conftest import WISH, Fleet, InBackground
 
 ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]
@@ -152,7 +152,7 @@ def test_a_repeated_request_can_wait_for_the_end_of_the_first(fleet: Fleet, begi
     assert again.result().headers["Idempotent-Replayed"] == "true"
 
 
-def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, parts: Parts) -> None:
+def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, resources: Resources) -> None:
     """The app of these tests has four."""
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(20)]
     requests = [begin("POST", f"/ocpp/chargers/{charger}/stop-charger?wait=30") for charger in chargers]
@@ -163,7 +163,7 @@ def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, pa
 
     assert answer.status_code == 200
     assert [request.result(10).status_code for request in requests] == [200] * 20
-    assert parts.watcher.waiting == 0
+    assert resources.watcher.waiting == 0
 
 
 @pytest.mark.parametrize("wait", ["-1", "61", "abc", "1.5", "", "1&wait=2"])
@@ -237,12 +237,12 @@ def test_what_is_on_record_is_answered_so_though_the_database_goes_away_meanwhil
 
 
 def test_a_create_whose_command_cannot_be_read_any_more_is_answered_as_accepted(
-    fleet: Fleet, begin: InBackground, parts: Parts
+    fleet: Fleet, begin: InBackground, resources: Resources
 ) -> None:
     request = begin("POST", "/ocpp/chargers?wait=30", json=WISH)
     charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
 
-    @event.listens_for(parts.pools.reading, "before_cursor_execute")
+    @event.listens_for(resources.pools.reading, "before_cursor_execute")
     def fail(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _many: bool) -> None:
         if statement.startswith("SELECT commands.") and "commands.requested_by" in statement:  # the whole row
             raise OperationalError(statement, None, Exception("the server ended the connection"))
@@ -251,7 +251,7 @@ def test_a_create_whose_command_cannot_be_read_any_more_is_answered_as_accepted(
         fleet.finish(charger_id)
         answer = request.result(10)
     finally:
-        event.remove(parts.pools.reading, "before_cursor_execute", fail)
+        event.remove(resources.pools.reading, "before_cursor_execute", fail)
 
     assert answer.status_code == 202
     assert answer.json["charger_id"] == charger_id
@@ -278,9 +278,9 @@ def nobody_gets_in(engine: Engine) -> Iterator[None]:
 
 @pytest.mark.parametrize("bound", ["most", "most_per_organization"])
 def test_who_comes_when_enough_wait_is_answered_at_once_with_what_is(
-    fleet: Fleet, begin: InBackground, parts: Parts, monkeypatch: pytest.MonkeyPatch, bound: str
+    fleet: Fleet, begin: InBackground, resources: Resources, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(parts.watcher._places, bound, 2)
+    monkeypatch.setattr(resources.watcher._places, bound, 2)
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(3)]
     waiting = [begin("POST", f"/ocpp/chargers/{one}/stop-charger?wait=30") for one in chargers[:2]]
     started = monotonic()
@@ -301,9 +301,9 @@ def test_who_comes_when_enough_wait_is_answered_at_once_with_what_is(
 
 
 def test_an_organization_that_waits_a_lot_leaves_places_for_others(
-    fleet: Fleet, begin: InBackground, parts: Parts, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, begin: InBackground, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts.watcher._places, "most_per_organization", 1)
+    monkeypatch.setattr(resources.watcher._places, "most_per_organization", 1)
     charger_id, other = fleet.ready(), fleet.ready("globex")
     waiting = [
         begin("POST", f"/ocpp/chargers/{charger_id}/stop-charger?wait=30"),

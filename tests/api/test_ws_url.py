@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from api.parts import Parts
-from api.ws_url import InvalidWsUrl, normalise_ws_url
+from api.http.ws_url import InvalidWsUrl, normalise_ws_url
+from api.resources import Resources
 from shared.destinations import read_destinations
 from tests.api.conftest import WISH, Fleet
 
@@ -194,10 +194,10 @@ def test_a_url_longer_than_2048_characters_is_refused() -> None:
 
 
 @pytest.fixture
-def only_the_internet(app: Flask, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def only_the_internet(app: Flask, resources: Resources, monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator denies private addresses."""
-    settings = replace(parts.settings, destinations=read_destinations("", "private"))
-    monkeypatch.setitem(app.extensions, "chargehand", replace(parts, settings=settings))
+    settings = replace(resources.settings, destinations=read_destinations("", "private"))
+    monkeypatch.setitem(app.extensions, "chargehand", replace(resources, settings=settings))
 
 
 @pytest.mark.usefixtures("only_the_internet")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.examples import CHARGER
+from api.http.examples import CHARGER
 from chargehand.chargers import facts
 
 

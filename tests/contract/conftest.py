@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.auth.tokens import make_token
 from shared.settings import TokenSettings
-from shared.tokens import make_token
 from tests.conftest import JWT_SECRET
 from tests.stack import RememberingCsms, Stack, running_stack
 

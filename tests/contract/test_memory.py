@@ -13,7 +13,7 @@ from shared.models import Charger
 from tests.embedded.ecs.support import QUICK, Fleet
 from tests.simulator.charger import QUICK as QUICK_CHARGER
 from tests.simulator.csms import Csms, Link, call16
-from worker.provision import environment
+from worker.reconcile.provision import environment
 
 CHARGING = {"CHARGER_EV_PLUG_IN_S": "0"}
 KEY, CHANGED = "MeterValueSampleInterval", "77"

@@ -9,9 +9,9 @@ import pytest
 from embedded.up import Addresses, share_environment
 from shared.settings import load_settings
 from tests.conftest import JWT_SECRET
-from worker.aws_settings import with_region
-from worker.ecs import EcsClient
-from worker.provision import fleet_spec
+from worker.ecs.client import EcsClient
+from worker.reconcile.provision import fleet_spec
+from worker.startup.aws_settings import with_region
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from shared.commands import FINAL, CommandStatus, EventType
 from shared.models import Charger, Command
+from shared.vocabulary import FINAL, CommandStatus, EventType
 from tests.faults.load import Answer
 from tests.faults.rig import CLUSTER, Rig
 

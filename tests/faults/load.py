@@ -9,9 +9,9 @@ from typing import Self
 
 import httpx
 
-from shared.broker import make_celery, send
-from shared.commands import EventType
+from shared.broker.app import make_celery, send
 from shared.queues import TASK_OF, Message
+from shared.vocabulary import EventType
 from tests.faults.rig import Rig
 
 CLIENTS = 4

@@ -24,12 +24,12 @@ from embedded.ports import HOST, answers, free_port
 from embedded.postgres import prepare_postgres
 from embedded.process import Program, end, last_lines, spawn
 from embedded.redis import prepare_redis
-from shared.commands import FINAL
-from shared.database import make_engine, migrate
+from shared.auth.tokens import make_token
+from shared.database.engine import make_engine, migrate
 from shared.models import Command
 from shared.queues import Queue
 from shared.settings import TokenSettings
-from shared.tokens import make_token
+from shared.vocabulary import FINAL
 from tests.conftest import JWT_SECRET
 from tests.embedded.waiting import wait_until
 from tests.faults.proxy import TcpProxy

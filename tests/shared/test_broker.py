@@ -9,12 +9,12 @@ import pytest
 import redis
 from redis._parsers.base import BaseParser
 
-from api.rate_limit import RateLimit, TooManyRequests
+from api.limits.rate_limit import RateLimit, TooManyRequests
 from embedded.ports import free_port
 from embedded.process import Program, running
 from embedded.redis import find_redis
-from shared.broker import BROKER_ERRORS, CLUSTER, broker_trouble, check_broker, make_celery
-from shared.broker_url import BadBrokerUrl, broker_url, check_redis_url
+from shared.broker.app import BROKER_ERRORS, CLUSTER, broker_trouble, check_broker, make_celery
+from shared.broker.url import BadBrokerUrl, broker_url, check_redis_url
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.ids import new_charger_id, new_command_id
 from shared.models import Charger, ChargerCount
 

@@ -15,11 +15,11 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
 from embedded.ports import free_port
-from shared import connecting
-from shared.connecting import SHARED_CONNECTIONS
-from shared.database import check_fit, make_engine, migrate, transactional
-from shared.database_trouble import connection_trouble, migration_trouble
-from shared.database_url import SESSION
+from shared.database import connection as connecting
+from shared.database.connection import SHARED_CONNECTIONS
+from shared.database.diagnosis import connection_trouble, migration_trouble
+from shared.database.engine import check_fit, make_engine, migrate, transactional
+from shared.database.url import SESSION
 from tests.shared.pooler import running_pooler
 
 #: Settings of a role or a database that change what answers and statements mean.

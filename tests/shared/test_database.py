@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from shared import connecting
-from shared.database import make_engine, transactional
+from shared.database import connection as connecting
+from shared.database.engine import make_engine, transactional
 from tests.faults.proxy import TcpProxy
 
 

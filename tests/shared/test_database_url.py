@@ -8,7 +8,7 @@ import pytest
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-from shared.database_url import KEYWORDS, REFUSED, BadDatabaseUrl, connection_parameters
+from shared.database.url import KEYWORDS, REFUSED, BadDatabaseUrl, connection_parameters
 
 #: Every form of libpq's documentation (34.1.1.2), and what lies between them.
 FORMS = (
@@ -96,7 +96,7 @@ def test_a_certificate_that_can_be_read_is_taken(tmp_path: Path) -> None:
 
 def test_reading_the_settings_does_not_import_psycopg() -> None:
     """gunicorn's parent process reads them: what is imported there is never patched by gevent."""
-    script = "import sys, shared.starting; print({'psycopg', 'sqlalchemy', 'kombu'} & set(sys.modules))"
+    script = "import sys, shared.startup.checks; print({'psycopg', 'sqlalchemy', 'kombu'} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 

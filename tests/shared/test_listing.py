@@ -8,10 +8,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, select, text, update
 
-from api.runtime import observed_of
-from shared.commands import ObservedState, OcppState, OcppVersion, ProvisioningStatus
-from shared.database import Sessions
+from api.http.charger_state import observed_of
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerSearch
+from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 from tests.shared.test_charger_counts import charger
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)

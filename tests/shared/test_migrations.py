@@ -11,8 +11,8 @@ from sqlalchemy import Engine, insert, inspect, select, text, update
 from sqlalchemy.orm import Session
 
 from chargehand.cli import main
-from shared import database
-from shared.database import alembic_config, make_engine, migrate, transactional
+from shared.database import engine as database
+from shared.database.engine import alembic_config, make_engine, migrate, transactional
 from shared.models import Base, Brand, Charger
 from tests.conftest import environment
 from tests.embedded.waiting import wait_until

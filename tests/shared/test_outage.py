@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from shared.database import contention, is_outage, make_engine, transactional
+from shared.database.engine import contention, is_unavailable, make_engine, transactional
 from tests.embedded.waiting import wait_until
 
 OUTAGE, CONTENTION, FAULT = "outage", "contention", "fault"
@@ -48,7 +48,7 @@ STATES = {
 
 
 def kind(error: BaseException) -> str:
-    if is_outage(error):
+    if is_unavailable(error):
         assert contention(error) is None
         return OUTAGE
     return FAULT if contention(error) is None else CONTENTION

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import make_url, text
 
-from shared.database import make_engine
-from shared.schema import schema_trouble_of
+from shared.database.engine import make_engine
+from shared.database.schema import schema_trouble_of
 
 
 def set_revision(url: str, revision: str) -> None:

@@ -11,7 +11,7 @@ from shared.settings import (
     load_settings,
     read_secret,
 )
-from shared.starting import checked_settings
+from shared.startup.checks import checked_settings
 
 NEEDED = {"DATABASE_URL": "postgresql://u:p@localhost/db", "REDIS_URL": "redis://localhost"}
 SECRET = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"

@@ -6,8 +6,8 @@ import pytest
 from psycopg import pq
 
 from shared.settings import SettingsError, load_settings
-from shared.starting import checked_settings
-from shared.strays import ADDED, NOT_USED, OF_CELERY_ITSELF, OF_LIBPQ, leave_out
+from shared.startup.checks import checked_settings
+from shared.startup.strays import ADDED, NOT_USED, OF_CELERY_ITSELF, OF_LIBPQ, leave_out
 
 URL = "postgresql://u:p@localhost/db"
 

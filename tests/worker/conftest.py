@@ -9,19 +9,19 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import Engine, func, select, update
 
-from api.services import chargers, commands
-from api.services.accepted import Accepted
 from embedded.ecs.process import EcsProcess, running_ecs
-from shared.commands import CommandStatus, EventType
-from shared.database import Sessions
+from shared.database.engine import Sessions
+from shared.fleet import chargers, commands
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
 from shared.settings import EcsSettings, Settings, Timing, load_settings
+from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.worker.fake_ecs import FakeEcs
-from worker.converge import converge
-from worker.ecs import EcsClient
-from worker.observe import observe
+from worker.ecs.client import EcsClient
+from worker.observe.observe import observe
+from worker.reconcile.converge import converge
 
 ORGANIZATION = "acme"
 
@@ -58,16 +58,16 @@ class World:
         assert self.charger(charger_id).provisioning_status == "READY"
         return charger_id
 
-    def start(self, charger_id: str) -> Accepted:
+    def start(self, charger_id: str) -> CommandReceipt:
         return self._wish(EventType.START_CHARGER, charger_id)
 
-    def stop(self, charger_id: str) -> Accepted:
+    def stop(self, charger_id: str) -> CommandReceipt:
         return self._wish(EventType.STOP_CHARGER, charger_id)
 
-    def restart(self, charger_id: str) -> Accepted:
+    def restart(self, charger_id: str) -> CommandReceipt:
         return self._wish(EventType.RESET_CHARGER, charger_id)
 
-    def delete(self, charger_id: str) -> Accepted:
+    def delete(self, charger_id: str) -> CommandReceipt:
         with self.sessions.begin() as session:
             return chargers.delete_charger(
                 session,
@@ -77,7 +77,7 @@ class World:
                 charger_id=charger_id,
             )
 
-    def update(self, charger_id: str, **changes: str | None) -> Accepted:
+    def update(self, charger_id: str, **changes: str | None) -> CommandReceipt:
         with self.sessions.begin() as session:
             return chargers.update_charger(
                 session,
@@ -155,11 +155,11 @@ class World:
         with self.sessions() as session:
             return session.get(Charger, charger_id) is None
 
-    def status(self, accepted: Accepted) -> CommandStatus:
+    def status(self, accepted: CommandReceipt) -> CommandStatus:
         with self.sessions() as session:
             return CommandStatus(session.get_one(Command, accepted.command_id).status)
 
-    def command(self, accepted: Accepted) -> Command:
+    def command(self, accepted: CommandReceipt) -> Command:
         with self.sessions() as session:
             return session.get_one(Command, accepted.command_id)
 
@@ -172,8 +172,8 @@ class World:
                 or 0
             )
 
-    def _wish(self, event_type: EventType, charger_id: str) -> Accepted:
-        wish = commands.Wish(
+    def _wish(self, event_type: EventType, charger_id: str) -> CommandReceipt:
+        wish = commands.LifecycleRequest(
             event_type=event_type,
             charger_id=charger_id,
             organization_id=ORGANIZATION,
@@ -181,7 +181,7 @@ class World:
             request_id=f"request of {event_type}",
         )
         with self.sessions.begin() as session:
-            return commands.ask(session, wish)
+            return commands.record_command(session, wish)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from embedded.ecs.process import EcsProcess
 from shared.settings import EcsSettings
-from worker.budget import Budget
-from worker.ecs import EcsClient
+from worker.ecs.budget import Budget
+from worker.ecs.client import EcsClient
 
 ROLE = "arn:aws:iam::123456789012:role/execution"
 #: Runs until it is asked to stop, and then for CHARGER_TASK_STOPS_IN_S seconds more.
@@ -38,7 +38,7 @@ def client_at(endpoint_url: str, settings: EcsSettings, budget: Budget | None = 
         patch.setenv("AWS_ENDPOINT_URL", endpoint_url)
         patch.setenv("AWS_ACCESS_KEY_ID", "tests")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
-        patch.setattr("worker.ecs.ATTEMPTS", 1)
+        patch.setattr("worker.ecs.client.ATTEMPTS", 1)
         return EcsClient(settings, budget)
 
 

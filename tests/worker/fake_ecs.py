@@ -9,8 +9,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from itertools import count
 
-from shared.errors import ErrorCode
-from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
+from shared.error_codes import ErrorCode
+from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
 Action = Callable[[], None]
 

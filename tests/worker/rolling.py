@@ -4,13 +4,13 @@ from datetime import timedelta
 
 from sqlalchemy import func, update
 
-from shared.fleet_spec import GONE_AFTER_S
+from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeEcs
-from worker.converge import converge
-from worker.provision import fleet_spec
-from worker.rollout import START_AFTER_S, roll_out
+from worker.maintenance.rollout import START_AFTER_S, roll_out
+from worker.reconcile.converge import converge
+from worker.reconcile.provision import fleet_spec
 
 FAST = 6000.0  # chargers in a minute, so that the rate is not what holds
 

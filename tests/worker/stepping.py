@@ -14,10 +14,10 @@ from typing import Any
 
 from sqlalchemy import QueuePool
 
-from shared.database import Sessions
-from shared.errors import ErrorCode
+from shared.database.engine import Sessions
+from shared.error_codes import ErrorCode
 from tests.worker.fake_ecs import FakeEcs
-from worker.ecs import EcsRejected, EcsUnavailable, TaskView
+from worker.ecs.client import EcsRejected, EcsUnavailable, TaskView
 
 PATIENCE_S = 30  # for a task to come to its next call; the database's own time-outs are shorter
 

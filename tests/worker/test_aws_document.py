@@ -8,7 +8,7 @@ from pathlib import Path
 import botocore.session
 from botocore import xform_name
 
-from worker.budget import QUOTAS
+from worker.ecs.budget import QUOTAS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "aws.md").read_text()

@@ -9,10 +9,10 @@ import pytest
 
 from shared.settings import Settings, SettingsError, load_settings
 from tests.conftest import environment
-from worker.aws_settings import NO_REGION, with_region
-from worker.context import Process
-from worker.ecs_requests import container
-from worker.installation import services_of
+from worker.ecs.requests import container
+from worker.resources import Process
+from worker.startup.aws_settings import NO_REGION, with_region
+from worker.startup.installation import services_of
 
 CONFIG = """\
 [default]
@@ -54,7 +54,7 @@ def test_the_region_is_the_one_that_boto3_finds_for_all_that_needs_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    context = Process().context()
+    context = Process().resources()
     definition = container(context.settings.ecs, "dep-1", {})
 
     assert definition["logConfiguration"]["options"]["awslogs-region"] == region
@@ -90,7 +90,7 @@ def test_what_boto3_cannot_use_is_refused_in_one_line(
         monkeypatch.setenv(name, value)
 
     with pytest.raises(SettingsError) as refused:
-        Process().context()
+        Process().resources()
 
     assert str(refused.value).startswith(reason)
     assert len(str(refused.value).splitlines()) == 1

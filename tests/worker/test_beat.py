@@ -15,11 +15,11 @@ from celery.beat import Service
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import prepare_redis, running_redis
-from shared.broker import make_celery
+from shared.broker.app import make_celery
 from shared.queues import QUEUE_OF, Queue, TaskName
 from shared.settings import Settings
 from tests.embedded.waiting import wait_until
-from worker.beat import Scheduler, beat_schedule
+from worker.broker.beat import Scheduler, beat_schedule
 
 QUICK = 0.001  # seconds
 TASKS = sorted(task for task, queue in QUEUE_OF.items() if queue is Queue.MAINTENANCE)

@@ -18,12 +18,12 @@ from embedded.redis import running_redis
 from shared.settings import BudgetSettings, SettingsError, load_settings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
-from worker import budget as budget_module
-from worker import turns
-from worker.budget import GROUP_OF, QUOTAS, Budget, BudgetSpent, on_behalf_of
-from worker.ecs import EcsClient, ServiceView
-from worker.observe import observe
-from worker.turns import Priority
+from worker.ecs import budget as budget_module
+from worker.ecs import turns
+from worker.ecs.budget import GROUP_OF, QUOTAS, Budget, BudgetSpent, on_behalf_of
+from worker.ecs.client import EcsClient, ServiceView
+from worker.ecs.turns import Priority
+from worker.observe.observe import observe
 
 QUICK = {"service_changes": "20/5"}  # 20 calls per second after 5
 

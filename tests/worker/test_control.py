@@ -9,9 +9,9 @@ import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
-import worker.control  # noqa: F401 - registers the commands
+import worker.broker.control  # noqa: F401 - registers the commands
 from embedded.redis import running_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 
@@ -61,11 +61,11 @@ def app(tmp_path: Path, work: Work) -> Iterator[Celery]:
         app = make_celery(url, publisher=False)
         app.conf.update(
             task_acks_late=True,
-            worker_consumer="worker.consumer:PatientConsumer",
+            worker_consumer="worker.broker.consumer:PatientConsumer",
             worker_prefetch_multiplier=PER_SLOT,
         )
         app.task(name=TaskName.STOP.value, shared=False)(work.__call__)
-        pool = "worker.pool:TaskPool"
+        pool = "worker.broker.pool:TaskPool"
         with start_worker(app, pool=pool, concurrency=SLOTS, perform_ping_check=False):
             wait_until(lambda: app.control.ping(timeout=0.5))
             yield app

@@ -2,14 +2,14 @@
 
 import pytest
 
-from api.services.accepted import Accepted
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
+from shared.fleet.receipts import CommandReceipt
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.ecs import EcsRejected, TaskDefinitionMissing
-from worker.provision import Step
-from worker.record import RETRY_MAX_S, retry_delay_s
+from worker.ecs.client import EcsRejected, TaskDefinitionMissing
+from worker.reconcile.provision import Step
+from worker.reconcile.record import RETRY_MAX_S, retry_delay_s
 
 
 def reject(code: ErrorCode = ErrorCode.PROVIDER_REJECTED) -> None:
@@ -60,7 +60,7 @@ def test_a_message_that_comes_twice_costs_one_call(world: World) -> None:
 def test_a_wish_that_comes_during_the_call_gets_another_round(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
-    start_during_the_call: list[Accepted] = []
+    start_during_the_call: list[CommandReceipt] = []
     world.ecs.afterwards.append(lambda: start_during_the_call.append(world.start(charger_id)))
     world.work(charger_id)
 
@@ -79,7 +79,7 @@ def test_another_worker_finishes_the_stop_while_the_start_is_still_in_its_call(w
         stops.append(world.stop(charger_id))
         world.converge(charger_id)
 
-    stops: list[Accepted] = []
+    stops: list[CommandReceipt] = []
     world.ecs.script.append(stop_overtakes)
     world.work(charger_id)
 

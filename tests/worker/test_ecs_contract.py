@@ -13,7 +13,7 @@ from simulator.settings import read_settings
 from tests.conftest import environment
 from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import FakeEcs
-from worker.ecs import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
+from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
 
 @dataclass(frozen=True)

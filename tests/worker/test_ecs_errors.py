@@ -15,10 +15,10 @@ from uuid import uuid4
 import pytest
 
 from embedded.ports import HOST, free_port
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.settings import EcsSettings
 from tests.worker.embedded import Embedded, client_at
-from worker.ecs import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
+from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.settings import Timing
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.converge import converge, stumble
-from worker.ecs import ServiceView, TaskView
-from worker.observe import observe
-from worker.reasons import explain
+from worker.ecs.client import ServiceView, TaskView
+from worker.observe.observe import observe
+from worker.observe.reasons import explain
+from worker.reconcile.converge import converge, record_internal_error
 
 CAUSES = {
     "no_capacity": (ErrorCode.NO_CAPACITY, "ECS finds no capacity for the task"),
@@ -246,7 +246,7 @@ def test_a_fault_of_our_own_is_on_the_row_and_tried_again(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
 
-    stumble(world.sessions, world.timing, charger_id, RuntimeError("secret details"))
+    record_internal_error(world.sessions, world.timing, charger_id, RuntimeError("secret details"))
     waiting, command = world.charger(charger_id), world.command(stop)
     world.wait_is_over(charger_id)
     world.work(charger_id)
@@ -264,7 +264,7 @@ def test_a_fault_of_our_own_that_stays_ends_at_the_deadline(world: World) -> Non
     stop = world.stop(charger_id)
     world.asked_long_ago(charger_id)
 
-    stumble(world.sessions, world.timing, charger_id, RuntimeError())
+    record_internal_error(world.sessions, world.timing, charger_id, RuntimeError())
 
     error = world.command(stop).error
     assert error is not None

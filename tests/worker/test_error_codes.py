@@ -1,4 +1,4 @@
-"""Each code of shared/errors.py can come about, is explained in docs/errors.md, and no other is ever stored."""
+"""Each code of shared/error_codes.py can come about, is explained in docs/errors.md, and no other is ever stored."""
 
 import re
 from collections.abc import Callable
@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from shared.errors import RETRYABLE, ErrorCode
+from shared.error_codes import RETRYABLE, ErrorCode
 from shared.models import Base, Charger, Command
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import Action, fail_once
-from worker.budget import BudgetSpent
-from worker.converge import stumble
-from worker.ecs import EcsRejected
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import EcsRejected
+from worker.reconcile.converge import record_internal_error
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
 
@@ -77,7 +77,7 @@ def stop_too_late(world: World) -> str:
 def our_own_fault(world: World) -> str:
     charger_id = world.ready()
     world.stop(charger_id)
-    stumble(world.sessions, world.timing, charger_id, ZeroDivisionError())
+    record_internal_error(world.sessions, world.timing, charger_id, ZeroDivisionError())
     return charger_id
 
 

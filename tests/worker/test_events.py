@@ -13,14 +13,14 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 from celery.events.receiver import EventReceiver
 
-import worker.consumer
-import worker.events
+import worker.broker.consumer
+import worker.broker.events
 from embedded.ports import HOST, free_port
 from embedded.redis import running_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
-from worker.events import Dispatcher
+from worker.broker.events import Dispatcher
 
 SLOTS = 16
 LIFE = ["task-received", "task-started", "task-succeeded"]
@@ -36,10 +36,10 @@ def own_redis_url(tmp_path: Path) -> Iterator[str]:
 def app(own_redis_url: str) -> Iterator[Celery]:
     """As worker.celery_app makes it, but for what the task does."""
     app = make_celery(own_redis_url, publisher=False)
-    app.events_cls = "worker.events:Events"
+    app.events_cls = "worker.broker.events:Events"
     app.conf.update(
         task_acks_late=True,
-        worker_consumer="worker.consumer:PatientConsumer",
+        worker_consumer="worker.broker.consumer:PatientConsumer",
         worker_prefetch_multiplier=4,
         worker_send_task_events=True,
     )
@@ -108,7 +108,7 @@ def publish(app: Celery, count: int) -> None:
 
 
 def running_worker(app: Celery) -> Any:
-    return start_worker(app, pool="worker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
+    return start_worker(app, pool="worker.broker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
 
 
 def test_every_event_of_a_burst_arrives(app: Celery, client: redis.Redis) -> None:
@@ -142,7 +142,7 @@ def test_tasks_that_outlive_their_connection_are_shown_to_their_end(
 def test_a_worker_that_ends_sends_what_it_has_not_sent_yet(
     app: Celery, client: redis.Redis, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.consumer, "FLUSH_EVERY_S", 60)
+    monkeypatch.setattr(worker.broker.consumer, "FLUSH_EVERY_S", 60)
 
     def running() -> int:
         [stats] = (app.control.inspect(timeout=5, limit=1).stats() or {}).values()
@@ -161,7 +161,7 @@ def test_a_worker_that_ends_sends_what_it_has_not_sent_yet(
 def test_events_wait_for_a_broker_that_is_away_in_bounded_number(
     app: Celery, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker.events, "KEPT", 30)
+    monkeypatch.setattr(worker.broker.events, "KEPT", 30)
     with listening(app, client) as seen, app.connection_for_write() as connection:
         away = app.connection_for_write(f"redis://{HOST}:{free_port()}/0")
         before = dispatcher(app, away)

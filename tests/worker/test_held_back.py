@@ -5,13 +5,13 @@ from uuid import uuid4
 
 import pytest
 
-from shared.commands import CommandStatus
 from shared.settings import BudgetSettings
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import fail_once
-from worker import turns
-from worker.budget import Budget, BudgetSpent, on_behalf_of
+from worker.ecs import turns
+from worker.ecs.budget import Budget, BudgetSpent, on_behalf_of
 
 
 def spent() -> None:

@@ -21,13 +21,13 @@ from sqlalchemy import Engine, text
 
 from chargehand.cli import main
 from embedded.ports import HOST, free_port
-from shared.database import Sessions, make_engine
-from shared.installation import Services, move, record, recorded
+from shared.database.engine import Sessions, make_engine
+from shared.fleet.installation import Services, move, record, recorded
 from shared.settings import Settings
 from tests.conftest import environment
-from worker.ecs import EcsClient, EcsUnavailable
-from worker.installation import Guard, WrongEcs, is_amazon
-from worker.start import stop_if_wrong
+from worker.ecs.client import EcsClient, EcsUnavailable
+from worker.startup.checks import stop_if_wrong
+from worker.startup.installation import Guard, WrongEcs, is_amazon
 
 AMAZON = "https://ecs.eu-central-1.amazonaws.com"
 OURS = Services("aws", "eu-central-1", "111111111111", "chargehand", "")

@@ -14,7 +14,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from embedded.redis import running_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 
@@ -63,7 +63,7 @@ def app(own_redis_url: str) -> Iterator[Celery]:
     app = make_celery(own_redis_url, publisher=False)
     app.conf.update(
         task_acks_late=True,
-        worker_consumer="worker.consumer:PatientConsumer",
+        worker_consumer="worker.broker.consumer:PatientConsumer",
         worker_prefetch_multiplier=4,
     )
     yield app
@@ -78,7 +78,7 @@ def work(app: Celery) -> Work:
 
 
 def worker(app: Celery) -> Any:
-    return start_worker(app, pool="worker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
+    return start_worker(app, pool="worker.broker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
 
 
 def publish(app: Celery, *charger_ids: str) -> None:

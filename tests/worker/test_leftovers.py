@@ -11,11 +11,12 @@ from shared.settings import BudgetSettings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from tests.worker.fake_ecs import FakeService
-from worker import leftovers, turns
-from worker.budget import Budget, BudgetSpent
-from worker.converge import converge
-from worker.ecs import EcsClient, EcsUnavailable
-from worker.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.ecs import turns
+from worker.ecs.budget import Budget, BudgetSpent
+from worker.ecs.client import EcsClient, EcsUnavailable
+from worker.maintenance import leftovers
+from worker.maintenance.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.reconcile.converge import converge
 
 
 def definitions(world: World, charger_id: str) -> list[str]:

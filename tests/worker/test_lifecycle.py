@@ -22,7 +22,7 @@ from embedded.ecs.process import EcsProcess
 from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import Redis, prepare_redis
-from shared.broker import make_celery, send
+from shared.broker.app import make_celery, send
 from shared.models import Charger, FleetSpec
 from shared.queues import QUEUE_OF, TaskName, message
 from tests.conftest import environment
@@ -30,8 +30,8 @@ from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
 from tests.worker.conftest import World
 from tests.worker.embedded import ROLE, Embedded
-from worker.converge import converge
-from worker.quarantine import QUARANTINE, put_aside, readable
+from worker.broker.quarantine import QUARANTINE, put_aside, readable
+from worker.reconcile.converge import converge
 
 POOL = ("-c", "4", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
 ROOT = Path(__file__).parents[2]

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, text, update
 
-from api.services.links import ACCEPTED
-from shared.database import Sessions
+from shared.database.engine import Sessions
+from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
 from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
-from worker import links
-from worker.budget import BudgetSpent
+from worker.ecs.budget import BudgetSpent
+from worker.observe import links
 
 
 def is_accepted(world: World, charger_id: str) -> bool:

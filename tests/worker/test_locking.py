@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import func, select, text, update
 
-from shared.broker import make_celery
-from shared.commands import CommandStatus
+from shared.broker.app import make_celery
+from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.queues import TaskName, message
+from shared.vocabulary import CommandStatus
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
-from worker import observe, sweep
-from worker.leftovers import remove_leftovers
-from worker.locking import lock_chargers
+from worker.maintenance import sweep
+from worker.maintenance.leftovers import remove_leftovers
+from worker.observe import observe
 
 
 def waiting(world: World) -> int:

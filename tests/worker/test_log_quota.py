@@ -5,12 +5,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
 from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.log_quota import CUT_ACTION, ROW_BYTES
-from worker.logs import drop_old_logs
+from worker.observe.log_quota import CUT_ACTION, ROW_BYTES
+from worker.observe.logs import prune_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures
 
@@ -131,7 +131,7 @@ def test_what_was_counted_goes_with_the_frames_of_its_day(world: World, bounded:
         for rows in (LogVolume, LogCut):
             session.execute(update(rows).values(day=rows.day - 10))
 
-    drop_old_logs(world.sessions, retention_days=7)
+    prune_logs(world.sessions, retention_days=7)
 
     with world.sessions() as session:
         assert session.scalars(select(LogVolume.day)).all() == []

@@ -3,13 +3,13 @@
 import pytest
 from sqlalchemy import text
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.maintenance import Run, last_runs, lateness
 from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from shared.settings import Settings
-from worker.ecs import EcsUnavailable
-from worker.maintenance import noted
+from worker.ecs.client import EcsUnavailable
+from worker.maintenance.runs import noted
 
 
 def row(sessions: Sessions) -> MaintenanceRun:

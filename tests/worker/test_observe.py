@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event, func, update
 
-from shared.commands import CommandStatus
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
-from worker.ecs import EcsRejected, EcsUnavailable, ServiceView
-from worker.observe import observe
+from worker.ecs.client import EcsRejected, EcsUnavailable, ServiceView
+from worker.observe.observe import observe
 
 
 def test_a_process_that_died_shows_as_not_running_with_its_reason(world: World) -> None:
@@ -87,7 +87,7 @@ def test_one_look_gets_round_to_every_charger_that_is_due(
     chargers = [world.ready(f"CP-{number}") for number in range(5)]
     before = [world.charger(charger_id).observed_at for charger_id in chargers]
 
-    monkeypatch.setattr("worker.observe.OBSERVE_LIMIT", 2)
+    monkeypatch.setattr("worker.observe.observe.OBSERVE_LIMIT", 2)
     observe(world.sessions, world.ecs, seldom)
 
     after = [world.charger(charger_id).observed_at for charger_id in chargers]
@@ -223,7 +223,7 @@ def test_a_call_that_fails_ends_the_look_at_its_ten_only(
             raise failures.pop()
         return describe(charger_ids)
 
-    monkeypatch.setattr("worker.observe.DESCRIBE_SERVICES_LIMIT", 1)
+    monkeypatch.setattr("worker.observe.observe.DESCRIBE_SERVICES_LIMIT", 1)
     monkeypatch.setattr(world.ecs, "describe_services", fail_once)
     with pytest.raises(EcsUnavailable):
         world.observe()
@@ -243,8 +243,8 @@ def test_a_look_at_an_ecs_that_hangs_ends_in_time_and_leaves_the_rest_due(
         calls.append(charger_ids)
         raise EcsUnavailable("DescribeServices: read timeout")
 
-    monkeypatch.setattr("worker.observe.DESCRIBE_SERVICES_LIMIT", 1)
-    monkeypatch.setattr("worker.observe.monotonic", iter([0.0, 0.0, 100.0]).__next__)
+    monkeypatch.setattr("worker.observe.observe.DESCRIBE_SERVICES_LIMIT", 1)
+    monkeypatch.setattr("worker.observe.observe.monotonic", iter([0.0, 0.0, 100.0]).__next__)
     monkeypatch.setattr(world.ecs, "describe_services", hang)
     with pytest.raises(EcsUnavailable):
         world.observe()

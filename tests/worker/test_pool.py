@@ -9,7 +9,7 @@ import pytest
 
 from shared.queues import TaskName
 from tests.embedded.waiting import wait_until
-from worker.pool import BACKGROUND_SHARE, HANGING, Lane, Slots, TaskPool
+from worker.broker.pool import BACKGROUND_SHARE, HANGING, Lane, Slots, TaskPool
 
 SLOTS = 4
 SLOW_S = 0.4

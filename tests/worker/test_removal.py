@@ -1,9 +1,9 @@
 """A deleted charger leaves nothing behind, costs ECS little, and is forgotten only then."""
 
-from shared.errors import ErrorCode
+from shared.error_codes import ErrorCode
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from worker.ecs import EcsRejected
+from worker.ecs.client import EcsRejected
 
 
 def reject() -> None:

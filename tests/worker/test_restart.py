@@ -2,8 +2,8 @@
 
 from sqlalchemy import update
 
-from shared.commands import CommandStatus
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 

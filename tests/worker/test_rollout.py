@@ -22,9 +22,9 @@ from tests.worker.rolling import (
     specs,
     under_way,
 )
-from worker.leftovers import remove_leftovers
-from worker.rollout import REASON, START_AFTER_S, STUCK_AFTER_S, roll_out
-from worker.sweep import _hint
+from worker.maintenance.leftovers import remove_leftovers
+from worker.maintenance.rollout import REASON, START_AFTER_S, STUCK_AFTER_S, roll_out
+from worker.maintenance.sweep import _hint
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import update
 
-from shared.commands import CommandStatus
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from tests.worker.rolling import (
@@ -19,8 +19,8 @@ from tests.worker.rolling import (
     specs,
     under_way,
 )
-from worker.ecs import ServiceView
-from worker.leftovers import remove_leftovers
+from worker.ecs.client import ServiceView
+from worker.maintenance.leftovers import remove_leftovers
 
 
 @pytest.fixture

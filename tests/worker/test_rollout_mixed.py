@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import update
 
-from shared.commands import CommandStatus
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from tests.worker.rolling import (

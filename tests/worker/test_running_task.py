@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import func, select, update
 
-from api.services.links import ACCEPTED
-from shared.commands import CommandStatus
+from shared.fleet.links import ACCEPTED
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.links import line, read_lines
 from tests.worker.conftest import World
-from worker.budget import BudgetSpent
+from worker.ecs.budget import BudgetSpent
 
 
 def running_task(world: World, charger_id: str) -> str:
@@ -18,7 +18,7 @@ def running_task(world: World, charger_id: str) -> str:
 
 
 def say_accepted(world: World, charger_id: str, task: str) -> None:
-    """What worker/logs.py writes of a line in that task's log."""
+    """What worker/observe/logs.py writes of a line in that task's log."""
     read_lines(world.sessions, line(charger_id, "accepted", task=task))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from shared.database import make_engine
+from shared.database.engine import make_engine
 from tests.conftest import environment
 from tests.embedded.waiting import wait_until
 from tests.worker.test_lifecycle import Broker, Worker

@@ -12,14 +12,14 @@ import structlog
 from sqlalchemy import delete
 
 from embedded.ecs.process import running_ecs
-from shared.commands import CommandStatus
 from shared.models import Charger
 from shared.settings import EcsSettings
+from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.embedded import QUICK, client_at
-from worker.converge import converge
-from worker.ecs import EcsClient
-from worker.observe import observe
+from worker.ecs.client import EcsClient
+from worker.observe.observe import observe
+from worker.reconcile.converge import converge
 
 
 def start(world: World, charger_id: str) -> None:

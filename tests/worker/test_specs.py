@@ -9,9 +9,9 @@ import pytest
 
 from tests.embedded.waiting import wait_until
 from tests.worker.embedded import Embedded
-from worker.ecs import EcsClient, EcsUnavailable
-from worker.ecs_requests import definition
-from worker.provision import fleet_spec
+from worker.ecs.client import EcsClient, EcsUnavailable
+from worker.ecs.requests import definition
+from worker.reconcile.provision import fleet_spec
 
 ENVIRONMENT = {"CHARGER_IDENTITY": "CP-1"}
 ROLE = "arn:aws:iam::123456789012:role/other"

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from shared.commands import CommandStatus
 from shared.models import Charger
+from shared.vocabulary import CommandStatus
 from tests.embedded.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded
-from worker.converge import converge
-from worker.ecs import ServiceView
-from worker.observe import observe
+from worker.ecs.client import ServiceView
+from worker.observe.observe import observe
+from worker.reconcile.converge import converge
 
 STALE_S = 0.6
 SETTLE_S = 0.8

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from shared import connecting
+from shared.database import connection as connecting
 from shared.settings import Settings
 from tests.conftest import environment
-from worker import start
-from worker.context import Process
-from worker.pool import TaskPool
-from worker.start import check_options
+from worker.broker.pool import TaskPool
+from worker.resources import Process
+from worker.startup import checks as start
+from worker.startup.checks import check_options
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_worker_whose_database_is_unfit_ends_with_the_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a database that is away."""
-    monkeypatch.setattr(start, "context", Process().context)
+    monkeypatch.setattr(start, "resources", Process().resources)
     monkeypatch.setattr(connecting, "OLDEST_VERSION", 99)
 
     with pytest.raises(SystemExit) as ended:

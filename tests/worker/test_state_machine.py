@@ -32,18 +32,18 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from api.services.accepted import Accepted
-from api.services.errors import ChargerNotFound, InvalidCharger, NotReady
-from shared.broker import make_celery
-from shared.commands import FINAL, OPEN, CommandStatus, EventType
+from shared.broker.app import make_celery
+from shared.fleet.errors import ChargerNotFound, InvalidCharger, NotReady
+from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command, FleetSpec, RemovedCharger
+from shared.vocabulary import FINAL, OPEN, CommandStatus, EventType
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import FakeService
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask
-from worker.ecs import EcsRejected, EcsUnavailable
-from worker.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
-from worker.rollout import roll_out
-from worker.sweep import sweep
+from worker.ecs.client import EcsRejected, EcsUnavailable
+from worker.maintenance.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.maintenance.rollout import roll_out
+from worker.maintenance.sweep import sweep
 
 IDENTITIES = ("CP-1", "CP-2")
 URLS = ("ws://csms.test/ocpp", "ws://other.test/ocpp")
@@ -186,7 +186,7 @@ class Fleet(RuleBasedStateMachine):
     def _ask(
         self,
         which: int,
-        ask: Callable[[str], Accepted],
+        ask: Callable[[str], CommandReceipt],
         desired_count: int | None,
         *,
         url: str | None = None,
@@ -532,7 +532,7 @@ class Fleet(RuleBasedStateMachine):
                 raise OSError("the broker is away")
             published.extend(message["charger_id"] for _, message in messages)
 
-        with patch("worker.sweep.send", send):
+        with patch("worker.maintenance.sweep.send", send):
             sweep(self.world.sessions, NO_BROKER)
         return sorted(published)
 

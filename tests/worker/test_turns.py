@@ -11,8 +11,8 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker import turns
-from worker.turns import LEAD, OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
+from worker.ecs import turns
+from worker.ecs.turns import LEAD, OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
 
 RATE, BURST = 5.0, 50.0
 GROUP = "model"

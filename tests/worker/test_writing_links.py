@@ -11,17 +11,17 @@ from time import monotonic
 import pytest
 from sqlalchemy import delete, func, select, text, update
 
-from api.services.errors import ChargerNotFound
-from shared.broker import make_celery
+from shared.broker.app import make_celery
+from shared.fleet.errors import ChargerNotFound
+from shared.fleet.locking import lock_chargers
 from shared.models import Charger, ChargerEvent, ChargerLink
 from tests.embedded.waiting import wait_until
 from tests.links import line, read_lines
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task
-from worker import links
-from worker.locking import lock_chargers
-from worker.sweep import sweep
+from worker.maintenance.sweep import sweep
+from worker.observe import links
 
 # Lists and events.
 

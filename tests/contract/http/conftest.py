@@ -12,7 +12,7 @@ import pytest
 from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 from sqlalchemy import Engine, text, update
 
-from shared.database import Sessions, make_engine
+from shared.database.engine import Sessions, make_engine
 from shared.models import Charger
 from tests.api.server import running_api
 from tests.conftest import Token

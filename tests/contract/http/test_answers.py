@@ -16,7 +16,7 @@ from ocpplab import (
 )
 from sqlalchemy import text
 
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from shared.models import ChargerLog
 from tests.conftest import Token
 from tests.contract.http.conftest import Sdk

@@ -10,7 +10,7 @@ import pytest
 from ocpplab.core.api_error import ApiError
 
 from api.app import create_app
-from api.missing import MISSING
+from api.routes.not_implemented import MISSING
 from shared.settings import Settings
 from tests.contract.http.conftest import Sdk
 from tests.contract.http.operations import Operation, operations

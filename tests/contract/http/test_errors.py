@@ -18,7 +18,7 @@ from ocpplab.core.api_error import ApiError
 from sqlalchemy import Engine, make_url, text
 
 from embedded.ports import free_port
-from shared.database import Sessions
+from shared.database.engine import Sessions
 from tests.api.server import running_api
 from tests.conftest import Token
 from tests.contract.http.conftest import Sdk

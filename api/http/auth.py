@@ -1,0 +1,82 @@
+"""Bearer token -> tenant and role, before anything else of a request is looked at."""
+
+from dataclasses import dataclass
+
+import structlog
+from flask import g, request
+
+from api.resources import resources
+from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
+
+log = structlog.get_logger(__name__)
+
+ORGANIZATION_HEADER = "X-Organization-Id"
+
+
+class Unauthenticated(Exception):
+    """No good token. `error` is RFC 6750's code; none when no token was sent."""
+
+    def __init__(self, detail: str, error: str | None = None) -> None:
+        super().__init__(detail)
+        self.error = error
+
+
+class NotAllowed(Exception):
+    """A good token, but not for this: its role or its organization does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asks, for which organization."""
+
+    subject: str
+    organization_id: str
+
+
+def authenticate() -> None:
+    """Demand a good token, and no organization header from a user. Raises Unauthenticated, NotAllowed."""
+    if request.method == "OPTIONS":
+        return
+    claims = _claims()
+    named = request.headers.get(ORGANIZATION_HEADER)
+    if claims.role not in ROLES:
+        raise NotAllowed("The token has no role that may do this")
+    if named is not None:
+        if claims.role != "admin":
+            raise NotAllowed(
+                f"{ORGANIZATION_HEADER} is for admin tokens; the token already names its organization"
+            )
+        if not ORGANIZATION_ID.fullmatch(named):
+            raise NotAllowed(f"{ORGANIZATION_HEADER} does not name an organization")
+    g.subject = claims.subject
+    g.organization_id = named if claims.role == "admin" else claims.organization_id
+
+
+def authenticate_tenant() -> None:
+    """As authenticate, and demand an organization. Raises Unauthenticated, NotAllowed."""
+    if request.method == "OPTIONS":
+        return
+    authenticate()
+    if g.organization_id is None:
+        raise NotAllowed(f"No organization: a user's token carries it, an admin sends {ORGANIZATION_HEADER}")
+    g.requester = Requester(g.subject, g.organization_id)
+
+
+def requester() -> Requester:
+    """Who sent the current request. Only on routes behind authenticate_tenant."""
+    found: Requester = g.requester
+    return found
+
+
+def _claims() -> Claims:
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise Unauthenticated("A bearer token is required")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token or not token.isascii() or " " in token:
+        raise Unauthenticated("A bearer token is required", "invalid_request")
+    try:
+        return resources().verifier.verify(token)
+    except TokenRefused as error:
+        log.info("token.refused", reason=str(error))
+        raise Unauthenticated("The token is not valid", "invalid_token") from error

@@ -1,0 +1,76 @@
+"""What runs and what should, from a charger's row: the part of its answer beyond the contract."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from api.resources import resources
+from shared.models import Charger, ShownLink
+from shared.vocabulary import ObservedState
+
+
+@dataclass(frozen=True, slots=True)
+class Ocpp:
+    """The charger's link to its CSMS."""
+
+    state: str | None
+    reason: str | None
+    since: datetime | None
+    last_frame_at: datetime | None
+    stale_reason: str | None  #: in plain words, why it may be otherwise by now
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    desired: str
+    observed: ObservedState
+    observed_since: datetime  #: since when it is in this state
+    desired_count: int
+    running_count: int
+    pending_count: int
+    generation: int
+    observed_generation: int
+    observed_at: datetime | None
+    stale: bool  #: nobody has looked for a while, so it may be otherwise by now
+    reason: str | None
+    reason_code: str | None
+    ocpp: Ocpp
+
+
+def runtime_of(charger: Charger) -> Runtime:
+    """The charger's runtime as of its last observation."""
+    stale_after = timedelta(seconds=resources().settings.timing.stale_after_s)
+    return Runtime(
+        desired=ObservedState.RUNNING if charger.desired_count else ObservedState.STOPPED,
+        observed=_observed(charger),
+        observed_since=charger.observed_since,
+        desired_count=charger.desired_count,
+        running_count=charger.running_count,
+        pending_count=charger.pending_count,
+        generation=charger.generation,
+        observed_generation=charger.observed_generation,
+        observed_at=charger.observed_at,
+        stale=charger.unobserved_for > stale_after,
+        reason=charger.reason,
+        reason_code=charger.reason_code,
+        ocpp=_ocpp(charger.link, resources().settings.timing.log_lag_s),
+    )
+
+
+def _ocpp(link: ShownLink, bearable_lag_s: float) -> Ocpp:
+    late = None
+    if link.log_lag_s is not None and link.log_lag_s > bearable_lag_s:
+        late = f"The chargers' logs are read {link.log_lag_s:.0f} s late, so the link may have changed since"
+    return Ocpp(link.state, link.reason, link.since, link.last_frame_at, late)
+
+
+def _observed(charger: Charger) -> ObservedState:
+    if charger.observed_at is None:
+        return ObservedState.UNKNOWN
+    return observed_of(charger.desired_count, charger.running_count, charger.pending_count)
+
+
+def observed_of(desired_count: int, running_count: int, pending_count: int) -> ObservedState:
+    """What the counts of an ECS service mean, in a word. The database's observed_state gives the same words."""
+    if desired_count:
+        return ObservedState.RUNNING if running_count else ObservedState.STARTING
+    return ObservedState.STOPPING if running_count or pending_count else ObservedState.STOPPED

@@ -1,0 +1,148 @@
+"""Exception -> status and body. Nothing else in the api knows the status codes of errors."""
+
+import structlog
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from api.http.auth import NotAllowed, Unauthenticated
+from api.http.fields import Problem
+from api.http.idempotency_key import KEY_HEADER
+from api.http.parsing import InvalidRequest, item
+from api.limits.open_commands import TooManyOpenCommands
+from api.limits.rate_limit import TooManyRequests
+from api.limits.reads import TooManyReads
+from api.limits.slots import Full, FullForOrganization
+from api.routes.not_implemented import NotAvailable
+from shared.auth.tokens import KeysUnavailable
+from shared.database.engine import contention, is_unavailable
+from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
+from shared.fleet.idempotency import KeyReused
+
+log = structlog.get_logger(__name__)
+
+RETRY_AFTER_S = 2
+
+#: Where werkzeug's own words would be about URLs typed by hand.
+DETAILS = {404: "There is no such route", 405: "This route has no such method"}
+
+
+def register_errors(app: Flask) -> None:
+    """Answer every error as JSON, also those that the framework raises."""
+    app.register_error_handler(Unauthenticated, unauthenticated)
+    app.register_error_handler(NotAllowed, not_allowed)
+    app.register_error_handler(InvalidRequest, invalid_request)
+    app.register_error_handler(NotFound, not_found)
+    app.register_error_handler(InvalidCharger, invalid_charger)
+    app.register_error_handler(NotReady, not_ready)
+    app.register_error_handler(NotAvailable, not_available)
+    app.register_error_handler(KeyReused, key_reused)
+    app.register_error_handler(TooManyRequests, too_many_requests)
+    app.register_error_handler(QuotaFull, quota_full)
+    app.register_error_handler(TooManyOpenCommands, too_many_open_commands)
+    app.register_error_handler(Full, too_many_streams)
+    app.register_error_handler(FullForOrganization, too_many_streams_of_organization)
+    app.register_error_handler(TooManyReads, too_many_reads)
+    app.register_error_handler(KeysUnavailable, keys_unavailable)
+    app.register_error_handler(SQLAlchemyError, database_error)
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unexpected)
+
+
+def unauthenticated(error: Unauthenticated) -> ResponseReturnValue:
+    challenge = 'Bearer realm="chargehand"' + (f', error="{error.error}"' if error.error else "")
+    return {"detail": str(error)}, 401, {"WWW-Authenticate": challenge}
+
+
+def not_allowed(error: NotAllowed) -> ResponseReturnValue:
+    return {"detail": str(error)}, 403
+
+
+def invalid_request(error: InvalidRequest) -> ResponseReturnValue:
+    return {"detail": error.items}, 422
+
+
+def not_found(error: NotFound) -> ResponseReturnValue:
+    return {"detail": str(error)}, 404
+
+
+def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
+    return {"detail": str(error)}, 400
+
+
+def not_ready(error: NotReady) -> ResponseReturnValue:
+    return {"detail": [item(["path", "charger_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def not_available(error: NotAvailable) -> ResponseReturnValue:
+    return {"detail": str(error)}, 501
+
+
+def key_reused(_: KeyReused) -> ResponseReturnValue:
+    problem = Problem("The key belongs to another request: its body was different", "value_error")
+    return {"detail": [item(["header", KEY_HEADER], problem)]}, 422
+
+
+def too_many_requests(error: TooManyRequests) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
+
+
+def quota_full(error: QuotaFull) -> ResponseReturnValue:
+    return {"detail": str(error)}, 403
+
+
+def too_many_open_commands(error: TooManyOpenCommands) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
+
+
+def too_many_streams(_: Full) -> ResponseReturnValue:
+    return _try_again("This server has as many event streams as it may")
+
+
+def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:
+    detail = f"More than {error.most} event streams at once: close some, or try again later"
+    return {"detail": detail}, 429, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def too_many_reads(error: TooManyReads) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
+    return _try_again("The keys that tokens are verified with cannot be fetched")
+
+
+def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
+    """503 for an outage and for contention, which end by themselves; anything else is a fault of ours."""
+    if is_unavailable(error):
+        log.error("database.away", error=_first_line(error))
+        return _try_again("The database is not available")
+    reason = contention(error)
+    if reason is not None:
+        log.warning("database.contention", error=_first_line(error), method=request.method, path=request.path)
+        return _try_again(reason)
+    return unexpected(error)
+
+
+def http_error(error: HTTPException) -> ResponseReturnValue:
+    """What Flask and werkzeug raise: same status, and the headers that belong to it."""
+    headers = {
+        name: value for name, value in error.get_headers(request.environ) if name.lower() != "content-type"
+    }
+    status = error.code or 500
+    return {"detail": DETAILS.get(status) or error.description or error.name}, status, headers
+
+
+def unexpected(_: Exception) -> ResponseReturnValue:
+    log.exception("request.failed", method=request.method, path=request.path)
+    return {"detail": "Internal server error"}, 500
+
+
+def _try_again(detail: str) -> ResponseReturnValue:
+    return {"detail": detail}, 503, {"Retry-After": str(RETRY_AFTER_S)}
+
+
+def _first_line(error: Exception) -> str:
+    """Without the statement and its parameters, which SQLAlchemy adds below."""
+    return str(error).partition("\n")[0]

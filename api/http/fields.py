@@ -1,0 +1,244 @@
+"""Fields that say what is wrong in the contract's words, and take nothing that they should not."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+
+from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
+from api.resources import resources
+from shared.destinations import MAX_URL_LENGTH
+
+Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
+
+NO_CONTROLS = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
+MAX_NUMBER = 999_999_999  # of a query; a column of PostgreSQL holds it
+
+
+def documented(pattern: re.Pattern[str]) -> str:
+    """The pattern as the OpenAPI document has it, where one that is not anchored may match anywhere."""
+    return f"^{pattern.pattern}$"
+
+
+class Problem(str):
+    """A validation message with the `type` and `ctx` of its item (contract 3.1)."""
+
+    __slots__ = ("ctx", "type")
+
+    def __new__(cls, message: str, type_: str, **ctx: Any) -> "Problem":
+        problem = super().__new__(cls, message)
+        problem.type = type_
+        problem.ctx = ctx
+        return problem
+
+    type: str
+    ctx: dict[str, Any]
+
+    def __deepcopy__(self, _: object) -> "Problem":
+        return self  # it never changes
+
+    def format(self, *args: object, **kwargs: object) -> "Problem":
+        """As str.format, which is what marshmallow does with messages; stays a Problem."""
+        return Problem(super().format(*args, **kwargs), self.type, **self.ctx)
+
+
+REQUIRED = Problem("Field required", "missing")
+
+
+class Text(fields.String):
+    """Characters without controls, within a length; nothing else is turned into text."""
+
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "required": REQUIRED,
+        "null": Problem("Input should be a valid string", "string_type"),
+        "invalid": Problem("Input should be a valid string", "string_type"),
+    }
+
+    def __init__(
+        self,
+        *,
+        max_length: int,
+        min_length: int = 0,
+        metadata: Metadata = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        self._lengths = (min_length, max_length)
+        bounds = {"minLength": min_length, "maxLength": max_length, "pattern": documented(NO_CONTROLS)}
+        super().__init__(metadata={**bounds, **metadata}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        shortest, longest = self._lengths
+        if len(value) < shortest:
+            message = f"String should have at least {shortest} character{'s' * (shortest != 1)}"
+            raise ValidationError(Problem(message, "string_too_short", min_length=shortest))
+        if len(value) > longest:
+            message = f"String should have at most {longest} characters"
+            raise ValidationError(Problem(message, "string_too_long", max_length=longest))
+        if not NO_CONTROLS.fullmatch(value):
+            raise ValidationError(Problem("String should have no control characters", "value_error"))
+        return self._checked(value)
+
+    def _checked(self, value: str) -> Any:
+        return value
+
+
+class Identity(Text):
+    """OCPP's identifierString, which is also safe as the last segment of the CSMS's URL."""
+
+    PATTERN = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9*\-_=:+|@.]{1,48}")
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        bounds = {"pattern": documented(self.PATTERN)}
+        super().__init__(min_length=1, max_length=48, metadata={**bounds, **metadata}, **kwargs)
+
+    def _checked(self, value: str) -> str:
+        if not self.PATTERN.fullmatch(value):
+            raise ValidationError(
+                Problem("Identity should have only letters, digits and *-_=:+|@.", "string_pattern_mismatch")
+            )
+        return value
+
+
+class Choice(Text):
+    """One of the values, in any case of letters; gives the spelling of the list."""
+
+    def __init__(
+        self, choices: Iterable[str], *, metadata: Metadata = MappingProxyType({}), **kwargs: Any
+    ) -> None:
+        self._choices = {choice.lower(): str(choice) for choice in choices}
+        self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
+        super().__init__(max_length=64, metadata=metadata, **kwargs)
+        documented = self._documented(allow_none=bool(kwargs.get("allow_none")))
+        self.metadata = {**documented, **metadata}  # says more than the bounds of a text
+
+    def _documented(self, *, allow_none: bool) -> Metadata:
+        return {"enum": [*self._choices.values(), *([None] if allow_none else [])]}
+
+    def _checked(self, value: str) -> Any:
+        return self._choice(value)
+
+    def _choice(self, value: str) -> str:
+        try:
+            return self._choices[value.lower()]
+        except KeyError:
+            message = f"Input should be {self._expected}"
+            raise ValidationError(Problem(message, "literal_error", expected=self._expected)) from None
+
+
+class Choices(Choice):
+    """One or more of the values, by comma; gives a tuple of them, each once."""
+
+    def _documented(self, *, allow_none: bool) -> Metadata:
+        one = "|".join(map(re.escape, self._choices.values()))
+        return {"pattern": f"^({one})(,({one}))*$"}
+
+    def _checked(self, value: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(self._choice, value.split(","))))
+
+
+class WsUrl(Text):
+    """Where a charger connects to. Gives the normalised form (api/http/ws_url.py)."""
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        super().__init__(
+            min_length=1,
+            max_length=MAX_URL_LENGTH,
+            metadata={"format": "uri", "pattern": documented(CHARACTERS), **metadata},
+            **kwargs,
+        )
+
+    def _checked(self, value: str) -> str:
+        try:
+            return normalise_ws_url(value, resources().settings.destinations)
+        except InvalidWsUrl as error:
+            raise ValidationError(Problem(str(error), "value_error")) from error
+
+
+class QueryInteger(fields.Integer):
+    """A whole number of a query, in plain ASCII digits: no 1_000, no +5, no other script."""
+
+    DIGITS = re.compile(r"-?[0-9]{1,18}")
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "invalid": Problem("Input should be a valid integer", "int_parsing"),
+    }
+
+    def __init__(
+        self,
+        *,
+        minimum: int,
+        maximum: int = MAX_NUMBER,
+        metadata: Metadata = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        self._minimum, self._maximum = minimum, maximum
+        bounds = {"minimum": minimum, "maximum": maximum}
+        super().__init__(metadata={**bounds, **metadata}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not self.DIGITS.fullmatch(value):
+            raise self.make_error("invalid")
+        number = int(value)
+        if number < self._minimum:
+            message = f"Input should be greater than or equal to {self._minimum}"
+            raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
+        if number > self._maximum:
+            message = f"Input should be less than or equal to {self._maximum}"
+            raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
+        return number
+
+
+class Instant(fields.DateTime):
+    """A point in time: RFC 3339 with a zone when read, UTC with Z when written."""
+
+    RFC3339 = re.compile(
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    )
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "invalid": Problem("Input should be a date and time with a zone (RFC 3339)", "datetime_parsing"),
+    }
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        super().__init__(metadata={"pattern": documented(self.RFC3339), **metadata}, **kwargs)
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        text = value.upper() if isinstance(value, str) else ""
+        if not self.RFC3339.fullmatch(text):
+            raise self.make_error("invalid")
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise self.make_error("invalid") from error
+
+
+UNKNOWN_PARAMETER = Problem("This operation has no such query parameter", "extra_forbidden")
+
+
+class Body(Schema):
+    """A request body. Keys that it does not know are ignored, because the SDK sends some."""
+
+    error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "type": Problem("Input should be a valid dictionary", "dict_type"),
+    }
+    optional = False  #: whether the request may have no body at all
+
+    class Meta:
+        unknown = "exclude"
+
+
+class Query(Schema):
+    """The query of a request. A parameter that it does not know is an error: it may be a filter misspelt."""
+
+    error_messages = {"unknown": UNKNOWN_PARAMETER}  # noqa: RUF012  # marshmallow's own name and shape
+
+    class Meta:
+        unknown = "raise"

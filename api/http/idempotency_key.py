@@ -1,0 +1,32 @@
+"""The Idempotency-Key of a request: what makes a repeat of it harmless, whatever became of the first."""
+
+import re
+from hashlib import sha256
+
+from flask import g, request
+
+from api.http.auth import requester
+from api.http.fields import Problem
+from api.http.parsing import InvalidRequest, item
+from shared.fleet.idempotency import Attempt
+
+KEY_HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotent-Replayed"
+
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def this_attempt() -> Attempt | None:
+    """How to tell the current request's repeats; None without a key. Raises InvalidRequest."""
+    key = request.headers.get(KEY_HEADER)
+    if key is None:
+        return None
+    if not KEY.fullmatch(key):
+        problem = Problem("Key should have 1 to 255 printable ASCII characters", "value_error")
+        raise InvalidRequest([item(["header", KEY_HEADER], problem)])
+    return Attempt(
+        organization_id=requester().organization_id,
+        route=f"{request.method} {request.path}",
+        key=key,
+        body_hash=sha256(g.body).digest(),
+    )

@@ -1,0 +1,342 @@
+"""Request bodies, queries and answers: what the routes take and give, and what the document shows.
+
+Field for field the contract's types; what is beyond it says so.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from api.http.charger_state import runtime_of
+from api.http.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
+from shared.vocabulary import (
+    CommandStatus,
+    EventType,
+    ObservedState,
+    OcppState,
+    OcppVersion,
+    ProvisioningStatus,
+)
+
+
+def _doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
+    """What only the document says about a field."""
+    if description:
+        more["description"] = description
+    if values := [value and str(value) for value in enum]:
+        more["enum"] = values
+    return more
+
+
+def _page(name: str, rows: type[Schema]) -> type[Schema]:
+    return Schema.from_dict(
+        {
+            "data": fields.List(fields.Nested(rows), required=True),
+            "total": fields.Integer(required=True, metadata=_doc("Matches over all pages.")),
+            "page": fields.Integer(required=True),
+            "limit": fields.Integer(required=True),
+        },
+        name=name,
+    )
+
+
+class PageQuery(Query):
+    page = QueryInteger(minimum=1, load_default=1, metadata=_doc("One-based."))
+    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
+
+
+class WaitQuery(Query):
+    wait = QueryInteger(
+        minimum=0,
+        maximum=60,
+        load_default=0,
+        metadata=_doc(
+            "Seconds to hold the answer until it is final, at most. When too many requests wait already, the answer comes at "
+            "once, as it is then, with the header `Wait-Skipped: true`. Beyond the contract."
+        ),
+    )
+
+
+class LogsQuery(Query):
+    start_date = Instant(load_default=None, metadata=_doc("Inclusive."))
+    end_date = Instant(load_default=None, metadata=_doc("Inclusive."))
+    event = Text(
+        min_length=1,
+        max_length=64,
+        load_default=None,
+        metadata=_doc("An OCPP action, such as BootNotification; case-sensitive."),
+    )
+    limit = QueryInteger(minimum=1, maximum=1000, load_default=1000)
+    offset = QueryInteger(minimum=0, load_default=0)
+
+
+class CreateCharger(Body):
+    identity = Identity(
+        required=True, metadata=_doc("What the charger calls itself to its CSMS. Unique per organization.")
+    )
+    brand_slug = Text(min_length=1, max_length=100, required=True, metadata=_doc("From the catalog."))
+    model_slug = Text(min_length=1, max_length=100, required=True, metadata=_doc("A model of that brand."))
+    connector_type = Text(
+        min_length=1, max_length=32, required=True, metadata=_doc("One of the model's connector_types.")
+    )
+    ws_url = WsUrl(
+        required=True, metadata=_doc("The CSMS: the charger connects to this URL, a slash and its identity.")
+    )
+    ocpp_version = Choice(OcppVersion, allow_none=True, metadata=_doc("OCPP1.6 unless given."))
+    charge_point_name = Text(max_length=255, allow_none=True, metadata=_doc("Becomes `name`."))
+    location_id = Text(min_length=1, max_length=128, allow_none=True)
+    location_name = Text(max_length=255, allow_none=True, metadata=_doc("A label for the simulator."))
+
+
+class UpdateCharger(Body):
+    """What is absent stays; null clears a name or a location."""
+
+    name = Text(max_length=255, allow_none=True)
+    charge_point_name = Text(
+        max_length=255, allow_none=True, metadata=_doc("The same as `name`, and wins over it.")
+    )
+    connector_type = Text(
+        min_length=1, max_length=32, metadata=_doc("One of the model's connector_types. Redeploys.")
+    )
+    ocpp_version = Choice(OcppVersion, metadata=_doc("Redeploys."))
+    ws_url = WsUrl(metadata=_doc("Redeploys."))
+    location_id = Text(min_length=1, max_length=128, allow_none=True, metadata=_doc("Redeploys."))
+    location_name = Text(max_length=255, allow_none=True, metadata=_doc("Redeploys."))
+
+
+class Ignored(Body):
+    """Nothing, an empty object or any other: the action is in the path."""
+
+    optional = True
+
+
+class Ocpp(Schema):
+    """The charger's link to its CSMS: what its log says; disconnected while its process does not run."""
+
+    state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
+    reason = fields.String(allow_none=True)
+    since = Instant(allow_none=True)
+    last_frame_at = Instant(allow_none=True)
+    stale_reason = fields.String(
+        allow_none=True, metadata=_doc("Why it may be otherwise by now: the logs are read late.")
+    )
+
+
+class Runtime(Schema):
+    """What should run and what was observed. Beyond the contract."""
+
+    desired = fields.String(required=True, metadata=_doc(enum=["running", "stopped"]))
+    observed = fields.String(required=True, metadata=_doc(enum=[*ObservedState]))
+    observed_since = Instant(required=True, metadata=_doc("Since when it is in the state of `observed`."))
+    desired_count = fields.Integer(required=True)
+    running_count = fields.Integer(required=True)
+    pending_count = fields.Integer(required=True)
+    generation = fields.Integer(required=True, metadata=_doc("+1 with every change asked for."))
+    observed_generation = fields.Integer(required=True, metadata=_doc("The newest that ECS accepted."))
+    observed_at = Instant(allow_none=True)
+    stale = fields.Boolean(required=True, metadata=_doc("Nobody has looked for a while."))
+    reason = fields.String(allow_none=True, metadata=_doc("Why it does not run as desired."))
+    reason_code = fields.String(allow_none=True, metadata=_doc("The same, as a code of docs/errors.md."))
+    ocpp = fields.Nested(Ocpp, required=True)
+
+
+class _RuntimeOfRow(fields.Nested):
+    """The row has the facts; what they mean is computed once per answer."""
+
+    def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
+        return runtime_of(obj)
+
+
+class ChargerAnswer(Schema):
+    id = fields.String(required=True)
+    identity = fields.String(required=True)
+    name = fields.String(allow_none=True)
+    vendor_name = fields.String(allow_none=True)
+    model = fields.String(allow_none=True)
+    image_url = fields.String(allow_none=True)
+    ocpp_version = fields.String(allow_none=True, metadata=_doc(enum=[*OcppVersion, None]))
+    number_of_connectors = fields.Integer(allow_none=True)
+    max_charging_power = fields.Integer(allow_none=True, metadata=_doc("Watts."))
+    connector_type = fields.String(allow_none=True)
+    location_id = fields.String(allow_none=True)
+    created_at = Instant(allow_none=True)
+    updated_at = Instant(allow_none=True)
+    status = fields.String(
+        attribute="provisioning_status",
+        required=True,
+        metadata=_doc("Of its provisioning. Beyond the contract.", enum=[*ProvisioningStatus]),
+    )
+    runtime = _RuntimeOfRow(Runtime, required=True)
+
+
+class ErrorDetail(Schema):
+    """Why it failed, for programs and for people."""
+
+    code = fields.String(required=True, metadata=_doc("See docs/errors.md."))
+    message = fields.String(required=True)
+    step = fields.String(allow_none=True)
+    param = fields.String(allow_none=True)
+    doc_url = fields.String(allow_none=True)
+    retryable = fields.Boolean(allow_none=True)
+
+
+class CommandAnswer(Schema):
+    """What was asked, by whom, and what became of it. Beyond the contract."""
+
+    id = fields.UUID(required=True)
+    charger_id = fields.String(required=True)
+    event_type = fields.String(required=True, metadata=_doc(enum=[*EventType]))
+    generation = fields.Integer(required=True)
+    status = fields.String(required=True, metadata=_doc(enum=[*CommandStatus]))
+    error = fields.Nested(ErrorDetail, allow_none=True)
+    reason = fields.String(
+        allow_none=True, metadata=_doc("Why ECS did not take it yet, when it has to wait.")
+    )
+    attempts = fields.Integer(required=True, metadata=_doc("Tries at ECS so far."))
+    requested_by = fields.String(required=True)
+    request_id = fields.String(allow_none=True)
+    created_at = Instant(required=True)
+    applied_at = Instant(allow_none=True, metadata=_doc("When ECS accepted it."))
+    finished_at = Instant(allow_none=True)
+
+
+class ChargerAccepted(Schema):
+    charger_id = fields.String(required=True)
+    identity = fields.String(required=True)
+    status = fields.String(required=True, metadata=_doc(enum=[*ProvisioningStatus]))
+    workflow_run_id = fields.String(allow_none=True, metadata=_doc("For debugging."))
+    status_url = fields.String(required=True, metadata=_doc("A path."))
+    command_id = fields.UUID(required=True, metadata=_doc("Beyond the contract."))
+    generation = fields.Integer(required=True, metadata=_doc("Beyond the contract."))
+    command = fields.Nested(
+        CommandAnswer, metadata=_doc("With `wait`, once it is final. Beyond the contract.")
+    )
+    runtime = fields.Nested(
+        Runtime,
+        metadata=_doc(
+            "With `until=accepted`: the charger by then, unless it is deleted. Beyond the contract."
+        ),
+    )
+
+
+class ChargerStatus(Schema):
+    charger_id = fields.String(required=True)
+    status = fields.String(required=True, metadata=_doc(enum=[*ProvisioningStatus]))
+    workflow_run_id = fields.String(allow_none=True)
+    error = fields.Nested(ErrorDetail, allow_none=True, metadata=_doc("When the status is FAILED."))
+    provisioned_at = Instant(allow_none=True)
+
+
+class Payload(Schema):
+    """The ECS service as asked for, and its status as last reported."""
+
+    provider = fields.String(required=True, metadata=_doc(enum=["aws"]))
+    runtime_kind = fields.String(required=True, metadata=_doc(enum=["ecs_service"]))
+    service_name = fields.String(required=True)
+    desired_count = fields.Integer(required=True, metadata=_doc("After this request."))
+    status = fields.String(
+        required=True, metadata=_doc("Of the service, which stays ACTIVE when scaled to 0.")
+    )
+
+
+class QueuedCommand(Schema):
+    id = fields.String(required=True, metadata=_doc("The charger's."))
+    event_type = fields.String(required=True, metadata=_doc(enum=[*EventType]))
+    ocpp_version = fields.String(required=True, metadata=_doc(enum=[*OcppVersion]))
+    payload = fields.Nested(Payload, required=True)
+    command_id = fields.UUID(required=True, metadata=_doc("Beyond the contract."))
+    generation = fields.Integer(required=True, metadata=_doc("Beyond the contract."))
+    status_url = fields.String(required=True, metadata=_doc("The command's path. Beyond the contract."))
+    command = fields.Nested(
+        CommandAnswer, metadata=_doc("With `wait`, once it is final. Beyond the contract.")
+    )
+    runtime = fields.Nested(
+        Runtime,
+        metadata=_doc(
+            "With `until=accepted`: the charger by then, unless it is deleted. Beyond the contract."
+        ),
+    )
+
+
+class LogEntry(Schema):
+    direction = fields.String(required=True, metadata=_doc(enum=["cp_to_csms", "csms_to_cp"]))
+    action = fields.String(required=True)
+    message = fields.String(allow_none=True, metadata=_doc("The OCPP-J frame as text."))
+    truncated = fields.Boolean(
+        metadata=_doc("True when the message is too long for a page and was cut. Beyond the contract.")
+    )
+    timestamp = Instant(allow_none=True)
+
+
+class LogPage(Schema):
+    data = fields.List(fields.Nested(LogEntry), required=True)
+    total = fields.Integer(required=True)
+    limit = fields.Integer(required=True)
+    offset = fields.Integer(required=True)
+    next_offset = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_doc("Where the next page begins; null after the last one. Beyond the contract."),
+    )
+
+
+class BrandAnswer(Schema):
+    id = fields.UUID(required=True)
+    slug = fields.String(required=True)
+    name = fields.String(required=True)
+    image_url = fields.String(allow_none=True)
+    created_at = Instant(allow_none=True)
+
+
+class ModelAnswer(Schema):
+    id = fields.UUID(required=True)
+    slug = fields.String(required=True)
+    name = fields.String(required=True)
+    brand_slug = fields.String(allow_none=True)
+    brand_id = fields.UUID(allow_none=True)
+    image_url = fields.String(allow_none=True)
+    connector_count = fields.Integer(allow_none=True)
+    current_type = fields.String(allow_none=True, metadata=_doc(enum=["ac", "dc", None]))
+    supported_kwh = fields.List(
+        fields.Float(), allow_none=True, metadata=_doc("Power levels in kW, despite the name.")
+    )
+    connector_types = fields.List(fields.String(), allow_none=True)
+    created_at = Instant(allow_none=True)
+
+
+class Health(Schema):
+    status = fields.String(required=True)
+    version = fields.String(required=True)
+
+
+class Ready(Schema):
+    status = fields.String(required=True, metadata=_doc(enum=["ready"]))
+    broker = fields.String(required=True, metadata=_doc("`ok`, or why it cannot be reached."))
+    maintenance = fields.String(
+        required=True, metadata=_doc("`ok`, or which tasks of the workers have not succeeded for too long.")
+    )
+
+
+class PlainError(Schema):
+    """HttpErrorResponse of the contract."""
+
+    detail = fields.String(required=True)
+
+
+class ValidationItem(Schema):
+    loc = fields.List(fields.Raw(metadata=_doc(type=["string", "integer"])), required=True)
+    msg = fields.String(required=True)
+    type = fields.String(required=True)
+    ctx = fields.Dict()
+
+
+class ValidationErrors(Schema):
+    """HttpValidationError of the contract."""
+
+    detail = fields.List(fields.Nested(ValidationItem), required=True)
+
+
+CommandPage = _page("CommandPage", CommandAnswer)
+BrandPage = _page("BrandPage", BrandAnswer)
+ModelPage = _page("ModelPage", ModelAnswer)

@@ -1,0 +1,42 @@
+"""The database connections of an API process, in compartments: what fills one leaves the others free."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from shared.database.engine import make_engine
+
+#: Connections beside those of requests: one for batches of starts and stops, two for the pollers that serve waits and
+#: event streams, two for /ready, which compares them.
+OWN_CONNECTIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Engines that commit every statement, and how many connections readers have. None has a connection yet when it is made."""
+
+    reading_size: int
+    reading: Engine  #: lists, logs, single rows, metrics
+    accepting: Engine  #: every request that stores something
+    batching: Engine  #: the one statement that stores many starts and stops
+    polling: Engine
+    probing: Engine
+
+    def dispose(self) -> None:
+        """Close what is open. Safe to repeat."""
+        for engine in (self.reading, self.accepting, self.batching, self.polling, self.probing):
+            engine.dispose()
+
+
+def make_pools(database_url: str, *, size: int) -> Pools:
+    """Share `size` connections between reading and accepting, at least one each, and add OWN_CONNECTIONS."""
+    accepting = max(1, size // 2)
+    reading = max(1, size - accepting)
+    return Pools(
+        reading_size=reading,
+        reading=make_engine(database_url, pool_size=reading),
+        accepting=make_engine(database_url, pool_size=accepting),
+        batching=make_engine(database_url, pool_size=1),
+        polling=make_engine(database_url, pool_size=2),
+        probing=make_engine(database_url, pool_size=2),
+    )

@@ -1,0 +1,233 @@
+"""What Prometheus is told. Labels are routes and statuses: never an organization, a charger or a token."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from time import monotonic, perf_counter, sleep
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from api.limits.reads import Reading
+from api.live.publisher import Publisher
+from api.live.watcher import Watcher
+from shared.fleet.spec import fleets_spec
+from shared.maintenance import last_runs
+from shared.models import Charger, ChargerCount, Command, LogCursor
+from shared.vocabulary import OPEN
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
+AGES_S = (0, 1, 5, 15, 60, 300, 3600)
+REPORT_EVERY_S = 2
+KEEP_S = 1.0
+
+REGISTRY = CollectorRegistry()
+REQUESTS = Counter(
+    "chargehand_http_requests_total",
+    "Requests that were answered.",
+    ["method", "route", "status"],
+    registry=REGISTRY,
+)
+DURATION = Histogram(
+    "chargehand_http_request_seconds",
+    "From the first line of a request to its answer.",
+    ["route"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30),
+    registry=REGISTRY,
+)
+WAITING = Gauge(
+    "chargehand_publisher_waiting",
+    "Messages that the broker has not taken yet.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+DROPPED = Gauge(
+    "chargehand_publisher_dropped",
+    "Messages left to the sweep since the process started.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+
+CLIENTS_WAITING = Gauge(
+    "chargehand_waiting_clients",
+    "Requests whose answer is held until what they ask about is final.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+
+
+class Figures(Collector):
+    """Figures that are read from the database, at most once in KEEP_S.
+
+    One per app. Scrapes at once share one reading, so any number of them takes one connection.
+    """
+
+    def __init__(self, sessions: Reading) -> None:
+        self._sessions = sessions
+        self._lock = threading.Lock()
+        self._found: list[Metric] = []
+        self.found_at = -KEEP_S  #: on the monotonic clock
+
+    def collect(self) -> Iterator[Metric]:
+        with self._lock:
+            if monotonic() - self.found_at >= KEEP_S:
+                self._found = self._read()
+                self.found_at = monotonic()
+            found = self._found
+        yield from found
+
+    def _read(self) -> list[Metric]:
+        try:
+            with self._sessions() as session:
+                return list(self.count(session))
+        except SQLAlchemyError:
+            return []  # no figure is better than a wrong one, and the other metrics are still wanted
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        """What the database has at the moment."""
+        raise NotImplementedError
+
+
+class OpenCommands(Figures):
+    """How many commands are not final yet, by age."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "chargehand_open_commands",
+            "CommandReceipt commands that are not final, by how old they are at least.",
+            labels=["older_than_s"],
+        )
+        age_s = func.extract("epoch", func.now() - Command.created_at)
+        counts = [func.count().filter(age_s >= age) for age in AGES_S]
+        row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
+        for age, count in zip(AGES_S, row, strict=True):
+            family.add_metric([str(age)], count)
+        yield family
+
+
+class LogLag(Figures):
+    """How far the log reader is behind; nothing before it has read anything."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        lag_s = session.scalar(select(func.extract("epoch", func.now() - func.max(LogCursor.read_through))))
+        if lag_s is not None:
+            help_text = "How late the chargers' logs are read."
+            yield GaugeMetricFamily("chargehand_log_lag_seconds", help_text, value=float(lag_s))
+
+
+class Maintenance(Figures):
+    """How each maintenance task last ran, whichever worker it was on."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        age = GaugeMetricFamily(
+            "chargehand_maintenance_age_seconds",
+            "Since a maintenance task last succeeded on any worker; none when it never did.",
+            labels=["task"],
+        )
+        duration = GaugeMetricFamily(
+            "chargehand_maintenance_duration_seconds",
+            "How long the last run of a maintenance task took.",
+            labels=["task"],
+        )
+        failures = CounterMetricFamily(
+            "chargehand_maintenance_failures",
+            "Runs of a maintenance task that failed, on all workers.",
+            labels=["task"],
+        )
+        for run in last_runs(session):
+            if run.age_s is not None:
+                age.add_metric([run.task], run.age_s)
+            duration.add_metric([run.task], run.duration_s)
+            failures.add_metric([run.task], run.failures)
+        yield from (age, duration, failures)
+
+
+class Rollout(Figures):
+    """How far new settings have come. Nothing before the first worker."""
+
+    def count(self, session: Session) -> Iterator[Metric]:
+        spec = session.scalars(fleets_spec()).one_or_none()
+        if spec is None:
+            return
+        have = Charger.spec_hash == spec.hash, Charger.deleted_at.is_(None)
+        goes = Charger.rollout_hash == spec.hash, Charger.deleted_at.is_(None)
+        # An index alone answers the first; the others read few rows.
+        with_spec, moving, of_them = session.execute(
+            select(
+                select(func.count()).select_from(Charger).where(*have).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*goes).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*have, *goes).scalar_subquery(),
+            )
+        ).one()
+        total = session.scalar(select(func.sum(ChargerCount.chargers))) or 0
+        current = with_spec - of_them
+        chargers = GaugeMetricFamily(
+            "chargehand_rollout_chargers",
+            "Chargers that have the workers' newest image, size and role, are getting it, or have another one.",
+            labels=["spec"],
+        )
+        chargers.add_metric(["current"], current)
+        chargers.add_metric(["under_way"], moving)
+        chargers.add_metric(["other"], max(0, int(total) - current - moving))
+        yield chargers
+        yield GaugeMetricFamily(
+            "chargehand_rollout_paused",
+            "1 while the rollout has stopped by itself, because chargers do not come up.",
+            value=float(spec.paused_at is not None),
+        )
+
+
+def count_requests(app: Flask) -> None:
+    """Count and time every request of the app."""
+
+    @app.before_request
+    def start() -> None:
+        g.started_at = perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule is not None else "unmatched"
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(method, route, response.status_code).inc()
+        DURATION.labels(route).observe(perf_counter() - g.started_at)
+        return response
+
+
+def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
+    """Keep this process's gauges current, for ever: another process may be the one that is scraped."""
+    while True:
+        _report(publisher, watcher)
+        sleep(REPORT_EVERY_S)
+
+
+def render_metrics(figures: Iterable[Figures], publisher: Publisher, watcher: Watcher) -> bytes:
+    """The metrics of all API processes, in Prometheus' text format."""
+    _report(publisher, watcher)
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        scraped = generate_latest(registry)
+    else:
+        scraped = generate_latest(REGISTRY)
+    database = CollectorRegistry()
+    for each in figures:
+        database.register(each)
+    return scraped + generate_latest(database)
+
+
+def _report(publisher: Publisher, watcher: Watcher) -> None:
+    WAITING.set(publisher.waiting)
+    DROPPED.set(publisher.dropped)
+    CLIENTS_WAITING.set(watcher.waiting)

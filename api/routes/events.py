@@ -1,0 +1,145 @@
+"""A charger's changes as they happen: Server-Sent Events. Beyond the contract."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from flask import Response, request
+
+from api.http import schemas
+from api.http.auth import requester
+from api.http.charger_state import observed_of, runtime_of
+from api.http.fields import Problem, documented
+from api.http.operations import Access, Operations
+from api.http.parsing import InvalidRequest, item
+from api.live.streams import LIFE_S, SILENCE_S, Stream
+from api.resources import resources
+from shared.fleet.chargers import get_charger
+from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
+
+operations = Operations(
+    "events",
+    __name__,
+    url_prefix="/ocpp/chargers/<charger_id:charger_id>/events",
+    access=Access.TENANT,
+    description="What changes about a charger, as it happens. Beyond the contract.",
+)
+
+ID_HEADER = "Last-Event-ID"
+ID = re.compile(r"[0-9]{1,18}")
+UNKNOWN_ID = Problem("There is no event with this id yet: begin again without it", "value_error")
+RETRY_MS = 2000  # what clients wait before they come again
+
+
+@operations.operation(
+    "GET",
+    "",
+    errors=(401, 403, 404, 422, 429, 500, 503),
+    content_type="text/event-stream",
+    parameters=[
+        {
+            "in": "header",
+            "name": ID_HEADER,
+            "required": False,
+            "description": "The last event that was read: the stream goes on after it.",
+            "schema": {"type": "string", "pattern": documented(ID)},
+        }
+    ],
+    summary="Watch a charger",
+    described=f"""Server-Sent Events. The first one is a `snapshot`, unless
+`{ID_HEADER}` tells what was read before; an id that no event has yet is a 422. Then: `command` when one is asked for or its status changes, `status` when
+the provisioning, the tasks that run or the reason why none does change, `ocpp` when the link to the CSMS does. An
+event may repeat what a snapshot said. There is a comment after {SILENCE_S} s of silence, and an end after {LIFE_S} s:
+come again.""",
+)
+def watch_charger(charger_id: str) -> Response:
+    last_id = _last_id()
+    wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
+    first = f"retry: {RETRY_MS}\n\n"
+    with resources().statements() as session:
+        if last_id is None:
+            found = snapshot(session, **wanted)
+            last_id = found.last_event_id
+            first += _text(last_id, "snapshot", _snapshot(found))
+        else:
+            get_charger(session, **wanted)
+            if last_id > newest_event_id(session):
+                raise InvalidRequest([item(["header", ID_HEADER], UNKNOWN_ID)])
+    headers = {"X-Accel-Buffering": "no"}  # nginx keeps answers back until there is enough of them
+    if request.method == "HEAD":
+        return Response(mimetype="text/event-stream", headers=headers)
+    streams = resources().streams
+    stream = streams.open(requester().organization_id, charger_id, last_id)
+    response = Response(_lines(first, stream), mimetype="text/event-stream", headers=headers)
+    response.call_on_close(lambda: streams.close(stream))
+    return response
+
+
+def _last_id() -> int | None:
+    given = request.headers.get(ID_HEADER)
+    if given is None:
+        return None
+    if not ID.fullmatch(given):
+        raise InvalidRequest(
+            [item(["header", ID_HEADER], Problem("Input should be the id of an event", "value_error"))]
+        )
+    return int(given)
+
+
+def _lines(first: str, stream: Stream) -> Iterator[str]:
+    yield first
+    for events in stream:
+        yield "".join(_text(event.id, event.type, TOLD[event.type](event)) for event in events) or ":\n\n"
+
+
+def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:
+    return f"id: {event_id}\nevent: {name}\ndata: {orjson.dumps(data).decode()}\n\n"
+
+
+def _snapshot(found: Snapshot) -> dict[str, Any]:
+    charger = found.charger
+    return {
+        "status": charger.provisioning_status,
+        "error": charger.error,
+        "runtime": schemas.Runtime().dump(runtime_of(charger)),
+        "command": schemas.CommandAnswer().dump(found.command) if found.command else None,
+    }
+
+
+def _command(event: Event) -> dict[str, Any]:
+    return {"at": _instant(event.at), **event.data}
+
+
+def _status(event: Event) -> dict[str, Any]:
+    data = event.data
+    return {
+        "at": _instant(event.at),
+        "status": data["status"],
+        "error": data["error"],
+        "desired": "running" if data["desired_count"] else "stopped",
+        "observed": observed_of(data["desired_count"], data["running_count"], data["pending_count"]),
+        "running_count": data["running_count"],
+        "pending_count": data["pending_count"],
+        "reason": data["reason"],
+        "reason_code": data["reason_code"],
+    }
+
+
+def _link(event: Event) -> dict[str, Any]:
+    since = event.data["since"]
+    return {
+        "at": _instant(event.at),
+        "state": event.data["state"],
+        "reason": event.data["reason"],
+        "since": since and _instant(datetime.fromisoformat(since)),
+    }
+
+
+#: By the event's type, what a client is told of it.
+TOLD = {"command": _command, "status": _status, "ocpp": _link}
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

@@ -1,0 +1,85 @@
+"""What probes, scrapers and people with a browser ask. No token."""
+
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+
+from flask import Response, jsonify
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from api.http import schemas
+from api.http.errors import RETRY_AFTER_S
+from api.http.operations import Access, Operations
+from api.live.metrics import render_metrics
+from api.resources import resources
+
+operations = Operations("health", __name__, access=Access.PUBLIC, description="For probes and people.")
+
+LANDING_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+@operations.operation(
+    "GET",
+    "/health",
+    answer=schemas.Health,
+    errors=(500,),
+    example={"status": "ok", "version": "0.1.0"},
+    summary="Health check",
+    described="The process answers. Whether it can work is told by /ready.",
+)
+def health_check() -> ResponseReturnValue:
+    return {"status": "ok", "version": _version()}
+
+
+@operations.operation(
+    "GET",
+    "/ready",
+    answer=schemas.Ready,
+    errors=(503,),
+    example={"status": "ready", "broker": "ok", "maintenance": "ok"},
+    summary="Readiness check",
+    described="503 while the database is away, takes no writes, or has a schema that is older than this version. "
+    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database. "
+    "`maintenance` says whether workers observe, publish again and read logs as often as they should; if not, "
+    "this process works, but commands do not become final.",
+)
+def readiness_check() -> ResponseReturnValue:
+    state = resources().readiness.state()
+    broker = state.broker or "ok"
+    if state.database is not None:
+        body = {"detail": state.database, "broker": broker}
+        return jsonify(body), 503, {"Retry-After": str(RETRY_AFTER_S)}
+    return {"status": "ready", "broker": broker, "maintenance": state.maintenance or "ok"}
+
+
+@operations.operation(
+    "GET",
+    "/metrics",
+    errors=(500,),
+    content_type="text/plain",
+    summary="Metrics",
+    described="In Prometheus' text format. No label names an organization or a charger.",
+)
+def metrics() -> ResponseReturnValue:
+    body = render_metrics(resources().figures, resources().publisher, resources().watcher)
+    return Response(body, content_type=CONTENT_TYPE_LATEST)
+
+
+@operations.operation(
+    "GET", "/", content_type="text/html", summary="Landing page", described="Links to what is here."
+)
+def landing_page() -> ResponseReturnValue:
+    response = Response(_landing(), content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = LANDING_POLICY
+    return response
+
+
+@cache
+def _version() -> str:
+    return version("chargehand")
+
+
+@cache
+def _landing() -> bytes:
+    return files("api").joinpath("static/index.html").read_bytes()

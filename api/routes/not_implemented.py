@@ -1,0 +1,93 @@
+"""The operations of the Gateway API that Chargehand does not have yet: each is a route that says so.
+
+Whoever builds one deletes its row here and changes its state in docs/compatibility.md; a test compares the two with the
+SDK. They are not in the OpenAPI document, which says what works.
+"""
+
+from functools import partial
+from typing import NamedTuple, NoReturn
+
+from flask import Blueprint
+
+from api.http.auth import authenticate_tenant
+from api.http.operations import limit_rate
+
+PAGE = "/docs/compatibility.md"  # of this API
+
+
+class NotAvailable(Exception):
+    """The operation exists in the Gateway API, and not here."""
+
+
+class Operation(NamedTuple):
+    method: str
+    path: str  #: with parameters as in a Flask rule
+    name: str
+
+
+LOCATION = "/ocpp/locations/<location_id>"
+CPO = "/ocpi/cpos/<cpo_id>"
+
+MISSING = (
+    Operation("GET", "/ocpp/locations", "List locations"),
+    Operation("POST", "/ocpp/locations", "Create location"),
+    Operation("GET", LOCATION, "Get location"),
+    Operation("PUT", LOCATION, "Update location"),
+    Operation("DELETE", LOCATION, "Delete location"),
+    Operation("GET", f"{LOCATION}/chargers", "List location chargers"),
+    Operation("POST", f"{LOCATION}/chargers", "Create location chargers"),
+    Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
+    Operation("DELETE", f"{LOCATION}/chargers", "Delete location chargers"),
+    Operation("GET", f"{LOCATION}/chargers/jobs/<job_id>", "Get location chargers job"),
+    Operation("GET", "/ocpp/templates/locations", "List location templates"),
+    Operation("POST", "/ocpp/commands/proxy-message", "Send a raw OCPP message"),
+    Operation("POST", "/ocpp/commands/configuration", "Set configuration"),
+    Operation("POST", "/ocpp/commands/cache/reset", "Reset authorization cache"),
+    Operation("POST", "/ocpp/commands/local-auth-list", "Send local authorization list"),
+    Operation("POST", "/ocpp/commands/clear-local-auth-list", "Clear local authorization list"),
+    Operation("POST", "/ocpp/commands/inject-fault", "Inject fault"),
+    Operation("POST", "/ocpp/commands/clear-fault", "Clear fault"),
+    Operation("POST", "/ocpp/commands/plug-connector", "Plug connector"),
+    Operation("POST", "/ocpp/commands/unplug-connector", "Unplug connector"),
+    Operation("POST", "/ocpp/commands/unlock-connector", "Unlock connector"),
+    Operation("POST", "/ocpp/commands/start-transaction", "Start transaction"),
+    Operation("POST", "/ocpp/commands/stop-transaction", "Stop transaction"),
+    Operation("POST", "/ocpp/commands/start-session", "Start session"),
+    Operation("POST", "/ocpp/commands/stop-session", "Stop session"),
+    Operation("POST", "/ocpp/commands/authorize-id-tag", "Authorize id tag"),
+    Operation("POST", "/ocpp/commands/ev-requests-energy", "EV requests energy"),
+    Operation("POST", "/ocpp/commands/ev-stops-energy", "EV stops energy"),
+    Operation("POST", "/ocpp/commands/power-update", "Update power"),
+    Operation("GET", "/ocpi/templates/cpos", "List CPO templates"),
+    Operation("GET", "/ocpi/cpos", "List CPOs"),
+    Operation("POST", "/ocpi/cpos", "Create CPO"),
+    Operation("GET", f"{CPO}/status", "Get CPO status"),
+    Operation("GET", CPO, "Get CPO"),
+    Operation("DELETE", CPO, "Delete CPO"),
+    Operation("GET", f"{CPO}/report", "Get CPO report"),
+    Operation("GET", f"{CPO}/locations", "List OCPI locations"),
+    Operation("POST", f"{CPO}/locations", "Create OCPI locations"),
+    Operation("GET", f"{CPO}/locations/jobs/<job_id>", "Get OCPI locations job"),
+    Operation("GET", f"{CPO}/locations/<location_id>", "Get OCPI location"),
+    Operation("PATCH", f"{CPO}/locations/<location_id>", "Update OCPI location"),
+    Operation("DELETE", f"{CPO}/locations/<location_id>", "Delete OCPI location"),
+)
+
+
+def make_blueprint() -> Blueprint:
+    """Their routes. A caller without a good token or an organization is refused first, as everywhere."""
+    blueprint = Blueprint("missing", __name__)
+    blueprint.before_request(authenticate_tenant)
+    blueprint.before_request(limit_rate)
+    for operation in MISSING:
+        blueprint.add_url_rule(
+            operation.path,
+            endpoint=operation.name.lower().replace(" ", "_"),
+            view_func=partial(_say_so, operation),
+            methods=[operation.method],
+        )
+    return blueprint
+
+
+def _say_so(operation: Operation, **_: str) -> NoReturn:
+    raise NotAvailable(f"{operation.name} is not available in Chargehand yet: {PAGE} lists what is")

@@ -1,0 +1,226 @@
+"""Engine, sessions and migrations. PostgreSQL only."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from shared.database.catalog import load_catalog
+from shared.database.connection import CONNECT_TIMEOUT_S, connect
+from shared.database.url import connection_parameters
+
+LOCK_PAUSE_S = 3.0
+LOCK_TRIES = 75  # 5 minutes: a backup may hold a table for so long; after that the operator has to know
+LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+MIGRATION_LOCK = 6_041_971  # any number, as long as all versions use the same
+
+#: SQLSTATE classes and codes (PostgreSQL's appendix A) of a server that cannot work at the moment, whatever is sent.
+OUTAGE_STATES = (
+    "08",  # no connection
+    "53",  # out of memory, disk or connections
+    "57P",  # shut down, crashed, starting up, dropped; or it ended an idle session
+    "58",  # an error of its disks
+    "25006",  # a standby, or set to read only
+    "25P03",  # it ended a session that was idle in a transaction
+    "25P04",  # it ended a transaction that took too long
+)
+#: SQLSTATE of a statement that other statements got in the way of, or that took too long. The server is well.
+CONTENTION = {
+    "55P03": "Another request holds what this one needs, and has for too long",
+    "57014": "The database took too long for this request",
+    "40P01": "This request and another one waited for each other",
+    "40001": "Another request changed the same rows at the same time",
+}
+
+IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
+
+
+def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Engine:
+    """An engine with bounded waits, whose connections commit every statement. Opens none yet.
+
+    Most of what we ask for is one statement: a transaction around it would cost two round trips more. A migration's
+    statements have no time limit, on either side: an index of a large table takes minutes.
+    """
+    parameters = connection_parameters(url)
+    engine = create_engine(
+        _shown(parameters),
+        isolation_level="AUTOCOMMIT",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_use_lifo=True,  # the one that was used last is still warm, here and in the server
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def begin(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> Any:
+        return connect(parameters, migrates=migrates, context=options.get("context"))
+
+    _leave_read_only_servers(engine)
+    _ping_after_a_rest(engine)
+    return engine
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Whether the database cannot be reached or does not work, so that the same may succeed when it is back.
+
+    A pool without a free connection counts as one. False for every error of a single statement, also for
+    those of `contention`.
+    """
+    if isinstance(error, PoolTimeout | DisconnectionError):
+        return True
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    refused = _driver_error(error)
+    if refused is None:
+        return False
+    if refused.sqlstate is None:  # the driver's own: it found nobody, or waited in vain
+        return isinstance(refused, psycopg.OperationalError | psycopg.InterfaceError)
+    return refused.sqlstate.startswith(OUTAGE_STATES)
+
+
+def contention(error: BaseException) -> str | None:
+    """Why a statement lost against others or against its time, in a sentence; None for any other error.
+
+    The transaction changed nothing, and may be tried again.
+    """
+    refused = _driver_error(error)
+    if refused is None or refused.sqlstate is None or is_unavailable(error):
+        return None
+    return CONTENTION.get(refused.sqlstate)
+
+
+def _driver_error(error: BaseException) -> psycopg.Error | None:
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return found if isinstance(found, psycopg.Error) else None
+
+
+def _shown(parameters: Mapping[str, str]) -> URL:
+    """What SQLAlchemy knows of the place. Where there are several hosts it knows none of them."""
+    host, port = parameters.get("host", ""), parameters.get("port", "")
+    return URL.create(
+        "postgresql+psycopg",
+        username=parameters.get("user"),
+        password=parameters.get("password"),
+        host=None if "," in host else host or None,
+        port=int(port) if port.isdecimal() else None,
+        database=parameters.get("dbname"),
+    )
+
+
+def check_fit(engine: Engine) -> None:
+    """Raises UnfitDatabase within SQLAlchemy's OperationalError, or any other error of connecting.
+
+    Two connections at once show whether a pooler serves both by one. Needs room for two in the pool.
+    """
+    with engine.connect(), engine.connect():
+        pass
+
+
+def _leave_read_only_servers(engine: Engine) -> None:
+    """A connection that came up while the server took no writes would refuse them for ever: it is an outage."""
+
+    @event.listens_for(engine, "handle_error")
+    def check(context: ExceptionContext) -> OperationalError | None:
+        refused = context.original_exception
+        if not isinstance(refused, psycopg.errors.ReadOnlySqlTransaction):
+            return None
+        context.is_disconnect = True
+        return OperationalError(context.statement, None, refused, connection_invalidated=True)
+
+
+def _ping_after_a_rest(engine: Engine) -> None:
+    """SQLAlchemy's own pre-ping would cost every request a round trip."""
+
+    @event.listens_for(engine, "checkin")
+    def note(_: DBAPIConnection | None, record: Any) -> None:
+        record.info["used_at"] = monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def check(connection: DBAPIConnection, record: Any, _proxy: Any) -> None:
+        if monotonic() - record.info.get("used_at", monotonic()) < IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError("the server ended the connection") from error
+
+
+class Sessions(sessionmaker[Session]):
+    """Makes sessions, a transaction each, whose rows stay readable after the commit."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(transactional(engine), expire_on_commit=False)
+        self.statements = engine  #: for what is a single statement; of the same pool
+
+    def use(self, engine: Engine) -> None:
+        """Take connections from this engine from now on. Those in use are closed when they come back."""
+        replaced, self.statements = self.statements, engine
+        self.configure(bind=transactional(engine))
+        replaced.dispose()
+
+
+def transactional(engine: Engine) -> Engine:
+    """The same, with connections that begin a transaction and leave its end to the caller."""
+    return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race.
+
+    The service may run meanwhile. Raises OperationalError when others hold a table through all tries: what ended by
+    then stays, and a repeat goes on from there.
+    """
+    engine = make_engine(url, pool_size=2, migrates=True)
+    try:
+        check_fit(engine)
+        with transactional(engine).connect() as connection:
+            _wait_for_turn(connection)
+            for tries_left in reversed(range(LOCK_TRIES)):
+                if _upgraded(connection, is_last_try=not tries_left):
+                    break
+                sleep(LOCK_PAUSE_S)
+    finally:
+        engine.dispose()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    """Return when no other process migrates this database. The connection's end passes the turn on.
+
+    A statement that waits for the lock would have a snapshot, and an index that is built concurrently waits for those.
+    """
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
+        connection.rollback()
+        sleep(0.2)
+    connection.commit()
+
+
+def _upgraded(connection: Connection, *, is_last_try: bool) -> bool:
+    """Whether all migrations could be done. False when others had a lock that one needs, unless it is the last try."""
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+        load_catalog(connection)
+        connection.commit()
+    except OperationalError as error:
+        connection.rollback()
+        if is_last_try or not isinstance(error.orig, LOCKED):
+            raise
+        return False
+    return True
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, without an ini file."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
+    return config

@@ -1,0 +1,46 @@
+"""Whether the database's schema fits this version of Chargehand."""
+
+from collections.abc import Set as AbstractSet
+from functools import cache
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from shared.database.engine import alembic_config
+
+REMEDY = "run chargehand migrate"
+NOT_MIGRATED = f"The database has not been migrated: {REMEDY}"
+
+
+def schema_trouble(connection: Connection) -> str | None:
+    """Why this version cannot work with the schema, in one line with the remedy; None when it can.
+
+    A schema that is newer than this version is no trouble: during a rolling deployment that is the normal order.
+    """
+    found = text("SELECT version_num FROM alembic_version")
+    try:
+        revisions = set(connection.scalars(found))
+    except ProgrammingError:
+        return NOT_MIGRATED
+    if not revisions:
+        return NOT_MIGRATED
+    head, known = _revisions()
+    if revisions & known and head not in revisions:
+        return f"The database's schema is at {min(revisions)}, and this version needs {head}: {REMEDY}"
+    return None
+
+
+def schema_trouble_of(engine: Engine) -> str | None:
+    """As schema_trouble, over a connection of the engine."""
+    with engine.connect() as connection:
+        return schema_trouble(connection)
+
+
+@cache
+def _revisions() -> tuple[str, AbstractSet[str]]:
+    """The newest of this version, and all that it knows."""
+    scripts = ScriptDirectory.from_config(alembic_config())
+    head = scripts.get_current_head()
+    assert head is not None  # noqa: S101  # there are migrations
+    return head, frozenset(script.revision for script in scripts.walk_revisions())

@@ -1,0 +1,85 @@
+"""What a client can wait for besides commands: that the CSMS accepts a charger, and that nothing is open."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
+from sqlalchemy.orm import Session, joinedload
+
+from shared.models import Charger, Command, ShownLink
+from shared.vocabulary import FINAL, CommandStatus, OcppState, ProvisioningStatus
+
+#: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
+#: those of the database and of the charger's host may differ: the log line that says "accepted" names its ECS task,
+#: and ECS said which task runs after it had reached the generation. Whatever an earlier task said, and however late
+#: it is read, names another one. The first generation has no earlier task, unless there was a rollout. A line from
+#: before tasks were recorded counts until another generation is requested, or a rollout begins.
+ACCEPTED: ColumnElement[bool] = and_(
+    Charger.desired_count == 1,
+    Charger.running_count == 1,
+    Charger.settled_generation >= Charger.generation,
+    exists().where(
+        ShownLink.charger_id == Charger.id,
+        ShownLink.state == OcppState.ACCEPTED,
+        or_(
+            and_(
+                Charger.rollout_at.is_(None),
+                or_(Charger.generation == 1, ShownLink.task_generation == Charger.generation),
+            ),
+            and_(
+                Charger.running_task_generation == Charger.generation,
+                Charger.running_task_id == ShownLink.task_id,
+            ),
+        ),
+    ),
+)
+
+
+def may_be_accepted(charger_id: ColumnElement[str], generation: ColumnElement[int]) -> ColumnElement[bool]:
+    """It is not accepted yet, and can be: it is there, is to run, and its provisioning has not failed.
+
+    With a generation, only while that is the newest and its command has not failed. Without (null), any will do:
+    of a charger that ran before, a command that failed does not end the tries.
+    """
+    failed = exists().where(Command.id == Charger.newest_command_id, Command.status == CommandStatus.FAILED)
+    return exists().where(
+        Charger.id == charger_id,
+        Charger.deleted_at.is_(None),
+        Charger.desired_count == 1,
+        Charger.provisioning_status != ProvisioningStatus.FAILED,
+        or_(generation.is_(None), and_(Charger.generation == generation, not_(failed))),
+        not_(ACCEPTED),
+    )
+
+
+def is_open(charger_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """The charger's newest command is not final."""
+    return exists().where(
+        Charger.id == charger_id,
+        Charger.deleted_at.is_(None),
+        Charger.settled_generation < Charger.generation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has become of a command and of its charger's link."""
+
+    charger: Charger
+    command: Command | None  #: only when it is final
+    accepted: bool  #: the CSMS accepted the boot of the process that this command led to
+
+
+def outcome_of(session: Session, charger_id: str, command_id: UUID) -> Outcome | None:
+    """None when the charger is gone."""
+    row = session.execute(
+        select(Charger, Command, ACCEPTED)
+        .join(Command, Command.id == command_id)
+        .options(joinedload(Charger.link))
+        .where(Charger.id == charger_id, Charger.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        return None
+    charger, command, accepted = row
+    newest = command.generation == charger.generation
+    return Outcome(charger, command if command.status in FINAL else None, accepted and newest)

@@ -1,0 +1,63 @@
+"""What a client is told when its wish is on record, and the hint that goes to the queue."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from shared.models import Charger
+from shared.queues import TASK_OF, Message, TaskName, message
+from shared.vocabulary import EventType
+
+
+@dataclass(frozen=True, slots=True)
+class CommandReceipt:
+    """An accepted command, as of its commit."""
+
+    charger_id: str
+    identity: str
+    ocpp_version: str
+    event_type: str
+    command_id: UUID
+    generation: int
+    desired_count: int
+    service_status: str | None
+    provisioning_status: str
+    workflow_run_id: str
+    charger: Charger | None = None  #: the whole row, where the route answers with it
+    repeated: bool = False  #: the charger's newest command already asks for this
+    open: bool = True  #: the command is not final
+
+    @property
+    def messages(self) -> tuple[tuple[TaskName, Message], ...]:
+        """To publish after the commit. Also for a repeat: the first message may be lost.
+
+        None for a command that is final: a rename of a stopped charger publishes no stop.
+        """
+        if not self.open:
+            return ()
+        hint = message(
+            charger_id=self.charger_id,
+            command_id=self.command_id,
+            event_type=self.event_type,
+            generation=self.generation,
+            desired_count=self.desired_count,
+        )
+        return ((TASK_OF[EventType(self.event_type)], hint),)
+
+
+def receipt_of(charger: Charger, *, repeated: bool = False) -> CommandReceipt:
+    """The charger's newest command, as just written or, for a repeat, as it stands."""
+    return CommandReceipt(
+        charger_id=charger.id,
+        identity=charger.identity,
+        ocpp_version=charger.ocpp_version,
+        event_type=charger.newest_event_type,
+        command_id=charger.newest_command_id,
+        generation=charger.generation,
+        desired_count=charger.desired_count,
+        service_status=charger.service_status,
+        provisioning_status=charger.provisioning_status,
+        workflow_run_id=charger.workflow_run_id,
+        charger=charger,
+        repeated=repeated,
+        open=charger.settled_generation < charger.generation,
+    )

@@ -1,0 +1,42 @@
+"""What a worker makes of an error of its database: the work is done again, and the charger hears nothing of it."""
+
+import pytest
+import structlog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import ProgrammingError
+
+from shared.database.engine import transactional
+from tests.embedded.waiting import wait_until
+from worker.outage_log import DatabaseOutageLog
+
+
+def test_a_worker_that_was_frozen_in_its_transaction_takes_it_for_an_outage(engine: Engine) -> None:
+    database = DatabaseOutageLog()
+    with structlog.testing.capture_logs() as lines, engine.connect() as watching:
+        with database.suppress(), transactional(engine).connect() as connection:
+            backend = {"pid": connection.scalar(text("SELECT pg_backend_pid()"))}
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1"))
+            running = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+            wait_until(lambda: watching.execute(running, backend).scalar() == 0)
+            connection.execute(text("SELECT 1"))
+        with database.suppress():
+            pass
+
+    assert [line["event"] for line in lines] == ["database.away", "database.back"]
+
+
+def test_a_lock_that_a_worker_does_not_get_is_contention_and_no_outage(engine: Engine) -> None:
+    database = DatabaseOutageLog()
+    with structlog.testing.capture_logs() as lines, transactional(engine).begin() as holder:
+        holder.execute(text("LOCK TABLE log_cursors"))
+        for _ in range(2):
+            with database.suppress(), transactional(engine).begin() as connection:
+                connection.execute(text("SET LOCAL lock_timeout = 20"))
+                connection.execute(text("LOCK TABLE log_cursors"))
+
+    assert [line["event"] for line in lines] == ["database.contention"] * 2
+
+
+def test_a_statement_that_is_wrong_is_a_fault_of_ours(engine: Engine) -> None:
+    with pytest.raises(ProgrammingError), DatabaseOutageLog().suppress(), engine.connect() as connection:
+        connection.execute(text("SELECT * FROM no_such_table"))

@@ -1,0 +1,117 @@
+"""Amazon's rate quotas for the ECS API, shared by all workers.
+
+One token bucket in Redis per group of operations, and in front of it a queue in which organizations take turns
+(worker/ecs/turns.py). A call that would have to wait for more than a second is not slept on: it raises BudgetSpent, which
+says when its turn is. When Redis does not answer, each worker process goes on with its share of the rate.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import redis
+
+from shared.settings import BudgetSettings, SettingsError
+from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
+from worker.outage_log import OutageLog
+
+REDIS_AGAIN_AFTER_S = 5.0
+
+
+#: Per account and region: Amazon ECS Developer Guide, "Request throttling for the Amazon ECS API".
+QUOTAS = {
+    "service_changes": Quota(5, 50, ("CreateService", "UpdateService", "DeleteService")),
+    "service_reads": Quota(20, 100, ("DescribeServices",)),
+    "task_changes": Quota(40, 100, ("StopTask",)),
+    "task_reads": Quota(20, 100, ("DescribeTasks", "ListTasks")),
+    "definition_changes": Quota(
+        1,
+        20,
+        ("RegisterTaskDefinition", "DeregisterTaskDefinition", "DeleteTaskDefinitions"),
+        urgent=Priority.PROVISIONING,
+    ),
+    "definition_reads": Quota(
+        20, 50, ("DescribeTaskDefinition", "ListTaskDefinitions"), urgent=Priority.PROVISIONING
+    ),
+}
+GROUP_OF = {operation: group for group, quota in QUOTAS.items() for operation in quota.operations}
+
+
+class BudgetSpent(Exception):
+    """The call was not made. Its turn comes after delay_s."""
+
+    def __init__(self, delay_s: float) -> None:
+        super().__init__(f"Waiting for the ECS rate budget, about {max(1, round(delay_s))} s")
+        self.delay_s = delay_s
+
+
+_caller: ContextVar[Caller] = ContextVar("caller", default=OBSERVER)
+
+
+@contextmanager
+def on_behalf_of(
+    charger_id: str, organization_id: str, priority: Priority = Priority.LIFECYCLE
+) -> Iterator[None]:
+    """Calls in this block have a place in the queue. All others (observing) take what is left over, a tenth at least."""
+    token = _caller.set(Caller(charger_id, organization_id, priority))
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+class Budget:
+    """Asked before every call to ECS. One per worker process, safe to share between threads."""
+
+    def __init__(self, settings: BudgetSettings) -> None:
+        """Raises SettingsError."""
+        self._quotas = quotas(settings)
+        self._shared = SharedTurns(settings.redis_url) if settings.redis_url else None
+        self._local = LocalTurns()
+        self._shared_again_at = 0.0
+        self._outage = OutageLog("budget.redis", redis.RedisError, OSError)
+
+    def take(self, operation: str) -> None:
+        """Wait for the operation's turn, 2 s at most. Raises BudgetSpent."""
+        group = GROUP_OF.get(operation)
+        if group is None or group not in self._quotas:
+            return
+        turn = self._turn(group, self._quotas[group], _caller.get())
+        if not turn.granted:
+            raise BudgetSpent(turn.wait_s)
+        if turn.wait_s > 0:
+            time.sleep(turn.wait_s)
+
+    def _turn(self, group: str, quota: Quota, caller: Caller) -> Turn:
+        if self._shared is not None and time.monotonic() >= self._shared_again_at:
+            try:
+                turn, self._local.sharers = self._shared.take(group, quota, caller)
+            except (redis.RedisError, OSError) as error:
+                self._shared_again_at = time.monotonic() + REDIS_AGAIN_AFTER_S
+                self._outage.failed(error)
+            else:
+                self._outage.recovered()
+                return turn
+        return self._local.take(group, quota, caller)
+
+
+def quotas(settings: BudgetSettings) -> Mapping[str, Quota]:
+    """What we may use of each; empty when the budget is off. Raises SettingsError."""
+    if settings.share <= 0:
+        return {}
+    own = {}
+    for group, value in settings.quotas.items():
+        if group not in QUOTAS:
+            raise SettingsError(f"ECS_QUOTAS: {group!r} is not one of {', '.join(QUOTAS)}")
+        try:
+            per_second, burst = (float(number) for number in value.split("/"))
+        except ValueError:
+            raise SettingsError(f"ECS_QUOTAS: {group} must be RATE/BURST, as in 5/50") from None
+        own[group] = QUOTAS[group]._replace(per_second=per_second, burst=burst)
+    return {
+        group: quota._replace(
+            per_second=quota.per_second * settings.share, burst=max(1.0, quota.burst * settings.share)
+        )
+        for group, quota in {**QUOTAS, **own}.items()
+    }

@@ -1,0 +1,143 @@
+"""What the settings put into the requests to ECS."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from shared.settings import EcsSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs.type_defs import (
+        ContainerDefinitionTypeDef,
+        NetworkConfigurationUnionTypeDef,
+        RegisterTaskDefinitionRequestTypeDef,
+        TagTypeDef,
+        TaskDefinitionTypeDef,
+    )
+
+CONTAINER = "charger"
+STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
+
+# Amazon ECS Developer Guide, "Tag restrictions".
+NOT_IN_TAGS = re.compile(r"[^\w .:/=+@-]")
+TAG_LENGTH = 256
+
+SPEC_TAG = "chargehand:spec"  #: on a task definition: the digest of the request that made it
+#: Of a task definition, what ECS adds to the request.
+READ_BACK = frozenset(
+    [
+        "taskDefinitionArn",
+        "revision",
+        "status",
+        "requiresAttributes",
+        "compatibilities",
+        "registeredAt",
+        "registeredBy",
+    ]
+)
+
+
+def definition(
+    settings: EcsSettings, charger_id: str, environment: dict[str, str]
+) -> "RegisterTaskDefinitionRequestTypeDef":
+    """All of a charger's task definition but its tags, which change nothing about the task."""
+    request: RegisterTaskDefinitionRequestTypeDef = {
+        "family": settings.name_prefix + charger_id,
+        "networkMode": "awsvpc" if settings.subnets else "bridge",
+        "requiresCompatibilities": [compatibility(settings)],
+        "cpu": settings.cpu,
+        "memory": settings.memory,
+        "containerDefinitions": [container(settings, charger_id, environment)],
+    }
+    if settings.execution_role_arn:
+        request["executionRoleArn"] = settings.execution_role_arn
+    if settings.task_role_arn:
+        request["taskRoleArn"] = settings.task_role_arn
+    return request
+
+
+def request_of(described: "TaskDefinitionTypeDef") -> dict[str, Any]:
+    """The request that makes this task definition. Of one that somebody made by hand it is none of ours."""
+    request = _stated(described)
+    containers = [_stated(container) for container in request.pop("containerDefinitions", [])]
+    for container in containers:
+        container["environment"] = sorted(container.get("environment", []), key=itemgetter("name"))
+        container["logConfiguration"] = _stated(container.get("logConfiguration", {}))
+    return request | {"containerDefinitions": containers}
+
+
+def _stated(described: Mapping[str, Any]) -> dict[str, Any]:
+    """ECS also names what the request did not: with 0, nothing, or no entries."""
+    return {name: value for name, value in described.items() if value and name not in READ_BACK}
+
+
+def digest(request: object) -> str:
+    """The same for equal requests, whatever the order of their keys."""
+    return sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def container(
+    settings: EcsSettings, charger_id: str, environment: dict[str, str]
+) -> "ContainerDefinitionTypeDef":
+    return {
+        "name": CONTAINER,
+        "image": settings.image,
+        "essential": True,
+        "stopTimeout": STOP_TIMEOUT_S,
+        "environment": [
+            {"name": name, "value": value}
+            for name, value in sorted({**settings.charger_environment, **environment}.items())
+        ],
+        "logConfiguration": {
+            "logDriver": "awslogs",
+            "options": {
+                "awslogs-group": settings.log_group,
+                "awslogs-region": settings.region,
+                # The stream becomes <charger id>/charger/<task id>: worker/observe/logs.py reads it back.
+                "awslogs-stream-prefix": charger_id,
+            },
+        },
+    }
+
+
+def placement(settings: EcsSettings) -> dict[str, Any]:
+    chosen: dict[str, Any] = {}
+    if settings.capacity_providers:
+        chosen["capacityProviderStrategy"] = [
+            {"capacityProvider": name, "weight": 1} for name in settings.capacity_providers
+        ]
+    else:
+        chosen["launchType"] = settings.launch_type
+    return chosen | network(settings)
+
+
+def network(settings: EcsSettings) -> "dict[str, NetworkConfigurationUnionTypeDef]":
+    """Empty where the tasks share the network of their hosts."""
+    if not settings.subnets:
+        return {}
+    return {
+        "networkConfiguration": {
+            "awsvpcConfiguration": {
+                "subnets": list(settings.subnets),
+                "securityGroups": list(settings.security_groups),
+                "assignPublicIp": "ENABLED" if settings.assign_public_ip else "DISABLED",
+            }
+        }
+    }
+
+
+def compatibility(settings: EcsSettings) -> Any:
+    return "FARGATE" if settings.capacity_providers else settings.launch_type
+
+
+def tags_of(tags: dict[str, str]) -> "list[TagTypeDef]":
+    """An identity may hold characters that a tag may not."""
+    return [
+        {"key": key, "value": NOT_IN_TAGS.sub("_", value)[:TAG_LENGTH]}
+        for key, value in tags.items()
+        if value
+    ]

@@ -1,0 +1,248 @@
+"""The steps from a row to a running service, and back. Each is safe to repeat and recorded on the row."""
+
+from enum import StrEnum
+
+from sqlalchemy import case, exists, func, select, update
+
+from shared.database.engine import Sessions
+from shared.models import Charger
+from shared.vocabulary import ProvisioningStatus
+from worker.ecs.client import EcsClient, ServiceView
+
+DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended
+INACTIVE = "INACTIVE"  # and then
+DRAINING_CHECKED_AFTER_S = 30.0  # by a worker, if the observer has not done so before
+
+IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
+
+
+class Step(StrEnum):
+    """What a provisioning is at, or failed at: `step` in the charger's status."""
+
+    WAIT_FOR_PREDECESSOR = "wait_for_predecessor"
+    REGISTER_TASK_DEFINITION = "register_task_definition"
+    CREATE_SERVICE = "create_service"
+    WAIT_UNTIL_RUNNING = "wait_until_running"
+
+
+class NotYet(Exception):
+    """Nothing is wrong, but something must end first. Look again after delay_s."""
+
+    def __init__(self, message: str, delay_s: float, service_status: str | None = None) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+        self.service_status = service_status  #: what ECS said of the service, where it was asked
+
+
+def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceView:
+    """Make ECS agree with the row. Returns the service as ECS then had it.
+
+    Raises NotYet, EcsUnavailable, EcsRejected. Between two steps nothing but the row is remembered.
+    """
+    task_definition_arn = _ensure_task_definition(sessions, ecs, charger)
+    task_to_stop = _task_to_stop(sessions, ecs, charger)
+    view = ecs.ensure_service(
+        charger.id,
+        desired_count=charger.desired_count,
+        task_definition_arn=task_definition_arn,
+        generation=charger.generation,
+        tags=_tags(charger),
+        exists=charger.service_status == "ACTIVE",
+        repair=charger.drifted_at is not None,
+        rollout=rolls_out(ecs, charger),
+    )
+    if task_to_stop is not None:
+        ecs.stop_task(task_to_stop, reason=f"Chargehand restart, generation {charger.restart_generation}")
+    return view
+
+
+def tear_down(ecs: EcsClient, charger: Charger) -> None:
+    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two.
+
+    DeleteService is called once. Then the row says DRAINING, and the observer describes the service, ten in a
+    call, until it is gone.
+    """
+    deleted = charger.service_status in {DRAINING, INACTIVE}
+    rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)
+    if rest is not None:
+        # Also when DescribeServices does not show it yet: DeleteService has said so.
+        raise NotYet("The service is draining", delay_s=DRAINING_CHECKED_AFTER_S, service_status=DRAINING)
+    ecs.delete_task_definitions(ecs.task_definitions(charger.id))
+
+
+def environment(charger: Charger) -> dict[str, str]:
+    """What the charger's process is told (docs/ocpp.md)."""
+    variables = {
+        "CHARGER_IDENTITY": charger.identity,
+        "CHARGER_WS_URL": charger.ws_url,
+        "CHARGER_OCPP_VERSION": charger.ocpp_version,
+        "CHARGER_VENDOR_NAME": charger.vendor_name,
+        "CHARGER_MODEL": charger.model,
+        "CHARGER_CONNECTORS": str(charger.number_of_connectors),
+        "CHARGER_CONNECTOR_TYPE": charger.connector_type,
+        "CHARGER_MAX_POWER_W": str(charger.max_charging_power),
+        "CHARGER_NAME": charger.name,
+        "CHARGER_LOCATION_NAME": charger.location_name,
+    }
+    return {name: value for name, value in variables.items() if value}
+
+
+#: Stands for all chargers where their settings are compared: what it has and does not name is the same for all.
+SAMPLE = Charger(
+    identity="identity",
+    ws_url="ws_url",
+    ocpp_version="ocpp_version",
+    vendor_name="vendor_name",
+    model="model",
+    number_of_connectors=1,
+    connector_type="connector_type",
+    max_charging_power=1,
+    name="name",
+    location_name="location_name",
+)
+
+
+def fleet_spec(ecs: EcsClient) -> str:
+    """A digest of all that a worker of these settings gives to any charger: what a rollout brings to the fleet."""
+    return ecs.spec_of(environment(SAMPLE))
+
+
+def rolls_out(ecs: EcsClient, charger: Charger) -> bool:
+    """Whether a rollout is under way to what a worker of these settings gives to a charger."""
+    return charger.rollout_hash is not None and charger.rollout_hash == fleet_spec(ecs)
+
+
+def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str:
+    replaced = rolls_out(ecs, charger) and charger.spec_hash != charger.rollout_hash
+    made = charger.task_definition_generation == charger.spec_generation
+    if charger.task_definition_arn and made and not replaced:
+        return charger.task_definition_arn
+    if charger.task_definition_arn is None:
+        _wait_for_predecessor(sessions, charger)
+    _record_step(sessions, charger, Step.REGISTER_TASK_DEFINITION)
+    arn = ecs.ensure_task_definition(charger.id, environment(charger), _tags(charger))
+    arn = _record_task_definition(sessions, charger, arn, fleet_spec(ecs))
+    _record_step(sessions, charger, Step.CREATE_SERVICE)
+    return arn
+
+
+def _record_task_definition(sessions: Sessions, charger: Charger, arn: str, spec: str) -> str:
+    """The ARN to use: the first worker to record one wins. Raises NotYet when something else is wanted by now.
+
+    Revisions that nothing uses any more are left to worker/maintenance/leftovers.py.
+    """
+    unchanged = (
+        getattr(Charger, name).is_not_distinct_from(getattr(charger, name))
+        for name in (
+            "spec_generation",
+            "task_definition_arn",
+            "task_definition_generation",
+            "spec_hash",
+            "rollout_hash",
+        )
+    )
+    with sessions.begin() as session:
+        recorded: str | None = session.scalar(
+            update(Charger)
+            .where(Charger.id == charger.id, *unchanged)
+            .values(
+                task_definition_arn=arn,
+                task_definition_generation=charger.spec_generation,
+                spec_hash=spec,
+                leftovers_at=Charger.leftovers_at if arn.endswith(":1") else func.clock_timestamp(),
+                rollout_at=case((Charger.rollout_hash.is_not(None), func.now()), else_=Charger.rollout_at),
+            )
+            .returning(Charger.task_definition_arn)
+        )
+        if recorded is None:
+            recorded = session.scalar(
+                update(Charger)
+                .where(
+                    Charger.id == charger.id,
+                    Charger.task_definition_generation == charger.spec_generation,
+                    Charger.spec_generation == charger.spec_generation,
+                )
+                .values(leftovers_at=func.clock_timestamp())
+                .returning(Charger.task_definition_arn)
+            )
+    if recorded is None:
+        raise NotYet("The charger was changed meanwhile", delay_s=0.5)
+    return recorded
+
+
+def _wait_for_predecessor(sessions: Sessions, charger: Charger) -> None:
+    """A deleted charger of the same identity must be gone first: never two sessions of one identity."""
+    others = (
+        Charger.organization_id == charger.organization_id,
+        Charger.identity == charger.identity,
+        Charger.deleted_at.is_not(None),
+    )
+    with sessions.begin() as session:
+        blocked = session.scalar(select(exists().where(*others)))
+    if blocked:
+        _record_step(sessions, charger, Step.WAIT_FOR_PREDECESSOR)
+        raise NotYet("An earlier charger of this identity is still being removed", delay_s=0.5)
+
+
+def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str | None:
+    """The task that a restart ends: recorded once per restart, so that any repeat stops the same one.
+
+    The first worker to record wins, and everyone uses its ARN. None recorded: nothing ran, the restart is
+    a start. (UpdateService with forceNewDeployment has no client token: a lost answer would restart twice.)
+    """
+    generation = charger.restart_generation
+    if generation <= charger.observed_generation or charger.desired_count == 0:
+        return None
+    if charger.restart_task_generation == generation:
+        return charger.restart_task_arn
+    running = _running_task(ecs, charger)
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(
+                Charger.id == charger.id,
+                Charger.restart_generation == generation,
+                Charger.restart_task_generation < generation,
+            )
+            .values(restart_task_arn=running, restart_task_generation=generation)
+        )
+        recorded = session.execute(
+            select(Charger.restart_task_arn, Charger.restart_task_generation).where(Charger.id == charger.id)
+        ).one_or_none()
+    if recorded is None or recorded.restart_task_generation != generation:
+        return None  # a newer restart, or a delete, has taken over: the next look at the row sees it
+    arn: str | None = recorded.restart_task_arn
+    return arn
+
+
+def _running_task(ecs: EcsClient, charger: Charger) -> str | None:
+    """The ARN of the task that runs or is about to, if any.
+
+    ListTasks may answer with what was true some seconds ago, so a task that was seen running since counts first.
+    """
+    known = charger.running_task_arn
+    if known is not None:
+        task = ecs.describe_tasks([known]).get(known)
+        if task is not None and task.running:
+            return known
+    return ecs.current_task(charger.id)
+
+
+def _record_step(sessions: Sessions, charger: Charger, step: Step) -> None:
+    """Only a charger that is on its way up has a step; its first one takes it out of PENDING."""
+    if charger.provisioning_status not in IN_PROGRESS:
+        return
+    with sessions.begin() as session:
+        session.execute(
+            update(Charger)
+            .where(Charger.id == charger.id, Charger.provisioning_status.in_(IN_PROGRESS))
+            .values(provisioning_status=ProvisioningStatus.PROVISIONING, step=step)
+        )
+
+
+def _tags(charger: Charger) -> dict[str, str]:
+    return {
+        "chargehand:organization": charger.organization_id,
+        "chargehand:charger": charger.id,
+        "chargehand:identity": charger.identity,
+    }

@@ -1,0 +1,71 @@
+"""What a worker process needs, made once and on first use."""
+
+import gc
+import threading
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+
+from shared.database.engine import Sessions, make_engine
+from shared.settings import Settings, load_settings
+from worker.ecs.budget import Budget
+from worker.ecs.client import EcsClient
+from worker.observe.logs import LogsClient
+from worker.startup.aws_settings import refused_in_one_line, with_region
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    settings: Settings
+    sessions: Sessions
+    ecs: EcsClient
+    logs: LogsClient
+
+
+class Process:
+    """The process's one set of resources, made on first use, and as large as its pool of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the first tasks come all at once, and a boto3 client takes 10 MB
+        self._resources: Resources | None = None
+        self._slots: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
+
+    def resources(self) -> Resources:
+        """The process's one set of resources: clients and pools are safe to share between threads. Raises SettingsError."""
+        with self._lock:
+            if self._resources is None:
+                self._resources = self._make()
+            return self._resources
+
+    def fit(self, slots: int) -> None:
+        """Have a database connection for each of so many tasks at once. Tasks under way keep theirs.
+
+        AWS clients are not made anew: their pools have room for four times the slots of the start.
+        """
+        with self._lock:
+            changed, self._slots = slots != self._slots, slots
+            if self._resources is not None and changed:
+                self._resources.sessions.use(_engine(self._resources.settings, slots))
+
+    def _make(self) -> Resources:
+        settings = load_settings()
+        settings = replace(settings, ecs=with_region(settings.ecs))
+        self._slots = self._slots or settings.ecs.max_connections
+        clients = replace(settings.ecs, max_connections=self._slots)
+        with refused_in_one_line():
+            ecs = EcsClient(clients, Budget(settings.budget))
+            logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
+        made = Resources(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
+        gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
+        return made
+
+
+def _engine(settings: Settings, slots: int) -> Engine:
+    # A thread never holds more than one connection, and never over an AWS call. Those whose calls hang are not
+    # counted: when many of them end at once, they wait their turn.
+    return make_engine(settings.database_url, pool_size=slots + 2)
+
+
+_process = Process()
+resources = _process.resources
+fit = _process.fit

@@ -1,0 +1,134 @@
+"""Whether this worker's ECS is the one that the database's chargers run on.
+
+The account is what STS says, which needs no permission. Where STS does not answer, the account is compared before the
+first call that changes something at ECS, and an answer of ECS itself may name it then.
+"""
+
+import threading
+from collections.abc import Callable
+from time import monotonic
+from urllib.parse import urlsplit
+
+import boto3.session
+import botocore.session
+import structlog
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, UnknownRegionError
+
+from shared.database.engine import Sessions
+from shared.fleet.installation import CUSTOM, Services, record
+from shared.settings import EcsSettings
+from worker.ecs.budget import BudgetSpent
+from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable
+
+log = structlog.get_logger(__name__)
+
+STS_TIMEOUT_S = 2
+TRY_AGAIN_AFTER_S = 60.0
+
+
+class WrongEcs(Exception):
+    """The message is one line: whose ECS it is, which one this worker would use, and what to do."""
+
+
+class Guard:
+    """Compares the worker's ECS with the database's, at the start and until the account is known."""
+
+    def __init__(self, sessions: Sessions, settings: EcsSettings, ecs: EcsClient) -> None:
+        self._sessions, self._settings, self._ecs = sessions, settings, ecs
+        self._lock = threading.Lock()
+        self._known = False
+        self._try_at = 0.0
+
+    def check_at_start(self) -> None:
+        """Record or compare. Raises WrongEcs, or what SQLAlchemy raises. Waits a few seconds for STS, not for ECS."""
+        self._compare(account_of_credentials)
+        if not self._known:
+            log.warning(
+                "installation.account_not_checked",
+                reason="STS does not answer; the account is compared before the first change at ECS",
+            )
+
+    def check_before_change(self) -> None:
+        """Raises WrongEcs. Without an answer from STS and ECS the change is allowed, and a later one tries again."""
+        if self._known:
+            return
+        with self._lock:
+            if not self._known and monotonic() >= self._try_at:
+                self._try_at = monotonic() + TRY_AGAIN_AFTER_S
+                self._compare(lambda region: account_of_credentials(region) or account_of_ecs(self._ecs))
+
+    def _compare(self, find_account: Callable[[str], str]) -> None:
+        mine = services_of(self._settings, self._ecs.endpoint_url, find_account)
+        stored = record(self._sessions.statements, mine)
+        if not stored.may_be(mine):
+            raise WrongEcs(refusal(stored, mine))
+        self._known = bool(mine.account)
+
+
+def services_of(settings: EcsSettings, endpoint_url: str, find_account: Callable[[str], str]) -> Services:
+    """The services that a worker of these settings makes. An account that cannot be found is empty."""
+    amazon = is_amazon(endpoint_url)
+    return Services(
+        partition=partition_of(settings.region) if amazon else CUSTOM,
+        region=settings.region,
+        account=find_account(settings.region) if amazon else settings.installation or address(endpoint_url),
+        cluster=settings.cluster.rsplit("/", 1)[-1],
+        name_prefix=settings.name_prefix,
+    )
+
+
+def is_amazon(endpoint_url: str) -> bool:
+    """Whether the address is one of Amazon's, VPC endpoints included."""
+    host = urlsplit(endpoint_url).hostname or ""
+    partitions = botocore.session.get_session().get_data("partitions")["partitions"]
+    suffixes = {
+        partition["outputs"][name] for partition in partitions for name in ("dnsSuffix", "dualStackDnsSuffix")
+    }
+    return any(host.endswith(f".{suffix}") for suffix in suffixes)
+
+
+def partition_of(region: str) -> str:
+    try:
+        return boto3.session.Session().get_partition_for_region(region)
+    except UnknownRegionError:  # newer than the SDK
+        return "aws"
+
+
+def address(endpoint_url: str) -> str:
+    """What tells a custom ECS from others when CHARGEHAND_INSTALLATION is not set."""
+    url = urlsplit(endpoint_url)
+    return f"{url.hostname}-{url.port or url.scheme}"
+
+
+def account_of_credentials(region: str) -> str:
+    """Empty when STS does not answer within a few seconds, or knows no such credentials."""
+    waits = Config(
+        connect_timeout=STS_TIMEOUT_S, read_timeout=STS_TIMEOUT_S, retries={"total_max_attempts": 1}
+    )
+    try:
+        sts = boto3.session.Session().client("sts", region_name=region, config=waits)
+        return str(sts.get_caller_identity().get("Account", ""))
+    except (BotoCoreError, ClientError) as error:
+        log.info("installation.sts", error=str(error))
+        return ""
+
+
+def account_of_ecs(ecs: EcsClient) -> str:
+    """Empty when ECS does not say it."""
+    try:
+        return ecs.account()
+    except (EcsUnavailable, EcsRejected, BudgetSpent) as error:
+        log.info("installation.ecs", error=str(error))
+        return ""
+
+
+def refusal(stored: Services, mine: Services) -> str:
+    if stored.partition == CUSTOM:
+        remedy = 'Take over its environment: eval "$(chargehand env)" beside make run'
+    else:
+        remedy = "Give this worker the database's AWS_REGION, ECS_CLUSTER, ECS_NAME_PREFIX and account"
+    return (
+        f"this database's chargers run as {stored}, and this worker would run them as {mine}. {remedy}; "
+        f"or, to move them, stop all workers and run: chargehand installation --set '{mine}'"
+    )
