@@ -16,7 +16,7 @@ def variable(component: str, name: str, instance: str | None = None, evse_id: in
 
 
 @pytest.mark.parametrize(
-    ("request", "status", "value"),
+    ("place", "status", "value"),
     [
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "Accepted", "300"),
         (variable("ocppcommctrlr", "heartbeatinterval"), "Accepted", "300"),
@@ -35,15 +35,15 @@ def variable(component: str, name: str, instance: str | None = None, evse_id: in
         ),
     ],
 )
-async def test_a_variable_is_read(talk: Talk, request: Payload, status: str, value: str | None) -> None:
-    (result,) = (await talk.call("GetVariables", get_variable_data=[request])).get_variable_result
+async def test_a_variable_is_read(talk: Talk, place: Payload, status: str, value: str | None) -> None:
+    (result,) = (await talk.call("GetVariables", get_variable_data=[place])).get_variable_result
 
     assert result["attribute_status"] == status
     assert result.get("attribute_value") == value
 
 
 @pytest.mark.parametrize(
-    ("request", "value", "status"),
+    ("place", "value", "status"),
     [
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "1", "Accepted"),
         (variable("TxCtrlr", "TxStartPoint"), "EVConnected,Authorized", "Accepted"),
@@ -60,22 +60,22 @@ async def test_a_variable_is_read(talk: Talk, request: Payload, status: str, val
         ),
     ],
 )
-async def test_a_variable_is_set(talk: Talk, request: Payload, value: str, status: str) -> None:
-    data = [request | {"attribute_value": value}]
+async def test_a_variable_is_set(talk: Talk, place: Payload, value: str, status: str) -> None:
+    data = [place | {"attribute_value": value}]
     (result,) = (await talk.call("SetVariables", set_variable_data=data)).set_variable_result
 
     assert result["attribute_status"] == status
     if status == "Accepted":
-        (read,) = (await talk.call("GetVariables", get_variable_data=[request])).get_variable_result
+        (read,) = (await talk.call("GetVariables", get_variable_data=[place])).get_variable_result
         assert read["attribute_value"] == value
         if value == "1":
             await talk.link.next("Heartbeat")
 
 
 async def test_a_password_that_is_set_is_not_printed(talk: Talk) -> None:
-    request = variable("SecurityCtrlr", "BasicAuthPassword") | {"attribute_value": "N3W-S3CRET"}
+    place = variable("SecurityCtrlr", "BasicAuthPassword") | {"attribute_value": "N3W-S3CRET"}
 
-    await talk.call("SetVariables", set_variable_data=[request])
+    await talk.call("SetVariables", set_variable_data=[place])
     await talk.link.socket.close()
     await talk.csms.link(2)
 
