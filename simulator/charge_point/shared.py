@@ -91,15 +91,25 @@ class SharedRequests(ChargePoint):
         self.keep_state()
         return ACCEPTED if profiles else {"status": "Unknown"}
 
-    def composite_periods(
-        self, connector: Connector | None, now: float, duration_s: float, unit: str
-    ) -> list[Payload]:
-        """The chargingSchedulePeriod of a composite schedule; without a connector, of the whole charger."""
-        return [
-            {"startPeriod": round(period.start_s), "limit": period.limit}
-            | ({"numberPhases": period.phases} if period.phases else {})
-            for period in self.station.profiles.composite(connector, now, duration_s, unit)
-        ]
+    def composite_schedule(self, connector_number: int, now: float, request: Payload) -> Payload | None:
+        """From `now` on, in the unit and for the duration of the request. None for an unknown connector.
+
+        Connector 0 has the limits of the whole charger.
+        """
+        connector = self.station.connector(connector_number)
+        if connector is None and connector_number != 0:
+            return None
+        duration_s, unit = request["duration"], request.get("chargingRateUnit", "W")
+        periods = self.station.profiles.composite(connector, now, duration_s, unit)
+        return {
+            "duration": duration_s,
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": [
+                {"startPeriod": round(period.start_s), "limit": period.limit}
+                | ({"numberPhases": period.phases} if period.phases else {})
+                for period in periods
+            ],
+        }
 
 
 def read_expiry(text: str | None) -> float | None:

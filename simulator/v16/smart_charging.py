@@ -44,19 +44,14 @@ class SmartCharging16(Transactions16):
 
     @handles("GetCompositeSchedule")
     def _get_composite_schedule(self, payload: Payload) -> Payload:
-        number, duration_s = payload["connectorId"], payload["duration"]
-        connector = self.station.connector(number)
-        if connector is None and number != 0:
+        now = self.clock.now()
+        schedule = self.composite_schedule(payload["connectorId"], now, payload)
+        if schedule is None:
             return REJECTED
-        unit, now = payload.get("chargingRateUnit", "W"), self.clock.now()
+        start = format_time(now)
         return {
             "status": "Accepted",
-            "connectorId": number,
-            "scheduleStart": format_time(now),
-            "chargingSchedule": {
-                "duration": duration_s,
-                "startSchedule": format_time(now),
-                "chargingRateUnit": unit,
-                "chargingSchedulePeriod": self.composite_periods(connector, now, duration_s, unit),
-            },
+            "connectorId": payload["connectorId"],
+            "scheduleStart": start,
+            "chargingSchedule": schedule | {"startSchedule": start},
         }

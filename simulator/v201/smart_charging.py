@@ -60,21 +60,12 @@ class SmartCharging201(SharedRequests):
 
     @handles("GetCompositeSchedule")
     def _get_composite_schedule(self, payload: Payload) -> Payload:
-        number, duration_s = payload["evseId"], payload["duration"]
-        connector = self.station.connector(number)
-        if connector is None and number != 0:
+        now = self.clock.now()
+        schedule = self.composite_schedule(payload["evseId"], now, payload)
+        if schedule is None:
             return REJECTED
-        unit, now = payload.get("chargingRateUnit", "W"), self.clock.now()
-        return {
-            "status": "Accepted",
-            "schedule": {
-                "chargingSchedulePeriod": self.composite_periods(connector, now, duration_s, unit),
-                "evseId": number,
-                "duration": duration_s,
-                "scheduleStart": format_time(now),
-                "chargingRateUnit": unit,
-            },
-        }
+        place = {"evseId": payload["evseId"], "scheduleStart": format_time(now)}
+        return {"status": "Accepted", "schedule": schedule | place}
 
 
 def _fits(profile: Profile, criteria: Payload) -> bool:
