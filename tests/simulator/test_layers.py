@@ -1,4 +1,4 @@
-"""Inside the simulator, imports go one way: from its start to its versions, to the model, to the tools."""
+"""The modules of the simulator import in one direction."""
 
 import ast
 from collections.abc import Iterator

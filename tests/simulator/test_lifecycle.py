@@ -25,7 +25,7 @@ from tests.simulator.csms import NOW, Csms, until
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
-#: What loading the process, connecting and booting may take in a suite that shares two cores.
+#: Limit of the start, the connection and the boot of a process while other tests run beside it.
 START_S = 10.0
 
 
@@ -115,7 +115,7 @@ async def test_a_charger_reconnects_to_a_csms_that_was_killed(version: str) -> N
             link = await again.link()
             await charger.connection("accepted", "still_accepted")
 
-        # It did not boot, so it does not say so (OCPP 1.6 part 2, 4.2; OCPP 2.0.1, B01).
+        # No BootNotification without a boot (OCPP 1.6 part 2, 4.2; OCPP 2.0.1, B01).
         assert link.all("BootNotification") == []
 
 

@@ -1,4 +1,4 @@
-"""The charger as a distribution of its own: packaging/simulator builds it, and its command runs without the rest."""
+"""packaging/simulator builds a wheel of the charger alone, and its command runs."""
 
 import importlib.util
 import os

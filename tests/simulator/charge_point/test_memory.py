@@ -169,6 +169,22 @@ async def test_the_csms_s_settings_survive_a_restart(version: str, tmp_path: Pat
             assert model.station.reservations.by_id[9].token.value == "TAG"
 
 
+async def test_a_state_file_with_fields_of_another_release_is_restored(tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, state_file=state_file) as charger:
+            await csms.accepted()
+            charger.model.actions.perform("PlugIn", None)
+        state = json.loads(state_file.read_text())
+        state["connectors"][0]["ev"]["unknown"] = state["connectors"][0]["ev"].pop("requests_energy")
+        state_file.write_text(json.dumps(state))
+
+        async with LocalCharger(csms.url, state_file=state_file) as charger:
+            await csms.accepted(2)
+            assert charger.model.station.connectors[0].plugged
+            assert charger.remarks() == []
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"format": 1, "identity": "CP-1"}', '{"format":1,"identity":"CP-2"}']
 )

@@ -1,4 +1,4 @@
-"""OCPP 1.6, tokens, the local list and reservations: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 1.6: tokens, the local list and reservations."""
 
 import pytest
 

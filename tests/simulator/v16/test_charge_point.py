@@ -1,4 +1,4 @@
-"""OCPP 1.6, configuration, availability, reset and triggers: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 1.6: configuration, availability, reset and triggers."""
 
 import pytest
 

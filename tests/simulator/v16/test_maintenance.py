@@ -1,4 +1,4 @@
-"""OCPP 1.6, firmware and diagnostics: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 1.6: firmware and diagnostics."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""OCPP 1.6, transactions and meter values: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 1.6: transactions and meter values."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1, tokens, the local list and reservations: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 2.0.1: tokens, the local list and reservations."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1, configuration, availability, reset and triggers: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 2.0.1: availability, reset, triggers and unsupported requests."""
 
 import pytest
 

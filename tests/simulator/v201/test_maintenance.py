@@ -1,4 +1,4 @@
-"""OCPP 2.0.1, firmware and logs: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 2.0.1: firmware and logs."""
 
 from typing import Any
 

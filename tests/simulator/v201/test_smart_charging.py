@@ -1,4 +1,4 @@
-"""OCPP 2.0.1, charging profiles: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 2.0.1: charging profiles."""
 
 from collections.abc import Awaitable
 from typing import Any

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1, transactions and meter values: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 2.0.1: transactions and meter values."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""OCPP 2.0.1, the device model: the answer, the effect on the model, and the messages that follow."""
+"""OCPP 2.0.1: the device model."""
 
 import pytest
 
@@ -91,16 +91,16 @@ async def test_a_password_that_is_set_is_not_printed(talk: Talk) -> None:
         ("SummaryInventory", {"AvailabilityState", "Problem"}, {"TxStartPoint", "Model"}),
     ],
 )
-async def test_a_report_comes_in_numbered_parts(
+async def test_a_report_comes_in_numbered_pages(
     talk: Talk, base: str, has: set[str], has_not: set[str]
 ) -> None:
     assert (await talk.call("GetBaseReport", request_id=5, report_base=base)).status == "Accepted"
 
     await talk.link.next("NotifyReport", lambda payload: not payload["tbc"])
-    parts = talk.link.all("NotifyReport")
-    assert [part["seq_no"] for part in parts] == list(range(len(parts)))
-    assert {part["request_id"] for part in parts} == {5}
-    names = {entry["variable"]["name"] for part in parts for entry in part["report_data"]}
+    pages = talk.link.all("NotifyReport")
+    assert [page["seq_no"] for page in pages] == list(range(len(pages)))
+    assert {page["request_id"] for page in pages} == {5}
+    names = {entry["variable"]["name"] for page in pages for entry in page["report_data"]}
     assert has <= names
     assert not has_not & names
 
