@@ -1,4 +1,4 @@
-"""Observe: what it costs to look at a fleet that is as it should be, and to do nothing at all."""
+"""Observe: what it costs to read the state of a settled fleet, and to run a worker and beat without commands."""
 
 import os
 from time import monotonic, process_time, sleep
@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event, text
 
-from bench.cpu import Meter
-from bench.fleet import charger_id, insert_chargers
 from bench.report import Report, Table
-from bench.servers import (
+from bench.support.cpu import Meter
+from bench.support.fleet import charger_id, insert_chargers
+from bench.support.servers import (
     Stores,
     StubEcs,
     beat,
@@ -30,13 +30,13 @@ SETTLED_S = 8.0
 DUE = text(
     "UPDATE chargers SET observe_at = now(), observed_at = now() - interval '1 hour' WHERE id <= :last"
 )
-#: Spread over the minute in which each is looked at once.
+#: Spread over the minute in which each is read once.
 SPREAD = text("UPDATE chargers SET observe_at = now() + random() * interval '60 seconds'")
 LEFT = text("SELECT count(*) FROM chargers WHERE observe_at <= now()")
 
 
 class DatabaseTime:
-    """How many statements were sent, and for how long they were waited for."""
+    """Counts an engine's statements and the seconds spent in them."""
 
     def __init__(self, engine: Engine) -> None:
         self.statements = 0
@@ -67,14 +67,14 @@ def measure() -> Report:
 
 
 def _sweep(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> Table:
-    """One look at each service, in this process."""
+    """Observe each service once, in this process."""
     os.environ.update(environment(database_url, stores.redis_url) | {"AWS_ENDPOINT_URL": stub.url})
     settings = load_settings()
     sessions, ecs = Sessions(engine), EcsClient(settings.ecs)
     _make_due(engine, 10)
     observe(sessions, ecs, settings.timing)  # connections, imports
     _make_due(engine, SERVICES)
-    stub.forget()
+    stub.clear_calls()
     database = DatabaseTime(engine)
     began, cpu_began = monotonic(), process_time()
     left = SERVICES
@@ -84,13 +84,13 @@ def _sweep(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> 
             left = int(connection.scalar(LEFT) or 0)
     seconds, cpu_s = monotonic() - began, process_time() - cpu_began
     return Table(
-        (f"one look at {SERVICES:,} services", ""),
+        (f"{SERVICES:,} services observed once", ""),
         [
             ("ECS calls", f"{len(stub.calls()):,}"),
             ("SQL statements", f"{database.statements:,}"),
-            ("waited for the database, s", f"{database.seconds:.1f}"),
+            ("waiting for the database, s", f"{database.seconds:.1f}"),
             ("CPU of the worker, s", f"{cpu_s:.1f}"),
-            ("all in all, s", f"{seconds:.1f}"),
+            ("elapsed, s", f"{seconds:.1f}"),
         ],
     )
 
@@ -101,7 +101,7 @@ def _make_due(engine: Engine, chargers: int) -> None:
 
 
 def _idle(database_url: str, stores: Stores, stub: StubEcs) -> Table:
-    """A worker of all queues and beat, on their own."""
+    """A worker of all queues and beat, without any command."""
     queues = "lifecycle,provisioning,maintenance"
     with (
         running_process(
@@ -109,14 +109,14 @@ def _idle(database_url: str, stores: Stores, stub: StubEcs) -> Table:
         ) as worker_process,
         running_process(beat(database_url, stores.redis_url), stores.folder) as beat_process,
     ):
-        sleep(SETTLED_S)  # clients, pools and imports are made on first use
-        stub.forget()
+        sleep(SETTLED_S)  # first use imports modules and makes clients and pools
+        stub.clear_calls()
         meter = Meter({"worker": worker_process, "beat": beat_process, **stores.processes})
         with meter.running():
             sleep(IDLE_S)
     per_minute = 60 / IDLE_S
     return Table(
-        (f"a minute with {SERVICES:,} chargers in which nothing happens", ""),
+        (f"an idle minute with {SERVICES:,} chargers", ""),
         [
             ("ECS calls", f"{len(stub.calls()) * per_minute:,.0f}"),
             *(

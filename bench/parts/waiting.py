@@ -1,4 +1,4 @@
-"""Waiting: what 500 clients, of which half wait for their CSMS to accept a charger, cost the others."""
+"""Waiting: what 500 clients that use ?wait cost the others. Half of them wait for a CSMS to accept the charger."""
 
 import selectors
 import socket
@@ -8,24 +8,24 @@ from statistics import median
 from time import sleep
 from urllib.request import urlopen
 
-from bench.fleet import charger_id, insert_chargers
-from bench.load import BadAnswer, Load, drive, post
 from bench.report import Budget, Report, Table
-from bench.servers import api, running_process, running_stores, token
+from bench.support.fleet import charger_id, insert_chargers
+from bench.support.load import BadAnswer, Load, add_up, drive, drive_at_rate, post
+from bench.support.servers import api, running_process, running_stores, token
 from embedded.ports import HOST, free_port
 from shared.database.engine import make_engine
 
 WAITING = 500
-WAIT_S = 30
+WAIT_S = 24  # longer than the arrival of all that wait, and a round
 CALLERS = 50
 CHARGERS = WAITING + 10_000
-ROUNDS = 2
-ROUND_S = 10.0
+ROUNDS = 3
+ROUND_S = 6.0
 WARM_UP_S = 3.0
 
 
 def measure() -> Report:
-    """No worker runs, so nothing that is waited for ends before its time is up."""
+    """No worker runs, so every wait lasts until its time is up."""
     idle, waiting = [], []
     with running_stores() as stores:
         url = stores.new_database("waiting")
@@ -51,13 +51,14 @@ def measure() -> Report:
         ]
         server = api(url, stores.redis_url, port, WAITS_PER_ORGANIZATION=str(WAITING))
         with running_process(server, stores.folder):
-            drive(port, calls, seconds=WARM_UP_S, status=202, connections=CALLERS)
+            full = drive(port, calls, seconds=WARM_UP_S, status=202, connections=CALLERS)
+            per_s = full.per_s / 2
             for _ in range(ROUNDS):
                 stores.empty_queues()
-                idle.append(drive(port, calls, seconds=ROUND_S, status=202, connections=CALLERS))
+                idle.append(drive_at_rate(port, calls, per_s=per_s, seconds=ROUND_S, status=202))
                 clients = [_send(port, request) for request in waits]
-                _until_all_wait(port)
-                waiting.append(drive(port, calls, seconds=ROUND_S, status=202, connections=CALLERS))
+                _wait_until_all_wait(port)
+                waiting.append(drive_at_rate(port, calls, per_s=per_s, seconds=ROUND_S, status=202))
                 _check_that_none_is_answered(clients)
                 _receive_all(clients)
     return _report(idle, waiting)
@@ -69,8 +70,8 @@ def _send(port: int, request: bytes) -> socket.socket:
     return client
 
 
-def _until_all_wait(port: int) -> None:
-    """Their arrival is over: from here on they only wait."""
+def _wait_until_all_wait(port: int) -> None:
+    """Until the API has accepted all of them and they only wait."""
     while True:
         with urlopen(f"http://{HOST}:{port}/metrics") as answer:
             if f"chargehand_waiting_clients {float(WAITING)}\n".encode() in answer.read():
@@ -100,16 +101,27 @@ def _report(idle: Sequence[Load], waiting: Sequence[Load]) -> Report:
     rows = [
         (
             name,
-            f"{median(load.per_s for load in loads):,.0f}",
-            f"{median(load.p50_ms for load in loads):.1f}",
-            f"{median(load.p99_ms for load in loads):.1f}",
+            f"{load.per_s:,.0f}",
+            f"{load.p50_ms:.1f}",
+            f"{load.p99_ms:.1f}",
+            f"{max(load.latencies_ms):.0f}",
+            f"{load.requests:,}",
         )
-        for name, loads in (("nobody waits", idle), (f"{WAITING} wait", waiting))
+        for name, load in (("nobody waits", add_up(idle)), (f"{WAITING} wait", add_up(waiting)))
     ]
-    slower = median(one.p99_ms / other.p99_ms for one, other in zip(waiting, idle, strict=True))
+    # Of rounds that ran side by side, so that a slow minute of the machine affects both.
+    added_ms = median(one.p99_ms - other.p99_ms for one, other in zip(waiting, idle, strict=True))
     return Report(
-        tables=[Table((f"{CALLERS} call while", "requests/s", "p50 ms", "p99 ms"), rows)],
+        tables=[
+            Table(("open loop, while", "commands/s", "p50 ms", "p99 ms", "slowest ms", "requests"), rows)
+        ],
         budgets=[
-            Budget("p99 while others wait, times that while nobody does", slower, at_most=3),
+            Budget(
+                f"ms that {WAITING} waits add to the p99",
+                added_ms,
+                at_most=50,
+                reason="the API reads the states of all waits every 100 ms, and a request may meet one such read; at 50 ms it "
+                "would take half of the API",
+            ),
         ],
     )

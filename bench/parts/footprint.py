@@ -9,11 +9,11 @@ from time import monotonic, sleep
 import psutil
 
 from bench.report import Report, Table
-from bench.servers import running_process
+from bench.support.servers import running_process
 from embedded.ports import HOST, answers, free_port
 from embedded.process import Program
 
-SETTLED_S = 10.0  # after the start: pools are filled, caches are warm
+SETTLED_S = 10.0  # after the start, until pools and caches are filled
 
 
 def measure() -> Report:
@@ -37,13 +37,13 @@ def measure() -> Report:
     return Report(
         tables=[
             Table(("process", "MiB"), rows),
-            Table(("", "s"), [("ready after, in a new folder", f"{ready_s:.1f}")]),
+            Table(("", "s"), [("start in a new folder until ready", f"{ready_s:.1f}")]),
         ]
     )
 
 
 def _sizes(process: psutil.Process) -> dict[str, float]:
-    """Proportional set size by role: memory that processes share is split between them."""
+    """Proportional set size by role, in MiB: memory that processes share is split between them."""
     sizes: dict[str, float] = {}
     for member in (process, *process.children(recursive=True)):
         try:

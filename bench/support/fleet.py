@@ -1,11 +1,11 @@
-"""Chargers by the thousand, as provisioning would have left them."""
+"""Inserts thousands of chargers in the state that provisioning leaves them in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
-from bench.servers import ORGANIZATION
+from bench.support.servers import ORGANIZATION
 
 INSERT = text("""
     INSERT INTO chargers (
@@ -39,8 +39,6 @@ LINKS = text("""
     INSERT INTO charger_links (charger_id, task_id, state, since, noted)
     SELECT id, 'task', 'accepted', now(), true FROM chargers WHERE id BETWEEN :first_id AND :last_id
 """)
-
-
 SEARCH_INDEX = text("SELECT indexdef FROM pg_indexes WHERE indexname = 'charger_search_grams'")
 
 
@@ -49,11 +47,12 @@ def charger_id(number: int) -> str:
 
 
 def insert_chargers(engine: Engine, count: int, *, first: int = 1) -> None:
-    """Chargers that run as desired, each with the finished command that made it."""
+    """Insert chargers that run as desired, each with the finished command that created it."""
     last = first + count - 1
-    with patiently(engine) as connection:
+    with bulk_connection(engine) as connection:
         index = connection.scalar(SEARCH_INDEX)
-        connection.execute(text("DROP INDEX charger_search_grams"))  # one by one takes ten times as long
+        # Updating the index row by row takes ten times as long.
+        connection.execute(text("DROP INDEX charger_search_grams"))
         connection.execute(INSERT, {"organization": ORGANIZATION, "first": first, "last": last})
         connection.exec_driver_sql(index)
         connection.execute(text("SET session_replication_role = replica"))  # no events, no foreign keys
@@ -64,8 +63,8 @@ def insert_chargers(engine: Engine, count: int, *, first: int = 1) -> None:
 
 
 @contextmanager
-def patiently(engine: Engine) -> Iterator[Connection]:
-    """A connection to the engine's database without our time-outs, that commits every statement."""
+def bulk_connection(engine: Engine) -> Iterator[Connection]:
+    """A connection to the engine's database that commits every statement and has none of our time-outs."""
     bulk = create_engine(engine.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with bulk.connect() as connection:
         yield connection

@@ -1,7 +1,7 @@
-"""python -m bench.stub_ecs --port PORT --latency-ms MS: as much of ECS's JSON protocol as a fleet of settled
-services needs, with answers that take a fixed time, and a note of every call.
+"""python -m bench.support.stub_ecs --port PORT --latency-ms MS: the ECS calls that a settled fleet needs, with a fixed
+latency, and a record of every call.
 
-GET / gives the calls so far as JSON; DELETE / forgets them. Every service exists, and runs what it was told last.
+GET / returns the calls so far as JSON; DELETE / clears them. Every service exists and runs what the last update set.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ARN = "arn:aws:ecs:us-east-1:123456789012"
 class Stub:
     def __init__(self, latency_s: float) -> None:
         self._latency_s = latency_s
-        self._told: dict[str, tuple[int, str]] = {}  #: desired count and task definition, by service
+        self._services: dict[str, tuple[int, str]] = {}  #: desired count and task definition, by service
         self._calls: list[tuple[str, str, float]] = []  #: operation, service, when it arrived
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -32,7 +32,7 @@ class Stub:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 target = headers.get("x-amz-target")
                 if target is None:
-                    answer: Any = self._note(head)
+                    answer: Any = self._control(head)
                 else:
                     operation = target.rpartition(".")[2]
                     answer = self._answer(operation, json.loads(body), arrived_at)
@@ -45,37 +45,38 @@ class Stub:
                 )
                 await writer.drain()
 
-    def _note(self, head: bytes) -> Any:
+    def _control(self, head: bytes) -> Any:
+        """Clear the calls or return them."""
         if head.startswith(b"DELETE"):
             self._calls.clear()
         return self._calls
 
-    def _answer(self, operation: str, asked: dict[str, Any], arrived_at: float) -> dict[str, Any]:
+    def _answer(self, operation: str, request: dict[str, Any], arrived_at: float) -> dict[str, Any]:
         match operation:
             case "UpdateService":
-                name = asked["service"]
+                name = request["service"]
                 self._calls.append((operation, name, arrived_at))
-                self._told[name] = (asked["desiredCount"], asked["taskDefinition"])
+                self._services[name] = (request["desiredCount"], request["taskDefinition"])
                 return {"service": self._service(name)}
             case "DescribeServices":
                 self._calls.append((operation, "", arrived_at))
-                return {"services": [self._service(name) for name in asked["services"]], "failures": []}
+                return {"services": [self._service(name) for name in request["services"]], "failures": []}
             case "ListTasks":
-                self._calls.append((operation, asked["serviceName"], arrived_at))
-                return {"taskArns": [f"{ARN}:task/chargehand/{asked['serviceName']}"]}
+                self._calls.append((operation, request["serviceName"], arrived_at))
+                return {"taskArns": [f"{ARN}:task/chargehand/{request['serviceName']}"]}
             case "DescribeTasks":
                 self._calls.append((operation, "", arrived_at))
-                return {"tasks": [self._task(arn) for arn in asked["tasks"]], "failures": []}
+                return {"tasks": [self._task(arn) for arn in request["tasks"]], "failures": []}
             case "FilterLogEvents":
                 return {"events": []}
             case _:
-                raise ValueError(f"the stub does not know {operation}")
+                raise ValueError(f"the stub has no {operation}")
 
     def _setting(self, name: str) -> tuple[int, str]:
-        return self._told.get(name, (1, f"{ARN}:task-definition/dep-{int(name.removeprefix('dep-'))}:1"))
+        return self._services.get(name, (1, f"{ARN}:task-definition/dep-{int(name.removeprefix('dep-'))}:1"))
 
     def _task(self, arn: str) -> dict[str, Any]:
-        """A service's one task runs, whatever its count is."""
+        """A service's one task, which runs whatever the desired count is."""
         _, task_definition = self._setting(arn.rpartition("/")[2])
         return {
             "taskArn": arn,

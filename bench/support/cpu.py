@@ -1,4 +1,4 @@
-"""CPU time by group of processes, a group being a process and all that it started."""
+"""CPU time by group of processes: a process and all that it started."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ import psutil
 
 
 class Meter:
-    """What the groups spent between two moments. Processes that end meanwhile are not counted."""
+    """CPU seconds that each group spends during a block. Processes that end before the block does are not counted."""
 
     def __init__(self, groups: Mapping[str, psutil.Process]) -> None:
         self._groups = {**groups, "load": psutil.Process(os.getpid())}

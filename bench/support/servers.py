@@ -1,4 +1,4 @@
-"""The real parts that the benchmark runs, on loopback and in a folder of its own."""
+"""Runs the real servers and our processes on loopback, in a temporary folder."""
 
 import os
 import sys
@@ -25,10 +25,13 @@ from shared.settings import TokenSettings
 ORGANIZATION = "bench"
 JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
 
+#: For parts that measure the API alone: one organization has all chargers, and no worker finishes their commands.
+NO_QUOTAS = {"CHARGERS_PER_ORGANIZATION": "100000000", "OPEN_COMMANDS_PER_ORGANIZATION": "100000000"}
+
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """PostgreSQL, which waits for the disk as in production, and Redis."""
+    """PostgreSQL, whose commits wait for the disk as in production, and Redis."""
 
     postgres_url: str
     redis_url: str
@@ -36,7 +39,7 @@ class Stores:
     processes: dict[str, psutil.Process]
 
     def new_database(self, name: str) -> str:
-        """A database with our schema. Returns its URL."""
+        """Create a database with our schema. Returns its URL."""
         server = make_engine(self.postgres_url)
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
@@ -79,11 +82,12 @@ def api(database_url: str, redis_url: str, port: int, **settings: str) -> Progra
         name=f"api-{port}",
         argv=(sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
         is_ready=answers(f"http://{HOST}:{port}/ready"),
-        env=environment(database_url, redis_url) | {"BIND": f"{HOST}:{port}"} | settings,
+        env=environment(database_url, redis_url) | NO_QUOTAS | {"BIND": f"{HOST}:{port}"} | settings,
     )
 
 
 def environment(database_url: str, redis_url: str) -> dict[str, str]:
+    """The variables that every process of ours needs, as in production but without a rate limit."""
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
@@ -92,16 +96,14 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "REDIS_URL": redis_url,
         "JWT_SECRET": JWT_SECRET,
         "RATE_LIMIT": "",
-        "CHARGERS_PER_ORGANIZATION": "100000000",
-        "OPEN_COMMANDS_PER_ORGANIZATION": "100000000",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",
     }
 
 
-def token() -> str:
-    """A user's of the organization that all chargers belong to."""
+def token(organization: str = ORGANIZATION) -> str:
+    """A user's token for the organization; by default the one that owns the chargers of bench.support.fleet."""
     settings = TokenSettings(
         algorithm="HS256",
         secret=JWT_SECRET,
@@ -111,12 +113,12 @@ def token() -> str:
         audience="",
         max_age_s=0,
     )
-    return make_token(settings, subject="bench", organization_id=ORGANIZATION, role="user", ttl_s=86_400)
+    return make_token(settings, subject="bench", organization_id=organization, role="user", ttl_s=86_400)
 
 
 @dataclass(frozen=True, slots=True)
 class StubEcs:
-    """A running bench.stub_ecs."""
+    """A running bench/support/stub_ecs.py."""
 
     url: str
     process: psutil.Process
@@ -125,7 +127,7 @@ class StubEcs:
         """Operation, service and time of arrival, in seconds of the monotonic clock, of each call."""
         return [(operation, service, at) for operation, service, at in httpx.get(self.url).json()]
 
-    def forget(self) -> None:
+    def clear_calls(self) -> None:
         httpx.delete(self.url)
 
 
@@ -133,7 +135,15 @@ class StubEcs:
 def running_stub(folder: Path, *, latency_ms: float) -> Iterator[StubEcs]:
     port = free_port()
     url = f"http://{HOST}:{port}/"
-    argv = (sys.executable, "-m", "bench.stub_ecs", "--port", str(port), "--latency-ms", str(latency_ms))
+    argv = (
+        sys.executable,
+        "-m",
+        "bench.support.stub_ecs",
+        "--port",
+        str(port),
+        "--latency-ms",
+        str(latency_ms),
+    )
     with running_process(Program("stub-ecs", argv, is_ready=answers(url)), folder) as process:
         yield StubEcs(url, process)
 
@@ -148,7 +158,7 @@ def worker(
     slots: int = 16,
     queues: str = "lifecycle",
 ) -> Program:
-    """Our worker, by default with its own pool, for starts and stops alone. ECS calls are not held back by Amazon's rate quotas."""
+    """Our worker with the rate budget off; by default with the pool that ships, for starts and stops only."""
     options = f"-c {slots} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
     if pool:
         options += f" -P {pool}"
@@ -167,6 +177,7 @@ def worker(
 
 
 def beat(database_url: str, redis_url: str) -> Program:
+    """The scheduler of the periodic tasks."""
     return Program(
         name="beat",
         argv=(sys.executable, "-m", "celery", "-A", "worker.celery_app", "beat"),
@@ -175,6 +186,6 @@ def beat(database_url: str, redis_url: str) -> Program:
 
 
 def _consumes(redis_url: str, name: str) -> bool:
-    """Whether the worker answers a ping, which it does once it takes messages."""
+    """Whether the worker answers a ping, which it does once it receives messages."""
     with Celery(broker=redis_url) as app:
         return any(node.startswith(f"{name}@") for node in app.control.inspect(timeout=0.3).ping() or {})
