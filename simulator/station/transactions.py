@@ -103,7 +103,7 @@ class Transactions:
             self.end(connector, "Deauthorized", "DeAuthorized")
 
     def release_token(self, connector: Connector) -> None:
-        """Forgets the token, and the profile that came with its remote start."""
+        """Clears the token, and the profile that came with its remote start."""
         connector.token = connector.group = connector.remote_start_id = None
         self._common.profiles.remove_transaction(next_transaction(connector))
 

@@ -25,13 +25,13 @@ QUICK = {
 
 
 def environment(ws_url: str, version: str, **more: object) -> dict[str, str]:
-    """`connectors=2` stands for CHARGER_CONNECTORS=2."""
+    """`connectors=2` stands for CHARGER_CONNECTORS=2; a whole name may be used, too."""
     return {
         "CHARGER_IDENTITY": "CP-1",
         "CHARGER_WS_URL": ws_url,
         "CHARGER_OCPP_VERSION": version,
         **QUICK,
-        **{f"CHARGER_{name.upper()}": str(value) for name, value in more.items()},
+        **{f"CHARGER_{name.upper().removeprefix('CHARGER_')}": str(value) for name, value in more.items()},
     }
 
 

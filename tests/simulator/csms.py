@@ -35,6 +35,13 @@ NOW = "2030-01-01T12:00:00.000Z"
 
 BOOT_ACCEPTED: Payload = {"current_time": NOW, "interval": 300, "status": "Accepted"}
 
+
+def boot_answers(*statuses: str, interval_s: int) -> Callable[[Payload], Payload]:
+    """Answers each BootNotification with the next of these statuses."""
+    left = iter(statuses)
+    return lambda _: {"current_time": NOW, "interval": interval_s, "status": next(left)}
+
+
 ANSWERS: dict[str, dict[str, Payload]] = {
     "ocpp1.6": {
         "Authorize": {"id_tag_info": {"status": "Accepted"}},

@@ -21,7 +21,7 @@ from simulator.link.websocket import LinkError
 from simulator.log import EventLog
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, environment
-from tests.simulator.csms import NOW, Csms, until
+from tests.simulator.csms import NOW, Csms, boot_answers, until
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
@@ -178,12 +178,7 @@ def test_invalid_settings_print_one_line_and_exit_with_code_2(change: dict[str, 
 
 async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
     async with Csms() as csms:
-        answers = iter(["Rejected", "Pending", "Accepted"])
-        csms.answers["BootNotification"] = lambda _: {
-            "current_time": NOW,
-            "interval": 1,
-            "status": next(answers),
-        }
+        csms.answers["BootNotification"] = boot_answers("Rejected", "Pending", "Accepted", interval_s=1)
         async with ChargerProcess(csms.url) as charger:
             link = await csms.link(within_s=START_S)
             await charger.connection("rejected", "boot_rejected")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import NOW, Csms, call16
+from tests.simulator.csms import Csms, boot_answers, call16
 from tests.simulator.talk import Talk
 
 
@@ -162,12 +162,7 @@ async def test_nothing_is_triggered_on_a_connector_that_does_not_exist(talk: Tal
 
 async def test_a_pending_charger_sends_what_is_triggered_and_nothing_else() -> None:
     async with Csms() as csms:
-        statuses = ["Pending", "Accepted"]
-        csms.answers["BootNotification"] = lambda _: {
-            "current_time": NOW,
-            "interval": 600,
-            "status": statuses.pop(0),
-        }
+        csms.answers["BootNotification"] = boot_answers("Pending", "Accepted", interval_s=600)
         async with LocalCharger(csms.url) as charger:
             link = await csms.link()
             await charger.connection("connected", "boot_pending")

@@ -164,10 +164,14 @@ async def test_a_car_may_stop_requesting_energy_and_request_it_again(talk: Talk)
 
 
 @pytest.mark.charger(
-    visitor_every_s=0.1, visitor_id_tag="VISITOR", max_power_w=3_600_000, ev_energy_wh=50, ev_unplug_s=0
+    CHARGER_VISITOR_EVERY_S=0.1,
+    CHARGER_VISITOR_ID_TAG="AUTOMATIC",
+    max_power_w=3_600_000,
+    ev_energy_wh=50,
+    ev_unplug_s=0,
 )
 async def test_automatic_sessions_repeat_where_they_are_configured(talk: Talk) -> None:
-    assert (await talk.link.next("Authorize"))["id_tag"] == "VISITOR"
+    assert (await talk.link.next("Authorize"))["id_tag"] == "AUTOMATIC"
     await talk.link.next("StartTransaction")
     await talk.link.next("StopTransaction")
     await talk.link.next("StartTransaction")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import NOW, Csms, call201, until
+from tests.simulator.csms import Csms, boot_answers, call201, until
 from tests.simulator.talk import TOKEN, Talk
 
 
@@ -120,12 +120,7 @@ async def test_a_trigger_for_no_transaction_or_an_unknown_evse_is_rejected(talk:
 
 async def test_a_pending_station_reports_and_boots_when_the_csms_requests_it() -> None:
     async with Csms() as csms:
-        statuses = ["Pending", "Accepted"]
-        csms.answers["BootNotification"] = lambda _: {
-            "current_time": NOW,
-            "interval": 600,
-            "status": statuses.pop(0),
-        }
+        csms.answers["BootNotification"] = boot_answers("Pending", "Accepted", interval_s=600)
         async with LocalCharger(csms.url, "OCPP2.0.1") as charger:
             link = await csms.link()
             await charger.connection("connected", "boot_pending")
