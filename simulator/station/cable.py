@@ -1,4 +1,4 @@
-"""The cable and the car at its end."""
+"""Plugs cars in and out, and sets the energy and the power that they request."""
 
 from simulator.station.energy import NEGLIGIBLE_WH, Energy, remaining_wh
 from simulator.station.model import Connector, Ev

@@ -61,6 +61,6 @@ class Drivers:
         delay_s: float | None,
         act: Callable[[Connector], object],
     ) -> None:
-        """None for a delay: never."""
+        """Calls `act` after the delay; None: never."""
         if delay_s is not None:
             self._timers.start(connector, name, delay_s, lambda: act(connector))

@@ -1,4 +1,4 @@
-"""Lets energy flow: the power that each connector draws, and the energy that its meter counts."""
+"""Computes the power that each connector draws, and the energy that its meter counts."""
 
 import time
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from simulator.station.model import Connector
 from simulator.station.resources import Resources
 
-#: Less than this left counts as nothing; otherwise a rounding error would repeat the last wake-up.
+#: A smaller remainder counts as none; otherwise a rounding error would repeat the last wake-up.
 NEGLIGIBLE_WH = 0.01
 
 #: With nothing to wait for, power is computed again after this long.
