@@ -155,17 +155,17 @@ def worker(
     ecs_url: str,
     *,
     pool: str = "",
-    slots: int = 16,
+    threads: int = 16,
     queues: str = "lifecycle",
 ) -> Program:
     """Our worker with the rate budget off; by default with the pool that ships, for starts and stops only."""
-    options = f"-c {slots} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
+    options = f"-c {threads} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
     if pool:
         options += f" -P {pool}"
     env = environment(database_url, redis_url) | {
         "AWS_ENDPOINT_URL": ecs_url,
         "ECS_BUDGET_SHARE": "0",
-        "WORKER_CONCURRENCY": str(slots),
+        "WORKER_CONCURRENCY": str(threads),
     }
     return Program(
         name=name,
