@@ -20,6 +20,7 @@ from bench.support.fleet import bulk_connection, charger_id, insert_chargers
 from bench.support.load import Client
 from bench.support.servers import (
     ORGANIZATION,
+    WORKER_CONCURRENCY,
     Stores,
     StubEcs,
     running_process,
@@ -32,7 +33,6 @@ from shared.database.engine import make_engine
 from shared.queues import TaskName, message
 
 LATENCY_MS = 30
-WORKER_CONCURRENCY = 32  # the default of shared/settings.py
 SERVICE_CHANGES_PER_S = 5  # Amazon's quota, docs/aws.md
 COMMANDS = 10_000
 FEW_CHARGERS = 500  # for the same number of commands: most of them are superseded
@@ -98,7 +98,6 @@ SETUPS = (
     Setup("", 4),
     Setup("", 16),
     Setup("", WORKER_CONCURRENCY, processes=2),
-    Setup("threads", WORKER_CONCURRENCY),
     Setup("gevent", 32),
     Setup("processes", 4),
 )

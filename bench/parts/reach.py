@@ -14,6 +14,7 @@ from bench.report import Budget, Report, Table
 from bench.support.fleet import charger_id, insert_chargers
 from bench.support.load import BadAnswer, Client, p99, post
 from bench.support.servers import (
+    WORKER_CONCURRENCY,
     Stores,
     StubEcs,
     api,
@@ -126,7 +127,9 @@ def measure() -> Report:
 
 
 def _handover_worker(stores: Stores) -> Program:
-    options = "-P threads -c 16 -Q handover --without-gossip --without-mingle -n handover@%h"
+    options = (
+        f"-P threads -c {WORKER_CONCURRENCY} -Q handover --without-gossip --without-mingle -n handover@%h"
+    )
     return Program(
         name="handover",
         argv=(sys.executable, "-m", "celery", "-A", "bench.baseline.handover", "worker", *options.split()),

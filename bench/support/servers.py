@@ -23,6 +23,7 @@ from shared.database.engine import make_engine, migrate
 from shared.settings import TokenSettings
 
 ORGANIZATION = "bench"
+WORKER_CONCURRENCY = 32  # the default of shared/settings.py
 JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
 
 #: For parts that measure the API alone: one organization has all chargers, and no worker finishes their commands.
@@ -155,7 +156,7 @@ def worker(
     ecs_url: str,
     *,
     pool: str = "",
-    threads: int = 16,
+    threads: int = WORKER_CONCURRENCY,
     queues: str = "lifecycle",
 ) -> Program:
     """Our worker with the rate budget off; by default with the pool that ships, for starts and stops only."""
