@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, post_load
 
 from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
 from api.resources import resources
@@ -236,9 +236,14 @@ class Body(Schema):
 
 
 class Query(Schema):
-    """The query of a request. A parameter that it does not know is an error: it may be a filter misspelt."""
+    """The query of a request. An unknown parameter is an error: it may be a misspelt filter."""
 
+    record: type  #: the frozen dataclass that a valid query becomes
     error_messages = {"unknown": UNKNOWN_PARAMETER}  # noqa: RUF012  # marshmallow's own name and shape
+
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> Any:
+        return self.record(**data)
 
     class Meta:
         unknown = "raise"

@@ -1,15 +1,16 @@
-"""Request bodies, queries and answers: what the routes take and give, and what the document shows.
+"""The schemas of request bodies and answers, as routes and the OpenAPI document use them.
 
-Field for field the contract's types; what is beyond it says so.
+Field for field the contract's types; those beyond it say so.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, post_load
 
 from api.http.charger_state import runtime_of
-from api.http.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
+from api.http.fields import Body, Choice, Identity, Instant, Text, WsUrl
+from shared.fleet.chargers import ChargerChanges, NewCharger
 from shared.vocabulary import (
     CommandStatus,
     EventType,
@@ -41,36 +42,6 @@ def _page(name: str, rows: type[Schema]) -> type[Schema]:
     )
 
 
-class PageQuery(Query):
-    page = QueryInteger(minimum=1, load_default=1, metadata=_doc("One-based."))
-    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
-
-
-class WaitQuery(Query):
-    wait = QueryInteger(
-        minimum=0,
-        maximum=60,
-        load_default=0,
-        metadata=_doc(
-            "Seconds to hold the answer until it is final, at most. When too many requests wait already, the answer comes at "
-            "once, as it is then, with the header `Wait-Skipped: true`. Beyond the contract."
-        ),
-    )
-
-
-class LogsQuery(Query):
-    start_date = Instant(load_default=None, metadata=_doc("Inclusive."))
-    end_date = Instant(load_default=None, metadata=_doc("Inclusive."))
-    event = Text(
-        min_length=1,
-        max_length=64,
-        load_default=None,
-        metadata=_doc("An OCPP action, such as BootNotification; case-sensitive."),
-    )
-    limit = QueryInteger(minimum=1, maximum=1000, load_default=1000)
-    offset = QueryInteger(minimum=0, load_default=0)
-
-
 class CreateCharger(Body):
     identity = Identity(
         required=True, metadata=_doc("What the charger calls itself to its CSMS. Unique per organization.")
@@ -88,6 +59,12 @@ class CreateCharger(Body):
     location_id = Text(min_length=1, max_length=128, allow_none=True)
     location_name = Text(max_length=255, allow_none=True, metadata=_doc("A label for the simulator."))
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> NewCharger:
+        name = data.pop("charge_point_name", None)
+        version = data.pop("ocpp_version", None) or OcppVersion.V16.value
+        return NewCharger(**data, name=name, ocpp_version=version)
+
 
 class UpdateCharger(Body):
     """What is absent stays; null clears a name or a location."""
@@ -103,6 +80,12 @@ class UpdateCharger(Body):
     ws_url = WsUrl(metadata=_doc("Redeploys."))
     location_id = Text(min_length=1, max_length=128, allow_none=True, metadata=_doc("Redeploys."))
     location_name = Text(max_length=255, allow_none=True, metadata=_doc("Redeploys."))
+
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> ChargerChanges:
+        if "charge_point_name" in data:
+            data["name"] = data.pop("charge_point_name")
+        return ChargerChanges(**data)
 
 
 class Ignored(Body):
@@ -335,6 +318,22 @@ class ValidationErrors(Schema):
     """HttpValidationError of the contract."""
 
     detail = fields.List(fields.Nested(ValidationItem), required=True)
+
+
+class ChargerPage(Schema):
+    data = fields.List(fields.Nested(ChargerAnswer), required=True)
+    total = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_doc("Matches over all pages. Null on a page by cursor."),
+    )
+    page = fields.Integer(required=True, allow_none=True, metadata=_doc("Null on a page by cursor."))
+    limit = fields.Integer(required=True)
+    next_cursor = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=_doc("`cursor` for what follows; null when nothing does. Beyond the contract."),
+    )
 
 
 CommandPage = _page("CommandPage", CommandAnswer)

@@ -14,7 +14,7 @@ from api.http.charger_state import observed_of, runtime_of
 from api.http.fields import Problem, documented
 from api.http.operations import Access, Operations
 from api.http.parsing import InvalidRequest, item
-from api.live.streams import LIFE_S, SILENCE_S, Stream
+from api.live.streams import Stream
 from api.resources import resources
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
@@ -36,7 +36,6 @@ RETRY_MS = 2000  # what clients wait before they come again
 @operations.operation(
     "GET",
     "",
-    errors=(401, 403, 404, 422, 429, 500, 503),
     content_type="text/event-stream",
     parameters=[
         {
@@ -47,14 +46,15 @@ RETRY_MS = 2000  # what clients wait before they come again
             "schema": {"type": "string", "pattern": documented(ID)},
         }
     ],
-    summary="Watch a charger",
-    described=f"""Server-Sent Events. The first one is a `snapshot`, unless
-`{ID_HEADER}` tells what was read before; an id that no event has yet is a 422. Then: `command` when one is asked for or its status changes, `status` when
-the provisioning, the tasks that run or the reason why none does change, `ocpp` when the link to the CSMS does. An
-event may repeat what a snapshot said. There is a comment after {SILENCE_S} s of silence, and an end after {LIFE_S} s:
-come again.""",
 )
 def watch_charger(charger_id: str) -> Response:
+    """Watch a charger
+
+    Server-Sent Events. The first one is a `snapshot`, unless `Last-Event-ID` tells what was read before; an id that no
+    event has yet is a 422. Then: `command` when one is asked for or its status changes, `status` when the provisioning,
+    the tasks that run or the reason why none does change, `ocpp` when the link to the CSMS does. An event may repeat
+    what a snapshot said. There is a comment after 15 s of silence, and an end after 300 s: come again.
+    """
     last_id = _last_id()
     wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
     first = f"retry: {RETRY_MS}\n\n"

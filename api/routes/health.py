@@ -24,11 +24,12 @@ LANDING_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri
     "/health",
     answer=schemas.Health,
     errors=(500,),
-    example={"status": "ok", "version": "0.1.0"},
-    summary="Health check",
-    described="The process answers. Whether it can work is told by /ready.",
 )
 def health_check() -> ResponseReturnValue:
+    """Health check
+
+    The process answers. Whether it can work is told by /ready.
+    """
     return {"status": "ok", "version": _version()}
 
 
@@ -37,14 +38,15 @@ def health_check() -> ResponseReturnValue:
     "/ready",
     answer=schemas.Ready,
     errors=(503,),
-    example={"status": "ready", "broker": "ok", "maintenance": "ok"},
-    summary="Readiness check",
-    described="503 while the database is away, takes no writes, or has a schema that is older than this version. "
-    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database. "
-    "`maintenance` says whether workers observe, publish again and read logs as often as they should; if not, "
-    "this process works, but commands do not become final.",
 )
 def readiness_check() -> ResponseReturnValue:
+    """Readiness check
+
+    503 while the database is away, takes no writes, or has a schema that is older than this version.
+    `broker` says whether a message can be published; if not, nothing fails: commands wait in the database.
+    `maintenance` says whether workers observe, publish again and read logs as often as they should; if not,
+    this process works, but commands do not become final.
+    """
     state = resources().readiness.state()
     broker = state.broker or "ok"
     if state.database is not None:
@@ -58,18 +60,22 @@ def readiness_check() -> ResponseReturnValue:
     "/metrics",
     errors=(500,),
     content_type="text/plain",
-    summary="Metrics",
-    described="In Prometheus' text format. No label names an organization or a charger.",
 )
-def metrics() -> ResponseReturnValue:
+def metrics() -> Response:
+    """Metrics
+
+    In Prometheus' text format. No label names an organization or a charger.
+    """
     body = render_metrics(resources().figures, resources().publisher, resources().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 
-@operations.operation(
-    "GET", "/", content_type="text/html", summary="Landing page", described="Links to what is here."
-)
-def landing_page() -> ResponseReturnValue:
+@operations.operation("GET", "/", content_type="text/html")
+def landing_page() -> Response:
+    """Landing page
+
+    Links to what is here.
+    """
     response = Response(_landing(), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = LANDING_POLICY
     return response

@@ -202,6 +202,36 @@ def test_a_key_is_free_again_after_a_day(fleet: Fleet, sessions: Sessions) -> No
     assert REPLAYED in third.headers
 
 
+@pytest.mark.parametrize("operation", ["create", "stop", "restart"])
+def test_a_repeat_of_a_request_that_an_earlier_version_answered_gets_that_answer(
+    fleet: Fleet, sessions: Sessions, operation: str
+) -> None:
+    """Versions before migration 0017 stored the rendered answer."""
+    path = "/ocpp/chargers"
+    if operation != "create":
+        path = f"/ocpp/chargers/{fleet.ready(identity='CP-2')}/{operation}-charger"
+    first = fleet.post(path, json=WISH, headers=KEY)
+    answer = {"status": 202, "headers": {"Location": first.headers["Location"]}, "body": first.json}
+    with sessions.begin() as session:
+        session.execute(update(IdempotencyKey).values(receipt=None, **answer))
+
+    again = fleet.post(path, json=WISH, headers=KEY)
+
+    assert (again.status_code, again.data) == (202, first.data)
+    assert again.headers["Location"] == first.headers["Location"]
+    assert again.headers[REPLAYED] == "true"
+
+
+def test_a_receipt_with_fields_of_a_later_version_can_be_read(fleet: Fleet, sessions: Sessions) -> None:
+    first = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+    with sessions.begin() as session:
+        session.execute(update(IdempotencyKey).values(receipt=IdempotencyKey.receipt.op("||")({"new": 1})))
+
+    again = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+
+    assert again.data == first.data
+
+
 @pytest.mark.parametrize("key", ["", "k" * 256, "tab\there", "\x7f", "schlüssel"])
 def test_a_key_that_is_none_is_refused(fleet: Fleet, sessions: Sessions, key: str) -> None:
     answer = fleet.post("/ocpp/chargers", json=WISH, headers={"Idempotency-Key": key})

@@ -12,6 +12,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from api.app import create_app
+from api.live.streams import LIFE_S, SILENCE_S
 from tests.api.conftest import Fleet
 
 #: The document and its own page.
@@ -183,6 +184,13 @@ def test_bounds_and_values_are_in_the_document(document: Any) -> None:
         "FAILED",
     ]
     assert schemas["ChargerAnswer"]["properties"]["name"]["type"] == ["string", "null"]
+
+
+def test_the_document_says_how_long_a_stream_is_silent_and_lives(operations: dict[str, Any]) -> None:
+    description = operations["watch_charger"]["description"]
+
+    assert f"after {SILENCE_S} s of silence" in description
+    assert f"after {LIFE_S} s" in description
 
 
 def test_two_apps_in_one_process_have_the_same_document(app: Flask, document: Any) -> None:
