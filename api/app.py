@@ -18,7 +18,7 @@ from api.limits.open_commands import OpenQuota
 from api.limits.pools import make_pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import Reading
-from api.limits.slots import Places
+from api.limits.slots import Slots
 from api.limits.waits import mark_skipped_wait
 from api.live.batcher import GroupCommit
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
@@ -73,8 +73,8 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         open_quota=OpenQuota(polls, settings.open_commands_per_organization),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
-        watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),
-        streams=Streams(polls, Places(settings.event_streams, settings.event_streams_per_organization)),
+        watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
+        streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(pools.probing, settings.broker_url, settings.timing),

@@ -101,7 +101,7 @@ def too_many_streams(_: Full) -> ResponseReturnValue:
 
 
 def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:
-    detail = f"More than {error.most} event streams at once: close some, or try again later"
+    detail = f"More than {error.max_per_organization} event streams at once: close some, or try again later"
     return {"detail": detail}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 

@@ -7,7 +7,7 @@ from time import monotonic
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.limits.slots import Full, Places
+from api.limits.slots import Full, Slots
 from api.live.poller import Poller
 from shared.fleet.events import EVENTS_AT_ONCE, Event, Position, events_after
 from shared.vocabulary import EventType
@@ -69,9 +69,9 @@ def _is_the_last(event: Event) -> bool:
 class Streams:
     """One per API process. It looks for what is new only while somebody watches."""
 
-    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
+    def __init__(self, statements: sessionmaker[Session], slots: Slots) -> None:
         self._statements = statements
-        self._places = places
+        self._slots = slots
         self._streams: set[Stream] = set()
         self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
@@ -79,7 +79,7 @@ class Streams:
         """The events after that one. To be closed. Raises Full, FullForOrganization."""
         if self._poller.closed:
             raise Full
-        self._places.take(organization_id)
+        self._slots.acquire(organization_id)
         stream = Stream(organization_id, charger_id, last_id)
         self._streams.add(stream)
         self._poller.ensure_running()
@@ -91,7 +91,7 @@ class Streams:
             self._streams.remove(stream)
         except KeyError:
             return
-        self._places.give_back(stream.organization_id)
+        self._slots.release(stream.organization_id)
 
     @property
     def count(self) -> int:

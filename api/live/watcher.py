@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.limits.slots import Full, FullForOrganization, Places
+from api.limits.slots import Full, FullForOrganization, Slots
 from api.live.poller import Poller
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import is_open, may_be_accepted
@@ -72,9 +72,9 @@ class _Waiter:
 class Watcher:
     """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
 
-    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
+    def __init__(self, statements: sessionmaker[Session], slots: Slots) -> None:
         self._statements = statements
-        self._places = places
+        self._slots = slots
         self._waiters: set[_Waiter] = set()
         self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
@@ -84,7 +84,7 @@ class Watcher:
         False, at once, when as many wait as may.
         """
         try:
-            self._places.take(organization_id)
+            self._slots.acquire(organization_id)
         except (Full, FullForOrganization):
             return False
         waiter = _Waiter(target, organization_id)
@@ -95,7 +95,7 @@ class Watcher:
                 waiter.woken.wait(timeout_s)
         finally:
             self._waiters.discard(waiter)
-            self._places.give_back(organization_id)
+            self._slots.release(organization_id)
         return True
 
     @property

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import sessionmaker
 
-from api.limits.slots import Places
+from api.limits.slots import Slots
 from api.live import streams
 from api.live.streams import BEHIND_AT_ONCE, Stream, Streams
 from api.resources import Resources
@@ -242,7 +242,7 @@ def test_a_full_server_asks_to_try_again_later(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources: Resources = app.extensions["chargehand"]
-    monkeypatch.setattr(resources.streams._places, "most", 2)
+    monkeypatch.setattr(resources.streams._slots, "max_slots", 2)
     charger_id = fleet.ready()
     watching = [watch(charger_id), watch(charger_id)]
 
@@ -364,7 +364,7 @@ def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
             {"charger_id": charger_id},
         )
     ids = _events(sessions, charger_id)
-    streams = Streams(sessionmaker(sessions.kw["bind"]), Places(100, 100))
+    streams = Streams(sessionmaker(sessions.kw["bind"]), Slots(100, 100))
     monkeypatch.setattr(streams._poller, "ensure_running", lambda: None)
     old = [streams.open("acme", charger_id, last_id) for last_id in ids[: 3 * BEHIND_AT_ONCE]]
     other = streams.open("globex", charger_id, ids[-1])
@@ -425,7 +425,7 @@ def test_an_organization_cannot_take_all_streams(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources: Resources = app.extensions["chargehand"]
-    monkeypatch.setattr(resources.streams._places, "most_per_organization", 2)
+    monkeypatch.setattr(resources.streams._slots, "max_per_organization", 2)
     charger_id, other = fleet.ready(), fleet.ready("globex")
     watching = [watch(charger_id), watch(charger_id)]
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from api.limits.slots import Places
+from api.limits.slots import Slots
 from api.live.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
 from api.resources import Resources
 from shared.database.engine import Sessions
@@ -185,7 +185,7 @@ def test_one_waits_for_whole_seconds_up_to_60(fleet: Fleet, method: str, path: s
 
 def test_of_an_organization_only_some_go_on_at_once(fleet: Fleet, sessions: Sessions) -> None:
     """Hundreds that wait for one charger are no reason for others to wait."""
-    watcher = Watcher(sessionmaker(sessions.kw["bind"]), Places(100, 100))
+    watcher = Watcher(sessionmaker(sessions.kw["bind"]), Slots(100, 100))
     charger_id = fleet.ready()
 
     def look() -> Counter[str]:
@@ -202,7 +202,7 @@ def test_of_an_organization_only_some_go_on_at_once(fleet: Fleet, sessions: Sess
 def test_a_watcher_that_ends_wakes_everybody_and_lets_nobody_wait(fleet: Fleet, sessions: Sessions) -> None:
     charger_id = fleet.create()
     (command,) = fleet.commands(charger_id)
-    watcher = Watcher(sessions, Places(10, 10))
+    watcher = Watcher(sessions, Slots(10, 10))
     started = monotonic()
     with ThreadPoolExecutor(2) as pool:
         waiting = [
@@ -276,11 +276,11 @@ def nobody_gets_in(engine: Engine) -> Iterator[None]:
     server.dispose()
 
 
-@pytest.mark.parametrize("bound", ["most", "most_per_organization"])
+@pytest.mark.parametrize("bound", ["max_slots", "max_per_organization"])
 def test_who_comes_when_enough_wait_is_answered_at_once_with_what_is(
     fleet: Fleet, begin: InBackground, resources: Resources, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
-    monkeypatch.setattr(resources.watcher._places, bound, 2)
+    monkeypatch.setattr(resources.watcher._slots, bound, 2)
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(3)]
     waiting = [begin("POST", f"/ocpp/chargers/{one}/stop-charger?wait=30") for one in chargers[:2]]
     started = monotonic()
@@ -300,10 +300,10 @@ def test_who_comes_when_enough_wait_is_answered_at_once_with_what_is(
     assert again.json["status"] == "succeeded"
 
 
-def test_an_organization_that_waits_a_lot_leaves_places_for_others(
+def test_an_organization_that_waits_a_lot_leaves_slots_for_others(
     fleet: Fleet, begin: InBackground, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resources.watcher._places, "most_per_organization", 1)
+    monkeypatch.setattr(resources.watcher._slots, "max_per_organization", 1)
     charger_id, other = fleet.ready(), fleet.ready("globex")
     waiting = [
         begin("POST", f"/ocpp/chargers/{charger_id}/stop-charger?wait=30"),
