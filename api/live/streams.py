@@ -29,32 +29,32 @@ class Stream:
         self.last_id = last_id  #: of the events that are on their way
         self.behind = False  #: the last poll found as many events for it as a poll may
         self.polled_at = 0.0
-        self._coming: SimpleQueue[Event | None] = SimpleQueue()
+        self._pending: SimpleQueue[Event | None] = SimpleQueue()
 
     @property
-    def hungry(self) -> bool:
+    def is_drained(self) -> bool:
         """The client has taken all that there was: a slow one gets no more until then."""
-        return self._coming.empty()
+        return self._pending.empty()
 
-    def feed(self, event: Event) -> None:
+    def push(self, event: Event) -> None:
         if event.id > self.last_id:
             self.last_id = event.id
-            self._coming.put(event)
+            self._pending.put(event)
 
     def end(self) -> None:
-        self._coming.put(None)
+        self._pending.put(None)
 
     def __iter__(self) -> Iterator[list[Event]]:
         """The events as they come, all that are there at once; none after a silence. Ends after LIFE_S, or with the charger."""
         until = monotonic() + LIFE_S
         while (left_s := until - monotonic()) > 0:
             try:
-                coming = [self._coming.get(timeout=min(SILENCE_S, left_s))]
+                coming = [self._pending.get(timeout=min(SILENCE_S, left_s))]
             except Empty:
                 yield []
                 continue
-            while not self._coming.empty():
-                coming.append(self._coming.get())
+            while not self._pending.empty():
+                coming.append(self._pending.get())
             events = [event for event in coming if event is not None]
             if events:
                 yield events
@@ -73,7 +73,7 @@ class Streams:
         self._statements = statements
         self._slots = slots
         self._streams: set[Stream] = set()
-        self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
+        self._poller = Poller("streams", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
     def open(self, organization_id: str, charger_id: str, last_id: int) -> Stream:
         """The events after that one. To be closed. Raises Full, FullForOrganization."""
@@ -103,7 +103,7 @@ class Streams:
         for stream in list(self._streams):
             stream.end()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         drained: defaultdict[Position, list[Stream]] = defaultdict(list)
         for stream in self._due():
             drained[stream.charger_id, stream.last_id].append(stream)
@@ -115,7 +115,7 @@ class Streams:
                 position = (event.charger_id, event.after)
                 found[position] += 1
                 for stream in drained[position]:
-                    stream.feed(event)
+                    stream.push(event)
         for position, streams in drained.items():
             for stream in streams:
                 stream.behind = found[position] >= EVENTS_AT_ONCE
@@ -125,7 +125,7 @@ class Streams:
         now = monotonic()
         behind: Counter[str] = Counter()
         for stream in sorted(self._streams, key=lambda stream: stream.polled_at):
-            if not stream.hungry:
+            if not stream.is_drained:
                 continue
             if stream.behind:
                 behind[stream.organization_id] += 1

@@ -76,7 +76,7 @@ class Watcher:
         self._statements = statements
         self._slots = slots
         self._waiters: set[_Waiter] = set()
-        self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
+        self._poller = Poller("watcher", self._poll, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
     def wait(self, target: Target, timeout_s: float, *, organization_id: str) -> bool:
         """Return when the target is reached, final or gone, after timeout_s at the latest, or when the server ends.
@@ -109,17 +109,17 @@ class Watcher:
         for waiter in list(self._waiters):
             waiter.woken.set()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         waiters = list(self._waiters)
-        over = self._over({waiter.target for waiter in waiters})
+        ended = self._ended({waiter.target for waiter in waiters})
         woken: Counter[str] = Counter()
         for waiter in waiters:
-            if waiter.target in over and woken[waiter.organization_id] < WOKEN_AT_ONCE:
+            if waiter.target in ended and woken[waiter.organization_id] < WOKEN_AT_ONCE:
                 woken[waiter.organization_id] += 1
                 self._waiters.discard(waiter)
                 waiter.woken.set()
 
-    def _over(self, targets: Collection[Target]) -> set[Target]:
+    def _ended(self, targets: Collection[Target]) -> set[Target]:
         """Those that nobody needs to wait for any longer. While the database is away all of them wait on."""
         links = [target for target in targets if isinstance(target, Link)]
         parameters = {
@@ -130,7 +130,7 @@ class Watcher:
             "generations": [link.generation for link in links],
         }
         with self._statements() as session:
-            rows = session.execute(_OVER, parameters).all()
+            rows = session.execute(_ENDED, parameters).all()
         return {_target(*row) for row in rows}
 
 
@@ -160,7 +160,7 @@ _links = (
     .table_valued(column("id", String), column("generation", Integer))
     .render_derived("links_waited_for")
 )
-_OVER = union_all(
+_ENDED = union_all(
     select(literal("command"), cast(_commands.c.id, String), _NO_GENERATION).where(
         ~exists().where(Command.id == _commands.c.id, Command.status.in_(OPEN))
     ),

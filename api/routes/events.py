@@ -91,7 +91,7 @@ def _last_id() -> int | None:
 def _lines(first: str, stream: Stream) -> Iterator[str]:
     yield first
     for events in stream:
-        yield "".join(_text(event.id, event.type, TOLD[event.type](event)) for event in events) or ":\n\n"
+        yield "".join(_text(event.id, event.type, PAYLOADS[event.type](event)) for event in events) or ":\n\n"
 
 
 def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:
@@ -137,8 +137,8 @@ def _link(event: Event) -> dict[str, Any]:
     }
 
 
-#: By the event's type, what a client is told of it.
-TOLD = {"command": _command, "status": _status, "ocpp": _link}
+#: Renders the data of an event, by its type.
+PAYLOADS = {"command": _command, "status": _status, "ocpp": _link}
 
 
 def _instant(at: datetime) -> str:

@@ -368,17 +368,17 @@ def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
     monkeypatch.setattr(streams._poller, "ensure_running", lambda: None)
     old = [streams.open("acme", charger_id, last_id) for last_id in ids[: 3 * BEHIND_AT_ONCE]]
     other = streams.open("globex", charger_id, ids[-1])
-    streams._look()  # finds out who is behind
+    streams._poll()  # finds out who is behind
 
     def fed() -> list[int]:
-        streams._look()
+        streams._poll()
         return [_taken(stream) for stream in old]
 
     for stream in old:
         _taken(stream)
     first, second, third = fed(), fed(), fed()
     fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
-    streams._look()
+    streams._poll()
 
     assert sum(first) == BEHIND_AT_ONCE * EVENTS_AT_ONCE
     assert [sum(each) for each in zip(first, second, third, strict=True)] == [EVENTS_AT_ONCE] * len(old)
@@ -388,7 +388,7 @@ def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
 def _taken(stream: Stream) -> int:
     """How many events the client takes."""
     taken = 0
-    while not stream.hungry:
+    while not stream.is_drained:
         stream._coming.get()
         taken += 1
     return taken

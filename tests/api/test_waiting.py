@@ -189,7 +189,7 @@ def test_of_an_organization_only_some_go_on_at_once(fleet: Fleet, sessions: Sess
     charger_id = fleet.ready()
 
     def look() -> Counter[str]:
-        watcher._look()
+        watcher._poll()
         return Counter(waiter.organization_id for waiter in watcher._waiters)
 
     for number in range(WOKEN_AT_ONCE + 6):
