@@ -27,8 +27,7 @@ from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import catalog, chargers, commands, events, health
-from api.routes import not_implemented as missing
+from api.routes import catalog, chargers, commands, events, health, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.settings import Settings
@@ -54,7 +53,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     document = make_document(app, converters=[_ChargerId, _Slug])
     for module in (chargers, commands, events, catalog, health):
         document.register_blueprint(module.operations)
-    app.register_blueprint(missing.make_blueprint())
+    app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
     register_errors(app)
     return app

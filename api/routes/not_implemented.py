@@ -28,7 +28,7 @@ class Operation(NamedTuple):
 LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
-MISSING = (
+NOT_IMPLEMENTED = (
     Operation("GET", "/ocpp/locations", "List locations"),
     Operation("POST", "/ocpp/locations", "Create location"),
     Operation("GET", LOCATION, "Get location"),
@@ -76,10 +76,10 @@ MISSING = (
 
 def make_blueprint() -> Blueprint:
     """Their routes. A caller without a good token or an organization is refused first, as everywhere."""
-    blueprint = Blueprint("missing", __name__)
+    blueprint = Blueprint("not_implemented", __name__)
     blueprint.before_request(authenticate_tenant)
     blueprint.before_request(limit_rate)
-    for operation in MISSING:
+    for operation in NOT_IMPLEMENTED:
         blueprint.add_url_rule(
             operation.path,
             endpoint=operation.name.lower().replace(" ", "_"),

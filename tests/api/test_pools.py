@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from api.app import create_app
-from api.limits import reads as reading
+from api.limits import reads
 from api.limits.pools import OWN_CONNECTIONS, make_pools
 from api.resources import Resources
 from shared.database.engine import Sessions, transactional
@@ -65,7 +65,7 @@ def test_an_organization_whose_reads_are_slow_leaves_connections_to_others(
     settings: Settings, fleet: Fleet, sessions: Sessions, token: Token, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two connections for readers; three reads of one organization, none of which ends."""
-    monkeypatch.setattr(reading, "WAIT_S", 1.0)
+    monkeypatch.setattr(reads, "WAIT_S", 1.0)
     app = create_app(replace(settings, database_pool_size=4))
     resources: Resources = app.extensions["chargehand"]
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
-from api.routes import not_implemented as missing
+from api.routes import not_implemented
 from tests.api.conftest import WISH, Fleet
 from tests.conftest import JWT_SECRET
 
@@ -65,7 +65,10 @@ ROUTES = [
     Route("GET", "/openapi.json", 200, "public"),
     Route("GET", "/docs", 200, "public"),
     Route("GET", "/docs/<name>", 200, "public"),
-    *(Route(operation.method, operation.path, 501, "tenant") for operation in missing.MISSING),
+    *(
+        Route(operation.method, operation.path, 501, "tenant")
+        for operation in not_implemented.NOT_IMPLEMENTED
+    ),
 ]
 TENANT = [route for route in ROUTES if route.scope == "tenant"]
 BOUND = [route for route in ROUTES if route.binds]
