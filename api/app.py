@@ -14,10 +14,10 @@ from werkzeug.routing import BaseConverter
 from api.http.errors import register_errors
 from api.http.openapi import REQUEST_ID, make_document, register_docs
 from api.http.parsing import MAX_BODY_BYTES
-from api.limits.open_commands import OpenQuota
+from api.limits.open_commands import OpenCommandQuota
 from api.limits.pools import make_pools
 from api.limits.rate_limit import RateLimit
-from api.limits.reads import Reading
+from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.limits.waits import mark_skipped_wait
 from api.live.batcher import GroupCommit
@@ -62,14 +62,14 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 def _make_resources(settings: Settings, publisher: Publisher | None) -> Resources:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
-    reading = Reading(pools.reading, connections=pools.reading_size)
+    reads = ReadSessions(pools.reading, connections=pools.reading_size)
     return Resources(
         settings=settings,
         pools=pools,
         sessions=Sessions(pools.accepting),
-        statements=reading,
-        figures=(OpenCommands(reading), Maintenance(reading), Rollout(reading), LogLag(reading)),
-        open_quota=OpenQuota(polls, settings.open_commands_per_organization),
+        reads=reads,
+        database_metrics=(OpenCommands(reads), Maintenance(reads), Rollout(reads), LogLag(reads)),
+        open_quota=OpenCommandQuota(polls, settings.open_commands_per_organization),
         group=GroupCommit(pools.batching, pools.accepting),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.limits.open_commands import OpenQuota
+from api.limits.open_commands import OpenCommandQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
-from api.limits.reads import Reading
+from api.limits.reads import ReadSessions
 from api.live.batcher import GroupCommit
-from api.live.metrics import Figures
+from api.live.metrics import DatabaseMetrics
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
@@ -26,7 +26,7 @@ class Resources:
     settings: Settings
     pools: Pools
     sessions: Sessions  #: a transaction each, for what stores something
-    statements: Reading  #: for what only reads
+    reads: ReadSessions  #: for requests that only read
     group: GroupCommit  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher
@@ -34,8 +34,8 @@ class Resources:
     verifier: TokenVerifier
     rate_limit: RateLimit | None  #: none is embedded, or without a Redis
     readiness: Readiness
-    figures: tuple[Figures, ...]  #: of the database, for /metrics
-    open_quota: OpenQuota
+    database_metrics: tuple[DatabaseMetrics, ...]
+    open_quota: OpenCommandQuota
 
 
 def resources() -> Resources:

@@ -26,7 +26,7 @@ def list_brands(query: PageQuery) -> ResponseReturnValue:
 
     By name.
     """
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = catalog.list_brands(session, page=query.page, limit=query.limit)
     return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
 
@@ -37,7 +37,7 @@ def list_models(query: PageQuery, brand_slug: str) -> ResponseReturnValue:
 
     By name.
     """
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = catalog.list_models(session, brand_slug=brand_slug, page=query.page, limit=query.limit)
     return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
 
@@ -45,5 +45,5 @@ def list_models(query: PageQuery, brand_slug: str) -> ResponseReturnValue:
 @operations.operation("GET", "/<slug:brand_slug>/models/<slug:model_slug>", answer=schemas.ModelAnswer)
 def get_model(brand_slug: str, model_slug: str) -> Row[*tuple[Any, ...]]:
     """Get a model"""
-    with resources().statements() as session:
+    with resources().reads() as session:
         return catalog.get_model(session, brand_slug=brand_slug, model_slug=model_slug)

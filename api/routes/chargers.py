@@ -46,7 +46,7 @@ def list_chargers(query: ListQuery) -> ResponseReturnValue:
     Newest first, unless `sort` says otherwise. A charger is listed if all filters fit it. Numbered pages
     count their matches; use `cursor` for long lists.
     """
-    with resources().statements() as session:
+    with resources().reads() as session:
         return read_page(session, requester().organization_id, query)
 
 
@@ -191,7 +191,7 @@ def list_charger_logs(query: LogsQuery, charger_id: str) -> ResponseReturnValue:
     The frames that the charger exchanged with its CSMS, newest first. A page of long messages is shorter
     than its `limit`: go on at `next_offset`.
     """
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = logs.list_logs(
             session,
             organization_id=requester().organization_id,
@@ -218,7 +218,7 @@ def _submit_lifecycle(event_type: EventType, query: WaitUntilQuery, charger_id: 
 
 
 def _read_charger(charger_id: str) -> Charger:
-    with resources().statements() as session:
+    with resources().reads() as session:
         return chargers.get_charger(
             session, organization_id=requester().organization_id, charger_id=charger_id
         )

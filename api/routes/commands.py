@@ -30,7 +30,7 @@ def list_commands(query: PageQuery, charger_id: str) -> ResponseReturnValue:
     Newest first. A command that has ended is kept for a limited time (`COMMANDS_KEPT_DAYS`,
     `COMMANDS_KEPT_PER_CHARGER`), a charger's newest command for ever.
     """
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = commands.list_commands(
             session,
             organization_id=requester().organization_id,
@@ -54,7 +54,7 @@ def get_command(query: WaitQuery, charger_id: str, command_id: UUID) -> Command:
 
 
 def _read_command(charger_id: str, command_id: UUID) -> Command:
-    with resources().statements() as session:
+    with resources().reads() as session:
         return commands.get_command(
             session,
             organization_id=requester().organization_id,

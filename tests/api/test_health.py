@@ -319,7 +319,7 @@ def test_the_progress_of_a_rollout_is_counted(fleet: Fleet, monkeypatch: pytest.
 def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:
     resources: Resources = app.extensions["chargehand"]
     queries: list[str] = []
-    wait_until(lambda: monotonic() - resources.figures[0].found_at > metrics.KEEP_S)
+    wait_until(lambda: monotonic() - resources.database_metrics[0].read_at > metrics.KEEP_S)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         queries.append(statement)

@@ -127,7 +127,7 @@ def test_a_refused_create_leaves_its_idempotency_key_free(fleet: Fleet) -> None:
 
 def test_of_creates_at_once_exactly_as_many_as_may_be_are_taken(app: Flask, fleet: Fleet) -> None:
     resources: Resources = app.extensions["chargehand"]
-    resources.open_quota._most = 1_000
+    resources.open_quota._max_open = 1_000
 
     answers = Together(app, fleet).create([f"CP-{number}" for number in range(4 * MOST)])
 
@@ -163,7 +163,7 @@ def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> 
     charger_ids = full(fleet)
     stop_all(fleet, charger_ids)
     away = make_engine(f"postgresql+psycopg://127.0.0.1:{free_port()}/none")
-    resources.open_quota._statements = sessionmaker(away)
+    resources.open_quota._sessions = sessionmaker(away)
 
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
 
@@ -187,9 +187,9 @@ def test_requests_that_store_no_command_take_nothing_of_the_quota(
 
 def test_commands_far_below_the_quota_are_not_counted(app: Flask, fleet: Fleet) -> None:
     resources: Resources = app.extensions["chargehand"]
-    resources.open_quota._most = 1_000
+    resources.open_quota._max_open = 1_000
     charger_id = fleet.ready()
-    resources.open_quota._statements = sessionmaker()  # has no database
+    resources.open_quota._sessions = sessionmaker()  # has no database
 
     stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(90)]
 
