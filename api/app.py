@@ -1,4 +1,4 @@
-"""The Flask app: its parts, its routes, its error handlers."""
+"""Makes the Flask app: its resources, routes and error handlers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ from shared.settings import Settings
 
 
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:
-    """The API. Opens no connection and starts no thread, so it may be made before a fork.
+    """The API. Opens no connection and starts no thread, so it can be made before a fork.
 
     Raises SettingsError when tokens cannot be verified safely, or a setting makes no sense.
     """
@@ -87,7 +87,7 @@ def _make_rate_limit(settings: Settings) -> RateLimit | None:
 
 
 def _start_request() -> None:
-    """Give the request an id: the client's, when it is one that can be logged and stored."""
+    """Give the request an id: the client's, if it has the form that can be logged and stored."""
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else uuid7().hex
     structlog.contextvars.clear_contextvars()
@@ -108,7 +108,7 @@ class _App(Flask):
 
 
 class _ChargerId(BaseConverter):
-    """What cannot be a charger's id is an unknown route, before the database hears of it."""
+    """A text that cannot be a charger's id is an unknown route, without a query."""
 
     regex = "[A-Za-z0-9_-]{1,64}"
 
@@ -118,7 +118,7 @@ class _Slug(BaseConverter):
 
 
 class _Json(JSONProvider):
-    """orjson: several times as fast, and strict about what JSON is."""
+    """orjson: several times as fast as json, and strict."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         return orjson.dumps(obj).decode()

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the routes and schemas, and its page. Both work without the internet."""
+"""Makes the OpenAPI document from the routes and schemas, and serves it and its page. Both work offline."""
 
 import re
 from functools import cache
@@ -43,7 +43,6 @@ ERRORS = {
     500: "An error of ours. The X-Request-Id finds it in the logs.",
     503: "The database is not available. Try again.",
 }
-UNAUTHORIZED = {"detail": "The token is not valid"}
 INVALID = {"detail": [{"loc": ["body", "identity"], "msg": "Field required", "type": "missing"}]}
 
 # Swagger UI styles its elements inline and has its icons as data URLs.
@@ -51,9 +50,9 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-#: What a client may call its request.
+#: The form of a request id that a client may send.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
-#: Of the page /docs, and the page that a 501 names: a link to the file in docs, which the package holds as a copy.
+#: Files of the page /docs, and the page that a 501 names: a link to the file in docs, which the package copies.
 ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|md|png)")
 
 
@@ -156,12 +155,12 @@ def register_docs(app: Flask, document: Api) -> None:
 
 
 class _Document(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest's, without its error bodies and its pages, which fetch from elsewhere."""
+    """flask-smorest's document without its error bodies, and without its pages, which load files from other hosts."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """None: api/http/errors.py has them."""
+        """Nothing: api/http/errors.py registers them."""
 
 
 def _error(status: int, description: str) -> dict[str, Any]:
@@ -192,5 +191,5 @@ def _file(file: Traversable) -> Response:
 
 @cache
 def _content(path: str) -> bytes:
-    """Kept, so that many who fetch it slowly share one copy."""
+    """Cached, so that many slow downloads share one copy."""
     return Path(path).read_bytes()

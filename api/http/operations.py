@@ -33,14 +33,14 @@ ERROR_NAMES = {
     503: "Unavailable",
 }
 
-_DESCRIPTION_OF_FINAL = "With `wait`: it is final, and `command` says how it ended."
+_DESCRIPTION_OF_FINAL = "With `wait`: the command is final, and `command` shows its result."
 _DESCRIPTION_OF_ACCEPTED = (
     " With `until=accepted`: the CSMS accepted the charger, and `runtime` says since when."
 )
 
 
 LOCATION_HEADER = {
-    "Location": {"description": "Where to watch what becomes of it.", "schema": {"type": "string"}}
+    "Location": {"description": "The path to poll for the result.", "schema": {"type": "string"}}
 }
 
 
@@ -62,7 +62,7 @@ BODY_ERRORS = (400, 408, 413, 415)
 
 
 class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
-    """Routes that are documented as they are declared."""
+    """A blueprint whose routes are documented as they are declared."""
 
     ARGUMENTS_PARSER = RequestParser()
 
@@ -96,8 +96,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         The document's summary and description are the view's docstring; its examples are in api/http/examples.py.
         An operation that answers 202 takes `wait` and then may answer 200. `errors` are those that do not follow from
         the access, the path and the body.
-        Where a token is needed, a query parameter that `query` does not have is a 422. Public routes take any:
-        probes, scrapers and browsers add some against caches.
+        Where a token is needed, an unknown query parameter is a 422. Public routes ignore it: probes, scrapers and
+        browsers add some to bypass caches.
         """
         errors += _implied_errors(self._access, self.url_prefix or "", rule, has_body=body is not None)
 
@@ -179,7 +179,7 @@ def limit_rate() -> None:
 
 
 def _document_key(doc: dict[str, Any], _: dict[str, Any], *, method: str, **__: Any) -> dict[str, Any]:
-    """Every POST takes one."""
+    """Every POST takes an Idempotency-Key."""
     if method == "post":
         doc.setdefault("parameters", []).append("IdempotencyKey")
     return doc

@@ -22,7 +22,7 @@ from shared.vocabulary import (
 
 
 def _doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
-    """What only the document says about a field."""
+    """Metadata that only the document shows."""
     if description:
         more["description"] = description
     if values := [value and str(value) for value in enum]:
@@ -67,7 +67,7 @@ class CreateCharger(Body):
 
 
 class UpdateCharger(Body):
-    """What is absent stays; null clears a name or a location."""
+    """An absent field keeps its value; null clears a name or a location."""
 
     name = Text(max_length=255, allow_none=True)
     charge_point_name = Text(
@@ -89,25 +89,25 @@ class UpdateCharger(Body):
 
 
 class Ignored(Body):
-    """Nothing, an empty object or any other: the action is in the path."""
+    """No body, or any object: its content is ignored, the action is in the path."""
 
     optional = True
 
 
 class Ocpp(Schema):
-    """The charger's link to its CSMS: what its log says; disconnected while its process does not run."""
+    """The charger's link to its CSMS, from its log; disconnected while its process does not run."""
 
     state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
     reason = fields.String(allow_none=True)
     since = Instant(allow_none=True)
     last_frame_at = Instant(allow_none=True)
     stale_reason = fields.String(
-        allow_none=True, metadata=_doc("Why it may be otherwise by now: the logs are read late.")
+        allow_none=True, metadata=_doc("Why the state may have changed since: the logs are read late.")
     )
 
 
 class Runtime(Schema):
-    """What should run and what was observed. Beyond the contract."""
+    """The desired and the observed state. Beyond the contract."""
 
     desired = fields.String(required=True, metadata=_doc(enum=["running", "stopped"]))
     observed = fields.String(required=True, metadata=_doc(enum=[*ObservedState]))
@@ -115,17 +115,17 @@ class Runtime(Schema):
     desired_count = fields.Integer(required=True)
     running_count = fields.Integer(required=True)
     pending_count = fields.Integer(required=True)
-    generation = fields.Integer(required=True, metadata=_doc("+1 with every change asked for."))
+    generation = fields.Integer(required=True, metadata=_doc("+1 with every requested change."))
     observed_generation = fields.Integer(required=True, metadata=_doc("The newest that ECS accepted."))
     observed_at = Instant(allow_none=True)
-    stale = fields.Boolean(required=True, metadata=_doc("Nobody has looked for a while."))
+    stale = fields.Boolean(required=True, metadata=_doc("Not observed for a while."))
     reason = fields.String(allow_none=True, metadata=_doc("Why it does not run as desired."))
     reason_code = fields.String(allow_none=True, metadata=_doc("The same, as a code of docs/errors.md."))
     ocpp = fields.Nested(Ocpp, required=True)
 
 
 class _RuntimeOfRow(fields.Nested):
-    """The row has the facts; what they mean is computed once per answer."""
+    """Computed from the row, once per answer."""
 
     def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
         return runtime_of(obj)
@@ -154,7 +154,7 @@ class ChargerAnswer(Schema):
 
 
 class ErrorDetail(Schema):
-    """Why it failed, for programs and for people."""
+    """Why it failed, as a code and in words."""
 
     code = fields.String(required=True, metadata=_doc("See docs/errors.md."))
     message = fields.String(required=True)
@@ -165,7 +165,7 @@ class ErrorDetail(Schema):
 
 
 class CommandAnswer(Schema):
-    """What was asked, by whom, and what became of it. Beyond the contract."""
+    """A command: what was requested, by whom, and its result. Beyond the contract."""
 
     id = fields.UUID(required=True)
     charger_id = fields.String(required=True)
@@ -173,10 +173,8 @@ class CommandAnswer(Schema):
     generation = fields.Integer(required=True)
     status = fields.String(required=True, metadata=_doc(enum=[*CommandStatus]))
     error = fields.Nested(ErrorDetail, allow_none=True)
-    reason = fields.String(
-        allow_none=True, metadata=_doc("Why ECS did not take it yet, when it has to wait.")
-    )
-    attempts = fields.Integer(required=True, metadata=_doc("Tries at ECS so far."))
+    reason = fields.String(allow_none=True, metadata=_doc("Why ECS has not accepted it yet."))
+    attempts = fields.Integer(required=True, metadata=_doc("Attempts at ECS so far."))
     requested_by = fields.String(required=True)
     request_id = fields.String(allow_none=True)
     created_at = Instant(required=True)
@@ -212,7 +210,7 @@ class ChargerStatus(Schema):
 
 
 class Payload(Schema):
-    """The ECS service as asked for, and its status as last reported."""
+    """The ECS service as requested, and its status as last reported."""
 
     provider = fields.String(required=True, metadata=_doc(enum=["aws"]))
     runtime_kind = fields.String(required=True, metadata=_doc(enum=["ecs_service"]))

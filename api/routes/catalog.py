@@ -1,4 +1,4 @@
-"""The brands and models that chargers are made of. They need a token, but no organization."""
+"""The routes under /ocpp/catalog: the brands and models of chargers. They need a token, but no organization."""
 
 from typing import Any
 

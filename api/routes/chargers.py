@@ -43,8 +43,8 @@ operations = Operations(
 def list_chargers(query: ListQuery) -> ResponseReturnValue:
     """List chargers
 
-    Newest first, unless `sort` says otherwise. A charger is listed if all filters fit it. Numbered pages
-    count their matches; use `cursor` for long lists.
+    Newest first unless `sort` is given. A charger is listed if it matches all filters. Numbered pages
+    count all matches; use `cursor` for long lists.
     """
     with resources().reads() as session:
         return read_page(session, requester().organization_id, query)
@@ -61,8 +61,8 @@ def list_chargers(query: ListQuery) -> ResponseReturnValue:
 def create_charger(charger: NewCharger, query: WaitUntilQuery) -> ResponseReturnValue:
     """Create charger
 
-    Answers as soon as the charger is stored; poll `status_url` until it is READY or FAILED, or
-    `wait` for that here, or with `until=accepted` for the CSMS to accept it.
+    Answers as soon as the charger is stored. Poll `status_url` until it is READY or FAILED, or wait here with `wait`;
+    with `until=accepted`, until the CSMS accepts it.
     """
     receipt = submit(CreateRequest(charger, **requested_by()))
     return respond_to_create(receipt, query)
@@ -74,8 +74,8 @@ def create_charger(charger: NewCharger, query: WaitUntilQuery) -> ResponseReturn
 def get_charger(query: WaitUntilQuery, charger_id: str) -> Charger:
     """Get charger
 
-    With `wait`: as soon as its newest command is final, or with `until=accepted` as soon as its CSMS has
-    accepted the boot of the process that runs. As it is, when the time is up or that cannot come.
+    With `wait`, answers when its newest command is final, or with `until=accepted` when its CSMS has accepted the
+    boot of the running process; in any case when the time is up or that can no longer happen.
     """
     charger = _read_charger(charger_id)
     if query.wait_s:
@@ -111,7 +111,7 @@ def get_charger_status(query: WaitQuery, charger_id: str) -> ResponseReturnValue
 def update_charger(changes: ChargerChanges, charger_id: str) -> Charger:
     """Update charger
 
-    Only the keys that are present change. What the charger's process is told redeploys it.
+    Only the keys that are present change. A change of the process's configuration redeploys the charger.
     """
     return submit_update(UpdateRequest(charger_id, changes, **requested_by()))
 
@@ -120,7 +120,7 @@ def update_charger(changes: ChargerChanges, charger_id: str) -> Charger:
 def delete_charger(charger_id: str) -> Response:
     """Delete charger
 
-    It is gone at once; its ECS service is removed in the background.
+    The charger disappears at once; its ECS service is removed in the background.
     """
     submit_delete(DeleteRequest(charger_id, **requested_by()))
     return Response(status=204)
@@ -189,7 +189,7 @@ def list_charger_logs(query: LogsQuery, charger_id: str) -> ResponseReturnValue:
     """List charger logs
 
     The frames that the charger exchanged with its CSMS, newest first. A page of long messages is shorter
-    than its `limit`: go on at `next_offset`.
+    than its `limit`: continue at `next_offset`.
     """
     with resources().reads() as session:
         found = logs.list_logs(

@@ -1,4 +1,4 @@
-"""The history of what was asked of a charger, and what became of it. Beyond the contract."""
+"""The routes under /ocpp/chargers/{charger_id}/commands: a charger's history. Beyond the contract."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ operations = Operations(
     __name__,
     url_prefix="/ocpp/chargers/<charger_id:charger_id>/commands",
     access=Access.TENANT,
-    description="What was asked of a charger, by whom, and what became of it. Beyond the contract.",
+    description="A charger's commands: what was requested, by whom, and the result. Beyond the contract.",
 )
 
 
@@ -27,7 +27,7 @@ operations = Operations(
 def list_commands(query: PageQuery, charger_id: str) -> ResponseReturnValue:
     """List a charger's commands
 
-    Newest first. A command that has ended is kept for a limited time (`COMMANDS_KEPT_DAYS`,
+    Newest first. A final command is kept for a limited time (`COMMANDS_KEPT_DAYS`,
     `COMMANDS_KEPT_PER_CHARGER`), a charger's newest command for ever.
     """
     with resources().reads() as session:

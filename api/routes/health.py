@@ -1,4 +1,4 @@
-"""What probes, scrapers and people with a browser ask. No token."""
+"""The routes for probes, scrapers and browsers, without a token."""
 
 from functools import cache
 from importlib.metadata import version
@@ -28,7 +28,7 @@ LANDING_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri
 def health_check() -> ResponseReturnValue:
     """Health check
 
-    The process answers. Whether it can work is told by /ready.
+    The process answers. Whether it can work is in /ready.
     """
     return {"status": "ok", "version": _version()}
 
@@ -42,9 +42,9 @@ def health_check() -> ResponseReturnValue:
 def readiness_check() -> ResponseReturnValue:
     """Readiness check
 
-    503 while the database is away, takes no writes, or has a schema that is older than this version.
-    `broker` says whether a message can be published; if not, nothing fails: commands wait in the database.
-    `maintenance` says whether workers observe, publish again and read logs as often as they should; if not,
+    503 while the database is unavailable, read-only, or has a schema older than this version.
+    `broker` says whether a message can be published; if not, commands wait in the database and none fails.
+    `maintenance` says whether workers observe, sweep and read logs on schedule; if not,
     this process works, but commands do not become final.
     """
     state = resources().readiness.state()
@@ -74,7 +74,7 @@ def metrics() -> Response:
 def landing_page() -> Response:
     """Landing page
 
-    Links to what is here.
+    Links to the documentation, the OpenAPI document and the health check.
     """
     response = Response(_landing(), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = LANDING_POLICY
