@@ -15,7 +15,7 @@ from sqlalchemy.orm import sessionmaker
 
 from api.limits.slots import Slots
 from api.live import streams
-from api.live.streams import BEHIND_AT_ONCE, Stream, Streams
+from api.live.streams import MAX_BEHIND_PER_POLL, Stream, Streams
 from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.fleet.events import EVENTS_AT_ONCE, events_after
@@ -366,7 +366,7 @@ def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
     ids = _events(sessions, charger_id)
     streams = Streams(sessionmaker(sessions.kw["bind"]), Slots(100, 100))
     monkeypatch.setattr(streams._poller, "ensure_running", lambda: None)
-    old = [streams.open("acme", charger_id, last_id) for last_id in ids[: 3 * BEHIND_AT_ONCE]]
+    old = [streams.open("acme", charger_id, last_id) for last_id in ids[: 3 * MAX_BEHIND_PER_POLL]]
     other = streams.open("globex", charger_id, ids[-1])
     streams._poll()  # finds out who is behind
 
@@ -380,7 +380,7 @@ def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
     fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
     streams._poll()
 
-    assert sum(first) == BEHIND_AT_ONCE * EVENTS_AT_ONCE
+    assert sum(first) == MAX_BEHIND_PER_POLL * EVENTS_AT_ONCE
     assert [sum(each) for each in zip(first, second, third, strict=True)] == [EVENTS_AT_ONCE] * len(old)
     assert _taken(other) == 1
 
@@ -389,7 +389,7 @@ def _taken(stream: Stream) -> int:
     """How many events the client takes."""
     taken = 0
     while not stream.is_drained:
-        stream._coming.get()
+        stream._pending.get()
         taken += 1
     return taken
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import sessionmaker
 
 from api.limits.slots import Slots
-from api.live.watcher import WOKEN_AT_ONCE, Provisioning, Watcher, _Waiter
+from api.live.watcher import MAX_WOKEN_PER_POLL, Provisioning, Watcher, _Waiter
 from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.vocabulary import CommandStatus
@@ -192,7 +192,7 @@ def test_of_an_organization_only_some_go_on_at_once(fleet: Fleet, sessions: Sess
         watcher._poll()
         return Counter(waiter.organization_id for waiter in watcher._waiters)
 
-    for number in range(WOKEN_AT_ONCE + 6):
+    for number in range(MAX_WOKEN_PER_POLL + 6):
         watcher._waiters.add(_Waiter(Provisioning(charger_id), "acme" if number else "globex"))
 
     assert look() == {"acme": 5}
