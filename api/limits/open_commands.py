@@ -59,7 +59,7 @@ class OpenCommandQuota:
 
     def add(self, organization_id: str) -> None:
         """Count a new command; not a repeat, nor a request that was refused."""
-        self._of.setdefault(organization_id, _Estimate()).since += 1
+        self._of.setdefault(organization_id, _Estimate()).stored_since += 1
 
     def _correct(self, organization_id: str, found: _Estimate) -> None:
         """Count, unless that was done a moment ago. When the database cannot be read, no request is refused."""
