@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from time import monotonic, sleep
 from typing import Any
@@ -17,6 +18,7 @@ from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink, Command
 from shared.settings import load_settings
 from shared.vocabulary import CommandStatus, ProvisioningStatus
+from tests.api.watching import Watch, Watching
 from tests.conftest import Token, environment
 from tests.links import TASK, line, read_lines
 
@@ -204,3 +206,18 @@ def begin(app: Flask, fleet: Fleet, resources: Resources) -> Iterator[InBackgrou
             return request
 
         yield begin
+
+
+@pytest.fixture
+def watch(fleet: Fleet) -> Iterator[Watch]:
+    with ExitStack() as stack:
+
+        def watch(charger_id: str, last_id: int | None = None) -> Watching:
+            headers = {} if last_id is None else {"Last-Event-ID": str(last_id)}
+            answer = fleet.get(f"/ocpp/chargers/{charger_id}/events", headers=headers)
+            assert answer.status_code == 200, answer.text
+            watching = Watching(answer)
+            stack.callback(watching.close)
+            return watching
+
+        yield watch
