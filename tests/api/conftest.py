@@ -22,7 +22,7 @@ from tests.api.watching import Watch, Watching
 from tests.conftest import Token, environment
 from tests.links import TASK, line, read_lines
 
-WISH = {
+NEW_CHARGER = {
     "identity": "CP-TEST-001",
     "brand_slug": "wallbox",
     "model_slug": "wallbox-pulsar-plus",
@@ -85,16 +85,16 @@ class Fleet:
     def delete(self, path: str, **kwargs: Any) -> Any:
         return self.request("DELETE", path, **kwargs)
 
-    def create(self, organization: str = "acme", **wish: Any) -> str:
+    def create(self, organization: str = "acme", **fields: Any) -> str:
         """A new charger, as a client makes it. Returns its id."""
-        answer = self.post("/ocpp/chargers", organization=organization, json=WISH | wish)
+        answer = self.post("/ocpp/chargers", organization=organization, json=NEW_CHARGER | fields)
         assert answer.status_code == 202, answer.text
         charger_id: str = answer.json["charger_id"]
         return charger_id
 
-    def ready(self, organization: str = "acme", **wish: Any) -> str:
+    def ready(self, organization: str = "acme", **fields: Any) -> str:
         """A charger that was provisioned, runs, and was seen to."""
-        charger_id = self.create(organization, **wish)
+        charger_id = self.create(organization, **fields)
         self.settle(charger_id, running_count=1, provisioning_status=ProvisioningStatus.READY)
         return charger_id
 

@@ -1,4 +1,4 @@
-"""The API is told to stop: who was let in gets an answer, who waits gets it at once, nobody else gets in."""
+"""The API is shown to stop: who was let in gets an answer, who waits gets it at once, nobody else gets in."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +12,8 @@ from sqlalchemy import Engine, select, text, update
 
 from shared.database.engine import make_engine, transactional
 from shared.models import Charger, Command
-from tests.api.conftest import WISH
-from tests.api.server import running_api, tell_to_stop
+from tests.api.conftest import NEW_CHARGER
+from tests.api.server import running_api, stop_server
 from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
@@ -67,16 +67,16 @@ def waiting_for_a_lock(database: Engine) -> int:
     return count
 
 
-def test_what_is_under_way_is_done_and_answered_and_nobody_else_is_let_in(
+def test_requests_in_progress_are_answered_and_no_new_connection_is_accepted(
     http: httpx.Client, database: Engine
 ) -> None:
-    charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
+    charger_id = http.post("/ocpp/chargers", json=NEW_CHARGER).json()["charger_id"]
     with ThreadPoolExecutor(1) as pool:
         with held(database, charger_id):
             request = pool.submit(http.put, f"/ocpp/chargers/{charger_id}", json={"name": "renamed"})
             wait_until(lambda: waiting_for_a_lock(database) == 1)
 
-            tell_to_stop(str(http.base_url))
+            stop_server(str(http.base_url))
             wait_until(lambda: is_refused(http))
 
             assert not request.done()
@@ -86,8 +86,10 @@ def test_what_is_under_way_is_done_and_answered_and_nobody_else_is_let_in(
     assert answer.json()["name"] == "renamed"
 
 
-def test_those_who_wait_are_answered_at_once_with_what_is_known(http: httpx.Client, database: Engine) -> None:
-    charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
+def test_waiting_requests_are_answered_at_once_when_the_server_stops(
+    http: httpx.Client, database: Engine
+) -> None:
+    charger_id = http.post("/ocpp/chargers", json=NEW_CHARGER).json()["charger_id"]
     with database.begin() as connection:
         connection.execute(update(Charger).values(provisioning_status="READY"))
     command_id = http.post(f"/ocpp/chargers/{charger_id}/stop-charger").json()["command_id"]
@@ -99,7 +101,7 @@ def test_those_who_wait_are_answered_at_once_with_what_is_known(http: httpx.Clie
         wait_until(lambda: requests_under_way(http) == 2 * WAITS)
         started = monotonic()
 
-        tell_to_stop(str(http.base_url))
+        stop_server(str(http.base_url))
         answers = [future.result(10) for future in stops], [future.result(10) for future in commands]
 
     assert monotonic() - started < 5
@@ -110,17 +112,17 @@ def test_those_who_wait_are_answered_at_once_with_what_is_known(http: httpx.Clie
         assert len(connection.execute(select(Command.id)).all()) == 2
 
 
-def test_those_who_watch_are_let_go(http: httpx.Client) -> None:
-    charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
+def test_event_streams_end_when_the_server_stops(http: httpx.Client) -> None:
+    charger_id = http.post("/ocpp/chargers", json=NEW_CHARGER).json()["charger_id"]
     with http.stream("GET", f"/ocpp/chargers/{charger_id}/events") as stream:
         lines = stream.iter_lines()
         wait_until(lambda: next(lines) == "event: snapshot")
         http.delete(f"/ocpp/chargers/{charger_id}")
         wait_until(lambda: next(lines) == "event: command")
-    charger_id = http.post("/ocpp/chargers", json=WISH).json()["charger_id"]
+    charger_id = http.post("/ocpp/chargers", json=NEW_CHARGER).json()["charger_id"]
     with http.stream("GET", f"/ocpp/chargers/{charger_id}/events") as stream:
         started = monotonic()
-        tell_to_stop(str(http.base_url))
+        stop_server(str(http.base_url))
         stream.read()
 
     assert monotonic() - started < 5

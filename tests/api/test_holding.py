@@ -13,8 +13,8 @@ from sqlalchemy import text, update
 
 from shared.database.engine import make_engine
 from shared.models import Charger
-from tests.api.conftest import WISH
-from tests.api.server import IMPATIENT, running_api, tell_to_stop
+from tests.api.conftest import NEW_CHARGER
+from tests.api.server import SHORT_TIMEOUTS, running_api, stop_server
 from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
@@ -40,7 +40,7 @@ def server(database_url: str, redis_url: str, folder: Path) -> Iterator[str]:
         database_url,
         redis_url,
         folder,
-        command=IMPATIENT,
+        command=SHORT_TIMEOUTS,
         WEB_CONCURRENCY="1",
         KEEP_ALIVE_SECONDS="2",
         TEST_CONNECTIONS=str(FEW),
@@ -82,7 +82,7 @@ def ended(connection: socket.socket) -> bool:
     return True
 
 
-def test_who_reads_nothing_of_a_large_answer_is_let_go(server: str, folder: Path) -> None:
+def test_a_client_that_reads_nothing_of_a_large_answer_is_disconnected(server: str, folder: Path) -> None:
     with closing(connect(server, receive_buffer=4096)) as reader:
         reader.sendall(FILE * 10)
         log = folder / "api.log"
@@ -92,11 +92,11 @@ def test_who_reads_nothing_of_a_large_answer_is_let_go(server: str, folder: Path
     assert "Traceback" not in log.read_text()
 
 
-def test_who_reads_nothing_of_an_event_stream_is_let_go_too(
+def test_a_client_that_reads_nothing_of_an_event_stream_is_disconnected(
     server: str, folder: Path, database_url: str, token: Token
 ) -> None:
     headers = {"Authorization": f"Bearer {token()}"}
-    body = WISH | {"identity": "CP-STREAM"}
+    body = NEW_CHARGER | {"identity": "CP-STREAM"}
     charger_id = httpx.post(f"{server}/ocpp/chargers", headers=headers, json=body).json()["charger_id"]
     engine = make_engine(database_url)
     with engine.begin() as connection:
@@ -187,7 +187,7 @@ def test_clients_that_read_nothing_leave_probes_alone(server: str) -> None:
     assert answers == [200, 200]
 
 
-def test_those_who_wait_beyond_the_bound_are_answered_at_once_and_probes_too(
+def test_waits_above_the_limit_are_answered_at_once_and_so_are_probes(
     database_url: str, redis_url: str, tmp_path: Path, token: Token
 ) -> None:
     headers = {"Authorization": f"Bearer {token()}"}
@@ -195,13 +195,13 @@ def test_those_who_wait_beyond_the_bound_are_answered_at_once_and_probes_too(
         database_url,
         redis_url,
         tmp_path,
-        command=IMPATIENT,
+        command=SHORT_TIMEOUTS,
         WEB_CONCURRENCY="1",
         TEST_CONNECTIONS=str(FEW),
         WAITS="20",
         WAITS_PER_ORGANIZATION="10",
     ) as url:
-        created = httpx.post(f"{url}/ocpp/chargers", headers=headers, json=WISH).json()
+        created = httpx.post(f"{url}/ocpp/chargers", headers=headers, json=NEW_CHARGER).json()
         request = (
             f"GET {created['status_url']}?wait=60 HTTP/1.1\r\nHost: x\r\n"
             f"Authorization: {headers['Authorization']}\r\n\r\n"
@@ -247,7 +247,7 @@ def test_a_connection_that_rests_does_not_keep_the_server_from_its_end(
     assert ended_after_s < 8
 
 
-def test_a_request_that_is_on_its_way_when_the_server_is_told_to_stop_is_answered(
+def test_a_request_that_is_on_its_way_when_the_server_stops_is_answered(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     with (
@@ -257,7 +257,7 @@ def test_a_request_that_is_on_its_way_when_the_server_is_told_to_stop_is_answere
     ):
         used.sendall(HEALTH)
         assert hears(used, b'"ok"')
-        tell_to_stop(url)
+        stop_server(url)
         wait_until(lambda: is_ending(url), within_s=10)
 
         for connection in (used, new):

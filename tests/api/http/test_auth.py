@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from api.routes import not_implemented
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.conftest import JWT_SECRET
 
 NOW = int(time.time())
@@ -42,7 +42,7 @@ BRANDS = "/ocpp/catalog/brands"
 
 ROUTES = [
     Route("GET", "/ocpp/chargers", 200, "tenant"),
-    Route("POST", "/ocpp/chargers", 202, "tenant", body=WISH | {"identity": "CP-NEW"}),
+    Route("POST", "/ocpp/chargers", 202, "tenant", body=NEW_CHARGER | {"identity": "CP-NEW"}),
     Route("GET", CHARGER, 200, "tenant", binds=True),
     Route("PUT", CHARGER, 200, "tenant", body={"name": "changed", "ws_url": "ws://evil.test"}, binds=True),
     Route("DELETE", CHARGER, 204, "tenant", binds=True),
@@ -109,7 +109,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
     return call
 
 
-def test_every_route_of_the_url_map_has_its_line(app: Flask) -> None:
+def test_every_route_of_the_url_map_is_listed(app: Flask) -> None:
     served = {
         (method, rule.rule)
         for rule in app.url_map.iter_rules()

@@ -25,20 +25,20 @@ from tests.links import line, read_lines
         ((0, 0, 0), "stopped", "stopped"),
     ],
 )
-def test_the_runtime_tells_what_should_run_and_what_does(
+def test_the_runtime_shows_the_desired_and_the_observed_state(
     fleet: Fleet, counts: tuple[int, int, int], desired: str, observed: str
 ) -> None:
     charger_id = fleet.ready()
-    told = dict(zip(("desired_count", "running_count", "pending_count"), counts, strict=True))
-    fleet.settle(charger_id, **told)
+    shown = dict(zip(("desired_count", "running_count", "pending_count"), counts, strict=True))
+    fleet.settle(charger_id, **shown)
 
     runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]
 
-    assert runtime.items() >= told.items()
+    assert runtime.items() >= shown.items()
     assert (runtime["desired"], runtime["observed"], runtime["stale"]) == (desired, observed, False)
 
 
-def test_a_charger_that_nobody_has_looked_at_is_unknown(fleet: Fleet) -> None:
+def test_a_charger_that_was_never_observed_is_unknown(fleet: Fleet) -> None:
     runtime = fleet.get(f"/ocpp/chargers/{fleet.create()}").json["runtime"]
 
     assert runtime["observed"] == "unknown"
@@ -101,7 +101,7 @@ def test_a_charger_that_does_not_run_is_disconnected_everywhere(fleet: Fleet) ->
     assert fleet.get("/ocpp/chargers?ocpp_state=accepted").json["data"] == []
 
 
-def test_the_runtime_tells_about_the_link_to_the_csms(fleet: Fleet) -> None:
+def test_the_runtime_shows_the_link_to_the_csms(fleet: Fleet) -> None:
     charger_id = fleet.ready()
     moment = datetime(2026, 4, 2, 9, 0, tzinfo=UTC)
     fleet.settle(charger_id, reason="The task stopped", reason_code="task_exited")

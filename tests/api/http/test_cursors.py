@@ -148,7 +148,7 @@ def test_a_changed_cursor_is_never_taken(at: int, letter: str, identity: str) ->
     ],
     ids=repr,
 )
-def test_a_cursor_that_somebody_makes_up_is_no_error_of_ours(sort: str, content: Any) -> None:
+def test_a_forged_cursor_is_refused_without_an_internal_error(sort: str, content: Any) -> None:
     """The key is public: it finds damage, it does not keep anybody out."""
     order = Sort(SortKey(sort.removeprefix("-")), descending=sort.startswith("-"))
     forged = str(serializer_of(order, {}).dumps(content))
@@ -190,7 +190,7 @@ others = st.lists(
         between=st.lists(others, max_size=8),
     )
 )
-def test_who_was_there_throughout_is_read_once_whatever_comes_and_goes(
+def test_a_charger_that_exists_throughout_is_listed_once_while_others_come_and_go(
     fleet: Fleet, reading: Reading
 ) -> None:
     with fleet.sessions.begin() as session:

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 
 NUMBERS = ["-1", "0", "1", "60", "61", "100", "101", "1000", "1001", "999999999", "1000000000", "9" * 12]
 TEXTS = [
@@ -70,7 +70,7 @@ def test_every_query_parameter_takes_what_the_document_says(fleet: Fleet, docume
             for value in NUMBERS + TEXTS:
                 if parameter["name"] == "wait" and _fits(parameter["schema"], value) and method == "POST":
                     continue  # it would be waited for
-                body: Any = {"json": WISH} if method == "POST" else {}
+                body: Any = {"json": NEW_CHARGER} if method == "POST" else {}
                 answer = fleet.request(method, path, query_string={parameter["name"]: value}, **body)
                 refused = _refused(answer, "query", parameter["name"])
                 assert refused != _fits(parameter["schema"], value), (method, path, parameter["name"], value)

@@ -201,7 +201,7 @@ def test_two_apps_in_one_process_have_the_same_document(app: Flask, document: An
 
 
 @pytest.mark.parametrize("path", ["/docs", "/"])
-def test_the_pages_ask_nothing_of_other_hosts(client: FlaskClient, path: str) -> None:
+def test_the_pages_load_nothing_from_other_hosts(client: FlaskClient, path: str) -> None:
     page = client.get(path)
 
     assert page.status_code == 200
@@ -233,7 +233,7 @@ def test_only_the_assets_of_the_page_are_served(client: FlaskClient, name: str) 
     assert client.get(f"/docs/{name}").status_code == 404
 
 
-def test_the_document_names_no_host_of_anybody(app: Flask) -> None:
+def test_the_document_names_no_real_host(app: Flask) -> None:
     """Whoever tries a body as it stands would make a charger dial it."""
     text = app.test_client().get("/openapi.json").text
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.api.http.refusals import JSON, assert_items, assert_plain
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
@@ -15,11 +15,11 @@ ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]
 
 
 def _field(name: str, value: Any) -> bytes:
-    return json.dumps(WISH | {name: value}).encode()
+    return json.dumps(NEW_CHARGER | {name: value}).encode()
 
 
 def _raw_field(name: str, literal: bytes) -> bytes:
-    return json.dumps(WISH | {name: "HERE"}).encode().replace(b'"HERE"', literal)
+    return json.dumps(NEW_CHARGER | {name: "HERE"}).encode().replace(b'"HERE"', literal)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def _raw_field(name: str, literal: bytes) -> bytes:
         _raw_field("identity", b"1e400"),
         _raw_field("identity", rb'"\ud800"'),
         _raw_field("identity", b'"\xff"'),
-        json.dumps(WISH).encode("utf-16"),
-        json.dumps(WISH).encode("utf-8-sig"),
+        json.dumps(NEW_CHARGER).encode("utf-16"),
+        json.dumps(NEW_CHARGER).encode("utf-8-sig"),
         b"   ",
     ],
     ids=[
@@ -53,7 +53,7 @@ def _raw_field(name: str, literal: bytes) -> bytes:
         "blanks",
     ],
 )
-def test_a_body_that_is_not_json_is_told_so(fleet: Fleet, body: bytes) -> None:
+def test_a_body_that_is_not_json_is_refused(fleet: Fleet, body: bytes) -> None:
     assert_items(fleet.post("/ocpp/chargers", data=body, content_type=JSON), (["body", 0], "json_invalid"))
 
 
@@ -67,30 +67,32 @@ def test_of_a_key_given_twice_the_last_counts(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"5", b"[{}]"])
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_body_that_is_not_an_object_is_told_so(fleet: Fleet, method: str, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(fleet: Fleet, method: str, body: bytes) -> None:
     path = "/ocpp/chargers" if method == "POST" else f"/ocpp/chargers/{fleet.create()}"
 
     assert_items(fleet.request(method, path, data=body, content_type=JSON), (["body"], "dict_type"))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_missing_body_is_told_so(fleet: Fleet, method: str) -> None:
+def test_a_missing_body_is_refused(fleet: Fleet, method: str) -> None:
     path = "/ocpp/chargers" if method == "POST" else f"/ocpp/chargers/{fleet.create()}"
 
     assert_items(fleet.request(method, path, content_type=JSON), (["body"], "missing"))
     assert_items(fleet.request(method, path), (["body"], "missing"))
 
 
-def test_each_missing_field_is_told(fleet: Fleet) -> None:
+def test_each_missing_field_is_reported(fleet: Fleet) -> None:
     answer = fleet.post("/ocpp/chargers", json={})
 
     required = ["identity", "brand_slug", "model_slug", "connector_type", "ws_url"]
     assert_items(answer, *((["body", name], "missing") for name in required))
 
 
-@pytest.mark.parametrize("name", [*WISH, "ocpp_version", "charge_point_name", "location_id", "location_name"])
+@pytest.mark.parametrize(
+    "name", [*NEW_CHARGER, "ocpp_version", "charge_point_name", "location_id", "location_name"]
+)
 @pytest.mark.parametrize("value", [5, 1.5, True, [], {}, ["x"]], ids=repr)
-def test_nothing_is_turned_into_text(fleet: Fleet, name: str, value: object) -> None:
+def test_no_other_type_is_converted_to_text(fleet: Fleet, name: str, value: object) -> None:
     answer = fleet.post("/ocpp/chargers", data=_field(name, value), content_type=JSON)
 
     assert_items(answer, (["body", name], "string_type"))
@@ -102,9 +104,11 @@ def test_an_integer_of_5000_digits_is_no_text_either(fleet: Fleet) -> None:
     assert answer.status_code == 422
 
 
-@pytest.mark.parametrize("name", WISH)
+@pytest.mark.parametrize("name", NEW_CHARGER)
 def test_null_is_no_value_for_a_required_field(fleet: Fleet, name: str) -> None:
-    assert_items(fleet.post("/ocpp/chargers", json=WISH | {name: None}), (["body", name], "string_type"))
+    assert_items(
+        fleet.post("/ocpp/chargers", json=NEW_CHARGER | {name: None}), (["body", name], "string_type")
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,9 +128,9 @@ def test_null_is_no_value_for_a_required_field(fleet: Fleet, name: str) -> None:
         ("<script>", "string_pattern_mismatch"),
     ],
 )
-def test_an_identity_that_no_csms_would_take_is_refused(fleet: Fleet, identity: str, type_: str) -> None:
+def test_an_invalid_identity_is_refused(fleet: Fleet, identity: str, type_: str) -> None:
     assert_items(
-        fleet.post("/ocpp/chargers", json=WISH | {"identity": identity}), (["body", "identity"], type_)
+        fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"identity": identity}), (["body", "identity"], type_)
     )
 
 
@@ -135,7 +139,7 @@ def test_an_identity_that_no_csms_would_take_is_refused(fleet: Fleet, identity: 
 )
 @pytest.mark.parametrize("control", ["\x00", "\n", "\x1b[31m", "\x7f", "\x9b"], ids=ascii)
 def test_control_characters_are_refused_in_every_text(fleet: Fleet, name: str, control: str) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH | {name: f"a{control}b"})
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {name: f"a{control}b"})
 
     assert_items(answer, (["body", name], "value_error"))
 
@@ -145,7 +149,7 @@ def test_control_characters_are_refused_in_every_text(fleet: Fleet, name: str, c
     [("brand_slug", 100), ("connector_type", 32), ("charge_point_name", 255), ("location_id", 128)],
 )
 def test_every_text_has_a_longest_length(fleet: Fleet, name: str, length: int) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH | {name: "x" * (length + 1)})
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {name: "x" * (length + 1)})
 
     assert_items(answer, (["body", name], "string_too_long"))
     assert answer.json["detail"][0]["ctx"] == {"max_length": length}
@@ -153,7 +157,7 @@ def test_every_text_has_a_longest_length(fleet: Fleet, name: str, length: int) -
 
 @pytest.mark.parametrize("version", ["2.0", "OCPP2.0", "1.6", "", "OCPP1.6J"])
 def test_an_unknown_ocpp_version_is_refused(fleet: Fleet, version: str) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH | {"ocpp_version": version})
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"ocpp_version": version})
 
     assert_items(answer, (["body", "ocpp_version"], "literal_error"))
     assert answer.json["detail"][0]["msg"] == "Input should be 'OCPP1.6' or 'OCPP2.0.1'"
@@ -163,14 +167,16 @@ def test_an_unknown_ocpp_version_is_refused(fleet: Fleet, version: str) -> None:
     "url", ["http://csms.test/", "ws://", "ws://u:p@csms.test/", "ws://169.254.170.2/v2"]
 )
 def test_a_websocket_url_that_must_not_be_is_refused_without_repeating_it(fleet: Fleet, url: str) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH | {"ws_url": url})
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"ws_url": url})
 
     assert_items(answer, (["body", "ws_url"], "value_error"))
     assert url not in answer.text
 
 
-def test_all_that_is_wrong_is_told_at_once(fleet: Fleet) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH | {"identity": "", "ws_url": "x", "ocpp_version": 7})
+def test_all_errors_are_reported_at_once(fleet: Fleet) -> None:
+    answer = fleet.post(
+        "/ocpp/chargers", json=NEW_CHARGER | {"identity": "", "ws_url": "x", "ocpp_version": 7}
+    )
 
     assert sorted(item["loc"][1] for item in answer.json["detail"]) == ["identity", "ocpp_version", "ws_url"]
 
@@ -202,7 +208,7 @@ def test_a_broken_lifecycle_body_does_nothing(fleet: Fleet, action: str) -> None
     ],
     ids=["empty with a type", "none", "{}", "any object", "misleading", "with a charset"],
 )
-def test_what_clients_send_on_a_lifecycle_call_is_ignored(fleet: Fleet, body: dict[str, Any]) -> None:
+def test_the_content_of_a_lifecycle_body_is_ignored(fleet: Fleet, body: dict[str, Any]) -> None:
     charger_id = fleet.create()
 
     answer = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger", **body)
@@ -224,7 +230,7 @@ def test_what_clients_send_on_a_lifecycle_call_is_ignored(fleet: Fleet, body: di
 )
 def test_a_body_of_another_type_is_refused(fleet: Fleet, content_type: str) -> None:
     charger_id = fleet.create()
-    body = {"data": json.dumps(WISH).encode(), "content_type": content_type}
+    body = {"data": json.dumps(NEW_CHARGER).encode(), "content_type": content_type}
 
     assert_plain(fleet.post("/ocpp/chargers", **body), 415)
     assert_plain(fleet.put(f"/ocpp/chargers/{charger_id}", **body), 415)
@@ -240,6 +246,6 @@ def test_a_compressed_body_is_refused(fleet: Fleet) -> None:
 
 
 def test_a_body_above_64_kib_is_refused(fleet: Fleet) -> None:
-    body = json.dumps(WISH | {"padding": "x" * 70_000}).encode()
+    body = json.dumps(NEW_CHARGER | {"padding": "x" * 70_000}).encode()
 
     assert_plain(fleet.post("/ocpp/chargers", data=body, content_type=JSON), 413)

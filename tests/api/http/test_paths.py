@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.api.http.refusals import assert_plain
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("nothing_written")
     "charger_id",
     ["dep-unknown", "%00", "..%2f..", "a%2fb", "x" * 300, "%ff", "dep-1%0a", "dep 1", "dep-1;x", "..", "é"],
 )
-def test_an_id_that_cannot_be_is_not_found(fleet: Fleet, charger_id: str) -> None:
+def test_an_invalid_id_is_not_found(fleet: Fleet, charger_id: str) -> None:
     for path in (f"/ocpp/chargers/{charger_id}", f"/ocpp/chargers/{charger_id}/status"):
         assert_plain(fleet.get(path), 404)
     assert_plain(fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger"), 404)
@@ -53,7 +53,7 @@ def test_only_the_exact_paths_are_served_and_nothing_redirects(fleet: Fleet, pat
         ("POST", "/health", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(
+def test_a_wrong_method_is_answered_with_the_right_ones(
     fleet: Fleet, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = fleet.request(method, path)
@@ -62,7 +62,7 @@ def test_a_wrong_method_is_told_the_right_ones(
     assert set(answer.headers["Allow"].split(", ")) == allowed
 
 
-def test_head_is_get_without_a_body_and_options_tells_the_methods(fleet: Fleet) -> None:
+def test_head_is_get_without_a_body_and_options_lists_the_methods(fleet: Fleet) -> None:
     path = f"/ocpp/chargers/{fleet.create()}"
 
     head, options = fleet.request("HEAD", path), fleet.client.options(path)
@@ -73,9 +73,9 @@ def test_head_is_get_without_a_body_and_options_tells_the_methods(fleet: Fleet) 
     assert "Access-Control-Allow-Origin" not in options.headers
 
 
-def test_what_a_client_claims_about_the_host_is_not_in_our_links(fleet: Fleet) -> None:
+def test_links_do_not_contain_the_host_that_a_client_claims(fleet: Fleet) -> None:
     answer = fleet.post(
-        "/ocpp/chargers", json=WISH, headers={"Host": "evil.test", "X-Forwarded-Host": "evil.test"}
+        "/ocpp/chargers", json=NEW_CHARGER, headers={"Host": "evil.test", "X-Forwarded-Host": "evil.test"}
     )
 
     assert answer.headers["Location"].startswith("/ocpp/chargers/")

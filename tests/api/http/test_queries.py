@@ -31,7 +31,7 @@ PAGES = ["/ocpp/chargers", "/ocpp/catalog/brands", "/ocpp/catalog/brands/abb/mod
         ("9" * 20, "int_parsing"),
     ],
 )
-def test_a_limit_that_is_none_is_refused(fleet: Fleet, path: str, limit: str, type_: str) -> None:
+def test_an_invalid_limit_is_refused(fleet: Fleet, path: str, limit: str, type_: str) -> None:
     path = path.format(charger=f"/ocpp/chargers/{fleet.create()}")
 
     assert_items(fleet.get(f"{path}?limit={quote(limit)}"), (["query", "limit"], type_))
@@ -50,7 +50,7 @@ def test_a_page_has_at_most_100_rows(fleet: Fleet, path: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize(("page", "type_"), [("0", "greater_than_equal"), ("x", "int_parsing")])
-def test_a_page_that_is_none_is_refused(fleet: Fleet, path: str, page: str, type_: str) -> None:
+def test_an_invalid_page_is_refused(fleet: Fleet, path: str, page: str, type_: str) -> None:
     path = path.format(charger=f"/ocpp/chargers/{fleet.create()}")
 
     assert_items(fleet.get(f"{path}?page={page}"), (["query", "page"], type_))
@@ -66,7 +66,7 @@ def test_a_page_far_beyond_the_end_is_empty(fleet: Fleet, path: str) -> None:
     assert answer.json["total"] >= 1
 
 
-def test_an_offset_that_no_database_counts_to_is_refused(fleet: Fleet) -> None:
+def test_an_offset_beyond_the_largest_integer_is_refused(fleet: Fleet) -> None:
     path = f"/ocpp/chargers/{fleet.create()}/logs"
 
     assert_items(fleet.get(f"{path}?offset=99999999999999999999"), (["query", "offset"], "int_parsing"))
@@ -97,7 +97,7 @@ def test_a_parameter_given_twice_is_refused(fleet: Fleet) -> None:
         "2026-W15-4T00:00:00Z",
     ],
 )
-def test_a_date_that_is_no_instant_is_refused(fleet: Fleet, instant: str) -> None:
+def test_a_date_that_is_not_rfc_3339_is_refused(fleet: Fleet, instant: str) -> None:
     path = f"/ocpp/chargers/{fleet.create()}/logs"
 
     for bound in ("start_date", "end_date"):
@@ -116,12 +116,12 @@ def test_a_date_that_is_no_instant_is_refused(fleet: Fleet, instant: str) -> Non
     ],
     ids=["10 KB", "empty", "NUL", "newline"],
 )
-def test_an_event_that_no_action_is_called_is_refused(fleet: Fleet, event: str, type_: str) -> None:
+def test_an_invalid_event_is_refused(fleet: Fleet, event: str, type_: str) -> None:
     path = f"/ocpp/chargers/{fleet.create()}/logs"
 
     assert_items(fleet.get(path, query_string={"event": event}), (["query", "event"], type_))
 
 
 @pytest.mark.parametrize("location_id", ["%00", "%0a", "x" * 129, ""])
-def test_a_location_that_cannot_be_is_refused(fleet: Fleet, location_id: str) -> None:
+def test_an_invalid_location_is_refused(fleet: Fleet, location_id: str) -> None:
     assert fleet.get(f"/ocpp/chargers?location_id={location_id}").status_code == 422

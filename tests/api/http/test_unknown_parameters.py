@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
 
@@ -33,7 +33,7 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
         ]
 
     for method, path in paths:
-        body = WISH | {"identity": "CP-NEW"} if path == "/ocpp/chargers" else {}
+        body = NEW_CHARGER | {"identity": "CP-NEW"} if path == "/ocpp/chargers" else {}
         answer = fleet.request(method, f"{path}?colour=red", json=body if method in ("POST", "PUT") else None)
         assert (answer.status_code, answer.json) == (422, {"detail": extra("colour")}), (method, path)
         checked += 1
@@ -65,10 +65,10 @@ def test_no_name_slips_through(fleet: Fleet, name: str) -> None:
         fleet.delete(path)
 
 
-def test_the_caller_is_judged_before_the_query(client: FlaskClient) -> None:
+def test_the_token_is_checked_before_the_query(client: FlaskClient) -> None:
     assert client.get("/ocpp/chargers?colour=red").status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/", "/docs", "/openapi.json"])
-def test_probes_and_browsers_may_add_what_defeats_a_cache(client: FlaskClient, path: str) -> None:
+def test_probes_and_browsers_may_add_parameters_that_bypass_a_cache(client: FlaskClient, path: str) -> None:
     assert client.get(f"{path}?_=1764230000").status_code == 200

@@ -8,7 +8,7 @@ from flask import Flask
 from api.http.ws_url import InvalidWsUrl, normalise_ws_url
 from api.resources import Resources
 from shared.destinations import read_destinations
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_what_the_operator_denies_is_refused_on_create_and_update(fleet: Fleet, 
     charger_id = fleet.create(ws_url="ws://csms.test/")
     before = fleet.row(charger_id)
 
-    created = fleet.post("/ocpp/chargers", json=WISH | {"identity": "CP-2", "ws_url": url})
+    created = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"identity": "CP-2", "ws_url": url})
     updated = fleet.put(f"/ocpp/chargers/{charger_id}", json={"ws_url": url})
 
     for answer in (created, updated):

@@ -16,7 +16,7 @@ from api.limits.pools import OWN_CONNECTIONS, make_pools
 from api.resources import Resources
 from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
@@ -44,7 +44,7 @@ def test_a_process_whose_readers_are_busy_is_ready_and_stores_commands(
         crowded.get("/ready"),
         crowded.post(f"/ocpp/chargers/{charger_id}/stop-charger"),
         crowded.post(f"/ocpp/chargers/{charger_id}/start-charger", headers={"Idempotency-Key": "key"}),
-        crowded.post("/ocpp/chargers", json=WISH | {"identity": "CP-2"}),
+        crowded.post("/ocpp/chargers", json=NEW_CHARGER | {"identity": "CP-2"}),
         crowded.put(f"/ocpp/chargers/{charger_id}", json={"name": "new"}),
         crowded.delete(f"/ocpp/chargers/{charger_id}"),
     ]

@@ -17,7 +17,7 @@ from embedded.ports import free_port
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, Command
 from shared.settings import Settings
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
@@ -52,7 +52,7 @@ class Together:
     def create(self, identities: list[str]) -> list[Any]:
         def create(identity: str) -> Any:
             return self.app.test_client().post(
-                CHARGERS, json=WISH | {"identity": identity}, headers=self.fleet.headers()
+                CHARGERS, json=NEW_CHARGER | {"identity": identity}, headers=self.fleet.headers()
             )
 
         with ThreadPoolExecutor(8) as pool:
@@ -83,7 +83,7 @@ def full(fleet: Fleet) -> list[str]:
 def test_a_charger_too_many_is_refused_and_changes_nothing(fleet: Fleet, sessions: Sessions) -> None:
     charger_ids = full(fleet)
 
-    refused = fleet.post(CHARGERS, json=WISH)
+    refused = fleet.post(CHARGERS, json=NEW_CHARGER)
 
     assert refused.status_code == 403
     assert refused.json == {
@@ -97,11 +97,11 @@ def test_a_charger_too_many_is_refused_and_changes_nothing(fleet: Fleet, session
 def test_others_may_create_and_a_deletion_makes_room(fleet: Fleet) -> None:
     charger_ids = full(fleet)
 
-    other = fleet.post(CHARGERS, json=WISH, organization="globex")
+    other = fleet.post(CHARGERS, json=NEW_CHARGER, organization="globex")
     fleet.delete(f"{CHARGERS}/{charger_ids[0]}")
 
     assert other.status_code == 202
-    assert fleet.post(CHARGERS, json=WISH).status_code == 202
+    assert fleet.post(CHARGERS, json=NEW_CHARGER).status_code == 202
 
 
 def test_a_repeat_of_a_create_is_answered_also_when_the_quota_is_full(fleet: Fleet) -> None:
@@ -109,7 +109,7 @@ def test_a_repeat_of_a_create_is_answered_also_when_the_quota_is_full(fleet: Fle
     finish_all(fleet, [row.id for row in rows(fleet) if row.id != last])
 
     def repeated() -> bool:
-        again = fleet.post(CHARGERS, json=WISH | {"identity": f"CP-{MOST - 1}"})
+        again = fleet.post(CHARGERS, json=NEW_CHARGER | {"identity": f"CP-{MOST - 1}"})
         return bool(again.status_code == 202 and again.json["charger_id"] == last)
 
     wait_until(repeated)
@@ -118,14 +118,14 @@ def test_a_repeat_of_a_create_is_answered_also_when_the_quota_is_full(fleet: Fle
 def test_a_refused_create_leaves_its_idempotency_key_free(fleet: Fleet) -> None:
     charger_ids = full(fleet)
     key = {"Idempotency-Key": "once"}
-    refused = fleet.post(CHARGERS, json=WISH, headers=key)
+    refused = fleet.post(CHARGERS, json=NEW_CHARGER, headers=key)
     fleet.delete(f"{CHARGERS}/{charger_ids[0]}")
 
     assert refused.status_code == 403
-    assert fleet.post(CHARGERS, json=WISH, headers=key).status_code == 202
+    assert fleet.post(CHARGERS, json=NEW_CHARGER, headers=key).status_code == 202
 
 
-def test_of_creates_at_once_exactly_as_many_as_may_be_are_taken(app: Flask, fleet: Fleet) -> None:
+def test_concurrent_creates_stop_exactly_at_the_quota(app: Flask, fleet: Fleet) -> None:
     resources: Resources = app.extensions["chargehand"]
     resources.open_quota._max_open = 1_000
 
@@ -141,7 +141,7 @@ def test_a_command_too_many_waits_for_others_to_become_final(fleet: Fleet) -> No
     start = f"{CHARGERS}/{charger_ids[0]}/start-charger"
 
     refused = fleet.post(start)
-    other = fleet.post(CHARGERS, json=WISH, organization="globex")
+    other = fleet.post(CHARGERS, json=NEW_CHARGER, organization="globex")
     finish_all(fleet, charger_ids)
 
     assert refused.status_code == 429
@@ -158,7 +158,7 @@ def test_chargers_may_be_deleted_when_too_many_commands_are_open(fleet: Fleet) -
     assert fleet.delete(f"{CHARGERS}/{charger_ids[0]}").status_code == 204
 
 
-def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> None:
+def test_no_request_is_refused_while_the_commands_cannot_be_counted(app: Flask, fleet: Fleet) -> None:
     resources: Resources = app.extensions["chargehand"]
     charger_ids = full(fleet)
     stop_all(fleet, charger_ids)

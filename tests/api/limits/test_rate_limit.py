@@ -66,7 +66,7 @@ def use_up(get: Get) -> None:
     assert [get().status_code for _ in range(6)][-1] == 429
 
 
-def test_what_is_above_the_rate_is_told_when_to_come_again(get: Get) -> None:
+def test_a_request_above_the_rate_is_refused_with_a_time_to_retry_after(get: Get) -> None:
     answers = [get() for _ in range(6)]
 
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
@@ -82,14 +82,14 @@ def test_each_organization_has_a_rate_of_its_own(get: Get) -> None:
     assert get(organization="globex").status_code == 200
 
 
-def test_who_is_nobody_is_turned_away_before_being_counted(limited: Flask, get: Get) -> None:
+def test_a_request_without_a_valid_token_is_refused_before_it_is_counted(limited: Flask, get: Get) -> None:
     for _ in range(10):
         assert limited.test_client().get(CHARGERS).status_code == 401
 
     assert get().status_code == 200
 
 
-def test_a_question_for_the_methods_is_not_counted(limited: Flask, get: Get) -> None:
+def test_an_options_request_is_not_counted(limited: Flask, get: Get) -> None:
     for _ in range(10):
         assert limited.test_client().options(CHARGERS).status_code == 200
 

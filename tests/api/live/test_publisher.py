@@ -70,7 +70,7 @@ def test_messages_go_out_again_when_the_broker_is_back(broker: Broker, publisher
         assert publisher.dropped >= turn
 
 
-def test_an_error_that_nobody_foresaw_does_not_end_the_publisher(
+def test_an_unexpected_error_does_not_end_the_publisher(
     broker: Broker, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

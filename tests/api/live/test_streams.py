@@ -32,7 +32,7 @@ def test_a_stream_gives_signs_of_life_and_ends_after_a_while(
     assert chunks[1:] == [b":\n\n"] * 4
 
 
-def test_a_full_server_asks_to_try_again_later(
+def test_a_server_without_free_streams_answers_503_with_retry_after(
     fleet: Fleet, app: Flask, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources: Resources = app.extensions["chargehand"]
@@ -49,7 +49,7 @@ def test_a_full_server_asks_to_try_again_later(
     assert again.event == "snapshot"
 
 
-def test_who_asks_only_for_the_headers_takes_no_place(fleet: Fleet, app: Flask) -> None:
+def test_a_head_request_takes_no_slot(fleet: Fleet, app: Flask) -> None:
     answer = fleet.request("HEAD", f"/ocpp/chargers/{fleet.ready()}/events")
 
     assert (answer.status_code, answer.data) == (200, b"")
@@ -77,7 +77,7 @@ def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> 
     assert [one.next().event for one in watching] == ["snapshot"] * 30
 
 
-def test_nobody_asks_the_database_while_nobody_watches(fleet: Fleet, app: Flask, watch: Watch) -> None:
+def test_the_database_is_not_polled_while_no_stream_is_open(fleet: Fleet, app: Flask, watch: Watch) -> None:
     watch(fleet.ready()).close()
     resources: Resources = app.extensions["chargehand"]
     deadline = monotonic() + 5
@@ -89,7 +89,7 @@ def test_nobody_asks_the_database_while_nobody_watches(fleet: Fleet, app: Flask,
     assert resources.streams.count == 0
 
 
-def test_a_client_that_is_far_behind_delays_nobody_else(
+def test_a_client_that_is_far_behind_delays_no_other(
     fleet: Fleet, watch: Watch, sessions: Sessions, app: Flask
 ) -> None:
     """The first half of a year of a link that flaps, of another organization and of the same charger."""

@@ -31,7 +31,7 @@ def test_brands_come_page_by_page_without_gaps(fleet: Fleet) -> None:
     assert [brand for page in pages for brand in page] == everything
 
 
-def test_a_model_is_told_with_its_facts(fleet: Fleet) -> None:
+def test_a_model_is_shown_with_all_its_fields(fleet: Fleet) -> None:
     answer = fleet.get("/ocpp/catalog/brands/wallbox/models/wallbox-pulsar-plus")
 
     assert answer.status_code == 200

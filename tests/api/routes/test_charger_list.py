@@ -186,7 +186,7 @@ def test_lists_are_sorted_by_creation_identity_and_age_of_the_state(fleet: Fleet
 @pytest.mark.parametrize(
     "query", ["", "status=READY", "sort=state_since", "q=cp", "location_id=here", "q=cp&status=READY"]
 )
-def test_a_page_that_nobody_has_is_empty(fleet: Fleet, query: str) -> None:
+def test_a_page_beyond_the_end_is_empty(fleet: Fleet, query: str) -> None:
     for page in (2, 22_000_000, 999_999_999):
         answer = fleet.get(f"/ocpp/chargers?page={page}&limit=100&{query}")
 
@@ -200,7 +200,7 @@ def _id_of(fleet: Fleet, identity: str) -> str:
     return charger_id
 
 
-def test_a_row_tells_its_provisioning_and_its_runtime_as_the_charger_does(fleet: Fleet) -> None:
+def test_a_row_shows_the_same_provisioning_and_runtime_as_the_charger(fleet: Fleet) -> None:
     charger_id = fleet.ready()
 
     (row,) = fleet.get("/ocpp/chargers").json["data"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.vocabulary import ProvisioningStatus
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 
 FIELDS = {
     "id",
@@ -28,7 +28,7 @@ FIELDS = {
 
 
 def test_a_create_is_accepted_with_a_path_to_its_status(fleet: Fleet) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH)
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER)
 
     assert answer.status_code == 202
     charger_id = answer.json["charger_id"]
@@ -56,12 +56,12 @@ def test_a_created_charger_can_be_read_at_once(fleet: Fleet) -> None:
 
     assert answer.status_code == 200
     assert answer.json.keys() == FIELDS
-    told = {
+    shown = {
         name: value
         for name, value in answer.json.items()
         if name not in {"created_at", "updated_at", "runtime"}
     }
-    assert told == {
+    assert shown == {
         "id": charger_id,
         "identity": "CP-TEST-001",
         "name": "Bay A01",
@@ -85,7 +85,7 @@ def test_timestamps_are_in_utc_and_say_so(fleet: Fleet) -> None:
     assert timedelta() <= datetime.now(UTC) - created_at < timedelta(minutes=1)
 
 
-def test_a_charger_speaks_ocpp_1_6_unless_told_otherwise(fleet: Fleet) -> None:
+def test_a_charger_speaks_ocpp_1_6_by_default(fleet: Fleet) -> None:
     assert fleet.row(fleet.create()).ocpp_version == "OCPP1.6"
     assert fleet.row(fleet.create(identity="CP-2", ocpp_version=None)).ocpp_version == "OCPP1.6"
     assert fleet.row(fleet.create(identity="CP-3", ocpp_version="ocpp2.0.1")).ocpp_version == "OCPP2.0.1"
@@ -97,9 +97,9 @@ def test_every_identifier_of_ocpp_is_an_identity(fleet: Fleet, identity: str) ->
 
 
 def test_a_repeated_create_makes_no_second_charger(fleet: Fleet) -> None:
-    first = fleet.post("/ocpp/chargers", json=WISH)
+    first = fleet.post("/ocpp/chargers", json=NEW_CHARGER)
 
-    again = fleet.post("/ocpp/chargers", json=WISH)
+    again = fleet.post("/ocpp/chargers", json=NEW_CHARGER)
 
     assert again.status_code == 202
     assert again.json == first.json
@@ -109,8 +109,8 @@ def test_a_repeated_create_makes_no_second_charger(fleet: Fleet) -> None:
 def test_an_identity_is_taken_within_an_organization_only(fleet: Fleet) -> None:
     fleet.ready()
 
-    taken = fleet.post("/ocpp/chargers", json=WISH)
-    elsewhere = fleet.post("/ocpp/chargers", organization="globex", json=WISH)
+    taken = fleet.post("/ocpp/chargers", json=NEW_CHARGER)
+    elsewhere = fleet.post("/ocpp/chargers", organization="globex", json=NEW_CHARGER)
 
     assert taken.status_code == 400
     assert isinstance(taken.json["detail"], str)
@@ -118,7 +118,7 @@ def test_an_identity_is_taken_within_an_organization_only(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "fields",
     [
         {"brand_slug": "nobody"},
         {"model_slug": "nothing"},
@@ -127,8 +127,8 @@ def test_an_identity_is_taken_within_an_organization_only(fleet: Fleet) -> None:
     ],
     ids=["unknown brand", "unknown model", "model of another brand", "connector that the model has not"],
 )
-def test_the_catalog_is_binding(fleet: Fleet, wish: dict[str, str]) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH | wish)
+def test_the_catalog_is_binding(fleet: Fleet, fields: dict[str, str]) -> None:
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER | fields)
 
     assert answer.status_code == 400
     assert isinstance(answer.json["detail"], str)
@@ -152,7 +152,7 @@ def test_the_websocket_url_is_stored_in_its_normal_form(fleet: Fleet) -> None:
     assert fleet.row(charger_id).ws_url == "ws://csms.test/Ocpp?x=1"
 
 
-def test_the_status_tells_of_provisioning_only(fleet: Fleet) -> None:
+def test_the_status_covers_provisioning_only(fleet: Fleet) -> None:
     charger_id = fleet.create()
     pending = fleet.get(f"/ocpp/chargers/{charger_id}/status")
     provisioned_at = datetime(2026, 4, 2, 9, 15, 30, tzinfo=UTC)
@@ -201,7 +201,7 @@ def test_chargers_are_listed_newest_first_page_by_page(fleet: Fleet) -> None:
     assert beyond.json == {"data": [], "total": 5, "page": 4, "limit": 2, "next_cursor": None}
 
 
-def test_a_list_has_at_most_fifty_chargers_unless_told_otherwise(fleet: Fleet) -> None:
+def test_a_list_has_at_most_fifty_chargers_by_default(fleet: Fleet) -> None:
     answer = fleet.get("/ocpp/chargers")
 
     assert answer.json == {"data": [], "total": 0, "page": 1, "limit": 50, "next_cursor": None}
@@ -265,7 +265,7 @@ def test_null_does_not_clear_what_a_charger_needs(fleet: Fleet, name: str) -> No
     ]
 
 
-def test_an_update_without_changes_asks_nothing_of_ecs(fleet: Fleet) -> None:
+def test_an_update_without_changes_requests_nothing_of_ecs(fleet: Fleet) -> None:
     charger_id = fleet.ready()
 
     answer = fleet.put(f"/ocpp/chargers/{charger_id}", json={})
@@ -300,7 +300,7 @@ def test_identity_brand_and_model_cannot_change(fleet: Fleet) -> None:
     assert (row.identity, row.brand_slug, row.model_slug) == ("CP-TEST-001", "wallbox", "wallbox-pulsar-plus")
 
 
-def test_an_update_to_a_connector_that_the_model_has_not_is_refused(fleet: Fleet) -> None:
+def test_an_update_to_a_connector_that_the_model_lacks_is_refused(fleet: Fleet) -> None:
     charger_id = fleet.ready()
 
     answer = fleet.put(f"/ocpp/chargers/{charger_id}", json={"connector_type": "CCS2", "name": "new"})

@@ -15,7 +15,7 @@ from tests.api.watching import Watch, event_ids
 from tests.links import line, read_lines
 
 
-def test_a_watcher_begins_with_the_charger_as_it_is(fleet: Fleet, watch: Watch) -> None:
+def test_a_stream_begins_with_a_snapshot_of_the_charger(fleet: Fleet, watch: Watch) -> None:
     charger_id = fleet.ready()
 
     watching = watch(charger_id)
@@ -31,7 +31,7 @@ def test_a_watcher_begins_with_the_charger_as_it_is(fleet: Fleet, watch: Watch) 
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_a_watcher_is_told_what_becomes_of_a_command(fleet: Fleet, watch: Watch) -> None:
+def test_a_stream_shows_every_status_of_a_command(fleet: Fleet, watch: Watch) -> None:
     charger_id = fleet.ready()
     watching = watch(charger_id)
     watching.next()
@@ -55,20 +55,20 @@ def test_a_watcher_is_told_what_becomes_of_a_command(fleet: Fleet, watch: Watch)
     assert asked.id < stopped.id < done.id
 
 
-def test_a_watcher_is_told_of_the_link_to_the_csms(fleet: Fleet, watch: Watch) -> None:
+def test_a_stream_shows_the_link_to_the_csms(fleet: Fleet, watch: Watch) -> None:
     charger_id = fleet.ready()
     watching = watch(charger_id)
     watching.next()
 
     fleet.link(charger_id, "rejected", reason="401", at=datetime(2026, 4, 2, 9, 15, 31, tzinfo=UTC))
-    told = watching.next()
+    received = watching.next()
 
-    assert told.event == "ocpp"
-    del told.data["at"]
-    assert told.data == {"state": "rejected", "reason": "401", "since": "2026-04-02T09:15:31Z"}
+    assert received.event == "ocpp"
+    del received.data["at"]
+    assert received.data == {"state": "rejected", "reason": "401", "since": "2026-04-02T09:15:31Z"}
 
 
-def test_a_watcher_is_told_that_a_charger_is_disconnected_because_nothing_runs(
+def test_a_stream_shows_that_a_charger_is_disconnected_because_nothing_runs(
     fleet: Fleet, watch: Watch
 ) -> None:
     charger_id = fleet.ready()
@@ -77,18 +77,18 @@ def test_a_watcher_is_told_that_a_charger_is_disconnected_because_nothing_runs(
     watching.next()
 
     fleet.settle(charger_id, running_count=0)
-    told = watching.next()
+    received = watching.next()
     runtime = fleet.get(f"/ocpp/chargers/{charger_id}").json["runtime"]["ocpp"]
 
-    assert told.event == "ocpp"
-    assert {name: told.data[name] for name in ("state", "reason", "since")} == {
+    assert received.event == "ocpp"
+    assert {name: received.data[name] for name in ("state", "reason", "since")} == {
         "state": "disconnected",
         "reason": "The charger's process does not run",
         "since": runtime["since"],
     }
 
 
-def test_what_is_looked_at_and_found_unchanged_is_no_event(fleet: Fleet, sessions: Sessions) -> None:
+def test_an_observation_without_a_change_is_no_event(fleet: Fleet, sessions: Sessions) -> None:
     charger_id = fleet.ready()
     fleet.link(charger_id, "accepted")
     before = event_ids(sessions, charger_id)
@@ -99,25 +99,32 @@ def test_what_is_looked_at_and_found_unchanged_is_no_event(fleet: Fleet, session
     assert event_ids(sessions, charger_id) == before
 
 
-def test_a_watcher_goes_on_where_it_left_off(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:
+def test_a_stream_continues_after_the_last_event_that_was_read(
+    fleet: Fleet, watch: Watch, sessions: Sessions
+) -> None:
     """It comes again for each event, and misses none and reads none twice."""
     charger_id = fleet.ready()
     last_id = watch(charger_id).next().id
     for action in ("stop", "start", "reset", "stop"):
         fleet.post(f"/ocpp/chargers/{charger_id}/{action}-charger")
 
-    told = []
+    received = []
     for _ in range(4):
         watching = watch(charger_id, last_id)
-        told.append(watching.next())
+        received.append(watching.next())
         watching.close()
-        last_id = told[-1].id
+        last_id = received[-1].id
 
-    assert [one.data["event_type"].partition("_")[0] for one in told] == ["stop", "start", "reset", "stop"]
-    assert [one.id for one in told] == event_ids(sessions, charger_id)[-4:]
+    assert [one.data["event_type"].partition("_")[0] for one in received] == [
+        "stop",
+        "start",
+        "reset",
+        "stop",
+    ]
+    assert [one.id for one in received] == event_ids(sessions, charger_id)[-4:]
 
 
-def test_changes_that_race_are_told_in_the_order_of_their_commits(
+def test_concurrent_changes_are_streamed_in_the_order_of_their_commits(
     fleet: Fleet, watch: Watch, sessions: Sessions
 ) -> None:
     charger_id = fleet.ready()
@@ -146,10 +153,10 @@ def test_a_stream_ends_with_its_charger(fleet: Fleet, watch: Watch) -> None:
     watching = watch(charger_id)
 
     fleet.delete(f"/ocpp/chargers/{charger_id}")
-    told = list(watching.events)
+    received = list(watching.events)
 
-    assert [one.event for one in told] == ["snapshot", "command"]
-    assert told[-1].data["event_type"] == EventType.DELETE_CHARGER
+    assert [one.event for one in received] == ["snapshot", "command"]
+    assert received[-1].data["event_type"] == EventType.DELETE_CHARGER
     assert fleet.get(f"/ocpp/chargers/{charger_id}/events").status_code == 404
 
 
@@ -162,14 +169,14 @@ def test_another_organization_cannot_watch(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("last_id", ["", "-1", "abc", "1e3", "9" * 19, "²"])
-def test_what_is_no_events_id_is_refused(fleet: Fleet, last_id: str) -> None:
+def test_an_invalid_last_event_id_is_refused(fleet: Fleet, last_id: str) -> None:
     answer = fleet.get(f"/ocpp/chargers/{fleet.ready()}/events", headers={"Last-Event-ID": last_id})
 
     assert answer.status_code == 422
     assert answer.json["detail"][0]["loc"] == ["header", "Last-Event-ID"]
 
 
-def test_a_charger_that_failed_is_told_with_its_error(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:
+def test_the_event_of_a_failed_charger_has_its_error(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:
     charger_id = fleet.create()
     watching = watch(charger_id)
     watching.next()
@@ -181,9 +188,9 @@ def test_a_charger_that_failed_is_told_with_its_error(fleet: Fleet, watch: Watch
                 provisioning_status=ProvisioningStatus.FAILED, error=error, desired_count=0
             )
         )
-    told = watching.next()
+    received = watching.next()
 
-    assert (told.event, told.data["status"], told.data["error"]) == ("status", "FAILED", error)
+    assert (received.event, received.data["status"], received.data["error"]) == ("status", "FAILED", error)
 
 
 def test_an_id_that_no_event_has_yet_is_refused(fleet: Fleet, watch: Watch, sessions: Sessions) -> None:

@@ -1,4 +1,4 @@
-"""What probes and scrapers are told, also when parts are away."""
+"""What probes and scrapers are shown, also when parts are away."""
 
 import re
 import socket
@@ -21,7 +21,7 @@ from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, FleetSpec, LogCursor, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.embedded.waiting import wait_until
 
 
@@ -99,7 +99,7 @@ def test_a_service_with_its_parts_is_ready(client: FlaskClient, sessions: Sessio
     )
 
 
-def test_maintenance_that_does_not_run_is_told_but_fails_nothing(
+def test_maintenance_that_does_not_run_is_reported_but_ready_stays_200(
     client: FlaskClient, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readiness, "KEEP_S", 0.0)
@@ -137,7 +137,9 @@ def test_a_database_that_does_not_answer_holds_no_probe_for_long(with_silent_dat
     assert monotonic() - started < 6
 
 
-def test_a_database_without_our_tables_is_told_from_one_that_is_away(settings: Settings) -> None:
+def test_a_database_without_tables_is_reported_differently_from_an_unavailable_one(
+    settings: Settings,
+) -> None:
     url = make_url(settings.database_url).set(database="postgres")
     for client in client_of(replace(settings, database_url=url.render_as_string(hide_password=False))):
         answer = client.get("/ready")
@@ -165,7 +167,7 @@ def test_a_database_that_takes_no_writes_is_not_ready(
         assert (answer.status_code, answer.get_json()["detail"]) == (503, "The database is read-only")
 
 
-def test_a_broker_that_is_away_is_told_but_fails_nothing(without_broker: FlaskClient) -> None:
+def test_an_unavailable_broker_is_reported_but_ready_stays_200(without_broker: FlaskClient) -> None:
     answer = without_broker.get("/ready")
 
     assert answer.status_code == 200
@@ -173,7 +175,7 @@ def test_a_broker_that_is_away_is_told_but_fails_nothing(without_broker: FlaskCl
     assert answer.get_json()["broker"] == "The broker is not available"
 
 
-def test_a_broker_that_refuses_is_told_in_its_words(settings: Settings, redis_url: str) -> None:
+def test_the_error_of_a_broker_that_refuses_is_reported(settings: Settings, redis_url: str) -> None:
     """No loss of connection, and so no error that a publish is prepared for."""
     for client in client_of(replace(settings, broker_url=f"{redis_url.rpartition('/')[0]}/99")):
         answers = [client.get("/ready") for _ in range(2)]
@@ -182,7 +184,7 @@ def test_a_broker_that_refuses_is_told_in_its_words(settings: Settings, redis_ur
         assert all("DB index is out of range" in answer.get_json()["broker"] for answer in answers)
 
 
-def test_a_broker_that_does_not_answer_is_told_in_bounded_time(with_silent_broker: FlaskClient) -> None:
+def test_a_broker_that_does_not_answer_is_reported_in_bounded_time(with_silent_broker: FlaskClient) -> None:
     started = monotonic()
 
     answer = with_silent_broker.get("/ready")
@@ -206,17 +208,17 @@ def test_a_broker_that_does_not_answer_is_told_in_bounded_time(with_silent_broke
         ("GET", "/ocpp/catalog/brands"),
     ],
 )
-def test_without_its_database_every_route_asks_to_try_again(
+def test_without_its_database_every_route_answers_503_with_retry_after(
     without_database: FlaskClient, fleet: Fleet, method: str, path: str
 ) -> None:
-    answer = without_database.open(path, method=method, json=WISH, headers=fleet.headers())
+    answer = without_database.open(path, method=method, json=NEW_CHARGER, headers=fleet.headers())
 
     assert answer.status_code == 503
     assert answer.json == {"detail": "The database is not available"}
     assert int(answer.headers["Retry-After"]) > 0
 
 
-def test_an_error_of_ours_is_json_and_tells_nothing_of_the_inside(
+def test_an_internal_error_is_json_and_reveals_no_detail(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -269,7 +271,9 @@ def test_open_commands_are_counted_by_age(fleet: Fleet, monkeypatch: pytest.Monk
     assert counts == [2, 1, 0]
 
 
-def test_the_last_run_of_each_maintenance_task_is_told(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_run_of_each_maintenance_task_is_a_metric(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics, "KEEP_S", 0.0)
     note_runs(fleet.sessions, seconds_ago=100)
 
@@ -316,7 +320,7 @@ def test_the_progress_of_a_rollout_is_counted(fleet: Fleet, monkeypatch: pytest.
     assert _metric(fleet.client, "chargehand_rollout_paused") == 1
 
 
-def test_scrapes_at_once_share_one_reading_of_the_database(fleet: Fleet, app: Flask) -> None:
+def test_concurrent_scrapes_share_one_read_of_the_database(fleet: Fleet, app: Flask) -> None:
     resources: Resources = app.extensions["chargehand"]
     queries: list[str] = []
     wait_until(lambda: monotonic() - resources.database_metrics[0].read_at > metrics.KEEP_S)
@@ -341,7 +345,7 @@ def test_metrics_are_served_without_the_database_too(without_database: FlaskClie
     assert "chargehand_open_commands{" not in answer.text
 
 
-def test_the_publishers_buffer_is_told(
+def test_the_publishers_buffer_is_a_metric(
     app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = app.extensions["chargehand"].publisher

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, delete, func, select, text, update
 from shared.database.engine import Sessions, transactional
 from shared.models import Charger, Command, IdempotencyKey
 from shared.vocabulary import ProvisioningStatus
-from tests.api.conftest import WISH, Fleet
+from tests.api.conftest import NEW_CHARGER, Fleet
 
 KEY = {"Idempotency-Key": "key-1"}
 REPLAYED = "Idempotent-Replayed"
@@ -33,10 +33,10 @@ def _count(sessions: Sessions, model: type[Charger | IdempotencyKey]) -> int:
 def test_a_repeated_create_is_given_the_first_answer_again_whatever_happened_since(
     fleet: Fleet, sessions: Sessions
 ) -> None:
-    first = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+    first = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY)
     fleet.settle(first.json["charger_id"], provisioning_status=ProvisioningStatus.READY)
 
-    again = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+    again = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY)
 
     assert (first.status_code, again.status_code) == (202, 202)
     assert again.data == first.data
@@ -61,7 +61,7 @@ def test_a_repeated_command_is_the_first_one_even_when_that_is_long_over(fleet: 
 
 
 @pytest.mark.parametrize("wait", ["", "?wait=1"])
-def test_a_repeat_is_answered_though_its_command_has_been_forgotten(fleet: Fleet, wait: str) -> None:
+def test_a_repeat_is_answered_after_its_command_was_pruned(fleet: Fleet, wait: str) -> None:
     charger_id = fleet.ready()
     first = fleet.post(_stop(charger_id) + wait, headers=KEY)
     fleet.finish(charger_id)
@@ -92,7 +92,7 @@ def test_eight_equal_requests_at_once_are_one_command_with_eight_equal_answers(
     headers = fleet.headers() | KEY
 
     def create(_: int) -> Any:
-        return app.test_client().post("/ocpp/chargers", json=WISH, headers=headers)
+        return app.test_client().post("/ocpp/chargers", json=NEW_CHARGER, headers=headers)
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(create, range(8)))
@@ -104,9 +104,9 @@ def test_eight_equal_requests_at_once_are_one_command_with_eight_equal_answers(
     assert len(fleet.commands(answers[0].json["charger_id"])) == 1
 
 
-@pytest.mark.parametrize("body", [WISH | {"connector_type": "Type1"}, WISH | {"unknown": 1}])
-def test_the_key_of_another_body_is_refused(fleet: Fleet, sessions: Sessions, body: dict[str, Any]) -> None:
-    fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+@pytest.mark.parametrize("body", [NEW_CHARGER | {"connector_type": "Type1"}, NEW_CHARGER | {"unknown": 1}])
+def test_a_key_with_another_body_is_refused(fleet: Fleet, sessions: Sessions, body: dict[str, Any]) -> None:
+    fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY)
 
     answer = fleet.post("/ocpp/chargers", json=body, headers=KEY)
 
@@ -117,8 +117,8 @@ def test_the_key_of_another_body_is_refused(fleet: Fleet, sessions: Sessions, bo
 
 
 def test_the_key_of_another_organization_is_another_key(fleet: Fleet) -> None:
-    one = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
-    other = fleet.post("/ocpp/chargers", json=WISH, headers=KEY, organization="globex")
+    one = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY)
+    other = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY, organization="globex")
 
     assert other.status_code == 202
     assert REPLAYED not in other.headers
@@ -210,12 +210,12 @@ def test_a_repeat_of_a_request_that_an_earlier_version_answered_gets_that_answer
     path = "/ocpp/chargers"
     if operation != "create":
         path = f"/ocpp/chargers/{fleet.ready(identity='CP-2')}/{operation}-charger"
-    first = fleet.post(path, json=WISH, headers=KEY)
+    first = fleet.post(path, json=NEW_CHARGER, headers=KEY)
     answer = {"status": 202, "headers": {"Location": first.headers["Location"]}, "body": first.json}
     with sessions.begin() as session:
         session.execute(update(IdempotencyKey).values(receipt=None, **answer))
 
-    again = fleet.post(path, json=WISH, headers=KEY)
+    again = fleet.post(path, json=NEW_CHARGER, headers=KEY)
 
     assert (again.status_code, again.data) == (202, first.data)
     assert again.headers["Location"] == first.headers["Location"]
@@ -223,18 +223,18 @@ def test_a_repeat_of_a_request_that_an_earlier_version_answered_gets_that_answer
 
 
 def test_a_receipt_with_fields_of_a_later_version_can_be_read(fleet: Fleet, sessions: Sessions) -> None:
-    first = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+    first = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY)
     with sessions.begin() as session:
         session.execute(update(IdempotencyKey).values(receipt=IdempotencyKey.receipt.op("||")({"new": 1})))
 
-    again = fleet.post("/ocpp/chargers", json=WISH, headers=KEY)
+    again = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=KEY)
 
     assert again.data == first.data
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "tab\there", "\x7f", "schlüssel"])
-def test_a_key_that_is_none_is_refused(fleet: Fleet, sessions: Sessions, key: str) -> None:
-    answer = fleet.post("/ocpp/chargers", json=WISH, headers={"Idempotency-Key": key})
+def test_an_invalid_key_is_refused(fleet: Fleet, sessions: Sessions, key: str) -> None:
+    answer = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers={"Idempotency-Key": key})
 
     assert answer.status_code == 422
     assert answer.json["detail"][0]["loc"] == ["header", "Idempotency-Key"]
@@ -244,8 +244,8 @@ def test_a_key_that_is_none_is_refused(fleet: Fleet, sessions: Sessions, key: st
 def test_a_key_of_255_characters_is_good(fleet: Fleet) -> None:
     headers = {"Idempotency-Key": " ~" + "k" * 253}
 
-    first = fleet.post("/ocpp/chargers", json=WISH, headers=headers)
-    again = fleet.post("/ocpp/chargers", json=WISH, headers=headers)
+    first = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=headers)
+    again = fleet.post("/ocpp/chargers", json=NEW_CHARGER, headers=headers)
 
     assert first.status_code == 202
     assert again.data == first.data

@@ -17,7 +17,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("action", "event_type", "desired_count"), EVENTS)
-def test_a_lifecycle_call_answers_with_the_service_as_asked_for(
+def test_a_lifecycle_call_answers_with_the_requested_service(
     fleet: Fleet, action: str, event_type: str, desired_count: int
 ) -> None:
     charger_id = fleet.ready()
@@ -45,7 +45,7 @@ def test_a_lifecycle_call_answers_with_the_service_as_asked_for(
 
 
 @pytest.mark.parametrize(("action", "event_type", "desired_count"), EVENTS)
-def test_a_lifecycle_call_writes_the_wish_and_the_command(
+def test_a_lifecycle_call_stores_the_desired_state_and_the_command(
     fleet: Fleet, action: str, event_type: str, desired_count: int
 ) -> None:
     charger_id = fleet.ready()
@@ -71,7 +71,7 @@ def test_a_repeat_of_an_open_command_is_that_command(fleet: Fleet) -> None:
     assert len(fleet.commands(charger_id)) == 2
 
 
-def test_another_wish_is_another_command(fleet: Fleet) -> None:
+def test_another_request_is_another_command(fleet: Fleet) -> None:
     charger_id = fleet.ready()
 
     fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
@@ -118,7 +118,7 @@ def test_a_charger_that_is_not_ready_takes_no_commands(
     assert len(fleet.commands(charger_id)) == 1
 
 
-def test_the_history_tells_what_was_asked_newest_first(fleet: Fleet) -> None:
+def test_the_history_lists_commands_newest_first(fleet: Fleet) -> None:
     charger_id = fleet.ready()
     fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
     fleet.post(f"/ocpp/chargers/{charger_id}/start-charger")
@@ -130,7 +130,7 @@ def test_the_history_tells_what_was_asked_newest_first(fleet: Fleet) -> None:
     assert (answer.json["total"], answer.json["page"], answer.json["limit"]) == (3, 1, 2)
 
 
-def test_a_command_tells_what_became_of_it(fleet: Fleet) -> None:
+def test_a_command_shows_its_result(fleet: Fleet) -> None:
     charger_id = fleet.ready()
     accepted = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger", headers={"X-Request-Id": "request-7"})
 

@@ -37,7 +37,7 @@ def before_first_read(sessions: Sessions, action: Any) -> Iterator[None]:
     event.remove(engine, "before_cursor_execute", act)
 
 
-def test_a_wish_that_is_turned_down_just_before_the_charger_is_ready_is_taken(world: World) -> None:
+def test_a_request_that_was_refused_just_before_the_charger_became_ready_is_recorded(world: World) -> None:
     charger_id = world.create()
 
     def become_ready() -> None:

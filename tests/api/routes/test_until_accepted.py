@@ -7,7 +7,7 @@ import pytest
 
 from api.resources import Resources
 from shared.vocabulary import CommandStatus
-from tests.api.conftest import WISH, Fleet, InBackground
+from tests.api.conftest import NEW_CHARGER, Fleet, InBackground
 
 UNTIL = "wait=30&until=accepted"
 RUNS: dict[str, Any] = {"running_count": 1, "provisioning_status": "READY"}
@@ -27,7 +27,7 @@ def boot(fleet: Fleet, charger_id: str, task: str, state: str = "accepted") -> N
 
 
 def test_a_create_is_answered_when_the_charger_is_accepted(fleet: Fleet, begin: InBackground) -> None:
-    request = begin("POST", f"/ocpp/chargers?{UNTIL}", json=WISH)
+    request = begin("POST", f"/ocpp/chargers?{UNTIL}", json=NEW_CHARGER)
     charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
 
     boot(fleet, charger_id, "first")
@@ -98,7 +98,7 @@ def test_at_the_deadline_the_answer_says_why_the_charger_is_not_accepted(fleet: 
 
 
 def test_a_create_that_fails_is_not_waited_for_any_longer(fleet: Fleet, begin: InBackground) -> None:
-    request = begin("POST", f"/ocpp/chargers?{UNTIL}", json=WISH)
+    request = begin("POST", f"/ocpp/chargers?{UNTIL}", json=NEW_CHARGER)
     charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
 
     fleet.finish(charger_id, CommandStatus.FAILED, ERROR)
@@ -191,7 +191,7 @@ def test_many_wait_for_several_things_with_one_query(
 def test_until_needs_a_wait_and_a_word_that_it_knows(
     fleet: Fleet, method: str, path: str, query: str
 ) -> None:
-    answer = fleet.request(method, f"{path}?{query}", json=WISH if method == "POST" else None)
+    answer = fleet.request(method, f"{path}?{query}", json=NEW_CHARGER if method == "POST" else None)
 
     assert answer.status_code == 422
     assert answer.json["detail"][0]["loc"] == ["query", "until"]

@@ -17,7 +17,7 @@ from api.live.watcher import MAX_WOKEN_PER_POLL, Provisioning, Watcher, _Waiter
 from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.vocabulary import CommandStatus
-from tests.api.conftest import WISH, Fleet, InBackground
+from tests.api.conftest import NEW_CHARGER, Fleet, InBackground
 
 ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]
 ERROR = {"code": "image_unavailable", "message": "The image cannot be pulled"}
@@ -63,10 +63,10 @@ def test_a_command_that_does_not_end_in_time_is_answered_as_accepted(fleet: Flee
     assert 1 <= monotonic() - started < 3
 
 
-def test_a_create_that_ends_while_it_is_waited_for_tells_that_the_charger_is_ready(
+def test_a_create_that_ends_while_the_client_waits_shows_the_charger_ready(
     fleet: Fleet, begin: InBackground
 ) -> None:
-    request = begin("POST", "/ocpp/chargers?wait=30", json=WISH)
+    request = begin("POST", "/ocpp/chargers?wait=30", json=NEW_CHARGER)
     charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
 
     fleet.finish(charger_id)
@@ -78,14 +78,14 @@ def test_a_create_that_ends_while_it_is_waited_for_tells_that_the_charger_is_rea
 
 
 def test_a_create_that_takes_longer_is_answered_as_it_is(fleet: Fleet) -> None:
-    answer = fleet.post("/ocpp/chargers?wait=1", json=WISH)
+    answer = fleet.post("/ocpp/chargers?wait=1", json=NEW_CHARGER)
 
     assert answer.status_code == 202
     assert answer.json["status"] == "PENDING"
     assert "command" not in answer.json
 
 
-def test_one_can_wait_for_a_command_that_was_asked_for_before(fleet: Fleet, begin: InBackground) -> None:
+def test_a_client_can_wait_for_an_earlier_command(fleet: Fleet, begin: InBackground) -> None:
     charger_id = fleet.ready()
     url = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger").json["status_url"]
     request = begin("GET", f"{url}?wait=30")
@@ -129,7 +129,7 @@ def test_what_is_final_already_is_not_waited_for(fleet: Fleet) -> None:
     assert monotonic() - started < 2
 
 
-def test_who_waits_for_a_charger_that_is_deleted_is_told(fleet: Fleet, begin: InBackground) -> None:
+def test_a_client_that_waits_for_a_deleted_charger_gets_a_404(fleet: Fleet, begin: InBackground) -> None:
     charger_id = fleet.create()
     request = begin("GET", f"/ocpp/chargers/{charger_id}/status?wait=30")
 
@@ -152,7 +152,9 @@ def test_a_repeated_request_can_wait_for_the_end_of_the_first(fleet: Fleet, begi
     assert again.result().headers["Idempotent-Replayed"] == "true"
 
 
-def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, resources: Resources) -> None:
+def test_waiting_requests_hold_no_database_connection(
+    fleet: Fleet, begin: InBackground, resources: Resources
+) -> None:
     """The app of these tests has four."""
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(20)]
     requests = [begin("POST", f"/ocpp/chargers/{charger}/stop-charger?wait=30") for charger in chargers]
@@ -176,8 +178,8 @@ def test_those_who_wait_hold_no_connection(fleet: Fleet, begin: InBackground, re
         ("GET", "/ocpp/chargers/dep-1/commands/95d49fd4-3e43-48fc-93aa-24587f6edc07"),
     ],
 )
-def test_one_waits_for_whole_seconds_up_to_60(fleet: Fleet, method: str, path: str, wait: str) -> None:
-    answer = fleet.request(method, f"{path}?wait={wait}", json=WISH if method == "POST" else None)
+def test_wait_is_a_whole_number_of_seconds_up_to_60(fleet: Fleet, method: str, path: str, wait: str) -> None:
+    answer = fleet.request(method, f"{path}?wait={wait}", json=NEW_CHARGER if method == "POST" else None)
 
     assert answer.status_code == 422
     assert answer.json["detail"][0]["loc"] == ["query", "wait"]
@@ -188,18 +190,18 @@ def test_of_an_organization_only_some_go_on_at_once(fleet: Fleet, sessions: Sess
     watcher = Watcher(sessionmaker(sessions.kw["bind"]), Slots(100, 100))
     charger_id = fleet.ready()
 
-    def look() -> Counter[str]:
+    def poll() -> Counter[str]:
         watcher._poll()
         return Counter(waiter.organization_id for waiter in watcher._waiters)
 
     for number in range(MAX_WOKEN_PER_POLL + 6):
         watcher._waiters.add(_Waiter(Provisioning(charger_id), "acme" if number else "globex"))
 
-    assert look() == {"acme": 5}
-    assert look() == {}
+    assert poll() == {"acme": 5}
+    assert poll() == {}
 
 
-def test_a_watcher_that_ends_wakes_everybody_and_lets_nobody_wait(fleet: Fleet, sessions: Sessions) -> None:
+def test_closing_the_watcher_wakes_all_waiters_and_refuses_new_ones(fleet: Fleet, sessions: Sessions) -> None:
     charger_id = fleet.create()
     (command,) = fleet.commands(charger_id)
     watcher = Watcher(sessions, Slots(10, 10))
@@ -227,7 +229,7 @@ def test_what_is_on_record_is_answered_so_though_the_database_goes_away_meanwhil
     if path:
         request = begin("POST", f"/ocpp/chargers/{fleet.ready()}{path}?wait=1")
     else:
-        request = begin("POST", "/ocpp/chargers?wait=1", json=WISH)
+        request = begin("POST", "/ocpp/chargers?wait=1", json=NEW_CHARGER)
 
     with nobody_gets_in(engine):
         answer = request.result(15)
@@ -239,7 +241,7 @@ def test_what_is_on_record_is_answered_so_though_the_database_goes_away_meanwhil
 def test_a_create_whose_command_cannot_be_read_any_more_is_answered_as_accepted(
     fleet: Fleet, begin: InBackground, resources: Resources
 ) -> None:
-    request = begin("POST", "/ocpp/chargers?wait=30", json=WISH)
+    request = begin("POST", "/ocpp/chargers?wait=30", json=NEW_CHARGER)
     charger_id = fleet.get("/ocpp/chargers").json["data"][0]["id"]
 
     @event.listens_for(resources.pools.reading, "before_cursor_execute")
@@ -277,7 +279,7 @@ def nobody_gets_in(engine: Engine) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("bound", ["max_slots", "max_per_organization"])
-def test_who_comes_when_enough_wait_is_answered_at_once_with_what_is(
+def test_a_request_above_the_limit_of_waits_is_answered_at_once(
     fleet: Fleet, begin: InBackground, resources: Resources, monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     monkeypatch.setattr(resources.watcher._slots, bound, 2)

@@ -28,7 +28,7 @@ from tests.shared.auth.signing import (
 @pytest.mark.parametrize(
     ("role", "organization_id"), [("user", "acme"), ("admin", None), ("user", "org_1.a:b=c+d@e/f-g")]
 )
-def test_a_token_that_we_made_says_what_it_was_made_with(role: str, organization_id: str | None) -> None:
+def test_a_made_token_has_the_claims_that_it_was_made_with(role: str, organization_id: str | None) -> None:
     token = make_token(HS256, subject="Ada L.", organization_id=organization_id, role=role, ttl_s=60)
 
     assert verifier().verify(token) == Claims("Ada L.", role, organization_id)
@@ -110,7 +110,7 @@ def test_the_algorithm_is_never_the_tokens_choice(algorithm: str) -> None:
     ],
     ids=str,
 )
-def test_a_claim_that_cannot_be_refuses_the_token(claims: dict[str, Any]) -> None:
+def test_a_token_with_an_invalid_claim_is_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(TokenRefused):
         verifier().verify(sign(claims))
 
@@ -120,7 +120,7 @@ def test_a_subject_beyond_the_basic_plane_is_good() -> None:
 
 
 @pytest.mark.parametrize("claim", ["exp", "sub", "role"])
-def test_a_claim_that_must_be_is_missed(claim: str) -> None:
+def test_a_token_without_a_required_claim_is_refused(claim: str) -> None:
     with pytest.raises(TokenRefused):
         verifier().verify(sign(without=claim))
 
@@ -148,7 +148,7 @@ def test_a_token_must_not_live_longer_than_configured() -> None:
     ["", "x", "a.b.c", "..", "é.é.é", "a" * 10_000, sign(headers={"crit": ["x"], "x": 1})],
     ids=["empty", "word", "parts", "dots", "not ASCII", "long", "unknown crit"],
 )
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_an_invalid_token_is_refused(token: str) -> None:
     with pytest.raises(TokenRefused):
         verifier().verify(token)
 
@@ -160,14 +160,14 @@ def test_a_header_nested_100000_deep_is_refused() -> None:
         verifier().verify(f"{header}.e30.x")
 
 
-def test_keys_that_a_token_points_at_are_not_looked_at() -> None:
+def test_keys_that_a_token_points_at_are_not_fetched() -> None:
     headers = {"kid": "../../dev/null", "jku": "http://evil.test/keys", "x5u": "http://evil.test/cert"}
 
     assert verifier().verify(sign(headers=headers)).subject == "ada"
 
 
 @pytest.mark.parametrize(("expires_in_s", "good_for_s"), [(30, 30), (600, 60)])
-def test_a_verified_token_is_remembered_for_a_minute_but_not_beyond_its_end(
+def test_a_verified_token_is_cached_for_a_minute_but_not_beyond_its_expiry(
     monkeypatch: pytest.MonkeyPatch, expires_in_s: int, good_for_s: int
 ) -> None:
     now = time.time()
@@ -181,7 +181,7 @@ def test_a_verified_token_is_remembered_for_a_minute_but_not_beyond_its_end(
     assert recent.get("token") is None
 
 
-def test_remembered_tokens_are_bounded_in_number() -> None:
+def test_the_number_of_cached_tokens_is_limited() -> None:
     recent = RecentTokens(capacity=10)
     tokens = [f"token-{number}" for number in range(45)]
 
@@ -205,7 +205,7 @@ def test_remembered_tokens_are_bounded_in_number() -> None:
         "my-super-secret-jwt-signing-key-2024",
     ],
 )
-def test_a_weak_secret_is_not_started_with(secret: str) -> None:
+def test_a_weak_secret_is_refused_at_the_start(secret: str) -> None:
     with pytest.raises(SettingsError, match="JWT_SECRET"):
         verifier(replace(HS256, secret=secret))
 
@@ -249,7 +249,7 @@ def test_a_laptop_may_have_a_weak_secret_but_not_none() -> None:
         "tokens for any service of the provider",
     ],
 )
-def test_a_key_that_does_not_fit_is_not_started_with(settings: TokenSettings) -> None:
+def test_a_key_that_does_not_fit_is_refused_at_the_start(settings: TokenSettings) -> None:
     with pytest.raises(SettingsError, match="JWT_"):
         verifier(settings)
 
