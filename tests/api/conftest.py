@@ -36,7 +36,7 @@ InBackground = Callable[..., Future[Any]]
 
 @pytest.fixture(scope="session")
 def app(engine: Engine, redis_url: str) -> Iterator[Flask]:
-    """One app for all tests: it keeps nothing between requests but connections and verified tokens."""
+    """One app for all tests: between requests it keeps only connections and verified tokens."""
     with pytest.MonkeyPatch.context() as patch:
         url = engine.url.render_as_string(hide_password=False)
         for name, value in environment(url, f"{redis_url.rpartition('/')[0]}/9").items():
@@ -56,7 +56,7 @@ def client(app: Flask) -> FlaskClient:
 
 @dataclass
 class Fleet:
-    """What clients of organizations do, and what workers would have made of it."""
+    """What clients of organizations do, and the rows that workers would write."""
 
     client: FlaskClient
     sessions: Sessions
@@ -68,7 +68,7 @@ class Fleet:
     def request(
         self, method: str, path: str, *, organization: str = "acme", headers: Any = (), **kwargs: Any
     ) -> Any:
-        """As a user of the organization. The answer is werkzeug's TestResponse, its json taken on trust."""
+        """Send it as a user of the organization. Returns werkzeug's TestResponse, untyped."""
         return self.client.open(
             path, method=method, headers=self.headers(organization) | dict(headers), **kwargs
         )
@@ -86,20 +86,20 @@ class Fleet:
         return self.request("DELETE", path, **kwargs)
 
     def create(self, organization: str = "acme", **fields: Any) -> str:
-        """A new charger, as a client makes it. Returns its id."""
+        """Create a charger as a client does. Returns its id."""
         answer = self.post("/ocpp/chargers", organization=organization, json=NEW_CHARGER | fields)
         assert answer.status_code == 202, answer.text
         charger_id: str = answer.json["charger_id"]
         return charger_id
 
     def ready(self, organization: str = "acme", **fields: Any) -> str:
-        """A charger that was provisioned, runs, and was seen to."""
+        """A charger that was provisioned, runs, and was observed to run."""
         charger_id = self.create(organization, **fields)
         self.settle(charger_id, running_count=1, provisioning_status=ProvisioningStatus.READY)
         return charger_id
 
     def multiply(self, charger_id: str, count: int, *, prefix: str = "MORE") -> None:
-        """Make so many more chargers, like this one but for their ids and identities."""
+        """Copy the charger `count` times, with other ids and identities."""
         kept = [column for column in Charger.__table__.c if column.server_onupdate is None]
         for first in range(1, count + 1, 2000):  # a statement may take 10 s
             last = min(first + 1999, count)
@@ -126,7 +126,7 @@ class Fleet:
                 session.execute(insert(ChargerLink).from_select([*ChargerLink.__table__.c.keys()], of_copies))
 
     def settle(self, charger_id: str, **observed: Any) -> None:
-        """What workers write when ECS has done what was asked for."""
+        """Write what workers write when ECS has reached the desired state."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger)
@@ -145,13 +145,13 @@ class Fleet:
             )
 
     def link(self, charger_id: str, state: str, task: str = TASK, **other: Any) -> None:
-        """What the log of its task says."""
+        """Read a line of its task's log."""
         read_lines(self.sessions, line(charger_id, state, task=task, **other))
 
     def finish(
         self, charger_id: str, status: CommandStatus = CommandStatus.SUCCEEDED, error: Any = None
     ) -> None:
-        """What workers write when the newest command is over, and with it a provisioning."""
+        """Write what workers write when the newest command is final, and with it a provisioning."""
         with self.sessions.begin() as session:
             charger = session.get_one(Charger, charger_id, with_for_update=True)
             charger.observed_generation = charger.settled_generation = charger.generation
@@ -189,7 +189,7 @@ def resources(app: Flask) -> Resources:
 
 @pytest.fixture
 def begin(app: Flask, fleet: Fleet, resources: Resources) -> Iterator[InBackground]:
-    """Sends a request that waits, and returns when it does."""
+    """Sends a request in a thread, and returns once it waits."""
     with ThreadPoolExecutor(40) as pool:
 
         def begin(method: str, path: str, **kwargs: Any) -> Future[Any]:

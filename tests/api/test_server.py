@@ -341,7 +341,7 @@ def test_a_request_that_is_under_way_is_finished_before_the_server_ends(
             request = pool.submit(httpx.get, f"{url}/ocpp/chargers", headers=headers, timeout=30)
             wait_until(lambda: waiting_for_a_lock(watching) == 1)
             threading.Timer(1.5, release.set).start()
-            # Leaving the block asks the server to stop, and waits for its end.
+            # Leaving the block stops the server and waits for its end.
         holder.join()
 
         assert request.result().status_code == 200

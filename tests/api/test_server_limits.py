@@ -1,4 +1,4 @@
-"""What a client may hold of a server, and for how long: nobody keeps others, or a probe, from their answers."""
+"""What a client may hold of a server, and for how long: none keeps others, or a probe, from their answers."""
 
 import socket
 import time

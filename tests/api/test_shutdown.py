@@ -1,4 +1,4 @@
-"""The API is shown to stop: who was let in gets an answer, who waits gets it at once, nobody else gets in."""
+"""The API is told to stop: it answers the requests in progress, ends waits at once and accepts no new connection."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,6 +1,6 @@
-"""Who sees what: every route of the URL map, for every kind of caller.
+"""Which caller may call which route, for every route of the URL map.
 
-A route without a line in ROUTES fails, so none is added without saying who may call it.
+A route that is missing in ROUTES fails a test, so each new one states who may call it.
 """
 
 import json
@@ -24,7 +24,7 @@ NOW = int(time.time())
 
 @dataclass(frozen=True)
 class Route:
-    """An operation, and what it answers to one who may call it."""
+    """An operation, and its status for a caller with access."""
 
     method: str
     rule: str

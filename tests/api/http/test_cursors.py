@@ -1,4 +1,4 @@
-"""Pages by cursor: nothing twice, nothing left out, and no cursor from elsewhere."""
+"""Pages by cursor: no charger twice, none left out, and no cursor of another list."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of a field is what the API takes: for every query, body and header field."""
+"""The API accepts exactly the bounds that the OpenAPI document states, for every query, body and header field."""
 
 import re
 from typing import Any

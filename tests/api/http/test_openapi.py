@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the routes do, and its page needs nothing from elsewhere."""
+"""The OpenAPI document matches the routes, and its page loads nothing from other hosts."""
 
 import re
 from typing import Any
@@ -234,7 +234,7 @@ def test_only_the_assets_of_the_page_are_served(client: FlaskClient, name: str) 
 
 
 def test_the_document_names_no_real_host(app: Flask) -> None:
-    """Whoever tries a body as it stands would make a charger dial it."""
+    """Trying an example body unchanged would make a charger connect to it."""
     text = app.test_client().get("/openapi.json").text
 
     hosts = {url or word for url, word in HOST.findall(text)}

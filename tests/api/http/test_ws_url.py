@@ -1,4 +1,4 @@
-"""Where a charger may connect to."""
+"""Which URLs a charger may connect to, and their normal form."""
 
 from dataclasses import replace
 

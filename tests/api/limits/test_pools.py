@@ -1,4 +1,4 @@
-"""Whoever uses up the connections for reading keeps nobody from storing a command, and no probe from its answer."""
+"""Requests that use up the connections for reading keep none from storing a command, and no probe from its answer."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ from tests.embedded.waiting import wait_until
 
 @pytest.fixture
 def busy(settings: Settings) -> Iterator[Flask]:
-    """An app all of whose connections for reading are taken, as by somebody who reads long logs page by page."""
+    """An app whose connections for reading are all in use, as by a client that reads long logs page by page."""
     app = create_app(replace(settings, database_pool_size=4))
     resources: Resources = app.extensions["chargehand"]
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""An organization has so many chargers and open commands; above that it is refused, and nobody else is."""
+"""An organization may have a limited number of chargers and open commands; above it only its own requests are refused."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""An organization may send so many requests; Redis counts them, and its absence lets everybody in."""
+"""An organization may send a limited number of requests, counted in Redis; without Redis all are admitted."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

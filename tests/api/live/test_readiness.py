@@ -1,4 +1,4 @@
-"""/ready says what a publish or a statement would meet, and nothing about where the servers are."""
+"""/ready reports what a publish or a statement would meet, and does not reveal where the servers are."""
 
 import re
 import socket

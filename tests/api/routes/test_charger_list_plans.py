@@ -1,4 +1,4 @@
-"""How PostgreSQL reads a page of 20,000 chargers: by an index, and no more of them than the page needs."""
+"""How PostgreSQL reads a page of 20,000 chargers: by an index, and few more rows than the page needs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

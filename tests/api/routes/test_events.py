@@ -39,11 +39,11 @@ def test_a_stream_shows_every_status_of_a_command(fleet: Fleet, watch: Watch) ->
     accepted = fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger").json
     fleet.settle(charger_id, running_count=0)
     fleet.finish(charger_id)
-    asked, stopped, done = watching.next(), watching.next(), watching.next()
+    queued, stopped, done = watching.next(), watching.next(), watching.next()
 
-    assert (asked.event, stopped.event, done.event) == ("command", "status", "command")
-    assert asked.data.pop("at").endswith("Z")
-    assert asked.data == {
+    assert (queued.event, stopped.event, done.event) == ("command", "status", "command")
+    assert queued.data.pop("at").endswith("Z")
+    assert queued.data == {
         "id": accepted["command_id"],
         "event_type": "stop_charger",
         "generation": 2,
@@ -52,7 +52,7 @@ def test_a_stream_shows_every_status_of_a_command(fleet: Fleet, watch: Watch) ->
     }
     assert (stopped.data["desired"], stopped.data["observed"]) == ("stopped", "stopped")
     assert (done.data["id"], done.data["status"]) == (accepted["command_id"], "succeeded")
-    assert asked.id < stopped.id < done.id
+    assert queued.id < stopped.id < done.id
 
 
 def test_a_stream_shows_the_link_to_the_csms(fleet: Fleet, watch: Watch) -> None:

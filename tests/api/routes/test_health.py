@@ -1,4 +1,4 @@
-"""What probes and scrapers are shown, also when parts are away."""
+"""What probes and scrapers get, also while the database or the broker is unavailable."""
 
 import re
 import socket

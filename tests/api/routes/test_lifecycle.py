@@ -1,4 +1,4 @@
-"""Start, stop and restart, and the history of what was asked."""
+"""Start, stop and restart, and the history of commands."""
 
 from uuid import UUID, uuid4
 

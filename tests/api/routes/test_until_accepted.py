@@ -1,4 +1,4 @@
-"""A client may wait until the CSMS has accepted its charger, or until that cannot come any more."""
+"""A client may wait until the CSMS has accepted its charger, or until that can no longer happen."""
 
 from time import monotonic
 from typing import Any

@@ -1,4 +1,4 @@
-"""A client may wait for the end of what it asked for: the answer comes then, or at the deadline."""
+"""A client may wait for the end of its command: the answer comes then, or when the time is up."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -225,7 +225,7 @@ def test_closing_the_watcher_wakes_all_waiters_and_refuses_new_ones(fleet: Fleet
 def test_what_is_on_record_is_answered_so_though_the_database_goes_away_meanwhile(
     fleet: Fleet, engine: Engine, begin: InBackground, path: str
 ) -> None:
-    """A 503 would have the client ask once more, for another restart."""
+    """A 503 would make the client send it again, for another restart."""
     if path:
         request = begin("POST", f"/ocpp/chargers/{fleet.ready()}{path}?wait=1")
     else:

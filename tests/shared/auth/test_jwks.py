@@ -37,7 +37,7 @@ class KeyServer:
     pause_s: float = 0  #: before each byte of it
     held: bool = False  #: until `go_on`
     go_on: threading.Event = field(default_factory=threading.Event)
-    asked: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    requested: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     fetches: list[str] = field(default_factory=list)
 
     def publish(self, **keys: Any) -> None:
@@ -55,7 +55,7 @@ def key_server() -> Iterator[KeyServer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.fetches.append(self.path)
-            state.asked.release()
+            state.requested.release()
             if state.held:
                 state.go_on.wait()
             if state.raw:
@@ -178,13 +178,13 @@ def test_while_the_keys_are_fetched_again_the_known_ones_serve(
     key_server.publish(one=RSA_KEY)
     checking = by_jwks(key_server)
     checking.verify(rs256())
-    key_server.asked.acquire()
+    key_server.requested.acquire()
     key_server.held = True
     later = time.monotonic() + 7200
     monkeypatch.setattr(time, "monotonic", lambda: later)
     fetching = threading.Thread(target=checking.verify, args=(rs256(sub="grace"),))
     fetching.start()
-    assert key_server.asked.acquire(timeout=5)
+    assert key_server.requested.acquire(timeout=5)
 
     assert checking.verify(rs256(sub="alan")).subject == "alan"
 
@@ -199,14 +199,14 @@ def test_a_token_of_a_new_key_waits_for_the_fetch_that_brings_it(
     key_server.publish(one=RSA_KEY)
     checking = by_jwks(key_server)
     checking.verify(rs256())
-    key_server.asked.acquire()
+    key_server.requested.acquire()
     key_server.publish(one=RSA_KEY, two=OTHER_KEY)
     key_server.held = True
     later = time.monotonic() + 61
     monkeypatch.setattr(time, "monotonic", lambda: later)
     with ThreadPoolExecutor(2) as callers:
         first = callers.submit(checking.verify, rs256(OTHER_KEY, "two", sub="grace"))
-        assert key_server.asked.acquire(timeout=5)
+        assert key_server.requested.acquire(timeout=5)
         second = callers.submit(checking.verify, rs256(OTHER_KEY, "two", sub="alan"))
         key_server.go_on.set()
 
