@@ -97,7 +97,7 @@ def too_many_open_commands(error: TooManyOpenCommands) -> ResponseReturnValue:
 
 
 def too_many_streams(_: Full) -> ResponseReturnValue:
-    return _try_again("This server has as many event streams as it may")
+    return _try_again("This server has no free event stream")
 
 
 def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:

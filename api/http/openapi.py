@@ -23,24 +23,24 @@ from api.http.operations import ERROR_NAMES
 from shared.auth.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"
-DESCRIPTION = """Runs fleets of simulated EV chargers: chargers are created, started, stopped, restarted and
-deleted here, and really connect to a CSMS over OCPP.
+DESCRIPTION = """Runs fleets of simulated EV chargers: create, start, stop, restart and delete chargers that
+really connect to a CSMS over OCPP.
 
-The routes are those of the OCPPLAB Gateway API, so its official SDK works unchanged. What is beyond it only
-adds keys and routes, and says so.
+The routes are those of the OCPPLAB Gateway API, so its official SDK works unchanged. Extensions only add keys
+and routes, and are marked "beyond the contract".
 """
 
 ERRORS = {
-    400: "Invalid charger data: a rule of the business is broken. Or a body that is malformed or not whole.",
+    400: "Invalid charger data: a business rule is violated. Or the body is malformed or incomplete.",
     401: "The bearer token is missing or not valid.",
-    403: "The token has no organization or may not do this, or the organization has as many chargers as it may.",
-    404: "There is no such thing in this organization.",
+    403: "The token has no organization or does not permit this, or the organization has the most chargers it may have.",
+    404: "Not found in this organization.",
     408: "The body did not arrive within 10 s.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
-    429: "The organization sends more than it may, or too many of its commands are not final. Try again after a while.",
-    500: "An error of ours. The X-Request-Id finds it in the logs.",
+    429: "The organization exceeds its rate limit or has too many open commands. Try again later.",
+    500: "An internal error. Find it in the logs by the X-Request-Id.",
     503: "The database is not available. Try again.",
 }
 INVALID = {"detail": [{"loc": ["body", "identity"], "msg": "Field required", "type": "missing"}]}
@@ -100,9 +100,9 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
         {
             "name": KEY_HEADER,
             "required": False,
-            "description": "Makes a repeat harmless: within 24 h, the same key on the same path with the same "
-            f"body is given the first answer again, marked `{REPLAYED_HEADER}: true`. With another body it is "
-            "a 422. After an error the key is free.",
+            "description": "Makes a repeat safe: for 24 h, a request with the same key, path and body gets the first "
+            f"answer again, marked `{REPLAYED_HEADER}: true`. Another body with the key is a 422. After an error the "
+            "key can be used again.",
             "schema": {"type": "string", "pattern": documented(KEY)},
         },
     )

@@ -26,7 +26,7 @@ from api.http.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
 View = TypeVar("View", bound=Callable[..., Any])
 
 MAX_BODY_BYTES = 64 * 1024
-INCOMPLETE = "The body is malformed, or did not arrive as a whole"
+INCOMPLETE = "The body is malformed or incomplete"
 BODY_TIMEOUT_S = 10  # for the whole body to arrive
 
 _JSON_INVALID = Problem("JSON decode error", "json_invalid")

@@ -14,7 +14,7 @@ from shared.vocabulary import OPEN
 log = structlog.get_logger(__name__)
 
 COUNT_EVERY_S = 2.0  # the shortest time between two counts for one organization
-COUNTS_PER_QUOTA = 10  # a process counts again after it has stored this fraction of the quota: a tenth
+COUNTS_PER_QUOTA = 10  # a process counts again after it has stored a tenth of the quota
 
 
 class TooManyOpenCommands(Exception):
@@ -22,7 +22,7 @@ class TooManyOpenCommands(Exception):
 
     def __init__(self, max_open: int) -> None:
         super().__init__(
-            f"{max_open} commands of the organization are not final, which is as many as may be: try again later"
+            f"{max_open} commands of the organization are not final, the most it may have: try again later"
         )
         self.retry_after_s = 5
 

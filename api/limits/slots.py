@@ -12,7 +12,7 @@ class FullForOrganization(Exception):
     """The organization has taken all the slots that it may have."""
 
     def __init__(self, max_per_organization: int) -> None:
-        super().__init__(f"The organization has {max_per_organization} already, which is as many as it may")
+        super().__init__(f"The organization already has {max_per_organization}, the most it may have")
         self.max_per_organization = max_per_organization
 
 

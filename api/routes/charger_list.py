@@ -12,7 +12,7 @@ from api.http.queries import ListQuery
 from shared.fleet.listing import count_chargers, list_chargers
 
 BAD_CURSOR = Problem(
-    "This is no cursor of this list: sort and filters must be those of the page that it came with",
+    "This is not a cursor of this list: send the sort and filters of the page that it came with",
     "value_error",
 )
 

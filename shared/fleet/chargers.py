@@ -236,7 +236,7 @@ def _check_quota(session: Session, organization_id: str, max_chargers: int) -> N
     of_organization = ChargerCount.organization_id == organization_id
     if (session.scalar(select(ChargerCount.chargers).where(of_organization)) or 0) > max_chargers:
         raise QuotaFull(
-            f"The organization has {max_chargers} chargers, which is as many as it may: delete some first"
+            f"The organization has {max_chargers} chargers, the most it may have: delete some first"
         )
 
 

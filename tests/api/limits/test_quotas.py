@@ -87,7 +87,7 @@ def test_a_charger_too_many_is_refused_and_changes_nothing(fleet: Fleet, session
 
     assert refused.status_code == 403
     assert refused.json == {
-        "detail": "The organization has 5 chargers, which is as many as it may: delete some first"
+        "detail": "The organization has 5 chargers, the most it may have: delete some first"
     }
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Charger)) == MOST
