@@ -1,5 +1,7 @@
 """The routes under /ocpp/chargers: parse, call, answer."""
 
+from functools import partial
+
 from flask import Response
 from flask.typing import ResponseReturnValue
 
@@ -36,6 +38,9 @@ operations = Operations(
     url_prefix="/ocpp/chargers",
     access=Access.TENANT,
     description="Simulated charging stations, each an ECS service.",
+)
+lifecycle_operation = partial(
+    operations.operation, "POST", status=202, body=schemas.Ignored, answer=schemas.QueuedCommand
 )
 
 
@@ -126,40 +131,19 @@ def delete_charger(charger_id: str) -> Response:
     return Response(status=204)
 
 
-@operations.operation(
-    "POST",
-    "/<charger_id:charger_id>/start-charger",
-    status=202,
-    query=WaitUntilQuerySchema,
-    body=schemas.Ignored,
-    answer=schemas.QueuedCommand,
-)
+@lifecycle_operation("/<charger_id:charger_id>/start-charger", query=WaitUntilQuerySchema)
 def start_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> ResponseReturnValue:
     """Start charger runtime"""
     return _submit_lifecycle(EventType.START_CHARGER, query, charger_id)
 
 
-@operations.operation(
-    "POST",
-    "/<charger_id:charger_id>/stop-charger",
-    status=202,
-    query=StopQuerySchema,
-    body=schemas.Ignored,
-    answer=schemas.QueuedCommand,
-)
+@lifecycle_operation("/<charger_id:charger_id>/stop-charger", query=StopQuerySchema)
 def stop_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> ResponseReturnValue:
     """Stop charger runtime"""
     return _submit_lifecycle(EventType.STOP_CHARGER, query, charger_id)
 
 
-@operations.operation(
-    "POST",
-    "/<charger_id:charger_id>/reset-charger",
-    status=202,
-    query=WaitUntilQuerySchema,
-    body=schemas.Ignored,
-    answer=schemas.QueuedCommand,
-)
+@lifecycle_operation("/<charger_id:charger_id>/reset-charger", query=WaitUntilQuerySchema)
 def reset_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> ResponseReturnValue:
     """Restart charger runtime
 
@@ -168,14 +152,7 @@ def reset_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> Resp
     return _submit_lifecycle(EventType.RESET_CHARGER, query, charger_id)
 
 
-@operations.operation(
-    "POST",
-    "/<charger_id:charger_id>/restart-charger",
-    status=202,
-    query=WaitUntilQuerySchema,
-    body=schemas.Ignored,
-    answer=schemas.QueuedCommand,
-)
+@lifecycle_operation("/<charger_id:charger_id>/restart-charger", query=WaitUntilQuerySchema)
 def restart_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> ResponseReturnValue:
     """Restart charger runtime
 
