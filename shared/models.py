@@ -377,7 +377,7 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[bytes]
     receipt: Mapped[dict[str, Any] | None]  #: null while the transaction that claims the key is open
-    # The rendered answer, as versions before migration 0017 store it. The next release drops these columns.
+    # The rendered answer, which versions before migration 0017 store and read. The next release drops these columns.
     status: Mapped[int | None] = mapped_column(SmallInteger)
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[dict[str, Any] | None] = mapped_column(JSON)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import structlog
 from flask.typing import ResponseReturnValue
@@ -11,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.http.charger_state import runtime_of
 from api.http.idempotency_key import REPLAYED_HEADER
 from api.http.queries import Until, WaitUntilQuery
+from api.http.receipts import Body, body_of
 from api.limits.reads import TooManyReads
 from api.limits.waits import wait_for
 from api.live.watcher import Link, Provisioning
@@ -24,21 +24,10 @@ from shared.vocabulary import FINAL
 
 log = structlog.get_logger(__name__)
 
-Body = dict[str, Any]  #: what the answer's schema dumps
-
 
 def respond_to_create(receipt: CommandReceipt, query: WaitUntilQuery) -> ResponseReturnValue:
     """The answer to a create: 202, or 200 if what the client waits for happens in time."""
-    body = {
-        "charger_id": receipt.charger_id,
-        "identity": receipt.identity,
-        "status": receipt.provisioning_status,
-        "workflow_run_id": receipt.workflow_run_id,
-        "status_url": f"/ocpp/chargers/{receipt.charger_id}/status",
-        "command_id": receipt.command_id,
-        "generation": receipt.generation,
-    }
-    status = 202
+    body, status = body_of(receipt), 202
     if query.wait_s and query.until == Until.ACCEPTED:
         body, status = _when_accepted(receipt, body, query.wait_s)
     elif query.wait_s:
@@ -48,23 +37,7 @@ def respond_to_create(receipt: CommandReceipt, query: WaitUntilQuery) -> Respons
 
 def respond_to_command(receipt: CommandReceipt, query: WaitUntilQuery) -> ResponseReturnValue:
     """The answer to a start, stop or restart: 202, or 200 if what the client waits for happens in time."""
-    body = {
-        "id": receipt.charger_id,
-        "event_type": receipt.event_type,
-        "ocpp_version": receipt.ocpp_version,
-        "payload": {
-            "provider": "aws",
-            "runtime_kind": "ecs_service",
-            "service_name": resources().settings.ecs.name_prefix + receipt.charger_id,
-            "desired_count": receipt.desired_count,
-            # Only a provisioned charger takes commands, so its service exists, observed or not.
-            "status": receipt.service_status or "ACTIVE",
-        },
-        "command_id": receipt.command_id,
-        "generation": receipt.generation,
-        "status_url": f"/ocpp/chargers/{receipt.charger_id}/commands/{receipt.command_id}",
-    }
-    status = 202
+    body, status = body_of(receipt), 202
     if query.wait_s and query.until == Until.ACCEPTED:
         body, status = _when_accepted(receipt, body, query.wait_s)
     elif query.wait_s:

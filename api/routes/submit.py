@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.http.auth import requester
 from api.http.idempotency_key import this_attempt
+from api.http.receipts import body_of
 from api.resources import resources
 from shared.fleet import chargers
 from shared.fleet.chargers import CreateRequest, DeleteRequest, UpdateRequest
@@ -78,7 +79,7 @@ def _record_once(request: CreateRequest | LifecycleRequest, attempt: Attempt) ->
         receipt = claim(session, attempt)
         if receipt is None:
             receipt = _record(session, request)
-            store_receipt(session, attempt, receipt)
+            store_receipt(session, attempt, receipt, body=body_of(receipt))
     if receipt.replayed:
         log.info("request.replayed", route=attempt.route, organization_id=attempt.organization_id)
     return receipt

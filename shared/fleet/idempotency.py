@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, null, update
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -48,11 +48,7 @@ def claim(session: Session, attempt: Attempt) -> CommandReceipt | None:
     claimed = session.execute(
         statement.on_conflict_do_update(
             index_elements=[IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key],
-            set_={
-                "body_hash": statement.excluded.body_hash,
-                "created_at": func.now(),
-                "body": null(),  # or an API process of the previous version would return an expired answer
-            },
+            set_={"body_hash": statement.excluded.body_hash, "created_at": func.now()},
             where=IdempotencyKey.created_at < func.now() - KEPT_FOR,
         ).returning(IdempotencyKey.key)
     ).one_or_none()
@@ -73,8 +69,14 @@ def claim(session: Session, attempt: Attempt) -> CommandReceipt | None:
     return CommandReceipt(**{**known, "command_id": UUID(known["command_id"]), "replayed": True})
 
 
-def store_receipt(session: Session, attempt: Attempt, receipt: CommandReceipt) -> None:
-    """Store the receipt for the repeats of the request that claimed the key."""
+def store_receipt(
+    session: Session, attempt: Attempt, receipt: CommandReceipt, *, body: dict[str, Any]
+) -> None:
+    """Store the receipt for the repeats of the request that claimed the key.
+
+    `body` is the answer that API processes of the previous version, which cannot read receipts, give to a repeat
+    during a rolling deployment. The next release drops it.
+    """
     session.execute(
         update(IdempotencyKey)
         .where(
@@ -82,7 +84,12 @@ def store_receipt(session: Session, attempt: Attempt, receipt: CommandReceipt) -
             IdempotencyKey.route == attempt.route,
             IdempotencyKey.key == attempt.key,
         )
-        .values(receipt=asdict(receipt) | {"command_id": str(receipt.command_id)})
+        .values(
+            receipt=asdict(receipt) | {"command_id": str(receipt.command_id)},
+            status=202,
+            headers={"Location": body["status_url"]},
+            body=body,
+        )
     )
 
 

@@ -1,8 +1,8 @@
 """Store the receipt of a request that carries an Idempotency-Key, not the rendered answer
 
-The old columns stay for this release: rows written before this migration, and by old API processes that run beside
-new ones, are read from them for the 24 hours that a key lives. An old process cannot read a receipt: during a rolling
-deployment it answers a repeat of a request that a new process stored with a 500, and changes nothing.
+The old columns stay for this release, because old API processes run beside new ones during a rolling deployment. New
+processes read the rows that old ones wrote, for the 24 hours that a key lives, and write the old columns too: so a
+repeat gets the first answer from either.
 """
 
 import sqlalchemy as sa

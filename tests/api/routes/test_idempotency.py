@@ -211,12 +211,14 @@ def test_a_repeat_of_a_request_that_an_earlier_version_answered_gets_that_answer
     if operation != "create":
         path = f"/ocpp/chargers/{fleet.ready(identity='CP-2')}/{operation}-charger"
     first = fleet.post(path, json=NEW_CHARGER, headers=KEY)
-    answer = {"status": 202, "headers": {"Location": first.headers["Location"]}, "body": first.json}
     with sessions.begin() as session:
-        session.execute(update(IdempotencyKey).values(receipt=None, **answer))
+        stored = session.scalars(select(IdempotencyKey)).one()
+        session.execute(update(IdempotencyKey).values(receipt=None))
 
     again = fleet.post(path, json=NEW_CHARGER, headers=KEY)
 
+    assert (stored.status, stored.body) == (202, first.json)
+    assert stored.headers == {"Location": first.headers["Location"]}
     assert (again.status_code, again.data) == (202, first.data)
     assert again.headers["Location"] == first.headers["Location"]
     assert again.headers[REPLAYED] == "true"
