@@ -14,7 +14,6 @@ from api.limits.open_commands import TooManyOpenCommands
 from api.limits.rate_limit import TooManyRequests
 from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
-from api.routes.not_implemented import NotAvailable
 from shared.auth.tokens import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
@@ -26,6 +25,10 @@ RETRY_AFTER_S = 2
 
 #: werkzeug's own texts are for URLs that a person types.
 DETAILS = {404: "There is no such route", 405: "This route has no such method"}
+
+
+class NotAvailable(Exception):
+    """The operation exists in the Gateway API, but not here yet."""
 
 
 def register_errors(app: Flask) -> None:

@@ -10,13 +10,10 @@ from typing import NamedTuple, NoReturn
 from flask import Blueprint
 
 from api.http.auth import authenticate_tenant
+from api.http.errors import NotAvailable
 from api.http.operations import limit_rate
 
 PAGE = "/docs/compatibility.md"  # served by this API
-
-
-class NotAvailable(Exception):
-    """The operation exists in the Gateway API, but not here yet."""
 
 
 class Operation(NamedTuple):
