@@ -1,22 +1,25 @@
 """The app on a real database, and chargers in the states that tests start from."""
 
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, String, cast, func, insert, select, true, update
+from sqlalchemy import Engine, String, cast, func, insert, make_url, select, true, update
 
 from api.app import create_app
 from api.resources import Resources
 from shared.database.engine import Sessions
-from shared.models import Charger, ChargerLink, Command
-from shared.settings import load_settings
+from shared.models import Charger, ChargerLink, Command, MaintenanceRun
+from shared.queues import QUEUE_OF, Queue
+from shared.settings import Settings, load_settings
 from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.api.watching import Watch, Watching
 from tests.conftest import Token, environment
@@ -221,3 +224,35 @@ def watch(fleet: Fleet) -> Iterator[Watch]:
             return watching
 
         yield watch
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def client_of(settings: Settings) -> Iterator[FlaskClient]:
+    app = create_app(settings)
+    yield app.test_client()
+    resources: Resources = app.extensions["chargehand"]
+    resources.pools.dispose()
+
+
+@pytest.fixture
+def without_database(settings: Settings) -> Iterator[FlaskClient]:
+    url = make_url(settings.database_url).set(host="127.0.0.1", port=closed_port())
+    yield from client_of(replace(settings, database_url=url.render_as_string(hide_password=False)))
+
+
+def note_runs(sessions: Sessions, *, seconds_ago: int = 0) -> None:
+    """Every maintenance task succeeded then, and failed once before."""
+    with sessions.begin() as session:
+        at = func.now() - timedelta(seconds=seconds_ago)
+        for task, queue in QUEUE_OF.items():
+            if queue is Queue.MAINTENANCE:
+                session.merge(
+                    MaintenanceRun(
+                        task=task, finished_at=at, succeeded_at=at, duration_s=0.25, failures=1, error="Once"
+                    )
+                )

@@ -26,7 +26,7 @@ from embedded.process import running
 from embedded.redis import prepare_redis
 from shared.database.connection import SHARED_CONNECTIONS
 from shared.settings import Settings
-from tests.api.routes.test_health import client_of
+from tests.api.conftest import client_of
 from tests.shared.pooler import running_pooler
 from tests.shared.test_schema import set_revision
 
