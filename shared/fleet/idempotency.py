@@ -16,7 +16,7 @@ from shared.fleet.receipts import CommandReceipt
 from shared.models import IdempotencyKey
 from shared.vocabulary import EventType, ProvisioningStatus
 
-KEPT_FOR = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 
 
 class KeyReused(Exception):
@@ -49,7 +49,7 @@ def claim(session: Session, attempt: Attempt) -> CommandReceipt | None:
         statement.on_conflict_do_update(
             index_elements=[IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key],
             set_={"body_hash": statement.excluded.body_hash, "created_at": func.now()},
-            where=IdempotencyKey.created_at < func.now() - KEPT_FOR,
+            where=IdempotencyKey.created_at < func.now() - RETENTION,
         ).returning(IdempotencyKey.key)
     ).one_or_none()
     if claimed is not None:

@@ -1,4 +1,4 @@
-"""The API is told to stop: it answers the requests in progress, ends waits at once and accepts no new connection."""
+"""The API stops: it answers the requests in progress, ends waits at once and accepts no new connection."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

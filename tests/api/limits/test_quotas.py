@@ -22,14 +22,16 @@ from tests.conftest import Token
 from tests.embedded.waiting import wait_until
 
 CHARGERS = "/ocpp/chargers"
-MOST = 5
+MAX_CHARGERS = 5
 COUNT_EVERY_S = 0.05
 
 
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     monkeypatch.setattr(open_commands, "COUNT_EVERY_S", COUNT_EVERY_S)
-    small = replace(settings, chargers_per_organization=MOST, open_commands_per_organization=MOST)
+    small = replace(
+        settings, chargers_per_organization=MAX_CHARGERS, open_commands_per_organization=MAX_CHARGERS
+    )
     app = create_app(replace(small, database_pool_size=8))
     yield app
     resources: Resources = app.extensions["chargehand"]
@@ -73,7 +75,7 @@ def stop_all(fleet: Fleet, charger_ids: list[str]) -> None:
 
 def full(fleet: Fleet) -> list[str]:
     """As many chargers as there may be, all of them READY."""
-    charger_ids = [fleet.create(identity=f"CP-{number}") for number in range(MOST)]
+    charger_ids = [fleet.create(identity=f"CP-{number}") for number in range(MAX_CHARGERS)]
     finish_all(fleet, charger_ids)
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
     finish_all(fleet, charger_ids[:1])
@@ -90,7 +92,7 @@ def test_a_charger_too_many_is_refused_and_changes_nothing(fleet: Fleet, session
         "detail": "The organization has 5 chargers, the most it may have: delete some first"
     }
     with sessions() as session:
-        assert session.scalar(select(func.count()).select_from(Charger)) == MOST
+        assert session.scalar(select(func.count()).select_from(Charger)) == MAX_CHARGERS
         assert session.scalar(select(func.count()).where(Command.charger_id.not_in(charger_ids))) == 0
 
 
@@ -105,11 +107,11 @@ def test_others_may_create_and_a_deletion_makes_room(fleet: Fleet) -> None:
 
 
 def test_a_repeat_of_a_create_is_answered_also_when_the_quota_is_full(fleet: Fleet) -> None:
-    *_, last = (fleet.create(identity=f"CP-{number}") for number in range(MOST))
+    *_, last = (fleet.create(identity=f"CP-{number}") for number in range(MAX_CHARGERS))
     finish_all(fleet, [row.id for row in rows(fleet) if row.id != last])
 
     def repeated() -> bool:
-        again = fleet.post(CHARGERS, json=NEW_CHARGER | {"identity": f"CP-{MOST - 1}"})
+        again = fleet.post(CHARGERS, json=NEW_CHARGER | {"identity": f"CP-{MAX_CHARGERS - 1}"})
         return bool(again.status_code == 202 and again.json["charger_id"] == last)
 
     wait_until(repeated)
@@ -129,10 +131,10 @@ def test_concurrent_creates_stop_exactly_at_the_quota(app: Flask, fleet: Fleet) 
     resources: Resources = app.extensions["chargehand"]
     resources.open_quota._max_open = 1_000
 
-    answers = Together(app, fleet).create([f"CP-{number}" for number in range(4 * MOST)])
+    answers = Together(app, fleet).create([f"CP-{number}" for number in range(4 * MAX_CHARGERS)])
 
-    assert sorted(answer.status_code for answer in answers) == [202] * MOST + [403] * 3 * MOST
-    assert len(rows(fleet)) == MOST
+    assert sorted(answer.status_code for answer in answers) == [202] * MAX_CHARGERS + [403] * 3 * MAX_CHARGERS
+    assert len(rows(fleet)) == MAX_CHARGERS
 
 
 def test_a_command_too_many_waits_for_others_to_become_final(fleet: Fleet) -> None:
@@ -177,11 +179,11 @@ def test_requests_that_store_no_command_take_nothing_of_the_quota(
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code == 202)
     monkeypatch.setattr(open_commands, "COUNT_EVERY_S", 3600.0)
 
-    stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(3 * MOST)]
-    others = [fleet.post(f"{CHARGERS}/dep-none/stop-charger").status_code for _ in range(3 * MOST)]
+    stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(3 * MAX_CHARGERS)]
+    others = [fleet.post(f"{CHARGERS}/dep-none/stop-charger").status_code for _ in range(3 * MAX_CHARGERS)]
 
-    assert stops == [202] * 3 * MOST
-    assert others == [404] * 3 * MOST
+    assert stops == [202] * 3 * MAX_CHARGERS
+    assert others == [404] * 3 * MAX_CHARGERS
     assert fleet.post(f"{CHARGERS}/{charger_id}/start-charger").status_code == 202
 
 

@@ -16,7 +16,7 @@ CHARGERS = 20_000
 RARE = 20  # chargers with each rare value
 PAGE = 10
 #: Rows that one step of a plan may read: a walk along the list for a text, which ends after 1,000, or less.
-MOST = 1200
+MAX_ROWS = 1200
 
 SORTS = ["created_at", "-created_at", "-identity", "state_since"]
 FILTERS: list[dict[str, str]] = [
@@ -79,7 +79,7 @@ def rows_read(step: dict[str, Any]) -> float:
 
 
 @contextmanager
-def reads_little(fleet: Fleet, most: float = MOST) -> Iterator[list[tuple[str, Any]]]:
+def reads_little(fleet: Fleet, max_rows: float = MAX_ROWS) -> Iterator[list[tuple[str, Any]]]:
     """Notes the statements on chargers; at its end, explains them and checks how many rows each step read."""
     engine = fleet.client.application.extensions["chargehand"].pools.reading
     statements: list[tuple[str, Any]] = []
@@ -101,7 +101,7 @@ def reads_little(fleet: Fleet, most: float = MOST) -> Iterator[list[tuple[str, A
                 if step["Node Type"] == "Seq Scan":  # of the two cursors, which are the whole table
                     assert step["Relation Name"] == "log_cursors", f"{statement}\n{parameters}\n{step}"
                 if step["Node Type"] != "Bitmap Index Scan":  # which finds places, and reads no rows
-                    assert rows_read(step) <= most, f"{statement}\n{parameters}\n{step}"
+                    assert rows_read(step) <= max_rows, f"{statement}\n{parameters}\n{step}"
 
 
 @pytest.mark.usefixtures("many")
@@ -132,7 +132,7 @@ def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
     with fleet.sessions.statements.connect() as connection:
         connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
 
-    with reads_little(fleet, most=2000) as statements:  # of each thousand, as PostgreSQL rounds averages
+    with reads_little(fleet, max_rows=2000) as statements:  # of each thousand, as PostgreSQL rounds averages
         page = fleet.get(f"/ocpp/chargers?q=more&cursor=&limit={PAGE}").json
     counted = fleet.get(f"/ocpp/chargers?q=more&limit={PAGE}").json
 

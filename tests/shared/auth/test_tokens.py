@@ -1,4 +1,4 @@
-"""Which tokens are valid, and which configurations are too weak to tell."""
+"""Which tokens are valid, and which configurations are refused as too weak."""
 
 import json
 import time
