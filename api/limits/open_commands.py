@@ -40,8 +40,8 @@ class OpenCommandQuota:
     So a process exceeds the quota by at most a tenth, and sees finished commands within COUNT_EVERY_S.
     """
 
-    def __init__(self, sessions: sessionmaker[Session], max_open: int) -> None:
-        self._sessions = sessions
+    def __init__(self, autocommit: sessionmaker[Session], max_open: int) -> None:
+        self._autocommit = autocommit
         self._max_open = max_open
         self._of: dict[str, _Estimate] = {}
 
@@ -74,7 +74,7 @@ class OpenCommandQuota:
         )
         stored = found.stored_since
         try:
-            with self._sessions() as session:
+            with self._autocommit() as session:
                 found.counted = session.scalar(select(func.count()).select_from(is_open.subquery())) or 0
         except SQLAlchemyError as error:
             log.warning("open_commands.not_counted", error=str(error).partition("\n")[0])

@@ -69,8 +69,8 @@ def _is_last(event: Event) -> bool:
 class Streams:
     """One per API process. Polls for events only while a stream is open."""
 
-    def __init__(self, sessions: sessionmaker[Session], slots: Slots) -> None:
-        self._sessions = sessions
+    def __init__(self, autocommit: sessionmaker[Session], slots: Slots) -> None:
+        self._autocommit = autocommit
         self._slots = slots
         self._streams: set[Stream] = set()
         self._poller = Poller("streams", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
@@ -110,7 +110,7 @@ class Streams:
         if not drained:
             return
         found: Counter[Position] = Counter()
-        with self._sessions() as session:
+        with self._autocommit() as session:
             for event in events_after(session, drained):
                 position = (event.charger_id, event.after)
                 found[position] += 1

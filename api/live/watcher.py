@@ -71,8 +71,8 @@ class _Waiter:
 class Watcher:
     """One per API process. Polls all targets with one query, and only while a request waits."""
 
-    def __init__(self, sessions: sessionmaker[Session], slots: Slots) -> None:
-        self._sessions = sessions
+    def __init__(self, autocommit: sessionmaker[Session], slots: Slots) -> None:
+        self._autocommit = autocommit
         self._slots = slots
         self._waiters: set[_Waiter] = set()
         self._poller = Poller("watcher", self._poll, wanted=lambda: bool(self._waiters), every_s=POLL_S)
@@ -128,7 +128,7 @@ class Watcher:
             "links": [link.charger_id for link in links],
             "generations": [link.generation for link in links],
         }
-        with self._sessions() as session:
+        with self._autocommit() as session:
             rows = session.execute(_ENDED, parameters).all()
         return {_target(*row) for row in rows}
 

@@ -165,7 +165,7 @@ def test_no_request_is_refused_while_the_commands_cannot_be_counted(app: Flask, 
     charger_ids = full(fleet)
     stop_all(fleet, charger_ids)
     away = make_engine(f"postgresql+psycopg://127.0.0.1:{free_port()}/none")
-    resources.open_quota._sessions = sessionmaker(away)
+    resources.open_quota._autocommit = sessionmaker(away)
 
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
 
@@ -191,7 +191,7 @@ def test_commands_far_below_the_quota_are_not_counted(app: Flask, fleet: Fleet) 
     resources: Resources = app.extensions["chargehand"]
     resources.open_quota._max_open = 1_000
     charger_id = fleet.ready()
-    resources.open_quota._sessions = sessionmaker()  # has no database
+    resources.open_quota._autocommit = sessionmaker()  # has no database
 
     stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(90)]
 
