@@ -368,7 +368,7 @@ class FleetSpec(Base):
 
 
 class IdempotencyKey(Base):
-    """A POST that was answered, under the key that its client gave it: a repeat gets the same answer."""
+    """A POST's receipt, under the key that its client sent: a repeat gets the same answer."""
 
     __tablename__ = "idempotency_keys"
 
@@ -376,10 +376,11 @@ class IdempotencyKey(Base):
     route: Mapped[str] = mapped_column(primary_key=True)  #: method and path
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[bytes]
-    # The answer: null only while the transaction that claims the key is open.
+    receipt: Mapped[dict[str, Any] | None]  #: null while the transaction that claims the key is open
+    # The rendered answer, which versions before migration 0017 store and read. The next release drops these columns.
     status: Mapped[int | None] = mapped_column(SmallInteger)
     headers: Mapped[dict[str, Any] | None]
-    body: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: keeps the order of its keys
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

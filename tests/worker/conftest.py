@@ -38,18 +38,15 @@ class World:
 
     def create(self, identity: str = "CP-1") -> str:
         with self.sessions.begin() as session:
-            return chargers.create_charger(
-                session,
-                organization_id=ORGANIZATION,
-                requested_by="tester",
-                request_id="request-1",
+            new = chargers.NewCharger(
                 identity=identity,
                 brand_slug="wallbox",
                 model_slug="wallbox-pulsar-plus",
                 connector_type="Type2",
                 ws_url="ws://csms.test/ocpp",
-                most_chargers=1_000_000,
-            ).charger_id
+            )
+            request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tester", request_id="request-1")
+            return chargers.create_charger(session, request, max_chargers=1_000_000).charger_id
 
     def ready(self, identity: str = "CP-1") -> str:
         """A charger that is up and READY."""
@@ -69,24 +66,20 @@ class World:
 
     def delete(self, charger_id: str) -> CommandReceipt:
         with self.sessions.begin() as session:
-            return chargers.delete_charger(
-                session,
-                organization_id=ORGANIZATION,
-                requested_by="tester",
-                request_id=None,
-                charger_id=charger_id,
-            )
+            request = chargers.DeleteRequest(charger_id, ORGANIZATION, requested_by="tester", request_id=None)
+            return chargers.delete_charger(session, request)
 
-    def update(self, charger_id: str, **changes: str | None) -> CommandReceipt:
+    def update(self, charger_id: str, **changes: str) -> CommandReceipt:
         with self.sessions.begin() as session:
-            return chargers.update_charger(
-                session,
-                organization_id=ORGANIZATION,
+            request = chargers.UpdateRequest(
+                charger_id,
+                chargers.ChargerChanges(**changes),
+                ORGANIZATION,
                 requested_by="tester",
                 request_id=None,
-                charger_id=charger_id,
-                changes=dict(changes),
             )
+            _, receipt = chargers.update_charger(session, request)
+        return receipt
 
     # Workers.
 
