@@ -1,6 +1,6 @@
-"""The rows. Migrations make the tables; a test compares the two."""
+"""Chargers, and what lists and quotas read of them."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -11,66 +11,21 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     FetchedValue,
-    ForeignKey,
-    Identity,
     Index,
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
-    false,
     func,
     text,
-    true,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, column_property, foreign, mapped_column, relationship
 
-from shared.error_codes import ErrorCode
-from shared.vocabulary import CommandStatus, ProvisioningStatus
+from shared.models.base import CODES, Base
+from shared.models.links import ShownLink
+from shared.vocabulary import ProvisioningStatus
 
 LIVE = text("deleted_at IS NULL")
-CODES = ", ".join(f"'{code}'" for code in ErrorCode)
-
-
-class Base(DeclarativeBase):
-    """Text without a length is as fast as with one in PostgreSQL; bounds are the schemas' job."""
-
-    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy's own name and shape
-        str: Text(),
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB(),
-        list[float]: JSONB(),
-        list[str]: JSONB(),
-    }
-
-
-class Brand(Base):
-    __tablename__ = "catalog_brands"
-
-    slug: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[UUID] = mapped_column(unique=True)
-    name: Mapped[str]
-    image_url: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class CatalogModel(Base):
-    """A charger model that one can buy."""
-
-    __tablename__ = "catalog_models"
-
-    brand_slug: Mapped[str] = mapped_column(ForeignKey("catalog_brands.slug"), primary_key=True)
-    slug: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[UUID] = mapped_column(unique=True)
-    name: Mapped[str]
-    image_url: Mapped[str | None]
-    connector_count: Mapped[int] = mapped_column(SmallInteger)
-    current_type: Mapped[str]  #: ac or dc
-    supported_kwh: Mapped[list[float]]  #: power levels in kW, whatever the contract's name says
-    connector_types: Mapped[list[str]]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class Charger(Base):
@@ -250,46 +205,6 @@ for _column in _OF_LINKS:
     cast(Table, Charger.__table__).append_column(_column)
 
 
-class ChargerLink(Base):
-    """What one ECS task's log says of its charger's link to the CSMS. Only the log reader writes it."""
-
-    __tablename__ = "charger_links"
-
-    charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True)
-    task_id: Mapped[str] = mapped_column(primary_key=True)  #: "" for a line from before tasks were recorded
-    #: Of a row without a task: it counts for the task that runs, as long as this is the charger's generation.
-    task_generation: Mapped[int | None]
-    state: Mapped[str | None]  #: an OcppState; null while only frames were read
-    reason: Mapped[str | None]
-    since: Mapped[datetime | None]  #: by the clock of the task's host, as is `last_frame_at`
-    last_frame_at: Mapped[datetime | None]
-    first_read_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-    noted: Mapped[bool] = mapped_column(server_default=false())  #: lists and events have it
-
-    __table_args__ = (Index("charger_links_to_note", "charger_id", postgresql_where=text("NOT noted")),)
-
-
-class Views(DeclarativeBase):
-    """What migrations make as views."""
-
-    type_annotation_map = Base.type_annotation_map
-
-
-class ShownLink(Views):
-    """A charger's link to its CSMS, as clients see it: what the log of its task says, and whether that runs."""
-
-    __tablename__ = "shown_links"
-
-    charger_id: Mapped[str] = mapped_column(primary_key=True)
-    state: Mapped[str | None]
-    reason: Mapped[str | None]
-    since: Mapped[datetime | None]
-    last_frame_at: Mapped[datetime | None]
-    task_id: Mapped[str | None]  #: the ECS task that the state is of
-    task_generation: Mapped[int | None]
-    log_lag_s: Mapped[float | None]  #: how far behind now the log has been read; null before the first time
-
-
 class ChargerSearch(Base):
     """What a list is searched for by text: of each charger that is not deleted. Triggers keep it."""
 
@@ -319,144 +234,6 @@ class ChargerCount(Base):
     chargers: Mapped[int] = mapped_column(BigInteger)
 
 
-class Command(Base):
-    """One change asked of a charger: the promise that a 202 makes."""
-
-    __tablename__ = "commands"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"))
-    organization_id: Mapped[str]
-    event_type: Mapped[str]
-    generation: Mapped[int]
-    status: Mapped[str] = mapped_column(default=CommandStatus.QUEUED)
-    error: Mapped[dict[str, Any] | None]
-    attempts: Mapped[int] = mapped_column(default=0)  #: tries at ECS so far
-    reason: Mapped[str | None]  #: why ECS did not take it yet, in plain words
-    held_since: Mapped[datetime | None]  #: since when the rate budget holds it back, if it does now
-    #: For how long the rate budget held it back before: no deadline runs meanwhile.
-    held_for: Mapped[timedelta] = mapped_column(server_default=text("interval '0'"))
-    requested_by: Mapped[str]  #: `sub` of the token
-    request_id: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    applied_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-
-    __table_args__ = (
-        UniqueConstraint("charger_id", "generation", name="commands_generation"),
-        Index(
-            "commands_open",
-            "charger_id",
-            "generation",
-            postgresql_where=text("status IN ('queued', 'applied')"),
-        ),
-        CheckConstraint(f"error ->> 'code' IN ({CODES})", name="commands_error_code"),
-    )
-
-
-class FleetSpec(Base):
-    """What workers of some settings make of every charger's task. worker/maintenance/rollout.py says which is the fleet's."""
-
-    __tablename__ = "fleet_specs"
-
-    hash: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime] = mapped_column(server_default=func.now())  #: when workers came to have it
-    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())  #: when a worker last had it
-    #: The rate: the rollout may have begun with all chargers that were due by then.
-    paced_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    paused_at: Mapped[datetime | None]  #: since when it has stopped by itself
-
-
-class IdempotencyKey(Base):
-    """A POST that was answered, under the key that its client gave it: a repeat gets the same answer."""
-
-    __tablename__ = "idempotency_keys"
-
-    organization_id: Mapped[str] = mapped_column(primary_key=True)
-    route: Mapped[str] = mapped_column(primary_key=True)  #: method and path
-    key: Mapped[str] = mapped_column(primary_key=True)
-    body_hash: Mapped[bytes]
-    # The answer: null only while the transaction that claims the key is open.
-    status: Mapped[int | None] = mapped_column(SmallInteger)
-    headers: Mapped[dict[str, Any] | None]
-    body: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: keeps the order of its keys
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class ChargerEvent(Base):
-    """Something that changed about a charger. Triggers write it, in the transaction of the change."""
-
-    __tablename__ = "charger_events"
-
-    charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True)
-    #: Grows, for one charger, in the order of the commits.
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    at: Mapped[datetime] = mapped_column(server_default=func.now())
-    type: Mapped[str]  #: command, status or ocpp
-    data: Mapped[dict[str, Any]]
-
-    __table_args__ = (Index("charger_events_at", "at", postgresql_using="brin"),)
-
-
-class ChargerLog(Base):
-    """One OCPP frame that a charger sent or received. Partitioned by day of `timestamp`."""
-
-    __tablename__ = "charger_logs"
-
-    charger_id: Mapped[str] = mapped_column(primary_key=True)
-    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    event_id: Mapped[str] = mapped_column(primary_key=True)  #: CloudWatch's, so a line read twice is one row
-    direction: Mapped[str]
-    action: Mapped[str]
-    message: Mapped[str | None]
-
-    __table_args__ = ({"postgresql_partition_by": "RANGE (timestamp)"},)
-
-
-class LogVolume(Base):
-    """How many bytes of an organization's frames of one day (UTC) are stored."""
-
-    __tablename__ = "log_volumes"
-
-    organization_id: Mapped[str] = mapped_column(primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    bytes: Mapped[int] = mapped_column(BigInteger)
-
-
-class LogCut(Base):
-    """A charger some of whose frames of one day (UTC) the quota did not keep."""
-
-    __tablename__ = "log_cuts"
-
-    charger_id: Mapped[str] = mapped_column(primary_key=True)
-    day: Mapped[date] = mapped_column(primary_key=True)
-
-
-class LogCursor(Base):
-    """How far the fleet's log group has been read."""
-
-    __tablename__ = "log_cursors"
-
-    log_group: Mapped[str] = mapped_column(primary_key=True)
-    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
-    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.observe.logs.Pass
-    read_through: Mapped[datetime | None]  #: up to when all lines have been read; null for the slow pass
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class MaintenanceRun(Base):
-    """How a maintenance task last ended, on whichever worker. One row for each task."""
-
-    __tablename__ = "maintenance_runs"
-
-    task: Mapped[str] = mapped_column(primary_key=True)
-    finished_at: Mapped[datetime]
-    succeeded_at: Mapped[datetime | None]
-    duration_s: Mapped[float]
-    failures: Mapped[int] = mapped_column(BigInteger)  #: since the first run
-    error: Mapped[str | None]  #: of the last failure
-
-
 class RemovedCharger(Base):
     """A charger whose row is gone, as long as something of it may be left: in ECS by a late call, or in charger_logs."""
 
@@ -471,15 +248,3 @@ class RemovedCharger(Base):
         Index("removed_chargers_unchecked", "removed_at", postgresql_where=text("checked_at IS NULL")),
         Index("removed_chargers_checked", "deleted_at", postgresql_where=text("checked_at IS NOT NULL")),
     )
-
-
-class Installation(Base):
-    """Which ECS runs the chargers of this database: one row, from the first start of a worker on."""
-
-    __tablename__ = "installation"
-
-    singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
-    services: Mapped[str]  #: as shared.fleet.installation.Services writes them
-    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    __table_args__ = (CheckConstraint("singleton", name="installation_singleton"),)
