@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shared.settings import variables
+from shared.startup.environment import variables
 from shared.startup.strays import ADDED, OF_LIBPQ
 
 #: Where a process works: a store, a broker or an ECS. One that ends with an underscore is the beginning of many names.

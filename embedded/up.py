@@ -23,14 +23,9 @@ from embedded.stack_file import remove_stack_file, stack_description, write_stac
 from embedded.state import FLOWER_PASSWORD_FILE, JWT_SECRET_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopAsked, Supervisor
 from shared.auth.tokens import make_token
-from shared.settings import (
-    SECRETS,
-    SettingsError,
-    load_settings,
-    load_token_settings,
-    replace_secret_files,
-)
+from shared.settings import SettingsError
 from shared.startup.checks import checked_settings
+from shared.startup.environment import SECRETS, load_settings, load_token_settings, replace_secret_files
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 
 START_WITHIN_S = 60

@@ -27,7 +27,11 @@ MAY_IMPORT_AWS = {
 }
 
 #: The only code that reads the environment; prometheus_client is told its folder by a variable.
-MAY_READ_ENVIRONMENT = {Path("shared/settings.py"), Path("api/gunicorn_conf.py"), Path("api/live/metrics.py")}
+MAY_READ_ENVIRONMENT = {
+    Path("shared/startup/environment.py"),
+    Path("api/gunicorn_conf.py"),
+    Path("api/live/metrics.py"),
+}
 
 
 def modules(package: str) -> Iterator[Path]:

@@ -6,7 +6,8 @@ from typing import NoReturn
 import structlog
 
 from shared.auth.keys import check_keys
-from shared.settings import Settings, SettingsError, leave_out_strays, load_settings
+from shared.settings import Settings, SettingsError
+from shared.startup.environment import leave_out_strays, load_settings
 
 _not_used: list[str] = []
 

@@ -15,7 +15,7 @@ from api.app import create_app
 from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink, Command
-from shared.settings import load_settings
+from shared.startup.environment import load_settings
 from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.conftest import Token, environment
 from tests.links import TASK, line, read_lines

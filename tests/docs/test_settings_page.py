@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from embedded.ports import USUAL_PORTS
-from shared.settings import SECRETS, variables
+from shared.startup.environment import SECRETS, variables
 from tests.docs.pages import ROOT, pages
 
 PAGE = (ROOT / "docs" / "settings.md").read_text()

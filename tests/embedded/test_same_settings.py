@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from embedded.up import Addresses, share_environment
-from shared.settings import load_settings
+from shared.startup.environment import load_settings
 from tests.conftest import JWT_SECRET
 from worker.ecs.client import EcsClient
 from worker.reconcile.provision import fleet_spec

@@ -3,15 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import (
-    FLOWER_SECRETS,
-    Settings,
-    SettingsError,
-    hand_secrets_to_flower,
-    load_settings,
-    read_secret,
-)
+from shared.settings import Settings, SettingsError
 from shared.startup.checks import checked_settings
+from shared.startup.environment import FLOWER_SECRETS, hand_secrets_to_flower, load_settings, read_secret
 
 NEEDED = {"DATABASE_URL": "postgresql://u:p@localhost/db", "REDIS_URL": "redis://localhost"}
 SECRET = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"

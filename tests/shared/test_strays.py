@@ -5,8 +5,9 @@ import os
 import pytest
 from psycopg import pq
 
-from shared.settings import SettingsError, load_settings
+from shared.settings import SettingsError
 from shared.startup.checks import checked_settings
+from shared.startup.environment import load_settings
 from shared.startup.strays import ADDED, NOT_USED, OF_CELERY_ITSELF, OF_LIBPQ, leave_out
 
 URL = "postgresql://u:p@localhost/db"

@@ -15,7 +15,8 @@ import structlog
 
 from embedded.ports import free_port
 from embedded.redis import running_redis
-from shared.settings import BudgetSettings, SettingsError, load_settings
+from shared.settings import BudgetSettings, SettingsError
+from shared.startup.environment import load_settings
 from tests.worker.conftest import World
 from tests.worker.embedded import Embedded, client_at
 from worker.ecs import budget as budget_module

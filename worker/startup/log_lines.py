@@ -2,7 +2,7 @@
 
 import logging
 
-from shared.settings import load_settings
+from shared.startup.environment import load_settings
 from shared.startup.log_setup import configure_logging
 
 # A line or two per message, twice a second: Flower shows those, and our own lines the state changes.
