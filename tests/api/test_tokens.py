@@ -15,7 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from shared.auth.tokens import Claims, KeysUnavailable, RecentTokens, TokenRefused, TokenVerifier, make_token
+from shared.auth.errors import KeysUnavailable, TokenRefused
+from shared.auth.tokens import Claims, RecentTokens, TokenVerifier, make_token
 from shared.settings import SettingsError, TokenSettings
 
 SECRET = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"
@@ -498,7 +499,7 @@ def test_a_token_of_a_new_key_waits_for_the_fetch_that_brings_it(
 def test_a_server_that_drips_holds_no_caller_beyond_the_time_out(
     key_server: KeyServer, monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
-    monkeypatch.setattr("shared.auth.tokens._Jwks.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("shared.auth.jwks.Jwks.TIMEOUT_S", 0.3)
     key_server.raw, key_server.pause_s = head + b"x" * 200, 0.02
     checking = by_jwks(key_server)
     started = time.monotonic()
