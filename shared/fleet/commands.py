@@ -69,7 +69,9 @@ def record_commands(connection: Connection, wishes: Sequence[LifecycleRequest]) 
     return _accept(connection, _ACCEPT_UNLOCKED, wishes)
 
 
-def list_commands(session: Session, *, organization_id: str, charger_id: str, page: int, limit: int) -> Page:
+def list_commands(
+    session: Session, *, organization_id: str, charger_id: str, page: int, limit: int
+) -> Page[Command]:
     """What was asked of the charger, newest first. Raises ChargerNotFound."""
     get_charger(session, organization_id=organization_id, charger_id=charger_id)
     of_charger = Command.charger_id == charger_id

@@ -120,7 +120,7 @@ class Charger(Base):
     publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
     observe_at: Mapped[datetime | None]  #: the observer describes it from then on
 
-    #: The same for chargers that agree in all that a list filters by (shared/fleet/listing.py); a trigger keeps it.
+    #: The same for chargers that agree in all that a list filters by (shared/fleet/listing); a trigger keeps it.
     list_group: Mapped[int] = mapped_column(
         BigInteger,
         server_default=FetchedValue(),

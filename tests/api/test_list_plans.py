@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import event, text
 
-from shared.fleet import listing
 from shared.models import Charger
 from tests.api.conftest import Fleet
 
@@ -123,7 +122,8 @@ def test_no_page_reads_or_sorts_the_whole_organization(fleet: Fleet) -> None:
 def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, newer: int
 ) -> None:
-    monkeypatch.setattr(listing, "TEXTS", 500)
+    for module in ("search", "pages", "counts"):
+        monkeypatch.setattr(f"shared.fleet.listing.{module}.MAX_TEXTS", 500)
     charger_id = fleet.ready(identity="CP-1")
     fleet.multiply(charger_id, 1200, prefix="AGED")
     fleet.multiply(charger_id, 3000, prefix="MORE")
