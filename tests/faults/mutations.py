@@ -255,8 +255,8 @@ MUTATIONS = (
     Mutation(
         "a command waits until a page of log lines is written",
         "shared/fleet/commands.py",
-        "with_for_update(of=Charger, key_share=True, ",
-        "with_for_update(of=Charger, ",
+        "FOR NO KEY UPDATE OF chargers",
+        "FOR UPDATE OF chargers",
     ),
     Mutation(
         "a page of log lines keeps no charger from being forgotten",
