@@ -8,7 +8,7 @@ from api.limits.open_commands import OpenQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import Reading
-from api.live.batcher import GroupCommit
+from api.live.batcher import Batcher
 from api.live.metrics import Figures
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -27,7 +27,7 @@ class Resources:
     pools: Pools
     sessions: Sessions  #: a transaction each, for what stores something
     statements: Reading  #: for what only reads
-    group: GroupCommit  #: for starts, stops and restarts
+    batcher: Batcher  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher
     streams: Streams

@@ -297,7 +297,7 @@ def _lifecycle(event_type: EventType, query: dict[str, Any], charger_id: str) ->
     answer = accept_once(
         lambda session: commands.record_command(session, wish),
         _queued,
-        without_key=lambda: resources().group.ask(wish),
+        without_key=lambda: resources().batcher.record(wish),
     )
     return answer_lifecycle(answer, query)
 
