@@ -150,7 +150,7 @@ class Charger(Base):
             postgresql_where=text("deleted_at IS NULL"),
         ),
         Index(
-            "chargers_leaving",
+            "chargers_deleted",
             "organization_id",
             "identity",
             postgresql_where=text("deleted_at IS NOT NULL"),
@@ -194,15 +194,16 @@ class Charger(Base):
     )
 
 
-# Triggers write these too, with `link_state`: for events, and for the release before this one.
+# Triggers write these with `link_state`, and events read them.
 _OF_LINKS = (
     Column("ocpp_reason", Text()),
     Column("ocpp_since", DateTime(timezone=True)),
-    Column("ocpp_last_frame_at", DateTime(timezone=True)),
-    Column("ocpp_task_id", Text()),
 )
 for _column in _OF_LINKS:
     cast(Table, Charger.__table__).append_column(_column)
+
+#: Columns that nothing uses. A later migration can drop them: the release before 0016 still reads every column.
+UNUSED_COLUMNS = frozenset({"ocpp_last_frame_at", "ocpp_task_id"})
 
 
 class ChargerSearch(Base):
