@@ -200,6 +200,15 @@ def check_parameters(found: Mapping[str, str]) -> None:
         raise BadDatabaseUrl(
             f"names {len(hosts)} hosts and {len(ports)} ports: one port for all, or one for each"
         )
+    _check_values(found)
+    options = found.get("options", "")
+    if re.search(r"-c\+|\+-", options):
+        raise BadDatabaseUrl("has a + in its options: a space is written %20")
+    for name in sorted(SET_BY_US & settings_in(options)):
+        raise BadDatabaseUrl(f"may not set {name} in its options: Chargehand sets it for every connection")
+
+
+def _check_values(found: Mapping[str, str]) -> None:
     for keyword, choices in CHOICES.items():
         if keyword in found and found[keyword] not in choices:
             raise BadDatabaseUrl(
@@ -211,10 +220,6 @@ def check_parameters(found: Mapping[str, str]) -> None:
     for keyword in FILES & found.keys():
         if found[keyword] != "system" and not os.access(found[keyword], os.R_OK):
             raise BadDatabaseUrl(f"names a file as {keyword} that cannot be read: {found[keyword]}")
-    if re.search(r"-c\+|\+-", found.get("options", "")):
-        raise BadDatabaseUrl("has a + in its options: a space is written %20")
-    for name in sorted(SET_BY_US & settings_in(found.get("options", ""))):
-        raise BadDatabaseUrl(f"may not set {name} in its options: Chargehand sets it for every connection")
 
 
 def _is_port(port: str) -> bool:

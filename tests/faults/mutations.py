@@ -254,9 +254,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a command waits until a page of log lines is written",
-        "shared/fleet/commands.py",
-        "FOR NO KEY UPDATE OF chargers",
-        "FOR UPDATE OF chargers",
+        "shared/fleet/scope.py",
+        "with_for_update(key_share=True)",
+        "with_for_update()",
     ),
     Mutation(
         "a page of log lines keeps no charger from being forgotten",

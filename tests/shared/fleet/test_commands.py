@@ -115,6 +115,7 @@ def answer(session: Session, request: LifecycleRequest) -> CommandReceipt | type
 def test_a_batch_records_the_first_request_for_a_charger_and_skips_one_that_is_locked(
     sessions: Sessions,
 ) -> None:
+    """A page of log lines, which only refers to its chargers, keeps none from being recorded."""
     free, held = charger("acme"), charger("acme")
     with sessions.begin() as session:
         session.add_all([free, held])
@@ -127,6 +128,9 @@ def test_a_batch_records_the_first_request_for_a_charger_and_skips_one_that_is_l
 
     with sessions.begin() as holder, sessions.begin() as session:
         holder.execute(select(Charger.id).where(Charger.id == held.id).with_for_update(key_share=True))
+        holder.execute(
+            select(Charger.id).where(Charger.id == free.id).with_for_update(read=True, key_share=True)
+        )
         receipts = record_commands(session.connection(), [stop, reset, skipped])
 
     assert [receipt.command_id for receipt in receipts.values()] == [stop.command_id]
