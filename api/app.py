@@ -69,7 +69,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         settings=settings,
         pools=pools,
         sessions=sessions,
-        statements=reading,
+        reads=reading,
         figures=(OpenCommands(reading), Maintenance(reading), Rollout(reading), LogLag(reading)),
         open_quota=OpenQuota(polls, settings.open_commands_per_organization),
         batcher=Batcher(pools.batching, sessions),

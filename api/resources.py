@@ -26,7 +26,7 @@ class Resources:
     settings: Settings
     pools: Pools
     sessions: Sessions  #: a transaction each, for what stores something
-    statements: Reading  #: for what only reads
+    reads: Reading  #: sessions for reading; each statement is its own transaction
     batcher: Batcher  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher

@@ -46,7 +46,7 @@ flights = Flights()  #: of this process
 def say_what_the_schema_lacks(**_: object) -> None:
     """Before a worker takes its first message: one line that says why its work cannot succeed."""
     try:
-        trouble = schema_trouble_of(resources().sessions.statements)
+        trouble = schema_trouble_of(resources().sessions.autocommit)
     except SQLAlchemyError as error:
         database.failed(error)
         return

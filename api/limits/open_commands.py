@@ -40,8 +40,8 @@ class OpenQuota:
     So the quota is exceeded by a tenth per process at most, and frees itself within COUNT_EVERY_S.
     """
 
-    def __init__(self, statements: sessionmaker[Session], most: int) -> None:
-        self._statements = statements
+    def __init__(self, autocommit: sessionmaker[Session], most: int) -> None:
+        self._autocommit = autocommit
         self._most = most
         self._of: dict[str, _Estimate] = {}
 
@@ -74,7 +74,7 @@ class OpenQuota:
         )
         since = found.since
         try:
-            with self._statements() as session:
+            with self._autocommit() as session:
                 found.counted = session.scalar(select(func.count()).select_from(is_open.subquery())) or 0
         except SQLAlchemyError as error:
             log.warning("open_commands.not_counted", error=str(error).partition("\n")[0])

@@ -69,8 +69,8 @@ def _is_the_last(event: Event) -> bool:
 class Streams:
     """One per API process. It looks for what is new only while somebody watches."""
 
-    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
-        self._statements = statements
+    def __init__(self, autocommit: sessionmaker[Session], places: Places) -> None:
+        self._autocommit = autocommit
         self._places = places
         self._streams: set[Stream] = set()
         self._poller = Poller("streams", self._look, wanted=lambda: bool(self._streams), every_s=POLL_S)
@@ -110,7 +110,7 @@ class Streams:
         if not drained:
             return
         found: Counter[Position] = Counter()
-        with self._statements() as session:
+        with self._autocommit() as session:
             for event in events_after(session, drained):
                 position = (event.charger_id, event.after)
                 found[position] += 1

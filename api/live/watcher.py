@@ -72,8 +72,8 @@ class _Waiter:
 class Watcher:
     """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
 
-    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
-        self._statements = statements
+    def __init__(self, autocommit: sessionmaker[Session], places: Places) -> None:
+        self._autocommit = autocommit
         self._places = places
         self._waiters: set[_Waiter] = set()
         self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
@@ -129,7 +129,7 @@ class Watcher:
             "links": [link.charger_id for link in links],
             "generations": [link.generation for link in links],
         }
-        with self._statements() as session:
+        with self._autocommit() as session:
             rows = session.execute(_OVER, parameters).all()
         return {_target(*row) for row in rows}
 

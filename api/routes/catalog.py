@@ -30,7 +30,7 @@ operations = Operations(
     described="By name.",
 )
 def list_brands(query: dict[str, Any]) -> ResponseReturnValue:
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = catalog.list_brands(session, **query)
     return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
 
@@ -46,7 +46,7 @@ def list_brands(query: dict[str, Any]) -> ResponseReturnValue:
     described="By name.",
 )
 def list_models(query: dict[str, Any], brand_slug: str) -> ResponseReturnValue:
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = catalog.list_models(session, brand_slug=brand_slug, **query)
     return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
 
@@ -60,5 +60,5 @@ def list_models(query: dict[str, Any], brand_slug: str) -> ResponseReturnValue:
     summary="Get a model",
 )
 def get_model(brand_slug: str, model_slug: str) -> Any:
-    with resources().statements() as session:
+    with resources().reads() as session:
         return catalog.get_model(session, brand_slug=brand_slug, model_slug=model_slug)

@@ -66,7 +66,7 @@ LOCATION_HEADER = {"Location": "Where to watch what becomes of it."}
     "count their matches; use `cursor` for long lists.",
 )
 def list_chargers(query: dict[str, Any]) -> ResponseReturnValue:
-    with resources().statements() as session:
+    with resources().reads() as session:
         return lists.read_page(session, requester().organization_id, query)
 
 
@@ -260,7 +260,7 @@ def reset_charger(_body: dict[str, Any], query: dict[str, Any], charger_id: str)
     "than its `limit`: go on at `next_offset`.",
 )
 def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = logs.list_logs(
             session,
             organization_id=requester().organization_id,
@@ -324,7 +324,7 @@ def _queued(accepted: CommandReceipt) -> Answer:
 
 
 def _charger(charger_id: str) -> Charger:
-    with resources().statements() as session:
+    with resources().reads() as session:
         return chargers.get_charger(
             session, organization_id=requester().organization_id, charger_id=charger_id
         )

@@ -36,7 +36,7 @@ operations = Operations(
     "`COMMANDS_KEPT_PER_CHARGER`), a charger's newest command for ever.",
 )
 def list_commands(query: dict[str, Any], charger_id: str) -> ResponseReturnValue:
-    with resources().statements() as session:
+    with resources().reads() as session:
         found = commands.list_commands(
             session, organization_id=requester().organization_id, charger_id=charger_id, **query
         )
@@ -61,7 +61,7 @@ def get_command(query: dict[str, Any], charger_id: str, command_id: UUID) -> Any
 
 
 def _command(charger_id: str, command_id: UUID) -> Command:
-    with resources().statements() as session:
+    with resources().reads() as session:
         return commands.get_command(
             session,
             organization_id=requester().organization_id,

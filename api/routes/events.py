@@ -58,7 +58,7 @@ def watch_charger(charger_id: str) -> Response:
     last_id = _last_id()
     wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
     first = f"retry: {RETRY_MS}\n\n"
-    with resources().statements() as session:
+    with resources().reads() as session:
         if last_id is None:
             found = snapshot(session, **wanted)
             last_id = found.last_event_id

@@ -107,7 +107,7 @@ def _answer_when_final(answer: Answer, wait_s: int) -> ResponseReturnValue:
     command: Command | None = None
     command_id = UUID(answer.body["command_id"])
     wait_for(command_id, wait_s)
-    with _accepted_all_the_same(), resources().statements() as session:
+    with _accepted_all_the_same(), resources().reads() as session:
         command = session.get(Command, command_id)
     if command is not None and command.status in FINAL:
         return answer.body | {"command": command}, 200, answer.headers
@@ -120,7 +120,7 @@ def _answer_when_provisioned(answer: Answer, wait_s: int) -> ResponseReturnValue
     command: Command | None = None
     charger_id = answer.body["charger_id"]
     wait_for(Provisioning(charger_id), wait_s)
-    with _accepted_all_the_same(), resources().statements() as session:
+    with _accepted_all_the_same(), resources().reads() as session:
         charger = session.get(Charger, charger_id)
         command = session.get(Command, UUID(answer.body["command_id"]))
     if charger is not None and charger.deleted_at is None:
@@ -135,7 +135,7 @@ def _answer_when_accepted(answer: Answer, charger_id: str, wait_s: int) -> Respo
     """200 only if the CSMS accepted the charger; otherwise the answer shows the charger, and so the reason."""
     outcome: Outcome | None = None
     wait_for(Link(charger_id, answer.body["generation"]), wait_s)
-    with _accepted_all_the_same(), resources().statements() as session:
+    with _accepted_all_the_same(), resources().reads() as session:
         outcome = outcome_of(session, charger_id, UUID(answer.body["command_id"]))
     if outcome is None:
         return answer.body, answer.status, answer.headers

@@ -159,11 +159,12 @@ class Sessions(sessionmaker[Session]):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(transactional(engine), expire_on_commit=False)
-        self.statements = engine  #: for what is a single statement; of the same pool
+        #: The same pool, for single statements: each is committed at once, so two of them are not one transaction.
+        self.autocommit = engine
 
     def use(self, engine: Engine) -> None:
         """Take connections from this engine from now on. Those in use are closed when they come back."""
-        replaced, self.statements = self.statements, engine
+        replaced, self.autocommit = self.autocommit, engine
         self.configure(bind=transactional(engine))
         replaced.dispose()
 

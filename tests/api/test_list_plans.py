@@ -61,7 +61,7 @@ def many(fleet: Fleet) -> None:
                 text(f"UPDATE chargers SET {change} WHERE id = ANY(:ids)"),  # noqa: S608  # our own words
                 {"ids": [f"dep-more-{one:08d}" for one in some]},
             )
-    with fleet.sessions.statements.connect() as connection:
+    with fleet.sessions.autocommit.connect() as connection:
         connection.execute(text("VACUUM ANALYZE chargers, charger_links, charger_search"))
 
 
@@ -129,7 +129,7 @@ def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
     fleet.multiply(charger_id, 3000, prefix="MORE")
     if newer:
         fleet.multiply(charger_id, newer, prefix="NEW")
-    with fleet.sessions.statements.connect() as connection:
+    with fleet.sessions.autocommit.connect() as connection:
         connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
 
     with reads_little(fleet, most=2000) as statements:  # of each thousand, as PostgreSQL rounds averages

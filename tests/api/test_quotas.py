@@ -163,7 +163,7 @@ def test_a_count_that_cannot_be_had_refuses_nobody(app: Flask, fleet: Fleet) -> 
     charger_ids = full(fleet)
     stop_all(fleet, charger_ids)
     away = make_engine(f"postgresql+psycopg://127.0.0.1:{free_port()}/none")
-    resources.open_quota._statements = sessionmaker(away)
+    resources.open_quota._autocommit = sessionmaker(away)
 
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_ids[0]}/start-charger").status_code == 202)
 
@@ -189,7 +189,7 @@ def test_commands_far_below_the_quota_are_not_counted(app: Flask, fleet: Fleet) 
     resources: Resources = app.extensions["chargehand"]
     resources.open_quota._most = 1_000
     charger_id = fleet.ready()
-    resources.open_quota._statements = sessionmaker()  # has no database
+    resources.open_quota._autocommit = sessionmaker()  # has no database
 
     stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(90)]
 

@@ -86,7 +86,7 @@ Outcome = Applied | Removed | Later | Refused
 
 def read_wish(sessions: Sessions, charger_id: str) -> Wish | None:
     """What is to be done for the charger now; None when ECS was told already, or it must wait."""
-    with sessions.statements.connect() as connection:
+    with sessions.autocommit.connect() as connection:
         wish = _newest_wish(connection, charger_id)
     if wish is None:
         return None
@@ -249,7 +249,7 @@ def _applied(sessions: Sessions, wish: Wish, applied: Applied) -> bool:
         "told_status": applied.view.status,
         "told_spec": applied.rolled_out or "",
     }
-    with sessions.statements.connect() as connection:
+    with sessions.autocommit.connect() as connection:
         told = connection.execute(_APPLIED, now_true).one_or_none()
     if told is None:
         return False
