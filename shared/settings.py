@@ -1,4 +1,4 @@
-"""What can be set from outside, as the other modules read it. shared/startup/environment.py reads it from the environment."""
+"""The settings, as the other modules read them. shared/startup/environment.py reads them from the environment."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,14 +24,14 @@ class TokenSettings:
     jwks_url: str  #: RS256 or ES256
     issuer: str  #: checked when set
     audience: str  #: checked when set
-    max_age_s: int  #: a token that is valid for longer is refused; 0 allows any
+    max_age_s: int  #: a token with a longer validity is refused; 0 allows any
 
 
 @dataclass(frozen=True, slots=True)
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
-    region: str  #: empty where boto3 is to find it, in a profile: see worker/startup/aws_settings.py
+    region: str  #: empty when boto3 finds it in a profile: see worker/startup/aws_settings.py
     cluster: str
     launch_type: str  #: FARGATE, EC2 or EXTERNAL; ignored when capacity_providers is set
     capacity_providers: tuple[str, ...]
@@ -44,58 +44,58 @@ class EcsSettings:
     execution_role_arn: str
     task_role_arn: str
     log_group: str
-    name_prefix: str  #: in front of the charger id, in service and family names
+    name_prefix: str  #: of service and family names, before the charger id
     tags: dict[str, str]
-    max_connections: int  #: how many calls a worker makes at once; its -c, where that is given
+    max_connections: int  #: concurrent calls of a worker; its -c, where that is given
     connect_timeout_s: float
     read_timeout_s: float
-    installation: str  #: the name of an ECS that is not Amazon's; empty takes its address
-    charger_environment: dict[str, str]  #: what every charger is given, beside what its row says
+    installation: str  #: the name of an ECS that is not Amazon's; empty uses its address
+    charger_environment: dict[str, str]  #: for every charger, beside what its row says
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetSettings:
-    """How much of Amazon's rate quotas for the ECS API the workers use, all together."""
+    """The share of Amazon's rate quotas for the ECS API that all workers together use."""
 
-    redis_url: str = field(repr=False)  #: where they share it; without it each worker is alone
-    share: float  #: of each quota; 0 switches the budget off
+    redis_url: str = field(repr=False)  #: holds the shared budget; without it each worker has its own
+    share: float  #: of each quota, 0 to 1; 0 switches the budget off
     quotas: dict[
         str, str
-    ]  #: those that AWS has raised, as RATE/BURST; worker.ecs.budget.QUOTAS has the names
+    ]  #: quotas that AWS has raised, as RATE/BURST, by the names of worker.ecs.budget.QUOTAS
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """How much of the past stays in the database."""
+class Retention:
+    """How long old rows stay in the database before they are pruned."""
 
-    log_days: int  #: frames and events
-    deleted_log_days: int  #: frames of a charger after its deletion
-    command_days: int  #: commands after their end
-    commands_per_charger: int  #: the newest ones
+    log_days: int  #: of frames and events
+    deleted_log_days: int  #: of a charger's frames after its deletion
+    command_days: int  #: of commands after they are final
+    commands_per_charger: int  #: the newest are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How often the maintenance runs, and when it gives up. In seconds where the name says nothing else."""
+    """Periods of the maintenance tasks, and deadlines. In seconds unless the name has another unit."""
 
-    sweep_every_s: float  #: how often what has not moved is published again
+    sweep_every_s: float  #: how often commands that have not moved are published again
     observe_every_s: float  #: chargers in transition
     observe_settled_every_s: float  #: all others
-    settle_s: float  #: how long one task must have been seen running before a command has succeeded
+    settle_s: float  #: how long one task must have been observed running before a command succeeds
     logs_every_s: float
-    log_overlap_s: float  #: how far behind the newest line late lines are looked for
-    late_logs_every_s: float  #: how often the last hours are read again, for later lines; 0 for never
+    log_overlap_s: float  #: how far behind the newest line late lines are read
+    late_logs_every_s: float  #: how often the last hours are read again for later lines; 0 for never
     late_logs_hours: float  #: how many hours
-    log_lag_s: float  #: how late the logs may be read before a link's state is marked stale
-    rollout_per_minute: float  #: chargers that a rollout begins to redeploy; 0 for none
+    log_lag_s: float  #: a link's state is marked stale when the logs are read later than this
+    rollout_per_minute: float  #: chargers that a rollout redeploys; 0 pauses it
     stale_after_s: float  #: an observation older than this is marked stale
-    command_deadline_s: float  #: a command that ECS did not take by then has failed
-    provisioning_deadline_s: float  #: a new charger that does not run by then has failed
+    command_deadline_s: float  #: a command that ECS has not accepted by then fails
+    provisioning_deadline_s: float  #: a new charger that does not run by then fails
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set from outside."""
+    """All settings of a process."""
 
     environment: Environment
     database_url: str = field(repr=False)
@@ -103,22 +103,24 @@ class Settings:
     broker_url: str = field(repr=False)
     bind: str  #: address of the API
     api_processes: int
-    keep_alive_s: int  #: a connection's rest between two requests; more than a load balancer's idle time-out
-    redis_url: str = field(repr=False)  #: for what processes share; empty when the broker is no Redis
-    rate_limit: str  #: of each organization's requests, as 50/second; empty for none
-    event_streams: int  #: at once, per API process
+    keep_alive_s: int  #: of an idle connection; longer than a load balancer's idle time-out
+    redis_url: str = field(
+        repr=False
+    )  #: for state that processes share; empty when the broker is no Redis and REDIS_URL is not set
+    rate_limit: str  #: of each organization, as 50/second; empty for none
+    event_streams: int  #: open at once, per API process
     event_streams_per_organization: int  #: of those
-    waits: int  #: requests that may wait at once, per API process; others are answered at once
+    waits: int  #: requests that may wait at once, per API process; further ones are answered at once
     waits_per_organization: int  #: of those
-    chargers_per_organization: int  #: beyond them a create is refused
-    open_commands_per_organization: int  #: not final; beyond them a command is refused until some are
-    log_page_bytes: int  #: of messages in one page of a charger's logs
-    publisher_buffer: int  #: committed commands that wait for the broker, per API process
+    chargers_per_organization: int  #: a further create is refused
+    open_commands_per_organization: int  #: not final; a further command is refused
+    log_page_bytes: int  #: messages in one page of a charger's logs
+    publisher_buffer: int  #: messages that may wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str
-    log_bytes_per_organization: int  #: of the frames of one day that are kept; 0 for all
-    kept: Kept
-    destinations: Destinations  #: where chargers may connect to
+    log_bytes_per_organization: int  #: frames kept of one day (UTC); 0 keeps all
+    retention: Retention
+    destinations: Destinations  #: where chargers may connect
     tokens: TokenSettings
     ecs: EcsSettings
     budget: BudgetSettings

@@ -135,7 +135,7 @@ def read_charger_logs() -> None:
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
 def prune() -> None:
     current = resources()
-    sessions, kept = current.sessions, current.settings.kept
+    sessions, kept = current.sessions, current.settings.retention
     with database.suppress(), noted(sessions, TaskName.CLEAN_UP):
         for partition in prune_logs(sessions, kept.log_days):
             log.info("logs.dropped", partition=partition)

@@ -1,4 +1,4 @@
-"""The environment, read once. No other module of the api, the worker or their command reads it."""
+"""Read the settings from the environment. No other module of the api or the worker reads it."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from shared.settings import (
     BudgetSettings,
     EcsSettings,
     Environment,
-    Kept,
+    Retention,
     Settings,
     SettingsError,
     Timing,
@@ -30,13 +30,13 @@ Number = TypeVar("Number", int, float)
 
 YEAR_S = 366 * 86_400
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
-#: What NAME_FILE may name a file for.
+#: Secrets that may come from the file NAME_FILE.
 SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
-#: Checked by the API when a URL is given, and by the charger, which is given them as CHARGER_*, when it connects.
+#: The API checks them when it is given a URL, and the charger, which gets them as CHARGER_*, when it connects.
 WS_URL_RULES = ("WS_URL_ALLOW", "WS_URL_DENY")
 FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
 
-#: As the package limits reads them. It is not imported here, because gunicorn's parent process reads the settings.
+#: The form that the package limits reads. gunicorn's parent process reads the settings and must not import it.
 RATE_LIMIT = re.compile(
     r"\s*[1-9]\d{0,8}\s*(/|per)\s*(\d+\s*)?(second|minute|hour|day|month|year)s?\s*", re.I
 )
@@ -51,7 +51,7 @@ def load_settings() -> Settings:
 
 
 def load_token_settings() -> TokenSettings:
-    """Only those, for whoever makes a token and needs no database. Raises SettingsError."""
+    """Read the token settings alone, to make a token without a database. Raises SettingsError."""
     try:
         return _tokens(Env())
     except EnvError as error:
@@ -59,7 +59,7 @@ def load_token_settings() -> TokenSettings:
 
 
 def read_secret(name: str) -> str:
-    """The variable, or the content of the file that NAME_FILE names; empty without either. Raises SettingsError."""
+    """The variable's value, or the content of the file NAME_FILE; empty without either. Raises SettingsError."""
     value, file = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
     if not file:
         return value
@@ -76,16 +76,19 @@ def read_secret(name: str) -> str:
 
 
 def hand_secrets_to_flower() -> dict[str, str]:
-    """Flower reads its variables by itself, and knows no NAME_FILE. Returns them. Safe to repeat. Raises SettingsError."""
+    """Set Flower's secrets from their NAME_FILE, which Flower cannot read. Returns all its variables.
+
+    Safe to repeat. Raises SettingsError.
+    """
     replace_secret_files(FLOWER_SECRETS)
     return {name: value for name, value in os.environ.items() if name.startswith("FLOWER_")}
 
 
 def leave_out_strays() -> list[str]:
-    """Remove what libraries would read past the settings. Returns what somebody has set. Safe to repeat."""
+    """Remove the variables that libraries would read past the settings. Returns their names. Safe to repeat."""
     if os.environ.get("CELERY_BROKER_URL") == os.environ.get(
         "BROKER_URL"
-    ):  # Celery itself makes the first of the second
+    ):  # Celery itself copies the second into the first
         os.environ.pop("CELERY_BROKER_URL", None)
     return leave_out(os.environ)
 
@@ -113,12 +116,12 @@ def _load(env: Env) -> Settings:
     environment: Environment = _one_of(env, "CHARGEHAND_ENV", "production", get_args(Environment))
     embedded = environment == "embedded"
     redis_url = read_secret("REDIS_URL")
-    of_kombu, shared_redis = _broker(read_secret("BROKER_URL"), redis_url)
+    kombu_url, shared_redis = _broker(read_secret("BROKER_URL"), redis_url)
     return Settings(
         environment=environment,
         database_url=_database_url(read_secret("DATABASE_URL") or _missing("DATABASE_URL")),
         database_pool_size=_int(env, "DATABASE_POOL_SIZE", 20, 1, 1_000),
-        broker_url=of_kombu,
+        broker_url=kombu_url,
         bind=_bind(env),
         api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
         keep_alive_s=_int(env, "KEEP_ALIVE_SECONDS", 75, 1, 3_600),
@@ -135,7 +138,7 @@ def _load(env: Env) -> Settings:
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),
         log_level=_log_level(env),
         log_bytes_per_organization=_int(env, "LOG_BYTES_PER_ORGANIZATION", 10 * 1024**3, 0, 2**60),
-        kept=_kept(env),
+        retention=_retention(env),
         destinations=_destinations(env),
         tokens=_tokens(env),
         ecs=_ecs(env, embedded=embedded),
@@ -199,8 +202,8 @@ def _budget(env: Env, *, redis_url: str, embedded: bool) -> BudgetSettings:
     )
 
 
-def _kept(env: Env) -> Kept:
-    return Kept(
+def _retention(env: Env) -> Retention:
+    return Retention(
         log_days=_int(env, "LOG_RETENTION_DAYS", 7, 1, 3_650),
         deleted_log_days=_int(env, "DELETED_LOGS_KEPT_DAYS", 1, 0, 3_650),
         command_days=_int(env, "COMMANDS_KEPT_DAYS", 90, 1, 36_500),
@@ -244,17 +247,17 @@ def _pairs(env: Env, name: str) -> dict[str, str]:
         raise SettingsError(f"{name} must be of the form key=value,key=value") from error
 
 
-def _int(env: Env, name: str, default: int, least: int, most: int) -> int:
-    return _within(name, env.int(name, default), least, most)
+def _int(env: Env, name: str, default: int, min_value: int, max_value: int) -> int:
+    return _within(name, env.int(name, default), min_value, max_value)
 
 
-def _float(env: Env, name: str, default: float, least: float, most: float) -> float:
-    return _within(name, env.float(name, default), least, most)
+def _float(env: Env, name: str, default: float, min_value: float, max_value: float) -> float:
+    return _within(name, env.float(name, default), min_value, max_value)
 
 
-def _within(name: str, value: Number, least: Number, most: Number) -> Number:
-    if not least <= value <= most:  # also for a float that is no number
-        raise SettingsError(f"{name} must be from {least} to {most}, and is {value}")
+def _within(name: str, value: Number, min_value: Number, max_value: Number) -> Number:
+    if not min_value <= value <= max_value:  # NaN is refused too
+        raise SettingsError(f"{name} must be from {min_value} to {max_value}, and is {value}")
     return value
 
 
@@ -289,21 +292,21 @@ def _rate_limit(limit: str) -> str:
 
 
 def _broker(given: str, redis_url: str) -> tuple[str, str]:
-    """The broker's URL as kombu reads it, and the Redis that processes share, if there is one."""
+    """The broker's URL for kombu, and the URL of the Redis that processes share, empty without one."""
     name = "REDIS_URL"
     try:
         if redis_url:
             check_redis_url(redis_url)
         name = "BROKER_URL" if given else "REDIS_URL"
-        of_kombu = broker_url(given or redis_url or _missing("REDIS_URL or BROKER_URL"))
+        kombu_url = broker_url(given or redis_url or _missing("REDIS_URL or BROKER_URL"))
     except BadBrokerUrl as error:
         raise SettingsError(f"{name} {error}") from error
     shared = redis_url or given
-    return of_kombu, shared if urlsplit(shared).scheme in REDIS else ""
+    return kombu_url, shared if urlsplit(shared).scheme in REDIS else ""
 
 
 def _database_url(url: str) -> str:
-    """Everybody's spelling of a PostgreSQL URL, in the one that SQLAlchemy reads with psycopg 3."""
+    """The URL in the form that makes SQLAlchemy use psycopg 3."""
     try:
         parameters = connection_parameters(url)
     except BadDatabaseUrl as error:
@@ -313,7 +316,7 @@ def _database_url(url: str) -> str:
 
 
 def _check_libpq(parameters: Mapping[str, str]) -> None:
-    """What libpq adds to the URL from variables of its own."""
+    """Check the variables that libpq adds to the URL by itself."""
     found = gap(parameters, os.environ)
     if found is not None:
         keyword, name = found
