@@ -1,4 +1,4 @@
-"""The rows, a file per aggregate. Migrations make the tables; a test compares the two."""
+"""The rows of every table, a file per aggregate. Migrations create the tables; a test compares the two."""
 
 from shared.models.base import Base, Views
 from shared.models.catalog import Brand, CatalogModel

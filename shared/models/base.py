@@ -1,4 +1,4 @@
-"""What every row has in common."""
+"""The base classes of rows and views, and how their columns are typed."""
 
 from datetime import datetime
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from shared.error_codes import ErrorCode
 
+#: For the CHECK constraints on error codes.
 CODES = ", ".join(f"'{code}'" for code in ErrorCode)
 
 
@@ -25,6 +26,6 @@ class Base(DeclarativeBase):
 
 
 class Views(DeclarativeBase):
-    """What migrations make as views."""
+    """The base of views, which migrations create."""
 
     type_annotation_map = Base.type_annotation_map

@@ -1,4 +1,4 @@
-"""Brands and models."""
+"""The catalog of charger brands and models."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,7 +20,7 @@ class Brand(Base):
 
 
 class CatalogModel(Base):
-    """A charger model that one can buy."""
+    """A charger model on the market."""
 
     __tablename__ = "catalog_models"
 

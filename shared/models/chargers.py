@@ -1,4 +1,4 @@
-"""Chargers, and what lists and quotas read of them."""
+"""Chargers, the texts and counts that triggers derive from them, and removed chargers."""
 
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -31,7 +31,7 @@ LIVE = text("deleted_at IS NULL")
 class Charger(Base):
     """A simulated charging station: one row, one ECS service.
 
-    The API writes what is desired, workers write what was observed.
+    The API writes the desired state, workers write the observed one.
     """
 
     __tablename__ = "chargers"
@@ -59,54 +59,60 @@ class Charger(Base):
 
     # Desired.
     desired_count: Mapped[int] = mapped_column(SmallInteger, default=1)  #: 1 is on, 0 is off
-    generation: Mapped[int] = mapped_column(default=1)  #: +1 on every change asked for
-    spec_generation: Mapped[int] = mapped_column(default=1)  #: the newest that changed what the task gets
-    restart_generation: Mapped[int] = mapped_column(default=0)  #: the newest that asked for a restart
-    deleted_at: Mapped[datetime | None]  #: gone for clients; a worker still removes its service
+    generation: Mapped[int] = mapped_column(default=1)  #: +1 on every requested change
+    spec_generation: Mapped[int] = mapped_column(default=1)  #: the newest that changed the task's environment
+    restart_generation: Mapped[int] = mapped_column(default=0)  #: the newest that requested a restart
+    deleted_at: Mapped[datetime | None]  #: hidden from clients since; a worker still removes its service
     newest_command_id: Mapped[UUID]  #: the command of `generation`
     newest_event_type: Mapped[str]
 
     # Provisioning.
     provisioning_status: Mapped[str] = mapped_column(default=ProvisioningStatus.PENDING)
     workflow_run_id: Mapped[str]
-    step: Mapped[str | None]  #: the provisioning step that is under way, or failed
+    step: Mapped[str | None]  #: the provisioning step that is running, or that failed
     error: Mapped[dict[str, Any] | None]
     provisioned_at: Mapped[datetime | None]
 
-    # What ECS was told.
-    observed_generation: Mapped[int] = mapped_column(default=0)  #: the newest that ECS accepted; never falls
+    # Applied to ECS.
+    observed_generation: Mapped[int] = mapped_column(
+        default=0
+    )  #: the newest that ECS accepted; never decreases
     settled_generation: Mapped[int] = mapped_column(default=0)  #: the newest whose command is final
     task_definition_arn: Mapped[str | None]
-    task_definition_generation: Mapped[int] = mapped_column(default=0)  #: spec_generation it was made for
+    task_definition_generation: Mapped[int] = mapped_column(
+        default=0
+    )  #: the spec_generation that it was made for
     restart_task_arn: Mapped[str | None]  #: the task that a restart stops; null when none ran
     restart_task_generation: Mapped[int] = mapped_column(default=0)  #: restart_generation it was recorded for
-    spec_hash: Mapped[str | None]  #: the fleet's spec that its task definition was made of; null if not known
-    leftovers_at: Mapped[datetime | None]  #: when a task definition came to be left that nothing may use
+    spec_hash: Mapped[str | None]  #: of the fleet's spec in its task definition; null when unknown
+    leftovers_at: Mapped[datetime | None]  #: since when a task definition is left that no service uses
 
-    # Its rollout (worker/maintenance/rollout.py).
-    rollout_hash: Mapped[str | None]  #: the spec that it is to get; null when it is not under way to one
-    rollout_at: Mapped[datetime | None]  #: when its last rollout began, or made its task definition
+    # Rollout: see worker/maintenance/rollout.py.
+    rollout_hash: Mapped[str | None]  #: the spec that it is being moved to; null outside a rollout
+    rollout_at: Mapped[datetime | None]  #: when its last rollout began, or created its task definition
 
-    # What ECS reported.
+    # Observed.
     service_status: Mapped[str | None]  #: ACTIVE, DRAINING or INACTIVE
     running_count: Mapped[int] = mapped_column(SmallInteger, default=0)
     pending_count: Mapped[int] = mapped_column(SmallInteger, default=0)
     observed_at: Mapped[datetime | None] = mapped_column()
     observed_since: Mapped[datetime] = mapped_column(
         server_default=func.now()
-    )  #: of its state; a trigger keeps it
-    reason: Mapped[str | None]  #: why it does not run as desired, in plain words
-    reason_code: Mapped[str | None]  #: the same, as a code of docs/errors.md
-    drifted_at: Mapped[datetime | None]  #: ECS was found to differ with nothing in flight, or a rollout began
-    running_task_arn: Mapped[str | None]  #: the ECS task that was last seen running
-    running_task_generation: Mapped[int | None]  #: the generation that ECS had reached when it was seen
-    running_since: Mapped[datetime | None]  #: when that task was first seen running, by the database's clock
-    running_task_seen_at: Mapped[datetime | None]  #: just before ECS last named it as running
-    running_task_ended_at: Mapped[datetime | None]  #: just before ECS said that nothing runs any more
+    )  #: since when it is in its observed state; a trigger keeps it
+    reason: Mapped[str | None]  #: why it does not run as desired, as a sentence
+    reason_code: Mapped[str | None]  #: the same as a code of docs/errors.md
+    drifted_at: Mapped[datetime | None]  #: when drift was found, or a rollout began
+    running_task_arn: Mapped[str | None]  #: the ECS task last observed running
+    running_task_generation: Mapped[int | None]  #: the generation that ECS had reached then
+    running_since: Mapped[
+        datetime | None
+    ]  #: when that task was first observed running, by the database's clock
+    running_task_seen_at: Mapped[datetime | None]  #: just before ECS last reported it running
+    running_task_ended_at: Mapped[datetime | None]  #: just before ECS reported that nothing runs
 
-    # The link to the CSMS, as lists find the charger by it. What clients see is `link`; triggers keep this one.
+    # The link to the CSMS: `link` is what clients see; lists filter by `link_state`, which triggers keep.
     link_state: Mapped[str | None] = mapped_column("ocpp_state")
-    link_noted_at: Mapped[datetime | None]  #: when what its tasks' logs say was last noted there
+    link_noted_at: Mapped[datetime | None]  #: when `link_state` was last derived from the tasks' logs
     link: Mapped["ShownLink"] = relationship(
         lambda: ShownLink,
         primaryjoin=lambda: foreign(Charger.id) == ShownLink.charger_id,
@@ -114,13 +120,13 @@ class Charger(Base):
         lazy="raise",
     )
 
-    # When whom to look.
-    attempts: Mapped[int] = mapped_column(default=0)  #: failed tries of the newest generation
-    not_before: Mapped[datetime | None]  #: no worker calls ECS for it earlier
-    publish_at: Mapped[datetime | None]  #: the sweep publishes it again from then on
-    observe_at: Mapped[datetime | None]  #: the observer describes it from then on
+    # Scheduling: when a worker, the sweep and the observer next act on this row.
+    attempts: Mapped[int] = mapped_column(default=0)  #: failed attempts at the newest generation
+    not_before: Mapped[datetime | None]  #: no worker calls ECS for it before
+    publish_at: Mapped[datetime | None]  #: from then on the sweep publishes its command again
+    observe_at: Mapped[datetime | None]  #: from then on the observer describes its service
 
-    #: The same for chargers that agree in all that a list filters by (shared/fleet/listing); a trigger keeps it.
+    #: Equal for chargers that agree in all facts a list filters by (shared/fleet/listing); a trigger keeps it.
     list_group: Mapped[int] = mapped_column(
         BigInteger,
         server_default=FetchedValue(),
@@ -128,12 +134,12 @@ class Charger(Base):
         deferred=True,
     )
 
-    #: Since it was last observed, or created, when the row was read: by the clock that wrote both.
+    #: Time since it was last observed, or created, as of the read: by the clock that wrote both.
     unobserved_for: Mapped[timedelta] = column_property(func.now() - func.coalesce(observed_at, created_at))
 
     @hybrid_property
     def running_task_id(self) -> str | None:
-        """The last part of the ARN, which is also that of the task's log stream."""
+        """The last part of the ARN, which also ends the name of the task's log stream."""
         return self.running_task_arn and self.running_task_arn.rpartition("/")[2]
 
     @running_task_id.inplace.expression
@@ -178,12 +184,12 @@ class Charger(Base):
         Index("chargers_spec", "spec_hash", postgresql_where=LIVE),
         Index("chargers_rollout", "rollout_hash", postgresql_where=text("rollout_hash IS NOT NULL")),
         Index("chargers_leftovers", "id", postgresql_where=text("leftovers_at IS NOT NULL")),
-        # The promise, kept by the database: what ECS was not told yet, the sweep will find.
+        # No command is lost: one that ECS has not accepted is always found by the sweep,
         CheckConstraint(
             "publish_at IS NOT NULL OR (observed_generation >= generation AND drifted_at IS NULL)",
             name="chargers_unapplied_is_published",
         ),
-        # And what is applied but not final, the observer will find.
+        # and one that is applied but not final by the observer or the sweep.
         CheckConstraint(
             "observe_at IS NOT NULL OR publish_at IS NOT NULL OR settled_generation >= generation",
             name="chargers_unsettled_is_observed",
@@ -207,13 +213,13 @@ UNUSED_COLUMNS = frozenset({"ocpp_last_frame_at", "ocpp_task_id"})
 
 
 class ChargerSearch(Base):
-    """What a list is searched for by text: of each charger that is not deleted. Triggers keep it."""
+    """The searchable text of each charger that is not deleted. Triggers keep it."""
 
     __tablename__ = "charger_search"
 
     charger_id: Mapped[str] = mapped_column(primary_key=True)
     organization_id: Mapped[str]
-    content: Mapped[str]  #: identity and name in small letters, a line each
+    content: Mapped[str]  #: identity and name in lower case, a line each
 
     __table_args__ = (
         Index("charger_search_organization", "organization_id"),
@@ -227,7 +233,7 @@ class ChargerSearch(Base):
 
 
 class ChargerCount(Base):
-    """How many chargers an organization has, those that are being removed left out. Triggers keep it."""
+    """How many chargers an organization has, without deleted ones. Triggers keep it."""
 
     __tablename__ = "charger_counts"
 
@@ -236,14 +242,18 @@ class ChargerCount(Base):
 
 
 class RemovedCharger(Base):
-    """A charger whose row is gone, as long as something of it may be left: in ECS by a late call, or in charger_logs."""
+    """A removed charger, kept while a late call may have left something in ECS, or its frames are in charger_logs."""
 
     __tablename__ = "removed_chargers"
 
     charger_id: Mapped[str] = mapped_column(primary_key=True)
-    deleted_at: Mapped[datetime]  #: by its client
-    removed_at: Mapped[datetime] = mapped_column(server_default=func.now())  #: when a worker was done with it
-    checked_at: Mapped[datetime | None]  #: when ECS was found to have nothing of it; its frames go after that
+    deleted_at: Mapped[datetime]  #: when its client deleted it
+    removed_at: Mapped[datetime] = mapped_column(
+        server_default=func.now()
+    )  #: when a worker had removed its service
+    checked_at: Mapped[
+        datetime | None
+    ]  #: when ECS was found to have nothing of it; its frames are pruned after that
 
     __table_args__ = (
         Index("removed_chargers_unchecked", "removed_at", postgresql_where=text("checked_at IS NULL")),

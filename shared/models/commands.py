@@ -12,7 +12,7 @@ from shared.vocabulary import CommandStatus
 
 
 class Command(Base):
-    """One change asked of a charger: the promise that a 202 makes."""
+    """One requested change of a charger. A 202 promises that its row is stored."""
 
     __tablename__ = "commands"
 
@@ -23,10 +23,10 @@ class Command(Base):
     generation: Mapped[int]
     status: Mapped[str] = mapped_column(default=CommandStatus.QUEUED)
     error: Mapped[dict[str, Any] | None]
-    attempts: Mapped[int] = mapped_column(default=0)  #: tries at ECS so far
-    reason: Mapped[str | None]  #: why ECS did not take it yet, in plain words
-    held_since: Mapped[datetime | None]  #: since when the rate budget holds it back, if it does now
-    #: For how long the rate budget held it back before: no deadline runs meanwhile.
+    attempts: Mapped[int] = mapped_column(default=0)  #: attempts at ECS so far
+    reason: Mapped[str | None]  #: why ECS has not accepted it yet, as a sentence
+    held_since: Mapped[datetime | None]  #: since when the rate budget holds it back; null when it does not
+    #: How long the rate budget held it back before; no deadline runs meanwhile.
     held_for: Mapped[timedelta] = mapped_column(server_default=text("interval '0'"))
     requested_by: Mapped[str]  #: `sub` of the token
     request_id: Mapped[str | None]

@@ -1,4 +1,4 @@
-"""What changed about chargers."""
+"""The events that clients stream."""
 
 from datetime import datetime
 from typing import Any
@@ -10,12 +10,12 @@ from shared.models.base import Base
 
 
 class ChargerEvent(Base):
-    """Something that changed about a charger. Triggers write it, in the transaction of the change."""
+    """A change of a charger. A trigger writes it in the transaction of the change."""
 
     __tablename__ = "charger_events"
 
     charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True)
-    #: Grows, for one charger, in the order of the commits.
+    #: Grows in commit order within one charger.
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(server_default=func.now())
     type: Mapped[str]  #: command, status or ocpp

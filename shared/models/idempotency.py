@@ -1,4 +1,4 @@
-"""Answers to repeat."""
+"""Stored answers for requests with an Idempotency-Key."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from shared.models.base import Base
 
 
 class IdempotencyKey(Base):
-    """A POST that was answered, under the key that its client gave it: a repeat gets the same answer."""
+    """A POST with an Idempotency-Key, and its answer: a repeat gets the same one."""
 
     __tablename__ = "idempotency_keys"
 
@@ -19,7 +19,7 @@ class IdempotencyKey(Base):
     route: Mapped[str] = mapped_column(primary_key=True)  #: method and path
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[bytes]
-    # The answer: null only while the transaction that claims the key is open.
+    # Null only while the transaction that claims the key is open.
     status: Mapped[int | None] = mapped_column(SmallInteger)
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[dict[str, Any] | None] = mapped_column(JSON)  #: keeps the order of its keys

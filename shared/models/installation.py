@@ -1,4 +1,4 @@
-"""Which ECS runs the chargers."""
+"""Which ECS runs the chargers of this database."""
 
 from datetime import datetime
 
@@ -9,12 +9,12 @@ from shared.models.base import Base
 
 
 class Installation(Base):
-    """Which ECS runs the chargers of this database: one row, from the first start of a worker on."""
+    """One row, written by the first worker that starts."""
 
     __tablename__ = "installation"
 
     singleton: Mapped[bool] = mapped_column(primary_key=True, server_default=true())
-    services: Mapped[str]  #: as shared.fleet.installation.Services writes them
+    services: Mapped[str]  #: in the form of shared.fleet.installation.Services
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (CheckConstraint("singleton", name="installation_singleton"),)

@@ -1,4 +1,4 @@
-"""The links of chargers to their CSMSs."""
+"""The connections of chargers to their CSMSs, as their logs report them."""
 
 from datetime import datetime
 
@@ -9,26 +9,28 @@ from shared.models.base import Base, Views
 
 
 class ChargerLink(Base):
-    """What one ECS task's log says of its charger's link to the CSMS. Only the log reader writes it."""
+    """A charger's link to its CSMS according to one ECS task's log. Only the log reader writes it."""
 
     __tablename__ = "charger_links"
 
     charger_id: Mapped[str] = mapped_column(ForeignKey("chargers.id", ondelete="CASCADE"), primary_key=True)
     task_id: Mapped[str] = mapped_column(primary_key=True)  #: "" for a line from before tasks were recorded
-    #: Of a row without a task: it counts for the task that runs, as long as this is the charger's generation.
+    #: For a row without a task: it applies to the running task while this is the charger's generation.
     task_generation: Mapped[int | None]
     state: Mapped[str | None]  #: an OcppState; null while only frames were read
     reason: Mapped[str | None]
     since: Mapped[datetime | None]  #: by the clock of the task's host, as is `last_frame_at`
     last_frame_at: Mapped[datetime | None]
     first_read_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-    noted: Mapped[bool] = mapped_column(server_default=false())  #: lists and events have it
+    noted: Mapped[bool] = mapped_column(
+        server_default=false()
+    )  #: already derived into `chargers` for lists and events
 
     __table_args__ = (Index("charger_links_to_note", "charger_id", postgresql_where=text("NOT noted")),)
 
 
 class ShownLink(Views):
-    """A charger's link to its CSMS, as clients see it: what the log of its task says, and whether that runs."""
+    """A charger's link to its CSMS as clients see it: its task's log, combined with whether that task runs."""
 
     __tablename__ = "shown_links"
 
@@ -37,6 +39,6 @@ class ShownLink(Views):
     reason: Mapped[str | None]
     since: Mapped[datetime | None]
     last_frame_at: Mapped[datetime | None]
-    task_id: Mapped[str | None]  #: the ECS task that the state is of
+    task_id: Mapped[str | None]  #: the ECS task that reported the state
     task_generation: Mapped[int | None]
-    log_lag_s: Mapped[float | None]  #: how far behind now the log has been read; null before the first time
+    log_lag_s: Mapped[float | None]  #: how far behind now the log reader is; null before its first run

@@ -1,4 +1,4 @@
-"""OCPP frames, and how far they have been read."""
+"""OCPP frames, the quota on them, and how far the log group has been read."""
 
 from datetime import date, datetime
 from typing import Any
@@ -16,7 +16,9 @@ class ChargerLog(Base):
 
     charger_id: Mapped[str] = mapped_column(primary_key=True)
     timestamp: Mapped[datetime] = mapped_column(primary_key=True)
-    event_id: Mapped[str] = mapped_column(primary_key=True)  #: CloudWatch's, so a line read twice is one row
+    event_id: Mapped[str] = mapped_column(
+        primary_key=True
+    )  #: CloudWatch's id, so a line read twice is one row
     direction: Mapped[str]
     action: Mapped[str]
     message: Mapped[str | None]
@@ -25,7 +27,7 @@ class ChargerLog(Base):
 
 
 class LogVolume(Base):
-    """How many bytes of an organization's frames of one day (UTC) are stored."""
+    """The bytes of an organization's stored frames of one day (UTC)."""
 
     __tablename__ = "log_volumes"
 
@@ -35,7 +37,7 @@ class LogVolume(Base):
 
 
 class LogCut(Base):
-    """A charger some of whose frames of one day (UTC) the quota did not keep."""
+    """A charger that lost frames of one day (UTC) to the quota."""
 
     __tablename__ = "log_cuts"
 
@@ -49,7 +51,7 @@ class LogCursor(Base):
     __tablename__ = "log_cursors"
 
     log_group: Mapped[str] = mapped_column(primary_key=True)
-    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
-    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.observe.logs.Pass
-    read_through: Mapped[datetime | None]  #: up to when all lines have been read; null for the slow pass
+    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: Unix ms; by the last complete pass
+    unfinished: Mapped[dict[str, Any] | None]  #: the running pass: worker.observe.logs.Pass
+    read_through: Mapped[datetime | None]  #: all lines up to then have been read; null for the slow pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,4 +1,4 @@
-"""How maintenance tasks ended."""
+"""The last runs of maintenance tasks."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from shared.models.base import Base
 
 
 class MaintenanceRun(Base):
-    """How a maintenance task last ended, on whichever worker. One row for each task."""
+    """The last run of a maintenance task, on any worker. One row per task."""
 
     __tablename__ = "maintenance_runs"
 

@@ -1,4 +1,4 @@
-"""The specs of the fleet's tasks."""
+"""The specs of the fleet's tasks, for rollouts."""
 
 from datetime import datetime
 
@@ -9,13 +9,15 @@ from shared.models.base import Base
 
 
 class FleetSpec(Base):
-    """What workers of some settings make of every charger's task. worker/maintenance/rollout.py says which is the fleet's."""
+    """The spec that some workers' settings give every charger's task. worker/maintenance/rollout.py picks the fleet's."""
 
     __tablename__ = "fleet_specs"
 
     hash: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime] = mapped_column(server_default=func.now())  #: when workers came to have it
-    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())  #: when a worker last had it
-    #: The rate: the rollout may have begun with all chargers that were due by then.
+    since: Mapped[datetime] = mapped_column(
+        server_default=func.now()
+    )  #: when the first worker started with it
+    seen_at: Mapped[datetime] = mapped_column(server_default=func.now())  #: when a worker last reported it
+    #: Paces the rollout: it has started every charger that was due by then.
     paced_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    paused_at: Mapped[datetime | None]  #: since when it has stopped by itself
+    paused_at: Mapped[datetime | None]  #: since when failures have paused it
