@@ -265,7 +265,7 @@ def list_charger_logs(query: dict[str, Any], charger_id: str) -> ResponseReturnV
             session,
             organization_id=requester().organization_id,
             charger_id=charger_id,
-            most_bytes=resources().settings.log_page_bytes,
+            max_bytes=resources().settings.log_page_bytes,
             **query,
         )
     return {

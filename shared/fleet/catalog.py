@@ -1,4 +1,4 @@
-"""The brands and models that chargers are made of. The same for every organization."""
+"""The catalog of brands and models, which every organization shares."""
 
 from typing import Any
 
