@@ -2,8 +2,8 @@
 
 
 class TokenRefused(Exception):
-    """The token proves nothing. The message is for the log; clients get one text for every cause."""
+    """The token is not valid. The message is for the log; clients get one text for every cause."""
 
 
 class KeysUnavailable(Exception):
-    """The keys to verify with cannot be fetched, so nobody can tell whether the token is good."""
+    """The keys cannot be fetched, so the token can be neither accepted nor refused."""

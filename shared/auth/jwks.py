@@ -20,14 +20,14 @@ log = structlog.get_logger(__name__)
 class Jwks:
     """The keys behind a JWKS URL, fetched on first use and again for an unknown `kid`.
 
-    A fetch that fails keeps what is known, so an identity provider that is away shuts nobody out.
+    A fetch that fails keeps the known keys, so an identity provider that is unavailable locks no client out.
     """
 
     TIMEOUT_S = 3
     MAX_BYTES = 256 * 1024
-    PAUSE_S = 60  # between two fetches, whatever `kid` the tokens name
+    PAUSE_S = 60  # between two fetches, even for an unknown `kid`
     PAUSE_WITHOUT_KEYS_S = 5
-    MAX_AGE_S = 3600  # after which a withdrawn key is noticed
+    MAX_AGE_S = 3600  # a withdrawn key is noticed after this time
 
     def __init__(self, url: str, algorithm: str) -> None:
         self._url = url
@@ -57,7 +57,7 @@ class Jwks:
         return keys.get(kid)
 
     def _refresh(self, *, wait: bool) -> None:
-        """Fetch, if the pause is over. Unless it is to wait, it leaves that to a thread that is at it."""
+        """Fetch if the pause is over. While another thread is fetching, wait for it, or return at once without `wait`."""
         if not self._lock.acquire(blocking=wait):
             return
         try:
@@ -71,15 +71,15 @@ class Jwks:
         try:
             self._keys = self._read(self._fetch())
             self._fetched_at = now
-        except Exception as error:  # whatever a stranger's server answers, the known keys stay good
+        except Exception as error:  # the known keys stay valid, whatever the server answers
             log.warning("jwks.not_fetched", url=self._url, error=repr(error))
         pause = self.PAUSE_S if self._keys else self.PAUSE_WITHOUT_KEYS_S
         self._next_fetch = time.monotonic() + pause
 
     def _fetch(self) -> bytes:
-        """In a thread of its own: urllib's time-out is for each read, so a server that drips has no end."""
+        """Fetch in a thread: urllib's time-out is per read, so a server that sends byte by byte would never end it."""
         if self._answer is not None and not self._answer.done():
-            raise TimeoutError("an earlier answer still drips")
+            raise TimeoutError("an earlier answer is still arriving")
         self._answer = Future()
         threading.Thread(target=self._download, args=(self._answer,), name="jwks", daemon=True).start()
         return self._answer.result(self.TIMEOUT_S)
@@ -87,7 +87,7 @@ class Jwks:
     def _download(self, answer: "Future[bytes]") -> None:
         try:
             answer.set_result(self._get())
-        except Exception as error:  # the waiting thread's, to be logged there
+        except Exception as error:  # raised and logged in the waiting thread
             answer.set_exception(error)
 
     def _get(self) -> bytes:
@@ -111,7 +111,7 @@ class Jwks:
             try:
                 if self._is_ours(data):
                     keys[data.get("kid")] = self._key(data)
-            except Exception as error:  # one bad key is no reason to do without the others
+            except Exception as error:  # a bad key does not invalidate the others
                 log.warning("jwks.key_skipped", url=self._url, error=repr(error))
         if not keys:
             raise ValueError(f"no key fits {self._algorithm}")
@@ -133,7 +133,7 @@ class Jwks:
 
 
 class _AsAnswered(urllib.request.HTTPErrorProcessor):
-    """Follows no redirect, and leaves every answer to be closed by who asked."""
+    """Follows no redirect, and returns every response to the caller, which closes it."""
 
     def http_response(self, request: Any, response: Any) -> Any:
         return response

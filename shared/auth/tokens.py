@@ -1,7 +1,7 @@
-"""Bearer tokens: JSON Web Tokens of one configured algorithm, made and verified here only.
+"""Make and verify bearer tokens: JSON Web Tokens of one configured algorithm.
 
-RFC 8725 is followed where it applies: the algorithm and the key come from the configuration, never from
-the token, whose `jku`, `x5u` and `jwk` are not looked at and whose `kid` only picks among our own keys.
+Following RFC 8725, the algorithm and the key come from the configuration, never from the token. Its `jku`, `x5u` and
+`jwk` are ignored, and its `kid` only selects one of our own keys.
 """
 
 import re
@@ -20,7 +20,7 @@ from shared.settings import SettingsError, TokenSettings
 
 ROLES = ("user", "admin")
 
-#: Also legal as the value of an ECS tag, which is where it ends.
+#: Also legal as the value of an ECS tag, where it is stored.
 ORGANIZATION_ID = re.compile(r"[A-Za-z0-9_.:=+@/-]{1,128}")
 #: No lone surrogates: JSON can name them, but neither UTF-8 nor PostgreSQL can hold them.
 SUBJECT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
@@ -60,13 +60,13 @@ def make_token(
     if tokens.audience:
         claims["aud"] = tokens.audience
     with warnings.catch_warnings():
-        # Whether a secret is too short is for the service to decide, which takes any in embedded mode.
+        # The service checks the secret's length, and accepts any in embedded mode.
         warnings.simplefilter("ignore", InsecureKeyLengthWarning)
         return jwt.encode(claims, tokens.secret, algorithm="HS256")
 
 
 class TokenVerifier:
-    """Decides whether a token is good. One per process; safe to share between threads."""
+    """Verifies tokens. One per process; safe to share between threads."""
 
     def __init__(self, tokens: TokenSettings, *, embedded: bool) -> None:
         """Raises SettingsError when the configured key is missing or, unless embedded, easy to guess."""
@@ -83,7 +83,7 @@ class TokenVerifier:
         self._recent = RecentTokens()
 
     def verify(self, token: str) -> Claims:
-        """What the token says. Raises TokenRefused, or KeysUnavailable."""
+        """The claims of a valid token. Raises TokenRefused, KeysUnavailable."""
         claims = self._recent.get(token)
         if claims is None:
             claims, expires_at = self._decode(token)
@@ -125,7 +125,7 @@ def _claims(payload: dict[str, Any]) -> Claims:
 
 
 class RecentTokens:
-    """Tokens that were verified a moment ago: few, and for so short that a withdrawn key soon counts."""
+    """A cache of verified tokens. Entries live for keep_s at most, so that a withdrawn key soon takes effect."""
 
     def __init__(self, *, capacity: int = 4096, keep_s: float = 60) -> None:
         self._capacity = capacity
@@ -133,12 +133,12 @@ class RecentTokens:
         self._entries: dict[str, tuple[Claims, float]] = {}
 
     def get(self, token: str) -> Claims | None:
-        """What the token says, if it was verified and is still good."""
+        """The claims, if the token was verified and has not expired."""
         claims, until = self._entries.get(token, (None, 0.0))
         return claims if time.time() < until else None
 
     def put(self, token: str, claims: Claims, expires_at: float) -> None:
-        """Remember the token, but not beyond its own end."""
+        """Keep the claims for keep_s, but not beyond the token's expiry."""
         if len(self._entries) >= self._capacity:
             self._entries.clear()
         self._entries[token] = (claims, min(expires_at, time.time() + self._keep_s))
