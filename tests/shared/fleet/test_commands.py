@@ -17,7 +17,7 @@ from shared.fleet.errors import ChargerNotFound, NotReady
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
 from shared.vocabulary import EventType
-from tests.shared.test_charger_counts import NOW, charger
+from tests.shared.fleet.test_charger_counts import NOW, charger
 
 LIFECYCLE = (EventType.START_CHARGER, EventType.STOP_CHARGER, EventType.RESET_CHARGER)
 #: The states that a request can find a charger in.

@@ -12,7 +12,7 @@ from api.http.charger_state import observed_of
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerSearch
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
-from tests.shared.test_charger_counts import charger
+from tests.shared.fleet.test_charger_counts import charger
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
 counts = st.integers(0, 2)
