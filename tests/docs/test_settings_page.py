@@ -11,7 +11,7 @@ from shared.startup.environment import SECRETS, variables
 from tests.docs.pages import ROOT, pages
 
 PAGE = (ROOT / "docs" / "settings.md").read_text()
-SOURCE = (ROOT / "shared" / "settings.py").read_text()
+SOURCE = (ROOT / "shared" / "startup" / "environment.py").read_text()
 
 #: The variable that `make run` sets to say that it is `make run`.
 ELSEWHERE = {"CHARGEHAND_ENV"}

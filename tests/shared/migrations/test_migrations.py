@@ -86,7 +86,7 @@ def _differences(connection: Connection) -> list[Any]:
     return list(compare_metadata(context, Base.metadata))
 
 
-def test_the_migrations_make_the_tables_that_the_models_describe(new_database: Callable[[], str]) -> None:
+def test_the_migrations_create_the_tables_that_the_models_describe(new_database: Callable[[], str]) -> None:
     engine = make_engine(new_database(), pool_size=1)
     with engine.connect() as connection:
         differences = _differences(connection)
@@ -102,7 +102,7 @@ def _go(engine: Engine, to: Callable[..., None], revision: str) -> None:
         to(config, revision)
 
 
-def test_lists_find_chargers_that_were_there_before_the_upgrade(new_database: Callable[[], str]) -> None:
+def test_lists_find_chargers_from_before_the_upgrade(new_database: Callable[[], str]) -> None:
     engine = make_engine(new_database(), pool_size=1)
     there, gone = charger("acme"), charger("acme")
     with Session(engine) as session:
@@ -177,7 +177,7 @@ def test_the_upgrade_fills_a_charger_that_was_locked_as_soon_as_it_is_free(own: 
         assert connection.scalar(STALE_GROUPS) == 0
 
 
-def test_an_upgrade_that_waits_for_a_backup_does_not_hold_up_queries(
+def test_an_upgrade_that_waits_for_a_backup_does_not_block_queries(
     own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "LOCK_PAUSE_S", 0.1)
@@ -235,7 +235,7 @@ def test_a_build_of_an_index_that_was_interrupted_is_repeated(own: Engine) -> No
         assert _differences(connection) == []
 
 
-def test_a_database_with_the_generated_column_of_before_gets_the_same_schema(own: Engine) -> None:
+def test_a_database_with_the_generated_column_of_the_first_0006_gets_the_same_schema(own: Engine) -> None:
     [charger_id] = _add(own, charger("acme"))
     _go(own, command.downgrade, "0010")
     with own.connect() as connection:
