@@ -144,7 +144,7 @@ class Line:
     def in_flight(self) -> str:
         """A charger whose CreateService is with ECS just now, and takes two seconds."""
         self.ecs.set_faults({"kind": "apply_then_delay", "action": "CreateService", "seconds": 2})
-        self.ecs.forget_calls()
+        self.ecs.clear_calls()
         charger_id = self.given()
         wait_until(lambda: self.ecs.calls("CreateService"))
         return charger_id
@@ -176,7 +176,7 @@ def test_calls_that_hang_for_some_chargers_do_not_hold_up_others(line: Line) -> 
                 for charger_id in hanging
             )
         )
-        line.ecs.forget_calls()
+        line.ecs.clear_calls()
         for charger_id in hanging:
             line.publish(charger_id)
         wait_until(lambda: len(line.ecs.calls("CreateService")) >= 4)

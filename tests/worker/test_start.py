@@ -54,7 +54,7 @@ def test_a_worker_whose_database_is_unfit_ends_with_the_reason(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a database that is away."""
-    monkeypatch.setattr(start, "context", Process().resources)
+    monkeypatch.setattr(start, "resources", Process().resources)
     monkeypatch.setattr(connecting, "OLDEST_VERSION", 99)
 
     with pytest.raises(SystemExit) as ended:
