@@ -63,22 +63,12 @@ MAY_READ_ENVIRONMENT = {
 MAX_LINES = 400
 #: Longer files that are still to be split.
 STILL_LONG = {
-    "embedded/ecs/scheduler.py",
-    "simulator/charge_point.py",
-    "simulator/station.py",
-    "simulator/v16.py",
-    "simulator/v201.py",
     "tests/api/test_bad_inputs.py",
     "tests/api/test_chargers.py",
     "tests/api/test_events.py",
     "tests/api/test_tokens.py",
-    "tests/embedded/ecs/test_services.py",
-    "tests/embedded/test_up.py",
     "tests/faults/faults.py",
     "tests/faults/mutations.py",
-    "tests/simulator/test_memory.py",
-    "tests/simulator/test_messages_16.py",
-    "tests/simulator/test_messages_201.py",
     "tests/worker/test_budget.py",
     "tests/worker/test_logs.py",
     "tests/worker/test_state_machine.py",
