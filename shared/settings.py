@@ -46,7 +46,7 @@ class EcsSettings:
     log_group: str
     name_prefix: str  #: of service and family names, before the charger id
     tags: dict[str, str]
-    max_connections: int  #: concurrent calls of a worker; its -c, where that is given
+    max_connections: int  #: threads of a worker, and its concurrent calls; -c takes precedence
     connect_timeout_s: float
     read_timeout_s: float
     installation: str  #: the name of an ECS that is not Amazon's; empty uses its address

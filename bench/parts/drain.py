@@ -32,7 +32,7 @@ from shared.database.engine import make_engine
 from shared.queues import TaskName, message
 
 LATENCY_MS = 30
-WORKER_CONCURRENCY = 16  # the default of shared/settings.py
+WORKER_CONCURRENCY = 32  # the default of shared/settings.py
 SERVICE_CHANGES_PER_S = 5  # Amazon's quota, docs/aws.md
 COMMANDS = 10_000
 FEW_CHARGERS = 500  # for the same number of commands: most of them are superseded
@@ -96,7 +96,7 @@ SETUPS = (
     *[DEFAULT] * JUDGED_RUNS,
     FEW,
     Setup("", 4),
-    Setup("", 32),
+    Setup("", 16),
     Setup("", WORKER_CONCURRENCY, processes=2),
     Setup("threads", WORKER_CONCURRENCY),
     Setup("gevent", 32),

@@ -74,7 +74,7 @@ def migration(folder: Path) -> Program:
 def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Program]:
     """The API, the workers, beat and Flower: the programs that run in production too."""
     celery = ("celery", "-A", "worker.celery_app")
-    pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
+    options = ("-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
     yield _service(
         "api",
         folder,
@@ -83,7 +83,7 @@ def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Progr
     )
     names = ["worker"] if workers == 1 else [f"worker{number}" for number in range(1, workers + 1)]
     for name in names:
-        yield _service(name, folder, (*celery, "worker", *pool, "-n", f"{name}@%h"))
+        yield _service(name, folder, (*celery, "worker", *options, "-n", f"{name}@%h"))
     yield _service("beat", folder, (*celery, "beat"))
     listening = (f"--address={HOST}", f"--port={_port_of(addresses.flower)}")
     password = ensure_secret(folder / FLOWER_PASSWORD_FILE)

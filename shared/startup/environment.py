@@ -176,9 +176,9 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         log_group=env.str("ECS_LOG_GROUP", "/chargehand/chargers"),
         name_prefix=env.str("ECS_NAME_PREFIX", ""),
         tags=_pairs(env, "ECS_TAGS"),
-        max_connections=_int(env, "WORKER_CONCURRENCY", 16, 1, 1_000),
+        max_connections=_int(env, "WORKER_CONCURRENCY", 32, 1, 1_000),
         connect_timeout_s=_float(env, "ECS_CONNECT_TIMEOUT_SECONDS", 3, 0.1, 600),
-        read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 10, 0.1, 600),
+        read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 4, 0.1, 600),
         installation=_installation(env),
         charger_environment={
             f"CHARGER_{name}": value for name in WS_URL_RULES if (value := env.str(name, ""))
