@@ -19,7 +19,7 @@ from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.limits.waits import mark_skipped_wait
-from api.live.batcher import GroupCommit
+from api.live.batcher import Batcher
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -60,16 +60,17 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 def _make_resources(settings: Settings, publisher: Publisher | None) -> Resources:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
+    sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
     return Resources(
         settings=settings,
         pools=pools,
-        sessions=Sessions(pools.accepting),
+        sessions=sessions,
         reads=reads,
         database_metrics=(OpenCommands(reads), Maintenance(reads), Rollout(reads), LogLag(reads)),
         open_quota=OpenCommandQuota(polls, settings.open_commands_per_organization),
-        group=GroupCommit(pools.batching, pools.accepting),
+        batcher=Batcher(pools.batching, sessions),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
         streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),

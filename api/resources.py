@@ -8,7 +8,7 @@ from api.limits.open_commands import OpenCommandQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
-from api.live.batcher import GroupCommit
+from api.live.batcher import Batcher
 from api.live.metrics import DatabaseMetrics
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -27,7 +27,7 @@ class Resources:
     pools: Pools
     sessions: Sessions  #: a transaction each, for requests that store something
     reads: ReadSessions  #: for requests that only read
-    group: GroupCommit  #: for starts, stops and restarts
+    batcher: Batcher  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher
     streams: Streams

@@ -8,8 +8,9 @@ from celery.signals import setup_logging
 from click.core import ParameterSource
 
 from shared.broker.app import make_celery
-from shared.settings import SettingsError, hand_secrets_to_flower
+from shared.settings import SettingsError
 from shared.startup.checks import exit_with, settings_or_exit
+from shared.startup.environment import hand_secrets_to_flower
 from worker.startup.log_lines import set_up_logging
 
 INSTEAD_OF_OPTIONS = {

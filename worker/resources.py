@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Engine
 
 from shared.database.engine import Sessions, make_engine
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
+from shared.startup.environment import load_settings
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
 from worker.observe.logs import LogsClient

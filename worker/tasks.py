@@ -51,7 +51,7 @@ chargers = CoalescingQueue()  #: that this process is converging
 def report_schema(**_: object) -> None:
     """Write a line, before the worker takes its first message, if its work cannot succeed with the database's schema."""
     try:
-        trouble = schema_trouble_of(resources().sessions.statements)
+        trouble = schema_trouble_of(resources().sessions.autocommit)
     except SQLAlchemyError as error:
         database.failed(error)
         return
@@ -154,7 +154,7 @@ def read_charger_logs() -> None:
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
 def prune() -> None:
     with maintenance(TaskName.CLEAN_UP) as process:
-        sessions, retention = process.sessions, process.settings.kept
+        sessions, retention = process.sessions, process.settings.retention
         for partition in prune_logs(sessions, retention.log_days):
             log.info("logs.pruned", partition=partition)
         pruned = {

@@ -6,7 +6,8 @@ import structlog
 from flask import g, request
 
 from api.resources import resources
-from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
+from shared.auth.errors import TokenRefused
+from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from api.limits.open_commands import TooManyOpenCommands
 from api.limits.rate_limit import TooManyRequests
 from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
-from shared.auth.tokens import KeysUnavailable
+from shared.auth.errors import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
 from shared.fleet.idempotency import KeyReused

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits.slots import Full, Slots
 from api.live.poller import Poller
-from shared.fleet.events import EVENTS_AT_ONCE, Event, Position, events_after
+from shared.fleet.events import MAX_EVENTS, Event, Position, events_after
 from shared.vocabulary import EventType
 
 POLL_S = 0.25
@@ -118,7 +118,7 @@ class Streams:
                     stream.push(event)
         for position, streams in drained.items():
             for stream in streams:
-                stream.behind = found[position] >= EVENTS_AT_ONCE
+                stream.behind = found[position] >= MAX_EVENTS
 
     def _due(self) -> Iterator[Stream]:
         """The streams that are drained. Those far behind take turns, so an organization's old events do not delay others."""

@@ -178,7 +178,7 @@ def list_charger_logs(query: LogsQuery, charger_id: str) -> ResponseReturnValue:
             event=query.event,
             limit=query.limit,
             offset=query.offset,
-            most_bytes=resources().settings.log_page_bytes,
+            max_bytes=resources().settings.log_page_bytes,
         )
     return {
         "data": found.rows,

@@ -48,7 +48,7 @@ def submit(request: CreateRequest | LifecycleRequest) -> CommandReceipt:
     if attempt is not None:
         receipt = _record_once(request, attempt)
     elif isinstance(request, LifecycleRequest):
-        receipt = resources().group.ask(request)
+        receipt = resources().batcher.record(request)
     else:
         with resources().sessions.begin() as session:
             receipt = _record(session, request)

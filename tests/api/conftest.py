@@ -19,7 +19,8 @@ from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink, Command, MaintenanceRun
 from shared.queues import QUEUE_OF, Queue
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
+from shared.startup.environment import load_settings
 from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.api.watching import Watch, Watching
 from tests.conftest import Token, environment

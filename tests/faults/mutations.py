@@ -140,9 +140,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a command waits until a page of log lines is written",
-        "shared/fleet/commands.py",
-        "with_for_update(of=Charger, key_share=True, ",
-        "with_for_update(of=Charger, ",
+        "shared/fleet/scope.py",
+        "with_for_update(key_share=True)",
+        "with_for_update()",
     ),
     Mutation(
         "a page of log lines keeps no charger from being forgotten",

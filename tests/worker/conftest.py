@@ -14,7 +14,8 @@ from shared.database.engine import Sessions
 from shared.fleet import chargers, commands
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
-from shared.settings import EcsSettings, Settings, Timing, load_settings
+from shared.settings import EcsSettings, Settings, Timing
+from shared.startup.environment import load_settings
 from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate

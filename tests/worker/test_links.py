@@ -231,7 +231,7 @@ def test_accepting_a_command_fires_no_trigger_of_links(sessions: Sessions) -> No
         without_columns = session.scalars(
             text("""
                 SELECT tgname FROM pg_trigger WHERE tgrelid = 'chargers'::regclass AND tgattr = ''
-                AND tgname IN ('chargers_hand_over_frame', 'chargers_hand_over_link', 'chargers_link_shown')
+                AND tgname = 'chargers_link_shown'
             """)
         ).all()
 

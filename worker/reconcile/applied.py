@@ -64,7 +64,7 @@ def record_applied(sessions: Sessions, desired: DesiredState, applied: Applied) 
         "service_status": applied.view.status,
         "rolled_out": applied.rolled_out or "",
     }
-    with sessions.statements.connect() as connection:
+    with sessions.autocommit.connect() as connection:
         recorded = connection.execute(_RECORD_APPLIED, values).one_or_none()
     if recorded is None:
         return False

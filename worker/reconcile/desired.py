@@ -84,7 +84,7 @@ _COLUMNS = DesiredState._fields[:-1]
 
 def read_desired_state(sessions: Sessions, charger_id: str) -> DesiredState | None:
     """The charger's desired state. None when there is nothing to do: ECS has it, or it must wait, or the row is gone."""
-    with sessions.statements.connect() as connection:
+    with sessions.autocommit.connect() as connection:
         desired = newest_desired_state(connection, charger_id)
     if desired is None:
         return None

@@ -70,7 +70,7 @@ def check_installation() -> None:
     while not done:
         with database.suppress():
             try:
-                check_fit(resources().sessions.statements)
+                check_fit(resources().sessions.autocommit)
                 guard.check_at_start()
             except (WrongEcs, NotServices) as error:
                 end(str(error))
@@ -85,7 +85,7 @@ def check_installation() -> None:
             done = True
         if not done:
             sleep(DATABASE_AGAIN_S)
-    resources().sessions.statements.dispose()  # -P processes forks: no connection may be shared with a child
+    resources().sessions.autocommit.dispose()  # -P processes forks: no connection may be shared with a child
     resources().ecs.check_before_changes(lambda: stop_if_wrong(guard))
 
 

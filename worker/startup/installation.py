@@ -60,7 +60,7 @@ class Guard:
 
     def _compare(self, find_account: Callable[[str], str]) -> None:
         mine = services_of(self._settings, self._ecs.endpoint_url, find_account)
-        stored = record(self._sessions.statements, mine)
+        stored = record(self._sessions.autocommit, mine)
         if not stored.may_be(mine):
             raise WrongEcs(refusal(stored, mine))
         self._known = bool(mine.account)

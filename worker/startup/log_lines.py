@@ -2,7 +2,7 @@
 
 import logging
 
-from shared.settings import load_settings
+from shared.startup.environment import load_settings
 from shared.startup.log_setup import configure_logging
 
 # They write a line or two per message; Flower shows the messages, and our own lines the changes of state.

@@ -13,7 +13,7 @@ from api.live import streams
 from api.live.streams import MAX_BEHIND_PER_POLL, Stream, Streams
 from api.resources import Resources
 from shared.database.engine import Sessions
-from shared.fleet.events import EVENTS_AT_ONCE, events_after
+from shared.fleet.events import MAX_EVENTS, events_after
 from shared.models import ChargerEvent
 from tests.api.conftest import Fleet
 from tests.api.watching import Watch, event_ids
@@ -115,7 +115,7 @@ def test_a_client_that_is_far_behind_delays_no_other(
     news = [event for event in found if event.after in (last, newest[stopping])]
     assert {event.charger_id for event in news} == {flapping, stopping}
     assert all(event.data["event_type"] == "stop_charger" for event in news)
-    assert len([event for event in found if event.after == 0]) == EVENTS_AT_ONCE
+    assert len([event for event in found if event.after == 0]) == MAX_EVENTS
 
 
 def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
@@ -148,8 +148,8 @@ def test_old_events_are_read_for_a_few_streams_of_an_organization_at_a_time(
     fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
     streams._poll()
 
-    assert sum(first) == MAX_BEHIND_PER_POLL * EVENTS_AT_ONCE
-    assert [sum(each) for each in zip(first, second, third, strict=True)] == [EVENTS_AT_ONCE] * len(old)
+    assert sum(first) == MAX_BEHIND_PER_POLL * MAX_EVENTS
+    assert [sum(each) for each in zip(first, second, third, strict=True)] == [MAX_EVENTS] * len(old)
     assert _taken(other) == 1
 
 
@@ -166,13 +166,13 @@ def test_a_client_that_is_far_behind_reads_everything_in_order(
     fleet: Fleet, watch: Watch, sessions: Sessions
 ) -> None:
     charger_id = fleet.ready()
-    for number in range(EVENTS_AT_ONCE // 2 + 5):
+    for number in range(MAX_EVENTS // 2 + 5):
         fleet.settle(charger_id, running_count=0, pending_count=number % 2)
         fleet.settle(charger_id, running_count=1)
     watching = watch(charger_id, 0)
     events = event_ids(sessions, charger_id)
 
-    assert len(events) > EVENTS_AT_ONCE
+    assert len(events) > MAX_EVENTS
     assert [watching.next().id for _ in events] == events
 
 

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 import pytest
 from sqlalchemy import event, text
 
-from shared.fleet import listing
 from shared.models import Charger
 from tests.api.conftest import Fleet
 
@@ -62,7 +61,7 @@ def many(fleet: Fleet) -> None:
                 text(f"UPDATE chargers SET {change} WHERE id = ANY(:ids)"),  # noqa: S608  # our own words
                 {"ids": [f"dep-more-{one:08d}" for one in some]},
             )
-    with fleet.sessions.statements.connect() as connection:
+    with fleet.sessions.autocommit.connect() as connection:
         connection.execute(text("VACUUM ANALYZE chargers, charger_links, charger_search"))
 
 
@@ -123,13 +122,14 @@ def test_no_page_reads_or_sorts_the_whole_organization(fleet: Fleet) -> None:
 def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, newer: int
 ) -> None:
-    monkeypatch.setattr(listing, "TEXTS", 500)
+    for module in ("search", "pages", "counts"):
+        monkeypatch.setattr(f"shared.fleet.listing.{module}.MAX_TEXTS", 500)
     charger_id = fleet.ready(identity="CP-1")
     fleet.multiply(charger_id, 1200, prefix="AGED")
     fleet.multiply(charger_id, 3000, prefix="MORE")
     if newer:
         fleet.multiply(charger_id, newer, prefix="NEW")
-    with fleet.sessions.statements.connect() as connection:
+    with fleet.sessions.autocommit.connect() as connection:
         connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
 
     with reads_little(fleet, max_rows=2000) as statements:  # of each thousand, as PostgreSQL rounds averages

@@ -14,7 +14,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared.auth.tokens import KeysUnavailable, TokenRefused, TokenVerifier
+from shared.auth.errors import KeysUnavailable, TokenRefused
+from shared.auth.tokens import TokenVerifier
 from tests.shared.auth.signing import (
     AUDIENCE,
     BY_JWKS,
@@ -220,7 +221,7 @@ def test_a_token_of_a_new_key_waits_for_the_fetch_that_brings_it(
 def test_a_server_that_drips_holds_no_caller_beyond_the_time_out(
     key_server: KeyServer, monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
-    monkeypatch.setattr("shared.auth.tokens._Jwks.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("shared.auth.jwks.Jwks.TIMEOUT_S", 0.3)
     key_server.raw, key_server.pause_s = head + b"x" * 200, 0.02
     checking = by_jwks(key_server)
     started = time.monotonic()

@@ -9,7 +9,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from shared.auth.tokens import Claims, RecentTokens, TokenRefused, TokenVerifier, make_token
+from shared.auth.errors import TokenRefused
+from shared.auth.tokens import Claims, RecentTokens, TokenVerifier, make_token
 from shared.settings import SettingsError, TokenSettings
 from tests.shared.auth.signing import (
     BY_JWKS,

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.settings import BudgetSettings, SettingsError, load_settings
+from shared.settings import BudgetSettings, SettingsError
+from shared.startup.environment import load_settings
 from tests.worker.conftest import World
 from tests.worker.ecs.budgets import take
 from tests.worker.embedded import Embedded, client_at

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from shared.settings import EcsSettings, load_settings
+from shared.settings import EcsSettings
+from shared.startup.environment import load_settings
 from simulator.settings import read_settings
 from tests.conftest import environment
 from tests.worker.embedded import Embedded, client_at

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import Settings, SettingsError, load_settings
+from shared.settings import Settings, SettingsError
+from shared.startup.environment import load_settings
 from tests.conftest import environment
 from worker.ecs.requests import container
 from worker.resources import Process

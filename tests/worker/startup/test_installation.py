@@ -45,7 +45,7 @@ def sessions(engine: Engine) -> Iterator[Sessions]:
 
 @pytest.fixture
 def database(sessions: Sessions) -> Engine:
-    return sessions.statements
+    return sessions.autocommit
 
 
 class Sts(HTTPServer):

@@ -1,4 +1,4 @@
-"""A front for PostgreSQL that behaves as PgBouncer does where it differs from PostgreSQL."""
+"""A proxy of PostgreSQL that behaves like PgBouncer where PgBouncer differs from PostgreSQL."""
 
 import socket
 import struct
@@ -10,7 +10,7 @@ from embedded.ports import HOST
 
 #: Parameters of the start that PgBouncer passes on; any other ends the connection.
 PASSED_ON = {"application_name", "client_encoding", "database", "user"}
-#: Messages of the server's start that a second client gets as the first one did: parameters, and the key.
+#: Messages of the server's start-up that are repeated to a second client: parameters, and the key.
 REMEMBERED = b"SK"
 AUTHENTICATED = b"R" + struct.pack("!II", 8, 0)
 READY = b"Z" + struct.pack("!I", 5) + b"I"
@@ -24,8 +24,8 @@ class Pooler:
         self._shares = shares
         self._servers: list[socket.socket] = []
         self._server: socket.socket | None = None
-        self._start = b""  #: what the server said of itself to the first client
-        self._client: socket.socket | None = None  #: who sent the last message
+        self._start = b""  #: the server's start-up messages to the first client
+        self._client: socket.socket | None = None  #: the client that sent the last message
         self._listener = socket.create_server((HOST, 0))
         self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What the database derives for lists is what Python means by it, and stays so whatever changes."""
+"""The facts that triggers derive for lists agree with Python's, after any change."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from api.http.charger_state import observed_of
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerSearch
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
-from tests.shared.test_charger_counts import charger
+from tests.shared.fleet.test_charger_counts import charger
 
 NOW = datetime(2026, 4, 2, tzinfo=UTC)
 counts = st.integers(0, 2)
@@ -24,7 +24,7 @@ in_any_state = hypothesis_settings(
 
 @in_any_state
 @given(desired=st.integers(0, 1), running=counts, pending=counts, seen=st.booleans())
-def test_the_database_has_the_same_word_for_what_was_observed(
+def test_the_database_and_python_name_an_observed_state_alike(
     engine: Engine, desired: int, running: int, pending: int, seen: bool
 ) -> None:
     with engine.connect() as connection:
@@ -62,7 +62,7 @@ def _listed_by(row: dict[str, Any]) -> tuple[Any, ...]:
 
 @in_any_state
 @given(one=facts, other=facts)
-def test_chargers_are_of_one_group_when_no_filter_tells_them_apart(
+def test_chargers_form_a_group_when_no_filter_distinguishes_them(
     sessions: Sessions, one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     with sessions() as session:
@@ -108,7 +108,7 @@ def _kept(sessions: Sessions) -> dict[str, str]:
         return {row.charger_id: row.content for row in session.scalars(select(ChargerSearch))}
 
 
-def test_the_texts_of_exactly_the_chargers_that_are_not_deleted_are_kept(sessions: Sessions) -> None:
+def test_exactly_the_chargers_that_are_not_deleted_have_texts(sessions: Sessions) -> None:
     with sessions.begin() as session:
         made = [charger("acme") for _ in range(3)]
         session.add_all(made)

@@ -77,7 +77,7 @@ def test_every_parameter_of_libpq_is_known() -> None:
         ("postgresql://h/d?options=--client-encoding%3DLATIN1", "may not set client_encoding in its options"),
     ],
 )
-def test_what_cannot_work_is_refused_in_a_line_without_a_secret(url: str, reason: str) -> None:
+def test_a_url_that_cannot_work_is_refused_in_one_line_without_a_secret(url: str, reason: str) -> None:
     with pytest.raises(BadDatabaseUrl) as refused:
         connection_parameters(url)
 
@@ -87,7 +87,7 @@ def test_what_cannot_work_is_refused_in_a_line_without_a_secret(url: str, reason
     assert "cret" not in said
 
 
-def test_a_certificate_that_can_be_read_is_taken(tmp_path: Path) -> None:
+def test_a_readable_certificate_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "root.crt"
     file.touch()
 

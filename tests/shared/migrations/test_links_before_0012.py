@@ -1,7 +1,7 @@
-"""The links that the release before 0012 kept in the chargers' rows, and that release itself during a rolling deploy."""
+"""The links that the release before 0012 kept in the chargers' rows."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +12,8 @@ from shared.database.engine import Sessions, make_engine, migrate
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink, ShownLink
 from tests.links import line, read_lines
-from tests.shared.test_charger_counts import charger
-from tests.shared.test_migrations import _go, _url
+from tests.shared.fleet.test_charger_counts import charger
+from tests.shared.migrations.test_migrations import _go, _url
 
 NOW = datetime(2026, 4, 2, 9, 15, tzinfo=UTC)
 ARN = "arn:aws:ecs:us-east-1:123456789012:task/chargehand/{}"
@@ -24,19 +24,11 @@ READ_LINK = text("""
     WHERE id = :id AND coalesce(ocpp_since, '-infinity') <= :since
 """)
 READ_FRAME = text("UPDATE chargers SET ocpp_last_frame_at = :at WHERE id = :id")
-SAW_NOTHING_RUN = text("""
-    UPDATE chargers SET running_count = 0, ocpp_state = 'disconnected', ocpp_since = now(),
-        ocpp_reason = 'The charger''s process does not run'
-    WHERE id = :id
-""")
 SAW_TASK_RUN = text("""
     UPDATE chargers SET running_count = 1, running_task_arn = :arn, running_task_generation = generation,
         running_since = clock_timestamp()
     WHERE id = :id
 """)
-READ = text(
-    "SELECT ocpp_state, ocpp_reason, ocpp_since, ocpp_last_frame_at, ocpp_task_id FROM chargers WHERE id = :id"
-)
 
 
 @pytest.fixture
@@ -107,52 +99,3 @@ def test_links_are_copied_and_an_upgrade_that_was_interrupted_is_repeated(own: E
     migrate(_url(own))
 
     assert [_shown(own, each) for each in chargers] == [("rejected", each, NOW, NOW) for each in chargers]
-
-
-def test_what_the_release_before_reads_from_logs_is_shown(own: Engine) -> None:
-    charger_id = _running(own)
-    with own.begin() as connection:
-        connection.execute(SAW_TASK_RUN, {"id": charger_id, "arn": ARN.format("new")})
-        connection.execute(
-            READ_LINK, {"id": charger_id, "state": "accepted", "reason": "x", "since": NOW, "task": "new"}
-        )
-        connection.execute(READ_FRAME, {"id": charger_id, "at": NOW})
-    shown, accepted = _shown(own, charger_id), _is_accepted(own, charger_id)
-    with own.begin() as connection:
-        connection.execute(SAW_NOTHING_RUN, {"id": charger_id})
-    down = _shown(own, charger_id)
-    with own.begin() as connection:
-        connection.execute(text("UPDATE chargers SET running_count = 1"))
-
-    assert (shown, accepted) == (("accepted", "x", NOW, NOW), True)
-    assert down[:2] == ("disconnected", "The charger's process does not run")
-    assert _shown(own, charger_id) == shown
-
-
-def test_the_release_before_shows_what_this_one_reads_from_logs(own: Engine) -> None:
-    charger_id = _running(own)
-    lines = [line(charger_id, None, NOW, "new"), line(charger_id, "accepted", NOW, "new", reason="x")]
-
-    with own.begin() as connection:
-        connection.execute(SAW_TASK_RUN, {"id": charger_id, "arn": ARN.format("new")})
-    read_lines(Sessions(own), *lines)
-
-    with own.connect() as connection:
-        assert tuple(connection.execute(READ, {"id": charger_id}).one()) == ("accepted", "x", NOW, NOW, "new")
-
-
-def test_of_lines_that_both_releases_read_the_newest_is_shown(own: Engine) -> None:
-    charger_id = _running(own)
-    later = NOW + timedelta(minutes=1)
-
-    read_lines(Sessions(own), line(charger_id, "accepted", later, "new"))
-    with own.begin() as connection:
-        connection.execute(
-            READ_LINK, {"id": charger_id, "state": "connecting", "reason": None, "since": NOW, "task": "new"}
-        )
-    still = _shown(own, charger_id)[0]
-    with own.begin() as connection:
-        old = {"id": charger_id, "state": "rejected", "reason": None, "since": later, "task": "new"}
-        connection.execute(READ_LINK, old)
-
-    assert (still, _shown(own, charger_id)[0]) == ("accepted", "rejected")

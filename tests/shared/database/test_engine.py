@@ -1,4 +1,4 @@
-"""A database that is away or frozen costs its caller seconds, not for ever."""
+"""A database that is unavailable or frozen holds its caller for seconds, not for ever."""
 
 from collections.abc import Iterator
 
@@ -69,7 +69,7 @@ def test_a_statement_that_the_server_refuses_does_not_cost_the_connection(engine
     assert not caught.value.connection_invalidated
 
 
-def test_who_hangs_in_a_transaction_does_not_keep_others_waiting_until_they_fail(engine: Engine) -> None:
+def test_a_session_that_hangs_in_a_transaction_loses_its_locks_before_others_time_out(engine: Engine) -> None:
     ours = transactional(engine)
     with ours.connect() as hanging, ours.connect() as other:
         hanging.execute(text("LOCK TABLE log_cursors"))
@@ -83,7 +83,7 @@ def test_who_hangs_in_a_transaction_does_not_keep_others_waiting_until_they_fail
         assert caught.value.connection_invalidated
 
 
-def test_a_connection_to_a_server_that_takes_no_writes_is_an_outage_and_not_used_again(
+def test_a_connection_that_refuses_writes_is_unavailable_and_not_used_again(
     engine: Engine,
 ) -> None:
     ours = make_engine(engine.url.render_as_string(hide_password=False), pool_size=1)

@@ -1,4 +1,4 @@
-"""What servers, roles, databases and poolers have set does not change what a connection does, or it is refused in a line."""
+"""Settings of servers, roles, databases and poolers do not change a connection, or it is refused in one line."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ from shared.database.connection import SHARED_CONNECTIONS
 from shared.database.diagnosis import connection_trouble, migration_trouble
 from shared.database.engine import check_fit, make_engine, migrate, transactional
 from shared.database.url import SESSION
-from tests.shared.pooler import running_pooler
+from tests.shared.database.pooler import running_pooler
 
 #: Settings of a role or a database that change what answers and statements mean.
 ODD = {
@@ -96,9 +96,9 @@ def trouble_of_migrating(url: str) -> str:
 
 
 @pytest.mark.parametrize("of", ["DATABASE", "ROLE"])
-def test_odd_settings_of_a_role_or_a_database_change_no_answer(server: Engine, of: str) -> None:
+def test_settings_of_a_role_or_a_database_change_no_result(server: Engine, of: str) -> None:
     moment = datetime(2026, 2, 3, 4, 5, 6, 789, tzinfo=UTC)
-    asked = text(
+    query = text(
         "SELECT :moment ::timestamptz, 'あ\\n', interval '1 day 2 hours', 1 / 3.0::float8, '\\x00ff'::bytea, "
         "'{NULL}'::text[], NULL = NULL"
     )
@@ -116,7 +116,7 @@ def test_odd_settings_of_a_role_or_a_database_change_no_answer(server: Engine, o
             answers = []
             for engine in (usual, odd):
                 with transactional(engine).connect() as ours:
-                    answers.append(ours.execute(asked, {"moment": moment}).one())
+                    answers.append(ours.execute(query, {"moment": moment}).one())
             session = {name: shown(odd, name) for name in SESSION}
         connection.execute(text(f"DROP ROLE {role}"))
 
@@ -127,7 +127,7 @@ def test_odd_settings_of_a_role_or_a_database_change_no_answer(server: Engine, o
     assert SESSION.keys() <= ODD.keys()
 
 
-def test_options_of_the_url_are_kept_beside_ours(place: URL) -> None:
+def test_options_of_the_url_are_used_beside_ours(place: URL) -> None:
     options = "-c search_path=tenant -c statement_timeout=61s -c transaction_timeout=9s"
     with engine_of(spelled(place, options=options, application_name="x")) as engine:
         assert shown(engine, "search_path") == "tenant"
@@ -139,7 +139,7 @@ def test_options_of_the_url_are_kept_beside_ours(place: URL) -> None:
         assert shown(engine, "transaction_timeout") == "0"
 
 
-def test_a_migration_goes_to_the_schema_of_the_url(server: Engine) -> None:
+def test_a_migration_uses_the_schema_of_the_url(server: Engine) -> None:
     with database_of_its_own(server) as url, engine_of(spelled(url)) as engine:
         migrating = spelled(url, options="-c search_path=tenant")
         with engine.connect() as connection:
@@ -153,7 +153,7 @@ def test_a_migration_goes_to_the_schema_of_the_url(server: Engine) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_an_encoding_that_does_not_hold_every_name_is_refused(server: Engine, encoding: str) -> None:
+def test_an_encoding_other_than_utf8_is_refused(server: Engine, encoding: str) -> None:
     with database_of_its_own(server, f"ENCODING '{encoding}' TEMPLATE template0 LOCALE 'C'") as url:
         said = trouble_of(spelled(url))
 
@@ -168,7 +168,7 @@ def test_a_server_that_is_too_old_is_refused(place: URL, monkeypatch: pytest.Mon
     assert trouble_of(spelled(place)).endswith(": use 99 or newer")
 
 
-def test_a_url_with_several_hosts_finds_the_one_that_is_there(place: URL) -> None:
+def test_a_url_with_several_hosts_finds_the_one_that_works(place: URL) -> None:
     login = f"{place.username}:{place.password}"
     url = f"postgresql://{login}@127.0.0.1:{free_port()},127.0.0.1:{place.port}/{place.database}"
 
@@ -176,7 +176,7 @@ def test_a_url_with_several_hosts_finds_the_one_that_is_there(place: URL) -> Non
         assert shown(engine, "lock_timeout") == "5s"
 
 
-def test_a_pooler_that_refuses_options_is_used_all_the_same(place: URL) -> None:
+def test_a_pooler_that_refuses_options_works(place: URL) -> None:
     with running_pooler(place.port) as port:
         with engine_of(spelled(place.set(port=port))) as engine:
             check_fit(engine)
@@ -194,7 +194,7 @@ def test_a_pooler_that_shares_connections_between_transactions_is_refused(place:
         assert trouble_of_migrating(url) == SHARED_CONNECTIONS
 
 
-def test_a_process_with_thousands_of_files_notices_such_a_pooler_too(place: URL) -> None:
+def test_a_process_with_thousands_of_open_files_detects_such_a_pooler_too(place: URL) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4_096, limits[1]), limits[1]))
@@ -206,7 +206,7 @@ def test_a_process_with_thousands_of_files_notices_such_a_pooler_too(place: URL)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_a_process_of_the_server_may_serve_who_comes_after_a_connection_that_ended(place: URL) -> None:
+def test_a_server_process_may_serve_another_connection_after_the_first_has_ended(place: URL) -> None:
     """As a pooler of whole sessions lets it."""
     with running_pooler(place.port, shares=True) as port:
         for _ in range(2):
@@ -226,7 +226,7 @@ def test_a_process_of_the_server_may_serve_who_comes_after_a_connection_that_end
         ({"port": 1}, {}, "The database is not available"),
     ],
 )
-def test_why_there_is_no_connection_is_said_without_an_address(
+def test_the_reason_of_a_failed_connection_has_no_address(
     place: URL, change: dict[str, Any], parameters: dict[str, str], words: str
 ) -> None:
     said = trouble_of(spelled(place.set(**change), **parameters))
@@ -247,7 +247,7 @@ def test_why_there_is_no_connection_is_said_without_an_address(
         ("ALTER ROLE poor CONNECTION LIMIT 1", "The database has no free connection"),
     ],
 )  # fmt: skip
-def test_why_a_migration_is_refused_is_said_with_the_remedy(server: Engine, given: str, words: str) -> None:
+def test_the_reason_of_a_failed_migration_has_a_remedy(server: Engine, given: str, words: str) -> None:
     with database_of_its_own(server) as url, server.connect() as connection:
         role = f"role_{uuid4().hex}"
         connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'"))

@@ -1,12 +1,13 @@
-"""Variables that libraries read by themselves do not lead a process elsewhere."""
+"""Variables that libraries read past the settings do not change where a process connects."""
 
 import os
 
 import pytest
 from psycopg import pq
 
-from shared.settings import SettingsError, load_settings
+from shared.settings import SettingsError
 from shared.startup.checks import checked_settings
+from shared.startup.environment import load_settings
 from shared.startup.strays import ADDED, NOT_USED, OF_CELERY_ITSELF, OF_LIBPQ, leave_out
 
 URL = "postgresql://u:p@localhost/db"
@@ -28,7 +29,7 @@ def test_every_variable_of_libpq_is_added_or_not_used() -> None:
     assert {option.keyword.decode() for option in pq.Conninfo.get_defaults()} >= set(ADDED.values())
 
 
-def test_what_is_not_used_is_gone_once_the_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unused_variables_are_removed_once_the_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "PGHOST",
         "PGPORT",
@@ -54,7 +55,7 @@ def test_what_is_not_used_is_gone_once_the_settings_are_read(monkeypatch: pytest
     assert left == {"PGSSLMODE"}
 
 
-def test_only_what_is_meant_is_left_out_and_named() -> None:
+def test_only_listed_variables_are_removed_and_named() -> None:
     kept = {
         "PATH": "/bin",
         "FLASK": "x",
@@ -84,7 +85,7 @@ def test_only_what_is_meant_is_left_out_and_named() -> None:
         (URL, "PGCHANNELBINDING", "^PGCHANNELBINDING, which adds"),
     ],
 )
-def test_a_variable_that_would_be_missed_or_cannot_work_is_refused_in_one_line(
+def test_a_removed_variable_that_the_url_needs_or_one_that_cannot_work_is_refused_in_one_line(
     url: str, name: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
@@ -105,7 +106,7 @@ def test_a_variable_that_would_be_missed_or_cannot_work_is_refused_in_one_line(
         (f"{URL}?sslmode=require", "PGSSLMODE"),
     ],
 )
-def test_a_variable_whose_word_the_url_has_itself_does_not_matter(
+def test_a_variable_that_the_url_overrides_does_not_matter(
     url: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", url)

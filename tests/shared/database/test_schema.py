@@ -1,4 +1,4 @@
-"""A schema that is behind is named before any work is taken; one that is ahead is fine."""
+"""A schema that is older than this version is reported before any work begins; a newer one is fine."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ def set_revision(url: str, revision: str) -> None:
     ],
     ids=["as it should be", "behind", "ahead"],
 )
-def test_only_a_schema_that_is_behind_is_trouble(
+def test_only_an_older_schema_is_reported(
     new_database: Callable[[], str], revision: str | None, says: str | None
 ) -> None:
     url = new_database()
@@ -43,7 +43,7 @@ def test_only_a_schema_that_is_behind_is_trouble(
         assert "\n" not in trouble
 
 
-def test_a_database_that_was_never_migrated_is_trouble(new_database: Callable[[], str]) -> None:
+def test_a_database_that_was_never_migrated_is_reported(new_database: Callable[[], str]) -> None:
     url = make_url(new_database()).set(database="postgres")
     engine = make_engine(url.render_as_string(hide_password=False))
 

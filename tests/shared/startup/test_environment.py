@@ -3,20 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import (
-    FLOWER_SECRETS,
-    Settings,
-    SettingsError,
-    hand_secrets_to_flower,
-    load_settings,
-    read_secret,
-)
+from shared.settings import Settings, SettingsError
 from shared.startup.checks import checked_settings
+from shared.startup.environment import FLOWER_SECRETS, hand_secrets_to_flower, load_settings, read_secret
 
 NEEDED = {"DATABASE_URL": "postgresql://u:p@localhost/db", "REDIS_URL": "redis://localhost"}
 SECRET = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"
 
-#: Each secret, with a value that makes sense, and where the settings have it.
+#: Each secret, a valid value, and its place in the settings.
 SECRETS: dict[str, tuple[str, Callable[[Settings], str]]] = {
     "DATABASE_URL": ("postgres://u:secret@localhost/db", lambda s: s.database_url),
     "REDIS_URL": ("redis://:secret@localhost/1", lambda s: s.redis_url),
@@ -30,7 +24,7 @@ every_secret = pytest.mark.parametrize("name", SECRETS)
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is set but what every process needs."""
+    """Only the variables that every process needs are set."""
     for name in (*SECRETS, "CHARGEHAND_ENV", *(f"{name}_FILE" for name in SECRETS)):
         monkeypatch.delenv(name, raising=False)
     for name, value in NEEDED.items():
@@ -38,9 +32,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @every_secret
-def test_a_secret_is_read_from_the_file_that_is_named(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_is_read_from_its_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value, found = SECRETS[name]
     file = tmp_path / "secret"
     file.write_text(f"{value}\n")
@@ -142,7 +134,7 @@ def test_flower_gets_its_secrets_from_files_too(tmp_path: Path, monkeypatch: pyt
         ("PROVISIONING_DEADLINE_SECONDS", "soon"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named_in_one_line_without_a_secret(
+def test_an_invalid_setting_is_named_in_one_line_without_a_secret(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -159,7 +151,7 @@ def test_a_setting_that_makes_no_sense_is_named_in_one_line_without_a_secret(
 
 
 @pytest.mark.parametrize("limit", ["50/second", "1000 per minute", "20/5 minutes", "5/Hour", ""])
-def test_every_form_of_a_rate_limit_is_taken_that_the_library_takes(
+def test_every_form_of_a_rate_limit_that_the_library_reads_is_accepted(
     limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RATE_LIMIT", limit)

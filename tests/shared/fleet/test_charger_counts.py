@@ -1,4 +1,4 @@
-"""Totals of chargers are kept, not counted."""
+"""Triggers keep the totals of chargers."""
 
 from datetime import UTC, datetime
 from threading import Barrier, Thread
@@ -21,7 +21,7 @@ steps = st.one_of(
     st.tuples(st.just("create"), organizations, st.integers(0, 3)),
     st.tuples(st.just("delete"), organizations, st.integers(0, 3)),
     st.tuples(st.just("restore"), organizations, st.integers(0, 3)),
-    st.tuples(st.just("forget"), organizations, st.integers(0, 3)),
+    st.tuples(st.just("remove"), organizations, st.integers(0, 3)),
     st.tuples(st.just("change"), organizations, st.integers(0, 3)),
 )
 
@@ -50,7 +50,7 @@ def charger(organization_id: str) -> Charger:
 
 
 def take(session: Session, action: str, organization_id: str, count: int) -> None:
-    """Do it to that many of the organization's chargers at once."""
+    """Apply the action to that many of the organization's chargers in one statement."""
     some = (
         select(Charger.id)
         .where(Charger.organization_id == organization_id)
@@ -65,14 +65,14 @@ def take(session: Session, action: str, organization_id: str, count: int) -> Non
             session.execute(update(Charger).where(Charger.id.in_(some)).values(deleted_at=NOW))
         case "restore":
             session.execute(update(Charger).where(Charger.id.in_(some)).values(deleted_at=None))
-        case "forget":
+        case "remove":
             session.execute(delete(Charger).where(Charger.id.in_(some)))
         case "change":
             session.execute(update(Charger).where(Charger.id.in_(some)).values(name="another"))
     session.flush()
 
 
-def kept(session: Session) -> dict[str, int]:
+def stored(session: Session) -> dict[str, int]:
     return {
         row.organization_id: row.chargers for row in session.scalars(select(ChargerCount)) if row.chargers
     }
@@ -98,12 +98,12 @@ def test_any_order_of_changes_keeps_the_count_exact(
         with sessions() as session:
             for step in transaction:
                 take(session, *step)
-            assert kept(session) == counted(session)
+            assert stored(session) == counted(session)
             if committed:
                 session.commit()
 
     with sessions() as session:
-        assert kept(session) == counted(session)
+        assert stored(session) == counted(session)
 
 
 def test_changes_at_the_same_time_are_all_counted(sessions: Sessions) -> None:
@@ -127,4 +127,4 @@ def test_changes_at_the_same_time_are_all_counted(sessions: Sessions) -> None:
         thread.join()
 
     with sessions() as session:
-        assert kept(session) == counted(session) == {"acme": 20}
+        assert stored(session) == counted(session) == {"acme": 20}

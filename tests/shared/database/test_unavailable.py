@@ -1,4 +1,4 @@
-"""What counts as an outage of the database, what as contention, and what as a fault of ours."""
+"""Which errors mean that the database is unavailable, which are contention, and which are faults of the statement."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,26 +10,26 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from shared.database.engine import contention, is_unavailable, make_engine, transactional
 from tests.embedded.waiting import wait_until
 
-OUTAGE, CONTENTION, FAULT = "outage", "contention", "fault"
+UNAVAILABLE, CONTENTION, FAULT = "unavailable", "contention", "fault"
 
 #: Raised by the server with that SQLSTATE.
 STATES = {
-    "08000": OUTAGE,  # connection_exception
-    "08006": OUTAGE,  # connection_failure
-    "08P01": OUTAGE,  # protocol_violation
-    "25006": OUTAGE,  # read_only_sql_transaction
-    "25P03": OUTAGE,  # idle_in_transaction_session_timeout
-    "25P04": OUTAGE,  # transaction_timeout
-    "53000": OUTAGE,  # insufficient_resources
-    "53100": OUTAGE,  # disk_full
-    "53200": OUTAGE,  # out_of_memory
-    "53300": OUTAGE,  # too_many_connections
-    "57P01": OUTAGE,  # admin_shutdown
-    "57P02": OUTAGE,  # crash_shutdown
-    "57P03": OUTAGE,  # cannot_connect_now
-    "57P04": OUTAGE,  # database_dropped
-    "57P05": OUTAGE,  # idle_session_timeout
-    "58030": OUTAGE,  # io_error
+    "08000": UNAVAILABLE,  # connection_exception
+    "08006": UNAVAILABLE,  # connection_failure
+    "08P01": UNAVAILABLE,  # protocol_violation
+    "25006": UNAVAILABLE,  # read_only_sql_transaction
+    "25P03": UNAVAILABLE,  # idle_in_transaction_session_timeout
+    "25P04": UNAVAILABLE,  # transaction_timeout
+    "53000": UNAVAILABLE,  # insufficient_resources
+    "53100": UNAVAILABLE,  # disk_full
+    "53200": UNAVAILABLE,  # out_of_memory
+    "53300": UNAVAILABLE,  # too_many_connections
+    "57P01": UNAVAILABLE,  # admin_shutdown
+    "57P02": UNAVAILABLE,  # crash_shutdown
+    "57P03": UNAVAILABLE,  # cannot_connect_now
+    "57P04": UNAVAILABLE,  # database_dropped
+    "57P05": UNAVAILABLE,  # idle_session_timeout
+    "58030": UNAVAILABLE,  # io_error
     "40001": CONTENTION,  # serialization_failure
     "40P01": CONTENTION,  # deadlock_detected
     "55P03": CONTENTION,  # lock_not_available
@@ -50,7 +50,7 @@ STATES = {
 def kind(error: BaseException) -> str:
     if is_unavailable(error):
         assert contention(error) is None
-        return OUTAGE
+        return UNAVAILABLE
     return FAULT if contention(error) is None else CONTENTION
 
 
@@ -61,7 +61,7 @@ def error_of(do: Callable[[], object]) -> SQLAlchemyError:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_state_that_the_server_can_answer_with_has_one_kind(engine: Engine, state: str) -> None:
+def test_every_sqlstate_has_one_kind(engine: Engine, state: str) -> None:
     with engine.connect() as connection:
         raised = text(f"DO $$ BEGIN RAISE EXCEPTION 'made up' USING ERRCODE = '{state}'; END $$")
         error = error_of(lambda: connection.execute(raised))
@@ -86,20 +86,20 @@ def in_transaction(engine: Engine, *statements: str) -> SQLAlchemyError:
     ("statements", "expected"),
     [
         (["SET LOCAL statement_timeout = 20", "SELECT pg_sleep(5)"], CONTENTION),
-        (["SELECT pg_terminate_backend(pg_backend_pid())"], OUTAGE),
-        (["SET TRANSACTION READ ONLY", "CREATE TABLE read_only (id int)"], OUTAGE),
+        (["SELECT pg_terminate_backend(pg_backend_pid())"], UNAVAILABLE),
+        (["SET TRANSACTION READ ONLY", "CREATE TABLE read_only (id int)"], UNAVAILABLE),
         (["SELECT * FROM no_such_table"], FAULT),
         (["SELECT 1 / 0"], FAULT),
     ],
     ids=["statement time-out", "terminated", "read-only", "no table", "division"],
 )
-def test_what_ends_a_statement_for_real_has_its_kind(
+def test_a_real_failure_of_a_statement_has_its_kind(
     engine: Engine, statements: list[str], expected: str
 ) -> None:
     assert kind(in_transaction(engine, *statements)) == expected
 
 
-def test_a_session_that_the_server_ended_in_its_transaction_is_an_outage(engine: Engine) -> None:
+def test_a_session_that_the_server_ended_in_its_transaction_was_unavailable(engine: Engine) -> None:
     """It arrives as an InternalError, and not as an OperationalError."""
     with transactional(engine).connect() as connection, engine.connect() as watching:
         backend = {"pid": connection.scalar(text("SELECT pg_backend_pid()"))}
@@ -109,10 +109,10 @@ def test_a_session_that_the_server_ended_in_its_transaction_is_an_outage(engine:
 
         error = error_of(lambda: connection.execute(text("SELECT 1")))
 
-    assert kind(error) == OUTAGE
+    assert kind(error) == UNAVAILABLE
 
 
-def test_a_lock_that_is_not_given_is_contention(engine: Engine) -> None:
+def test_a_lock_timeout_is_contention(engine: Engine) -> None:
     with transactional(engine).begin() as holder:
         holder.execute(text("LOCK TABLE log_cursors"))
 
@@ -136,26 +136,26 @@ def test_a_deadlock_is_contention(engine: Engine) -> None:
     assert kind(error) == CONTENTION
 
 
-def test_a_server_that_is_not_there_is_an_outage() -> None:
+def test_a_server_that_does_not_exist_is_unavailable() -> None:
     nowhere = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
 
-    assert kind(error_of(nowhere.connect)) == OUTAGE
+    assert kind(error_of(nowhere.connect)) == UNAVAILABLE
 
 
-def test_a_database_that_is_not_there_is_an_outage(engine: Engine) -> None:
+def test_a_database_that_does_not_exist_is_unavailable(engine: Engine) -> None:
     url = engine.url.set(database="no_such_database")
 
-    assert kind(error_of(make_engine(url.render_as_string(hide_password=False)).connect)) == OUTAGE
+    assert kind(error_of(make_engine(url.render_as_string(hide_password=False)).connect)) == UNAVAILABLE
 
 
-def test_a_pool_without_a_free_connection_is_an_outage(engine: Engine) -> None:
+def test_a_pool_without_a_free_connection_is_unavailable(engine: Engine) -> None:
     small = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.01)
     with small.connect():
         error = error_of(small.connect)
     small.dispose()
 
-    assert kind(error) == OUTAGE
+    assert kind(error) == UNAVAILABLE
 
 
-def test_an_error_of_something_else_has_nothing_to_do_with_the_database() -> None:
+def test_an_error_of_something_else_is_no_error_of_the_database() -> None:
     assert kind(OSError("no route to host")) == FAULT
