@@ -1,4 +1,4 @@
-"""What a worker process needs, made once and on first use."""
+"""Make what a worker process needs: settings, connections and AWS clients, once and on first use."""
 
 import gc
 import threading
@@ -16,22 +16,26 @@ from worker.startup.aws_settings import refused_in_one_line, with_region
 
 @dataclass(frozen=True, slots=True)
 class Resources:
+    """Live as long as the process, and are safe to share between its threads."""
+
     settings: Settings
-    sessions: Sessions
+    sessions: Sessions  #: its pool of connections is replaced when the pool of threads is resized
     ecs: EcsClient
     logs: LogsClient
 
 
 class Process:
-    """The process's one set of resources, made on first use, and as large as its pool of threads."""
+    """Holds the process's resources. The database's pool is as large as the pool of threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # the first tasks come all at once, and a boto3 client takes 10 MB
+        self._lock = threading.Lock()  # the first tasks come at the same time, and a boto3 client takes 10 MB
         self._resources: Resources | None = None
-        self._slots: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
+        self._slots: int | None = (
+            None  #: threads; None until the pool has reported them: then WORKER_CONCURRENCY
+        )
 
     def resources(self) -> Resources:
-        """The process's one set of resources: clients and pools are safe to share between threads. Raises SettingsError."""
+        """The process's one set of resources, made by the first call. Raises SettingsError."""
         with self._lock:
             if self._resources is None:
                 self._resources = self._make()
@@ -56,7 +60,7 @@ class Process:
             ecs = EcsClient(clients, Budget(settings.budget))
             logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
         made = Resources(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
-        gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
+        gc.freeze()  # a garbage collection of all of botocore would stop every thread for 0.1 s
         return made
 
 

@@ -17,7 +17,7 @@ from embedded.redis import running_redis
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
-MACHINE = "tests/worker/test_state_machine.py"
+MACHINE = "tests/worker/reconcile/test_state_machine.py"
 TESTS = (
     *("test_converge", "test_removal", "test_observe", "test_restart", "test_sweep"),
     *(
@@ -62,51 +62,52 @@ MUTATIONS = (
     Mutation(
         "the row is not read again after the call",
         "worker/reconcile/record.py",
-        "        return _newest_wish(session.connection(), charger.id)\n    match",
+        "        return newest_desired_state(session.connection(), charger.id)\n    match",
         "        return None\n    match",
     ),
     Mutation(
         "what the first reading said is applied, not the row",
         "worker/reconcile/converge.py",
-        "    while wish is not None:\n",
-        "    told = wish.charger.desired_count if wish else 0\n"
-        "    while wish is not None:\n        wish.charger.desired_count = told\n",
+        "    while desired is not None:\n",
+        "    first = desired.desired_count if desired else 0\n"
+        "    while desired is not None:\n        desired = desired._replace(desired_count=first)\n",
     ),
     Mutation(
         "a message is acted on though ECS has accepted it already",
-        "worker/reconcile/record.py",
-        "return None if done or early else wish",
-        "return None if early else wish",
+        "worker/reconcile/desired.py",
+        "return None if done or early else desired",
+        "return None if early else desired",
     ),
     Mutation(
         "`not_before` is ignored",
-        "worker/reconcile/record.py",
-        "return None if done or early else wish",
-        "return None if done else wish",
+        "worker/reconcile/desired.py",
+        "return None if done or early else desired",
+        "return None if done else desired",
     ),
     Mutation(
         "organizations that wait for the rate budget are served in the order of arrival",
         "worker/ecs/turns.lua",
-        "math.max(round, score(ends, organization) or 0)",
-        "math.max(redis.call('ZCARD', slots), score(ends, organization) or 0)",
+        "math.max(current_round, score(next_rounds, organization) or 0)",
+        "math.max(redis.call('ZCARD', turns), score(next_rounds, organization) or 0)",
     ),
     Mutation(
         "a start waits behind the creates and removals of its organization",
         "worker/ecs/turns.lua",
-        "return place + priority / 1000",
+        "return position + priority / 1000",
         "return redis.call('ZCARD', queue) + priority / 1000",
     ),
     Mutation(
         "commands that come without end leave no turn for observing",
         "worker/ecs/turns.py",
-        "            ahead, patience_s = 0, OBSERVE_PATIENCE_S\n",
+        "            ahead, max_sleep_s = 0, OBSERVE_MAX_SLEEP_S\n",
         "            pass\n",
     ),
     Mutation(
         "a deadline runs while the rate budget holds a command back",
-        "worker/reconcile/record.py",
-        "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
-        "_HELD_FOR = Command.held_for",
+        "worker/reconcile/applied.py",
+        "            applied_at = now(),\n"
+        "            held_for = held_for + coalesce(now() - held_since, interval '0'),\n",
+        "            applied_at = now(),\n",
     ),
     Mutation(
         "task definitions that were deregistered before the budget ran out stay",
@@ -153,7 +154,7 @@ MUTATIONS = (
     Mutation(
         "a removed charger is not checked for what a late call made",
         "worker/reconcile/record.py",
-        "            _remember_removed(session, charger)\n",
+        "            record_removal(session, charger)\n",
         "",
     ),
     Mutation(
@@ -171,14 +172,14 @@ MUTATIONS = (
     Mutation(
         "a worker of other settings takes part in a rollout",
         "worker/reconcile/converge.py",
-        "    if wish is not None and is_only_rolled_out(",
-        "    if wish is None and is_only_rolled_out(",
+        "return desired.rollout_hash is not None and not is_open and not rolls_out(ecs, desired)",
+        "return False",
     ),
     Mutation(
         "a worker of other settings ends a rollout",
-        "worker/reconcile/record.py",
-        "drifted_at=case((rollout_due, Charger.drifted_at), else_=None)",
-        "drifted_at=None",
+        "worker/reconcile/applied.py",
+        "drifted_at = CASE WHEN drifted_at IS NOT NULL AND rollout_hash <> :rolled_out THEN drifted_at END",
+        "drifted_at = NULL",
     ),
     Mutation(
         "a rollout goes on though nothing comes up",
@@ -194,7 +195,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a rollout ends for a charger when ECS accepts it",
-        "worker/reconcile/current_task.py",
+        "worker/observe/current_task.py",
         " or is_redeployed(charger)",
         "",
     ),
@@ -341,16 +342,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a command succeeds when ECS takes it, without an observation",
-        "worker/reconcile/record.py",
-        "    if told is None:\n        return False\n    event =",
-        "    if told is None:\n        return False\n"
-        "    with sessions.begin() as session:\n"
-        "        session.execute(\n            update(Charger)\n            .where(Charger.id == charger.id)\n"
-        "            .values(settled_generation=Charger.generation)\n        )\n"
-        "        session.execute(\n            update(Command)\n"
-        "            .where(Command.id == charger.newest_command_id)\n"
-        "            .values(status=CommandStatus.SUCCEEDED)\n        )\n"
-        "    event =",
+        "worker/reconcile/applied.py",
+        "            status = 'applied',\n",
+        "            status = 'succeeded',\n",
     ),
     Mutation(
         "an observation from before the last call finishes a command",
@@ -390,7 +384,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a task of an older definition counts as the new one",
-        "worker/reconcile/current_task.py",
+        "worker/observe/current_task.py",
         " and task.task_definition_arn == charger.task_definition_arn",
         "",
     ),
@@ -403,12 +397,12 @@ MUTATIONS = (
     Mutation(
         "`observed_generation` may fall",
         "worker/reconcile/record.py",
-        "max(charger.observed_generation, wish.charger.generation)",
-        "wish.charger.generation",
+        "max(charger.observed_generation, desired.generation)",
+        "desired.generation",
     ),
     Mutation(
         "a delayed command is not published again (a CHECK forbids it)",
-        "worker/reconcile/record.py",
+        "worker/reconcile/failure.py",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n"
         "    charger.publish_at = charger.not_before\n",
         "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n    charger.publish_at = None\n",
@@ -416,28 +410,28 @@ MUTATIONS = (
     Mutation(
         "the row is locked during the call",
         "worker/reconcile/converge.py",
-        "        outcome = attempt(sessions, ecs, wish)\n",
+        "        outcome = attempt(sessions, ecs, desired)\n",
         "        with sessions.begin() as session:\n"
-        "            session.get(Charger, wish.charger.id, with_for_update=True)\n"
-        "            outcome = attempt(sessions, ecs, wish)\n",
+        "            session.get(Charger, desired.id, with_for_update=True)\n"
+        "            outcome = attempt(sessions, ecs, desired)\n",
     ),
     Mutation(
-        "what a late call made of a forgotten charger stays",
+        "what a late call made of a removed charger stays",
         "worker/reconcile/record.py",
-        "        return _removal_of_leftovers(session, wish)\n",
+        "        return _removal_of_leftovers(session, desired)\n",
         "        return None\n",
     ),
     Mutation(
-        "a deleted charger is forgotten while its task still runs",
+        "a deleted charger is removed while its task still runs",
         "worker/reconcile/provision.py",
-        "    if rest is not None:\n",
+        "    if remaining is not None:\n",
         "    if False:\n",
     ),
     Mutation(
         "a draining service is deleted again each time",
         "worker/reconcile/provision.py",
-        "rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)",
-        "rest = ecs.delete_service(charger.id)",
+        "remaining = ecs.remaining_service(charger.id) if deleted else ecs.delete_service(charger.id)",
+        "remaining = ecs.delete_service(charger.id)",
     ),
     Mutation(
         "a charger does not wait for its deleted namesake",
@@ -446,15 +440,15 @@ MUTATIONS = (
         "    if False:\n",
     ),
     Mutation(
-        "a hint about a charger that is under way is forgotten",
+        "a hint about a charger that is being processed is lost",
         "worker/reconcile/coalesce.py",
-        "                flights[-1].again = True\n",
+        "                rounds[-1].dirty = True\n",
         "",
     ),
     Mutation(
         "each hint about a charger takes one more thread",
         "worker/reconcile/coalesce.py",
-        "            if flights and (",
+        "            if rounds and (",
         "            if False and (",
     ),
     Mutation(
@@ -533,9 +527,15 @@ def try_out(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[st
         sys.exit(f"{mutation.what}: {mutation.file} has changed, and this mutation must follow")
     file.write_text(text.replace(mutation.old, mutation.new))
     machine = run_tests(copy, servers, MACHINE, "-m", "slow")
-    others = run_tests(copy, servers, *(f"tests/worker/{name}.py" for name in TESTS))
+    others = run_tests(copy, servers, *(test_file(name) for name in TESTS))
     failed = FAILED.search(others)
     return complaint(machine), f"`{failed[1]}`" if failed else ""
+
+
+def test_file(name: str) -> str:
+    """The path of a test file below tests/worker, whichever folder it is in."""
+    [path] = (ROOT / "tests/worker").rglob(f"{name}.py")
+    return str(path.relative_to(ROOT))
 
 
 def run_tests(copy: Path, servers: dict[str, str], *arguments: str) -> str:

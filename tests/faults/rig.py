@@ -1,4 +1,4 @@
-"""Every part of the product as a process of its own, each to be killed, frozen and started again."""
+"""Run every part of the product as a process that tests kill, freeze and start again."""
 
 import contextlib
 import os
@@ -68,7 +68,7 @@ class Part:
         return self._popen is not None and self._popen.poll() is None
 
     def start(self) -> None:
-        """From the thread that lives longest: on Linux a process ends with the thread that started it."""
+        """Must be called by the main thread: on Linux a process ends with the thread that started it."""
         self._popen = spawn(self.program, self.log)
 
     def wait_until_ready(self) -> None:
@@ -78,14 +78,14 @@ class Part:
             raise AssertionError(f"{error}\n{last_lines(self.log)}") from error
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out: the process and all of its own."""
+        """Kill the process and its children, as the kernel does when memory runs out."""
         for process in self.family():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._reap()
 
     def stop(self) -> None:
-        """As a deployment does."""
+        """Stop the process in order, as a deployment does."""
         if self.alive:
             self.thaw()
             end({psutil.Process(self.pid): self.program.stop_signal}, self.program.stop_within_s)
@@ -143,7 +143,7 @@ class Rig:
         self.ecs.start()
         stack.callback(self._end_ecs)
 
-        #: The lines between the product and its stores; ours to them are direct.
+        #: The lines between the product and its stores. The tests' own connections are direct.
         self.api_to_redis = self._proxy(broker.url, stack)
         self.api_to_postgres = self._proxy(postgres.url, stack)
         self.workers_to_redis = self._proxy(broker.url, stack)
@@ -178,7 +178,7 @@ class Rig:
         return httpx.Client(base_url=self.api_url, headers=headers, trust_env=False, **options)
 
     def mend(self) -> None:
-        """End whatever fault is on: every part runs, every line is open, every rule is gone."""
+        """End every fault: all parts run, all lines are open, ECS has no rules."""
         self.ecs.set_faults()
         for line in self.lines:
             line.heal()
@@ -199,13 +199,13 @@ class Rig:
         return [self.api_to_redis, self.api_to_postgres, self.workers_to_redis, self.workers_to_postgres]
 
     def restart_dead(self) -> None:
-        """What a supervisor does all the time."""
+        """Start parts that have ended, as a supervisor does."""
         for part in self.parts:
             if not part.alive:
                 part.start()
 
     def are_final(self, command_ids: Collection[str | None]) -> bool:
-        """Whether nothing will become of these commands any more."""
+        """Whether all these commands are final."""
         statement = select(func.count()).select_from(Command)
         with self.engine.connect() as connection:
             found = connection.scalar(statement.where(Command.id.in_(command_ids), Command.status.in_(FINAL)))
@@ -213,7 +213,7 @@ class Rig:
 
     @contextmanager
     def crowd(self) -> Iterator[Callable[[], None]]:
-        """Yields a function: everybody loses the connection to PostgreSQL, and somebody else takes them all."""
+        """Yields a function that ends every connection to PostgreSQL and takes them all."""
         url = make_url(self.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
         with ExitStack() as stack:
             first = stack.enter_context(psycopg.connect(url, autocommit=True))
@@ -230,7 +230,7 @@ class Rig:
             yield squeeze
 
     def start_over(self) -> None:
-        """Nothing of a fault that was too much may spoil the next one."""
+        """Start the workers again without a queue, so that a fault that did not converge cannot spoil the next one."""
         self.broker.flushall()
         for part in (*self.workers, self.beat):
             part.kill()
@@ -246,7 +246,7 @@ class Rig:
             wait_until(lambda: all(map(client_sees_ready(client), self.chargers)), 120, "chargers are READY")
 
     def services(self) -> dict[str, Service]:
-        """Every charger's service, as ECS has it; those that it has not are left out."""
+        """Every charger's ACTIVE service, by charger id."""
         found = {}
         for start in range(0, len(self.chargers), 10):
             answer = self.boto.describe_services(cluster=CLUSTER, services=self.chargers[start : start + 10])
@@ -263,7 +263,7 @@ class Rig:
 
     def _start(self, part: Part, stack: ExitStack) -> Part:
         part.start()
-        stack.callback(part.kill)  # nothing of a rig is kept
+        stack.callback(part.kill)  # a rig leaves nothing behind
         return part
 
     def _end_ecs(self) -> None:
@@ -278,7 +278,7 @@ class Rig:
         return proxy
 
     def worker(self, number: int, **settings: str) -> Part:
-        """One more of them, not started yet."""
+        """Another worker, not started yet."""
         return self._part(
             f"worker-{number}",
             *(*CELERY, "worker", "-c", str(THREADS), "-Q", ",".join(Queue)),
@@ -326,7 +326,7 @@ def running_rig(folder: Path) -> Iterator[Rig]:
 
 
 def charger(number: int) -> dict[str, str]:
-    """The body that creates it."""
+    """The body of the request that creates the charger."""
     return {
         "identity": f"CP-{number:03}",
         "brand_slug": "wallbox",

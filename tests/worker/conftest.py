@@ -1,4 +1,4 @@
-"""A charger's life, as the tests of the worker tell it."""
+"""The rows, a fake ECS and an embedded one, with short methods for what clients, workers and time do."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ ORGANIZATION = "acme"
 
 @dataclass
 class World:
-    """The rows, an ECS, and short words for what clients, workers and time do."""
+    """The rows, a fake ECS, and short methods for what clients, workers and time do."""
 
     sessions: Sessions
     ecs: FakeEcs
@@ -59,13 +59,13 @@ class World:
         return charger_id
 
     def start(self, charger_id: str) -> CommandReceipt:
-        return self._wish(EventType.START_CHARGER, charger_id)
+        return self._record(EventType.START_CHARGER, charger_id)
 
     def stop(self, charger_id: str) -> CommandReceipt:
-        return self._wish(EventType.STOP_CHARGER, charger_id)
+        return self._record(EventType.STOP_CHARGER, charger_id)
 
     def restart(self, charger_id: str) -> CommandReceipt:
-        return self._wish(EventType.RESET_CHARGER, charger_id)
+        return self._record(EventType.RESET_CHARGER, charger_id)
 
     def delete(self, charger_id: str) -> CommandReceipt:
         with self.sessions.begin() as session:
@@ -94,12 +94,12 @@ class World:
         converge(self.sessions, self.ecs, self.timing, charger_id)
 
     def observe(self) -> int:
-        """Look at every charger, due or not, and again when what runs has run for a while. Returns how many drifted."""
-        drifted = self.look()
+        """Observe every charger now, and once more when its task has run for a while. Returns how many have drifted."""
+        drifted = self.observe_once()
         self.a_while_passes()
-        return drifted + self.look()
+        return drifted + self.observe_once()
 
-    def look(self) -> int:
+    def observe_once(self) -> int:
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger).where(Charger.observe_at.is_not(None)).values(observe_at=func.now())
@@ -107,7 +107,7 @@ class World:
         return observe(self.sessions, self.ecs, self.timing)
 
     def work(self, charger_id: str) -> None:
-        """A message arrives, ECS does its part, and the observer looks."""
+        """Deliver a message, let ECS reach the desired count, and observe."""
         self.converge(charger_id)
         self.ecs.settle()
         self.observe()
@@ -115,7 +115,7 @@ class World:
     # Time.
 
     def wait_is_over(self, charger_id: str) -> None:
-        """The charger's delay has passed."""
+        """End the charger's delay."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger)
@@ -124,7 +124,7 @@ class World:
             )
 
     def a_while_passes(self) -> None:
-        """What was seen running, and what was applied, was so long ago that no answer of ECS is from before."""
+        """Move what was observed and applied so far back that no answer of ECS can be older."""
         ago = timedelta(seconds=self.timing.settle_s)
         with self.sessions.begin() as session:
             session.execute(update(Charger).values(running_since=Charger.running_since - ago))
@@ -133,8 +133,8 @@ class World:
             }
             session.execute(update(Command).values(times))
 
-    def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
-        """Hours pass, also for a command that the rate budget holds back."""
+    def hours_pass(self, charger_id: str, hours: int = 2) -> None:
+        """Move the charger's commands back by hours, also those that the rate budget holds back."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Command)
@@ -145,7 +145,7 @@ class World:
                 )
             )
 
-    # What is to be seen.
+    # Rows.
 
     def charger(self, charger_id: str) -> Charger:
         with self.sessions() as session:
@@ -155,13 +155,13 @@ class World:
         with self.sessions() as session:
             return session.get(Charger, charger_id) is None
 
-    def status(self, accepted: CommandReceipt) -> CommandStatus:
+    def status(self, receipt: CommandReceipt) -> CommandStatus:
         with self.sessions() as session:
-            return CommandStatus(session.get_one(Command, accepted.command_id).status)
+            return CommandStatus(session.get_one(Command, receipt.command_id).status)
 
-    def command(self, accepted: CommandReceipt) -> Command:
+    def command(self, receipt: CommandReceipt) -> Command:
         with self.sessions() as session:
-            return session.get_one(Command, accepted.command_id)
+            return session.get_one(Command, receipt.command_id)
 
     def open_commands(self) -> int:
         with self.sessions() as session:
@@ -172,8 +172,8 @@ class World:
                 or 0
             )
 
-    def _wish(self, event_type: EventType, charger_id: str) -> CommandReceipt:
-        wish = commands.LifecycleRequest(
+    def _record(self, event_type: EventType, charger_id: str) -> CommandReceipt:
+        request = commands.LifecycleRequest(
             event_type=event_type,
             charger_id=charger_id,
             organization_id=ORGANIZATION,
@@ -181,7 +181,7 @@ class World:
             request_id=f"request of {event_type}",
         )
         with self.sessions.begin() as session:
-            return commands.record_command(session, wish)
+            return commands.record_command(session, request)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def ecs_process() -> Iterator[EcsProcess]:
 
 @pytest.fixture(scope="session")
 def ecs_settings(engine: Engine, redis_url: str) -> EcsSettings:
-    """As on a real account."""
+    """The settings of a real account."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(engine.url.render_as_string(hide_password=False), redis_url).items():
             patch.setenv(name, value)
@@ -215,6 +215,6 @@ def ecs_client(ecs_process: EcsProcess, ecs_settings: EcsSettings) -> EcsClient:
 
 @pytest.fixture
 def embedded(ecs_process: EcsProcess, ecs_client: EcsClient) -> Iterator[Embedded]:
-    """The embedded ECS without faults, and afterwards again."""
+    """The embedded ECS, without faults before and after the test."""
     yield Embedded(ecs_client, ecs_process)
     ecs_process.set_faults()

@@ -10,7 +10,7 @@ from botocore import xform_name
 
 from worker.ecs.budget import QUOTAS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "aws.md").read_text()
 #: What other actions need when they are allowed, and no client method calls.
 IMPLIED = {"ecs:TagResource", "iam:PassRole"}
@@ -21,7 +21,7 @@ def called(attribute: str, service: str) -> set[str]:
     model = botocore.session.get_session().get_service_model(service)
     action_of = {xform_name(operation): operation for operation in model.operation_names}
     actions = set()
-    for file in (ROOT / "worker").glob("*.py"):
+    for file in (ROOT / "worker").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(

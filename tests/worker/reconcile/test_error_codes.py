@@ -16,7 +16,7 @@ from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
 from worker.reconcile.converge import record_internal_error
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "errors.md"
 
 
 def spend() -> None:
@@ -60,8 +60,8 @@ def in_the_service(*, stopped: str = "", event: str = "", gave_up: str = "") -> 
 def too_late(world: World) -> str:
     charger_id = world.create()
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
-    world.look()
+    world.hours_pass(charger_id)
+    world.observe_once()
     return charger_id
 
 
@@ -69,8 +69,8 @@ def stop_too_late(world: World) -> str:
     charger_id = world.ready()
     world.stop(charger_id)
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
-    world.look()
+    world.hours_pass(charger_id)
+    world.observe_once()
     return charger_id
 
 

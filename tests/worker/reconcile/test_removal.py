@@ -1,4 +1,4 @@
-"""A deleted charger leaves nothing behind, costs ECS little, and is forgotten only then."""
+"""A deleted charger leaves nothing behind, costs ECS little, and its row is removed only then."""
 
 from shared.error_codes import ErrorCode
 from tests.worker.conftest import World
@@ -14,7 +14,7 @@ def nothing() -> None:
     """A call that goes well."""
 
 
-def test_a_deleted_charger_is_forgotten_when_nothing_of_it_is_left(world: World) -> None:
+def test_a_deleted_charger_is_removed_when_ecs_has_nothing_of_it(world: World) -> None:
     charger_id = world.ready()
     world.delete(charger_id)
 
@@ -34,11 +34,11 @@ def test_a_removal_costs_one_service_change_however_long_the_service_drains(worl
     world.delete(charger_id)
     for _ in range(5):
         world.converge(charger_id)
-        assert world.look() == 0
+        assert world.observe_once() == 0
         world.wait_is_over(charger_id)
 
     world.ecs.settle()
-    to_publish = world.look()
+    to_publish = world.observe_once()
     world.converge(charger_id)
 
     assert to_publish == 1
@@ -50,16 +50,16 @@ def test_a_deleted_charger_is_observed_only_while_its_service_drains(world: Worl
     charger_id = world.ready()
     to_observe = [world.charger(charger_id).observe_at is not None]
 
-    def note() -> None:
+    def record() -> None:
         to_observe.append(world.charger(charger_id).observe_at is not None)
 
     world.delete(charger_id)
-    note()
+    record()
     world.converge(charger_id)  # DeleteService
-    note()
+    record()
     world.ecs.settle()
-    world.look()
-    note()
+    world.observe_once()
+    record()
 
     assert world.charger(charger_id).service_status == "INACTIVE"
     assert to_observe == [True, False, True, False]
@@ -71,10 +71,10 @@ def test_a_service_that_came_back_during_its_removal_is_deleted_again(world: Wor
     world.converge(charger_id)
     world.ecs.services[charger_id].status = "ACTIVE"  # a call of long ago made it anew
 
-    world.look()
+    world.observe_once()
     world.converge(charger_id)
     world.ecs.settle()
-    world.look()
+    world.observe_once()
     world.converge(charger_id)
 
     assert world.gone(charger_id)
@@ -84,7 +84,7 @@ def test_a_service_that_came_back_during_its_removal_is_deleted_again(world: Wor
 def test_a_removal_is_never_given_up(world: World) -> None:
     charger_id = world.ready()
     world.delete(charger_id)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
     world.ecs.script += [reject, fail_once()]
 
     for _ in range(2):
@@ -116,15 +116,15 @@ def test_a_delete_during_provisioning_stops_it_at_its_next_step(world: World) ->
     assert world.ecs.runs(charger_id) == 0
 
 
-def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behind(world: World) -> None:
+def test_a_charger_that_is_removed_while_its_service_is_made_leaves_none_behind(world: World) -> None:
     charger_id = world.create()
 
-    def forget() -> None:
+    def remove() -> None:
         world.delete(charger_id)
         world.converge(charger_id)
         assert world.gone(charger_id)
 
-    world.ecs.script += [nothing, forget]
+    world.ecs.script += [nothing, remove]
     world.converge(charger_id)
     world.ecs.settle()
 
@@ -132,15 +132,15 @@ def test_a_charger_that_is_forgotten_while_its_service_is_made_leaves_none_behin
     assert world.ecs.runs(charger_id) == 0
 
 
-def test_a_charger_that_is_forgotten_while_its_task_definition_is_made_gets_no_service(world: World) -> None:
+def test_a_charger_that_is_removed_while_its_task_definition_is_made_gets_no_service(world: World) -> None:
     charger_id = world.create()
 
-    def forget() -> None:
+    def remove() -> None:
         world.delete(charger_id)
         world.converge(charger_id)
         assert world.gone(charger_id)
 
-    world.ecs.script.append(forget)
+    world.ecs.script.append(remove)
     world.converge(charger_id)
 
     assert ("CreateService", charger_id) not in world.ecs.mutations
@@ -148,14 +148,14 @@ def test_a_charger_that_is_forgotten_while_its_task_definition_is_made_gets_no_s
     assert world.gone(charger_id)
 
 
-def test_what_was_made_of_a_forgotten_charger_is_removed_though_ecs_is_away_at_first(world: World) -> None:
+def test_what_was_made_of_a_removed_charger_is_deleted_though_ecs_is_away_at_first(world: World) -> None:
     charger_id = world.create()
 
-    def forget() -> None:
+    def remove() -> None:
         world.delete(charger_id)
         world.converge(charger_id)
 
-    world.ecs.script += [nothing, forget, nothing, fail_once()]
+    world.ecs.script += [nothing, remove, nothing, fail_once()]
     world.converge(charger_id)
     left = world.charger(charger_id)
     world.wait_is_over(charger_id)

@@ -12,7 +12,7 @@ from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
-from worker.reconcile.record import RETRY_MAX_S
+from worker.reconcile.failure import RETRY_MAX_S
 
 NAMED = {"charger_id", "command_id", "generation", "event_type", "request_id"}
 
@@ -23,10 +23,12 @@ def lines() -> Iterator[list[Any]]:
         yield lines
 
 
-def test_a_life_is_told_in_lines_that_name_their_request(world: World, lines: list[Any]) -> None:
+def test_every_change_of_a_chargers_life_has_a_line_that_names_its_request(
+    world: World, lines: list[Any]
+) -> None:
     charger_id = world.ready()
-    for ask in (world.stop, world.start, world.restart):
-        ask(charger_id)
+    for request in (world.stop, world.start, world.restart):
+        request(charger_id)
         world.work(charger_id)
     world.delete(charger_id)
     world.converge(charger_id)
@@ -50,7 +52,7 @@ def test_a_life_is_told_in_lines_that_name_their_request(world: World, lines: li
 
 
 def trouble(world: World) -> None:
-    """ECS does not answer, has no turn to give, refuses; somebody else changes the service."""
+    """ECS does not answer, the budget has no turn, ECS rejects; somebody else changes the service."""
 
     def spent() -> None:
         raise BudgetSpent(RETRY_MAX_S)
@@ -68,7 +70,7 @@ def trouble(world: World) -> None:
     world.work(charger_id)
 
 
-def test_trouble_is_told_once_for_each_change(world: World, lines: list[Any]) -> None:
+def test_trouble_has_one_line_for_each_change(world: World, lines: list[Any]) -> None:
     trouble(world)
 
     assert [(line["event"], line.get("code")) for line in lines[2:]] == [
@@ -81,15 +83,15 @@ def test_trouble_is_told_once_for_each_change(world: World, lines: list[Any]) ->
     assert all(set(line) >= NAMED for line in lines)
 
 
-@pytest.mark.parametrize("ask", [World.stop, World.restart])
-def test_a_command_that_is_too_late_is_told(
-    world: World, lines: list[Any], ask: Callable[[World, str], object]
+@pytest.mark.parametrize("request_command", [World.stop, World.restart])
+def test_a_command_that_fails_at_its_deadline_has_a_line(
+    world: World, lines: list[Any], request_command: Callable[[World, str], object]
 ) -> None:
     charger_id = world.ready()
-    ask(world, charger_id)
+    request_command(world, charger_id)
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
-    if ask is World.restart:
+    world.hours_pass(charger_id)
+    if request_command is World.restart:
         world.ecs.crash(charger_id)
 
     world.observe()

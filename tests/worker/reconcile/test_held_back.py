@@ -1,4 +1,4 @@
-"""What the rate budget holds back is late, and nothing else: no deadline runs, nothing is left out."""
+"""A command that the rate budget holds back is only late: no deadline runs, and nothing is left out."""
 
 import time
 from uuid import uuid4
@@ -44,12 +44,12 @@ def test_no_deadline_runs_while_the_budget_holds_a_new_charger_back(world: World
     for _ in range(3):
         world.ecs.script.append(spent)
         world.converge(charger_id)
-        world.asked_long_ago(charger_id)
+        world.hours_pass(charger_id)
         world.wait_is_over(charger_id)
     held_back = world.charger(charger_id)
 
     world.converge(charger_id)
-    world.look()
+    world.observe_once()
     coming_up = world.charger(charger_id)
     world.ecs.settle()
     world.observe()
@@ -69,12 +69,12 @@ def test_the_deadline_runs_again_after_the_budget_let_a_command_pass(world: Worl
     stop = world.stop(charger_id)
     world.ecs.script += [spent, fail_once(), fail_once()]
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
     world.wait_is_over(charger_id)
     world.converge(charger_id)
     after_the_hold = world.status(stop)
 
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
     world.wait_is_over(charger_id)
     world.converge(charger_id)
 
@@ -85,7 +85,7 @@ def test_the_deadline_runs_again_after_the_budget_let_a_command_pass(world: Worl
 def test_task_definitions_leave_nothing_behind_when_the_budget_runs_out_between_two_calls(
     embedded: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(turns, "MAX_SLEEP_S", 0.0)
     settings = BudgetSettings(redis_url="", share=1, quotas={"definition_changes": "5/1"})
     ecs = client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings))
     charger_id = f"dep-{uuid4().hex[:12]}"

@@ -54,12 +54,15 @@ def test_the_region_is_the_one_that_boto3_finds_for_all_that_needs_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    context = Process().resources()
-    definition = container(context.settings.ecs, "dep-1", {})
+    resources = Process().resources()
+    definition = container(resources.settings.ecs, "dep-1", {})
 
     assert definition["logConfiguration"]["options"]["awslogs-region"] == region
-    assert services_of(context.settings.ecs, context.ecs.endpoint_url, lambda asked: asked).account == region
-    assert context.ecs.endpoint_url == f"https://ecs.{region}.amazonaws.com"
+    assert (
+        services_of(resources.settings.ecs, resources.ecs.endpoint_url, lambda requested: requested).account
+        == region
+    )
+    assert resources.ecs.endpoint_url == f"https://ecs.{region}.amazonaws.com"
 
 
 @pytest.mark.parametrize(

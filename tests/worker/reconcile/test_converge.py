@@ -1,4 +1,4 @@
-"""Anything may happen twice, late, out of order or not at all, and the fleet ends at the last wish."""
+"""Anything may happen twice, late, out of order or not at all, and the fleet ends at the newest request."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from worker.ecs.client import EcsRejected, TaskDefinitionMissing
+from worker.reconcile.failure import RETRY_MAX_S, retry_delay_s
 from worker.reconcile.provision import Step
-from worker.reconcile.record import RETRY_MAX_S, retry_delay_s
 
 
 def reject(code: ErrorCode = ErrorCode.PROVIDER_REJECTED) -> None:
@@ -57,7 +57,7 @@ def test_a_message_that_comes_twice_costs_one_call(world: World) -> None:
     assert len(world.ecs.mutations) == calls + 1
 
 
-def test_a_wish_that_comes_during_the_call_gets_another_round(world: World) -> None:
+def test_a_command_that_comes_during_the_call_gets_another_round(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
     start_during_the_call: list[CommandReceipt] = []
@@ -88,10 +88,10 @@ def test_another_worker_finishes_the_stop_while_the_start_is_still_in_its_call(w
     assert world.status(stops[0]) == CommandStatus.SUCCEEDED
 
 
-def test_the_last_of_many_wishes_wins_with_one_call(world: World) -> None:
+def test_the_newest_of_many_commands_wins_with_one_call(world: World) -> None:
     charger_id = world.ready()
     calls = len(world.ecs.mutations)
-    wishes = [
+    receipts = [
         world.stop(charger_id),
         world.start(charger_id),
         world.restart(charger_id),
@@ -100,7 +100,7 @@ def test_the_last_of_many_wishes_wins_with_one_call(world: World) -> None:
 
     world.work(charger_id)
 
-    assert [world.status(wish) for wish in wishes] == [CommandStatus.SUPERSEDED] * 3 + [
+    assert [world.status(receipt) for receipt in receipts] == [CommandStatus.SUPERSEDED] * 3 + [
         CommandStatus.SUCCEEDED
     ]
     assert world.ecs.runs(charger_id) == 0
@@ -128,7 +128,7 @@ def test_a_call_that_fails_is_tried_again_after_a_delay(world: World) -> None:
     assert world.charger(charger_id).reason is None
 
 
-def test_a_new_wish_does_not_wait_for_the_delay_of_an_older_one(world: World) -> None:
+def test_a_new_command_does_not_wait_for_the_delay_of_an_older_one(world: World) -> None:
     charger_id = world.ready()
     world.stop(charger_id)
     world.ecs.script.append(fail_once())
@@ -165,7 +165,7 @@ def test_an_answer_that_is_lost_after_the_change_does_no_harm(world: World) -> N
     assert world.status(stop) == CommandStatus.SUCCEEDED
 
 
-def test_a_command_that_ecs_refuses_fails_at_once_and_says_why(world: World) -> None:
+def test_a_command_that_ecs_rejects_fails_at_once_and_says_why(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
     world.ecs.script.append(lambda: reject(ErrorCode.ACCESS_DENIED))
@@ -180,7 +180,7 @@ def test_a_command_that_ecs_refuses_fails_at_once_and_says_why(world: World) -> 
     assert world.charger(charger_id).provisioning_status == "READY"
 
 
-def test_a_wish_that_ecs_refused_is_carried_out_when_the_cause_goes_away(world: World) -> None:
+def test_a_command_that_ecs_rejected_is_applied_when_the_cause_goes_away(world: World) -> None:
     charger_id = world.ready()
     world.stop(charger_id)
     world.ecs.script.append(reject)
@@ -192,7 +192,7 @@ def test_a_wish_that_ecs_refused_is_carried_out_when_the_cause_goes_away(world: 
     assert world.ecs.runs(charger_id) == 0
 
 
-def test_a_charger_that_ecs_refuses_to_create_has_failed_and_is_off(world: World) -> None:
+def test_a_charger_that_ecs_rejects_has_failed_and_is_off(world: World) -> None:
     charger_id = world.create()
     world.ecs.script += [lambda: None, reject]
 
@@ -215,7 +215,7 @@ def test_a_command_fails_at_its_deadline_and_not_before(world: World) -> None:
 
     world.converge(charger_id)
     before = world.status(stop)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
     world.wait_is_over(charger_id)
     world.converge(charger_id)
 

@@ -12,23 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.ecs import turns
-from worker.ecs.turns import LEAD, OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
+from worker.ecs.turns import MAX_LEAD_TURNS, OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
 
 RATE, BURST = 5.0, 50.0
 GROUP = "model"
 QUOTA = Quota(RATE, BURST, ())
-LATE_S = 2.0  # who must come back comes with the next sweep
+LATE_S = 2.0  # a caller that must come back does so with the next sweep
 
 
 @dataclass
 class Model:
-    """Callers who come back when they were told to, a little late, until they are served."""
+    """Callers that come back when they are expected, a little late, until they are served."""
 
     now: float = 0.0
     served: list[tuple[float, Caller]] = field(default_factory=list)
-    told: dict[Caller, list[float]] = field(
+    expected: dict[Caller, list[float]] = field(
         default_factory=dict
-    )  #: when each was told that it would be served
+    )  #: when each was to be served, by every answer
     _events: list[tuple[float, int, Caller]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -45,12 +45,12 @@ class Model:
         while self._events and self._events[0][0] <= until:
             self.now, _, caller = heapq.heappop(self._events)
             turn = self.turns.take(GROUP, QUOTA, caller)
-            self.told.setdefault(caller, []).append(self.now + turn.wait_s)
+            self.expected.setdefault(caller, []).append(self.now + turn.wait_s)
             if turn.granted:
                 self.served.append((self.now + turn.wait_s, caller))
             else:
-                due = self.now + turn.wait_s
-                self._come(due + (-due % LATE_S), caller)
+                expected_at = self.now + turn.wait_s
+                self._come(expected_at + (-expected_at % LATE_S), caller)
 
     def waited_s(self, caller: Caller, since: float) -> float:
         return next(at for at, one in self.served if one == caller) - since
@@ -91,7 +91,7 @@ def test_the_rate_is_never_exceeded_and_everybody_is_served(
 def test_no_organization_waits_longer_than_its_share_and_a_turn(
     arrivals: Sequence[tuple[float, str, Priority, int]], how_many: int, priority: Priority
 ) -> None:
-    """Whatever others ask for. `LEAD` is what each of them may be ahead by, and the reserve is left unused."""
+    """Whatever the others request. Each of them may be MAX_LEAD_TURNS ahead, and the reserve is left unused."""
     model = Model()
     for arrival in arrivals:
         model.arrive(*arrival)
@@ -101,11 +101,11 @@ def test_no_organization_waits_longer_than_its_share_and_a_turn(
 
     organizations = len({organization for _, organization, *_ in arrivals}) + 1
     share_s = organizations * (how_many + 1) / RATE
-    slack_s = (organizations - 1) * LEAD / RATE + turns.RESERVE * BURST / RATE + 2 * LATE_S
+    slack_s = (organizations - 1) * MAX_LEAD_TURNS / RATE + turns.RESERVED_SHARE * BURST / RATE + 2 * LATE_S
     assert max(model.waited_s(caller, since=70) for caller in mine) <= share_s + slack_s
 
 
-def test_what_nobody_waits_for_comes_through_while_commands_of_its_organization_keep_coming() -> None:
+def test_upkeep_comes_through_while_commands_of_its_organization_keep_coming() -> None:
     """Starts at the full rate, for ever: the first repair is made within a minute."""
     model = Model()
     [repair, *_] = model.arrive(20, "org", Priority.UPKEEP, 10)
@@ -127,15 +127,15 @@ def test_observing_goes_on_while_commands_keep_coming() -> None:
         model.arrive(number / RATE / 2, "org", Priority.LIFECYCLE)
     model.run(until=30)
 
-    looks = 0
+    observed = 0
     for second in range(31, 91):
         model.run(until=second)
         model.now = second
-        looks += model.turns.take(GROUP, QUOTA, OBSERVER).granted
+        observed += model.turns.take(GROUP, QUOTA, OBSERVER).granted
 
-    assert looks >= 60 * RATE / 10 - 5
+    assert observed >= 60 * RATE / 10 - 5
     times = [at for at, _ in model.served if 30 < at < 90]
-    assert len(times) + looks <= RATE * 62
+    assert len(times) + observed <= RATE * 62
 
 
 def test_starts_beside_the_removals_and_creates_of_everybody_are_served_at_once() -> None:
@@ -150,8 +150,8 @@ def test_starts_beside_the_removals_and_creates_of_everybody_are_served_at_once(
     assert max(model.waited_s(caller, since=30) for caller in starts) < 1
 
 
-def test_what_waits_is_told_a_time_that_holds() -> None:
-    """Of 400 creates of two organizations none is served more than a turn of the sweep after it was told."""
+def test_the_expected_time_of_a_waiting_call_holds() -> None:
+    """Of 400 creates of two organizations each is served within two periods of the sweep after the time it was given."""
     model = Model()
     callers = [
         *model.arrive(0, "one", Priority.PROVISIONING, 200),
@@ -161,10 +161,10 @@ def test_what_waits_is_told_a_time_that_holds() -> None:
     model.run()
 
     served = {caller: at for at, caller in model.served}
-    assert all(len(model.told[caller]) <= 6 for caller in callers)
-    assert all(served[caller] <= model.told[caller][-1] + 2 * LATE_S for caller in callers)
-    last_told = [model.told[caller][0] for caller in callers if caller.organization_id == "two"]
-    assert max(last_told) == pytest.approx(max(served.values()), rel=0.25)
+    assert all(len(model.expected[caller]) <= 6 for caller in callers)
+    assert all(served[caller] <= model.expected[caller][-1] + 2 * LATE_S for caller in callers)
+    first_expected = [model.expected[caller][0] for caller in callers if caller.organization_id == "two"]
+    assert max(first_expected) == pytest.approx(max(served.values()), rel=0.25)
 
 
 def test_organizations_that_wait_are_served_by_turns() -> None:
@@ -178,7 +178,7 @@ def test_organizations_that_wait_are_served_by_turns() -> None:
     assert all(15 <= times <= 25 for times in Counter(in_the_jam).values())
 
 
-# The two places where the order may be kept.
+# In Redis and in a process.
 
 STEPS = st.lists(
     st.tuples(
@@ -209,28 +209,28 @@ def take_at(now: float, shared: SharedTurns, quota: Quota, caller: Caller) -> Tu
     return turn
 
 
-def forget(redis_url: str, name: str) -> None:
+def delete_keys(redis_url: str, name: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         for key in client.scan_iter(f"chargehand:ecs:{{{GROUP}}}:{name}"):
             client.delete(key)
 
 
 def given_a_crowd(shared: SharedTurns, redis_url: str, now: float) -> list[Caller]:
-    """More than the burst has turns for, in two organizations."""
-    forget(redis_url, "*")
+    """More callers than the burst has turns for, in two organizations."""
+    delete_keys(redis_url, "*")
     callers = [Caller(f"dep-{number}", "ab"[number % 2], Priority.PROVISIONING) for number in range(150)]
     return [caller for caller in callers if not take_at(now, shared, QUOTA, caller).granted]
 
 
 @settings(max_examples=40, deadline=None)
 @given(steps=STEPS)
-def test_redis_and_a_process_by_itself_give_the_same_turns(
+def test_redis_and_a_single_process_give_the_same_turns(
     shared: SharedTurns, redis_url: str, steps: Sequence[tuple[float, int, Priority]]
 ) -> None:
     quota = Quota(2.0, 5.0, (), urgent=Priority.LIFECYCLE)
     now = 1000.0
     local = LocalTurns(clock=lambda: now)
-    forget(redis_url, "*")
+    delete_keys(redis_url, "*")
 
     for after_s, number, priority in steps:
         now += after_s
@@ -242,13 +242,15 @@ def test_redis_and_a_process_by_itself_give_the_same_turns(
 
 
 @pytest.mark.parametrize("lost", ["due", "turns", "turns:a", "ends", "places", "urgent", "bucket", "*"])
-def test_whatever_redis_loses_all_who_wait_are_served(shared: SharedTurns, redis_url: str, lost: str) -> None:
-    """It was flushed, or was full and evicts what has a time to live."""
+def test_whatever_redis_loses_all_waiting_callers_are_served(
+    shared: SharedTurns, redis_url: str, lost: str
+) -> None:
+    """Redis was flushed, or was full and evicted keys with a time to live."""
     now = 1000.0
     waiting = given_a_crowd(shared, redis_url, now)
     assert len(waiting) > BURST
 
-    forget(redis_url, lost)
+    delete_keys(redis_url, lost)
 
     while waiting and now < 1300:
         now += 1
@@ -256,7 +258,7 @@ def test_whatever_redis_loses_all_who_wait_are_served(shared: SharedTurns, redis
     assert not waiting
 
 
-def test_a_clock_that_is_put_back_leaves_nobody_behind_those_who_are_lost(
+def test_a_clock_that_is_put_back_leaves_nobody_behind_abandoned_callers(
     shared: SharedTurns, redis_url: str
 ) -> None:
     assert len(given_a_crowd(shared, redis_url, 100_000.0)) > BURST
@@ -269,13 +271,13 @@ def test_a_clock_that_is_put_back_leaves_nobody_behind_those_who_are_lost(
     assert [turn.granted for turn in later[2:]] == [True] * 58
 
 
-def test_a_more_urgent_wish_for_a_charger_that_waits_moves_it_up() -> None:
+def test_a_more_urgent_command_moves_a_waiting_charger_up() -> None:
     model = Model()
     model.arrive(0, "org", Priority.PROVISIONING, 200)
     model.run(until=0)
-    told = model.turns.take(GROUP, QUOTA, Caller("dep-150", "org", Priority.PROVISIONING)).wait_s
+    expected_s = model.turns.take(GROUP, QUOTA, Caller("dep-150", "org", Priority.PROVISIONING)).wait_s
 
     moved = model.turns.take(GROUP, QUOTA, Caller("dep-150", "org", Priority.LIFECYCLE))
 
-    assert told > 20
+    assert expected_s > 20
     assert moved.granted

@@ -246,7 +246,7 @@ def test_what_is_left_of_a_draining_service_is_described_and_not_deleted_again(
     embedded.process.forget_calls()
 
     draining = side.ecs.delete_service(charger_id)
-    side.until(lambda: side.ecs.rest_of_service(charger_id) is None)
+    side.until(lambda: side.ecs.remaining_service(charger_id) is None)
 
     assert draining is not None
     assert len(embedded.process.calls("DeleteService")) == 1
@@ -256,7 +256,7 @@ def test_what_is_left_of_an_active_service_is_asked_to_go(side: Side, charger_id
     side.ensure(charger_id, side.define(charger_id))
     side.until_running(charger_id)
 
-    side.until(lambda: side.ecs.rest_of_service(charger_id) is None)
+    side.until(lambda: side.ecs.remaining_service(charger_id) is None)
 
     assert side.view(charger_id) is None
 

@@ -58,21 +58,21 @@ def test_two_workers_at_once_stop_the_same_task(world: World) -> None:
     assert world.ecs.runs(charger_id) == 1
 
 
-def test_a_worker_that_looks_late_stops_the_recorded_task_and_not_its_successor(world: World) -> None:
+def test_a_worker_that_is_late_stops_the_recorded_task_and_not_its_successor(world: World) -> None:
     charger_id = world.ready()
     old = world.ecs.current_task(charger_id)
     world.restart(charger_id)
     with world.sessions.begin() as session:
         session.execute(update(Charger).values(running_task_arn=None))  # nobody has seen the task yet
-    look = world.ecs.current_task
+    current_task = world.ecs.current_task
 
-    def look_late(charger_id: str) -> str | None:
-        world.ecs.current_task = look  # type: ignore[method-assign]
+    def answer_late(charger_id: str) -> str | None:
+        world.ecs.current_task = current_task  # type: ignore[method-assign]
         world.converge(charger_id)  # another worker restarts it meanwhile
         world.ecs.settle()
-        return look(charger_id)
+        return current_task(charger_id)
 
-    world.ecs.current_task = look_late  # type: ignore[method-assign]
+    world.ecs.current_task = answer_late  # type: ignore[method-assign]
     world.converge(charger_id)
 
     assert set(stops(world)) == {old}
@@ -104,7 +104,7 @@ def test_a_second_restart_ends_the_successor(world: World) -> None:
     assert len(set(ended)) == 2
 
 
-def test_a_stop_after_a_restart_makes_it_moot(world: World) -> None:
+def test_a_stop_after_a_restart_supersedes_it(world: World) -> None:
     charger_id = world.ready()
     restart = world.restart(charger_id)
     stop = world.stop(charger_id)

@@ -23,7 +23,7 @@ from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefini
 
 @dataclass(frozen=True)
 class Given:
-    """A service with its definition and a task, and who is asked about them."""
+    """A service with its definition and a task, and the client that calls ECS about them."""
 
     ecs: EcsClient
     charger_id: str
@@ -128,7 +128,7 @@ def test_a_call_whose_answer_was_lost_can_be_repeated(embedded: Embedded, given:
 def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
     embedded: Embedded, given: Given
 ) -> None:
-    """ECS does say MISSING of services that are there: who acts on it must ask twice."""
+    """ECS may call a service MISSING that exists: a caller that acts on it must call twice."""
     embedded.process.set_faults({"kind": "missing", "action": "DescribeServices"})
 
     views = given.ecs.describe_services([given.charger_id])
@@ -136,7 +136,7 @@ def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
     assert views == {given.charger_id: None}
 
 
-@pytest.mark.parametrize("call", [EcsClient.delete_service, EcsClient.rest_of_service])
+@pytest.mark.parametrize("call", [EcsClient.delete_service, EcsClient.remaining_service])
 def test_one_wrong_missing_does_not_pass_for_a_deletion(
     embedded: Embedded, given: Given, call: Callable[[EcsClient, str], object]
 ) -> None:
