@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from shared.database.engine import Sessions
 from shared.models import ShownLink
-from worker.observe.links import note_links, write_links
+from worker.logs.links import note_links, write_links
 
 TASK = "0" * 32
 

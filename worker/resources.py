@@ -10,7 +10,7 @@ from shared.database.engine import Sessions, make_engine
 from shared.settings import Settings, load_settings
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
-from worker.observe.logs import LogsClient
+from worker.logs.read import LogsClient
 from worker.startup.aws_settings import refused_in_one_line, with_region
 
 

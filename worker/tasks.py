@@ -18,6 +18,7 @@ from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
+from worker.logs.read import LOG_ERRORS, prune_logs, read_late_logs, read_logs
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_commands,
@@ -29,7 +30,6 @@ from worker.maintenance.prune import (
 from worker.maintenance.rollout import roll_out
 from worker.maintenance.runs import noted
 from worker.maintenance.sweep import sweep
-from worker.observe.logs import LOG_ERRORS, prune_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
 from worker.reconcile.coalesce import CoalescingQueue

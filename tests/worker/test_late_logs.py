@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from shared.models import ChargerLog, LogCursor
 from tests.worker.conftest import World
 from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.observe.logs import LogsClient, Page, read_late_logs
+from worker.logs.read import LogsClient, Page, read_late_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures
 
@@ -77,7 +77,7 @@ def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
         written.append(len(page.events))
         return 0
 
-    monkeypatch.setattr("worker.observe.logs._write_page", write)
+    monkeypatch.setattr("worker.logs.read._write_page", write)
 
     read_late(group)
 

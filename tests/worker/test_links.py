@@ -13,7 +13,7 @@ from tests.worker.conftest import World
 from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
 from worker.ecs.budget import BudgetSpent
-from worker.observe import links
+from worker.logs import links
 
 
 def is_accepted(world: World, charger_id: str) -> bool:

@@ -9,8 +9,8 @@ from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
 from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.observe.log_quota import CUT_ACTION, ROW_BYTES
-from worker.observe.logs import prune_logs
+from worker.logs.quota import CUT_ACTION, ROW_BYTES
+from worker.logs.read import prune_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures
 

@@ -19,8 +19,8 @@ from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from tests.links import line, shown_link
 from tests.worker.conftest import World
-from worker.observe.links import write_links
-from worker.observe.logs import LOG_ERRORS, LogsClient, Page, prune_logs, read_logs
+from worker.logs.links import write_links
+from worker.logs.read import LOG_ERRORS, LogsClient, Page, prune_logs, read_logs
 from worker.outage_log import OutageLog
 
 PAGE = 5  # lines in an answer, so that a test needs few of them
@@ -91,7 +91,7 @@ def group(
     cloudwatch: CloudWatchLogsClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> LogGroup:
-    monkeypatch.setattr("worker.observe.logs.PAGE_LIMIT", PAGE)
+    monkeypatch.setattr("worker.logs.read.PAGE_LIMIT", PAGE)
     monkeypatch.setenv("AWS_ENDPOINT_URL", ecs_process.endpoint_url)
     name = f"/test/{uuid4().hex}"
     cloudwatch.create_log_group(logGroupName=name)
@@ -171,7 +171,7 @@ def test_a_crash_before_the_commit_of_a_page_loses_and_doubles_nothing(
     said = [group.frame(charger_id, ago_s=100 - number) for number in range(2 * PAGE)]
 
     with monkeypatch.context() as patch:
-        patch.setattr("worker.observe.logs._write_position", _crash)
+        patch.setattr("worker.logs.read._write_position", _crash)
         with pytest.raises(KeyboardInterrupt):
             group.read()
     before = group.messages(charger_id)
@@ -185,7 +185,7 @@ def test_a_flood_at_one_instant_is_read_in_parts(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More pages than one read takes, all within the overlap: each read must get further."""
-    monkeypatch.setattr("worker.observe.logs.PAGES_PER_READ", 2)
+    monkeypatch.setattr("worker.logs.read.PAGES_PER_READ", 2)
     charger_id = world.create()
     said = [group.frame(charger_id) for _ in range(7 * PAGE)]
 
@@ -198,7 +198,7 @@ def test_a_flood_at_one_instant_is_read_in_parts(
 def test_a_line_that_comes_late_while_a_flood_is_read_is_copied(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.observe.logs.PAGES_PER_READ", 1)
+    monkeypatch.setattr("worker.logs.read.PAGES_PER_READ", 1)
     charger_id = world.create()
     said = [group.frame(charger_id, ago_s=30 - number) for number in range(3 * PAGE)]
     group.read()
@@ -241,7 +241,7 @@ def test_a_page_token_that_cloudwatch_forgot_begins_another_pass(
     charger_id = world.create()
     said = [group.frame(charger_id, ago_s=100 - number) for number in range(3 * PAGE)]
     with monkeypatch.context() as patch:
-        patch.setattr("worker.observe.logs.PAGES_PER_READ", 1)
+        patch.setattr("worker.logs.read.PAGES_PER_READ", 1)
         group.read()
     with world.sessions.begin() as session:
         cursor = session.get_one(LogCursor, group.client.group)
@@ -396,7 +396,7 @@ def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGrou
 def test_of_two_events_in_one_millisecond_the_later_one_counts(
     world: World, group: LogGroup, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.observe.logs.PAGE_LIMIT", page)
+    monkeypatch.setattr("worker.logs.read.PAGE_LIMIT", page)
     charger_id = world.create()
     group.link(charger_id, "connecting", ago_s=1)
     group.link(charger_id, "connected", ago_s=1)
@@ -479,7 +479,7 @@ def lag(world: World, group: LogGroup, charger_id: str) -> timedelta:
 def test_a_reader_that_is_behind_says_how_far(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.observe.logs.PAGES_PER_READ", 1)
+    monkeypatch.setattr("worker.logs.read.PAGES_PER_READ", 1)
     charger_id = world.create()
     for number in range(2 * PAGE):
         group.frame(charger_id, ago_s=1000 - number)
@@ -498,7 +498,7 @@ def test_a_reader_that_is_behind_says_how_far(
 def test_a_reader_whose_place_cloudwatch_forgot_has_not_caught_up(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.observe.logs.PAGES_PER_READ", 1)
+    monkeypatch.setattr("worker.logs.read.PAGES_PER_READ", 1)
     charger_id = world.create()
     for number in range(2 * PAGE):
         group.frame(charger_id, ago_s=1000 - number)

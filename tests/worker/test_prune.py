@@ -16,6 +16,7 @@ from shared.models import (
     RemovedCharger,
 )
 from tests.worker.conftest import World
+from worker.logs.read import ensure_partitions
 from worker.maintenance import prune as forget
 from worker.maintenance.leftovers import CERTAIN_AFTER, remove_orphans
 from worker.maintenance.prune import (
@@ -25,7 +26,6 @@ from worker.maintenance.prune import (
     prune_logs_of_deleted,
     prune_specs,
 )
-from worker.observe.logs import ensure_partitions
 from worker.reconcile.record import record_removal
 
 

@@ -20,8 +20,8 @@ from tests.links import line, read_lines
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
 from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task
+from worker.logs import links
 from worker.maintenance.sweep import sweep
-from worker.observe import links
 
 # Lists and events.
 

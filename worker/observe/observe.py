@@ -31,10 +31,10 @@ from worker.ecs.client import (
     ServiceView,
     TaskView,
 )
+from worker.logs.links import link_in_doubt
 from worker.maintenance import rollout
 from worker.observe import reasons
 from worker.observe.current_task import gone, must_run, restarting, running_task
-from worker.observe.links import link_in_doubt
 from worker.observe.reasons import Reason, explain
 from worker.reconcile.failure import give_up
 from worker.reconcile.provision import DRAINING, IN_PROGRESS, INACTIVE
@@ -57,7 +57,7 @@ class Seen:
     )  #: the ARN of the running task, where it was asked for; None while its predecessor still ends
     reason: Reason | None
     at: datetime  #: the database's clock before ECS was asked
-    link_in_doubt: bool  #: another task may run than the one that was last seen to: worker.observe.links
+    link_in_doubt: bool  #: another task may run than the one that was last seen to: worker.logs.links
 
     @property
     def as_desired(self) -> bool:

@@ -26,8 +26,8 @@ from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from worker.ecs.client import client_config
-from worker.observe.links import note_links, storable, write_links
-from worker.observe.log_quota import count_stored, prune_volumes, within_quota
+from worker.logs.links import note_links, storable, write_links
+from worker.logs.quota import count_stored, prune_volumes, within_quota
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
