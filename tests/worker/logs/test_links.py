@@ -10,7 +10,7 @@ from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
-from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
+from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
 from worker.ecs.budget import BudgetSpent
 from worker.logs import links

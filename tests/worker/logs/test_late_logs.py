@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from shared.models import ChargerLog, LogCursor
 from tests.worker.conftest import World
-from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
+from tests.worker.logs.test_logs import PAGE, LogGroup, cloudwatch, group
 from worker.logs.read import LogsClient, Page, read_late_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures

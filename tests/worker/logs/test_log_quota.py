@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
-from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
+from tests.worker.logs.test_logs import PAGE, LogGroup, cloudwatch, group
 from worker.logs.quota import CUT_ACTION, ROW_BYTES
 from worker.logs.read import prune_logs
 

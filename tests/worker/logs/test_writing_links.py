@@ -19,7 +19,7 @@ from tests.embedded.waiting import wait_until
 from tests.links import line, read_lines
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task
+from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task
 from worker.logs import links
 from worker.maintenance.sweep import sweep
 
