@@ -201,13 +201,13 @@ MUTATIONS = (
     ),
     Mutation(
         "an observation from before a redeploy ends the rollout",
-        "worker/observe/observe.py",
-        "        seen.charger.task_definition_arn,\n    )",
+        "worker/observe/record.py",
+        "        observation.charger.task_definition_arn,\n    )",
         "        charger.task_definition_arn,\n    )",
     ),
     Mutation(
         "an answer from before a redeploy is taken for drift",
-        "worker/observe/observe.py",
+        "worker/observe/settle.py",
         "func.greatest(Command.applied_at, charger.rollout_at)",
         "Command.applied_at",
     ),
@@ -285,15 +285,15 @@ MUTATIONS = (
     ),
     Mutation(
         "an answer from before the previous command finishes the newest",
-        "worker/observe/observe.py",
-        " and not _may_be_older(session, timing, charger, seen)",
+        "worker/observe/record.py",
+        " and not may_be_older(session, timing, charger, observation)",
         "",
     ),
     Mutation(
         "an answer from before the newest command is taken for drift",
-        "worker/observe/observe.py",
-        "    if applied_at is not None and seen.at < applied_at",
-        "    if False and seen.at < applied_at",
+        "worker/observe/settle.py",
+        "    if applied_at is not None and observation.at < applied_at",
+        "    if False and observation.at < applied_at",
     ),
     Mutation(
         "a restart believes a list of tasks that is some seconds old",
@@ -336,8 +336,8 @@ MUTATIONS = (
     ),
     Mutation(
         "drift is not repaired",
-        "worker/observe/observe.py",
-        "if seen.differs and charger.drifted_at is None:",
+        "worker/observe/record.py",
+        "if observation.differs and charger.drifted_at is None:",
         "if False:",
     ),
     Mutation(
@@ -348,14 +348,14 @@ MUTATIONS = (
     ),
     Mutation(
         "an observation from before the last call finishes a command",
-        "worker/observe/observe.py",
+        "worker/observe/record.py",
         "if in_flight or changed:",
         "if in_flight:",
     ),
     Mutation(
         "an older observation replaces a newer one",
-        "worker/observe/observe.py",
-        "            or_(Charger.observed_at.is_(None), Charger.observed_at <= seen.at),\n",
+        "worker/observe/record.py",
+        "            or_(Charger.observed_at.is_(None), Charger.observed_at <= observation.at),\n",
         "",
     ),
     Mutation(
@@ -372,15 +372,15 @@ MUTATIONS = (
     ),
     Mutation(
         "a restart succeeds while its old task runs",
-        "worker/observe/observe.py",
-        "{charger.id: charger.restart_task_arn for charger in chargers if restarting(charger)}",
+        "worker/observe/describe.py",
+        "{charger.id: charger.restart_task_arn for charger in chargers if is_restarting(charger)}",
         "dict[str, str | None]()",
     ),
     Mutation(
         "a command succeeds when its task is seen running for the first time",
-        "worker/observe/observe.py",
-        "    if is_new or charger.running_since is None:\n        return False\n    return seen.at >= ",
-        "    return True or seen.at >= ",
+        "worker/observe/settle.py",
+        "    if is_new or charger.running_since is None:\n        return False\n    return observation.at >= ",
+        "    return True or observation.at >= ",
     ),
     Mutation(
         "a task of an older definition counts as the new one",

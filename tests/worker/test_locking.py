@@ -16,7 +16,7 @@ from tests.worker.conftest import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
 from worker.maintenance import sweep
 from worker.maintenance.leftovers import remove_leftovers
-from worker.observe import observe
+from worker.observe.due import release
 
 
 def waiting(world: World) -> int:
@@ -76,9 +76,10 @@ def test_a_page_of_log_lines_keeps_no_rollout_waiting(world: World) -> None:
     assert (begun, removed) == (3, 3)
 
 
-def hand_back(world: World, charger_ids: list[str]) -> None:
+def release_claims(world: World, charger_ids: list[str]) -> None:
+    chargers = [world.charger(charger_id) for charger_id in charger_ids]
     with world.sessions.begin() as session:
-        observe._hand_back(session, charger_ids)
+        release(session, chargers)
 
 
 def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
@@ -90,7 +91,7 @@ def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
     sweep._publish(world.sessions, celery, [(TaskName.STOP, hint) for hint in hints])
 
 
-@pytest.mark.parametrize("change", [hand_back, find_the_broker_away])
+@pytest.mark.parametrize("change", [release_claims, find_the_broker_away])
 def test_postgresql_finds_no_deadlock_between_those_who_change_many_chargers(
     world: World, change: Callable[[World, list[str]], None]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which ECS task a charger's open command waits for."""
+"""Find the ECS task that a charger's open command waits for."""
 
 from shared.models import Charger
 from worker.ecs.client import EcsClient, TaskView
@@ -6,12 +6,13 @@ from worker.maintenance.rollout import is_redeployed
 
 
 def must_run(charger: Charger) -> bool:
-    """A command is open that succeeds, or a rollout is under way that ends, when a task keeps running."""
+    """Whether an open command succeeds, or a rollout ends, only when a task keeps running."""
     is_open = charger.settled_generation < charger.generation or is_redeployed(charger)
     return charger.desired_count > 0 and is_open
 
 
-def restarting(charger: Charger) -> bool:
+def is_restarting(charger: Charger) -> bool:
+    """Whether an open restart has recorded the task that must stop (`restart_task_arn`)."""
     return (
         charger.restart_task_arn is not None
         and charger.restart_task_generation == charger.restart_generation
@@ -19,17 +20,17 @@ def restarting(charger: Charger) -> bool:
     )
 
 
-def gone(arn: str | None, tasks: dict[str, TaskView]) -> bool:
-    """ECS forgets a stopped task after an hour or so."""
+def has_stopped(arn: str | None, tasks: dict[str, TaskView]) -> bool:
+    """Whether this task, if any, has stopped. ECS keeps a stopped task for about an hour, so a missing one has."""
     return arn is None or arn not in tasks or tasks[arn].stopped
 
 
 def running_task(
     ecs: EcsClient, charger: Charger, tasks: dict[str, TaskView], ended: str | None
 ) -> str | None:
-    """The ARN of the charger's running task: the known one, else what ListTasks names. Never `ended`.
+    """The ARN of the charger's running task: the known one, else the one that ListTasks names. Never `ended`.
 
-    ListTasks is eventually consistent, so what it names is described before it counts.
+    ListTasks is eventually consistent, so a task that it names is described before it counts.
     """
     arn = charger.running_task_arn
     if arn is not None and arn != ended and _runs(charger, tasks.get(arn)):
