@@ -439,7 +439,7 @@ class LogCursor(Base):
 
     log_group: Mapped[str] = mapped_column(primary_key=True)
     read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: by the last pass that came to its end, Unix ms
-    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.read.Pass
+    unfinished: Mapped[dict[str, Any] | None]  #: the pass that is under way: worker.logs.cursor.Pass
     read_through: Mapped[datetime | None]  #: up to when all lines have been read; null for the slow pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

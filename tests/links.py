@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from shared.database.engine import Sessions
 from shared.models import ShownLink
-from worker.logs.links import note_links, write_links
+from worker.logs.apply_links import apply_links
+from worker.logs.links import write_links
 
 TASK = "0" * 32
 
@@ -24,7 +25,7 @@ def read_lines(sessions: Sessions, *lines: dict[str, Any]) -> None:
     """As a page that has these lines."""
     with sessions.begin() as session:
         write_links(session, lines)
-    note_links(sessions, settle_s=5)
+    apply_links(sessions, settle_s=5)
 
 
 def shown_link(sessions: Sessions, charger_id: str) -> ShownLink:

@@ -23,7 +23,7 @@ MAY_IMPORT_AWS = {
     Path("worker/ecs/client.py"),
     Path("worker/ecs/errors.py"),
     Path("worker/startup/installation.py"),
-    Path("worker/logs/read.py"),
+    Path("worker/logs/client.py"),
 }
 
 #: The only code that reads the environment; prometheus_client is told its folder by a variable.

@@ -18,7 +18,9 @@ from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
-from worker.logs.read import LOG_ERRORS, prune_logs, read_late_logs, read_logs
+from worker.logs.client import LOG_ERRORS
+from worker.logs.partitions import prune_logs
+from worker.logs.read import read_late_logs, read_logs
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_commands,

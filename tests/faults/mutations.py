@@ -213,8 +213,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a flood of frames is kept whole",
-        "worker/logs/read.py",
-        "sorted(within_quota(session, ours, organization_of, most_bytes), key",
+        "worker/logs/page.py",
+        "sorted(within_quota(session, ours, organization_of, max_bytes_per_day), key",
         "sorted(ours, key",
     ),
     Mutation(
@@ -273,13 +273,13 @@ MUTATIONS = (
     ),
     Mutation(
         "the notes on links wait for a charger that somebody holds",
-        "worker/logs/links.py",
+        "worker/logs/apply_links.py",
         ".with_for_update(key_share=True, skip_locked=True)",
         ".with_for_update(key_share=True)",
     ),
     Mutation(
         "a task that was wrongly seen to end is not found again",
-        "worker/logs/links.py",
+        "worker/logs/apply_links.py",
         "                Charger.running_task_ended_at.is_not(None),\n",
         "",
     ),

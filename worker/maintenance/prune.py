@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from shared.database.engine import Sessions
 from shared.models import ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
 from shared.vocabulary import OPEN
-from worker.logs.read import log_partitions
+from worker.logs.partitions import log_partitions
 
 KEYS_KEPT_FOR = timedelta(hours=24)
 SPECS_KEPT_FOR = timedelta(days=1)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.settings import Timing
-from worker.logs.links import link_in_doubt
+from worker.logs.apply_links import link_in_doubt
 from worker.reconcile.provision import DRAINING
 
 
@@ -19,7 +19,9 @@ class Claim:
     """Chargers that one run observes."""
 
     chargers: Sequence[Charger]  #: detached from any session
-    links_in_doubt: set[str]  #: the ids of those whose running task must be found out: worker/logs/links.py
+    links_in_doubt: set[
+        str
+    ]  #: the ids of those whose running task must be found out: worker/logs/apply_links.py
     at: datetime  #: the database's clock when they were claimed, which is before ECS is called
 
 

@@ -21,7 +21,9 @@ class Observation:
     )  #: the ARN of the running task; None when it is not needed, not known, or not the right one yet
     reason: Reason | None  #: why it does not run, when it should
     at: datetime  #: the database's clock before ECS was called
-    link_in_doubt: bool  #: another task may run than the one that was last seen running: worker/logs/links.py
+    link_in_doubt: (
+        bool  #: another task may run than the one that was last seen running: worker/logs/apply_links.py
+    )
 
     @property
     def is_as_desired(self) -> bool:

@@ -11,7 +11,8 @@ from sqlalchemy import func, select, update
 from shared.models import ChargerLog, LogCursor
 from tests.worker.conftest import World
 from tests.worker.logs.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.logs.read import LogsClient, Page, read_late_logs
+from worker.logs.client import LogsClient, Page
+from worker.logs.read import read_late_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures
 
@@ -73,11 +74,11 @@ def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
     minutes_pass(group)
     written: list[int] = []
 
-    def write(_: object, page: Page, _most_bytes: int) -> int:
+    def write(_: object, page: Page, _max_bytes: int) -> int:
         written.append(len(page.events))
         return 0
 
-    monkeypatch.setattr("worker.logs.read._write_page", write)
+    monkeypatch.setattr("worker.logs.read.write_page", write)
 
     read_late(group)
 
@@ -109,7 +110,11 @@ def test_a_throttled_pass_through_empty_pages_goes_on_where_it_was(
     empty: dict[str, Any] = {"events": []}
     api = Throttled(empty | {"nextToken": "1"}, None, empty | {"nextToken": "2"}, {"events": page.events})
     client: Any = object.__new__(LogsClient)
-    client.group, client.most_bytes, client._logs = group.client.group, group.client.most_bytes, api
+    client.group, client.max_bytes_per_day, client._logs = (
+        group.client.group,
+        group.client.max_bytes_per_day,
+        api,
+    )
     throttled = replace(group, client=client)
 
     with pytest.raises(ClientError):

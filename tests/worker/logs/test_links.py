@@ -13,7 +13,7 @@ from tests.worker.conftest import World
 from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
 from worker.ecs.budget import BudgetSpent
-from worker.logs import links
+from worker.logs import apply_links
 
 
 def is_accepted(world: World, charger_id: str) -> bool:
@@ -202,7 +202,7 @@ def test_the_last_tasks_of_a_charger_are_kept_and_the_one_that_runs(world: World
 
     with world.sessions() as session:
         kept = session.scalars(select(ChargerLink.task_id).order_by(ChargerLink.first_read_at)).all()
-    assert kept == [task, *tasks[-links.KEPT_TASKS :]]
+    assert kept == [task, *tasks[-apply_links.MAX_TASKS :]]
 
 
 def test_a_task_that_still_runs_though_ecs_said_that_nothing_does_is_found_again(world: World) -> None:

@@ -9,8 +9,8 @@ from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
 from tests.worker.logs.test_logs import PAGE, LogGroup, cloudwatch, group
+from worker.logs.partitions import prune_logs
 from worker.logs.quota import CUT_ACTION, ROW_BYTES
-from worker.logs.read import prune_logs
 
 __all__ = ["cloudwatch", "group"]  # fixtures
 
@@ -21,7 +21,7 @@ FRAMES = 10  #: that the quota allows, of the ones that these tests log
 def bounded(group: LogGroup) -> LogGroup:
     if (group.now.hour, group.now.minute) < (0, 5):  # all of one day
         group.now += timedelta(minutes=5)
-    group.client.most_bytes = FRAMES * (ROW_BYTES + 20)
+    group.client.max_bytes_per_day = FRAMES * (ROW_BYTES + 20)
     return group
 
 
@@ -114,7 +114,7 @@ def test_the_next_day_has_a_quota_of_its_own(world: World, bounded: LogGroup) ->
 
 
 def test_without_a_quota_everything_is_kept(world: World, bounded: LogGroup) -> None:
-    bounded.client.most_bytes = 0
+    bounded.client.max_bytes_per_day = 0
     charger_id = world.create()
     for number in range(4 * PAGE):
         bounded.frame(charger_id, ago_s=100 - number)

@@ -19,8 +19,10 @@ from shared.models import Charger, ChargerLog, LogCursor
 from shared.settings import EcsSettings, Timing
 from tests.links import line, shown_link
 from tests.worker.conftest import World
+from worker.logs.client import LOG_ERRORS, LogsClient, Page
 from worker.logs.links import write_links
-from worker.logs.read import LOG_ERRORS, LogsClient, Page, prune_logs, read_logs
+from worker.logs.partitions import prune_logs
+from worker.logs.read import read_logs
 from worker.outage_log import OutageLog
 
 PAGE = 5  # lines in an answer, so that a test needs few of them
@@ -91,11 +93,11 @@ def group(
     cloudwatch: CloudWatchLogsClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> LogGroup:
-    monkeypatch.setattr("worker.logs.read.PAGE_LIMIT", PAGE)
+    monkeypatch.setattr("worker.logs.client.PAGE_LIMIT", PAGE)
     monkeypatch.setenv("AWS_ENDPOINT_URL", ecs_process.endpoint_url)
     name = f"/test/{uuid4().hex}"
     cloudwatch.create_log_group(logGroupName=name)
-    client = LogsClient(replace(ecs_settings, log_group=name), most_bytes=10 * 1024**3)
+    client = LogsClient(replace(ecs_settings, log_group=name), max_bytes_per_day=10 * 1024**3)
     return LogGroup(world.sessions, replace(world.timing, log_overlap_s=60), client, cloudwatch)
 
 
@@ -137,7 +139,7 @@ class Crashing(LogsClient):
     """Dies after some pages, as a worker that is killed: also what it was about to commit is gone."""
 
     def __init__(self, other: LogsClient, pages: int) -> None:
-        self.group, self.most_bytes, self._logs = other.group, other.most_bytes, other._logs
+        self.group, self.max_bytes_per_day, self._logs = other.group, other.max_bytes_per_day, other._logs
         self._left = pages
 
     def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:
@@ -171,7 +173,7 @@ def test_a_crash_before_the_commit_of_a_page_loses_and_doubles_nothing(
     said = [group.frame(charger_id, ago_s=100 - number) for number in range(2 * PAGE)]
 
     with monkeypatch.context() as patch:
-        patch.setattr("worker.logs.read._write_position", _crash)
+        patch.setattr("worker.logs.read.write_position", _crash)
         with pytest.raises(KeyboardInterrupt):
             group.read()
     before = group.messages(charger_id)
@@ -220,7 +222,7 @@ def test_two_reads_at_once_copy_everything_once(world: World, group: LogGroup) -
         """Another worker reads everything between two pages of this one."""
 
         def __init__(self) -> None:
-            self.group, self.most_bytes = group.client.group, group.client.most_bytes
+            self.group, self.max_bytes_per_day = group.client.group, group.client.max_bytes_per_day
             self._logs = group.client._logs
 
         def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:
@@ -396,7 +398,7 @@ def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGrou
 def test_of_two_events_in_one_millisecond_the_later_one_counts(
     world: World, group: LogGroup, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.logs.read.PAGE_LIMIT", page)
+    monkeypatch.setattr("worker.logs.client.PAGE_LIMIT", page)
     charger_id = world.create()
     group.link(charger_id, "connecting", ago_s=1)
     group.link(charger_id, "connected", ago_s=1)

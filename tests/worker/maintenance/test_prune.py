@@ -16,7 +16,7 @@ from shared.models import (
     RemovedCharger,
 )
 from tests.worker.conftest import World
-from worker.logs.read import ensure_partitions
+from worker.logs.partitions import ensure_partitions
 from worker.maintenance import prune as forget
 from worker.maintenance.leftovers import CERTAIN_AFTER, remove_orphans
 from worker.maintenance.prune import (

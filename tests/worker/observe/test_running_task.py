@@ -18,7 +18,7 @@ def running_task(world: World, charger_id: str) -> str:
 
 
 def say_accepted(world: World, charger_id: str, task: str) -> None:
-    """What worker/logs/read.py writes of a line in that task's log."""
+    """Write what the log reader writes for a line in that task's log."""
     read_lines(world.sessions, line(charger_id, "accepted", task=task))
 
 
