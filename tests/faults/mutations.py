@@ -184,8 +184,8 @@ MUTATIONS = (
     Mutation(
         "a rollout goes on though nothing comes up",
         "worker/maintenance/rollout.py",
-        "room = min(most, max(FIRST, proven) - under_way)",
-        "room = most",
+        "allowed = min(max_chargers, max(FIRST, proven) - in_progress)",
+        "allowed = max_chargers",
     ),
     Mutation(
         "a rollout keeps no rate",
@@ -307,7 +307,7 @@ MUTATIONS = (
     Mutation(
         "the sweep adds to a queue that nobody serves",
         "worker/maintenance/sweep.py",
-        "most_waiting=MOST_WAITING",
+        "most_waiting=MAX_WAITING",
         "most_waiting=1_000_000",
     ),
     Mutation(

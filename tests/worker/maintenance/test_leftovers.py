@@ -15,7 +15,7 @@ from worker.ecs import turns
 from worker.ecs.budget import Budget, BudgetSpent
 from worker.ecs.client import EcsClient, EcsUnavailable
 from worker.maintenance import leftovers
-from worker.maintenance.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.maintenance.leftovers import CHECK_AFTER, remove_leftovers, remove_orphans
 from worker.reconcile.converge import converge
 
 
@@ -110,7 +110,7 @@ def forget(world: World, charger_id: str) -> None:
 
 def time_passes(world: World) -> None:
     with world.sessions.begin() as session:
-        session.execute(update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CERTAIN_AFTER))
+        session.execute(update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CHECK_AFTER))
 
 
 class Killed(BaseException):
@@ -162,7 +162,7 @@ def test_a_service_that_a_late_call_makes_of_a_forgotten_charger_goes(world: Wor
 @pytest.fixture
 def three(world: World, embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> str:
     """A charger with three definitions in the real ECS, of which its row has the second."""
-    monkeypatch.setattr(leftovers, "MOST", 1)
+    monkeypatch.setattr(leftovers, "MAX_CHARGERS", 1)
     charger_id = world.ready()
     arns = [
         embedded.ecs.ensure_task_definition(charger_id, {"CHARGER_WS_URL": f"ws://{number}/"}, {})

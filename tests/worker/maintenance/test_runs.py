@@ -9,7 +9,7 @@ from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from shared.settings import Settings
 from worker.ecs.client import EcsUnavailable
-from worker.maintenance.runs import noted
+from worker.maintenance.runs import recorded
 
 
 def row(sessions: Sessions) -> MaintenanceRun:
@@ -19,12 +19,12 @@ def row(sessions: Sessions) -> MaintenanceRun:
 
 def succeed(sessions: Sessions, *tasks: TaskName) -> None:
     for task in tasks:
-        with noted(sessions, task):
+        with recorded(sessions, task):
             pass
 
 
 def fail(sessions: Sessions, reason: str) -> None:
-    with pytest.raises(EcsUnavailable), noted(sessions, TaskName.OBSERVE):
+    with pytest.raises(EcsUnavailable), recorded(sessions, TaskName.OBSERVE):
         raise EcsUnavailable(reason)
 
 

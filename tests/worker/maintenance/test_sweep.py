@@ -150,7 +150,7 @@ def test_a_broker_that_became_a_replica_leaves_the_work_for_the_next_sweep(
 def test_hints_do_not_pile_up_on_a_queue_that_nobody_serves(
     world: World, celery: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.maintenance.sweep.MOST_WAITING", 2)
+    monkeypatch.setattr("worker.maintenance.sweep.MAX_WAITING", 2)
     stopped, created = world.ready("CP-1"), world.create("CP-2")
     stop = world.stop(stopped)
 
