@@ -134,7 +134,7 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "a removed charger is forgotten with its frames before ECS was checked",
+        "a removed charger is pruned with its frames before ECS was checked",
         "worker/maintenance/prune.py",
         "                RemovedCharger.checked_at.is_not(None),\n",
         "",
@@ -260,7 +260,7 @@ MUTATIONS = (
         "with_for_update(of=Charger, ",
     ),
     Mutation(
-        "a page of log lines keeps no charger from being forgotten",
+        "a page of log lines does not lock its chargers against removal",
         "worker/logs/links.py",
         "            .with_for_update(read=True, key_share=True)\n",
         "",
@@ -272,7 +272,7 @@ MUTATIONS = (
         "for key in links",
     ),
     Mutation(
-        "the notes on links wait for a charger that somebody holds",
+        "applying links waits for a charger that another transaction holds",
         "worker/logs/apply_links.py",
         ".with_for_update(key_share=True, skip_locked=True)",
         ".with_for_update(key_share=True)",
@@ -317,13 +317,13 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "a charger's newest command is forgotten",
+        "a charger's newest command is pruned",
         "worker/maintenance/prune.py",
         " AND generation < portion.generation AND status",
         " AND status",
     ),
     Mutation(
-        "open commands are forgotten",
+        "open commands are pruned",
         "worker/maintenance/prune.py",
         "status <> ALL (:open)\n",
         "(status <> ALL (:open)) IS NOT NULL\n",

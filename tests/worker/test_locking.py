@@ -26,7 +26,7 @@ def waiting(world: World) -> int:
         return session.scalar(text(count)) or 0
 
 
-def test_who_waits_for_a_charger_holds_none_that_comes_after_it(world: World) -> None:
+def test_a_transaction_that_waits_for_a_charger_holds_none_that_comes_after_it(world: World) -> None:
     first, second = sorted(world.create(f"CP-{number}") for number in range(2))
 
     def lock_both() -> None:
@@ -48,7 +48,7 @@ def test_who_waits_for_a_charger_holds_none_that_comes_after_it(world: World) ->
     assert free == second
 
 
-def test_who_refers_to_a_charger_keeps_nobody_waiting_who_changes_it(world: World) -> None:
+def test_a_reference_to_a_charger_delays_no_change_of_it(world: World) -> None:
     charger_id = world.ready()
     refer = select(Charger.id).where(Charger.id == charger_id).with_for_update(read=True, key_share=True)
 
@@ -62,7 +62,7 @@ def test_who_refers_to_a_charger_keeps_nobody_waiting_who_changes_it(world: Worl
     assert world.status(stop) == CommandStatus.SUCCEEDED
 
 
-def test_a_page_of_log_lines_keeps_no_rollout_waiting(world: World) -> None:
+def test_a_page_of_log_lines_delays_no_rollout(world: World) -> None:
     """Its writer refers to the chargers all the time, when they talk much."""
     chargers = old_fleet(world)
     new = new_workers(world)
@@ -92,7 +92,7 @@ def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
 
 
 @pytest.mark.parametrize("change", [release_claims, find_the_broker_away])
-def test_postgresql_finds_no_deadlock_between_those_who_change_many_chargers(
+def test_postgresql_finds_no_deadlock_between_changes_of_many_chargers(
     world: World, change: Callable[[World, list[str]], None]
 ) -> None:
     """The rows lie in the reverse order of their ids, so who does not order his locks takes the last one first."""

@@ -145,7 +145,7 @@ def test_a_task_of_which_only_frames_were_read_is_connected(world: World) -> Non
     assert (link.state, link.since, link.last_frame_at) == ("connected", None, NOW)
 
 
-def test_the_observer_is_done_with_an_older_task_that_is_heard_of_late(
+def test_a_late_line_of_an_older_task_costs_the_observer_one_call(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its lines came hours late, say. To find out which task runs costs a call each time."""

@@ -237,7 +237,7 @@ def test_two_reads_at_once_copy_everything_once(world: World, group: LogGroup) -
     assert group.messages(charger_id) == said
 
 
-def test_a_page_token_that_cloudwatch_forgot_begins_another_pass(
+def test_a_page_token_that_cloudwatch_rejects_begins_another_pass(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charger_id = world.create()
@@ -448,7 +448,7 @@ def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_obse
     assert (charger.observe_at < later) == (task == "bbb")
 
 
-def test_a_link_that_a_crashed_reader_left_is_taken_over_into_lists_by_the_next(
+def test_a_link_that_a_crashed_reader_left_is_applied_by_the_next(
     world: World, group: LogGroup
 ) -> None:
     charger_id = world.ready()
@@ -497,7 +497,7 @@ def test_a_reader_that_is_behind_says_how_far(
     assert caught_up < timedelta(seconds=5)
 
 
-def test_a_reader_whose_place_cloudwatch_forgot_has_not_caught_up(
+def test_a_reader_whose_page_token_cloudwatch_rejects_has_not_caught_up(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.logs.read.PAGES_PER_READ", 1)

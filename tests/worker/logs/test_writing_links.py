@@ -26,7 +26,7 @@ from worker.maintenance.sweep import sweep
 # Lists and events.
 
 
-def test_a_charger_that_somebody_holds_keeps_no_other_from_being_noted(world: World) -> None:
+def test_a_locked_charger_does_not_delay_the_links_of_others(world: World) -> None:
     held, free = world.ready("CP-1"), world.ready("CP-2")
     lines = [each for one in (held, free) for each in boot(one, running_task(world, one), NOW)]
 
@@ -39,7 +39,7 @@ def test_a_charger_that_somebody_holds_keeps_no_other_from_being_noted(world: Wo
     assert (meanwhile, listed_state(world, held)) == ((None, "accepted"), "accepted")
 
 
-def test_who_reads_the_events_of_a_charger_misses_none_while_a_page_is_written(world: World) -> None:
+def test_a_reader_of_events_misses_none_while_a_page_is_written(world: World) -> None:
     """The ids of its events grow in the order of their commits."""
     charger_id = world.ready()
 
@@ -112,7 +112,7 @@ CHANGES: dict[str, Callable[[World, str], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("link", ["new", "known"])
-def test_nobody_waits_for_a_page_that_is_being_written(world: World, change: str, link: str) -> None:
+def test_no_change_waits_for_a_page_that_is_being_written(world: World, change: str, link: str) -> None:
     charger_id = world.ready()
     task = running_task(world, charger_id)
     if link == "known":
@@ -127,7 +127,7 @@ def test_nobody_waits_for_a_page_that_is_being_written(world: World, change: str
     assert took_s < 2  # it takes some milliseconds; a lock is waited for 5 s
 
 
-def test_a_charger_that_is_forgotten_while_a_page_is_written_leaves_no_link(world: World) -> None:
+def test_a_charger_that_is_removed_while_a_page_is_written_leaves_no_link(world: World) -> None:
     gone, stays = sorted(world.ready(f"CP-{number}") for number in range(2))
     read_lines(world.sessions, line(gone, "connecting", NOW, "first"))
     lines = [

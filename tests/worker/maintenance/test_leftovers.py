@@ -117,7 +117,7 @@ class Killed(BaseException):
     """As kill -9."""
 
 
-def test_a_definition_that_a_dying_worker_makes_of_a_forgotten_charger_goes(world: World) -> None:
+def test_a_definition_that_a_dying_worker_makes_for_a_removed_charger_is_deleted(world: World) -> None:
     charger_id = world.create()
 
     def is_forgotten() -> None:
@@ -142,7 +142,7 @@ def test_a_definition_that_a_dying_worker_makes_of_a_forgotten_charger_goes(worl
     assert remove_orphans(world.sessions, world.ecs) == 0
 
 
-def test_a_service_that_a_late_call_makes_of_a_forgotten_charger_goes(world: World) -> None:
+def test_a_service_that_a_late_call_makes_for_a_removed_charger_is_deleted(world: World) -> None:
     charger_id = world.ready()
     arn = world.charger(charger_id).task_definition_arn
     forget(world, charger_id)

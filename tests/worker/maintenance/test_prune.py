@@ -29,7 +29,7 @@ from worker.maintenance.prune import (
 from worker.reconcile.record import record_removal
 
 
-def test_idempotency_keys_are_forgotten_after_a_day_however_many(
+def test_idempotency_keys_are_pruned_after_a_day_however_many(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prune, "BATCH", 2)
@@ -53,7 +53,7 @@ def test_idempotency_keys_are_forgotten_after_a_day_however_many(
     assert prune_keys(sessions) == 0
 
 
-def test_events_are_forgotten_with_the_logs(world: World) -> None:
+def test_events_are_pruned_with_the_logs(world: World) -> None:
     world.ready()
     with world.sessions.begin() as session:
         count = session.scalars(select(func.count()).select_from(ChargerEvent)).one()
@@ -96,7 +96,7 @@ def busy(world: World, identity: str, commands: int) -> str:
     return charger_id
 
 
-def test_commands_that_ended_long_ago_are_forgotten_but_the_newest_is_not(world: World) -> None:
+def test_commands_that_ended_long_ago_are_pruned_but_the_newest_is_not(world: World) -> None:
     old, young = busy(world, "CP-1", 3), busy(world, "CP-2", 3)
     for generation in (1, 2, 3):
         ended(world, old, generation, days_ago=90)
@@ -121,7 +121,7 @@ def test_of_many_commands_the_newest_are_kept(world: World, monkeypatch: pytest.
     assert prune_commands(world.sessions, kept_days=90, kept_per_charger=3) == 0
 
 
-def test_no_open_command_is_forgotten(world: World) -> None:
+def test_no_open_command_is_pruned(world: World) -> None:
     charger_id = world.ready()
     for number in range(4):
         (world.start if number % 2 else world.stop)(charger_id)
@@ -173,7 +173,7 @@ def removed(world: World, identity: str, *, days_ago: int, is_checked: bool = Tr
     return charger_id
 
 
-def test_frames_of_a_deleted_charger_are_forgotten_after_the_delay(
+def test_frames_of_a_deleted_charger_are_pruned_after_the_delay(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In bounded batches, over the days; the frames of others stay."""
@@ -192,7 +192,7 @@ def test_frames_of_a_deleted_charger_are_forgotten_after_the_delay(
         assert session.scalars(select(RemovedCharger.charger_id)).all() == [lately]
 
 
-def test_a_deleted_charger_is_remembered_until_ecs_has_nothing_of_it(world: World) -> None:
+def test_a_removed_charger_is_kept_until_ecs_has_nothing_of_it(world: World) -> None:
     charger_id = removed(world, "CP-1", days_ago=2, is_checked=False)
     ago = RemovedCharger.removed_at - CHECK_AFTER
 
@@ -219,7 +219,7 @@ def test_a_charger_that_came_back_and_is_removed_again_is_checked_again(world: W
     assert (pruned, frames_of(world, charger_id)) == (0, [7])
 
 
-def test_two_workers_do_not_forget_at_once(world: World) -> None:
+def test_two_workers_do_not_prune_at_once(world: World) -> None:
     charger_id = removed(world, "CP-1", days_ago=2)
     with world.sessions.begin() as other:
         other.execute(select(func.pg_advisory_xact_lock(prune.PRUNE_LOCK)))
@@ -230,7 +230,7 @@ def test_two_workers_do_not_forget_at_once(world: World) -> None:
     assert prune_logs_of_deleted(world.sessions, kept_days=1) == 7
 
 
-def test_settings_that_no_worker_has_any_more_are_forgotten(sessions: Sessions) -> None:
+def test_settings_that_no_worker_has_any_more_are_pruned(sessions: Sessions) -> None:
     with sessions.begin() as session:
         session.add(FleetSpec(hash="old", seen_at=func.now() - timedelta(days=2)))
         session.add(FleetSpec(hash="new"))

@@ -72,7 +72,7 @@ def test_a_task_is_late_when_it_has_not_succeeded_for_three_periods_and_a_minute
     )
 
 
-def test_ages_are_told_by_the_databases_clock(sessions: Sessions) -> None:
+def test_ages_are_computed_with_the_databases_clock(sessions: Sessions) -> None:
     succeed(sessions, TaskName.SWEEP)
     with sessions.begin() as session:
         session.execute(text("UPDATE maintenance_runs SET succeeded_at = now() - interval '90 seconds'"))

@@ -200,7 +200,7 @@ def stopped(reason: str, exit_code: int | None = None) -> TaskView:
         ("Task stopped by user", None),
     ],
 )
-def test_a_stopped_task_tells_why(words: str, code: str | None) -> None:
+def test_a_stopped_task_gives_the_reason(words: str, code: str | None) -> None:
     reason = explain(service("(service dep-1) has started 1 tasks: (task 1)."), stopped(words))
 
     assert (reason.code if reason else None) == code
@@ -226,13 +226,13 @@ def test_a_stopped_task_tells_why(words: str, code: str | None) -> None:
         ("is unable to consistently start tasks successfully.", None),
     ],
 )
-def test_an_event_tells_why(event: str, code: str | None) -> None:
+def test_a_service_event_gives_the_reason(event: str, code: str | None) -> None:
     reason = explain(service(f"(service dep-1) {event}"), None)
 
     assert (reason.code if reason else None) == code
 
 
-def test_the_newest_cause_is_told_not_an_older_one() -> None:
+def test_the_newest_cause_is_reported_and_no_older_one() -> None:
     reason = explain(
         service("(service dep-1) was unable to place a task. Reason: Capacity is unavailable."),
         stopped("Essential container in task exited", exit_code=1),
@@ -242,7 +242,7 @@ def test_the_newest_cause_is_told_not_an_older_one() -> None:
     assert reason.code == ErrorCode.NO_CAPACITY
 
 
-def test_a_fault_of_our_own_is_on_the_row_and_tried_again(world: World) -> None:
+def test_an_internal_error_is_on_the_row_and_tried_again(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
 
@@ -259,7 +259,7 @@ def test_a_fault_of_our_own_is_on_the_row_and_tried_again(world: World) -> None:
     assert world.status(stop) == CommandStatus.SUCCEEDED
 
 
-def test_a_fault_of_our_own_that_stays_ends_at_the_deadline(world: World) -> None:
+def test_an_internal_error_that_stays_ends_at_the_deadline(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
     world.hours_pass(charger_id)
