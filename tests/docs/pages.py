@@ -1,4 +1,4 @@
-"""The code blocks of the project's pages, and what a comment in front of one says about running it."""
+"""Reads the code blocks of the project's pages, and the comment in front of a block that says how to run it."""
 
 import re
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 
-#: In front of a block that cannot run on a laptop without more: `<!-- not run: needs Docker -->`.
+#: In front of a block that needs more than a laptop: `<!-- not run: needs Docker -->`.
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]+) -->")
-#: In front of a block that a reader ends by hand, when it has printed something: `<!-- until Ctrl-C, after: is ready -->`.
+#: In front of a block that a reader ends by Ctrl-C after it has printed something: `<!-- until Ctrl-C, after: is ready -->`.
 UNTIL_CTRL_C = re.compile(r"<!-- until Ctrl-C, after: (?P<printed>[^>]+) -->")
 #: In front of a block that the reader saves: `<!-- file: test_csms.py -->`.
 FILE = re.compile(r"<!-- file: (?P<name>[\w./-]+) -->")
 
 SHELLS = {"sh", "bash"}
-#: What a page shows and nobody runs: answers, output, data.
+#: Blocks that are shown and not run: answers, output, data.
 SHOWN = {"text", "json", "yaml", "http"}
 
 
@@ -40,7 +40,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """The README, then the pages of docs/ in the order of its index; one that the index forgets comes last."""
+    """The README, then the pages of docs/ in the order of its index; one that the index does not have comes last."""
     index = ROOT / "docs" / "README.md"
     linked = [ROOT / "docs" / name for name in re.findall(r"\]\((\w[\w-]*\.md)[)#]", index.read_text())]
     others = sorted((ROOT / "docs").glob("*.md"))
@@ -48,13 +48,13 @@ def pages() -> list[Path]:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """The blocks in the order of the page. Raises ValueError for one that does not say what it is."""
+    """Yield the blocks in the order of the page. Raises ValueError for a block without a language or with an unknown comment."""
     name = str(page.relative_to(ROOT))
     tokens = MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
     for before, token in pairwise([None, *tokens]):
         assert token is not None
         if token.type == "code_block":
-            raise ValueError(f"{name}:{_line(token)}: an indented block does not say what it is: use a fence")
+            raise ValueError(f"{name}:{_line(token)}: an indented block has no language: use a fence")
         if token.type == "fence":
             comment = before.content.strip() if before and before.type == "html_block" else ""
             yield _block(name, _line(token), token.info.strip(), token.content, comment)
@@ -72,10 +72,10 @@ def _block(page: str, line: int, language: str, code: str, comment: str) -> Bloc
         file=file["name"] if file else "",
     )
     if comment.startswith("<!--") and not (not_run or file or ended):
-        raise ValueError(f"{block}: nobody reads the comment {comment}")
+        raise ValueError(f"{block}: unknown comment {comment}")
     if language not in SHELLS | SHOWN and not block.file and not block.not_run:
         raise ValueError(
-            f"{block}: say sh for a block that is run, one of {sorted(SHOWN)} for one that is shown"
+            f"{block}: the language must be sh for a block that is run, one of {sorted(SHOWN)} for one that is shown"
         )
     return block
 

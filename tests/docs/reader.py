@@ -1,4 +1,4 @@
-"""Somebody who reads a page and pastes its blocks into a terminal."""
+"""Runs the blocks of a page as a reader does who pastes them into a terminal."""
 
 import os
 import shlex
@@ -16,12 +16,12 @@ from tests.embedded.waiting import wait_until
 
 #: What a fresh checkout does not have.
 LEFT_OUT = (".git", ".venv", ".chargehand", ".*_cache", "__pycache__", ".coverage*", ".hypothesis")
-#: What a virtual environment has, besides our marks.
+#: What a virtual environment has, besides the marks of scripts/install.py.
 INSTALLED = ("bin", "lib", "lib64", "pyvenv.cfg")
 BLOCK_WITHIN_S = 120
 
-# Both run in a shell that begins with the variables, exported or not, and in the folder that the block before left. Arrays
-# and what bash alone sets are left out.
+# Both start a shell with the variables and in the folder that the previous block left. RUN saves the variables at its end, without
+# arrays and those that only bash sets.
 BEGIN = '. "$1" 2>/dev/null; cd "$PWD"\n'
 RUN = BEGIN + r"""set -e; . "$2"; declare -p | grep -vE '^declare -[a-zA-Z]*[raA]' >"$1" """
 
@@ -31,9 +31,9 @@ class Failed(Exception):
 
 
 def check_out(folder: Path) -> Path:
-    """A copy of the sources in the folder, whose `.venv` leads to the installed packages and counts as up to date.
+    """Copy the sources into the folder, with a `.venv` that links to the installed packages and counts as up to date.
 
-    Its folder and its marks are its own: what `make` might do to it never reaches the environment of the tests.
+    The `.venv` folder and its marks are copies, so `make` cannot change the environment of the tests.
     """
     checkout = folder / "chargehand"
     shutil.copytree(ROOT, checkout, ignore=shutil.ignore_patterns(*LEFT_OUT))
@@ -48,7 +48,7 @@ def check_out(folder: Path) -> Path:
 
 
 class Reader:
-    """One terminal, whose variables live from one block to the next. A block's programs get the exported ones only."""
+    """One terminal: a block has the variables of the blocks before it; its programs have only the exported ones."""
 
     def __init__(self, checkout: Path, scratch: Path, environment: dict[str, str]) -> None:
         self._checkout, self._scratch = checkout, scratch
@@ -56,7 +56,7 @@ class Reader:
         self._variables = write_variables(scratch / "variables", checkout, environment)
 
     def run(self, block: Block) -> str:
-        """What the block prints. Raises Failed unless it prints something and ends with 0, or with Ctrl-C."""
+        """Run the block and return what it prints. Raises Failed unless it prints something and exits with 0, or by Ctrl-C."""
         if block.file:
             (self._checkout / block.file).write_text(block.code)
             return block.code
@@ -82,7 +82,7 @@ class Reader:
         return done.stdout
 
     def _until_ctrl_c(self, block: Block) -> str:
-        """What it prints. How it ends says nothing: a Celery worker ends with 1 after Ctrl-C."""
+        """Return what the block prints. Its exit status is ignored: a Celery worker exits with 1 after Ctrl-C."""
         output = self._scratch / "output"
         with until_ctrl_c(block, self._variables, output) as child:
             wait_until(lambda: block.ended_after in output.read_text() or child.poll() is not None, 60)
@@ -92,7 +92,7 @@ class Reader:
 
 
 def write_variables(file: Path, folder: Path, environment: dict[str, str]) -> Path:
-    """The file, from which a shell begins in the folder with the environment."""
+    """Write the file that gives a shell the environment and the folder, and return it."""
     file.write_text(
         "".join(
             f"declare -x {name}={shlex.quote(value)}\n"
@@ -105,7 +105,7 @@ def write_variables(file: Path, folder: Path, environment: dict[str, str]) -> Pa
 
 @contextmanager
 def until_ctrl_c(block: Block, variables: Path, output: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """The block in the foreground of a terminal of its own, ended by Ctrl-C, which reaches all that it started."""
+    """Run the block in a session of its own; at the end send Ctrl-C to every process that it started."""
     with output.open("wb") as sink:
         child = subprocess.Popen(
             ["bash", "-c", BEGIN + block.code, "bash", variables],

@@ -16,11 +16,11 @@ from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c, write_var
 from tests.embedded.waiting import wait_until
 
 README = ROOT / "README.md"
-#: The one block that the tests run for as long as they read.
+#: The block that runs while the tests read the pages.
 MAKE_RUN = "make run"
 READY_WITHIN_S = 60
 
-#: What cannot run on a machine that has Python and make alone, by page. A block that is added to it needs a reason here, too.
+#: The reasons of the blocks that need more than Python and make, by page. A new one must be added here.
 NOT_RUN = {
     "README.md": ["it is the command that runs the tests of this page", "needs Docker"],
     "docs/aws.md": ["needs AWS"] * 5,
@@ -33,13 +33,13 @@ NOT_RUN = {
     "docs/how-to.md": ["needs Docker"],
 }
 
-#: What a reader's terminal does not have from the one that runs the tests, besides the variables of a stack.
+#: Variables of the tests' own process that a reader's terminal does not have, besides those of a stack.
 NOT_INHERITED = ("PYTEST_", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class Running:
-    """A checkout in which the README's `make run` runs."""
+    """A checkout in which the `make run` of the README is running."""
 
     checkout: Path
     environment: dict[str, str]
@@ -67,7 +67,7 @@ def running() -> Iterator[Running]:
 
 
 def read(page: Path, running: Running, scratch: Path) -> list[str]:
-    """What each block of the page that is run prints."""
+    """Run the blocks of the page and return what each prints."""
     reader = Reader(running.checkout, scratch, running.environment)
     return [reader.run(block) for block in blocks(page) if is_run(block)]
 
@@ -101,7 +101,7 @@ def test_what_is_not_run_is_known() -> None:
 
 
 def test_make_installs_nothing_where_the_blocks_run(tmp_path: Path) -> None:
-    """It would install into the environment that the tests themselves run in."""
+    """Otherwise it would install into the environment of the tests themselves."""
     checkout = check_out(tmp_path)
 
     assert not (checkout / ".venv").is_symlink()

@@ -13,7 +13,7 @@ from tests.docs.pages import ROOT, pages
 PAGE = (ROOT / "docs" / "settings.md").read_text()
 SOURCE = (ROOT / "shared" / "settings.py").read_text()
 
-#: The variable that `make run` sets to say that it is `make run`.
+#: The variable by which `make run` marks its processes.
 ELSEWHERE = {"CHARGEHAND_ENV"}
 
 
@@ -54,7 +54,7 @@ def test_no_variable_is_in_the_table_twice_but_for_those_of_make_run() -> None:
 
 
 def test_the_defaults_are_those_of_the_code() -> None:
-    """Of those that the code writes as a literal, alike for both environments."""
+    """Checks the defaults that the code has as a literal, the same for both environments."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| `([^`]+)` \|", PAGE, re.MULTILINE)
     checked = [
         (name, documented, found[1])

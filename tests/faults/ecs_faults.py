@@ -35,21 +35,21 @@ def within_quotas(scene: Scene) -> None:
     """ECS refuses what is beyond Amazon's quotas, and workers that share the rate budget stay below them."""
     usual = scene.rig.workers
     budgeted = [scene.rig.worker(number, ECS_BUDGET_SHARE="0.9") for number in (3, 4)]
-    for part in usual:
-        part.stop()
+    for component in usual:
+        component.stop()
     scene.rig.ecs.set_faults({"kind": "quotas"})
-    for part in budgeted:
-        part.start()
+    for component in budgeted:
+        component.start()
     scene.until_accepted(150)
     so_far = [answer.command_id for answer in scene.load.accepted]
     wait_until(lambda: scene.rig.are_final(so_far), 60, "what was accepted is final, within the quotas")
-    for part in budgeted:
-        part.stop()
+    for component in budgeted:
+        component.stop()
     (rule,) = scene.rig.ecs.faults()
     assert rule["applied"] == 0, f"ECS refused {rule['applied']} calls"
     scene.rig.ecs.set_faults()
-    for part in usual:
-        part.start()
+    for component in usual:
+        component.start()
 
 
 def slow_for_some(scene: Scene) -> None:

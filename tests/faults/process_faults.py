@@ -11,19 +11,19 @@ from tests.faults.scene import Scene
 
 def kill_workers_by_turns(scene: Scene) -> None:
     for _ in range(6):
-        part = scene.dice.choice(scene.rig.workers)
+        component = scene.dice.choice(scene.rig.workers)
         scene.until_accepted(scene.dice.randrange(5, 15))
-        part.kill()
-        part.start()
+        component.kill()
+        component.start()
 
 
 def kill_all_workers(scene: Scene) -> None:
     scene.until_accepted(30)
-    for part in scene.rig.workers:
-        part.kill()
+    for component in scene.rig.workers:
+        component.kill()
     scene.until_accepted(30)
-    for part in scene.rig.workers:
-        part.start()
+    for component in scene.rig.workers:
+        component.start()
 
 
 def kill_between_call_and_record(scene: Scene) -> None:
@@ -32,34 +32,34 @@ def kill_between_call_and_record(scene: Scene) -> None:
     for _ in range(2):
         scene.rig.ecs.set_faults(held)
         wait_until(lambda: scene.rig.ecs.faults()[0]["applied"] >= 3, 20, "calls are held")
-        for part in scene.rig.workers:
-            part.kill()
+        for component in scene.rig.workers:
+            component.kill()
         scene.rig.ecs.set_faults()
-        for part in scene.rig.workers:
-            part.start()
+        for component in scene.rig.workers:
+            component.start()
         scene.until_accepted(20)
 
 
 def no_worker_then_four(scene: Scene) -> None:
-    for part in scene.rig.workers:
-        part.stop()
+    for component in scene.rig.workers:
+        component.stop()
     scene.until_accepted(60)
     more = [scene.rig.worker(number) for number in (3, 4)]
-    for part in (*scene.rig.workers, *more):
-        part.start()
+    for component in (*scene.rig.workers, *more):
+        component.start()
     scene.until_accepted(60)
-    for part in (*scene.rig.workers, *more):
-        part.stop()
+    for component in (*scene.rig.workers, *more):
+        component.stop()
     scene.until_accepted(30)
-    for part in scene.rig.workers:
-        part.start()
+    for component in scene.rig.workers:
+        component.start()
 
 
 def rolling_deployment(scene: Scene) -> None:
-    for part in scene.rig.workers:
+    for component in scene.rig.workers:
         scene.until_accepted(15)
-        part.stop()
-        part.start()
+        component.stop()
+        component.start()
     scene.rig.beat.stop()
     scene.rig.beat.start()
     before = {process.pid for process in scene.rig.api.family()}
@@ -74,13 +74,13 @@ def rolling_deployment(scene: Scene) -> None:
 
 def frozen_worker(scene: Scene) -> None:
     """Other workers do its work meanwhile; then its old calls continue."""
-    part = scene.rig.workers[0]
+    component = scene.rig.workers[0]
     scene.rig.ecs.set_faults({"kind": "delay", "action": "*Service", "seconds": 0.3})
     for _ in range(2):
         scene.until_accepted(20)
-        part.freeze()
+        component.freeze()
         scene.until_accepted(100)
-        part.thaw()
+        component.thaw()
     scene.rig.ecs.set_faults()
 
 

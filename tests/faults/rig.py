@@ -1,4 +1,4 @@
-"""Run every part of the product as a process that tests kill, freeze and start again."""
+"""Run every component of the product as a process that tests kill, freeze and start again."""
 
 import contextlib
 import os
@@ -50,7 +50,7 @@ STARTS_WITHIN_S = 60
 TOKENS = TokenSettings("HS256", JWT_SECRET, public_key="", jwks_url="", issuer="", audience="", max_age_s=0)
 
 
-class Part:
+class Component:
     """One process that can be lost and replaced."""
 
     def __init__(self, program: Program, folder: Path) -> None:
@@ -134,12 +134,12 @@ class Rig:
         self.folder = folder
         postgres = prepare_postgres(folder, free_port())  # durable: a 202 is on the disk
         broker = prepare_redis(folder, free_port())
-        self.postgres = Part(postgres.program, folder)
-        self.redis = Part(broker.program, folder)
+        self.postgres = Component(postgres.program, folder)
+        self.redis = Component(broker.program, folder)
         self.database_url, self.redis_url = postgres.url, broker.url
         self.ecs = EcsProcess(folder / "ecs", task_command=TASK, arguments=QUICK)
-        for part in (self.postgres, self.redis):
-            self._start(part, stack).wait_until_ready()
+        for component in (self.postgres, self.redis):
+            self._start(component, stack).wait_until_ready()
         self.ecs.start()
         stack.callback(self._end_ecs)
 
@@ -151,9 +151,9 @@ class Rig:
 
         migrate(self.database_url)
         self.api_url = f"http://{HOST}:{free_port()}"
-        self.api = self._start(self._part("api", *GUNICORN), stack)
+        self.api = self._start(self._component("api", *GUNICORN), stack)
         self.workers = [self._start(self.worker(number), stack) for number in range(1, WORKERS + 1)]
-        self.beat = self._start(self._part("beat", *CELERY, "beat"), stack)
+        self.beat = self._start(self._component("beat", *CELERY, "beat"), stack)
         self.api.wait_until_ready()
         self.engine: Engine = make_engine(self.database_url, pool_size=5)
         stack.callback(self.engine.dispose)
@@ -178,19 +178,19 @@ class Rig:
         return httpx.Client(base_url=self.api_url, headers=headers, trust_env=False, **options)
 
     def mend(self) -> None:
-        """End every fault: all parts run, all lines are open, ECS has no rules."""
+        """End every fault: all components run, all lines are open, ECS has no rules."""
         self.ecs.set_faults()
         for line in self.lines:
             line.heal()
-        for part in self.parts:
-            part.thaw()
-            if not part.alive:
-                part.start()
-        for part in (self.postgres, self.redis, self.api):
-            part.wait_until_ready()
+        for component in self.components:
+            component.thaw()
+            if not component.alive:
+                component.start()
+        for component in (self.postgres, self.redis, self.api):
+            component.wait_until_ready()
 
     @property
-    def parts(self) -> list[Part]:
+    def components(self) -> list[Component]:
         """In the order in which they need each other."""
         return [self.postgres, self.redis, self.api, *self.workers, self.beat]
 
@@ -199,10 +199,10 @@ class Rig:
         return [self.api_to_redis, self.api_to_postgres, self.workers_to_redis, self.workers_to_postgres]
 
     def restart_dead(self) -> None:
-        """Start parts that have ended, as a supervisor does."""
-        for part in self.parts:
-            if not part.alive:
-                part.start()
+        """Start components that have ended, as a supervisor does."""
+        for component in self.components:
+            if not component.alive:
+                component.start()
 
     def are_final(self, command_ids: Collection[str | None]) -> bool:
         """Whether all these commands are final."""
@@ -232,9 +232,9 @@ class Rig:
     def start_over(self) -> None:
         """Start the workers again without a queue, so that a fault that did not converge cannot spoil the next one."""
         self.broker.flushall()
-        for part in (*self.workers, self.beat):
-            part.kill()
-            part.start()
+        for component in (*self.workers, self.beat):
+            component.kill()
+            component.start()
 
     def create_chargers(self) -> None:
         """All of them, READY."""
@@ -261,10 +261,10 @@ class Rig:
         """How many messages wait on the queues."""
         return sum(self.broker.llen(queue.value) for queue in Queue)
 
-    def _start(self, part: Part, stack: ExitStack) -> Part:
-        part.start()
-        stack.callback(part.kill)  # a rig leaves nothing behind
-        return part
+    def _start(self, component: Component, stack: ExitStack) -> Component:
+        component.start()
+        stack.callback(component.kill)  # a rig leaves nothing behind
+        return component
 
     def _end_ecs(self) -> None:
         if self.ecs.is_running:
@@ -277,16 +277,16 @@ class Rig:
         stack.callback(proxy.close)
         return proxy
 
-    def worker(self, number: int, **settings: str) -> Part:
+    def worker(self, number: int, **settings: str) -> Component:
         """Another worker, not started yet."""
-        return self._part(
+        return self._component(
             f"worker-{number}",
             *(*CELERY, "worker", "-c", str(THREADS), "-Q", ",".join(Queue)),
             *("-n", f"worker-{number}@%h", "--without-gossip", "--without-mingle"),
             **settings,
         )
 
-    def _part(self, name: str, *argv: str, **settings: str) -> Part:
+    def _component(self, name: str, *argv: str, **settings: str) -> Component:
         api = name == "api"
         redis_line = self.api_to_redis if api else self.workers_to_redis
         postgres_line = self.api_to_postgres if api else self.workers_to_postgres
@@ -313,7 +313,7 @@ class Rig:
         program = Program(name, (sys.executable, "-m", *argv), env=environment)
         if api:
             program = replace(program, is_ready=answers(f"{self.api_url}/ready"))
-        return Part(program, self.folder)
+        return Component(program, self.folder)
 
 
 @contextmanager

@@ -26,8 +26,8 @@ def redis_frozen(scene: Scene) -> None:
 
 
 def redis_restarted_empty(scene: Scene) -> None:
-    for part in scene.rig.workers:
-        part.freeze()
+    for component in scene.rig.workers:
+        component.freeze()
     scene.until_accepted(200, within_s=40)
     scene.rig.redis.stop()
     for file in (scene.rig.folder / "redis").rglob("*.aof"):
@@ -37,8 +37,8 @@ def redis_restarted_empty(scene: Scene) -> None:
     scene.rig.redis.start()
     scene.rig.redis.wait_until_ready()
     assert scene.rig.backlog() < 50
-    for part in scene.rig.workers:
-        part.thaw()
+    for component in scene.rig.workers:
+        component.thaw()
 
 
 def redis_flushed(scene: Scene) -> None:
@@ -60,7 +60,7 @@ def redis_fails_over(scene: Scene) -> None:
     scene.rig.broker.replicaof("127.0.0.1", 1)
     scene.until_accepted(100)
     scene.rig.broker.replicaof("NO", "ONE")
-    assert all(part.alive for part in scene.rig.parts)
+    assert all(component.alive for component in scene.rig.components)
 
 
 def redis_slow(scene: Scene) -> None:
@@ -74,8 +74,8 @@ def redis_slow(scene: Scene) -> None:
 def messages_shuffled(scene: Scene) -> None:
     broker = scene.rig.broker
     for _ in range(2):
-        for part in scene.rig.workers:
-            part.freeze()
+        for component in scene.rig.workers:
+            component.freeze()
         scene.until_accepted(30)
         for queue in Queue:
             waiting = broker.lrange(queue.value, 0, -1)
@@ -83,8 +83,8 @@ def messages_shuffled(scene: Scene) -> None:
             if waiting:
                 broker.delete(queue.value)
                 broker.rpush(queue.value, *waiting)
-        for part in scene.rig.workers:
-            part.thaw()
+        for component in scene.rig.workers:
+            component.thaw()
 
 
 def poison(scene: Scene) -> None:

@@ -28,9 +28,9 @@ def has_stopped(arn: str | None, tasks: dict[str, TaskView]) -> bool:
 def running_task(
     ecs: EcsClient, charger: Charger, tasks: dict[str, TaskView], ended: str | None
 ) -> str | None:
-    """The ARN of the charger's running task: the known one, else the one that ListTasks names. Never `ended`.
+    """The ARN of the charger's running task: the recorded one, else the one of ListTasks. Never `ended`. None when none runs.
 
-    ListTasks is eventually consistent, so a task that it names is described before it counts.
+    ListTasks is eventually consistent, so its task is described before it counts. Raises what `EcsClient` raises.
     """
     arn = charger.running_task_arn
     if arn is not None and arn != ended and _runs(charger, tasks.get(arn)):

@@ -98,11 +98,11 @@ def test_commands_go_before_removals(budget_settings: BudgetSettings) -> None:
         for number in range(20)
         for organization in ("org", "other")
     ]
-    starts = [take(budget, f"dep-{number}") for number in range(3)]
+    starts = [take(budget, f"dep-{number}") for number in range(6)]
 
     assert removals.count(0) == 4  # they leave a fifth of the burst
     assert starts[0] == 0
-    assert starts[2] < 0.35 < removals[-1]
+    assert max(starts) < 0.5 < removals[-1]
 
 
 def test_a_thousand_creates_of_one_organization_delay_a_create_of_another_by_two_turns(
