@@ -10,11 +10,9 @@ from sqlalchemy import func, select, update
 
 from shared.models import ChargerLog, LogCursor
 from tests.worker.conftest import World
-from tests.worker.logs.test_logs import PAGE, LogGroup, cloudwatch, group
+from tests.worker.logs.log_group import PAGE, LogGroup
 from worker.logs.client import LogsClient, Page
 from worker.logs.read import read_late_logs
-
-__all__ = ["cloudwatch", "group"]  # fixtures
 
 
 def read_late(group: LogGroup) -> int:
@@ -105,7 +103,7 @@ def test_a_throttled_pass_through_empty_pages_goes_on_where_it_was(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charger_id = world.create()
-    said = group.frame(charger_id)
+    logged = group.frame(charger_id)
     [page] = group.client.pages(0)
     empty: dict[str, Any] = {"events": []}
     api = Throttled(empty | {"nextToken": "1"}, None, empty | {"nextToken": "2"}, {"events": page.events})
@@ -122,6 +120,6 @@ def test_a_throttled_pass_through_empty_pages_goes_on_where_it_was(
     throttled.read()
 
     assert api.tokens == [None, "1", "1", "2"]
-    assert group.messages(charger_id) == [said]
+    assert group.messages(charger_id) == [logged]
     with world.sessions() as session:
         assert session.scalar(select(func.count()).select_from(ChargerLog)) == 1

@@ -8,11 +8,9 @@ from sqlalchemy import select, update
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
-from tests.worker.logs.test_logs import PAGE, LogGroup, cloudwatch, group
+from tests.worker.logs.log_group import PAGE, LogGroup
 from worker.logs.partitions import prune_logs
 from worker.logs.quota import CUT_ACTION, ROW_BYTES
-
-__all__ = ["cloudwatch", "group"]  # fixtures
 
 FRAMES = 10  #: that the quota allows, of the ones that these tests log
 
@@ -44,7 +42,7 @@ def test_a_flood_loses_its_own_frames_and_says_so_once(world: World, bounded: Lo
     other = moved_to(world, world.create("CP-2"), "globex")
     for number in range(6 * PAGE):
         bounded.frame(flooder, ago_s=100 - number)
-    said = [bounded.frame(other, ago_s=50 - number) for number in range(PAGE)]
+    logged = [bounded.frame(other, ago_s=50 - number) for number in range(PAGE)]
 
     bounded.read()
     bounded.frame(flooder)
@@ -54,7 +52,7 @@ def test_a_flood_loses_its_own_frames_and_says_so_once(world: World, bounded: Lo
     assert FRAMES - 2 <= kept.count("Heartbeat") <= FRAMES + 2
     assert kept.count(CUT_ACTION) == 1
     assert kept[-1] == CUT_ACTION
-    assert bounded.messages(other) == said
+    assert bounded.messages(other) == logged
 
 
 def test_each_charger_that_loses_frames_says_so(world: World, bounded: LogGroup) -> None:
@@ -76,10 +74,10 @@ def test_pages_without_a_frame_that_is_stored_are_read_through(world: World, bou
         bounded.frame("dep-of-another-installation", ago_s=20 - number)
     read = bounded.read()
 
-    said = bounded.frame(charger_id)
+    logged = bounded.frame(charger_id)
 
     assert (read, bounded.read()) == (0, 1)
-    assert bounded.messages(charger_id) == [said]
+    assert bounded.messages(charger_id) == [logged]
 
 
 def test_lines_that_are_read_again_count_once(world: World, bounded: LogGroup) -> None:

@@ -80,9 +80,7 @@ def test_what_is_in_flight_is_no_drift(world: World) -> None:
     assert world.charger(charger_id).drifted_at is None
 
 
-def test_one_run_observes_every_charger_that_is_due(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_run_observes_every_charger_that_is_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     seldom = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
     chargers = [world.ready(f"CP-{number}") for number in range(5)]
     before = [world.charger(charger_id).observed_at for charger_id in chargers]
@@ -211,9 +209,7 @@ def test_a_charger_whose_tasks_cannot_be_listed_does_not_keep_others_from_being_
     assert after > before
 
 
-def test_a_call_that_fails_skips_only_its_ten_chargers(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_that_fails_skips_only_its_ten_chargers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     chargers = [world.ready(f"CP-{number}") for number in range(4)]
     before = [world.charger(charger_id).observed_at for charger_id in chargers]
     describe, failures = world.ecs.describe_services, [EcsUnavailable("DescribeServices: 500")]
