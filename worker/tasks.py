@@ -30,7 +30,7 @@ from worker.maintenance.prune import (
     prune_specs,
 )
 from worker.maintenance.rollout import roll_out
-from worker.maintenance.runs import recorded
+from worker.maintenance.runs import record_run
 from worker.maintenance.sweep import sweep
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
@@ -116,7 +116,7 @@ def maintenance(task: TaskName, *services: OutageLog) -> Iterator[Resources]:
     with ExitStack() as stack:
         for outage_log in (database, *services):
             stack.enter_context(outage_log.suppress())
-        stack.enter_context(recorded(process.sessions, task))
+        stack.enter_context(record_run(process.sessions, task))
         yield process
 
 

@@ -1,4 +1,4 @@
-"""Who changes several chargers at once takes them in one order."""
+"""Transactions that change several chargers lock them in one order."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -63,7 +63,7 @@ def test_a_reference_to_a_charger_delays_no_change_of_it(world: World) -> None:
 
 
 def test_a_page_of_log_lines_delays_no_rollout(world: World) -> None:
-    """Its writer refers to the chargers all the time, when they talk much."""
+    """While chargers log much, the log reader holds references to them all the time."""
     chargers = old_fleet(world)
     new = new_workers(world)
 
@@ -95,7 +95,7 @@ def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
 def test_postgresql_finds_no_deadlock_between_changes_of_many_chargers(
     world: World, change: Callable[[World, list[str]], None]
 ) -> None:
-    """The rows lie in the reverse order of their ids, so who does not order his locks takes the last one first."""
+    """The rows are stored in the reverse order of their ids, so a change without an order locks the last one first."""
     charger_ids = sorted(world.create(f"CP-{number:02}") for number in range(40))
     for charger_id in reversed(charger_ids):
         with world.sessions.begin() as session:

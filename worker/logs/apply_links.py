@@ -13,9 +13,7 @@ from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink
 
 MAX_LINKS = 100  # in one transaction, which locks their chargers' rows for some milliseconds
-MAX_TASKS = (
-    5  # whose links are kept per charger; of an older task only lines that come hours late could be read
-)
+MAX_TASKS = 5  # whose links are kept per charger; an older task can only have lines that come hours late
 
 _KEY = tuple_(ChargerLink.charger_id, ChargerLink.task_id)
 

@@ -4,7 +4,8 @@ One worker prunes at a time. Another one that starts meanwhile ends without dele
 repeat, and return how many rows they deleted.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy import Delete, delete, func, select, text, tuple_
@@ -45,16 +46,12 @@ def prune_specs(sessions: Sessions) -> int:
 
 
 def _delete_all(sessions: Sessions, some: Delete) -> int:
-    """Repeat the deletion of a batch until no row is left."""
-    pruned = 0
-
-    def batch(session: Session) -> bool:
-        nonlocal pruned
-        rows: int = session.connection().execute(some).rowcount
+    """Repeat the deletion of a batch until no row is left. Returns how many rows there were."""
+    pruned, rows = 0, BATCH
+    while rows == BATCH:
+        with _batch(sessions) as session:
+            rows = session.connection().execute(some).rowcount if session is not None else 0
         pruned += rows
-        return rows == BATCH
-
-    _in_batches(sessions, batch)
     return pruned
 
 
@@ -88,27 +85,26 @@ def prune_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int)
 
     A charger's newest command stays, and so does every open one.
     """
-    pruned, after = 0, ""
-
-    def batch(session: Session) -> bool:
-        nonlocal pruned, after
-        found = session.execute(
-            PRUNE_COMMANDS,
-            {
-                "after": after,
-                "chargers": MAX_CHARGERS,
-                "kept_for": timedelta(days=kept_days),
-                "kept": kept_per_charger,
-                "open": [str(status) for status in OPEN],
-                "batch": BATCH,
-            },
-        ).one()
+    pruned = 0
+    after: str | None = ""  # the last charger whose commands are done
+    while after is not None:
+        with _batch(sessions) as session:
+            if session is None:
+                break
+            found = session.execute(
+                PRUNE_COMMANDS,
+                {
+                    "after": after,
+                    "chargers": MAX_CHARGERS,
+                    "kept_for": timedelta(days=kept_days),
+                    "kept": kept_per_charger,
+                    "open": [str(status) for status in OPEN],
+                    "batch": BATCH,
+                },
+            ).one()
         pruned += found.pruned
         if found.pruned < BATCH:
             after = found.last
-        return found.last is not None
-
-    _in_batches(sessions, batch)
     return pruned
 
 
@@ -118,42 +114,44 @@ def prune_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
     A charger stays, with its frames, until ECS was checked for what is left of it (worker/maintenance/leftovers.py).
     """
     pruned = 0
-
-    def batch(session: Session) -> bool:
-        nonlocal pruned
-        of_chargers = session.scalars(
-            select(RemovedCharger.charger_id)
-            .where(
-                RemovedCharger.deleted_at <= func.now() - timedelta(days=kept_days),
-                RemovedCharger.checked_at.is_not(None),
-            )
-            .order_by(RemovedCharger.deleted_at)
-            .limit(MAX_REMOVED_CHARGERS)
-        ).all()
-        if not of_chargers:
-            return False
-        left = BATCH
-        for partition in log_partitions(session):
-            frames = text(
-                f"DELETE FROM {partition} WHERE ctid = ANY (ARRAY ("  # noqa: S608  # a name from pg_inherits
-                f"SELECT ctid FROM {partition} WHERE charger_id = ANY (:chargers) LIMIT :left))"
-            )
-            left -= session.connection().execute(frames, {"chargers": of_chargers, "left": left}).rowcount
-            if not left:
-                break
-        else:
-            session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(of_chargers)))
-        pruned += BATCH - left
-        return True
-
-    _in_batches(sessions, batch)
-    return pruned
+    while True:
+        with _batch(sessions) as session:
+            rows = _delete_frames(session, kept_days) if session is not None else None
+        if rows is None:
+            return pruned
+        pruned += rows
 
 
-def _in_batches(sessions: Sessions, batch: Callable[[Session], bool]) -> None:
-    """Repeat the batch while it returns True, and end when another worker prunes."""
-    more = True
-    while more:
-        with sessions.begin() as session:
-            is_alone = session.scalar(select(func.pg_try_advisory_xact_lock(PRUNE_LOCK)))
-            more = bool(is_alone) and batch(session)
+def _delete_frames(session: Session, kept_days: int) -> int | None:
+    """Delete up to BATCH frames, and the chargers if these were all. Returns how many frames, None when no charger is left."""
+    charger_ids = session.scalars(
+        select(RemovedCharger.charger_id)
+        .where(
+            RemovedCharger.deleted_at <= func.now() - timedelta(days=kept_days),
+            RemovedCharger.checked_at.is_not(None),
+        )
+        .order_by(RemovedCharger.deleted_at)
+        .limit(MAX_REMOVED_CHARGERS)
+    ).all()
+    if not charger_ids:
+        return None
+    left = BATCH
+    for partition in log_partitions(session):
+        frames = text(
+            f"DELETE FROM {partition} WHERE ctid = ANY (ARRAY ("  # noqa: S608  # a name from pg_inherits
+            f"SELECT ctid FROM {partition} WHERE charger_id = ANY (:chargers) LIMIT :left))"
+        )
+        left -= session.connection().execute(frames, {"chargers": charger_ids, "left": left}).rowcount
+        if not left:
+            break
+    else:
+        session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(charger_ids)))
+    return BATCH - left
+
+
+@contextmanager
+def _batch(sessions: Sessions) -> Iterator[Session | None]:
+    """A transaction for one batch. None while another worker prunes."""
+    with sessions.begin() as session:
+        is_alone = session.scalar(select(func.pg_try_advisory_xact_lock(PRUNE_LOCK)))
+        yield session if is_alone else None

@@ -16,19 +16,19 @@ from worker.outage_log import first_line
 
 
 @contextmanager
-def recorded(sessions: Sessions, task: TaskName) -> Iterator[None]:
+def record_run(sessions: Sessions, task: TaskName) -> Iterator[None]:
     """Write when the block ended, how long it took, and its error if it failed, which is raised again."""
     started = monotonic()
     try:
         yield
     except Exception as error:
         with suppress(SQLAlchemyError):  # the block's own error says more
-            _record(sessions, task, monotonic() - started, first_line(error)[:MESSAGE_LENGTH])
+            _write(sessions, task, monotonic() - started, first_line(error)[:MESSAGE_LENGTH])
         raise
-    _record(sessions, task, monotonic() - started, None)
+    _write(sessions, task, monotonic() - started, None)
 
 
-def _record(sessions: Sessions, task: TaskName, duration_s: float, error: str | None) -> None:
+def _write(sessions: Sessions, task: TaskName, duration_s: float, error: str | None) -> None:
     first = insert(MaintenanceRun).values(
         task=task,
         finished_at=func.now(),

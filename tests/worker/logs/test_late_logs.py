@@ -1,4 +1,4 @@
-"""A line that CloudWatch gets late is copied once, however late within the hours it is."""
+"""An event that CloudWatch gets hours late is copied once."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -51,7 +51,7 @@ def test_the_slow_pass_goes_through_many_pages_in_parts(world: World, group: Log
         group.frame(charger_id, ago_s=1_000 - number)
     group.read()
     read_late(group)
-    late = group.frame(charger_id, ago_s=2)  # ahead of the pass that is under way
+    late = group.frame(charger_id, ago_s=2)  # after the events that the unfinished pass has read
 
     copied = [read_late(group) for _ in range(2)]
 
@@ -62,7 +62,7 @@ def test_the_slow_pass_goes_through_many_pages_in_parts(world: World, group: Log
 def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or it would write, and lock chargers for, hours of lines that are there already."""
+    """Otherwise it would write hours of events again, and lock their chargers meanwhile."""
     charger_id = world.create()
     group.frame(charger_id)
     group.read()
@@ -84,7 +84,7 @@ def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
 
 
 class Throttled:
-    """A log group that answers with empty pages, and not always."""
+    """A log group that gives these answers in order, and throttles the call for each None."""
 
     def __init__(self, *answers: dict[str, Any] | None) -> None:
         self.answers = list(answers)

@@ -38,7 +38,7 @@ def test_the_newest_connection_event_is_the_link_whatever_the_order(world: World
 
 
 def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGroup) -> None:
-    """Of several chargers at once, in one page and over two."""
+    """For several chargers at once, in one page and over two."""
     chargers = [world.create("CP-1"), world.create("CP-2")]
     for charger_id in chargers:
         group.link(charger_id, "disconnected", ago_s=9, detail="nothing listens")
@@ -80,9 +80,9 @@ def test_a_frame_is_a_sign_of_life(world: World, group: LogGroup) -> None:
     assert abs(at - (group.now - timedelta(seconds=10))) < timedelta(milliseconds=2)
 
 
-@pytest.mark.parametrize("speaks", ["the task that runs", "another task"])
+@pytest.mark.parametrize("writer", ["the running task", "another task"])
 def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_observer(
-    world: World, group: LogGroup, speaks: str
+    world: World, group: LogGroup, writer: str
 ) -> None:
     charger_id = world.create()
     later = group.now + timedelta(hours=1)
@@ -94,7 +94,7 @@ def test_a_link_names_its_task_and_a_new_task_makes_the_charger_due_for_the_obse
                 observe_at=later,
             )
         )
-    task = "aaa" if speaks == "the task that runs" else "bbb"
+    task = "aaa" if writer == "the running task" else "bbb"
 
     group.link(charger_id, "accepted", task=task)
     group.read()

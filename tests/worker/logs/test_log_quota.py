@@ -1,4 +1,4 @@
-"""One organization's flood fills nobody's disk, costs nobody else a frame, and its reader sees that some are missing."""
+"""A flood of one organization does not fill the disk, costs no other organization a frame, and its clients see the gap."""
 
 from datetime import timedelta
 
@@ -12,12 +12,12 @@ from tests.worker.logs.log_group import PAGE, LogGroup
 from worker.logs.partitions import prune_logs
 from worker.logs.quota import CUT_ACTION, ROW_BYTES
 
-FRAMES = 10  #: that the quota allows, of the ones that these tests log
+FRAMES = 10  #: of these tests that the quota allows
 
 
 @pytest.fixture
 def bounded(group: LogGroup) -> LogGroup:
-    if (group.now.hour, group.now.minute) < (0, 5):  # all of one day
+    if (group.now.hour, group.now.minute) < (0, 5):  # so that all events are of one day
         group.now += timedelta(minutes=5)
     group.client.max_bytes_per_day = FRAMES * (ROW_BYTES + 20)
     return group
@@ -137,7 +137,7 @@ def test_what_was_counted_goes_with_the_frames_of_its_day(world: World, bounded:
 
 
 def read_from(group: LogGroup, since_ms: int) -> None:
-    """As if the last pass had ended then."""
+    """Read as if the last pass had ended at that time (Unix ms)."""
     with group.sessions.begin() as session:
         session.add(LogCursor(log_group=group.client.group, read_until_ms=since_ms))
     group.read()

@@ -103,7 +103,7 @@ def test_a_line_that_comes_late_while_a_flood_is_read_is_copied(
     charger_id = world.create()
     logged = [group.frame(charger_id, ago_s=30 - number) for number in range(3 * PAGE)]
     group.read()
-    late = group.frame(charger_id, ago_s=50)  # behind what was read of the flood
+    late = group.frame(charger_id, ago_s=50)  # before the part of the flood that was read
 
     while group.read():
         pass
@@ -163,7 +163,7 @@ def _crash(*_: object) -> None:
 
 
 def lag(world: World, group: LogGroup, charger_id: str) -> timedelta:
-    """As it was when the test began to write lines."""
+    """The lag as of the time when the test began to write events."""
     link = shown_link(world.sessions, charger_id)
     with world.sessions() as session:
         now = session.scalars(select(func.now())).one()

@@ -1,4 +1,4 @@
-"""What nobody needs any more is deleted, in batches."""
+"""Rows are deleted after their retention, in batches."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -88,7 +88,7 @@ def ended(world: World, charger_id: str, generation: int, *, days_ago: int) -> N
 
 
 def busy(world: World, identity: str, commands: int) -> str:
-    """A charger whose so many commands have all ended."""
+    """A charger with this many commands, all of which have ended."""
     charger_id = world.ready(identity)
     for number in range(2, commands + 1):
         (world.stop if number % 2 == 0 else world.start)(charger_id)
@@ -152,7 +152,7 @@ def frames_of(world: World, *charger_ids: str) -> list[int]:
 
 
 def removed(world: World, identity: str, *, days_ago: int, is_checked: bool = True) -> str:
-    """A charger with frames of two days that was deleted then, and of which nothing is left in ECS."""
+    """A charger with frames of two days that was deleted `days_ago`, and of which ECS has nothing left."""
     charger_id = world.ready(identity)
     add_frames(world, charger_id, 0, 3)
     add_frames(world, charger_id, 3, 4)
@@ -176,7 +176,7 @@ def removed(world: World, identity: str, *, days_ago: int, is_checked: bool = Tr
 def test_frames_of_a_deleted_charger_are_pruned_after_the_delay(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In bounded batches, over the days; the frames of others stay."""
+    """In batches, over several days. The frames of other chargers stay."""
     monkeypatch.setattr(prune, "BATCH", 2)
     monkeypatch.setattr(prune, "MAX_REMOVED_CHARGERS", 1)
     there = world.ready("CP-1")

@@ -1,4 +1,4 @@
-"""Each run of a maintenance task is noted on its row, whichever worker it was on."""
+"""Each run of a maintenance task is recorded on the task's row, whichever worker it ran on."""
 
 import pytest
 from sqlalchemy import text
@@ -9,7 +9,7 @@ from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from shared.settings import Settings
 from worker.ecs.client import EcsUnavailable
-from worker.maintenance.runs import recorded
+from worker.maintenance.runs import record_run
 
 
 def row(sessions: Sessions) -> MaintenanceRun:
@@ -19,12 +19,12 @@ def row(sessions: Sessions) -> MaintenanceRun:
 
 def succeed(sessions: Sessions, *tasks: TaskName) -> None:
     for task in tasks:
-        with recorded(sessions, task):
+        with record_run(sessions, task):
             pass
 
 
 def fail(sessions: Sessions, reason: str) -> None:
-    with pytest.raises(EcsUnavailable), recorded(sessions, TaskName.OBSERVE):
+    with pytest.raises(EcsUnavailable), record_run(sessions, TaskName.OBSERVE):
         raise EcsUnavailable(reason)
 
 

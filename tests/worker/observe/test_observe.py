@@ -1,4 +1,4 @@
-"""The status that the API shows is what ECS reports, and what ECS lost is put back."""
+"""The status that the API shows is what ECS reports, and a service that ECS lost is created again."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ def test_a_call_that_takes_effect_after_a_newer_one_is_repaired(world: World) ->
     world.stop(charger_id)
     world.work(charger_id)
 
-    world.ecs.services[charger_id].desired_count = 1  # the late ghost of a start
+    world.ecs.services[charger_id].desired_count = 1  # a start that took effect late
     world.ecs.settle()
     world.observe()
     world.work(charger_id)
@@ -81,12 +81,12 @@ def test_what_is_in_flight_is_no_drift(world: World) -> None:
 
 
 def test_one_run_observes_every_charger_that_is_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    seldom = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
+    once_a_minute = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
     chargers = [world.ready(f"CP-{number}") for number in range(5)]
     before = [world.charger(charger_id).observed_at for charger_id in chargers]
 
     monkeypatch.setattr("worker.observe.observe.OBSERVE_LIMIT", 2)
-    observe(world.sessions, world.ecs, seldom)
+    observe(world.sessions, world.ecs, once_a_minute)
 
     after = [world.charger(charger_id).observed_at for charger_id in chargers]
     assert all(later > earlier for earlier, later in zip(before, after, strict=True) if earlier and later)

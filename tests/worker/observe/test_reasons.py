@@ -1,4 +1,4 @@
-"""ECS takes every call, and yet nothing runs: the charger says why, and recovers when the cause goes away."""
+"""ECS accepts every call, but nothing runs: the charger shows why, and recovers when the cause goes away."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Live:
         converge(self.world.sessions, self.embedded.ecs, self.world.timing, charger_id)
 
     def until(self, charger_id: str, is_true: Callable[[Charger], object]) -> Charger:
-        """Let the observer look, and repair, until it is so."""
+        """Observe and repair until the condition holds. Returns the row then."""
         deadline = time.monotonic() + 10
         while not is_true(charger := self.world.charger(charger_id)):
             assert time.monotonic() < deadline, f"still {charger.reason_code}: {charger.reason}"
@@ -136,7 +136,7 @@ def test_a_charger_whose_process_ends_at_once_says_so_and_comes_up_later(live: L
 
 
 def test_a_deployment_that_ecs_gave_up_is_started_anew(live: Live, world: World) -> None:
-    """Our services have no circuit breaker; somebody switched it on."""
+    """Chargehand's services have no circuit breaker, but somebody may switch one on."""
     charger_id = live.ready()
     live.embedded.process.set_faults({"kind": "exit_at_once", "service": charger_id})
     raw: Any = live.embedded.ecs._ecs
@@ -176,7 +176,7 @@ def test_a_repair_that_is_repeated_starts_one_deployment(world: World) -> None:
     assert world.ecs.runs(charger_id) == 1
 
 
-# What ECS says, in our words.
+# The error codes of ECS's texts.
 
 
 def service(event: str | None = None, rollout_failure: str | None = None) -> ServiceView:
