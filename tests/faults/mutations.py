@@ -45,7 +45,7 @@ MUTATIONS = (
     Mutation(
         "a removed charger is pruned with its frames before ECS was checked",
         "worker/maintenance/prune.py",
-        "                RemovedCharger.checked_at.is_not(None),\n",
+        "            RemovedCharger.checked_at.is_not(None),\n",
         "",
     ),
     Mutation(

@@ -50,7 +50,7 @@ def write_links(session: Session, lines: Iterable[dict[str, Any]]) -> None:
     )
     rows = [links[key] for key in sorted(links) if key[0] in existing]
     if rows:
-        session.connection().execute(_WRITE, {name: [row[name] for row in rows] for name in _COLUMNS})
+        session.connection().execute(_UPSERT, {name: [row[name] for row in rows] for name in _COLUMNS})
 
 
 def _newest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -93,8 +93,8 @@ _COLUMNS: dict[str, type[Text] | DateTime] = {
 }
 
 
-def _write() -> Any:
-    """The upsert. An older line changes nothing; of two lines with the same millisecond the one that is read later counts."""
+def _upsert() -> Any:
+    """The statement. An older line changes nothing; of two lines of one millisecond the one that is read later counts."""
     rows = (
         func.unnest(*(bindparam(name, type_=ARRAY(type_)) for name, type_ in _COLUMNS.items()))
         .table_valued(*(column(name, type_) for name, type_ in _COLUMNS.items()))
@@ -113,7 +113,7 @@ def _write() -> Any:
     )
     since = func.greatest(ChargerLink.since, new.since)
     last_frame_at = func.greatest(ChargerLink.last_frame_at, new.last_frame_at)
-    says_new = or_(
+    changes_link = or_(
         state.is_distinct_from(ChargerLink.state),
         reason.is_distinct_from(ChargerLink.reason),
         # A frame after `since` proves a link, whatever the state says.
@@ -126,14 +126,14 @@ def _write() -> Any:
             "reason": reason,
             "since": since,
             "last_frame_at": last_frame_at,
-            "noted": and_(ChargerLink.noted, ~says_new),
+            "noted": and_(ChargerLink.noted, ~changes_link),
         },
         where=or_(
-            says_new,
+            changes_link,
             since.is_distinct_from(ChargerLink.since),
             last_frame_at.is_distinct_from(ChargerLink.last_frame_at),
         ),
     )
 
 
-_WRITE = _write()
+_UPSERT = _upsert()
