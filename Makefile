@@ -1,6 +1,6 @@
-# Everything happens in .venv, which make builds with PYTHON, 3.11 or newer.
+# The targets use .venv, which make creates with PYTHON, 3.11 or newer.
 PYTHON ?= python3
-# Processes that make test runs files in, each with servers of its own.
+# Processes of make test. Each runs whole files, with its own servers.
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,12 +11,12 @@ BIN := $(VENV)/bin
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: $(VENV)/.run ## Run every part on this machine, until Ctrl-C
+run: $(VENV)/.run ## Run a whole stack on this machine, until Ctrl-C
 	@exec $(BIN)/chargehand up
 
-install: $(VENV)/.run ## Put what make run needs into .venv; make run does it when that is out of date
+install: $(VENV)/.run ## Install what make run needs into .venv; make run does it when the lock has changed
 
-install-dev: $(VENV)/.dev ## And what the tests and linters need; the targets below do it
+install-dev: $(VENV)/.dev ## Install what the tests and linters need too; the targets below do it
 
 test: $(VENV)/.dev ## Run the tests, JOBS=2 files at a time
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
@@ -29,7 +29,7 @@ check: $(VENV)/.dev ## What a commit needs: locks, lint, format, types, tests un
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
 
-lock: | new-enough ## Make both locks fit pyproject.toml; with UPGRADE=1 in the newest versions
+lock: | new-enough ## Update the locks to pyproject.toml; with UPGRADE=1 to the newest versions
 	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m scripts.lock $(if $(UPGRADE),--upgrade)
 
 bench: $(VENV)/.dev ## Measure, and compare with the budgets
@@ -38,7 +38,7 @@ bench: $(VENV)/.dev ## Measure, and compare with the budgets
 faults: $(VENV)/.dev ## Run the slow fault tests too: kills, lost servers, slow calls
 	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/reconcile/test_state_machine.py $(ARGS)
 
-# The lock for the tests holds the other one, so what it installs is enough for make run.
+# The tests' lock includes the other one, so what it installs is enough for make run.
 $(VENV)/.run: requirements.lock pyproject.toml | new-enough
 	@$(PYTHON) -m scripts.install $(VENV) requirements.lock
 	@touch $@
@@ -50,4 +50,4 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | new-enough
 .PHONY: new-enough
 new-enough:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	{ echo 'Chargehand needs Python 3.11 or newer, and "$(PYTHON)" is not: name one, as in make run PYTHON=python3.12' >&2; exit 1; }
+	{ echo 'Chargehand needs Python 3.11 or newer, and "$(PYTHON)" is not: set another one, as in make run PYTHON=python3.12' >&2; exit 1; }

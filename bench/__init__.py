@@ -1,1 +1,1 @@
-"""Measures what the product costs. Everything is a ratio inside one run: the machine is shared and noisy."""
+"""Measures what the product costs, as ratios of things that ran by turns: the machine is shared and noisy."""

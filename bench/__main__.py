@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from bench import (
+from bench.parts import (
     accept,
     charger,
     drain,
@@ -20,6 +20,7 @@ from bench import (
     waiting,
 )
 from bench.report import Report, record, worse_than_recorded
+from bench.support.machine import describe_machine
 
 PARTS: dict[str, Callable[[], Report]] = {
     "accept": accept.measure,
@@ -37,6 +38,7 @@ PARTS: dict[str, Callable[[], Report]] = {
 
 
 def main() -> int:
+    """Returns the exit code: 1 when a part broke or missed a budget."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them by default"
@@ -46,25 +48,27 @@ def main() -> int:
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    started = monotonic()
     failed = [name for name in arguments.parts or PARTS if not _run(name, dry=arguments.dry)]
+    print(f"\n{(monotonic() - started) / 60:.1f} minutes in all")
     if failed:
-        print(f"\nNot within its budgets: {', '.join(failed)}", file=sys.stderr)
+        print(f"Not within its budgets: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _run(name: str, *, dry: bool) -> bool:
-    """Measure one part. False when it broke or missed a budget; the others are measured all the same."""
-    started = monotonic()
+    """Measure one part. False when it broke or missed a budget; the other parts run all the same."""
+    started, machine = monotonic(), describe_machine()
     try:
         report = PARTS[name]()
     except Exception:
         traceback.print_exc()
         return False
-    print(f"\n{name}, in {monotonic() - started:.0f} s\n\n{report.markdown()}", flush=True)
+    print(f"\n{name}, in {monotonic() - started:.0f} s\n\n{machine}\n\n{report.markdown()}", flush=True)
     for worse in worse_than_recorded(name, report):
         print(f"Worse than on the page: {worse}", file=sys.stderr)
     if not dry:
-        record(name, report)
+        record(name, report, machine)
     return all(budget.met for budget in report.budgets)
 
 

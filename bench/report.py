@@ -1,19 +1,13 @@
 """Tables and budgets, on the terminal and in docs/benchmarks.md."""
 
-import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-import psutil
-
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
-VERSIONS = ("flask", "gunicorn", "gevent", "sqlalchemy", "psycopg", "celery", "kombu")
 
-NOISE = 0.1  # share of a recorded figure by which a new one may be worse without a word
+NOISE = 0.1  # share of a recorded figure by which a new one may be worse without a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +22,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A figure that must hold. Exactly one of the bounds is given."""
+    """A figure that must hold, and why. Exactly one of the bounds is given."""
 
     name: str
     value: float
+    reason: str
     at_least: float | None = None
     at_most: float | None = None
 
@@ -48,9 +43,9 @@ class Budget:
         return self.value > before * (1 + NOISE)
 
     @property
-    def row(self) -> tuple[str, str, str, str]:
+    def row(self) -> tuple[str, str, str, str, str]:
         bound = f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
-        return (self.name, f"{self.value:.3g}", bound, "yes" if self.met else "**no**")
+        return (self.name, f"{self.value:.3g}", bound, "yes" if self.met else "**no**", self.reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +54,37 @@ class Report:
 
     tables: Sequence[Table]
     budgets: Sequence[Budget] = field(default_factory=tuple)
+    summary: str = ""  #: the part's sentences at the top of the page; empty if it has none there
 
     def markdown(self) -> str:
-        tables = list(self.tables)
+        tables = [table.markdown() for table in self.tables]
         if self.budgets:
-            tables.append(Table(("budget", "measured", "bound", "met"), [one.row for one in self.budgets]))
-        return "\n\n".join(table.markdown() for table in tables)
+            head = ("budget", "measured", "bound", "met", "reason for the bound")
+            rule = ("---", "---:", "---:", "---:", "---")
+            lines = (head, rule, *(one.row for one in self.budgets))
+            tables.append("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        return "\n\n".join(tables)
 
 
-def record(part: str, report: Report, document: Path = DOCUMENT) -> None:
-    """Put the report between the part's markers in the document. The prose around them stays."""
+def record(part: str, report: Report, machine: str, document: Path = DOCUMENT) -> None:
+    """Replace what is between the part's markers in the document, and its summary. Raises ValueError without markers."""
     text = document.read_text(encoding="utf-8")
-    section = f"<!-- {part} -->\n{circumstances()}\n\n{report.markdown()}\n<!-- /{part} -->"
-    marked = re.compile(f"<!-- {part} -->.*<!-- /{part} -->", re.DOTALL)
+    text = _fill(text, part, f"\n{machine}\n\n{report.markdown()}\n")
+    if report.summary:
+        text = _fill(text, f"summary of {part}", report.summary)
+    document.write_text(text, encoding="utf-8")
+
+
+def _fill(text: str, marker: str, content: str) -> str:
+    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    marked = re.compile(f"{begin}.*?{end}", re.DOTALL)
     if not marked.search(text):
-        raise ValueError(f"{document} has no place for {part}")
-    document.write_text(marked.sub(lambda _: section, text), encoding="utf-8")
+        raise ValueError(f"the page has no place for {marker}")
+    return marked.sub(lambda _: f"{begin}{content}{end}", text)
 
 
 def worse_than_recorded(part: str, report: Report, document: Path = DOCUMENT) -> list[str]:
-    """What the page's last figures were better at, in words. To be explained on the page."""
+    """The budgets whose figure on the page is better by more than NOISE, as text."""
     text = document.read_text(encoding="utf-8")
     section = text.partition(f"<!-- {part} -->")[2].partition(f"<!-- /{part} -->")[0]
     recorded = dict(re.findall(r"^\| (.+?) \| ([0-9.e+]+) \| [≥≤]", section, re.MULTILINE))
@@ -87,15 +93,3 @@ def worse_than_recorded(part: str, report: Report, document: Path = DOCUMENT) ->
         for budget in report.budgets
         if budget.name in recorded and budget.worse_than(float(recorded[budget.name]))
     ]
-
-
-def circumstances() -> str:
-    """When, on what, and how busy it was with other things."""
-    versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
-    load = psutil.getloadavg()[1]
-    memory_gib = psutil.virtual_memory().total / 2**30
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {psutil.cpu_count()} cores, {memory_gib:.0f} GiB, "
-        f"load average of five minutes {load:.1f}; {platform.system()}, "
-        f"Python {platform.python_version()}, {versions}."
-    )

@@ -1,4 +1,4 @@
-"""python -m chargehand: the same as the command chargehand."""
+"""Runs the command line: python -m chargehand."""
 
 from chargehand.cli import main
 

@@ -1,4 +1,4 @@
-"""The commands that change chargers, and wait until the change is seen."""
+"""The commands that change chargers: create, start, stop, restart, and wait."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -92,7 +92,7 @@ def create(
 
 
 def identities_of(patterns: Sequence[str], count: int | None) -> list[str]:
-    """The identities of the new chargers; an empty one is to be made up."""
+    """The identities of the new chargers; an empty one is generated later. Raises UsageError."""
     from chargehand.client.creating import numbered
 
     if count is None:
@@ -103,7 +103,7 @@ def identities_of(patterns: Sequence[str], count: int | None) -> list[str]:
 
 
 def acts(*, waits_for_csms: bool) -> Callable[[Command], Command]:
-    """The options of a command that changes existing chargers."""
+    """Adds the options of a command that changes existing chargers."""
 
     def decorate(command: Command) -> Command:
         options = [
@@ -142,7 +142,7 @@ def restart(**given: Any) -> None:
 
 
 def act(verb: str, given: dict[str, Any]) -> None:
-    """Send one POST for each selected charger."""
+    """Send the request of a verb for each selected charger, and print the results. Raises Failure."""
     from chargehand.client.waiting import Task, Until
 
     silent = given["quiet"] or given["as_json"]
@@ -183,7 +183,7 @@ def wait(*, names: tuple[str, ...], until: str, timeout_s: float, as_json: bool)
 
 
 def carry_out(client: "Client", tasks: "list[Task]", timeout_s: float | None, *, silent: bool) -> None:
-    """Send the requests of all tasks, and wait for the results unless timeout_s is None."""
+    """Send the request of each task, and wait for the results, at most timeout_s; None does not wait. Raises Failure."""
     from chargehand.client.waiting import send_all, wait_all
 
     with progress(tasks, quiet=silent) as changed:
@@ -194,7 +194,7 @@ def carry_out(client: "Client", tasks: "list[Task]", timeout_s: float | None, *,
 
 
 def finish(tasks: "list[Task]", *, as_json: bool, quiet: bool = False, single: bool = False) -> None:
-    """Print the result of each task. Raises Failure if one failed, else TimeIsUp if one was not done in time."""
+    """Print the result of each task. Raises Failure if a task failed, else TimeIsUp if a task timed out."""
     from chargehand.client.waiting import raise_for_failures
 
     if as_json:

@@ -1,4 +1,4 @@
-"""chargehand catalog: the brands and models that chargers are made of."""
+"""The command catalog, which lists the models of chargers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from chargehand.output import print_json, print_table
 if TYPE_CHECKING:
     from chargehand.client.http import Row
 
-AT_ONCE = 8
+MAX_REQUESTS = 8  # at the same time
 
 
 @click.command()
@@ -27,7 +27,7 @@ def catalog(*, brand: str | None, as_json: bool) -> None:
         def models(slug: str) -> "list[Row]":
             return list(client.rows(f"/ocpp/catalog/brands/{segment(slug)}/models"))
 
-        with ThreadPoolExecutor(AT_ONCE) as threads:
+        with ThreadPoolExecutor(MAX_REQUESTS) as threads:
             rows = [row for of_brand in threads.map(models, slugs) for row in of_brand]
     if as_json:
         print_json(rows)

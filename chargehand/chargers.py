@@ -1,4 +1,4 @@
-"""chargehand chargers: list, get and delete. The other commands of the group are in acting.py and logs.py."""
+"""The commands list, get and delete of `chargehand chargers`. The others are in acting.py and logs.py."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +48,9 @@ def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: boo
     """List chargers that match all filters."""
     from chargehand.client.waiting import state_of
 
-    most = None if all_ else limit + 1
+    max_rows = None if all_ else limit + 1  # one more shows that there are more
     with connect() as client:
-        rows = list(client.chargers(most, sort=sort, **query_of(given)))
+        rows = list(client.chargers(max_rows, sort=sort, **query_of(given)))
     more = not all_ and len(rows) > limit
     if more:
         rows = rows[:limit]
@@ -114,7 +114,7 @@ def delete(*, names: tuple[str, ...], as_json: bool, **given: Any) -> None:
 
 
 def facts(row: "Row") -> dict[str, object]:
-    """The details of one charger, for people."""
+    """The labels and values that `get` prints."""
     runtime = row["runtime"]
     ocpp = runtime["ocpp"]
     return {
@@ -138,7 +138,7 @@ def facts(row: "Row") -> dict[str, object]:
 
 
 def since_of(row: "Row", state: str) -> str | None:
-    """Since when the charger is in the state; None if that is not known."""
+    """When the charger entered the state; None if unknown."""
     runtime = row["runtime"]
     since: str | None = (
         runtime["ocpp"]["since"] if state == runtime["ocpp"]["state"] else runtime.get("observed_since")
@@ -147,9 +147,11 @@ def since_of(row: "Row", state: str) -> str | None:
 
 
 def model_of(row: "Row") -> str:
+    """The vendor and the model."""
     return " ".join(filter(None, (row["vendor_name"], row["model"])))
 
 
 def print_ids(rows: "list[Row]") -> None:
+    """An id per line."""
     for row in rows:
         click.echo(row["id"])

@@ -1,6 +1,6 @@
-"""The command chargehand: its groups, and how errors end it.
+"""The command chargehand: its groups, and its exit statuses.
 
-A module of commands imports what is slow to import (HTTP, tables, what starts a stack) when a command runs.
+The modules of commands import slow modules (HTTP, tables, the stack) only when a command runs.
 """
 
 import os
@@ -19,11 +19,11 @@ from chargehand.output import note
 from shared.startup.strays import OF_PSYCOPG, leave_out
 
 COMPLETE_VARIABLE = "_CHARGEHAND_COMPLETE"
-INTERRUPTED = 130  # by Ctrl-C, as shells have it
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 class Commands(click.Group):
-    """Ends with a line on standard error, never with a trace, when a command fails."""
+    """Prints a failure as lines on standard error, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -45,7 +45,7 @@ def main() -> None:
     CHARGEHAND_TOKEN. Exit status: 0 success, 1 failed, 2 wrong usage, 3 timed out, 4 no stack answers,
     130 interrupted.
     """
-    leave_out(os.environ, OF_PSYCOPG)  # read when it is imported
+    leave_out(os.environ, OF_PSYCOPG)  # psycopg reads these when it is imported
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""chargehand commands: the history of a charger, with each command and its result."""
+"""The command commands, which lists the history of a charger."""
 
 import click
 
@@ -8,7 +8,7 @@ from chargehand.output import print_json, print_table
 
 @click.group()
 def commands() -> None:
-    """The commands that chargers were sent, by whom, and their results."""
+    """The commands of chargers, the users who requested them, and their results."""
 
 
 @commands.command("list")
@@ -21,7 +21,7 @@ def list_(*, name: str, limit: int, as_json: bool) -> None:
 
     with connect() as client:
         (charger,) = find_chargers(client, [name])
-        rows = list(client.rows(f"/ocpp/chargers/{charger['id']}/commands", most=limit))
+        rows = list(client.rows(f"/ocpp/chargers/{charger['id']}/commands", max_rows=limit))
     if as_json:
         print_json(rows)
         return

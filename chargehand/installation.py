@@ -1,4 +1,4 @@
-"""chargehand installation: which ECS the chargers of a database run on."""
+"""The command installation, which shows or changes the ECS of a database's chargers."""
 
 import click
 
@@ -20,9 +20,9 @@ from chargehand.output import print_json
 def installation(*, services: str | None, yes: bool, as_json: bool) -> None:
     """Print the ECS services that the chargers of DATABASE_URL run as, or move the chargers to others.
 
-    The first worker that starts records them, and a worker that would use others refuses to start. After a move the
-    workers make every service anew at the new place. What runs at the old place is left there: chargers run twice
-    until it is removed, and while workers of the old place run. --set needs a confirmation, or --yes.
+    The first worker that starts records them, and a worker with other services refuses to start. After a move the
+    workers create every service again at the new ECS. The services at the old ECS stay: chargers run twice until
+    you delete those, and while workers of the old ECS run. --set needs a confirmation, or --yes.
     """
     from psycopg.errors import UndefinedTable
     from sqlalchemy.exc import DBAPIError

@@ -1,4 +1,4 @@
-"""The commands for this machine: up, migrate, token and env."""
+"""The commands that need no running API: up, migrate, token and env."""
 
 import os
 import shlex
@@ -31,7 +31,7 @@ def up(*, as_json: bool) -> None:
     Flower's password and the database's URL: keep it out of logs that others read.
     """
     from chargehand.client.starting import ensure_startable
-    from embedded.state import CannotStart
+    from embedded.stack.state_folder import CannotStart
 
     ensure_startable()
     from embedded.up import up
@@ -96,8 +96,8 @@ def token(*, organization: str | None, role: str, subject: str, ttl: int, as_jso
 
 
 def token_settings() -> "TokenSettings":
-    """Those of the environment, completed by the state folder's secret."""
-    from embedded.state import JWT_SECRET_FILE, state_folder
+    """The settings of the environment, with the state folder's secret if JWT_SECRET is not set. Raises Failure."""
+    from embedded.stack.state_folder import JWT_SECRET_FILE, state_folder
     from shared.settings import load_token_settings
 
     tokens = load_token_settings()
@@ -138,13 +138,13 @@ def env(*, shell: str, as_json: bool) -> None:
 
 
 def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The variables of the running stack, and the names of those to unset because they would lead elsewhere.
+    """The variables to export for the running stack, and the names of those to unset.
 
-    Raises Unreachable when no stack runs, and CHARGEHAND_URL names none.
+    Raises Unreachable if no stack runs and CHARGEHAND_URL is not set.
     """
     from chargehand.client.stack import find_stack, read_description
-    from embedded.joining import leads_elsewhere
-    from embedded.state import state_folder
+    from embedded.stack.joining import leads_elsewhere
+    from embedded.stack.state_folder import state_folder
 
     local = read_description(state_folder())
     if local is None:
@@ -157,7 +157,7 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     ours = {"CHARGEHAND_URL": local["api"], "CHARGEHAND_CSMS_URL": local["csms"]}
     if local["token"]:
         ours["CHARGEHAND_TOKEN"] = local["token"]
-    for name in {"NO_PROXY", "no_proxy"} & joining.keys():  # beside what this terminal has
+    for name in {"NO_PROXY", "no_proxy"} & joining.keys():  # in addition to the terminal's own hosts
         hosts = ",".join(filter(None, (environment.get(name), joining[name]))).split(",")
         joining[name] = ",".join(dict.fromkeys(hosts))
     stray = [name for name in environment if leads_elsewhere(name, joining)]
@@ -167,12 +167,14 @@ def exports(environment: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
 
 
 def fish_quote(text: str) -> str:
+    """The text as one word of the fish shell."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
 
 @contextmanager
 def bad_settings_in_one_line() -> Iterator[None]:
+    """Turns a SettingsError into a Failure."""
     from shared.settings import SettingsError
 
     try:

@@ -1,11 +1,12 @@
-"""chargehand chargers logs: the frames of chargers, the newest at the bottom."""
+"""The command chargers logs, which shows OCPP frames, the newest last."""
 
 import json
 import shutil
 import sys
 import time
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,11 +14,11 @@ from chargehand.options import as_json, charger_names, connect
 from chargehand.output import note, print_json, print_json_line, printable
 
 if TYPE_CHECKING:
-    from chargehand.client.http import Row
+    from chargehand.client.http import Client, Row
 
 ARROWS = {"cp_to_csms": "→", "csms_to_cp": "←"}
 POLL_S = 1.0
-WIDTH = 160  # where there is no terminal
+WIDTH = 160  # columns, without a terminal
 
 
 @click.command()
@@ -42,54 +43,85 @@ def logs(
     --json prints a list; with --follow, a line of JSON for each frame.
     """
     from chargehand.client.finding import find_chargers
-    from chargehand.client.frames import Follower, newest_frames
 
     if not names:
         raise click.UsageError("name chargers by their id or identity")
     with connect() as client:
         chargers = {row["id"]: row["identity"] for row in find_chargers(client, names)}
+        style = Style(as_json=as_json, with_identity=len(names) > 1, full=full)
+        if follow:
+            follow_frames(client, chargers, limit, event, style)
+        else:
+            print_newest(client, chargers, limit, event, style)
 
-        def show(frames: "list[Row]") -> None:
-            for frame in sorted(frames, key=instant_of):
-                if as_json:
-                    print_json_line(frame)
-                else:
-                    click.echo(line_of(frame, name=len(names) > 1, full=full))
 
-        def named(charger_id: str, frames: "list[Row]") -> "list[Row]":
-            return [{"identity": chargers[charger_id], **frame} for frame in frames]
+@dataclass(frozen=True)
+class Style:
+    """How frames are printed."""
 
-        if not follow:
-            found = [
-                frame
-                for charger_id in chargers
-                for frame in named(charger_id, newest_frames(client, charger_id, limit, event))
-            ]
-            if as_json:
-                print_json(sorted(found, key=instant_of))
-            else:
-                show(found)
-                if not found:
-                    note(
-                        "No frame matches: --follow waits for new ones."
-                        if event
-                        else "No frames: --follow waits for new ones."
-                    )
-            return
-        followers = {charger_id: Follower(client, charger_id, event) for charger_id in chargers}
-        show([frame for id_, one in followers.items() for frame in named(id_, one.first(limit))])
-        while True:
-            time.sleep(POLL_S)
-            show([frame for id_, one in followers.items() for frame in named(id_, one.next())])
+    as_json: bool
+    with_identity: bool
+    full: bool  #: payloads are not cut
+
+
+def print_newest(
+    client: "Client", chargers: dict[str, str], limit: int, event: str | None, style: Style
+) -> None:
+    """Print the newest frames of each charger, in the order of time. `chargers` has the identity of each id."""
+    from chargehand.client.frames import newest_frames
+
+    found = [
+        frame
+        for charger_id, identity in chargers.items()
+        for frame in with_identity(identity, newest_frames(client, charger_id, limit, event))
+    ]
+    if style.as_json:
+        print_json(sorted(found, key=instant_of))
+        return
+    print_frames(found, style)
+    if not found:
+        note(
+            "No frame matches: --follow waits for new ones."
+            if event
+            else "No frames: --follow waits for new ones."
+        )
+
+
+def follow_frames(
+    client: "Client", chargers: dict[str, str], limit: int, event: str | None, style: Style
+) -> NoReturn:
+    """Print the newest frames, then new ones, until Ctrl-C."""
+    from chargehand.client.frames import Follower
+
+    followers = [(identity, Follower(client, id_, event)) for id_, identity in chargers.items()]
+    frames = [frame for identity, one in followers for frame in with_identity(identity, one.first(limit))]
+    while True:
+        print_frames(frames, style)
+        time.sleep(POLL_S)
+        frames = [frame for identity, one in followers for frame in with_identity(identity, one.next())]
+
+
+def with_identity(identity: str, frames: "list[Row]") -> "list[Row]":
+    """The frames with the identity of their charger."""
+    return [{"identity": identity, **frame} for frame in frames]
+
+
+def print_frames(frames: "list[Row]", style: Style) -> None:
+    """Print the frames, a line each, in the order of time."""
+    for frame in sorted(frames, key=instant_of):
+        if style.as_json:
+            print_json_line(frame)
+        else:
+            click.echo(line_of(frame, name=style.with_identity, full=style.full))
 
 
 def instant_of(frame: "Row") -> datetime:
-    """When it was sent. As text, a full second comes after its own fractions."""
+    """When the frame was sent. As text, a whole second would sort after its fractions."""
     return datetime.fromisoformat(frame["timestamp"])
 
 
 def line_of(frame: "Row", *, name: bool, full: bool) -> str:
-    """`12:00:00.123 CP-1 → BootNotification {...}`."""
+    """The frame as a line: `12:00:00.123 CP-1 → BootNotification {...}`."""
     time_of_day = frame["timestamp"].partition("T")[2].removesuffix("Z")
     when = f"{time_of_day.partition('.')[0]}.{time_of_day.partition('.')[2][:3]:0<3}"
     arrow = ARROWS.get(frame["direction"], "?")
@@ -100,7 +132,7 @@ def line_of(frame: "Row", *, name: bool, full: bool) -> str:
 
 
 def payload_of(frame: "Row") -> str:
-    """The frame without its type, id and action."""
+    """The payload of the frame, without its type, id and action."""
     try:
         content = json.loads(frame["message"] or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they mean to the API."""
+"""The options that several commands share, and the queries that they become."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Query = dict[str, Any]
 
 COMPLETE_WITHIN_S = 1.0
-COMPLETIONS = 50
+MAX_COMPLETIONS = 50
 
 FILTERS = {
     "status": click.option("--status", help="Provisioning: PENDING, PROVISIONING, READY, FAILED."),
@@ -31,7 +31,7 @@ FILTERS = {
 
 
 def connect() -> "Client":
-    """To the stack of the environment, or of the state folder. Raises Failure."""
+    """A client of the stack of the environment, else of the state folder. Raises Failure."""
     from chargehand.client.http import Client
     from chargehand.client.stack import find_stack
 
@@ -39,14 +39,14 @@ def connect() -> "Client":
 
 
 def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Identities that begin with the text; none where the API does not answer at once."""
+    """Identities that begin with the text; none if the API does not answer within COMPLETE_WITHIN_S."""
     from chargehand.client.failures import Failure
     from chargehand.client.http import Client
     from chargehand.client.stack import find_stack
 
     try:
         with Client(find_stack(), tries=1, timeout_s=COMPLETE_WITHIN_S) as client:
-            rows = list(client.chargers(COMPLETIONS, q=incomplete or None))
+            rows = list(client.chargers(MAX_COMPLETIONS, q=incomplete or None))
     except Failure:
         return []
     identities = (row["identity"] for row in rows)
@@ -60,14 +60,14 @@ assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for a co
 
 
 def filters(command: Command) -> Command:
-    """Those of `GET /ocpp/chargers`; `query_of` makes a query of them. The first four take several values by comma."""
+    """Adds the filters of `GET /ocpp/chargers`, for `query_of`. The first four take several values, with commas."""
     for option in reversed(FILTERS.values()):
         command = option(command)
     return command
 
 
 def query_of(given: dict[str, Any]) -> Query:
-    """The filters that were given."""
+    """The query of the filters that are set."""
     from chargehand.client.creating import version_of
 
     query = {name: value for name, value in given.items() if name in FILTERS and value is not None}
@@ -77,7 +77,7 @@ def query_of(given: dict[str, Any]) -> Query:
 
 
 def selection(command: Command) -> Command:
-    """Chargers by name, or `--all` that match the filters."""
+    """Adds the options that select chargers: names, or `--all` with filters."""
     command = assume_yes(filters(command))
     command = click.option("--all", "all_", is_flag=True, help="All chargers that match the filters.")(
         command
@@ -88,7 +88,10 @@ def selection(command: Command) -> Command:
 def selected(
     client: "Client", names: Sequence[str], given: dict[str, Any], *, verb: str, confirm: bool = False
 ) -> "list[Row]":
-    """The chargers of the names, or all that match. On a terminal `--all` needs a confirmation; with `confirm`, names too."""
+    """The chargers of the names, or all that match the filters. Raises UsageError, Failure, or Abort.
+
+    On a terminal `--all` needs a confirmation; with `confirm`, names need it too.
+    """
     from chargehand.client.finding import find_chargers
 
     query = query_of(given)
@@ -106,5 +109,5 @@ def selected(
 
 
 def on_a_terminal() -> bool:
-    """Whether somebody can answer a question."""
+    """Whether a person can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()

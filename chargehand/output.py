@@ -1,6 +1,6 @@
-"""What the commands print: JSON for programs, tables and progress for people.
+"""Prints JSON for programs, tables and progress for people.
 
-Standard output has the answer and nothing else; progress, remarks and errors go to standard error.
+Standard output has only the answer; progress, remarks and errors go to standard error.
 """
 
 import json
@@ -36,28 +36,28 @@ STYLES = {
     "refused": "red",
 }
 REFRESH_PER_SECOND = 8
-WITHOUT_TERMINAL = 10_000  # columns
-WIDE = frozenset({"ID", "Model"})
-WIDE_FROM = 120  # columns
-FOLDED = frozenset({"Model", "Reason", "Name", "Connectors"})  # columns that may take several lines
+WIDTH_WITHOUT_TERMINAL = 10_000  # characters
+WIDE_COLUMNS = frozenset({"ID", "Model"})  # left out on a narrow terminal
+WIDE_FROM = 120  # characters
+FOLDED_COLUMNS = frozenset({"Model", "Reason", "Name", "Connectors"})  # may take several lines
 
 
 def print_json(document: Any) -> None:
-    """One document, indented for eyes where a terminal shows it, else on one line."""
+    """Print one document, indented on a terminal, else on one line."""
     click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None, ensure_ascii=False))
 
 
 def print_json_line(document: Any) -> None:
-    """One line of a stream."""
+    """Print one document on one line, for a stream."""
     click.echo(json.dumps(document, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """As wide as a terminal, and without the WIDE columns on a narrow one; else each row on one line."""
+    """Print a table that fits the terminal, without WIDE_COLUMNS on a narrow one; without a terminal, a line per row."""
     from rich.console import Console
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WITHOUT_TERMINAL
-    shown = [width >= WIDE_FROM or column not in WIDE for column in columns]
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    shown = [width >= WIDE_FROM or column not in WIDE_COLUMNS for column in columns]
     table = _table(list(compress(columns, shown)))
     for row in rows:
         table.add_row(*(_cell(value) for value in compress(row, shown)))
@@ -65,12 +65,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 
 def note(message: str) -> None:
-    """A remark beside the answer."""
+    """Print a remark on standard error."""
     click.echo(printable(message), err=True)
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would obey: names and reasons come from other people."""
+    """The text with control characters escaped, because names and reasons come from other people."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
@@ -79,7 +79,7 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress(tasks: "Sequence[Task]", *, quiet: bool) -> "Iterator[Changed]":
-    """Shows each task's state as it changes: a table that lives on a terminal, else a line per change."""
+    """Show the tasks' states: a live table on a terminal, else a line per change. Yields the function to call after a change."""
     if quiet:
         yield lambda _: None
     elif sys.stderr.isatty():
@@ -89,7 +89,7 @@ def progress(tasks: "Sequence[Task]", *, quiet: bool) -> "Iterator[Changed]":
         lock = threading.Lock()
 
         def changed(task: "Task") -> None:
-            if task.open or task.outcome == "done":  # what went wrong is said at the end
+            if task.open or task.outcome == "done":  # failures are printed at the end
                 with lock:
                     note(task.what_happened())
 
@@ -97,7 +97,7 @@ def progress(tasks: "Sequence[Task]", *, quiet: bool) -> "Iterator[Changed]":
 
 
 def age_of(instant: str | None) -> str | None:
-    """`5m`: how long ago that was."""
+    """How long ago that was, as in `5m`."""
     if instant is None:
         return None
     seconds = max((datetime.now(UTC) - datetime.fromisoformat(instant)).total_seconds(), 0)
@@ -133,7 +133,7 @@ def _table(columns: Sequence[str]) -> "Table":
 
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column not in FOLDED)
+        table.add_column(column, overflow="fold", no_wrap=column not in FOLDED_COLUMNS)
     return table
 
 
@@ -145,7 +145,7 @@ def _cell(value: object) -> Any:
 
 
 def print_pairs(pairs: "Mapping[str, object]") -> None:
-    """Names and values, a line each."""
+    """Print a line for each name and value."""
     width = max(map(len, pairs))
     for name, value in pairs.items():
         text = "-" if value is None or value == "" else printable(str(value))

@@ -1,6 +1,6 @@
 """Fixtures for tests of a CSMS: a running stack, and chargers that the CSMS has accepted.
 
-What is imported when pytest starts is this module and nothing else of Chargehand.
+When pytest starts, it imports only this module of Chargehand.
 """
 
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 STATE_OPTION = "--chargehand-state"
 STATE_INI = "chargehand_state"
-WALKED_THROUGH = 0o711  # PostgreSQL of root runs as somebody else
+FOLDER_MODE = 0o711  # root's PostgreSQL runs as another user, who has to enter it
 WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
 class RunningStack:
-    """A Chargehand that answers."""
+    """A running stack, which answers."""
 
     url: str  #: of the API
     token: str = field(repr=False)
-    csms_url: str | None  #: of the CSMS that comes along and accepts every charger
+    csms_url: str | None  #: of the stack's CSMS, which accepts every charger
     folder: Path | None  #: its state folder, with stack.json and logs/; None for a stack of CHARGEHAND_URL
     client: "Client" = field(repr=False)  #: for the API's other routes: `client.get("/ocpp/chargers")`
 
@@ -51,16 +51,16 @@ class Chargers(Protocol):
         until: Literal["accepted", "final"] = "accepted",
         within_s: float = WITHIN_S,
     ) -> "list[Charger]":
-        """Create chargers and return them when the CSMS at ws_url has accepted all of them.
+        """Create chargers, and return them when the CSMS at ws_url has accepted all of them.
 
-        Without a ws_url it is the CSMS that comes along. With an identity and a count above 1 they are
-        numbered, as in CP-1. until="final" does not wait for the CSMS. The test fails, with the state and
-        the reason of each, when they are not there in time.
+        The default ws_url is that of the stack's CSMS. With an identity and a count above 1 they are numbered, as
+        in CP-1. until="final" does not wait for the CSMS. After within_s seconds the test fails, with the state
+        and the reason of each charger.
         """
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    described = "Folder of the stack that the fixture chargehand uses, or starts and ends if none runs there."
+    described = "Folder of the stack of the fixture chargehand, which starts a stack there if none runs."
     group = parser.getgroup("chargehand", "simulated EV chargers")
     group.addoption(STATE_OPTION, metavar="DIR", help=described)
     parser.addini(STATE_INI, described, default="")
@@ -68,7 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def chargehand(pytestconfig: pytest.Config) -> Iterator[RunningStack]:
-    """A running stack: of CHARGEHAND_URL, of --chargehand-state, or started for this session and ended with it."""
+    """The stack of --chargehand-state, else of CHARGEHAND_URL, else a stack that runs for this session."""
     from chargehand.client.failures import Failure
     from chargehand.client.http import Client
 
@@ -96,20 +96,22 @@ def _find_or_start(config: pytest.Config, until_the_end: ExitStack) -> "tuple[St
         if description is not None:
             return stack_of(description), folder
         if worker:
-            folder = folder.with_name(f"{folder.name}-{worker}")  # a stack each, so none ends another's
+            folder = folder.with_name(
+                f"{folder.name}-{worker}"
+            )  # a stack per worker, so that none ends another's
     elif os.environ.get("CHARGEHAND_URL"):
         return find_stack(), None
     else:
         temporary = Path(mkdtemp(prefix="chargehand-"))
         until_the_end.callback(shutil.rmtree, temporary, ignore_errors=True)
-        temporary.chmod(WALKED_THROUGH)
+        temporary.chmod(FOLDER_MODE)
         folder = temporary / "state"
     return until_the_end.enter_context(started_stack(folder)), folder
 
 
 @pytest.fixture
 def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
-    """Creates chargers, waits until their CSMS accepted them, and deletes them after the test."""
+    """A function that creates chargers. They are deleted after the test."""
     from chargehand.client.failures import Failure
 
     client = chargehand.client
@@ -154,7 +156,7 @@ def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
 
 
 def _delete(client: "Client", created: "list[Task]") -> None:
-    """All of them, also those whose creation was interrupted. One that the test deleted is no error."""
+    """Delete all chargers, including those whose creation was interrupted. A charger may already be gone."""
     from chargehand.client.failures import Failure
     from chargehand.client.waiting import delete_created
 

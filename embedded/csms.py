@@ -1,6 +1,6 @@
-"""python -m embedded.csms --port PORT: a small CSMS that accepts every charger, in OCPP 1.6J and 2.0.1.
+"""Runs a small CSMS that accepts every OCPP 1.6J and 2.0.1 charger: python -m embedded.csms --port PORT.
 
-A charger connects to ws://HOST:PORT/ocpp/IDENTITY; the last part of the path is its name here.
+A charger connects to ws://HOST:PORT/ocpp/IDENTITY. The last segment of the path is its identity.
 """
 
 import asyncio
@@ -40,10 +40,11 @@ logger = logging.getLogger("csms")
 
 
 def now() -> str:
+    """The time as OCPP writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-# What is answered whatever the charger says.
+# The answers that do not depend on the request.
 ANSWERS_16: dict[str, Callable[[], object]] = {
     Action16.authorize: lambda: result16.Authorize(ACCEPTED_TOKEN),
     Action16.data_transfer: lambda: result16.DataTransfer(ACCEPTED),
@@ -87,7 +88,7 @@ ANSWERS_201: dict[str, Callable[[], object]] = {
 
 
 def routes(answers: Mapping[str, Callable[[], object]]) -> dict[str, dict[str, object]]:
-    """The answers in the form of the library's route map, which then validates both sides."""
+    """The answers as a route map of the library, which validates requests and answers."""
 
     def route(answer: Callable[[], object]) -> dict[str, object]:
         return {"_on_action": lambda **_payload: answer()}
@@ -127,7 +128,7 @@ class Charger201(ChargePoint201):  # type: ignore[misc]
         return result201.TransactionEvent(id_token_info=ACCEPTED_TOKEN if id_token else None)
 
 
-# The library refuses a charger that offers neither.
+# The library refuses a charger that offers none of these.
 CHARGERS: dict[Subprotocol | None, type[Charger16 | Charger201]] = {
     Subprotocol("ocpp1.6"): Charger16,
     Subprotocol("ocpp2.0.1"): Charger201,
@@ -135,11 +136,11 @@ CHARGERS: dict[Subprotocol | None, type[Charger16 | Charger201]] = {
 
 
 async def start_csms(host: str, port: int, interval_s: int = 30) -> Server:
-    """Listen; serves until the server is closed."""
+    """Listen on the address, and serve chargers until the server is closed. Raises OSError."""
     ocpp.messages.ASYNC_VALIDATION = False  # no thread for each message
     logging.getLogger("ocpp").setLevel(logging.ERROR)
 
-    async def talk(connection: ServerConnection) -> None:
+    async def handle(connection: ServerConnection) -> None:
         path = urlsplit(connection.request.path).path if connection.request else ""
         identity = unquote(path.rsplit("/", 1)[-1])
         logger.info("%s connected with %s", identity, connection.subprotocol)
@@ -150,7 +151,7 @@ async def start_csms(host: str, port: int, interval_s: int = 30) -> Server:
             logger.info("%s disconnected: %s", identity, closed)
 
     return await serve(
-        talk,
+        handle,
         host,
         port,
         subprotocols=[name for name in CHARGERS if name],
@@ -161,11 +162,12 @@ async def start_csms(host: str, port: int, interval_s: int = 30) -> Server:
 
 
 def answer_health(connection: ServerConnection, request: Request) -> Response | None:
-    """A plain GET of the health path is no charger."""
+    """Answer a health check, which opens no WebSocket."""
     return connection.respond(200, "OK\n") if request.path == HEALTH_PATH else None
 
 
 async def run(host: str, port: int, interval_s: int) -> None:
+    """Serve until SIGTERM or SIGINT. Raises OSError."""
     server = await start_csms(host, port, interval_s)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -190,7 +192,7 @@ async def run(host: str, port: int, interval_s: int) -> None:
 def main(host: str, port: int, interval_s: int) -> None:
     """A CSMS that accepts every charger."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a refused handshake is the charger's story
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # chargers log refused handshakes themselves
     try:
         asyncio.run(run(host, port, interval_s))
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Turns into a program that ends with its parent: launch.py SIGNAL PARENT_PID USER PROGRAM [ARGUMENT...]
+"""Becomes a program that gets SIGNAL when its parent ends: launch.py SIGNAL PARENT_PID USER PROGRAM [ARGUMENT...]
 
-Runs under `python -I -S`, so it costs milliseconds and imports the standard library only.
-USER is empty, or the account to become; `nobody+dac_read_search` keeps that one right of root.
+USER is empty, or the account to run as; `nobody+dac_read_search` also keeps that one capability of root.
+It runs under `python -I -S`, so it takes milliseconds, and imports the standard library only.
 """
 
 import ctypes
@@ -16,36 +16,38 @@ PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
 
 # <linux/capability.h>
 CAPABILITY_VERSION_3 = 0x20080522
-RIGHTS = {"dac_override": 1, "dac_read_search": 2}
+CAPABILITIES = {"dac_override": 1, "dac_read_search": 2}
 
 
 def main(death_signal: str, parent_pid: str, user: str, *argv: str) -> None:
+    """Does not return: the process becomes the program, or exits with the reason."""
     if user:
         become(user)
-    if sys.platform == "linux":  # set last: a change of account clears it
+    if sys.platform == "linux":  # after the change of account, which would clear it
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-    if os.getppid() != int(parent_pid):  # the parent ended before the line above
+    if os.getppid() != int(parent_pid):  # the parent ended before prctl
         sys.exit(1)
     try:
-        os.execvp(argv[0], argv)  # noqa: S606 - to become the program is the point
+        os.execvp(argv[0], argv)  # noqa: S606 - becoming the program is the purpose
     except OSError as error:
         sys.exit(f"{argv[0]}: {error.strerror}")
 
 
 def become(user: str) -> None:
-    name, _, right = user.partition("+")
+    """Run as the account from now on."""
+    name, _, capability = user.partition("+")
     account = pwd.getpwnam(name)
     os.initgroups(name, account.pw_gid)
     os.setgid(account.pw_gid)
-    if right:
+    if capability:
         must(ctypes.CDLL(None).prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
     os.setuid(account.pw_uid)
-    if right:
-        keep_only(RIGHTS[right])
+    if capability:
+        keep_only(CAPABILITIES[capability])
 
 
 def keep_only(capability: int) -> None:
-    """Give up every right of root but this one, which the program then has from its start."""
+    """Drop every other capability of root. The program keeps this one when it starts."""
     libc = ctypes.CDLL(None)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     mask = 1 << capability
@@ -54,9 +56,10 @@ def keep_only(capability: int) -> None:
     must(libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0))
 
 
-def must(answer: int) -> None:
-    if answer != 0:
-        sys.exit("this right of root is not ours to keep")
+def must(result: int) -> None:
+    """Exit if a system call failed."""
+    if result != 0:
+        sys.exit("this process may not keep the capability of root")
 
 
 if __name__ == "__main__":

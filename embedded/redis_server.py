@@ -1,4 +1,4 @@
-"""python -m embedded.redis_server --port PORT --password-file FILE: fakeredis on loopback, fit to carry a Celery queue."""
+"""Runs fakeredis on loopback for a Celery queue: python -m embedded.redis_server --port PORT --password-file FILE."""
 
 import argparse
 import hmac
@@ -19,6 +19,7 @@ WRONG_PASSWORD = "WRONGPASS invalid username-password pair or user is disabled."
 
 
 def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--password-file", type=Path, required=True)
@@ -28,52 +29,59 @@ def main() -> None:
         sys.exit("the package lupa is not installed: without Lua scripts a Celery worker dies")
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    # Small answers would wait for a delayed acknowledgement, 40 ms each: 11 tasks per second instead of 500.
-    TCPFakeRequestHandler.disable_nagle_algorithm = True
-    AskingForPassword.password = options.password_file.read_bytes().strip()
     try:
-        server = TcpFakeServer((HOST, port))
+        server = fake_server((HOST, port), options.password_file.read_bytes().strip())
     except OSError as error:
         sys.exit(f"{HOST}:{port}: {error.strerror}")
-    server.RequestHandlerClass = AskingForPassword  # its constructor takes no other than its own
-    server.daemon_threads = True
     server.serve_forever()
 
 
-class AskingForPassword(TCPFakeRequestHandler):
-    """Lets a connection do nothing before its AUTH, or HELLO with AUTH: fakeredis itself has no `requirepass`."""
+def fake_server(address: tuple[str, int], password: bytes) -> TcpFakeServer:
+    """A server that listens on the address. Raises OSError."""
+    server = TcpFakeServer(address)
+    PasswordHandler.password = password
+    server.RequestHandlerClass = PasswordHandler  # its constructor takes no handler
+    server.daemon_threads = True
+    return server
+
+
+class PasswordHandler(TCPFakeRequestHandler):
+    """Refuses all commands before AUTH, or HELLO with AUTH. fakeredis itself has no `requirepass`."""
 
     password: bytes
+    # With Nagle's algorithm each small answer waits 40 ms for an acknowledgement: 11 tasks per second instead of 500.
+    disable_nagle_algorithm = True
 
     def setup(self) -> None:
         super().setup()
         self._socket = cast(Any, self.current_client.get_socket())
-        self._serve = self._socket._process_command
-        self._socket._process_command = self._first_commands
+        self._process = self._socket._process_command
+        self._socket._process_command = self._authenticate
 
-    def _first_commands(self, fields: list[bytes]) -> None:
+    def _authenticate(self, fields: list[bytes]) -> None:
         name = fields[0].upper() if fields else b""
         words = [field.upper() for field in fields]
         if name == b"AUTH" and len(fields) in {2, 3}:
-            if self._takes(fields[-1]):
+            if self._check(fields[-1]):
                 self._socket.put_response(b"OK")
         elif name == b"HELLO" and b"AUTH" in words[:-2]:
             at = words.index(b"AUTH")
-            if self._takes(fields[at + 2]):
-                self._serve(fields[:at] + fields[at + 3 :])
+            if self._check(fields[at + 2]):
+                self._process(fields[:at] + fields[at + 3 :])
         else:
             self._socket.put_response(SimpleError(NO_AUTH))
 
-    def _takes(self, given: bytes) -> bool:
-        right = hmac.compare_digest(given, self.password)
-        if right:
-            self._socket._process_command = self._serve
+    def _check(self, given: bytes) -> bool:
+        is_right = hmac.compare_digest(given, self.password)
+        if is_right:
+            self._socket._process_command = self._process
         else:
             self._socket.put_response(SimpleError(WRONG_PASSWORD))
-        return right
+        return is_right
 
 
 def end(_number: int, _frame: FrameType | None) -> None:
+    """End the process with code 0."""
     raise SystemExit(0)
 
 

@@ -1,4 +1,4 @@
-"""Keeps a set of programs running: starts them, restarts what dies, stops all in order."""
+"""Keeps programs running: starts them, restarts those that die, and stops all in order."""
 
 import contextlib
 import json
@@ -20,81 +20,91 @@ from embedded.process import NotReady, Program, because, end, has_started, last_
 from embedded.secret_file import write_private
 
 TICK_S = 0.05
-FIRST_DELAY_S = 0.5  # before the first restart; doubled at each one that follows
-LONGEST_DELAY_S = 30.0
-SETTLED_AFTER_S = 2.0
-HEALTHY_AFTER_S = 30.0  # having run this long forgets earlier deaths
-ATTEMPTS_TO_START = 3  # deaths before the program was ever ready
-LEFTOVER_WITHIN_S = 5.0  # to stop by itself, for what a killed supervisor left
-PATIENCE_S = 5.0  # until somebody who waits for a program is told what it answers
-LOG_LIMIT_BYTES = 10_000_000
+FIRST_DELAY_S = 0.5  # before the first restart; doubles with each death
+MAX_DELAY_S = 30.0
+SETTLED_AFTER_S = 2.0  # a program without a readiness check is ready after so long
+HEALTHY_AFTER_S = 30.0  # a death after such a run counts as the first
+MAX_DEATHS_BEFORE_READY = 3
+LEFTOVER_WITHIN_S = 5.0  # for programs that a killed supervisor left, until they are killed
+REPORT_AFTER_S = 5.0  # of waiting for a program, then its answer is shown
+MAX_LOG_BYTES = 10_000_000
 TRIM_EVERY_S = 5.0
 
 
-class StopAsked(Exception):
-    """Somebody asked for the end."""
+class StopRequested(Exception):
+    """`request_stop` was called."""
 
 
 @dataclass
 class Child:
-    """A program and its present process."""
+    """A program and its current process."""
 
     program: Program
     popen: subprocess.Popen[bytes]
-    process: psutil.Process  #: knows the creation time, so a reused pid is not taken for it
+    process: (
+        psutil.Process
+    )  #: knows the creation time, so it is not confused with a later process of the same pid
     started_at: float
     deaths: int = 0  #: in a row
     ready: bool = False
-    restart_at: float | None = None  #: dead, waiting for its next start
+    restart_at: float | None = None  #: when to start it again; None while it runs
 
 
 class Supervisor:
-    """Runs in one thread, its caller's. Signal handlers may call request_stop()."""
+    """Not safe to use from several threads, except for request_stop(), which signal handlers may call too."""
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        """Ends what a killed supervisor of the folder left running. `say` gets lines for people."""
         self._say = say
         self._logs = folder / "logs"
         self._record = folder / "processes.json"
         self._children: list[Child] = []
-        self._stop_asked = False
+        self._stop_requested = False
         self._trim_at = 0.0
         self._end_leftovers()
 
     def log(self, name: str) -> Path:
+        """The file of the program's output."""
         return self._logs / f"{name}.log"
 
     def request_stop(self) -> None:
-        self._stop_asked = True
+        """Make the method that runs now raise StopRequested. Safe to repeat."""
+        self._stop_requested = True
 
     def start(self, program: Program) -> None:
-        """Start the program and return at once."""
+        """Start the program without waiting until it is ready. Raises OSError."""
         popen = spawn(program, self.log(program.name))
         self._children.append(Child(program, popen, psutil.Process(popen.pid), time.monotonic()))
         self._write_record()
 
     def wait_until_ready(self, within_s: float, *, layer: int | None = None) -> None:
-        """Wait for every program, or those of a layer. Raises NotReady with the last lines, or StopAsked."""
+        """Wait for all programs, or for those of a layer. Raises NotReady or StopRequested."""
         children = [child for child in self._children if layer in {None, child.program.layer}]
         began = time.monotonic()
-        said = set()
+        reported: set[str] = set()
         while waiting := [child for child in children if not child.ready]:
             self._tick()
             took_s = time.monotonic() - began
             for child in waiting:
-                if child.deaths >= ATTEMPTS_TO_START:
+                if child.deaths >= MAX_DEATHS_BEFORE_READY:
                     raise self._not_ready(child.program, "does not start")
                 child.ready = child.restart_at is None and is_ready(child)
-            for child in waiting if took_s > PATIENCE_S else ():
-                name = child.program.name
-                if name not in said and (reason := because(child.program)):
-                    said.add(name)
-                    self._say(f"{name} is not ready yet{reason}")
+            if took_s > REPORT_AFTER_S:
+                self._report(waiting, reported)
             if took_s > within_s:
                 program = waiting[0].program
                 raise self._not_ready(program, f"was not ready after {within_s:g} s{because(program)}")
 
+    def _report(self, waiting: list[Child], reported: set[str]) -> None:
+        """Say once for each program why it is not ready."""
+        for child in waiting:
+            name = child.program.name
+            if name not in reported and (reason := because(child.program)):
+                reported.add(name)
+                self._say(f"{name} is not ready yet{reason}")
+
     def run_once(self, program: Program) -> None:
-        """Run a program to its end. Raises NotReady if it fails, or StopAsked."""
+        """Run a program until it ends. Raises NotReady if it fails, or StopRequested."""
         popen = spawn(program, self.log(program.name))
         try:
             while popen.poll() is None:
@@ -106,8 +116,8 @@ class Supervisor:
             raise self._not_ready(program, how_it_ended(popen.returncode))
 
     def watch(self, renew: Callable[[], None] = lambda: None, every_s: float = math.inf) -> NoReturn:
-        """Restart what dies, and call `renew` from time to time. Raises StopAsked in the end."""
-        renewed_at = time.time()  # which goes on while the machine sleeps
+        """Restart programs that die, and call `renew` every `every_s` seconds, until it raises StopRequested."""
+        renewed_at = time.time()  # not monotonic, because that clock stops while the machine sleeps
         while True:
             self._tick()
             if time.time() - renewed_at >= every_s:
@@ -115,7 +125,7 @@ class Supervisor:
                 renew()
 
     def stop(self) -> None:
-        """End every program, the highest layer first. Safe to repeat."""
+        """Stop all programs, the highest layer first. Safe to repeat."""
 
         def layer(child: Child) -> int:
             return child.program.layer
@@ -130,8 +140,8 @@ class Supervisor:
         self._record.unlink(missing_ok=True)
 
     def _tick(self) -> None:
-        if self._stop_asked:
-            raise StopAsked
+        if self._stop_requested:
+            raise StopRequested
         time.sleep(TICK_S)
         now = time.monotonic()
         for child in self._children:
@@ -139,18 +149,18 @@ class Supervisor:
                 if now >= child.restart_at:
                     self._restart(child)
             elif child.popen.poll() is not None:
-                self._plan_restart(child, now)
+                self._schedule_restart(child, now)
         if now >= self._trim_at:
             self._trim_at = now + TRIM_EVERY_S
             for child in self._children:
                 trim(self.log(child.program.name))
 
-    def _plan_restart(self, child: Child, now: float) -> None:
-        with contextlib.suppress(ProcessLookupError):  # its own children, in the group that it led
+    def _schedule_restart(self, child: Child, now: float) -> None:
+        with contextlib.suppress(ProcessLookupError):  # its children are in its process group
             os.killpg(child.process.pid, signal.SIGKILL)
         if now - child.started_at > HEALTHY_AFTER_S:
             child.deaths = 0
-        delay_s = min(FIRST_DELAY_S * 2**child.deaths, LONGEST_DELAY_S)
+        delay_s = min(FIRST_DELAY_S * 2**child.deaths, MAX_DELAY_S)
         child.deaths += 1
         child.restart_at = now + delay_s
         name, how = child.program.name, how_it_ended(child.popen.returncode)
@@ -168,7 +178,7 @@ class Supervisor:
         return NotReady(f"{program.name} {what}; the end of {log}:\n{last_lines(log)}")
 
     def _write_record(self) -> None:
-        """Note who runs, for whoever comes after a supervisor that was killed."""
+        """Record the running processes, so that the next supervisor can end them if this one is killed."""
         rows = [
             {
                 "name": child.program.name,
@@ -182,7 +192,7 @@ class Supervisor:
         write_private(self._record, json.dumps(rows, indent=1))
 
     def _end_leftovers(self) -> None:
-        """End what a killed supervisor left running. Kept apart from strangers by pid and creation time."""
+        """End what a killed supervisor left running. A process must have the recorded pid and creation time."""
         if not self._record.exists():
             return
         left = {}
@@ -197,20 +207,21 @@ class Supervisor:
 
 
 def is_ready(child: Child) -> bool:
-    """Whether it says so; one that cannot say must have lived for a while."""
+    """Whether its check says so; without a check, whether it has run for SETTLED_AFTER_S."""
     if child.program.is_ready is has_started:
         return time.monotonic() - child.started_at > SETTLED_AFTER_S
     return child.program.is_ready()
 
 
 def how_it_ended(returncode: int) -> str:
+    """`was killed by SIGKILL` or `ended with exit code 1`."""
     if returncode < 0:
         return f"was killed by {signal.Signals(-returncode).name}"
     return f"ended with exit code {returncode}"
 
 
 def trim(log: Path) -> None:
-    """Keep a log file and its predecessor below the limit. Writers append, so they go on at the new end."""
-    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+    """Move the content of a large log file to NAME.log.1. Writers append, so they continue at the new end."""
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         shutil.copyfile(log, log.with_suffix(".log.1"))
         os.truncate(log, 0)

@@ -1,1 +1,1 @@
-"""What the Makefile runs before anything is installed: the standard library only."""
+"""Scripts that the Makefile runs before anything is installed. They import the standard library only."""

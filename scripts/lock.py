@@ -1,8 +1,8 @@
-"""python -m scripts.lock [--upgrade | --check]: make the locks of pyproject.toml's dependencies, or compare them.
+"""Makes or checks the locks of pyproject.toml's dependencies: python -m scripts.lock [--upgrade | --check].
 
-requirements.lock is what `make run` installs; requirements-dev.lock that and what the tests and linters need, in the
-same versions; requirements-uv.txt the installer. Versions stay as they are while pyproject.toml allows them, unless
---upgrade takes the newest.
+requirements.lock is what `make run` installs. requirements-dev.lock has the same versions, and what the tests and
+linters need. requirements-uv.txt has the installer. A version stays while pyproject.toml allows it, unless --upgrade
+takes the newest.
 """
 
 import hashlib
@@ -28,6 +28,7 @@ ARGUMENTS = {
 
 
 def main(*options: str) -> None:
+    """Make or check the locks, or exit with the reason."""
     try:
         if "--check" in options:
             check(ROOT)
@@ -39,7 +40,7 @@ def main(*options: str) -> None:
 
 
 def check(root: Path) -> None:
-    """Raises Failed, naming the lock that was made for other dependencies. Needs no network."""
+    """Raises Failed with the name of a lock that was made for other dependencies. Needs no network."""
     mark = mark_of(root)
     for name in ARGUMENTS:
         file = root / name
@@ -48,7 +49,7 @@ def check(root: Path) -> None:
 
 
 def make_locks(root: Path, options: tuple[str, ...]) -> None:
-    """Raises Failed, also where the tests cannot have the versions that run."""
+    """Write the locks. Raises Failed, also if the tests cannot use the versions of requirements.lock."""
     python = Path(sys.executable)
     project = read_project(root)["project"]
     oldest = ("--python-version", project["requires-python"].removeprefix(">="))
@@ -62,7 +63,7 @@ def make_locks(root: Path, options: tuple[str, ...]) -> None:
 
 
 def mark_of(root: Path) -> str:
-    """The line of a lock that says which dependencies it was made for; their order does not matter."""
+    """The line of a lock that identifies the dependencies it was made for. Their order does not matter."""
     project = read_project(root)
     dependencies = [
         project["project"]["requires-python"],
@@ -74,6 +75,7 @@ def mark_of(root: Path) -> str:
 
 
 def read_project(root: Path) -> dict[str, Any]:
+    """The content of pyproject.toml."""
     return tomllib.loads((root / "pyproject.toml").read_text())
 
 

@@ -1,4 +1,4 @@
-"""Programs that take their time, with a sign of life while they run and one line when they fail."""
+"""Runs slow programs: shows that they still run, and one line when they fail."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-SIGN_OF_LIFE_S = 5
+REPORT_EVERY_S = 5
 
 
 class Failed(Exception):
@@ -20,7 +20,7 @@ class Failed(Exception):
 
 
 def say(line: str) -> None:
-    """Seen at once, also in the log of a CI job."""
+    """Print a line and flush, so that the log of a CI job shows it at once."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -28,7 +28,7 @@ def say(line: str) -> None:
 def step(
     doing: str, command: Sequence[str], env: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> None:
-    """Run the program in the folder, and say every few seconds that it still runs. It ends with us. Raises Failed."""
+    """Run the program in the folder, with a line every REPORT_EVERY_S. It ends with this process. Raises Failed."""
     say(f"{doing} ...")
     began = time.monotonic()
     with TemporaryFile("w+", errors="replace") as output:
@@ -49,7 +49,7 @@ def step(
 def start(
     command: Sequence[str], env: Mapping[str, str] | None, folder: Path | None, output: IO[str]
 ) -> "subprocess.Popen[bytes]":
-    """Raises Failed for what cannot be run, in a folder that is mounted noexec for example."""
+    """Start the program. Raises Failed if it cannot run, for example in a folder that is mounted noexec."""
     try:
         return subprocess.Popen(
             command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -59,16 +59,16 @@ def start(
 
 
 def ended(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether it ended, after a while of waiting for that."""
+    """Wait REPORT_EVERY_S for its end. Returns whether it has ended."""
     try:
-        process.wait(SIGN_OF_LIFE_S)
+        process.wait(REPORT_EVERY_S)
     except subprocess.TimeoutExpired:
         return False
     return True
 
 
 def reason_in(printed: str) -> str:
-    """The line that says what went wrong: the last error, or else the last line."""
+    """The line that says what went wrong: the last with an error, else the last one."""
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "\N{MULTIPLICATION SIGN}"))]
     return (errors or lines or [""])[-1]

@@ -1,6 +1,6 @@
-"""uv, pinned by version and hash in requirements-uv.txt, in a folder that is gone afterwards: it takes 60 MB.
+"""Fetches uv with pip, in the version and with the hash of requirements-uv.txt.
 
-It installs many times faster than pip, and resolves locks for all platforms at once. pip fetches it.
+uv installs many times faster than pip, and resolves locks for all platforms. It takes 60 MB, so it is deleted after use.
 """
 
 import ast
@@ -16,7 +16,7 @@ from scripts.steps import Failed, step
 REQUIREMENT = "requirements-uv.txt"
 PIP_INSTALL = ("-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile")
 
-#: What pip's settings are called in uv's environment. Only these have the same meaning in both.
+#: pip's settings that have the same meaning in uv, with uv's variables.
 NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -30,12 +30,12 @@ NAMES = {
     "proxy": "ALL_PROXY",
 }
 SWITCHES = {"no-index": "UV_NO_INDEX", "no-cache-dir": "UV_NO_CACHE"}
-ON = {"1", "on", "t", "true", "y", "yes"}  # as pip reads a switch
+TRUE = {"1", "on", "t", "true", "y", "yes"}  # as pip reads a switch
 
 
 @contextmanager
 def fetched_uv(python: Path, root: Path) -> Iterator[Path]:
-    """The program, for the length of a with-block. Raises Failed where there is none for this machine."""
+    """The program, for the length of a with-block. Raises Failed if there is none for this machine."""
     with TemporaryDirectory(prefix="chargehand-uv-") as folder:
         locked = ("--require-hashes", "--requirement", str(root / REQUIREMENT))
         only_the_wheel = ("--only-binary", ":all:", "--no-deps", "--target", folder)
@@ -48,24 +48,24 @@ def fetched_uv(python: Path, root: Path) -> Iterator[Path]:
 
 
 def pip_environment() -> dict[str, str]:
-    """Ours, without a setting that pip refuses in a virtual environment."""
+    """This environment, without a setting that pip refuses in a virtual environment."""
     return os.environ | {"PIP_USER": "0"}
 
 
 def uv_environment(pip_settings: Mapping[str, str]) -> dict[str, str]:
-    """Ours, with pip's indexes, certificates and time-outs where uv has not been given others."""
+    """This environment, with pip's indexes, certificates and timeouts, unless it sets uv's own."""
     translated = {NAMES[name]: value for name, value in pip_settings.items() if name in NAMES}
-    translated |= {SWITCHES[name]: "1" for name in SWITCHES if pip_settings.get(name, "").lower() in ON}
+    translated |= {SWITCHES[name]: "1" for name in SWITCHES if pip_settings.get(name, "").lower() in TRUE}
     if "UV_FIND_LINKS" in translated:
         translated["UV_FIND_LINKS"] = ",".join(translated["UV_FIND_LINKS"].split())
-    if "UV_INDEX" in translated:  # as pip does it; the hashes of the lock say what is taken
+    if "UV_INDEX" in translated:  # as pip does; the hashes of the lock decide what is installed
         translated["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     environment = {name: value for name, value in os.environ.items() if name != "UV_SYSTEM_PYTHON"}
     return translated | {"UV_PYTHON_DOWNLOADS": "never"} | environment
 
 
 def pip_settings(python: Path) -> dict[str, str]:
-    """What pip was told by its files and its variables. A setting of `install` goes before a global one."""
+    """The settings of pip's files and variables. A setting of `install` goes before a global one."""
     command = [str(python), "-m", "pip", "config", "list"]
     shown = subprocess.run(command, capture_output=True, text=True, check=False, env=pip_environment())
     found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}

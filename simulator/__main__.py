@@ -1,4 +1,4 @@
-"""`python -m simulator`: one charger, described by the environment, until SIGTERM."""
+"""`python -m simulator` runs one charger, described by the environment, until SIGTERM or SIGINT."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from simulator.life import build_charge_point, live, switch_off
+from simulator.lifecycle import build_charge_point, live, switch_off
 from simulator.log import EventLog, RemarkHandler, write_to_stdout
 from simulator.settings import BadSettings, Settings, read_settings
 
@@ -26,17 +26,17 @@ async def _run(settings: Settings) -> None:
     log = EventLog(write_to_stdout, settings.password)
     logging.getLogger().addHandler(RemarkHandler(log))
     charge_point = build_charge_point(settings, log)
-    life = asyncio.create_task(live(charge_point))
+    running = asyncio.create_task(live(charge_point))
     ending: list[asyncio.Task[None]] = []
 
     def stop() -> None:
         if not ending:
-            ending.append(asyncio.create_task(switch_off(charge_point, life)))
+            ending.append(asyncio.create_task(switch_off(charge_point, running)))
 
     log.on_closed = stop
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop)
-    await life
+    await running
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The CSMS's time: a charger has no clock of its own that anyone trusts."""
+"""The charger's clock, which follows the time that the CSMS sends."""
 
 import time
 from datetime import UTC, datetime
@@ -9,11 +9,11 @@ class Clock:
         self._offset_s = 0.0
 
     def now(self) -> float:
-        """Seconds since the epoch, as the CSMS counts them."""
+        """Seconds since the epoch by the CSMS's clock."""
         return time.time() + self._offset_s
 
     def set(self, csms_time: str) -> float:
-        """By how many seconds it was wrong. Raises ValueError for what is not ISO 8601."""
+        """Seconds by which the clock changed. Raises ValueError for a time that is not ISO 8601."""
         offset_s = parse_time(csms_time) - time.time()
         jump_s, self._offset_s = offset_s - self._offset_s, offset_s
         return jump_s
@@ -27,7 +27,7 @@ def format_time(epoch_s: float) -> str:
 
 
 def parse_time(text: str) -> float:
-    """Raises ValueError. A time without a zone is UTC."""
+    """Seconds since the epoch; a time without a zone is UTC. Raises ValueError if it is not ISO 8601."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

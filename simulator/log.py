@@ -1,4 +1,4 @@
-"""The charger's only output: one JSON object per line."""
+"""Writes the charger's only output: one JSON object per line."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ STDOUT = 1
 MASK = "***"
 SHORTEST_SECRET = 4
 
-# A frame that sets a password: OCPP 1.6's key, 2.0.1's variable, and the field of a network profile.
+# In a frame that sets a password: OCPP 1.6's key, 2.0.1's variable, or the field of a network profile.
 SECRET_NAME = re.compile("AuthorizationKey|BasicAuthPassword", re.IGNORECASE)
 SECRET_VALUE = re.compile(
     r'("(?:value|attributeValue|basicAuthPassword)"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
@@ -24,7 +24,7 @@ SECRET_VALUE = re.compile(
 
 
 class EventLog:
-    """Frames, connection events and remarks, as lines. The password is masked wherever it turns up."""
+    """Writes frames, connection events and remarks. Passwords are masked in all of them."""
 
     def __init__(self, write_line: Callable[[str], None], secret: str | None = None) -> None:
         self._write_line = write_line
@@ -32,11 +32,11 @@ class EventLog:
         if secret:
             self.hide(secret)
         self._closed = False
-        #: called once when nobody reads the output any more
+        #: called once, when the output can no longer be written
         self.on_closed: Callable[[], object] | None = None
 
     def hide(self, secret: str) -> None:
-        """From now on. One that is shorter than a word could not be told from other text."""
+        """Masks a secret from now on, unless it is too short to differ from other text."""
         if len(secret) >= SHORTEST_SECRET:
             self._secrets.append(json.dumps(secret)[1:-1])
 
@@ -63,7 +63,7 @@ class EventLog:
         line = json.dumps({"timestamp": _timestamp(time.time()), **event}, ensure_ascii=False)
         try:
             self._write_line(line)
-        except OSError:  # a broken pipe, or a disk that is full: a charger without a log is of no use
+        except OSError:  # a broken pipe or a full disk: a charger without a log is useless
             self._closed = True
             if self.on_closed:
                 self.on_closed()
@@ -75,7 +75,7 @@ class EventLog:
 
 
 class RemarkHandler(logging.Handler):
-    """What libraries have to say, as remarks."""
+    """Writes the warnings and errors of libraries as remarks."""
 
     def __init__(self, log: EventLog) -> None:
         super().__init__(logging.WARNING)
@@ -88,12 +88,12 @@ class RemarkHandler(logging.Handler):
 
 
 def write_to_stdout(line: str) -> None:
-    """Raises OSError when nobody reads it any more."""
+    """Raises OSError when standard output is closed or full."""
     data = memoryview((line + "\n").encode("utf-8", "backslashreplace"))
     while data:
         try:
             data = data[os.write(STDOUT, data) :]
-        except BlockingIOError:  # whoever shares it has made it so
+        except BlockingIOError:  # another process that shares it made it non-blocking
             os.set_blocking(STDOUT, True)
 
 

@@ -1,27 +1,25 @@
-"""What the environment asks of this charger. docs/ocpp.md lists every variable."""
+"""Reads the settings of the charger from the environment. docs/ocpp.md lists every variable."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, cast, get_args
 from urllib.parse import quote, urlsplit
 
 from simulator.destinations import MAX_URL_LENGTH, OPEN, BadRule, Destinations, read_destinations
-
-OcppVersion = Literal["OCPP1.6", "OCPP2.0.1"]
+from simulator.versions import VERSIONS
 
 MAX_CONNECTORS = 100
 
 
 class BadSettings(ValueError):
-    """The environment does not describe a charger; the message names the variable."""
+    """A variable is missing or invalid; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     identity: str
     ws_url: str
-    ocpp_version: OcppVersion = "OCPP1.6"
+    ocpp_version: str = "OCPP1.6"  #: a name of `VERSIONS`
     vendor_name: str = "Chargehand"
     model: str = "Simulator"
     firmware_version: str = "1.0.0"
@@ -30,13 +28,13 @@ class Settings:
     max_power_w: int = 22_000
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
-    destinations: Destinations = OPEN  #: where it may connect to, as the operator says
+    destinations: Destinations = OPEN  #: where the operator lets it connect
     state_file: str | None = None
 
     connect_jitter_s: float = 0.2  #: the first connect waits up to this long
     retry_wait_s: float = 1.0  #: doubled after each failure
     retry_random_s: float = 30.0  #: added to each wait, uniformly, so that a fleet spreads out
-    retry_max_s: float = 60.0  #: no wait is longer, the random part included
+    retry_max_s: float = 60.0  #: upper limit of a wait, with its random part
     open_timeout_s: float = 10.0  #: from the TCP connection to the end of the WebSocket handshake
     call_timeout_s: float = 30.0
     boot_on_reconnect: bool = False
@@ -45,12 +43,12 @@ class Settings:
     configuration: Mapping[str, str] = field(default_factory=dict)  #: by 1.6 key or 2.0.1 Component.Variable
 
     ev_plug_in_s: float | None = 1.0  #: after a remote start, until the car is plugged in; None: never
-    ev_unplug_s: float | None = 10.0  #: after the charging has ended, until the car leaves; None: never
+    ev_unplug_s: float | None = 10.0  #: after charging has stopped, until the car leaves; None: never
     ev_energy_wh: float = 20_000.0
     ev_battery_wh: float = 60_000.0
-    ev_max_power_w: float | None = None  #: None: what the charger can
-    visitor_every_s: float = 0.0  #: drivers come by themselves, on average this long apart; 0: never
-    visitor_id_tag: str = "CHARGEHAND"  #: what those drivers show
+    ev_max_power_w: float | None = None  #: None: as much as the charger
+    session_every_s: float = 0.0  #: automatic sessions at each connector, on average this long apart; 0: none
+    session_id_tag: str = "CHARGEHAND"  #: the token of automatic sessions
 
     @property
     def url(self) -> str:
@@ -70,9 +68,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         vendor_name=read.text("CHARGER_VENDOR_NAME", "Chargehand"),
         model=read.text("CHARGER_MODEL", "Simulator"),
         firmware_version=read.text("CHARGER_FIRMWARE_VERSION", "1.0.0"),
-        connectors=read.whole_number("CHARGER_CONNECTORS", 1, least=1, most=MAX_CONNECTORS),
+        connectors=read.whole_number("CHARGER_CONNECTORS", 1, minimum=1, maximum=MAX_CONNECTORS),
         connector_type=read.text("CHARGER_CONNECTOR_TYPE", "Type2"),
-        max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, least=1, most=10_000_000),
+        max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, minimum=1, maximum=10_000_000),
         password=read.optional("CHARGER_PASSWORD"),
         ca_file=read.optional("CHARGER_CA_FILE"),
         destinations=_destinations(
@@ -83,19 +81,19 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
         retry_random_s=read.seconds("CHARGER_RETRY_RANDOM_S", 30.0),
         retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
-        open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, least=0.1),
-        call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, least=0.1),
+        open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, minimum=0.1),
+        call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, minimum=0.1),
         boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),
         reboot_s=read.seconds("CHARGER_REBOOT_S", 1.0),
         job_step_s=read.seconds("CHARGER_JOB_STEP_S", 2.0),
         configuration=read.configuration("CHARGER_CONFIGURATION"),
         ev_plug_in_s=read.seconds_or_never("CHARGER_EV_PLUG_IN_S", 1.0),
         ev_unplug_s=read.seconds_or_never("CHARGER_EV_UNPLUG_S", 10.0),
-        ev_energy_wh=read.whole_number("CHARGER_EV_ENERGY_WH", 20_000, least=1, most=10_000_000),
-        ev_battery_wh=read.whole_number("CHARGER_EV_BATTERY_WH", 60_000, least=1, most=10_000_000),
-        ev_max_power_w=read.whole_number("CHARGER_EV_MAX_POWER_W", 0, least=0, most=10_000_000) or None,
-        visitor_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
-        visitor_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
+        ev_energy_wh=read.whole_number("CHARGER_EV_ENERGY_WH", 20_000, minimum=1, maximum=10_000_000),
+        ev_battery_wh=read.whole_number("CHARGER_EV_BATTERY_WH", 60_000, minimum=1, maximum=10_000_000),
+        ev_max_power_w=read.whole_number("CHARGER_EV_MAX_POWER_W", 0, minimum=0, maximum=10_000_000) or None,
+        session_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
+        session_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
     )
     if settings.retry_max_s < settings.retry_random_s:
         raise BadSettings("CHARGER_RETRY_MAX_S must not be below CHARGER_RETRY_RANDOM_S")
@@ -118,15 +116,15 @@ class _Reader:
             raise BadSettings(f"{name} is missing")
         return value
 
-    def whole_number(self, name: str, default: int, *, least: int, most: int) -> int:
+    def whole_number(self, name: str, default: int, *, minimum: int, maximum: int) -> int:
         value = self.optional(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
-            raise BadSettings(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        if not (value.isascii() and value.isdigit() and minimum <= int(value) <= maximum):
+            raise BadSettings(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}")
         return int(value)
 
-    def seconds(self, name: str, default: float, *, least: float = 0.0) -> float:
+    def seconds(self, name: str, default: float, *, minimum: float = 0.0) -> float:
         value = self.optional(name)
         if value is None:
             return default
@@ -134,8 +132,8 @@ class _Reader:
             number = float(value)
         except ValueError:
             number = -1.0
-        if not least <= number <= 86_400 * 365:
-            raise BadSettings(f"{name} must be a number of seconds from {least:g} up, not {value!r}")
+        if not minimum <= number <= 86_400 * 365:
+            raise BadSettings(f"{name} must be a number of seconds from {minimum:g} up, not {value!r}")
         return number
 
     def seconds_or_never(self, name: str, default: float) -> float | None:
@@ -159,11 +157,10 @@ class _Reader:
         return value.lower() == "true"
 
 
-def _known_version(text: str) -> OcppVersion:
-    for version in get_args(OcppVersion):
-        if text == version:
-            return cast(OcppVersion, version)
-    raise BadSettings(f"CHARGER_OCPP_VERSION must be OCPP1.6 or OCPP2.0.1, not {text!r}")
+def _known_version(text: str) -> str:
+    if text not in VERSIONS:
+        raise BadSettings(f"CHARGER_OCPP_VERSION must be {' or '.join(VERSIONS)}, not {text!r}")
+    return text
 
 
 def _checked_identity(identity: str) -> str:

@@ -1,4 +1,4 @@
-"""Jobs that live and die together."""
+"""Runs coroutines until the first of them fails."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,9 +6,9 @@ from typing import Any
 
 
 async def run_together(*jobs: Coroutine[Any, Any, object]) -> None:
-    """Until one raises, which ends the others and is raised here.
+    """Cancels the others when one raises, and raises its exception.
 
-    asyncio.TaskGroup wraps what is raised, and in Python 3.11 and 3.12 forgets a cancellation that comes with it.
+    asyncio.TaskGroup wraps the exception, and in Python 3.11 and 3.12 loses a cancellation that comes at the same time.
     """
     tasks = [asyncio.create_task(job) for job in jobs]
     try:

@@ -1,1 +1,1 @@
-"""The same route, written plainly: what Chargehand's accept path is compared with."""
+"""The baselines: the same route written plainly, and Celery's bare hand-over of a task."""

@@ -1,1 +1,1 @@
-"""A small client of the public API: what the command line and the pytest plugin are built on."""
+"""A small client of the public API, for the command line and the pytest plugin."""

@@ -1,4 +1,4 @@
-"""One charger, for whoever writes a test of a CSMS."""
+"""A charger of a running stack, for tests of a CSMS."""
 
 import time
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from chargehand.client.waiting import Task, Until, raise_for_failures, state_of,
 
 WITHIN_S = 60.0
 POLL_S = 0.2
-MOST_FRAMES = 1000
+MAX_FRAMES = 1000
 
 
 class Charger:
-    """A charger of a running stack. It may be gone: a deleted one is Refused, with the status 404.
+    """A charger of a running stack. For a deleted charger, methods raise Refused with the status 404.
 
-    Every method raises Failure with the reason when it cannot do what it says: Refused for what the API refuses,
-    Unreachable when nothing answers. What waits raises TimeIsUp after within_s seconds.
+    Every method raises Failure with the reason: Refused for an error answer of the API, Unreachable without an
+    answer. Methods that wait raise TimeIsUp after within_s seconds.
     """
 
     def __init__(self, client: Client, charger_id: str, identity: str) -> None:
@@ -30,47 +30,47 @@ class Charger:
         return f"<Charger {self.identity} ({self.id})>"
 
     def get(self) -> Row:
-        """All that the API says about it, as it is now. Safe to repeat. Raises Refused once it is deleted."""
+        """The charger as the API shows it now."""
         charger: Row = self._client.get(self._path)
         return charger
 
     def runtime(self) -> Row:
-        """What should run, what does, and under `ocpp` the link to the CSMS."""
+        """The desired and the observed state; under `ocpp`, the connection to the CSMS."""
         runtime: Row = self.get()["runtime"]
         return runtime
 
     def start(self, *, until: str = "accepted", within_s: float = WITHIN_S) -> None:
-        """Returns when the CSMS accepted the boot, or with until="final" when the charger runs.
+        """Start it and wait until the CSMS has accepted the boot; with until="final", until the charger runs.
 
-        Safe to repeat: what runs goes on.
+        Safe to repeat: a running charger continues.
         """
         self._do("start", until, within_s)
 
     def stop(self, *, within_s: float = WITHIN_S) -> None:
-        """Returns when it has stopped. Safe to repeat."""
+        """Stop it and wait until it has stopped. Safe to repeat."""
         self._do("stop", "final", within_s)
 
     def restart(self, *, until: str = "accepted", within_s: float = WITHIN_S) -> None:
-        """Returns when the CSMS accepted the new boot, or with until="final" when another process runs.
+        """Restart it and wait until the CSMS has accepted the new boot; with until="final", until a new process runs.
 
-        Each call restarts it once more; a stopped one starts.
+        Each call restarts it again. A stopped charger starts.
         """
         self._do("restart", until, within_s)
 
     def delete(self) -> None:
-        """It is gone at once; its process ends shortly after. Raises Refused, with the status 404, if it was gone."""
+        """Delete it. Its process ends shortly afterwards. Raises Refused, with the status 404, if it was already deleted."""
         self._client.delete(self._path)
 
-    def logs(self, *, event: str | None = None, limit: int = MOST_FRAMES) -> list[Row]:
-        """The newest frames, the oldest of them first: `direction`, `action`, `message` and `timestamp`."""
+    def logs(self, *, event: str | None = None, limit: int = MAX_FRAMES) -> list[Row]:
+        """The newest frames, at most `limit`, the oldest first: `direction`, `action`, `message` and `timestamp`."""
         return newest_frames(self._client, self.id, limit, event)
 
     def wait_until_accepted(self, *, within_s: float = WITHIN_S) -> None:
-        """Returns when the CSMS has accepted it."""
+        """Wait until the CSMS has accepted it."""
         self._finish(Task(self.identity, charger_id=self.id, until=Until.ACCEPTED), within_s)
 
     def wait_for_frame(self, action: str, *, within_s: float = WITHIN_S) -> Row:
-        """The newest frame of this action, as soon as there is one."""
+        """Wait until there is a frame of this action. Returns the newest one."""
         bounded = self._within(within_s)
         frames: list[Row] = []
 
@@ -88,7 +88,7 @@ class Charger:
         within_s: float = WITHIN_S,
         what: str = "the condition does not hold",
     ) -> Row:
-        """Returns the first runtime for which it is true."""
+        """Wait until `is_true` is true for the runtime, and return that. `what` says in the error what did not happen."""
         bounded = self._within(within_s)
         deadline = time.monotonic() + within_s
         while True:

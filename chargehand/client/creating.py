@@ -1,4 +1,4 @@
-"""New chargers: what is not said is filled in from the catalog and the stack."""
+"""Prepares new chargers, with defaults from the catalog and the stack."""
 
 from collections.abc import Sequence
 from uuid import uuid4
@@ -20,9 +20,9 @@ def creations(
     ws_url: str | None = None,
     **more: str | None,
 ) -> list[Task]:
-    """A task for each identity; an empty one is made up. `more` are other keys of the request's body.
+    """A task for each identity; an empty identity is generated. `more` are other keys of the request's body.
 
-    Raises Failure when the catalog has no such model, or when nobody says which CSMS is meant.
+    Raises Failure if the catalog has no such model, or if no CSMS is known.
     """
     ws_url = ws_url or client.stack.csms_url
     if not ws_url:
@@ -39,18 +39,18 @@ def creations(
 
 
 def numbered(pattern: str, count: int) -> list[str]:
-    """`CP-{n}` with each number from 1 on, as wide as the last; without `{n}` the number goes to the end."""
+    """The pattern with each number from 1 to `count` in place of `{n}`, else at its end. All numbers have the same width."""
     pattern = pattern if "{n}" in pattern else f"{pattern}-{{n}}"
     return [pattern.replace("{n}", str(number).zfill(len(str(count)))) for number in range(1, count + 1)]
 
 
 def version_of(text: str) -> str:
-    """`1.6` is `OCPP1.6`."""
+    """The version as the API writes it: `OCPP1.6` for `1.6`."""
     return f"OCPP{text}" if text[:1].isdigit() else text
 
 
 def choose_model(client: Client, brand: str | None, model: str | None, connector: str | None) -> Row:
-    """Brand, model and connector: those that are given, and the first of the catalog that fits for the rest."""
+    """The brand, model and connector of a request. Those not given are the first that fit in the catalog. Raises Failure."""
     if brand in (None, DEFAULT_BRAND) and model in (None, DEFAULT_MODEL):
         connector = connector or DEFAULT_CONNECTOR
         return {"brand_slug": DEFAULT_BRAND, "model_slug": DEFAULT_MODEL, "connector_type": connector}

@@ -1,3 +1,3 @@
-"""What a new charger is unless somebody says otherwise. Imports nothing, so help texts may have it."""
+"""The default model of a new charger. Imports nothing, because help texts use it."""
 
 DEFAULT_BRAND, DEFAULT_MODEL, DEFAULT_CONNECTOR = "wallbox", "wallbox-pulsar-plus", "Type2"

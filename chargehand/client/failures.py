@@ -1,20 +1,20 @@
-"""What goes wrong between a client and a stack. Each message is one line for a person, with the remedy."""
+"""The errors of the client. Each message is one line for people, with the remedy."""
 
 
 class Failure(Exception):
-    """It did not work. The command line ends with exit_status."""
+    """A request or a wait failed. The command line ends with exit_status."""
 
     exit_status = 1
 
 
 class TimeIsUp(Failure):
-    """It did not happen in time; it may still happen."""
+    """It did not happen in time. It may still happen."""
 
     exit_status = 3
 
 
 class Unreachable(Failure):
-    """No stack is known, or nothing answers there."""
+    """No stack is known, or the stack does not answer."""
 
     exit_status = 4
 

@@ -1,4 +1,4 @@
-"""Chargers by what people call them: an id, or an identity."""
+"""Finds chargers by their id or identity."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from chargehand.client.failures import Refused
 from chargehand.client.http import Client, Row, segment
 
-AT_ONCE = 16
+MAX_REQUESTS = 16  # at the same time
 
 
 def find_chargers(client: Client, names: Sequence[str]) -> list[Row]:
-    """The charger of each name, each once, in the order of the names. Raises Refused with all that are not there."""
-    with ThreadPoolExecutor(min(AT_ONCE, len(names) or 1)) as threads:
+    """The chargers of the names, without repeats, in their order. Raises Refused with all names that are missing."""
+    with ThreadPoolExecutor(min(MAX_REQUESTS, len(names) or 1)) as threads:
         found = list(threads.map(lambda name: find_charger(client, name), names))
     missing = [name for name, charger in zip(names, found, strict=True) if charger is None]
     if missing:
@@ -20,7 +20,7 @@ def find_chargers(client: Client, names: Sequence[str]) -> list[Row]:
 
 
 def find_charger(client: Client, name: str) -> Row | None:
-    """By its id, else by its identity; None when there is none."""
+    """The charger with that id, else with that identity; None if there is none. Raises Failure."""
     if name.startswith("dep-"):
         try:
             charger: Row = client.get(f"/ocpp/chargers/{segment(name)}")

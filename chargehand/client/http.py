@@ -1,4 +1,4 @@
-"""HTTP with the API: one call per method, errors as one line, and repeats that are safe."""
+"""Calls the API over HTTP, with retries that are safe, and errors of one line."""
 
 import copy
 import random
@@ -19,20 +19,20 @@ Answer = tuple[int, Any]
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0  # beyond the `wait` of the query
 TRIES = 5
-FIRST_DELAY_S = 0.1  # doubled at each repeat, and jittered
-LONGEST_DELAY_S = 10.0  # also of what Retry-After says
-LEAST_TIMEOUT_S = 2.0  # of a request, however near the deadline is
-TOO_MANY = 429
-AGAIN = frozenset({TOO_MANY, 502, 503, 504})
-PAGE = 100  # the API's largest
+FIRST_DELAY_S = 0.1  # doubles with each retry, with jitter
+MAX_DELAY_S = 10.0  # also for Retry-After
+MIN_TIMEOUT_S = 2.0  # of a request, also near the deadline
+TOO_MANY_REQUESTS = 429
+RETRIED = frozenset({TOO_MANY_REQUESTS, 502, 503, 504})
+MAX_PAGE = 100  # of the API
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Client:
     """The public API of one stack. Threads may share it. Close it, or use it in a `with`.
 
-    Every method raises Refused for an answer that is an error, Unreachable for none, and TimeIsUp for none before
-    the deadline that `within` sets.
+    Every method raises Refused for an error answer, Unreachable without an answer, and TimeIsUp without an answer
+    before the deadline of `within`.
     """
 
     def __init__(self, stack: Stack, *, tries: int = TRIES, timeout_s: float = READ_TIMEOUT_S) -> None:
@@ -59,12 +59,13 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._http.close()
 
     def within(self, timeout_s: float) -> "Client":
-        """The same client with a deadline: no request waits beyond it, or is sent again after it.
+        """This client with a deadline: no request waits beyond it, or is retried after it.
 
-        A request that starts near the deadline, or after it, still gets LEAST_TIMEOUT_S. Close the first client only.
+        A request that starts near the deadline, or after it, still waits MIN_TIMEOUT_S. Close only the first client.
         """
         bounded = copy.copy(self)
         deadline = time.monotonic() + timeout_s
@@ -76,23 +77,23 @@ class Client:
         return self._call("GET", path, query)[1]
 
     def post(self, path: str, key: str, body: Row | None = None, **query: Any) -> Answer:
-        """The HTTP status and the answer's JSON. `key` makes a repeat harmless."""
+        """The HTTP status and the answer's JSON. A repeat with the same `key` is safe."""
         return self._call("POST", path, query, body=body or {}, headers={"Idempotency-Key": key})
 
     def delete(self, path: str) -> None:
-        """Raises Refused with status 404 for what is not there, unless an earlier try may have deleted it."""
+        """Delete it. Raises Refused with status 404 if it does not exist, unless an earlier try may have deleted it."""
         self._call("DELETE", path, {})
 
-    def chargers(self, most: int | None = None, **query: Any) -> Iterator[Row]:
-        """The chargers that match the query, at most so many. No page is counted or repeated."""
-        return self.rows("/ocpp/chargers", most, **query, cursor="")
+    def chargers(self, max_rows: int | None = None, **query: Any) -> Iterator[Row]:
+        """The chargers that match the query, at most max_rows. Pages by cursor, so that none is skipped or repeated."""
+        return self.rows("/ocpp/chargers", max_rows, **query, cursor="")
 
-    def rows(self, path: str, most: int | None = None, **query: Any) -> Iterator[Row]:
-        """The rows of a list over all its pages, at most so many."""
-        if most is not None and most < 1:
+    def rows(self, path: str, max_rows: int | None = None, **query: Any) -> Iterator[Row]:
+        """The rows of a list, of all its pages, at most max_rows."""
+        if max_rows is not None and max_rows < 1:
             return
-        query["limit"] = PAGE if most is None else min(PAGE, most)
-        page, left = 1, most
+        query["limit"] = MAX_PAGE if max_rows is None else min(MAX_PAGE, max_rows)
+        page, left = 1, max_rows
         while True:
             answer = self.get(path, **query)
             for row in answer["data"]:
@@ -137,30 +138,30 @@ class Client:
                 continue
             except httpx.HTTPError as error:
                 raise Failure(f"{self.stack.url} gave an answer that is not HTTP: {error}") from error
-            if answer.status_code in AGAIN:
+            if answer.status_code in RETRIED:
                 delay, is_limit = (
                     _delay(tried, answer.headers.get("Retry-After")),
-                    answer.status_code == TOO_MANY,
+                    answer.status_code == TOO_MANY_REQUESTS,
                 )
                 if self._pause(tried, delay, is_limit=is_limit):
                     continue
                 if is_limit and self._deadline is not None:
                     raise TimeIsUp(f"the rate limit of {self.stack.url} did not let the request pass in time")
             if method == "DELETE" and answer.status_code == 404 and tried > 1:
-                return 204, None  # an earlier try did it, and its answer was lost
+                return 204, None  # an earlier try deleted it, and its answer was lost
             return answer.status_code, self._content(answer)
 
     def _timeout(self, wait_s: float) -> httpx.Timeout:
-        """Of one request whose answer the API holds for wait_s."""
+        """The timeout of a request whose answer the API may hold for wait_s."""
         timeout_s = self._timeout_s + wait_s
         if self._deadline is not None:
-            timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), LEAST_TIMEOUT_S))
+            timeout_s = min(timeout_s, max(self._deadline - time.monotonic(), MIN_TIMEOUT_S))
         return httpx.Timeout(timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
 
     def _pause(self, tried: int, delay_s: float, *, is_limit: bool = False) -> bool:
-        """Sleep before the next try. False, at once, when there is to be none.
+        """Sleep before the next try. Returns False, without sleep, when there is none.
 
-        A rate limit is no fault of the stack: with a deadline, its answers do not count as tries.
+        With a deadline, an answer of the rate limit does not count as a try.
         """
         if self._deadline is not None and time.monotonic() + delay_s >= self._deadline:
             return False
@@ -170,7 +171,7 @@ class Client:
         return True
 
     def _content(self, answer: httpx.Response) -> Any:
-        """The JSON of a good answer. Raises Refused for any other."""
+        """The JSON of an answer. Raises Refused for an error answer."""
         if answer.status_code == 204:
             return None
         try:
@@ -193,7 +194,7 @@ class Client:
 
 
 def segment(name: str) -> str:
-    """One segment of a path."""
+    """The name as one segment of a path."""
     return quote(name, safe="")
 
 
@@ -211,7 +212,7 @@ def _why(url: str, status: int, content: Any) -> str:
 
 
 def _item(item: Any) -> str:
-    """`ws_url: Field required`, of an entry of a 422's list."""
+    """An entry of a 422 answer, as in `ws_url: Field required`."""
     if not isinstance(item, dict):
         return str(item)
     loc = [str(step) for step in item.get("loc", ())]
@@ -221,11 +222,11 @@ def _item(item: Any) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """The system's own words, without its number."""
+    """The system's message, without its number."""
     return str(error).partition("] ")[2] or str(error) or type(error).__name__
 
 
 def _delay(tried: int, retry_after: str | None = None) -> float:
     if retry_after is not None and retry_after.isdigit():
-        return min(float(retry_after), LONGEST_DELAY_S) + random.random() * FIRST_DELAY_S  # noqa: S311 - jitter
+        return min(float(retry_after), MAX_DELAY_S) + random.random() * FIRST_DELAY_S  # noqa: S311 - jitter
     return float(FIRST_DELAY_S * 2 ** (tried - 1) * (0.5 + random.random()))  # noqa: S311 - jitter

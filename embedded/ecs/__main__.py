@@ -1,4 +1,4 @@
-"""python -m embedded.ecs: Amazon ECS and CloudWatch Logs on loopback, until SIGTERM or Ctrl-C."""
+"""Runs Amazon ECS and CloudWatch Logs on this machine until SIGTERM or Ctrl-C: python -m embedded.ecs."""
 
 import os
 import shlex
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from embedded.ecs.owner import Credentials
-from embedded.ecs.scheduler import Options
+from embedded.ecs.authentication import Credentials
+from embedded.ecs.scheduling.scheduler import Options
 from embedded.ecs.server import EmbeddedEcs, Settings
 
 DEFAULTS = Options()
@@ -25,14 +25,14 @@ SECONDS = click.FloatRange(0, 86_400)
     "names",
     multiple=True,
     envvar="ECS_EMBEDDED_NAMES",
-    help="A name by which clients reach it, beside the host's and localhost. May be repeated.",
+    help="A host name that clients use, in addition to the host and localhost. May be repeated.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
     default=0,
     envvar="ECS_EMBEDDED_PORT",
-    help="0 takes a free one.",
+    help="0 takes a free port.",
 )
 @click.option(
     "--state-dir",
@@ -40,7 +40,7 @@ SECONDS = click.FloatRange(0, 86_400)
     default=Path(".chargehand/ecs"),
     show_default=True,
     envvar="ECS_EMBEDDED_STATE_DIR",
-    help="Services and task definitions; kept over restarts.",
+    help="Folder of services and task definitions; kept over restarts.",
 )
 @click.option("--cluster", default="chargehand", show_default=True, envvar="ECS_EMBEDDED_CLUSTER")
 @click.option(
@@ -52,7 +52,7 @@ SECONDS = click.FloatRange(0, 86_400)
     default=shlex.join(DEFAULTS.task_command),
     show_default="python -m simulator",
     envvar="ECS_EMBEDDED_TASK_COMMAND",
-    help="What a task runs, as in a shell.",
+    help="The command of a task, in shell syntax.",
 )
 @click.option(
     "--steady-after-s",
@@ -60,7 +60,7 @@ SECONDS = click.FloatRange(0, 86_400)
     default=DEFAULTS.steady_after_s,
     show_default=True,
     envvar="ECS_EMBEDDED_STEADY_AFTER_S",
-    help="A task that lives this long has started.",
+    help="Seconds after which a running task counts as started.",
 )
 @click.option(
     "--first-retry-s",
@@ -68,7 +68,7 @@ SECONDS = click.FloatRange(0, 86_400)
     default=DEFAULTS.first_retry_s,
     show_default=True,
     envvar="ECS_EMBEDDED_FIRST_RETRY_S",
-    help="Back-off after a first crash; it doubles up to 60.",
+    help="Seconds until the first restart after a crash; doubles up to 60.",
 )
 @click.option(
     "--shutdown-s",
@@ -76,9 +76,13 @@ SECONDS = click.FloatRange(0, 86_400)
     default=DEFAULTS.shutdown_s,
     show_default=True,
     envvar="ECS_EMBEDDED_SHUTDOWN_S",
-    help="What all tasks get to end when this server ends.",
+    help="Seconds for all tasks to stop when this server stops.",
 )
-@click.option("--until-stdin-closes", is_flag=True, help="Stop when the parent that holds our input is gone.")
+@click.option(
+    "--until-stdin-closes",
+    is_flag=True,
+    help="Stop when standard input ends, as it does when the parent process ends.",
+)
 def main(
     *,
     host: str,
@@ -96,15 +100,12 @@ def main(
 ) -> None:
     """Amazon ECS and CloudWatch Logs on this machine: tasks are local processes.
 
-    It serves whoever has AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, which it takes from its environment.
+    Callers must have the AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of its environment.
     """
     try:
         command = tuple(shlex.split(task_command))
     except ValueError as error:
         raise click.BadParameter(f"{task_command!r}: {error}", param_hint="--task-command") from error
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     settings = Settings(
         state_dir=state_dir,
         credentials=credentials_of(os.environ),
@@ -121,6 +122,14 @@ def main(
             shutdown_s=shutdown_s,
         ),
     )
+    run(settings, until_stdin_closes=until_stdin_closes)
+
+
+def run(settings: Settings, *, until_stdin_closes: bool) -> None:
+    """Serve until a signal, or the end of standard input. Raises ClickException."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     try:
         ecs = EmbeddedEcs(settings, ended=stop.set)
     except OSError as error:
@@ -135,18 +144,17 @@ def main(
 
 
 def credentials_of(environment: Mapping[str, str]) -> Credentials:
-    """By the environment, because the arguments of a process are for everyone to see. Raises ClickException."""
+    """The access key in the environment. It is no argument, because every user can see those. Raises ClickException."""
     values = {name: environment.get(name, "") for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     missing = [name for name, value in values.items() if not value]
     if missing:
-        raise click.ClickException(
-            f"{' and '.join(missing)} must be set: only who has both may call this ECS"
-        )
+        raise click.ClickException(f"{' and '.join(missing)} must be set: callers of this ECS need both")
     return Credentials(*values.values())
 
 
 def wait_for_end_of_input(stop: threading.Event) -> None:
-    while os.read(sys.stdin.fileno(), 4_096):  # unbuffered: a buffer's lock would outlive us at exit
+    """Set `stop` when standard input ends."""
+    while os.read(sys.stdin.fileno(), 4_096):  # unbuffered: a buffer's lock would block the exit
         pass
     stop.set()
 

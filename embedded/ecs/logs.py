@@ -1,4 +1,4 @@
-"""CloudWatch Logs for many short streams: one time-ordered list per group, capped, cheap to read forward."""
+"""CloudWatch Logs for many short streams: one list of events per group, ordered by time and limited in size."""
 
 import base64
 import binascii
@@ -18,19 +18,19 @@ from moto.logs.models import LogGroup, LogsBackend, LogStream
 from moto.logs.responses import LogsResponse
 from moto.logs.utils import EventMessageFilter
 
-KEPT_EVENTS = 100_000  # per group
-KEPT_BYTES = 64 * 2**20  # per group
-KEPT_MS = 24 * 3_600_000
-PAGE_EVENTS = 10_000  # quotas of FilterLogEvents
-PAGE_BYTES = 2**20
-EVENT_BYTES = 262_118  # a longer line becomes several events, as Docker's awslogs driver does it
-EVENT_OVERHEAD_BYTES = 26  # what CloudWatch counts on top of the message
+MAX_EVENTS = 100_000  # per group
+MAX_BYTES = 64 * 2**20  # per group
+MAX_AGE_MS = 24 * 3_600_000
+MAX_PAGE_EVENTS = 10_000  # quotas of FilterLogEvents
+MAX_PAGE_BYTES = 2**20
+MAX_EVENT_BYTES = 262_118  # Docker's awslogs driver splits longer lines
+EVENT_OVERHEAD_BYTES = 26  # that CloudWatch counts in addition to the message
 
 Json = dict[str, Any]
 
 
 class Event(NamedTuple):
-    """Ordered by time, then by arrival."""
+    """Sorts by time, then by arrival."""
 
     timestamp: int
     number: int
@@ -40,10 +40,11 @@ class Event(NamedTuple):
 
     @property
     def event_id(self) -> str:
-        """56 digits, unique and the same for ever, as in CloudWatch."""
+        """56 digits, unique and stable, as in CloudWatch."""
         return f"{self.timestamp:020d}{self.number:036d}"
 
     def to_filter_dict(self) -> Json:
+        """The event as FilterLogEvents shows it."""
         return {
             "eventId": self.event_id,
             "logStreamName": self.stream,
@@ -53,15 +54,16 @@ class Event(NamedTuple):
         }
 
     def to_response_dict(self) -> Json:
+        """The event as GetLogEvents shows it."""
         return {"timestamp": self.timestamp, "ingestionTime": self.ingestion_time, "message": self.message}
 
 
-# Numbers go on rising over restarts, so that an event id is never used twice.
+# Starts at the clock's time, so that no event id repeats after a restart.
 _numbers = itertools.count(time.time_ns())
 
 
 class Stream(LogStream):
-    """A stream without a list of its own: its events are in the group's."""
+    """A log stream whose events are in the list of its group."""
 
     log_group: "Group"
 
@@ -71,7 +73,7 @@ class Stream(LogStream):
 
     @events.setter
     def events(self, _: object) -> None:
-        """LogStream.__init__ begins with an empty list."""
+        """Ignored: LogStream.__init__ sets an empty list."""
 
     def put_log_events(self, log_events: list[Json]) -> str:
         self.last_ingestion_time = utcnow()
@@ -88,6 +90,8 @@ class Stream(LogStream):
 
 
 class Group(LogGroup):
+    """A log group with one list of events. Safe to use from several threads."""
+
     def __init__(self, account_id: str, region: str, name: str, **kwargs: Any) -> None:
         super().__init__(account_id, region, name, **kwargs)
         self._events: list[Event] = []
@@ -99,6 +103,7 @@ class Group(LogGroup):
             self.streams[log_stream_name] = Stream(self, log_stream_name)
 
     def add(self, events: list[Event]) -> None:
+        """Insert the events by their time, and drop the oldest above the limits."""
         with self._lock:
             for event in events:
                 if self._events and event < self._events[-1]:
@@ -109,33 +114,34 @@ class Group(LogGroup):
             self._trim()
 
     def _trim(self) -> None:
-        """Drop the oldest, a tenth at a time: `del` moves all that stays."""
+        """Drop the oldest events, a tenth at a time, because `del` moves the others."""
         surplus = 0
-        if len(self._events) > KEPT_EVENTS * 1.1:
-            surplus = len(self._events) - KEPT_EVENTS
-        elif self._bytes > KEPT_BYTES:
+        if len(self._events) > MAX_EVENTS * 1.1:
+            surplus = len(self._events) - MAX_EVENTS
+        elif self._bytes > MAX_BYTES:
             surplus = -(-len(self._events) // 10)
-        elif self._events and self._events[0].timestamp < now_ms() - KEPT_MS * 1.1:
-            surplus = bisect_left(self._events, (now_ms() - KEPT_MS,))
+        elif self._events and self._events[0].timestamp < now_ms() - MAX_AGE_MS * 1.1:
+            surplus = bisect_left(self._events, (now_ms() - MAX_AGE_MS,))
         if surplus:
             self._bytes -= sum(len(event.message) for event in self._events[:surplus])
             del self._events[:surplus]
-            self._forget_streams()
+            self._prune_streams()
 
-    def _forget_streams(self) -> None:
-        """A stream ends with its last event, unless it is too young to have any."""
+    def _prune_streams(self) -> None:
+        """Remove streams older than an hour that have no events."""
         used = {event.stream for event in self._events}
-        oldest_kept = utcnow().timestamp() - 3_600
+        created_before = utcnow().timestamp() - 3_600
         for name, stream in list(self.streams.items()):
-            if name not in used and stream.creation_time.timestamp() < oldest_kept:
+            if name not in used and stream.creation_time.timestamp() < created_before:
                 del self.streams[name]
 
     def events_of(self, stream: str) -> list[Event]:
+        """The stream's events, oldest first."""
         with self._lock:
             return [event for event in self._events if event.stream == stream]
 
     def page(self, query: "Query", limit: int) -> tuple[list[Event], str | None]:
-        """The next events of the query in time order, and the token that goes on after them."""
+        """The next events of the query, oldest first, and the token of the next page; None after the last page."""
         with self._lock:
             first = bisect_left(self._events, (query.start_time or 0,))
             if query.after is not None:
@@ -146,10 +152,10 @@ class Group(LogGroup):
                 event = self._events[index]
                 if query.end_time is not None and event.timestamp > query.end_time:
                     break
-                if not query.wants(event):
+                if not query.matches(event):
                     continue
                 size += len(event.message) + EVENT_OVERHEAD_BYTES
-                if len(found) == limit or (found and size > PAGE_BYTES):
+                if len(found) == limit or (found and size > MAX_PAGE_BYTES):
                     return found, write_token(found[-1])
                 found.append(event)
         return found, None
@@ -157,16 +163,17 @@ class Group(LogGroup):
 
 @dataclass
 class Query:
-    """What FilterLogEvents asks for. Both times are inclusive."""
+    """A FilterLogEvents request. Both times are inclusive, in milliseconds since the epoch."""
 
     start_time: int | None
     end_time: int | None
     streams: frozenset[str]
     prefix: str
     pattern: EventMessageFilter | None
-    after: tuple[int, int, float] | None  #: where the page before ended
+    after: tuple[int, int, float] | None  #: the last event of the page before
 
-    def wants(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
+        """Whether the event is of the query's streams and matches its pattern. Ignores the times."""
         return (
             (not self.streams or event.stream in self.streams)
             and event.stream.startswith(self.prefix)
@@ -175,6 +182,7 @@ class Query:
 
 
 def write_token(event: Event) -> str:
+    """The `nextToken` of a page that ends with the event."""
     return base64.urlsafe_b64encode(f"{event.timestamp}/{event.number}".encode()).decode()
 
 
@@ -191,21 +199,23 @@ def read_token(token: str) -> tuple[int, int, float]:
 
 
 def now_ms() -> int:
+    """Milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 class FleetLogs(LogsBackend):
-    """moto's CloudWatch Logs over capped, ordered groups."""
+    """moto's CloudWatch Logs with groups of the class Group."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
         super().__init__(region_name, account_id)
-        self.changed: Callable[[list[str]], None] = lambda names: None  #: hears which groups there are
+        self.changed: Callable[[list[str]], None] = lambda names: None  #: called with the names of all groups
 
     def create_log_group(self, log_group_name: str, tags: dict[str, str], **kwargs: Any) -> LogGroup:
         super().create_log_group(log_group_name, tags, **kwargs)
         return self._put_group(log_group_name, **kwargs)
 
     def ensure_log_group(self, log_group_name: str) -> None:
+        """Create the group if it is missing."""
         if log_group_name not in self.groups:
             self._put_group(log_group_name)
 
@@ -214,14 +224,14 @@ class FleetLogs(LogsBackend):
         self.changed(list(self.groups))
 
     def _put_group(self, name: str, **kwargs: Any) -> Group:
-        # Abstract is what CloudFormation would need of it; moto leaves that out of its own groups too.
+        # The abstract methods are for CloudFormation; moto's own groups lack them too.
         group = Group(self.account_id, self.region_name, name, **kwargs)  # type: ignore[abstract]
         self.groups[name] = group
         self.changed(list(self.groups))
         return group
 
     def group(self, name: str) -> Group:
-        """Raises ResourceNotFoundException."""
+        """The group of that name. Raises ResourceNotFoundException."""
         group = self.groups.get(name)
         if not isinstance(group, Group):
             raise ResourceNotFoundException
@@ -229,7 +239,7 @@ class FleetLogs(LogsBackend):
 
 
 class TaskOutput:
-    """Takes what a task prints, piece by piece, and makes an event of each line."""
+    """Turns each line that a task prints into an event of its stream."""
 
     def __init__(self, group: Group, stream: str) -> None:
         group.create_log_stream(stream)
@@ -238,22 +248,22 @@ class TaskOutput:
 
     def write(self, chunk: bytes) -> None:
         *lines, self._partial = (self._partial + chunk).split(b"\n")
-        while len(self._partial) > EVENT_BYTES:
-            lines.append(self._partial[:EVENT_BYTES])
-            self._partial = self._partial[EVENT_BYTES:]
+        while len(self._partial) > MAX_EVENT_BYTES:
+            lines.append(self._partial[:MAX_EVENT_BYTES])
+            self._partial = self._partial[MAX_EVENT_BYTES:]
         self._put(lines)
 
     def close(self) -> None:
-        """The task ended: what it printed last may lack its line end."""
+        """Write the last line, which may have no line end."""
         self._put([self._partial])
         self._partial = b""
 
     def _put(self, lines: list[bytes]) -> None:
         now = now_ms()
         pieces = (
-            line[at : at + EVENT_BYTES]
+            line[at : at + MAX_EVENT_BYTES]
             for line in lines
-            for at in range(0, len(line), EVENT_BYTES)
+            for at in range(0, len(line), MAX_EVENT_BYTES)
             if line.strip()
         )
         events = [
@@ -264,7 +274,7 @@ class TaskOutput:
 
 
 class Discard:
-    """For a container without a log configuration."""
+    """Drops the output of a container without a log configuration."""
 
     def write(self, chunk: bytes) -> None:
         pass
@@ -274,12 +284,13 @@ class Discard:
 
 
 class FleetLogsResponse(LogsResponse):
-    """CloudWatch's requests, answered by one backend whatever account and region they name."""
+    """Answers for one backend, whatever account and region a request names."""
 
     backend: FleetLogs
 
     @classmethod
     def bound_to(cls, backend: FleetLogs) -> Callable[..., Any]:
+        """The view function that moto calls with a request."""
         bound: type[Self] = type("Bound", (cls,), {"backend": backend})
         return bound.dispatch
 
@@ -288,11 +299,11 @@ class FleetLogsResponse(LogsResponse):
         return self.backend
 
     def filter_log_events(self) -> Any:
-        """As CloudWatch: time-ordered over all streams, pages of 10,000 events or 1 MB at most."""
-        limit = self._get_param("limit", PAGE_EVENTS)
-        if not 1 <= limit <= PAGE_EVENTS:
+        """Events of all streams, oldest first, in pages of at most 10,000 events or 1 MiB, as in CloudWatch."""
+        limit = self._get_param("limit", MAX_PAGE_EVENTS)
+        if not 1 <= limit <= MAX_PAGE_EVENTS:
             raise InvalidParameterException(
-                constraint=f"Member must have value between 1 and {PAGE_EVENTS}",
+                constraint=f"Member must have value between 1 and {MAX_PAGE_EVENTS}",
                 parameter="limit",
                 value=str(limit),
             )
@@ -318,4 +329,5 @@ class FleetLogsResponse(LogsResponse):
 
 
 def encode(answer: Json) -> str:
+    """The answer as JSON."""
     return orjson.dumps(answer).decode()

@@ -1,4 +1,4 @@
-"""The embedded ECS as a child process, for whoever needs one for a while: tests, benchmarks."""
+"""Runs the embedded ECS as a child process, for tests and benchmarks."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from embedded.ecs.owner import Credentials, basic
+from embedded.ecs.authentication import Credentials, basic
 from embedded.ports import HOST, answers, free_port
 
 READY_WITHIN_S = 30
@@ -22,12 +22,12 @@ POLL_S = 0.02
 
 Json = dict[str, Any]
 
-#: Of an ECS that lives as long as a test.
+#: The access key of an EcsProcess.
 TESTS = Credentials("tests", "tests")
 
 
 class EcsProcess:
-    """One embedded ECS at `endpoint_url`; it can be stopped or killed, and started again on the same state."""
+    """An embedded ECS at `endpoint_url`. It can be stopped or killed, and started again with the same state."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class EcsProcess:
 
     @property
     def environment(self) -> dict[str, str]:
-        """With these variables boto3 is its owner."""
+        """The variables with which boto3 may call it."""
         return {
             "AWS_ACCESS_KEY_ID": TESTS.access_key_id,
             "AWS_SECRET_ACCESS_KEY": TESTS.secret_access_key,
@@ -68,7 +68,7 @@ class EcsProcess:
         return self._running().pid
 
     def start(self) -> None:
-        """Returns when it is ready. Raises RuntimeError with its log if it does not get there."""
+        """Start it and wait until it is ready. Raises RuntimeError with its log."""
         self.state_dir.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -88,20 +88,20 @@ class EcsProcess:
             time.sleep(POLL_S)
 
     def stop(self) -> int:
-        """SIGTERM; its exit code."""
+        """Send SIGTERM and wait. Returns the exit code."""
         return self._end(lambda process: process.terminate())
 
     def kill(self) -> None:
-        """SIGKILL: what a crash leaves behind stays behind."""
+        """Send SIGKILL and wait. Leaves behind what a crash leaves behind."""
         self._end(lambda process: process.kill())
 
-    def let_go(self) -> int:
-        """Close its input, as happens when this process dies; its exit code."""
+    def close_input(self) -> int:
+        """Close its standard input, as when this process dies, and wait. Returns the exit code."""
         return self._end(lambda process: None)
 
-    def _end(self, ask: Callable[[subprocess.Popen[bytes]], None]) -> int:
+    def _end(self, send_signal: Callable[[subprocess.Popen[bytes]], None]) -> int:
         with self._running() as process:
-            ask(process)
+            send_signal(process)
             process.communicate(timeout=STOPPED_WITHIN_S)  # closes its input
         self._process = None
         return process.returncode
@@ -115,43 +115,44 @@ class EcsProcess:
     def is_running(self) -> bool:
         return self._process is not None
 
-    # Knobs
+    # Control routes
 
     def set_faults(self, *rules: Json) -> None:
-        """Replace the rules; none heals everything. Their fields: `embedded.ecs.faults.Rule`."""
-        self.ask("PUT", "/_chargehand/faults", list(rules))
+        """Replace the rules; without one, calls and tasks work again. For their fields see `embedded.ecs.faults.rules.Rule`."""
+        self.request("PUT", "/_chargehand/faults", list(rules))
 
     def faults(self) -> list[Json]:
-        """The rules in force with their counters."""
-        rules: list[Json] = self.ask("GET", "/_chargehand/faults")["rules"]
+        """The rules in force, with their counters."""
+        rules: list[Json] = self.request("GET", "/_chargehand/faults")["rules"]
         return rules
 
     def calls(self, *actions: str, after: int = 0) -> list[Json]:
-        """The API calls after that `number`, oldest first; only these actions if any are named."""
-        calls: list[Json] = self.ask("GET", f"/_chargehand/calls?after={after}")
+        """The recorded API calls with a `number` above `after`, oldest first; of these actions only, if any is given."""
+        calls: list[Json] = self.request("GET", f"/_chargehand/calls?after={after}")
         return [call for call in calls if not actions or call["action"] in actions]
 
-    def forget_calls(self) -> None:
-        self.ask("DELETE", "/_chargehand/calls")
+    def clear_calls(self) -> None:
+        """Delete the recorded calls."""
+        self.request("DELETE", "/_chargehand/calls")
 
     def tasks(self) -> list[Json]:
-        """Unfinished tasks: `task` (ARN), `service`, `status`, `pid`."""
-        tasks: list[Json] = self.ask("GET", "/_chargehand/tasks")
+        """The unfinished tasks: `task` (its ARN), `service`, `status`, `pid`."""
+        tasks: list[Json] = self.request("GET", "/_chargehand/tasks")
         return tasks
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        """The JSON of the answer. Raises urllib.error.HTTPError."""
+    def request(self, method: str, path: str, body: object = None) -> Any:
+        """Send a request to a control route. Returns the answer's JSON. Raises urllib.error.HTTPError."""
         data = None if body is None else json.dumps(body).encode()
         url = f"{self.endpoint_url}{path}"
         headers = {"Content-Type": "application/json", "Authorization": basic(TESTS)}
-        request = Request(url, data, headers, method=method)  # noqa: S310 - our own http:// URL
-        with urlopen(request, timeout=10) as answer:  # noqa: S310 - our own http:// URL
+        prepared = Request(url, data, headers, method=method)  # noqa: S310 - our own http:// URL
+        with urlopen(prepared, timeout=10) as answer:  # noqa: S310 - our own http:// URL
             return json.loads(answer.read() or b"null")
 
-    def try_ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Status and JSON of the answer, an error's too."""
+    def try_request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Like `request`, but returns the status and JSON of an error answer too."""
         try:
-            return 200, self.ask(method, path, body)
+            return 200, self.request(method, path, body)
         except HTTPError as error:
             with error:
                 return error.code, json.loads(error.read())
@@ -165,7 +166,7 @@ def running_ecs(
     arguments: Sequence[str] = (),
     port: int | None = None,
 ) -> Iterator[EcsProcess]:
-    """An embedded ECS, ready, for the length of a with-block. Raises RuntimeError."""
+    """An embedded ECS for the length of a with-block. Raises RuntimeError if it does not start."""
     ecs = EcsProcess(state_dir, task_command=task_command, arguments=arguments, port=port)
     ecs.start()
     try:

@@ -1,4 +1,4 @@
-"""The embedded ECS as one server: Amazon's API, the scheduler, and the knobs under /_chargehand."""
+"""Runs the embedded ECS: an HTTP server with Amazon's API and the control routes, and the scheduler."""
 
 import contextlib
 import fcntl
@@ -13,20 +13,23 @@ from typing import IO
 
 import flask
 import moto.core.request
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 from moto.core.utils import convert_to_flask_response
-from werkzeug.serving import LISTEN_QUEUE, WSGIRequestHandler, make_server
+from werkzeug.serving import LISTEN_QUEUE, BaseWSGIServer, WSGIRequestHandler, make_server
 
-from embedded.ecs.clusters import ClustersApi
-from embedded.ecs.containers import Containers, end_orphans
-from embedded.ecs.faults import KINDS, Faults, FaultyApi, InvalidRule, aws_error, parse_rules
-from embedded.ecs.fleet import ACCOUNT_ID, Fleet
+from embedded.ecs.api.clusters import ClustersApi
+from embedded.ecs.api.dispatch import FleetResponse
+from embedded.ecs.authentication import Authentication, Credentials
+from embedded.ecs.controls import control_routes
+from embedded.ecs.errors import aws_error
+from embedded.ecs.faults.middleware import FaultMiddleware
+from embedded.ecs.faults.rules import Faults
 from embedded.ecs.logs import FleetLogs, FleetLogsResponse
-from embedded.ecs.owner import HEALTH_PATH, Credentials, OwnersOnly
-from embedded.ecs.responses import FleetResponse
-from embedded.ecs.scheduler import Options, Scheduler
-from embedded.ecs.state import Store
+from embedded.ecs.scheduling.containers import Containers, end_orphans
+from embedded.ecs.scheduling.scheduler import Options, Scheduler
+from embedded.ecs.state.fleet import ACCOUNT_ID, Fleet
+from embedded.ecs.state.store import Store
 from embedded.secret_file import close_to_others
 
 ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
@@ -36,9 +39,11 @@ STOP_POLL_S = 0.1  # how soon the HTTP server notices that it should stop
 
 @dataclass(frozen=True)
 class Settings:
+    """How an embedded ECS runs. The cluster and the log group are created at the start."""
+
     state_dir: Path
-    credentials: Credentials  #: what a caller must prove to have
-    names: tuple[str, ...] = ()  #: by which clients reach us, beside `host` and loopback's
+    credentials: Credentials  #: that callers must have
+    names: tuple[str, ...] = ()  #: host names that clients use, in addition to `host` and loopback's
     host: str = "127.0.0.1"
     port: int = 0
     region: str = "us-east-1"
@@ -48,10 +53,10 @@ class Settings:
 
 
 class EmbeddedEcs:
-    """Runs from construction to `close()`; tasks of an earlier run that was killed are ended first."""
+    """Runs from construction until `close()`. First ends the tasks that a killed run left behind."""
 
     def __init__(self, settings: Settings, ended: Callable[[], None]) -> None:
-        """`ended` is called when the scheduler ends, by itself or by `close()`."""
+        """Raises OSError. `ended` is called when the scheduler ends, because of `close()` or of an error."""
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         self._lock = lock_alone(settings.state_dir / "lock")
         close_to_others(settings.state_dir)
@@ -59,13 +64,10 @@ class EmbeddedEcs:
         records = settings.state_dir / "processes"
         end_orphans(records)
         volumes = settings.state_dir.resolve() / "volumes"
-        shutil.rmtree(volumes, ignore_errors=True)  # of tasks that no longer run
+        shutil.rmtree(volumes, ignore_errors=True)  # their tasks do not run any more
         self._store = Store(settings.state_dir / "state.sqlite")
         fleet = Fleet(self._store, settings.region)
-        logs = FleetLogs(settings.region, ACCOUNT_ID)
-        for name in {*fleet.log_groups, settings.log_group}:
-            logs.ensure_log_group(name)
-        logs.changed = fleet.keep_log_groups
+        logs = create_logs(fleet, settings)
         with fleet.change():
             ClustersApi(fleet).create_cluster({"clusterName": settings.cluster})
         faults = Faults()
@@ -80,23 +82,16 @@ class EmbeddedEcs:
             ended=ended,
         )
         app = create_app(fleet, logs, faults, self._containers.pids)
-        self._api = FaultyApi(app, faults, fleet.service_of_task)
-        with listen(settings.host, settings.port) as listener:
-            self._server = make_server(
-                settings.host,
-                settings.port,
-                OwnersOnly(self._api, settings.credentials, (settings.host, *settings.names)),
-                fd=listener.fileno(),
-                threaded=True,
-                request_handler=QuietHandler,
-            )
+        self._api = FaultMiddleware(app, faults, fleet.service_of_task)
+        names = (settings.host, *settings.names)
+        self._server = create_http_server(settings, Authentication(self._api, settings.credentials, names))
         self.url = f"http://{settings.host}:{self._server.port}"
         self._scheduler.start()
         self._serving = threading.Thread(target=self._server.serve_forever, args=(STOP_POLL_S,), name="http")
         self._serving.start()
 
     def close(self) -> bool:
-        """No more calls, then no more tasks; what should run is remembered. Whether all went well."""
+        """Stop answering calls, then stop the tasks; the next run starts them again. Returns False if the scheduler failed."""
         self._server.shutdown()
         self._serving.join()
         self._api.close()
@@ -108,25 +103,47 @@ class EmbeddedEcs:
         return not self._scheduler.failed
 
 
+def create_logs(fleet: Fleet, settings: Settings) -> FleetLogs:
+    """CloudWatch Logs with the groups of the earlier run and of the settings."""
+    logs = FleetLogs(settings.region, ACCOUNT_ID)
+    for name in {*fleet.log_groups, settings.log_group}:
+        logs.ensure_log_group(name)
+    logs.changed = fleet.keep_log_groups
+    return logs
+
+
+def create_http_server(settings: Settings, app: Authentication) -> BaseWSGIServer:
+    """A server that listens, with a thread per request. Raises OSError."""
+    with listen(settings.host, settings.port) as listener:
+        return make_server(
+            settings.host,
+            settings.port,
+            app,
+            fd=listener.fileno(),
+            threaded=True,
+            request_handler=QuietHandler,
+        )
+
+
 class MotoRequest(moto.core.request.Request, flask.Request):
-    """What moto's responses read. Its own server has the same class, but that asks for 22 more packages."""
+    """The request class that moto reads. moto's own is the same, but its module needs 22 more packages."""
 
     from_wsgi_server = True
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Calls are shown by /_chargehand/calls instead of a line each."""
+    """Prints no line per call: /_chargehand/calls shows them."""
 
     def log_request(self, *args: object) -> None:
         pass
 
     def connection_dropped(self, *args: object) -> None:
-        """A fault rule cut it: without this the client could wait for more."""
+        """Close the connection that a fault rule cut, so that the client does not wait for more."""
         self.close_connection = True
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Raises OSError. werkzeug's own attempt would print several lines and end the process."""
+    """A listening socket. Raises OSError; werkzeug's own would print several lines and end the process."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -139,7 +156,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def lock_alone(path: Path) -> IO[str]:
-    """Held until it is closed, or this process ends. Raises OSError if another one holds it."""
+    """Take the lock until the file is closed or this process ends. Raises OSError if another process has it."""
     lock = path.open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -150,15 +167,17 @@ def lock_alone(path: Path) -> IO[str]:
 
 
 def allow_many_tasks() -> None:
-    """Two file descriptors a task: take all that the system grants."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    """Raise the limit of open files as far as the system allows: each task needs two."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # macOS refuses "unlimited"
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
 
 
 def create_app(fleet: Fleet, logs: FleetLogs, faults: Faults, pids: Callable[[], dict[str, int]]) -> Flask:
+    """Amazon's API at /, and the control routes. `pids` returns the process id of each running task."""
     app = Flask("embedded.ecs", static_folder=None)
     app.request_class = MotoRequest
+    app.register_blueprint(control_routes(fleet, faults, pids))
     answer = {
         ECS_TARGET: convert_to_flask_response(FleetResponse.bound_to(fleet)),
         LOGS_TARGET: convert_to_flask_response(FleetLogsResponse.bound_to(logs)),
@@ -177,54 +196,5 @@ def create_app(fleet: Fleet, logs: FleetLogs, faults: Faults, pids: Callable[[],
     @app.errorhandler(NotImplementedError)
     def refuse(error: NotImplementedError) -> ResponseReturnValue:
         return aws_error(400, "UnsupportedFeatureException", str(error))
-
-    @app.get(HEALTH_PATH)
-    def health() -> ResponseReturnValue:
-        return jsonify(status="ok")
-
-    @app.get("/_chargehand/tasks")
-    def tasks() -> ResponseReturnValue:
-        """Unfinished tasks with their process, for who wants to kill one."""
-        running = pids()
-        with fleet.change():
-            shown = [
-                {
-                    "task": task.arn,
-                    "service": task.service_name,
-                    "status": task.last_status,
-                    "pid": running.get(task.id),
-                }
-                for task in fleet.tasks.values()
-                if task.last_status != "STOPPED"
-            ]
-        return jsonify(shown)
-
-    @app.get("/_chargehand/calls")
-    def calls() -> ResponseReturnValue:
-        after = request.args.get("after", 0, int)
-        return jsonify([call for call in list(faults.calls) if call["number"] > after])
-
-    @app.delete("/_chargehand/calls")
-    def forget_calls() -> ResponseReturnValue:
-        faults.calls.clear()
-        return "", 204
-
-    @app.get("/_chargehand/faults")
-    def show_faults() -> ResponseReturnValue:
-        return jsonify(rules=faults.show(), kinds=KINDS)
-
-    @app.put("/_chargehand/faults")
-    def set_faults() -> ResponseReturnValue:
-        body = request.get_json(force=True)
-        try:
-            faults.replace(parse_rules(body))
-        except InvalidRule as error:
-            return jsonify(detail=str(error)), 422
-        return show_faults()
-
-    @app.delete("/_chargehand/faults")
-    def clear_faults() -> ResponseReturnValue:
-        faults.replace([])
-        return "", 204
 
     return app

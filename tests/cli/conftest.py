@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from chargehand.cli import main
 from chargehand.client.waiting import Task, delete_created
 from chargehand.pytest_plugin import RunningStack
-from embedded.state import STACK_FILE
+from embedded.stack.state_folder import STACK_FILE
 
 COMMAND = (sys.executable, "-m", "chargehand")
 SET_BY_TOKEN = ("DATABASE_URL", "REDIS_URL")
@@ -38,7 +38,7 @@ Run = Callable[..., Done]
 
 
 def environment_of(stack: RunningStack) -> dict[str, str]:
-    """Nothing but what names the stack."""
+    """Only the variables of the stack."""
     return {
         "PATH": os.environ["PATH"],
         "CHARGEHAND_URL": stack.url,
@@ -48,14 +48,14 @@ def environment_of(stack: RunningStack) -> dict[str, str]:
 
 
 def description_of(stack: RunningStack) -> dict[str, Any]:
-    """What its stack.json says."""
+    """The content of its stack.json."""
     assert stack.folder is not None
     description: dict[str, Any] = json.loads((stack.folder / STACK_FILE).read_text())
     return description
 
 
 def run_with(environment: dict[str, str], *arguments: str) -> Done:
-    """In this process, which spares the second that a process of its own takes to import everything."""
+    """Run the command in this process, which saves the second that a new process takes to import everything."""
     elsewhere: dict[str, str | None] = {
         name: None for name in os.environ if name.startswith(("CHARGEHAND_", "STATE_DIR"))
     }
@@ -77,7 +77,7 @@ def run(chargehand: RunningStack) -> Run:
 
 @pytest.fixture
 def name(chargehand: RunningStack) -> Iterator[str]:
-    """An identity that nobody has. The chargers whose identities begin so are deleted after the test."""
+    """A new identity. Chargers whose identities begin with it are deleted after the test."""
     name = f"CP-{uuid4().hex[:8]}"
     yield name
     rows = chargehand.client.chargers(q=name)

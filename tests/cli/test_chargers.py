@@ -200,7 +200,7 @@ def test_ctrl_c_ends_a_wait_with_130_and_without_a_trace(
         text=True,
     )
     assert waiting.stderr is not None
-    assert name in waiting.stderr.readline()  # it tells the first state
+    assert name in waiting.stderr.readline()  # the first state
 
     waiting.send_signal(signal.SIGINT)
 

@@ -1,4 +1,4 @@
-"""Which stack a command talks to, and what it says when there is none."""
+"""Which stack a command uses, and its error when there is none."""
 
 import json
 import os

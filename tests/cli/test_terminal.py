@@ -28,7 +28,7 @@ def on_a_terminal(
     )
     os.close(theirs)
     shown, deadline = b"", time.monotonic() + 60
-    with suppress(OSError):  # how Linux says that the other end was closed
+    with suppress(OSError):  # Linux's answer when the other end is closed
         while time.monotonic() < deadline:
             if not select.select([ours], [], [], 1)[0]:
                 continue

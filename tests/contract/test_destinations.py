@@ -12,7 +12,7 @@ import pytest
 from api.http.ws_url import InvalidWsUrl, normalise_ws_url
 from shared.destinations import BadRule, read_destinations
 from simulator.destinations import OPEN
-from simulator.link import LinkError, open_link
+from simulator.link.websocket import LinkError, open_link
 from simulator.settings import BadSettings, read_settings
 
 ROOT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ def fleet(process: EcsProcess) -> Iterator[Fleet]:
     """Its tasks are real chargers."""
     fleet = Fleet(process)
     yield fleet
-    fleet.clean_up()
+    fleet.delete_all()
 
 
 def variables(csms: Csms) -> dict[str, str]:
@@ -68,13 +68,13 @@ def test_a_new_task_starts_without_memory_and_a_reset_keeps_it(fleet: Fleet, end
             name = fleet.given(**variables(csms), **QUICK_CHARGER, **CHARGING, CHARGER_REBOOT_S="0.1")
             first = await csms.accepted()
             default = await configured(first)
-            await first.ask(call16.ChangeConfiguration(key=KEY, value=CHANGED))
+            await first.call(call16.ChangeConfiguration(key=KEY, value=CHANGED))
 
-            await first.ask(call16.Reset(type="Soft"))
+            await first.call(call16.Reset(type="Soft"))
             rebooted = await csms.accepted(2)
             assert await configured(rebooted) == CHANGED
 
-            await rebooted.ask(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+            await rebooted.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
             await rebooted.next("StartTransaction")
             if end == "restarted":
                 await asyncio.to_thread(fleet.stop, fleet.task(name))
@@ -83,15 +83,15 @@ def test_a_new_task_starts_without_memory_and_a_reset_keeps_it(fleet: Fleet, end
 
             successor = await csms.accepted(3)
             assert await configured(successor) == default != CHANGED
-            await successor.ask(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+            await successor.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
             assert (await successor.next("StartTransaction"))["meter_start"] == 0
             assert successor.all("StopTransaction") == []
-            ended = [said["reason"] for said in rebooted.all("StopTransaction")]
+            ended = [payload["reason"] for payload in rebooted.all("StopTransaction")]
             assert ended == (["Reboot"] if end == "restarted" else [])
 
     asyncio.run(asyncio.wait_for(scenario(), timeout=60))
 
 
 async def configured(link: Link) -> str:
-    answer = await link.ask(call16.GetConfiguration(key=[KEY]))
+    answer = await link.call(call16.GetConfiguration(key=[KEY]))
     return str(answer.configuration_key[0]["value"])

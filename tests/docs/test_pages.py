@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from embedded.joining import belongs_to_a_stack
 from embedded.ports import free_port
+from embedded.stack.joining import belongs_to_a_stack
 from tests.docs.pages import ROOT, SHELLS, Block, blocks, pages
 from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c, write_variables
 from tests.embedded.waiting import wait_until

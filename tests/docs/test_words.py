@@ -10,7 +10,16 @@ import pytest
 from tests.docs.pages import ROOT
 
 #: Files are checked whose path begins with one of these; "" is every file of the repository.
-CHECKED = ("README.md", "CHANGELOG.md", "NOTICE", "docs/", "tests/docs/")
+CHECKED = (
+    "README.md",
+    "CHANGELOG.md",
+    "NOTICE",
+    "docs/",
+    "packaging/",
+    "simulator/",
+    "tests/docs/",
+    "tests/simulator/",
+)
 #: Files that are not checked, with the reason.
 EXCEPT = {
     "LICENSE": "not our text",

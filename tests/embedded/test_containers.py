@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile without Docker: their structure, and every command as a process."""
+"""docker-compose.yml and the Dockerfile without Docker: their structure, and their commands as processes."""
 
 import ast
 import os
@@ -36,61 +36,55 @@ SECRETS = {
     "ECS_PASSWORD": "ecs0password",
 }
 
-every_service = pytest.mark.parametrize("name", SERVICES)
 
-
-def test_every_part_has_a_service() -> None:
+def test_every_program_has_a_service() -> None:
     assert set(SERVICES) == {
         "postgres", "redis", "ecs", "csms", "migrate", "api", "worker", "beat", "flower",
     }  # fmt: skip
 
 
-@every_service
-def test_a_service_tells_whether_it_is_healthy_or_ends_by_itself(name: str) -> None:
-    service = SERVICES[name]
+def test_every_service_keeps_to_the_policy() -> None:
+    """Health, rights, user, command line, time to stop, network, dependencies and secrets."""
+    broken = [f"{name}: {problem}" for name, service in SERVICES.items() for problem in problems(service)]
 
-    assert ("healthcheck" in service) != (service["restart"] == "no")
-
-
-@every_service
-def test_a_service_can_do_no_more_than_it_must(name: str) -> None:
-    service = SERVICES[name]
-
-    assert service["read_only"] is True
-    assert service["cap_drop"] == ["ALL"]
-    assert service["security_opt"] == ["no-new-privileges:true"]
-    assert "/tmp" in service["tmpfs"]
-    assert service["pids_limit"] > 0
-    assert service["mem_limit"]
-    assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
+    assert broken == []
 
 
-@every_service
-def test_a_service_does_not_run_as_root(name: str) -> None:
-    """Ours by their image, the others by a number here."""
-    service = SERVICES[name]
+def problems(service: dict[str, Any]) -> list[str]:
+    """What a service does that the policy forbids."""
+    is_one_shot = service["restart"] == "no"
+    words = (*service["command"], *service.get("healthcheck", {}).get("test", ()))
+    kept = {
+        "has a health check, or ends by itself": ("healthcheck" in service) != is_one_shot,
+        "cannot write to its image": service["read_only"] is True and "/tmp" in service["tmpfs"],
+        "has no capability and gains none": service["cap_drop"] == ["ALL"]
+        and service["security_opt"] == ["no-new-privileges:true"],
+        "has limits": service["pids_limit"] > 0 and bool(service["mem_limit"]),
+        "is isolated": not {"privileged", "cap_add", "network_mode", "pid"} & set(service),
+        # Our images have a user; the others get a number here.
+        "does not run as root": "build" in service
+        or bool(re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])),
+        "starts in exec form": isinstance(service["command"], list)
+        and all(isinstance(word, str) for word in service["command"]),
+        "has time to stop": bool(service["stop_grace_period"]),
+        "is on the one network": service["networks"] == list(COMPOSE["networks"]),
+        "waits until what it needs is ready": all(
+            how["condition"] == ready(SERVICES[needed])
+            for needed, how in service.get("depends_on", {}).items()
+        ),
+        "has no secret in an argument, which every user can see": not any(
+            secret in word for secret in SECRETS for word in words
+        ),
+    }
+    return [rule for rule, is_kept in kept.items() if not is_kept]
 
-    assert "build" in service or re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
+
+def ready(needed: dict[str, Any]) -> str:
+    """The condition under which a service that another one needs is ready."""
+    return "service_completed_successfully" if needed["restart"] == "no" else "service_healthy"
 
 
-@every_service
-def test_a_service_starts_in_exec_form_and_has_time_to_stop(name: str) -> None:
-    assert isinstance(SERVICES[name]["command"], list)
-    assert all(isinstance(word, str) for word in SERVICES[name]["command"])
-    assert SERVICES[name]["stop_grace_period"]
-
-
-@every_service
-def test_a_service_is_on_the_one_network_and_waits_for_what_it_needs(name: str) -> None:
-    service = SERVICES[name]
-
-    assert service["networks"] == list(COMPOSE["networks"])
-    for needed, how in service.get("depends_on", {}).items():
-        one_shot = SERVICES[needed]["restart"] == "no"
-        assert how["condition"] == ("service_completed_successfully" if one_shot else "service_healthy")
-
-
-def test_only_the_api_and_flower_are_reached_from_outside_and_only_from_this_machine() -> None:
+def test_only_the_api_and_flower_publish_ports_and_only_on_this_machine() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert set(published) == {"api", "flower"}
@@ -102,20 +96,11 @@ def test_the_worker_can_be_scaled() -> None:
     assert "worker@%h" in SERVICES["worker"]["command"]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
-@every_service
-def test_no_secret_is_an_argument_which_everybody_may_see(name: str, secret: str) -> None:
-    service = SERVICES[name]
-
-    assert secret not in " ".join((*service["command"], *service.get("healthcheck", {}).get("test", ())))
-
-
-@pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_comes_from_the_environment_and_has_no_default(secret: str) -> None:
-    uses = re.findall(rf"\${{{secret}(\S+)", (ROOT / "docker-compose.yml").read_text())
-
-    assert uses
-    assert all(use.startswith(":?") for use in uses)
+def test_secrets_come_from_the_environment_and_have_no_default() -> None:
+    for secret in SECRETS:
+        uses = re.findall(rf"\${{{secret}(\S+)", (ROOT / "docker-compose.yml").read_text())
+        assert uses, secret
+        assert all(use.startswith(":?") for use in uses), secret
 
 
 def test_every_image_that_is_built_here_is_a_stage_that_runs_as_a_numbered_user() -> None:
@@ -130,7 +115,7 @@ def test_every_image_that_is_built_here_is_a_stage_that_runs_as_a_numbered_user(
         assert any(line.startswith("CMD [") for line in lines)
 
 
-def test_the_number_that_an_image_runs_as_has_a_name() -> None:
+def test_the_user_of_an_image_has_a_name() -> None:
     """initdb, which `chargehand up` runs, refuses one without: "could not look up effective user ID"."""
     lines = stages_of(DOCKERFILE)["base"]
     [user] = [line.removeprefix("USER ") for line in lines if line.startswith("USER ")]
@@ -145,22 +130,22 @@ def test_the_last_stage_is_the_app() -> None:
     assert list(stages_of(DOCKERFILE))[-1] == "app"
 
 
-def test_what_is_copied_into_an_image_is_let_through_by_dockerignore() -> None:
-    let_through = {
+def test_dockerignore_lets_through_what_the_images_copy() -> None:
+    included = {
         line.removeprefix("!").rstrip("/")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
         if line.startswith("!")
     }
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
 
-    assert {pattern.rstrip("*") for pattern in packages["find"]["include"]} <= let_through
+    assert {pattern.rstrip("*") for pattern in packages["find"]["include"]} <= included
     assert {
         "requirements.lock",
         "requirements-uv.txt",
         "pyproject.toml",
         "README.md",
         "LICENSE",
-    } <= let_through
+    } <= included
 
 
 def test_the_simulator_imports_only_what_its_image_holds() -> None:
@@ -185,7 +170,7 @@ def modules_of(node: ast.AST) -> list[str]:
 
 
 def stages_of(dockerfile: str) -> dict[str, list[str]]:
-    """Each stage's instructions; the first names its parent."""
+    """The instructions of each stage. The first one names the parent stage."""
     stages: dict[str, list[str]] = {}
     for line in dockerfile.replace("\\\n", " ").splitlines():
         if line.startswith("FROM "):
@@ -203,7 +188,7 @@ def with_parents(stages: dict[str, list[str]], name: str) -> list[str]:
 
 @dataclass
 class Composed:
-    """The services' commands on this machine: names, ports and folders of the containers become our own."""
+    """Runs the services' commands on this machine, with its names, ports and folders instead of the containers'."""
 
     postgres_url: str
     redis_url: str
@@ -252,18 +237,18 @@ def composed(new_database: Any, redis_url: str) -> Iterator[Composed]:
         yield Composed(new_database().replace("+psycopg", ""), redis_url, Path(folder))
 
 
-def test_every_command_of_ours_runs_and_becomes_healthy(composed: Composed) -> None:
+def test_every_command_of_our_images_runs_and_becomes_healthy(composed: Composed) -> None:
     migrate = SERVICES["migrate"]
     subprocess.run(composed.argv(migrate["command"]), env=composed.env(migrate), check=True, timeout=60)
 
-    said: list[str] = []
-    supervisor = Supervisor(composed.folder, said.append)
+    reports: list[str] = []
+    supervisor = Supervisor(composed.folder, reports.append)
     try:
         for name in ("ecs", "csms", "api", "worker", "beat", "flower"):
             supervisor.start(composed.program(name))
         supervisor.wait_until_ready(within_s=90)
 
-        assert said == []
+        assert reports == []
         with urlopen(f"http://{HOST}:{composed.ports['8000']}/ready") as answer:
             assert answer.status == 200
     finally:
@@ -271,7 +256,7 @@ def test_every_command_of_ours_runs_and_becomes_healthy(composed: Composed) -> N
 
 
 @pytest.mark.skipif(find_redis() is None, reason="this machine has no Redis binary")
-def test_redis_takes_its_command_line(composed: Composed) -> None:
+def test_redis_accepts_its_command_line(composed: Composed) -> None:
     *shell, script = composed.argv(SERVICES["redis"]["command"])
     assert " redis-server " in script
     here = f" --port {(port := free_port())} --dir {composed.folder}"

@@ -138,28 +138,30 @@ async def charger(subprotocol: str, interval_s: int = 30) -> AsyncIterator[Any]:
                 await listening
 
 
-def ask(subprotocol: str, message: object, **options: int) -> Any:
-    """What the CSMS answers; an error answer is raised."""
+def answers_to(subprotocol: str, *messages: object, **options: int) -> list[Any]:
+    """The CSMS's answers to messages over one connection. Raises the error of an error answer."""
 
-    async def conversation() -> Any:
+    async def conversation() -> list[Any]:
         async with charger(subprotocol, **options) as charge_point:
-            return await charge_point.call(message, suppress=False)
+            return [await charge_point.call(message, suppress=False) for message in messages]
 
     return asyncio.run(conversation())
 
 
-@pytest.mark.parametrize("message", EVERY_MESSAGE_16, ids=lambda message: type(message).__name__)
-def test_every_message_of_a_1_6_charger_is_answered(message: object) -> None:
-    assert ask("ocpp1.6", message) is not None
+def answer_to(subprotocol: str, message: object, **options: int) -> Any:
+    [answer] = answers_to(subprotocol, message, **options)
+    return answer
 
 
-@pytest.mark.parametrize("message", EVERY_MESSAGE_201, ids=lambda message: type(message).__name__)
-def test_every_message_of_a_2_0_1_charger_is_answered(message: object) -> None:
-    assert ask("ocpp2.0.1", message) is not None
+@pytest.mark.parametrize(
+    ("subprotocol", "messages"), [("ocpp1.6", EVERY_MESSAGE_16), ("ocpp2.0.1", EVERY_MESSAGE_201)]
+)
+def test_every_message_of_a_charger_is_answered(subprotocol: str, messages: list[object]) -> None:
+    assert None not in answers_to(subprotocol, *messages)
 
 
 def test_a_1_6_charger_is_accepted_with_the_heartbeat_interval() -> None:
-    answer = ask("ocpp1.6", call16.BootNotification("Model", "Vendor"), interval_s=7)
+    answer = answer_to("ocpp1.6", call16.BootNotification("Model", "Vendor"), interval_s=7)
 
     assert (answer.status, answer.interval) == ("Accepted", 7)
 
@@ -167,23 +169,23 @@ def test_a_1_6_charger_is_accepted_with_the_heartbeat_interval() -> None:
 def test_a_2_0_1_charger_is_accepted_with_the_heartbeat_interval() -> None:
     boot = call201.BootNotification({"vendor_name": "Vendor", "model": "Model"}, "PowerUp")
 
-    answer = ask("ocpp2.0.1", boot, interval_s=7)
+    answer = answer_to("ocpp2.0.1", boot, interval_s=7)
 
     assert (answer.status, answer.interval) == ("Accepted", 7)
 
 
-def test_each_transaction_gets_an_id_of_its_own() -> None:
+def test_each_transaction_gets_its_own_id() -> None:
     start = call16.StartTransaction(1, "TAG", 0, NOW)
 
-    assert ask("ocpp1.6", start).transaction_id != ask("ocpp1.6", start).transaction_id
+    assert answer_to("ocpp1.6", start).transaction_id != answer_to("ocpp1.6", start).transaction_id
 
 
 def test_a_charger_of_another_version_is_refused() -> None:
     with pytest.raises(InvalidStatus, match="400"):
-        ask_with_subprotocol("ocpp9")
+        connect_with("ocpp9")
 
 
-def ask_with_subprotocol(subprotocol: str) -> None:
+def connect_with(subprotocol: str) -> None:
     async def conversation() -> None:
         async with await start_csms(HOST, 0) as server:
             port = server.sockets[0].getsockname()[1]
@@ -208,7 +210,7 @@ def csms_process() -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
             process.kill()
 
 
-def test_the_command_logs_a_line_for_each_connection_and_boot_and_stops_when_told() -> None:
+def test_the_command_logs_a_line_for_each_connection_and_boot_and_stops_on_sigterm() -> None:
     with csms_process() as (port, process):
         asyncio.run(boot(f"ws://{HOST}:{port}/ocpp/CP-7"))
         process.send_signal(signal.SIGTERM)

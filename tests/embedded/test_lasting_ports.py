@@ -10,7 +10,7 @@ from embedded.ports import HOST, USUAL_PORTS, Ports, free_port
 
 @pytest.fixture
 def usual(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The CSMS's usual port, which nobody else on this machine knows of."""
+    """A usual port of the CSMS that no other program on this machine uses."""
     monkeypatch.delenv("CSMS_PORT", raising=False)
     port = free_port()
     monkeypatch.setitem(USUAL_PORTS, "csms", port)

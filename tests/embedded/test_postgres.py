@@ -2,6 +2,7 @@ import contextlib
 import os
 import pwd
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,22 @@ from tests.embedded.waiting import wait_until
 def folder() -> Iterator[Path]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as name:
         yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def stopped_server() -> Iterator[Path]:
+    """The folder of a server that has run."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        with running_postgres(Path(name)):
+            pass
+        yield Path(name)
+
+
+@pytest.fixture
+def used_folder(stopped_server: Path, folder: Path) -> Path:
+    """A copy of that folder, because initdb takes longer than most tests."""
+    subprocess.run(["cp", "-a", f"{stopped_server}/.", folder], check=True)
+    return folder
 
 
 def connect(url: str, password: str | None = None) -> psycopg.Connection:
@@ -53,13 +70,13 @@ def test_the_url_leads_to_postgresql_18_with_a_utf8_database(folder: Path) -> No
     assert row == (18, "UTF8")
 
 
-def test_it_gets_no_secret_of_ours_in_its_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Started by root it runs as nobody, and so do others."""
+def test_its_environment_has_no_secret_of_ours(used_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started by root it runs as nobody, whose other processes could read them."""
     monkeypatch.setenv("JWT_SECRET", JWT_SECRET)
 
-    with running_postgres(folder):
+    with running_postgres(used_folder):
         seen = []
-        for process in family(folder):
+        for process in family(used_folder):
             with contextlib.suppress(psutil.NoSuchProcess):  # a short one of the server's own
                 seen.append(process.environ())
 
@@ -67,62 +84,63 @@ def test_it_gets_no_secret_of_ours_in_its_environment(folder: Path, monkeypatch:
     assert not [environment for environment in seen if JWT_SECRET in environment.values()]
 
 
-def test_rows_are_there_again_after_a_restart(folder: Path) -> None:
-    with running_postgres(folder, durable=True) as url, connect(url) as connection:
+def test_rows_are_there_again_after_a_restart(used_folder: Path) -> None:
+    with running_postgres(used_folder, durable=True) as url, connect(url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
 
-    with running_postgres(folder, durable=True) as url, connect(url) as connection:
+    with running_postgres(used_folder, durable=True) as url, connect(url) as connection:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
 
-def test_another_user_of_the_machine_does_not_get_in(folder: Path) -> None:
-    with running_postgres(folder) as url, pytest.raises(psycopg.OperationalError, match="authentication"):
+def test_another_user_of_the_machine_is_refused(used_folder: Path) -> None:
+    with (
+        running_postgres(used_folder) as url,
+        pytest.raises(psycopg.OperationalError, match="authentication"),
+    ):
         connect(url, password="a guess")
 
-    assert (folder / "postgres-password").stat().st_mode & 0o077 == 0
-    assert (folder / "postgres").stat().st_mode & 0o077 == 0
+    assert (used_folder / "postgres-password").stat().st_mode & 0o077 == 0
+    assert (used_folder / "postgres").stat().st_mode & 0o077 == 0
 
 
-def test_nothing_of_the_server_is_left_after_the_block(folder: Path) -> None:
-    with running_postgres(folder) as url, connect(url) as connection:
+def test_nothing_of_the_server_is_left_after_the_block(used_folder: Path) -> None:
+    with running_postgres(used_folder) as url, connect(url) as connection:
         connection.execute("SELECT 1")
-        processes = family(folder)
+        processes = family(used_folder)
 
     assert len(processes) > 1
     assert [process for process in processes if process.is_running()] == []
 
 
-def test_it_comes_back_after_everything_was_killed(folder: Path) -> None:
-    server = prepare_postgres(folder, free_port())
-    with pytest.raises(RuntimeError, match="cut off"), running(server.program, folder / "log"):
+def test_it_comes_back_after_everything_was_killed(used_folder: Path) -> None:
+    server = prepare_postgres(used_folder, free_port())
+    with pytest.raises(RuntimeError, match="cut off"), running(server.program, used_folder / "log"):
         with connect(server.url) as connection:
             connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
-        for process in family(folder):
+        for process in family(used_folder):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         raise RuntimeError("cut off")
-    assert (folder / "postgres" / "postmaster.pid").exists()
+    assert (used_folder / "postgres" / "postmaster.pid").exists()
 
-    with running_postgres(folder, durable=True) as url, connect(url) as connection:
+    with running_postgres(used_folder, durable=True) as url, connect(url) as connection:
         assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
 
 
-def test_a_pid_file_that_names_a_living_stranger_does_not_stop_it(folder: Path) -> None:
-    with running_postgres(folder):
-        pass
-    stale = f"{os.getpid()}\n{folder / 'postgres'}\n"
-    (folder / "postgres" / "postmaster.pid").write_text(stale)
+def test_a_pid_file_that_names_another_living_process_is_removed(used_folder: Path) -> None:
+    stale = f"{os.getpid()}\n{used_folder / 'postgres'}\n"
+    (used_folder / "postgres" / "postmaster.pid").write_text(stale)
 
-    with running_postgres(folder) as url, connect(url) as connection:
+    with running_postgres(used_folder) as url, connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_server_left_behind_in_the_folder_is_ended_first(folder: Path) -> None:
-    server = prepare_postgres(folder, free_port())
-    left = spawn(server.program, folder / "log")
+def test_a_server_left_behind_in_the_folder_is_ended_first(used_folder: Path) -> None:
+    server = prepare_postgres(used_folder, free_port())
+    left = spawn(server.program, used_folder / "log")
     wait_until(server.program.is_ready)
 
-    with running_postgres(folder) as url, connect(url) as connection:
+    with running_postgres(used_folder) as url, connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
     assert left.wait() in {0, -signal.SIGINT}
@@ -136,11 +154,11 @@ def test_an_interrupted_first_start_is_begun_again(folder: Path) -> None:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another user")
 
 
 def outside(folder: Path) -> dict[str, object]:
-    """What of this machine is not ours: the folders above, and above the programs, and the accounts."""
+    """The modes of the folders above the state and the programs, and the accounts of the machine."""
     above = [*folder.parents, *postgres_program().parents]
     return {str(path): path.stat().st_mode for path in above} | {"accounts": pwd.getpwall()}
 
@@ -163,24 +181,22 @@ def test_root_changes_nothing_outside_of_the_folder(folder: Path, mode: int) -> 
 
 
 @as_root
-def test_data_of_an_earlier_run_is_served_by_its_owner(folder: Path) -> None:
-    with running_postgres(folder):
-        pass
+def test_data_of_an_earlier_run_is_served_by_its_owner(used_folder: Path) -> None:
     daemon = pwd.getpwnam("daemon")
-    for path in [folder / "postgres", *(folder / "postgres").rglob("*")]:
+    for path in [used_folder / "postgres", *(used_folder / "postgres").rglob("*")]:
         os.chown(path, daemon.pw_uid, daemon.pw_gid)
 
-    with running_postgres(folder) as url, connect(url) as connection:
+    with running_postgres(used_folder) as url, connect(url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
-        assert family(folder)[0].username() == "daemon"
+        assert family(used_folder)[0].username() == "daemon"
 
 
 @as_root
 def test_a_folder_that_cannot_be_reached_is_refused_in_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As in a container that has taken these rights from root."""
-    monkeypatch.setattr(postgres, "RIGHTS", ("",))
+    """As in a container whose root lacks these capabilities."""
+    monkeypatch.setattr(postgres, "CAPABILITIES", ("",))
 
     with pytest.raises(
         NotReady, match=r"^postgres: PostgreSQL does not run as root, and the user nobody [^\n]*$"

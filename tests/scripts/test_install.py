@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @dataclass
-class Place:
+class Checkout:
     """A checkout with a lock of one package, and an index that is a folder."""
 
     folder: Path
@@ -45,10 +45,10 @@ class Place:
         )
 
     def install(self) -> tuple[int, str]:
-        """The exit status and all that it said."""
+        """The exit status and the output."""
         with self.start() as process:
-            said = process.communicate()[0]
-        return process.returncode, said
+            output = process.communicate()[0]
+        return process.returncode, output
 
     def installed(self) -> set[str]:
         command = [str(self.venv / "bin" / "python"), "-m", "pip", "list", "--format=freeze"]
@@ -57,7 +57,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def checkout(tmp_path: Path) -> Checkout:
     (tmp_path / "index").mkdir()
     make_checkout(tmp_path)
     lock = tmp_path / "requirements.lock"
@@ -70,7 +70,7 @@ def place(tmp_path: Path) -> Place:
         "PIP_FIND_LINKS": str(tmp_path / "index"),
         "UV_CALLS": str(calls),
     }
-    made = Place(tmp_path, tmp_path / ".venv", lock, calls, environment)
+    made = Checkout(tmp_path, tmp_path / ".venv", lock, calls, environment)
     made.given_uv(STAND_IN_FOR_UV)
     return made
 
@@ -97,101 +97,103 @@ def copy_of_a_venv(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path],
     ],
 )
 def test_pip_installs_where_uv_cannot_and_one_line_says_why(
-    place: Place, copy_of_a_venv: Callable[[Path], None], what: str, reason: str
+    checkout: Checkout, copy_of_a_venv: Callable[[Path], None], what: str, reason: str
 ) -> None:
-    copy_of_a_venv(place.venv)
-    place.given_uv(FAILING_UV, executable=what != "it cannot be run")
+    copy_of_a_venv(checkout.venv)
+    checkout.given_uv(FAILING_UV, executable=what != "it cannot be run")
     if what == "no wheel of it":
-        (place.folder / "index" / "uv-1.0-py3-none-any.whl").unlink()
+        (checkout.folder / "index" / "uv-1.0-py3-none-any.whl").unlink()
 
-    status, said = place.install()
+    status, output = checkout.install()
 
     assert status == 0
-    (why,) = [line for line in said.splitlines() if line.startswith("uv cannot be used here")]
+    (why,) = [line for line in output.splitlines() if line.startswith("uv cannot be used here")]
     assert reason in why
-    assert {"tiny", "checkout"} <= place.installed()
+    assert {"tiny", "checkout"} <= checkout.installed()
 
 
 def test_a_repeated_installation_keeps_what_the_user_installed_and_removes_what_nobody_uses(
-    place: Place, copy_of_a_venv: Callable[[Path], None]
+    checkout: Checkout, copy_of_a_venv: Callable[[Path], None]
 ) -> None:
-    copy_of_a_venv(place.venv)
-    packages = next(place.venv.glob("lib/python*/site-packages"))
+    copy_of_a_venv(checkout.venv)
+    packages = next(checkout.venv.glob("lib/python*/site-packages"))
     (packages / "mine.py").touch()
     for name in UNUSED:
         (packages / name / "bin").mkdir(parents=True)
 
-    assert place.install()[0] == 0
+    assert checkout.install()[0] == 0
 
-    assert "tiny" in place.installed()
+    assert "tiny" in checkout.installed()
     assert (packages / "mine.py").exists()
     assert not any((packages / name).exists() for name in UNUSED)
 
 
 def test_an_interrupted_installation_is_begun_anew_and_nothing_of_uv_stays(
-    place: Place, copy_of_a_venv: Callable[[Path], None]
+    checkout: Checkout, copy_of_a_venv: Callable[[Path], None]
 ) -> None:
     temporary = set(Path(gettempdir()).glob("chargehand-uv-*"))
-    copy_of_a_venv(place.venv)
-    half = place.venv / "half-installed"
+    copy_of_a_venv(checkout.venv)
+    half = checkout.venv / "half-installed"
     half.touch()
-    place.given_uv(ENDLESS_UV)
-    with place.start() as process:
-        wait_until(place.uv_calls.exists, within_s=30)
+    checkout.given_uv(ENDLESS_UV)
+    with checkout.start() as process:
+        wait_until(checkout.uv_calls.exists, within_s=30)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)  # would last a minute if the program still held our output
 
-    place.uv_calls.unlink()
-    place.given_uv(STAND_IN_FOR_UV)
-    status, said = place.install()
+    checkout.uv_calls.unlink()
+    checkout.given_uv(STAND_IN_FOR_UV)
+    status, output = checkout.install()
 
     assert (process.returncode, status) == (143, 0)
     assert not half.exists()
-    assert said.splitlines()[-1].startswith(f"requirements.lock is installed in {place.venv}, after ")
-    assert {"tiny", "checkout", "pip"} <= place.installed()
-    assert len(place.uv_calls.read_text().splitlines()) == 2
-    assert "uv" not in place.installed()
+    assert output.splitlines()[-1].startswith(f"requirements.lock is installed in {checkout.venv}, after ")
+    assert {"tiny", "checkout", "pip"} <= checkout.installed()
+    assert len(checkout.uv_calls.read_text().splitlines()) == 2
+    assert "uv" not in checkout.installed()
     assert set(Path(gettempdir()).glob("chargehand-uv-*")) <= temporary
 
 
 def test_a_package_with_another_hash_is_refused_and_the_last_line_says_so(
-    place: Place, copy_of_a_venv: Callable[[Path], None]
+    checkout: Checkout, copy_of_a_venv: Callable[[Path], None]
 ) -> None:
-    copy_of_a_venv(place.venv)
-    place.lock.write_text(place.lock.read_text()[:-5] + "0000\n")
+    copy_of_a_venv(checkout.venv)
+    checkout.lock.write_text(checkout.lock.read_text()[:-5] + "0000\n")
 
-    status, said = place.install()
+    status, output = checkout.install()
 
     assert status == 1
-    assert said.splitlines()[-1].startswith(
+    assert output.splitlines()[-1].startswith(
         "Nothing is installed: ERROR: THESE PACKAGES DO NOT MATCH THE HASHES"
     )
-    assert "tiny" not in place.installed()
-    assert (place.venv / WHOLE).exists()
+    assert "tiny" not in checkout.installed()
+    assert (checkout.venv / WHOLE).exists()
 
 
-def test_a_folder_that_holds_something_else_is_refused_and_left_alone(place: Place) -> None:
-    place.venv.mkdir()
-    (place.venv / "thesis.txt").write_text("years of work")
+def test_a_folder_that_holds_something_else_is_refused_and_left_alone(checkout: Checkout) -> None:
+    checkout.venv.mkdir()
+    (checkout.venv / "thesis.txt").write_text("years of work")
 
-    status, said = place.install()
+    status, output = checkout.install()
 
     assert status == 1
-    assert said.splitlines() == [f"Nothing is installed: {place.venv} exists, and is no virtual environment"]
-    assert (place.venv / "thesis.txt").read_text() == "years of work"
+    assert output.splitlines() == [
+        f"Nothing is installed: {checkout.venv} exists, and is not a virtual environment"
+    ]
+    assert (checkout.venv / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_link_to_an_environment_is_refused_and_the_environment_left_alone(place: Place) -> None:
-    somebodys = place.folder / "somebodys"
+def test_a_link_to_an_environment_is_refused_and_the_environment_left_alone(checkout: Checkout) -> None:
+    somebodys = checkout.folder / "somebodys"
     somebodys.mkdir()
     (somebodys / "pyvenv.cfg").touch()
-    place.venv.symlink_to(somebodys)
+    checkout.venv.symlink_to(somebodys)
 
-    status, said = place.install()
+    status, output = checkout.install()
 
     assert status == 1
-    assert said.splitlines() == [
-        f"Nothing is installed: {place.venv} is a symbolic link, and must be made anew: remove the link"
+    assert output.splitlines() == [
+        f"Nothing is installed: {checkout.venv} is a symbolic link, and must be created again: remove the link"
     ]
     assert (somebodys / "pyvenv.cfg").exists()
 
@@ -199,7 +201,7 @@ def test_a_link_to_an_environment_is_refused_and_the_environment_left_alone(plac
 def test_a_long_step_says_that_it_still_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(steps, "SIGN_OF_LIFE_S", 0.05)
+    monkeypatch.setattr(steps, "REPORT_EVERY_S", 0.05)
 
     steps.step("Waiting", ["sleep", "0.2"])
 

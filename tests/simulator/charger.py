@@ -1,4 +1,4 @@
-"""A charger under test: as the real process, or inside the test's own event loop."""
+"""A charger under test: as a process, or inside the test's own event loop."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any, Self
 
-from simulator.life import build_charge_point, live
+from simulator.lifecycle import build_charge_point, live
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from tests.simulator.csms import until
@@ -25,18 +25,18 @@ QUICK = {
 
 
 def environment(ws_url: str, version: str, **more: object) -> dict[str, str]:
-    """`connectors=2` stands for CHARGER_CONNECTORS=2."""
+    """`connectors=2` stands for CHARGER_CONNECTORS=2; a whole name may be used, too."""
     return {
         "CHARGER_IDENTITY": "CP-1",
         "CHARGER_WS_URL": ws_url,
         "CHARGER_OCPP_VERSION": version,
         **QUICK,
-        **{f"CHARGER_{name.upper()}": str(value) for name, value in more.items()},
+        **{f"CHARGER_{name.upper().removeprefix('CHARGER_')}": str(value) for name, value in more.items()},
     }
 
 
 class _Charger:
-    """What both kinds share: the events that the charger printed."""
+    """The events that the charger printed."""
 
     def __init__(self, environ: dict[str, str]) -> None:
         self.environ = environ
@@ -52,7 +52,7 @@ class _Charger:
         return [event["message"] for event in self.events if event["type"] == "log"]
 
     async def event(self, condition: Callable[[Event], bool], *, within_s: float = 10.0) -> Event:
-        """The first event that fits, past or to come."""
+        """The first event that fits, waiting for it if there is none yet."""
         await until(lambda: any(map(condition, self.events)), within_s=within_s)
         return next(filter(condition, self.events))
 
@@ -63,7 +63,7 @@ class _Charger:
 
 
 class LocalCharger(_Charger):
-    """Runs in this event loop; `model` is at hand."""
+    """Runs in this event loop; `model` is its ChargePoint."""
 
     def __init__(self, ws_url: str, version: str = "OCPP1.6", **more: object) -> None:
         super().__init__(environment(ws_url, version, **more))
@@ -80,12 +80,12 @@ class LocalCharger(_Charger):
         assert self._life is not None
         self._life.cancel()
         await self._life
-        ours = [
+        faults = [
             remark
             for remark in self.remarks()
             if "was not sent" in remark or "could not be answered" in remark
         ]
-        assert ours == [], "the charger found a fault in itself"
+        assert faults == [], "the charger logged a fault of its own"
 
 
 class ChargerProcess(_Charger):

@@ -1,16 +1,20 @@
-"""Tests of this folder may be coroutines."""
+"""Coroutine tests run in asyncio. `talk` is a conversation with a charger of the fixture `version`."""
 
-import asyncio
-import inspect
+from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.simulator.talk import Talk, open_talk
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    wanted = inspect.signature(pyfuncitem.obj).parameters
-    arguments = {name: pyfuncitem.funcargs[name] for name in wanted}
-    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), timeout=50))
-    return True
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def talk(request: pytest.FixtureRequest, version: str) -> AsyncIterator[Talk]:
+    """The marker `charger` sets the charger's environment: `charger(connectors=1)` for CHARGER_CONNECTORS=1."""
+    marker = request.node.get_closest_marker("charger")
+    async with open_talk(version, **(marker.kwargs if marker else {})) as talk:
+        yield talk

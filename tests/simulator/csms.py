@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-#: The library's messages, for whoever asks a charger something.
+#: The library's calls, for tests that send a request to a charger.
 call16: Any = ocpp.v16.call
 call201: Any = ocpp.v201.call
 
@@ -34,6 +34,13 @@ ocpp.messages.ASYNC_VALIDATION = False  # no thread per frame
 NOW = "2030-01-01T12:00:00.000Z"
 
 BOOT_ACCEPTED: Payload = {"current_time": NOW, "interval": 300, "status": "Accepted"}
+
+
+def boot_answers(*statuses: str, interval_s: int) -> Callable[[Payload], Payload]:
+    """Answers each BootNotification with the next of these statuses."""
+    left = iter(statuses)
+    return lambda _: {"current_time": NOW, "interval": interval_s, "status": next(left)}
+
 
 ANSWERS: dict[str, dict[str, Payload]] = {
     "ocpp1.6": {
@@ -72,7 +79,7 @@ ANSWERS: dict[str, dict[str, Payload]] = {
 
 
 async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
-    """Waits for a condition to hold; fails the test when it does not in time."""
+    """Waits for a condition; raises TimeoutError when it does not hold in time."""
     async with asyncio.timeout(within_s):
         while not condition():
             await asyncio.sleep(0.004)
@@ -91,11 +98,11 @@ class Link:
     identity: str
     socket: ServerConnection
     speaker: ChargePoint
-    calls: list[Received] = field(default_factory=list)  #: what the charger asked
+    calls: list[Received] = field(default_factory=list)  #: of the charger
     frames: list[str] = field(default_factory=list)  #: everything that the charger sent, as text
     _seen: list[Received] = field(default_factory=list)
 
-    async def ask(self, request: object) -> Any:
+    async def call(self, request: object) -> Any:
         """Sends one of the library's `call` messages; returns its `call_result`, raises its OCPPError."""
         async with asyncio.timeout(10):
             return await self.speaker.call(request, suppress=False)
@@ -133,7 +140,7 @@ class Csms:
         self.links: list[Link] = []
         self.requests: list[Request] = []
         self.answers: dict[str, Answer] = {}
-        #: what goes out as the payload of an answer, unchecked; None keeps silent
+        #: the payload of an answer as text, unchecked; None: no answer
         self.raw_answers: dict[str, str | None] = {}
         self.port = port
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
@@ -169,7 +176,7 @@ class Csms:
             self._server = None
 
     def kill(self) -> None:
-        """Drops every connection without a word and closes the port, as a killed process would."""
+        """Breaks every connection without a close frame and closes the port, as a killed process would."""
         assert self._server is not None
         self._server.close(close_connections=False)
         for link in self.links:
@@ -182,7 +189,7 @@ class Csms:
         return self.links[number - 1]
 
     async def accepted(self, number: int = 1) -> Link:
-        """A connection whose charger has said everything that it says after its boot."""
+        """A connection whose charger has booted and reported its statuses."""
         link = await self.link(number)
         await until(lambda: link.all("StatusNotification"))
         return link
@@ -222,8 +229,8 @@ class Csms:
         async def answer(**payload: Any) -> object:
             link.calls.append(Received(action, payload))
             usual = ANSWERS[link.socket.subprotocol or "ocpp1.6"][action]
-            said = self.answers.get(action, usual)
-            answer = said(payload) if callable(said) else said
+            configured = self.answers.get(action, usual)
+            answer = configured(payload) if callable(configured) else configured
             return getattr(results, action)(**(answer if isinstance(answer, dict) else await answer))
 
         return {"_on_action": on(action)(answer), "_skip_schema_validation": False}

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that follow a JSON schema of OCPP, or nearly."""
+"""Hypothesis strategies for payloads that follow a JSON schema of OCPP, or break it in places."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ TIMES = st.sampled_from(
 
 
 class Payloads:
-    """Valid payloads of a schema, or, with flaws, such that are wrong in a place or two."""
+    """Valid payloads of a schema; with `flaws`, payloads that may break it in a place or two."""
 
     def __init__(self, schema: Schema, *, flaws: bool = False) -> None:
         self._schema = schema
@@ -44,11 +44,11 @@ class Payloads:
             case "object":
                 return self._objects(schema, depth)
             case "array":
-                least, most = (
+                minimum, maximum = (
                     (0, 3) if self._flaws else (schema.get("minItems", 0), schema.get("maxItems", 3))
                 )
-                parts = self._values(schema["items"], depth + 1)
-                return st.lists(parts, min_size=least, max_size=max(min(most, 3), least))
+                items = self._values(schema["items"], depth + 1)
+                return st.lists(items, min_size=minimum, max_size=max(min(maximum, 3), minimum))
             case "string" if schema.get("format") == "date-time" and not self._flaws:
                 return TIMES
             case "string":

@@ -1,9 +1,11 @@
-"""The charger as the real process that an ECS task runs."""
+"""The charger as the process that an ECS task runs, and its loop of connections."""
 
 import asyncio
 import json
 import os
+import random
 import re
+import selectors
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,12 +14,18 @@ from itertools import pairwise
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from simulator import lifecycle
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.lifecycle import build_charge_point, live
+from simulator.link.websocket import LinkError
+from simulator.log import EventLog
+from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, environment
-from tests.simulator.csms import NOW, Csms, until
+from tests.simulator.csms import NOW, Csms, boot_answers, until
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
-#: What loading the process, connecting and booting may take in a suite that shares two cores.
+#: Limit of the start, the connection and the boot of a process while other tests run beside it.
 START_S = 10.0
 
 
@@ -96,7 +104,7 @@ async def test_a_charger_is_terminated_in_time_though_its_csms_does_not_close() 
 
 
 @VERSIONS
-async def test_a_charger_comes_back_to_a_csms_that_was_killed(version: str) -> None:
+async def test_a_charger_reconnects_to_a_csms_that_was_killed(version: str) -> None:
     async with Csms() as csms, ChargerProcess(csms.url, version) as charger:
         await csms.accepted()
         csms.kill()
@@ -107,11 +115,11 @@ async def test_a_charger_comes_back_to_a_csms_that_was_killed(version: str) -> N
             link = await again.link()
             await charger.connection("accepted", "still_accepted")
 
-        # It did not boot, so it does not say so (OCPP 1.6 part 2, 4.2; OCPP 2.0.1, B01).
+        # No BootNotification without a boot (OCPP 1.6 part 2, 4.2; OCPP 2.0.1, B01).
         assert link.all("BootNotification") == []
 
 
-async def test_a_charger_boots_on_every_connection_where_it_is_told_to() -> None:
+async def test_a_charger_boots_on_every_connection_where_that_is_configured() -> None:
     async with Csms() as csms, ChargerProcess(csms.url, boot_on_reconnect="true"):
         first = await csms.accepted()
         await first.socket.close()
@@ -121,7 +129,7 @@ async def test_a_charger_boots_on_every_connection_where_it_is_told_to() -> None
     assert second.calls[0].action == "BootNotification"
 
 
-async def test_a_charger_ends_when_nobody_reads_its_output() -> None:
+async def test_a_charger_exits_when_its_output_is_closed() -> None:
     async with Csms() as csms:
         environ = {**os.environ, **environment(csms.url, "OCPP1.6")}
         reader, writer = os.pipe()
@@ -150,7 +158,7 @@ async def test_a_charger_ends_when_nobody_reads_its_output() -> None:
         ({"CHARGER_CONNECTORS": "many"}, "CHARGER_CONNECTORS must be a whole number from 1 to 100"),
     ],
 )
-def test_bad_settings_are_one_clear_line_and_a_failure(change: dict[str, str], complaint: str) -> None:
+def test_invalid_settings_print_one_line_and_exit_with_code_2(change: dict[str, str], complaint: str) -> None:
     environ = {**os.environ, **environment("ws://localhost:9", "OCPP1.6"), **change}
 
     done = subprocess.run(
@@ -170,12 +178,7 @@ def test_bad_settings_are_one_clear_line_and_a_failure(change: dict[str, str], c
 
 async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
     async with Csms() as csms:
-        answers = iter(["Rejected", "Pending", "Accepted"])
-        csms.answers["BootNotification"] = lambda _: {
-            "current_time": NOW,
-            "interval": 1,
-            "status": next(answers),
-        }
+        csms.answers["BootNotification"] = boot_answers("Rejected", "Pending", "Accepted", interval_s=1)
         async with ChargerProcess(csms.url) as charger:
             link = await csms.link(within_s=START_S)
             await charger.connection("rejected", "boot_rejected")
@@ -189,3 +192,59 @@ async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
     boots = [e["timestamp"] for e in charger.frames("BootNotification") if e["direction"] == "cp_to_csms"]
     seconds = [float(stamp[17:23]) for stamp in boots]
     assert all(1.0 <= (later - earlier) % 60 < 2.5 for earlier, later in pairwise(seconds))
+
+
+@pytest.mark.parametrize("was_accepted", [True, False])
+@pytest.mark.parametrize("downtime_s", [0, 5, 40, 600])
+def test_200_chargers_reconnect_within_a_minute_and_never_a_tenth_of_them_in_one_second(
+    downtime_s: float, was_accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random.seed(200)
+    reconnects_s: list[float] = []
+
+    async def connect_and_hold(charge_point: ChargePoint) -> None:
+        """A CSMS that is down from second 1 on."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < 1:
+            charge_point.registration.status = "Accepted" if was_accepted else "Pending"
+            await asyncio.sleep(1 - now_s)
+        elif now_s >= 1 + downtime_s:
+            reconnects_s.append(now_s - 1 - downtime_s)
+            await asyncio.Event().wait()
+        raise LinkError("connection_refused", "nothing listens there")
+
+    async def run_fleet() -> None:
+        settings = Settings(identity="CP-1", ws_url="ws://csms")
+        fleet = [build_charge_point(settings, EventLog(lambda _: None)) for _ in range(200)]
+        running = [asyncio.create_task(live(charge_point)) for charge_point in fleet]
+        await asyncio.sleep(1 + downtime_s + 61)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running)
+
+    monkeypatch.setattr(lifecycle, "_connect_and_hold", connect_and_hold)
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(run_fleet())
+
+    assert len(reconnects_s) == 200
+    assert max(reconnects_s) <= 60
+    assert max(sum(start <= other < start + 1 for other in reconnects_s) for start in reconnects_s) <= 20
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """Its time jumps to the next timer instead of waiting for it."""
+
+    def __init__(self) -> None:
+        self._clock = _VirtualClock()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now_s
+
+
+class _VirtualClock(selectors.DefaultSelector):
+    now_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now_s += timeout or 0
+        return super().select(0)

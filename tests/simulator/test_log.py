@@ -36,7 +36,7 @@ def test_a_password_in_a_frame_is_masked_and_the_frame_stays_json(frame: str) ->
     assert "***" in json.dumps(json.loads(lines[0]["message"]))
 
 
-def test_the_own_password_is_masked_in_texts_and_nowhere_else() -> None:
+def test_the_charger_s_password_is_masked_in_texts_and_nowhere_else() -> None:
     log, lines = lines_of(secret="connected")
 
     log.connection("connected", None, "connected with connected")
@@ -55,7 +55,7 @@ def test_a_lone_surrogate_and_a_line_break_stay_within_one_line() -> None:
 
 
 @pytest.mark.parametrize("redirection", [">&-", "> /dev/full"])
-def test_a_charger_without_an_output_ends(redirection: str) -> None:
+def test_a_charger_without_an_output_exits(redirection: str) -> None:
     command = f"exec {sys.executable} -m simulator {redirection}"
 
     done = subprocess.run(
@@ -69,7 +69,7 @@ def test_a_charger_without_an_output_ends(redirection: str) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_what_a_library_logs_is_a_remark() -> None:
+def test_a_library_s_warnings_are_remarks() -> None:
     log, lines = lines_of()
     logger = logging.Logger("websockets.client")
     logger.addHandler(RemarkHandler(log))

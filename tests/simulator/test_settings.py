@@ -1,8 +1,8 @@
-"""The environment of a charger, good and bad."""
+"""The environment of a charger, valid and invalid."""
 
 import pytest
 
-from simulator.life import build_charge_point
+from simulator.lifecycle import build_charge_point
 from simulator.log import EventLog
 from simulator.settings import BadSettings, read_settings
 
@@ -75,10 +75,10 @@ async def test_a_configuration_that_a_csms_could_not_set_is_refused(configuratio
 
 
 async def test_a_configuration_is_set_by_the_name_of_either_version() -> None:
-    wishes = '{"HeartbeatInterval": 17, "TxCtrlr.TxStartPoint": "Authorized", "OCPPCommCtrlr.MessageAttempts/TransactionEvent": "5"}'
+    configuration = '{"HeartbeatInterval": 17, "TxCtrlr.TxStartPoint": "Authorized", "OCPPCommCtrlr.MessageAttempts/TransactionEvent": "5"}'
 
     charge_point = build_charge_point(
-        read_settings({**LEAST, "CHARGER_CONFIGURATION": wishes}), EventLog(lambda _: None)
+        read_settings({**LEAST, "CHARGER_CONFIGURATION": configuration}), EventLog(lambda _: None)
     )
 
     assert charge_point.options.number("heartbeat_s") == 17

@@ -1,4 +1,4 @@
-"""Jobs that live and die together."""
+"""Coroutines that run until the first of them fails."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ async def test_the_first_failure_ends_the_others_and_is_raised() -> None:
     assert ended.is_set()
 
 
-async def test_a_cancellation_that_comes_with_a_failure_is_not_forgotten() -> None:
+async def test_a_cancellation_that_comes_with_a_failure_is_not_lost() -> None:
     gate = asyncio.Event()
 
     async def fail() -> None:

@@ -1,4 +1,4 @@
-"""A certificate that nobody vouches for, and a server with it."""
+"""Makes self-signed certificates, and servers that use them."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.settings import EcsSettings
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_logs.type_defs import FilteredLogEventTypeDef
 
+READ_TIMEOUT_S = 10.0  # at least: CloudWatch may search for seconds before it answers
 PAGE_LIMIT = 10_000  # events in an answer: the most that the CloudWatch Logs API reference allows
 
 #: What a read can raise: CloudWatch is unavailable, slow or not set up, or its answer is cut.
@@ -38,8 +40,11 @@ class LogsClient:
     def __init__(self, settings: EcsSettings, *, max_bytes_per_day: int) -> None:
         self.group = settings.log_group
         self.max_bytes_per_day = max_bytes_per_day  #: of frames stored per organization; 0 stores all
+        config = client_config(settings).merge(
+            Config(read_timeout=max(READ_TIMEOUT_S, settings.read_timeout_s))
+        )
         self._logs: CloudWatchLogsClient = boto3.session.Session().client(
-            "logs", region_name=settings.region, config=client_config(settings)
+            "logs", region_name=settings.region, config=config
         )
 
     def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:

@@ -1,4 +1,4 @@
-"""One embedded ECS for all tests here; each test names its own services."""
+"""One embedded ECS for all tests here, and one per file for tests that end it. Each test names its own services."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +24,21 @@ def fleet(ecs_process: EcsProcess) -> Iterator[Fleet]:
     fleet = Fleet(ecs_process)
     yield fleet
     ecs_process.set_faults()
-    fleet.clean_up()
+    fleet.delete_all()
+
+
+@pytest.fixture(scope="module")
+def restarted_process() -> Iterator[EcsProcess]:
+    with (
+        TemporaryDirectory(prefix="chargehand-ecs-") as folder,
+        running_ecs(Path(folder, "ecs"), task_command=TASK_COMMAND, arguments=QUICK) as process,
+    ):
+        yield process
 
 
 @pytest.fixture
-def own_process(tmp_path: Path) -> Iterator[EcsProcess]:
-    """An embedded ECS for tests that end it."""
-    with running_ecs(tmp_path / "ecs", task_command=TASK_COMMAND, arguments=QUICK) as process:
-        yield process
+def own_process(restarted_process: EcsProcess) -> EcsProcess:
+    """A running ECS for a test that may end it."""
+    if not restarted_process.is_running:
+        restarted_process.start()
+    return restarted_process

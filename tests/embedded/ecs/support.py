@@ -1,4 +1,4 @@
-"""Words for the tests of the embedded ECS: plain boto3 against the real process."""
+"""Helpers of the tests of the embedded ECS: boto3 clients of a real process."""
 
 import sys
 import time
@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import boto3
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from mypy_boto3_ecs import ECSClient
 from mypy_boto3_logs import CloudWatchLogsClient
 
@@ -19,19 +21,19 @@ CLUSTER = "chargehand"
 GROUP = "/chargehand/chargers"
 ROLE = "arn:aws:iam::123456789012:role/execution"
 TASK_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("task.py")))
-#: Short waits; what they are by default is in embedded.ecs.scheduler.
+#: Short waits. For the defaults see embedded.ecs.scheduling.scheduler.
 QUICK = ("--steady-after-s", "0.3", "--first-retry-s", "0.1", "--shutdown-s", "1.5")
 STOP_FIRST = {"minimumHealthyPercent": 0, "maximumPercent": 100}
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 
-Shown = Any  #: an answer of boto3; its types say of each key that it may be absent
+Shown = Any  #: an answer of boto3, whose types make every key optional
 T = TypeVar("T")
 
 
-def until(ask: Callable[[], T], timeout_s: float = 10) -> T:
-    """The first answer that is true."""
+def until(read: Callable[[], T], timeout_s: float = 10) -> T:
+    """Call `read` until it returns something true, and return that. Raises AssertionError."""
     deadline = time.monotonic() + timeout_s
-    while not (answer := ask()):
+    while not (answer := read()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still {answer!r} after {timeout_s} s")
         time.sleep(0.02)
@@ -40,7 +42,7 @@ def until(ask: Callable[[], T], timeout_s: float = 10) -> T:
 
 @cache
 def clients(endpoint_url: str) -> tuple[ECSClient, CloudWatchLogsClient]:
-    """Making them takes longer than most tests."""
+    """Cached, because making them takes longer than most tests."""
     config = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10)
     session = boto3.Session(TESTS.access_key_id, TESTS.secret_access_key, region_name="us-east-1")
     ecs: ECSClient = session.client("ecs", endpoint_url=endpoint_url, config=config)
@@ -48,7 +50,7 @@ def clients(endpoint_url: str) -> tuple[ECSClient, CloudWatchLogsClient]:
 
 
 class Fleet:
-    """One embedded ECS as a client sees it, and the services that a test made there."""
+    """An embedded ECS, and the services that a test created there."""
 
     def __init__(self, process: EcsProcess) -> None:
         self.process = process
@@ -56,7 +58,7 @@ class Fleet:
         self._made: list[str] = []
 
     def define(self, family: str | None = None, stop_timeout_s: int = 10, **environment: str) -> str:
-        """The ARN of a task definition whose task gets this environment."""
+        """Register a task definition with this environment. Returns its ARN."""
         container: Any = {
             "name": "charger",
             "image": "chargehand/simulator:1",
@@ -83,7 +85,7 @@ class Fleet:
         return answer["taskDefinition"]["taskDefinitionArn"]
 
     def request(self, name: str, **other: Any) -> Any:
-        """What a CreateService of the tests says."""
+        """The arguments of create_service."""
         self._made.append(name)
         return {
             "cluster": CLUSTER,
@@ -100,7 +102,7 @@ class Fleet:
         return name
 
     def given(self, **environment: str) -> str:
-        """A service with one running task."""
+        """Create a service and wait for its task. Returns its name."""
         name = self.create(self.define(None, 10, **environment))
         self.until_running(name)
         return name
@@ -131,7 +133,7 @@ class Fleet:
         return [event["message"] for event in self.describe(name)["events"]]
 
     def task(self, name: str) -> str:
-        """The ARN of the one task that should run."""
+        """The ARN of the only task that should run."""
         [arn] = self.ecs.list_tasks(cluster=CLUSTER, serviceName=name)["taskArns"]
         return arn
 
@@ -166,11 +168,11 @@ class Fleet:
         events = self.logs.filter_log_events(logGroupName=GROUP, logStreamNames=[stream])["events"]
         return [event["message"] for event in events]
 
-    def until_said(self, arn: str, words: str) -> str:
+    def until_printed(self, arn: str, words: str) -> str:
         return until(lambda: next((line for line in self.lines(arn) if words in line), ""))
 
-    def clean_up(self) -> None:
-        """Delete the test's services and wait for their tasks; none of them may have met another of its kind."""
+    def delete_all(self) -> None:
+        """Delete the test's services and wait until their tasks are gone. Fails if two tasks of a service overlapped."""
         if not self.process.is_running:
             return
         for name in self._made:
@@ -189,5 +191,12 @@ class Fleet:
             yield from page["events"]
 
 
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    """The AWS error code."""
+    answer: str = error.value.response["Error"]["Code"]
+    return answer
+
+
 def new_name() -> str:
+    """A name that no service or family has."""
     return f"dep-{uuid4().hex[:12]}"

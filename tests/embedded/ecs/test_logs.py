@@ -1,4 +1,4 @@
-"""What tasks print is in CloudWatch Logs, in order, once, and cheap to read forward."""
+"""CloudWatch Logs has each line that tasks print, once and in order, and reading forward is cheap."""
 
 import time
 from itertools import pairwise
@@ -15,10 +15,10 @@ from tests.embedded.ecs.support import GROUP, Fleet
 
 def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:
     name = fleet.given(
-        CHARGER_TASK_SAYS='{"type":"log"}\n\nsecond é', CHARGER_TASK_COMPLAINS="on standard error"
+        CHARGER_TASK_PRINTS='{"type":"log"}\n\nsecond é', CHARGER_TASK_COMPLAINS="on standard error"
     )
     arn = fleet.task(name)
-    fleet.until_said(arn, "on standard error")
+    fleet.until_printed(arn, "on standard error")
 
     assert fleet.lines(arn)[1:] == ['{"type":"log"}', "second é", "on standard error"]
 
@@ -26,20 +26,20 @@ def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:
 def test_the_last_line_needs_no_end(fleet: Fleet) -> None:
     name = fleet.given()
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
     fleet.stop(arn)
     fleet.until_stopped(arn)
 
-    assert fleet.lines(arn)[-2:] == ["asked to stop", "without line end"]
+    assert fleet.lines(arn)[-2:] == ["stopping", "without line end"]
 
 
 def test_the_whole_group_is_read_forward_page_by_page(fleet: Fleet) -> None:
     since_ms = time.time_ns() // 1_000_000
-    says = "\n".join(f"line {number}" for number in range(40))
-    names = [fleet.create(fleet.define(CHARGER_TASK_SAYS=says)) for _ in range(3)]
+    lines = "\n".join(f"line {number}" for number in range(40))
+    names = [fleet.create(fleet.define(CHARGER_TASK_PRINTS=lines)) for _ in range(3)]
     for name in names:
         fleet.until_running(name)
-        fleet.until_said(fleet.task(name), "line 39")
+        fleet.until_printed(fleet.task(name), "line 39")
 
     whole = list(fleet.all_events(startTime=since_ms))
     paged = list(fleet.all_events(startTime=since_ms, PaginationConfig={"PageSize": 7}))
@@ -51,7 +51,7 @@ def test_the_whole_group_is_read_forward_page_by_page(fleet: Fleet) -> None:
     one_stream = [
         event for event in whole if event["logStreamName"].endswith(fleet.task(names[0]).rsplit("/", 1)[-1])
     ]
-    assert [event["message"] for event in one_stream][1:] == says.split("\n")
+    assert [event["message"] for event in one_stream][1:] == lines.split("\n")
 
 
 def test_start_and_end_are_inclusive(fleet: Fleet) -> None:
@@ -125,16 +125,16 @@ def test_a_huge_line_becomes_several_events(fleet: Fleet) -> None:
 
     messages = [event.message for event in group.events_of("stream")]
     assert [len(message) for message in messages] == [
-        logs.EVENT_BYTES,
-        logs.EVENT_BYTES,
-        600_000 - 2 * logs.EVENT_BYTES,
+        logs.MAX_EVENT_BYTES,
+        logs.MAX_EVENT_BYTES,
+        600_000 - 2 * logs.MAX_EVENT_BYTES,
         4,
     ]
 
 
 def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """moto keeps everything for ever."""
-    monkeypatch.setattr(logs, "KEPT_EVENTS", 1_000)
+    monkeypatch.setattr(logs, "MAX_EVENTS", 1_000)
     group = new_group()
     output = logs.TaskOutput(group, "stream")
 
@@ -147,7 +147,7 @@ def test_old_events_make_room_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_large_events_make_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "KEPT_BYTES", 1_000_000)
+    monkeypatch.setattr(logs, "MAX_BYTES", 1_000_000)
     group = new_group()
     output = logs.TaskOutput(group, "stream")
 
@@ -168,11 +168,11 @@ def test_reading_forward_does_not_search_what_is_old() -> None:
     query = Query(now - 100, None, frozenset(), "", None, None)
     slow = Query(None, None, frozenset(), "", EventMessageFilter("nothing"), None)
 
-    def fastest_s(asked: Query, times: int) -> float:
+    def fastest_s(query: Query, times: int) -> float:
         durations = []
         for _ in range(times):
             begun = time.perf_counter()
-            group.page(asked, 10_000)
+            group.page(query, 10_000)
             durations.append(time.perf_counter() - begun)
         return min(durations)
 

@@ -1,4 +1,4 @@
-"""Counts, statuses and reasons follow real processes, as they follow containers in Amazon ECS."""
+"""Counts, statuses and reasons follow the processes, as they follow containers in Amazon ECS."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from embedded.ecs.scheduler import environment_for
+from embedded.ecs.scheduling.specification import environment_for
 from tests.embedded.ecs.support import CLUSTER, STOP_FIRST, Fleet, new_name, until
 
 
@@ -46,16 +46,16 @@ def test_a_deployment_completes_once_its_task_has_run_a_while(fleet: Fleet) -> N
     assert started.startswith(f"(service {name}) has started 1 tasks: (task ")
 
 
-def test_desired_count_zero_asks_the_process_to_stop(fleet: Fleet) -> None:
+def test_desired_count_zero_stops_the_process(fleet: Fleet) -> None:
     name = fleet.given()
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
     answered = fleet.update(name, desiredCount=0)
 
     assert answered["desiredCount"] == 0
     task = fleet.until_stopped(arn)
-    assert "asked to stop" in fleet.lines(arn)
+    assert "stopping" in fleet.lines(arn)
     assert task["stopCode"] == "ServiceSchedulerInitiated"
     assert task["stoppedReason"].startswith("Scaling activity initiated by (deployment ecs-svc/")
     assert task["containers"][0]["exitCode"] == 0
@@ -81,21 +81,21 @@ def test_a_task_that_does_not_stop_is_killed_after_its_timeout(fleet: Fleet) -> 
     name = fleet.create(fleet.define(stop_timeout_s=1, CHARGER_TASK_STOPS_IN_S="60"))
     fleet.until_running(name)
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
-    asked_at = time.monotonic()
+    stop_requested_at = time.monotonic()
     fleet.update(name, desiredCount=0)
     until(lambda: fleet.describe_task(arn)["lastStatus"] == "STOPPING")
     task = fleet.until_stopped(arn)
 
-    assert time.monotonic() - asked_at >= 1
+    assert time.monotonic() - stop_requested_at >= 1
     assert task["containers"][0]["exitCode"] == 128 + signal.SIGKILL
 
 
 def test_a_stopped_task_is_replaced_when_its_process_is_gone(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.5")
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
     answered = fleet.stop(arn, "restart of generation 7")
     repeated = fleet.stop(arn, "restart of generation 7, again")
@@ -113,7 +113,7 @@ def test_a_stopped_task_is_replaced_when_its_process_is_gone(fleet: Fleet) -> No
 def test_stop_and_start_in_a_hurry_never_run_two_tasks(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.3")
     first = fleet.task(name)
-    fleet.until_said(first, "started")
+    fleet.until_printed(first, "started")
 
     for desired_count in (0, 1, 0, 1, 0, 1):
         fleet.update(name, desiredCount=desired_count)
@@ -126,8 +126,8 @@ def test_stop_and_start_in_a_hurry_never_run_two_tasks(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> None:
-    """The tasks hold a lock, and `clean_up` fails the test if two of them ever met."""
-    dice = random.Random(seed)
+    """The tasks hold a lock, and `delete_all` fails the test if two of them overlapped."""
+    randomness = random.Random(seed)
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.1")
 
     def wait() -> None:
@@ -151,7 +151,7 @@ def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> N
         kill,
         wait,
     ]
-    for change in dice.choices(changes, k=20):
+    for change in randomness.choices(changes, k=20):
         change()
     fleet.update(name, desiredCount=seed % 2)
 
@@ -208,7 +208,7 @@ def test_with_room_for_two_the_new_task_starts_first(fleet: Fleet) -> None:
     assert fleet.counts(name) == (1, 1, 0)
 
 
-def test_a_count_changed_by_hand_is_served(fleet: Fleet) -> None:
+def test_a_service_may_have_several_tasks(fleet: Fleet) -> None:
     name = fleet.create(fleet.define(CHARGER_TASK_MAY_OVERLAP="1"))
     fleet.until_running(name)
 
@@ -245,13 +245,13 @@ def test_repeated_crashes_wait_longer_each_time(fleet: Fleet) -> None:
     ][:3]
     assert all(pause >= 0.09 * 2**number for number, pause in enumerate(pauses)), pauses
     assert any("is unable to consistently start tasks successfully" in event for event in fleet.events(name))
-    assert fleet.describe(name)["deployments"][0]["failedTasks"] >= 4
 
 
 def test_the_circuit_breaker_ends_a_deployment_that_cannot_start(fleet: Fleet) -> None:
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
-    definition = fleet.define(CHARGER_TASK_LIVES_S="0", CHARGER_TASK_EXITS_WITH="1")
-    name = fleet.create(definition, deploymentConfiguration=STOP_FIRST | breaker)
+    name = new_name()
+    fleet.process.set_faults({"kind": "cannot_pull_image", "service": name})
+    fleet.create(fleet.define(), name, deploymentConfiguration=STOP_FIRST | breaker)
 
     until(lambda: fleet.describe(name)["deployments"][0]["rolloutState"] == "FAILED")
 
@@ -262,8 +262,12 @@ def test_the_circuit_breaker_ends_a_deployment_that_cannot_start(fleet: Fleet) -
         fleet.events(name)[0]
         == f"(service {name}) (deployment {deployment['id']}) deployment failed: tasks failed to start."
     )
-    time.sleep(1.2)  # longer than the next back-off: that nothing starts has no sign to wait for
     assert len(fleet.stopped_tasks(name)) == 3
+
+    fleet.process.set_faults()  # ends every back-off
+    fleet.until_steady(fleet.given())
+    assert len(fleet.stopped_tasks(name)) == 3
+    assert fleet.counts(name) == (1, 0, 0)
 
     fleet.update(name, taskDefinition=fleet.define())
     fleet.until_steady(name)
@@ -275,15 +279,17 @@ def test_the_circuit_breaker_rolls_back_when_asked(fleet: Fleet) -> None:
     name = fleet.create(good, deploymentConfiguration=STOP_FIRST | breaker)
     fleet.until_steady(name)
 
-    fleet.update(name, taskDefinition=fleet.define(CHARGER_TASK_LIVES_S="0"))
+    fleet.process.set_faults({"kind": "cannot_pull_image", "service": name})
+    fleet.update(name, taskDefinition=fleet.define())
 
     until(lambda: fleet.describe(name)["taskDefinition"] == good)
+    fleet.process.set_faults()
     fleet.until_steady(name)
 
 
-def test_what_a_task_started_ends_with_it(fleet: Fleet) -> None:
+def test_the_children_of_a_task_end_with_it(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_HAS_CHILD="1")
-    child = int(fleet.until_said(fleet.task(name), "child ").split()[1])
+    child = int(fleet.until_printed(fleet.task(name), "child ").split()[1])
 
     fleet.update(name, desiredCount=0)
 
@@ -293,7 +299,7 @@ def test_what_a_task_started_ends_with_it(fleet: Fleet) -> None:
 def test_a_task_sees_its_definition_and_nothing_secret(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     name = fleet.given(CHARGER_TASK_SHOWS_ENVIRONMENT="1", CHARGER_IDENTITY="CP-1")
 
-    environment = json.loads(fleet.until_said(fleet.task(name), "CHARGER_IDENTITY"))
+    environment = json.loads(fleet.until_printed(fleet.task(name), "CHARGER_IDENTITY"))
 
     assert environment["CHARGER_IDENTITY"] == "CP-1"
     assert environment["PATH"] == os.environ["PATH"]
@@ -326,8 +332,8 @@ def test_a_task_has_a_folder_of_its_own_that_goes_with_it(fleet: Fleet) -> None:
     assert not folder.parent.exists()
 
 
-def test_variables_that_a_task_must_not_have_are_left_out_of_a_stored_definition_too() -> None:
-    """What a version without this rule stored is not run as it stands."""
+def test_forbidden_variables_of_a_stored_definition_are_left_out() -> None:
+    """A version without this rule may have stored them."""
     stored = {"PYTHONPATH": "/tmp/evil", "LD_PRELOAD": "evil.so", "CHARGER_IDENTITY": "CP-1"}
     pairs = [{"name": name, "value": value} for name, value in stored.items()]
 
@@ -362,7 +368,7 @@ def test_a_task_without_its_log_group_never_runs(fleet: Fleet) -> None:
 def test_a_deleted_service_drains_before_it_is_inactive(fleet: Fleet) -> None:
     name = fleet.given(CHARGER_TASK_STOPS_IN_S="0.5")
     arn = fleet.task(name)
-    fleet.until_said(arn, "started")
+    fleet.until_printed(arn, "started")
 
     assert fleet.delete(name)["status"] == "DRAINING"
     assert fleet.describe(name)["status"] == "DRAINING"

@@ -23,7 +23,7 @@ def test_every_call_of_the_client_takes_part(embedded: Embedded, budget_settings
     """Also those to come: an operation without a group would go past the budget."""
     ecs = embedded.ecs
     charger_id = f"dep-{uuid4().hex[:12]}"
-    embedded.process.forget_calls()
+    embedded.process.clear_calls()
     arn = ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
     ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
     ensure(ecs, charger_id, arn)
@@ -45,7 +45,7 @@ def test_a_call_beyond_the_budget_is_not_made(embedded: Embedded, budget_setting
     ecs = client_at(embedded.process.endpoint_url, settings, Budget(budget_settings))
     charger_id = f"dep-{uuid4().hex[:12]}"
     arn = ecs.ensure_task_definition(charger_id, {"CHARGER_A": "1"}, {})
-    embedded.process.forget_calls()
+    embedded.process.clear_calls()
 
     with on_behalf_of(charger_id, "org"), pytest.raises(BudgetSpent, match="rate budget, about 1 s"):
         for _ in range(100):
@@ -57,7 +57,7 @@ def test_a_call_beyond_the_budget_is_not_made(embedded: Embedded, budget_setting
 
 def test_below_the_budget_ecs_throttles_nobody(embedded: Embedded, budget_settings: BudgetSettings) -> None:
     embedded.process.set_faults({"kind": "quotas"})
-    embedded.process.forget_calls()
+    embedded.process.clear_calls()
     settings = replace(budget_settings, share=0.9, quotas={})
     workers = [
         client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings)) for _ in range(2)

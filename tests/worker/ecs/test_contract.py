@@ -243,7 +243,7 @@ def test_what_is_left_of_a_draining_service_is_described_and_not_deleted_again(
     side = Side(embedded.ecs, lambda: time.sleep(0.02), embedded.crash, embedded.handles_signals)
     side.ensure(charger_id, side.define(charger_id, CHARGER_TASK_STOPS_IN_S="0.3"))
     side.until_running(charger_id)
-    embedded.process.forget_calls()
+    embedded.process.clear_calls()
 
     draining = side.ecs.delete_service(charger_id)
     side.until(lambda: side.ecs.remaining_service(charger_id) is None)

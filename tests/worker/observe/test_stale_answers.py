@@ -25,7 +25,7 @@ class StaleWorker:
         self.world, self.embedded = world, embedded
         self.timing = replace(world.timing, settle_s=SETTLE_S)
         embedded.process.set_faults({"kind": "stale", "seconds": STALE_S})
-        embedded.process.forget_calls()
+        embedded.process.clear_calls()
 
     def converge(self, charger_id: str) -> None:
         converge(self.world.sessions, self.embedded.ecs, self.timing, charger_id)

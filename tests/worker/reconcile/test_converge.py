@@ -1,9 +1,11 @@
 """Anything may happen twice, late, out of order or not at all, and the fleet ends at the newest request."""
 
 import pytest
+from sqlalchemy import func, update
 
 from shared.error_codes import ErrorCode
 from shared.fleet.receipts import CommandReceipt
+from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
@@ -289,6 +291,22 @@ def test_a_charger_waits_until_its_deleted_namesake_is_gone(world: World) -> Non
     assert waiting.step == Step.WAIT_FOR_PREDECESSOR
     assert new in world.ecs.services
     assert world.charger(new).provisioning_status == "READY"
+
+
+def test_a_rollout_to_other_settings_is_left_to_the_workers_that_have_them(world: World) -> None:
+    charger_id = world.ready()
+    calls = len(world.ecs.mutations)
+    with world.sessions.begin() as session:
+        session.execute(
+            update(Charger).values(rollout_hash="another spec", drifted_at=func.now(), publish_at=func.now())
+        )
+
+    world.converge(charger_id)
+
+    charger = world.charger(charger_id)
+    assert len(world.ecs.mutations) == calls
+    assert charger.publish_at is not None
+    assert charger.drifted_at is not None
 
 
 def test_retries_grow_are_spread_and_stay_bounded() -> None:

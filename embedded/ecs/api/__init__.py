@@ -1,0 +1,1 @@
+"""The actions of Amazon ECS's API."""

@@ -1,0 +1,1 @@
+"""Faults on demand, for API calls and for starts of tasks."""

@@ -1,0 +1,1 @@
+"""The service scheduler: it runs each service's desired tasks as local processes."""

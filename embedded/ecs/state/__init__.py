@@ -1,0 +1,1 @@
+"""What the embedded ECS knows, and the file that keeps it."""

@@ -1,0 +1,123 @@
+"""Actions of drivers and cars, which a CSMS's test performs by DataTransfer (docs/ocpp.md)."""
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from simulator.station.model import Connector, Token
+from simulator.station.station import Station
+
+VENDOR_ID = "chargehand"
+
+
+class Outcome(NamedTuple):
+    status: str  #: of DataTransfer's answer
+    data: str | None = None
+
+
+class Actions:
+    def __init__(self, station: Station) -> None:
+        self._station = station
+
+    def perform(self, name: str, data: object) -> Outcome:
+        """Performs an action with `data`, an object or its JSON text, at its `connector` (default 1)."""
+        action = ACTIONS.get(name)
+        if action is None:
+            return Outcome("UnknownMessageId", f"one of {', '.join(ACTIONS)}")
+        fields = _read(data)
+        if fields is None:
+            return Outcome("Rejected", "data is a JSON object")
+        connector = self._station.connector(fields.get("connector", 1))
+        if connector is None:
+            return Outcome("Rejected", "no such connector")
+        try:
+            done = action(self._station, connector, fields)
+        except (LookupError, TypeError, ValueError) as error:
+            return Outcome("Rejected", f"data is wrong: {error!r}"[:200])
+        if isinstance(done, str):
+            return Outcome("Accepted", done)
+        return Outcome(
+            "Accepted" if done else "Rejected", None if done else f"not now: {_describe(connector)}"
+        )
+
+
+Fields = dict[str, Any]
+
+
+def _read(data: object) -> Fields | None:
+    """None for what is not an object, or names no connector number."""
+    if isinstance(data, str):
+        try:
+            data = json.loads(data or "{}")
+        except ValueError:
+            return None
+    fields = {} if data is None else data
+    if not isinstance(fields, dict) or not isinstance(fields.get("connector", 1), int):
+        return None
+    return fields
+
+
+def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
+    if not station.cable.plug(connector):
+        return False
+    if "energyWh" in fields and connector.ev:
+        connector.ev.wanted_wh = float(fields["energyWh"])
+        station.energy.update_power()
+    return True
+
+
+def _present_token(station: Station, connector: Connector, fields: Fields) -> bool:
+    return station.sessions.present_token(
+        connector, Token(str(fields["idToken"])[:36], fields.get("type", "ISO14443"))
+    )
+
+
+def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
+    power_w = fields["powerW"]
+    station.cable.set_power(connector, None if power_w is None else max(float(power_w), 0.0))
+    return True
+
+
+def _set_fault(station: Station, connector: Connector, fields: Fields) -> bool:
+    station.availability.set_fault(connector, str(fields.get("fault") or "OtherError")[:50])
+    return True
+
+
+def _clear_fault(station: Station, connector: Connector, _: Fields) -> bool:
+    had_fault = connector.fault is not None
+    station.availability.set_fault(connector, None)
+    return had_fault
+
+
+def _state(station: Station, connector: Connector, _: Fields) -> str:
+    station.energy.update_meters()
+    return _describe(connector)
+
+
+def _describe(connector: Connector) -> str:
+    transaction = connector.transaction
+    return json.dumps(
+        {
+            "connector": connector.number,
+            "plugged": connector.plugged,
+            "authorized": connector.token.value if connector.token else None,
+            "transaction": transaction.id if transaction else None,
+            "energyWh": round(connector.energy_wh, 1),
+            "powerW": round(connector.power_w, 1),
+            "fault": connector.fault,
+        }
+    )
+
+
+#: By messageId. An action returns True (done), False (not possible now), or the data of the answer.
+ACTIONS: dict[str, Callable[[Station, Connector, Fields], bool | str]] = {
+    "PlugIn": _plug_in,
+    "Unplug": lambda station, connector, _: station.cable.unplug(connector),
+    "PresentToken": _present_token,
+    "RequestEnergy": lambda station, connector, _: station.cable.request_energy(connector, True),
+    "StopEnergy": lambda station, connector, _: station.cable.request_energy(connector, False),
+    "SetPower": _set_power,
+    "Fault": _set_fault,
+    "ClearFault": _clear_fault,
+    "State": _state,
+}

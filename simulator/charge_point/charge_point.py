@@ -1,0 +1,303 @@
+"""One charger, whatever the OCPP version: what it does over a connection, at a reboot and across restarts."""
+
+import asyncio
+import time
+from dataclasses import asdict
+
+from ocpp.exceptions import (  # type: ignore[import-untyped]
+    InternalError,
+    NotSupportedError,
+    SecurityError,
+)
+
+from simulator.charge_point import memory
+from simulator.charge_point.actions import Actions
+from simulator.charge_point.delivery import Delivery
+from simulator.charge_point.maintenance import Maintenance, Update
+from simulator.charge_point.registration import Registration
+from simulator.charge_point.translation import Translation
+from simulator.clock import Clock
+from simulator.configuration import Options
+from simulator.link.frames import Payload
+from simulator.link.outbox import Answer, Message, OnAnswer, ignore
+from simulator.link.session import CallFailed, Session
+from simulator.log import EventLog
+from simulator.settings import Settings
+from simulator.station.authorization import Authorizer
+from simulator.station.model import Connector
+from simulator.station.station import Station
+from simulator.together import run_together
+from simulator.versions import VERSIONS
+
+#: Seconds that a gentle reboot gives the CSMS to take the messages about ended transactions.
+GENTLE_S = 10.0
+
+#: Seconds that any other reboot leaves for the answer to its request.
+ANSWER_S = 0.05
+
+
+class Rebooting(Exception):
+    """Ends the session: the charger reboots."""
+
+
+class ChargePoint(Translation):
+    """The charger without its connection; `lifecycle.py` connects it."""
+
+    def __init__(self, settings: Settings, log: EventLog) -> None:
+        """Raises ValueError for a configuration that this charger does not accept."""
+        self.version = VERSIONS[settings.ocpp_version]
+        self.settings = settings
+        self.log = log
+        self.clock = Clock()
+        self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.authorizer = Authorizer(self.options, self.clock.now, self)
+        self.station = Station(
+            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+        )
+        self.maintenance = Maintenance(self.clock, settings.job_step_s, settings.firmware_version, self)
+        self.actions = Actions(self.station)
+        self.delivery = Delivery(self.options, log, self)
+        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.online = False
+        self.boot_reason = "PowerUp"
+        #: by transaction: the readings at its start, which the report of its end repeats
+        self.first_readings: dict[str, Payload] = {}
+        self._reboot_wanted = asyncio.Event()
+        self._reboot_is_gentle = False
+        self._reset_when_idle = False
+        self._sent_statuses: dict[int, str] = {}  # by connector: the last one that was queued
+        self._confirmed_statuses: dict[int, str] = {}  # and the last one that the CSMS answered
+        self._offline_since_s = 0.0
+
+    # A connection
+
+    async def talk(self, session: Session) -> None:
+        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting."""
+        self.online = True
+        if self.settings.boot_on_reconnect:
+            self.registration.status = "Unknown"
+        try:
+            await run_together(self._register(session), self.delivery.run(session), self._watch_for_reboot())
+        finally:
+            self.online = False
+            self._offline_since_s = time.monotonic()
+            self.registration.stop_heartbeat()
+            self.delivery.outbox.drop_volatile()
+            self._sent_statuses = dict(self._confirmed_statuses)
+
+    async def _register(self, session: Session) -> None:
+        booted = await self.registration.register(session)
+        if booted:
+            self.maintenance.finish_after_reboot()
+        else:
+            self.log.connection(
+                "accepted", "still_accepted", "accepted at its last boot; only the link is new"
+            )
+        self.registration.restart_heartbeat()
+        offline_s = time.monotonic() - self._offline_since_s
+        only_changes = not booted and offline_s <= self.options.number("offline_threshold_s")
+        for number in self.reporting_numbers():
+            if not only_changes or self._confirmed_statuses.get(number) != self.status_of(number):
+                self.send_status(number)
+        self.delivery.outbox.wake()
+
+    def answer(self, action: str, payload: Payload) -> Payload:
+        """The answer to the CSMS's call. Messages that it causes are queued, so they leave after it.
+
+        Raises OCPPError.
+        """
+        if self.registration.status in ("Unknown", "Rejected"):
+            raise SecurityError("this charger has not been accepted")
+        handler = self.handlers.get(action)
+        if handler is None:
+            raise NotSupportedError("this charger does not support this action")
+        try:
+            return handler(self, payload)
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            self.log.remark("error", f"{action} could not be answered: {error!r}")
+            raise InternalError("the charger failed on this request") from error
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.registration.status == "Accepted"
+
+    @property
+    def reachable(self) -> bool:
+        return self.online and self.is_accepted
+
+    @property
+    def password(self) -> str | None:
+        """The one that the CSMS set last, or else the one of the environment."""
+        return self.options.text("password") or self.settings.password
+
+    # Messages to the CSMS
+
+    def send(
+        self, action: str, payload: Payload, on_answer: OnAnswer = ignore, *, requested: bool = False
+    ) -> None:
+        """Queues a call that is dropped when the charger is offline."""
+        if self.online:
+            self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+
+    def send_durable(
+        self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
+    ) -> None:
+        """Queues a call that waits for a connection, and survives a restart."""
+        message = Message(action, payload, durable=True, droppable=droppable, transaction_id=transaction_id)
+        self.delivery.outbox.put(message)
+        self.keep_state()
+
+    def may_send(self, message: Message) -> bool:
+        """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
+        if self.registration.status == "Pending":
+            return message.requested
+        return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
+
+    def has_queued_messages(self, transaction_id: str | None) -> bool:
+        """About this transaction, or about any."""
+        return self.delivery.outbox.has_transaction(transaction_id)
+
+    async def wait_for_delivery(self, limit_s: float) -> None:
+        """Returns when the CSMS has every durable message, or cannot be reached, or after `limit_s`."""
+        deadline_s = time.monotonic() + limit_s
+        outbox = self.delivery.outbox
+        while self.reachable and any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.02)
+
+    def send_status(self, connector_number: int, *, requested: bool = False) -> None:
+        status = self.status_of(connector_number)
+
+        def confirm(answer: Answer) -> None:
+            if not isinstance(answer, CallFailed):
+                self._confirmed_statuses[connector_number] = status
+
+        self._sent_statuses[connector_number] = status
+        payload = self.status_payload(connector_number, status)
+        self.send("StatusNotification", payload, confirm, requested=requested)
+
+    def report_status(self, connector: Connector) -> None:
+        self.report_status_of(connector.number)
+
+    def report_status_of(self, connector_number: int) -> None:
+        """Sends the status if it is not the one that was sent last."""
+        sent = self._sent_statuses.get(connector_number)
+        if self.reachable and sent != self.status_of(connector_number):
+            self.send_status(connector_number)
+
+    # What follows from a changed option or clock
+
+    def apply_option(self, name: str) -> None:
+        match name:
+            case "heartbeat_s":
+                self.registration.restart_heartbeat()
+            case "sample_s":
+                for connector in self.station.connectors:
+                    self.station.sampling.restart(connector)
+            case "aligned_s":
+                self.station.sampling.restart_clock_aligned()
+            case "password":
+                self.log.hide(self.options.text("password"))
+        self.keep_state()
+
+    def follow_clock(self) -> None:
+        self.station.follow_clock()
+
+    # Rebooting
+
+    def reboot(self, reason: str, *, gentle: bool = True) -> None:
+        """Ends the session and boots again; a gentle reboot delivers first what is queued."""
+        self.boot_reason = reason
+        self._reboot_is_gentle = gentle
+        self._reboot_wanted.set()
+
+    def reboot_when_idle(self) -> bool:
+        """False when the reboot waits for the end of a transaction."""
+        self._reset_when_idle = True
+        return self._reboot_if_idle()
+
+    def _reboot_if_idle(self) -> bool:
+        if self._reset_when_idle and not self.station.is_busy:
+            self._reset_when_idle = False
+            self.reboot("ScheduledReset")
+            return True
+        return False
+
+    @property
+    def wants_reboot(self) -> bool:
+        return self._reboot_wanted.is_set()
+
+    def is_busy(self) -> bool:
+        return self.station.is_busy
+
+    async def _watch_for_reboot(self) -> None:
+        await self._reboot_wanted.wait()
+        if self._reboot_is_gentle:
+            await self.wait_for_delivery(GENTLE_S)
+        else:
+            await asyncio.sleep(ANSWER_S)
+        raise Rebooting
+
+    def power_on(self) -> None:
+        self.registration.status = "Unknown"
+        self._reboot_wanted.clear()
+        self._sent_statuses.clear()
+        self._confirmed_statuses.clear()
+        self.station.power_on()
+
+    def power_off(self) -> None:
+        self.station.power_off()
+        self.maintenance.stop()
+        self.memory.save(clean=True)
+
+    # Memory across restarts
+
+    def keep_state(self) -> None:
+        self._reboot_if_idle()
+        self.memory.save_soon()
+
+    def save_before_sending(self) -> None:
+        self.memory.save_if_due()
+
+    def describe(self) -> memory.State:
+        """The state for the state file."""
+        return {
+            "saved_at": self.clock.now(),
+            "options": self.options.changes,
+            "firmware_version": self.maintenance.firmware_version,
+            "update": asdict(self.maintenance.update) if self.maintenance.update else None,
+            "outbox": self.delivery.outbox.describe(),
+            "first_readings": self.first_readings,
+            **memory.describe_authorizer(self.authorizer),
+            **memory.describe_station(self.station),
+        }
+
+    def recall(self, state: memory.State) -> None:
+        """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
+        self.first_readings.update(state["first_readings"])
+        memory.restore_authorizer(self.authorizer, state)
+        memory.restore_station(self.station, state)
+        self.delivery.outbox.restore(state["outbox"])
+        self.options.restore(state["options"])
+        self.maintenance.firmware_version = state["firmware_version"]
+        update = state["update"]
+        if update and update["reboots"]:
+            self.maintenance.update = Update(**update)
+            self.boot_reason = "FirmwareUpdate"
+        reason = "Reboot" if state["clean"] else "PowerLoss"
+        self.station.transactions.end_interrupted(reason, state["saved_at"])
+
+    def restore(self) -> None:
+        """Restores the state file, if there is one that can be used."""
+        try:
+            state = self.memory.load()
+            if state is not None:
+                self.recall(state)
+        except memory.UNUSABLE as error:
+            self.log.remark("warning", f"the state file is not used: {error}")
+
+
+def _facts(settings: Settings) -> dict[str, str]:
+    """The options that follow from the settings."""
+    profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
+    return {"connectors": str(settings.connectors), "security_profile": str(profile)}

@@ -1,0 +1,155 @@
+"""The state file: what a charger remembers after its process has ended."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from simulator.log import EventLog
+from simulator.station.authorization import Authorizer, TokenInfo
+from simulator.station.model import Connector, Ev, Reservation, Token, Transaction
+from simulator.station.smart_charging import Profiles, read_profile
+from simulator.station.station import Station
+
+State = dict[str, Any]
+
+FORMAT = 1
+
+#: What loading or restoring an unusable file raises.
+UNUSABLE = (OSError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+class Memory:
+    """Saves the charger's state; does nothing without a path."""
+
+    def __init__(self, path: str | None, identity: str, describe: Callable[[], State], log: EventLog) -> None:
+        self._path = None if path is None else Path(path)
+        self._identity = identity
+        self._describe = describe
+        self._log = log
+        self._due: asyncio.Handle | None = None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether transactions survive the end of the process."""
+        return self._path is not None
+
+    def save_soon(self) -> None:
+        """Saves once for all that changes in this turn of the event loop."""
+        if self.enabled and self._due is None:
+            self._due = asyncio.get_running_loop().call_soon(self.save)
+
+    def save_if_due(self) -> None:
+        """Before a message is sent: the next process must know all that the CSMS knows."""
+        if self._due is not None:
+            self._due.cancel()
+            self.save()
+
+    def save(self, *, clean: bool = False) -> None:
+        """A failure is a remark in the log. `clean`: the process ends as it should."""
+        self._due = None
+        if self._path is None:
+            return
+        state = {"format": FORMAT, "identity": self._identity, **self._describe(), "clean": clean}
+        try:
+            _write(self._path, state)
+        except OSError as error:
+            self._log.remark("error", f"the state file cannot be written: {error}")
+
+    def load(self) -> State | None:
+        """None without a file. Raises OSError, or ValueError for a file of another charger or version."""
+        if self._path is None:
+            return None
+        try:
+            text = self._path.read_text()
+        except FileNotFoundError:
+            return None
+        state = json.loads(text)
+        if (
+            not isinstance(state, dict)
+            or state.get("format") != FORMAT
+            or state.get("identity") != self._identity
+        ):
+            raise ValueError("it is another charger's, or of another version")
+        return state
+
+
+def _write(path: Path, state: State) -> None:
+    """Writes the whole file or nothing. It may hold a password, so only its owner may read it."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(state, file, separators=(",", ":"))
+    draft.replace(path)
+
+
+def describe_station(station: Station) -> State:
+    return {
+        "connectors": [_describe_connector(connector) for connector in station.connectors],
+        "reservations": [asdict(reservation) for reservation in station.reservations.by_id.values()],
+        "profiles": [
+            [profile.payload, profile.connector_number, profile.transaction_id]
+            for profile in station.profiles
+        ],
+    }
+
+
+def restore_station(station: Station, state: State) -> None:
+    for connector, described in zip(station.connectors, state["connectors"], strict=False):
+        _restore_connector(connector, described)
+    for described in state["reservations"]:
+        reservation = Reservation(**described | {"token": Token(*described["token"])})
+        station.reservations.by_id[reservation.id] = reservation
+    _restore_profiles(station.profiles, state["profiles"])
+
+
+def _restore_profiles(profiles: Profiles, described: list[Any]) -> None:
+    for payload, connector_number, transaction_id in described:
+        profiles.install(read_profile(payload, connector_number, transaction_id))
+
+
+def describe_authorizer(authorizer: Authorizer) -> State:
+    return {
+        "list_version": authorizer.list_version,
+        "local_list": authorizer.local_list,
+        "cache": authorizer.cache,
+    }
+
+
+def restore_authorizer(authorizer: Authorizer, state: State) -> None:
+    authorizer.list_version = state["list_version"]
+    authorizer.local_list = {name: TokenInfo(*info) for name, info in state["local_list"].items()}
+    authorizer.cache = {name: TokenInfo(*info) for name, info in state["cache"].items()}
+
+
+def _describe_connector(connector: Connector) -> State:
+    return {
+        "ev": asdict(connector.ev) if connector.ev else None,
+        "transaction": asdict(connector.transaction) if connector.transaction else None,
+        "energy_wh": connector.energy_wh,
+        "fault": connector.fault,
+        "operative": connector.operative if connector.operative_next is None else connector.operative_next,
+        "used": connector.used,
+    }
+
+
+def _restore_connector(connector: Connector, described: State) -> None:
+    if described["ev"]:
+        connector.ev = Ev(**_known_fields(Ev, described["ev"]))
+    if described["transaction"]:
+        token = described["transaction"]["token"]
+        known = _known_fields(Transaction, described["transaction"])
+        connector.transaction = Transaction(**known | {"token": Token(*token) if token else None})
+    connector.energy_wh = float(described["energy_wh"])
+    connector.fault = described["fault"]
+    connector.operative = bool(described["operative"])
+    connector.used = bool(described["used"])
+
+
+def _known_fields(kind: type[Ev] | type[Transaction], described: State) -> State:
+    """Leaves out the fields that an older file has under another name; they have defaults."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in described.items() if name in names}

@@ -1,0 +1,122 @@
+"""The requests that every OCPP version answers alike, and the steps that the other requests share."""
+
+from collections.abc import Iterable
+
+from simulator.charge_point.actions import VENDOR_ID
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.translation import handles
+from simulator.clock import parse_time
+from simulator.link.frames import Payload
+from simulator.station.authorization import TokenInfo
+from simulator.station.model import Connector, Token
+from simulator.station.smart_charging import Profile, install_profile
+
+ACCEPTED: Payload = {"status": "Accepted"}
+REJECTED: Payload = {"status": "Rejected"}
+
+#: The context of a reading by the trigger of its report.
+CONTEXT_OF_TRIGGER = {
+    "MeterValuePeriodic": "Sample.Periodic",
+    "MeterValueClock": "Sample.Clock",
+    "Trigger": "Trigger",
+}
+
+
+class SharedRequests(ChargePoint):
+    @handles("CancelReservation")
+    def _cancel_reservation(self, payload: Payload) -> Payload:
+        return ACCEPTED if self.station.reservations.cancel(payload["reservationId"]) else REJECTED
+
+    @handles("ClearCache")
+    def _clear_cache(self, _: Payload) -> Payload:
+        if not self.authorizer.clear_cache():
+            return REJECTED
+        self.keep_state()
+        return ACCEPTED
+
+    @handles("DataTransfer")
+    def _data_transfer(self, payload: Payload) -> Payload:
+        if payload["vendorId"] != VENDOR_ID:
+            return {"status": "UnknownVendorId"}
+        outcome = self.actions.perform(payload.get("messageId", ""), payload.get("data"))
+        return {"status": outcome.status} | ({"data": outcome.data} if outcome.data else {})
+
+    # Authorization
+
+    def learn_token(self, token: Token, info: Payload) -> TokenInfo:
+        """Caches what the CSMS's answer says about a token."""
+        known = self.read_token_info(info)
+        self.authorizer.remember(token, known)
+        return known
+
+    def update_local_list(
+        self, version: int, entries: Iterable[tuple[str, Payload | None]], update_type: str
+    ) -> Payload:
+        """An entry without info is removed from the list."""
+        read = [(name, None if info is None else self.read_token_info(info)) for name, info in entries]
+        status = self.authorizer.update_list(version, read, full=update_type == "Full")
+        self.keep_state()
+        return {"status": status}
+
+    def refuse_if_invalid(self, transaction_id: str, info: TokenInfo) -> None:
+        """Takes the CSMS's status of the token of a running transaction.
+
+        ConcurrentTx is about another transaction of the token, and does not stop this one.
+        """
+        if info.status not in ("Accepted", "ConcurrentTx"):
+            self.station.transactions.refuse_token(transaction_id, info)
+
+    # Availability
+
+    def set_operative(self, connectors: Iterable[Connector], operative: bool) -> Payload:
+        done = [self.station.availability.set_operative(each, operative) for each in connectors]
+        return ACCEPTED if all(done) else {"status": "Scheduled"}
+
+    # Smart charging
+
+    def install_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> bool:
+        return install_profile(self.station.profiles, self.options, given, connector_number, transaction_id)
+
+    def set_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> Payload:
+        """Installs the profile and applies it."""
+        if not self.install_profile(given, connector_number, transaction_id):
+            return REJECTED
+        self.station.energy.update_power()
+        self.keep_state()
+        return ACCEPTED
+
+    def remove_profiles(self, profiles: list[Profile]) -> Payload:
+        self.station.profiles.remove(profiles)
+        self.station.energy.update_power()
+        self.keep_state()
+        return ACCEPTED if profiles else {"status": "Unknown"}
+
+    def composite_schedule(self, connector_number: int, now: float, request: Payload) -> Payload | None:
+        """From `now` on, in the unit and for the duration of the request. None for an unknown connector.
+
+        Connector 0 has the limits of the whole charger.
+        """
+        connector = self.station.connector(connector_number)
+        if connector is None and connector_number != 0:
+            return None
+        duration_s, unit = request["duration"], request.get("chargingRateUnit", "W")
+        periods = self.station.profiles.composite(connector, now, duration_s, unit)
+        return {
+            "duration": duration_s,
+            "chargingRateUnit": unit,
+            "chargingSchedulePeriod": [
+                {"startPeriod": round(period.start_s), "limit": period.limit}
+                | ({"numberPhases": period.phases} if period.phases else {})
+                for period in periods
+            ],
+        }
+
+
+def read_expiry(text: str | None) -> float | None:
+    """None for no time, and for one that is not ISO 8601."""
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError:
+        return None

@@ -1,0 +1,92 @@
+"""What each OCPP version expresses in its own messages."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
+
+from simulator.link.frames import Payload
+from simulator.link.outbox import Answer, Message
+from simulator.station.authorization import TokenInfo
+from simulator.station.model import Connector, Ending, Reservation, Token, Transaction
+
+HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
+
+
+def handles(action: str) -> Callable[[HandlerT], HandlerT]:
+    """Marks the method that answers this action of the CSMS."""
+
+    def mark(method: HandlerT) -> HandlerT:
+        method.action = action  # type: ignore[attr-defined]
+        return method
+
+    return mark
+
+
+class Translation(ABC):
+    """A version implements these, and answers requests with methods that `handles` marks."""
+
+    handlers: ClassVar[dict[str, Callable[..., Payload]]]
+    #: options whose default differs in this version
+    option_defaults: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls) -> None:
+        cls.handlers = {
+            member.action: member
+            for base in reversed(cls.__mro__)
+            for member in vars(base).values()
+            if hasattr(member, "action")
+        }
+
+    @abstractmethod
+    def boot_payload(self) -> Payload: ...
+
+    def triggered_boot(self) -> Payload:
+        """The fields that differ in a BootNotification that the CSMS triggered."""
+        return {}
+
+    @abstractmethod
+    def reporting_numbers(self) -> range:
+        """The connectors that send a StatusNotification."""
+
+    @abstractmethod
+    def status_of(self, connector_number: int) -> str:
+        """The status for a StatusNotification."""
+
+    @abstractmethod
+    def status_payload(self, connector_number: int, status: str) -> Payload: ...
+
+    @abstractmethod
+    def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None: ...
+
+    @abstractmethod
+    def report_updated(self, connector: Connector, transaction: Transaction, trigger: str) -> None: ...
+
+    @abstractmethod
+    def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None: ...
+
+    @abstractmethod
+    def report_meter(self, connector: Connector) -> None: ...
+
+    @abstractmethod
+    def report_reservation_ended(self, reservation: Reservation, status: str) -> None: ...
+
+    @abstractmethod
+    def report_firmware(self, status: str, request_id: int | None) -> None: ...
+
+    @abstractmethod
+    def report_log(self, status: str, request_id: int | None) -> None: ...
+
+    @abstractmethod
+    def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None: ...
+
+    @abstractmethod
+    def read_token_info(self, info: Payload) -> TokenInfo:
+        """Reads the idTagInfo or idTokenInfo of an answer or a local list."""
+
+    @abstractmethod
+    def handle_durable_answer(self, message: Message, answer: Answer) -> None:
+        """Takes the answer to a durable message, which an earlier process may have queued."""
+
+    def payload_to_send(self, message: Message) -> Payload:
+        """The payload as it is known when the message is sent."""
+        return message.payload

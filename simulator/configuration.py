@@ -1,0 +1,194 @@
+"""The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+Kind = Literal[
+    "boolean", "integer", "decimal", "string", "OptionList", "MemberList", "SequenceList", "dateTime"
+]
+Mutability = Literal["ReadWrite", "ReadOnly", "WriteOnly"]
+Status = Literal["Accepted", "Rejected"]
+
+MEASURANDS = (
+    "Current.Import",
+    "Current.Offered",
+    "Energy.Active.Import.Register",
+    "Power.Active.Import",
+    "Power.Offered",
+    "SoC",
+    "Voltage",
+)
+TX_POINTS = ("Authorized", "EVConnected", "PowerPathClosed")
+
+
+class Option(NamedTuple):
+    name: str  #: in this program
+    key: str | None  #: OCPP 1.6
+    component: str | None  #: OCPP 2.0.1
+    variable: str | None
+    kind: Kind
+    default: str
+    mutability: Mutability = "ReadWrite"
+    instance: str | None = None
+    unit: str | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+    members: tuple[str, ...] = ()
+
+
+def _rw(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
+    """`path` is Component.Variable or Component.Variable/Instance of OCPP 2.0.1; None: not in this version."""
+    component, _, variable = (path or "").partition(".")
+    variable, _, instance = variable.partition("/")
+    return Option(
+        name,
+        key,
+        component or None,
+        variable or None,
+        kind,
+        default,
+        instance=instance or None,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def _ro(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
+    return _rw(name, key, path, kind, default, mutability="ReadOnly", **more)
+
+
+def _seconds(name: str, key: str | None, path: str | None, default: int, minimum: int = 0) -> Option:
+    return _rw(name, key, path, "integer", str(default), unit="s", minimum=minimum, maximum=31_536_000)
+
+
+def _measurands(name: str, key: str | None, path: str | None, default: str) -> Option:
+    return _rw(name, key, path, "MemberList", default, members=MEASURANDS)
+
+
+ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
+
+OPTIONS = (
+    # Authorization
+    _rw("authorize_remote_start", "AuthorizeRemoteTxRequests", "AuthCtrlr.AuthorizeRemoteStart", "boolean", "false"),
+    _rw("local_authorize_offline", "LocalAuthorizeOffline", "AuthCtrlr.LocalAuthorizeOffline", "boolean", "true"),
+    _rw("local_pre_authorize", "LocalPreAuthorize", "AuthCtrlr.LocalPreAuthorize", "boolean", "false"),
+    _rw("accept_unknown_offline", "AllowOfflineTxForUnknownId", "AuthCtrlr.OfflineTxForUnknownIdEnabled", "boolean", "false"),
+    _rw("cache_enabled", "AuthorizationCacheEnabled", "AuthCacheCtrlr.Enabled", "boolean", "true"),
+    _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
+    _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
+    _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
+    # Transactions
+    _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
+    _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
+    _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", minimum=0, maximum=1_000_000),
+    _rw("stop_on_unplug", "StopTransactionOnEVSideDisconnect", "TxCtrlr.StopTxOnEVSideDisconnect", "boolean", "true"),
+    _ro("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", None, "boolean", "true"),
+    _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS),
+    _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS),
+    _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", minimum=1, maximum=100),
+    _seconds("transaction_retry_s", "TransactionMessageRetryInterval", "OCPPCommCtrlr.MessageAttemptInterval/TransactionEvent", 10),
+    # Meter values
+    _seconds("sample_s", "MeterValueSampleInterval", "SampledDataCtrlr.TxUpdatedInterval", 60),
+    _measurands("sampled", "MeterValuesSampledData", "SampledDataCtrlr.TxUpdatedMeasurands", ENERGY_AND_POWER),
+    _measurands("started", None, "SampledDataCtrlr.TxStartedMeasurands", "Energy.Active.Import.Register"),
+    _measurands("ended", "StopTxnSampledData", "SampledDataCtrlr.TxEndedMeasurands", "Energy.Active.Import.Register"),
+    _ro("ended_s", None, "SampledDataCtrlr.TxEndedInterval", "integer", "0", unit="s"),
+    _seconds("aligned_s", "ClockAlignedDataInterval", "AlignedDataCtrlr.Interval", 0),
+    _measurands("aligned", "MeterValuesAlignedData", "AlignedDataCtrlr.Measurands", "Energy.Active.Import.Register"),
+    _ro("aligned_ended", "StopTxnAlignedData", None, "string", ""),
+    # The connection
+    _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
+    _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
+    _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
+    _ro("ws_protocol", None, "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP"),
+    _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat"),
+    _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
+    _rw("password", "AuthorizationKey", "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly"),
+    _ro("supported_profiles", "SupportedFeatureProfiles", None, "string",
+        "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"),
+    _ro("max_keys", "GetConfigurationMaxKeys", None, "integer", "100"),
+    _ro("connectors", "NumberOfConnectors", None, "integer", "1"),
+    _rw("phase_rotation", "ConnectorPhaseRotation", None, "string", "NotApplicable"),
+    _rw("reset_retries", "ResetRetries", None, "integer", "0", minimum=0, maximum=10),
+    # Smart charging and reservation
+    _ro("max_stack_level", "ChargeProfileMaxStackLevel", "SmartChargingCtrlr.ProfileStackLevel", "integer", "20"),
+    _ro("rate_units_16", "ChargingScheduleAllowedChargingRateUnit", None, "string", "Current,Power"),
+    _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W"),
+    _ro("max_periods", "ChargingScheduleMaxPeriods", "SmartChargingCtrlr.PeriodsPerSchedule", "integer", "100"),
+    _ro("max_profiles", "MaxChargingProfilesInstalled", "SmartChargingCtrlr.Entries/ChargingProfiles", "integer", "50"),
+    _ro("reserve_any", "ReserveConnectorZeroSupported", "ReservationCtrlr.NonEvseSpecific", "boolean", "true"),
+    # The device model itself
+    _ro("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", "integer", "40"),
+    _ro("variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetVariables", "integer", "100"),
+    _ro("set_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/SetVariables", "integer", "100"),
+)  # fmt: skip
+
+
+class Options:
+    """The values in force; `changes` has those that the CSMS set, for the state file."""
+
+    def __init__(self, facts: Mapping[str, str], configuration: Mapping[str, str]) -> None:
+        """`facts` are values by option name, `configuration` by 1.6 key or 2.0.1 Component.Variable.
+
+        Raises ValueError for a setting that is unknown or that a CSMS could not make.
+        """
+        self._known = {option.name: option for option in OPTIONS}
+        self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
+        self.changes: dict[str, str] = {}
+        for name, text in configuration.items():
+            option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
+            if option is None or self.change(option, text) != "Accepted":
+                raise ValueError(f"{name}={text} is not a setting of this charger")
+        self._base |= self.changes
+        self.changes = {}
+
+    def restore(self, changes: Mapping[str, str]) -> None:
+        self.changes = {name: value for name, value in changes.items() if name in self._known}
+
+    def set(self, name: str, value: object) -> None:
+        """Sets a value unchecked, also of a read-only option."""
+        self.changes[name] = str(value)
+
+    def __iter__(self) -> Iterator[Option]:
+        return iter(OPTIONS)
+
+    def text(self, name: str) -> str:
+        return self.changes.get(name, self._base[name])
+
+    def number(self, name: str) -> int:
+        return int(self.text(name))
+
+    def flag(self, name: str) -> bool:
+        return self.text(name) == "true"
+
+    def members(self, name: str) -> list[str]:
+        return [member for member in self.text(name).split(",") if member]
+
+    def change(self, option: Option, text: str) -> Status:
+        value = _normalised(option, text)
+        if option.mutability == "ReadOnly" or value is None:
+            return "Rejected"
+        self.changes[option.name] = value
+        return "Accepted"
+
+
+def _path(option: Option) -> str | None:
+    instance = f"/{option.instance}" if option.instance else ""
+    return f"{option.component}.{option.variable}{instance}" if option.component else None
+
+
+def _normalised(option: Option, text: str) -> str | None:
+    """The text as it is stored; None when the option does not accept it."""
+    text = text.strip()
+    match option.kind:
+        case "boolean":
+            return text.lower() if text.lower() in ("true", "false") else None
+        case "integer":
+            if not (text.isascii() and text.isdigit() and len(text) < 10):
+                return None
+            within = (option.minimum or 0) <= int(text) <= (option.maximum or 2**31)
+            return str(int(text)) if within else None
+        case "MemberList":
+            members = [member.strip() for member in text.split(",") if member.strip()]
+            return ",".join(members) if set(members) <= set(option.members) else None
+        case _:
+            return text

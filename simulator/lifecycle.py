@@ -1,0 +1,103 @@
+"""Runs a charger from power-on to power-off: connects it, lets it talk, and connects it again."""
+
+import asyncio
+import random
+from importlib import import_module
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from simulator.charge_point.charge_point import ChargePoint, Rebooting
+from simulator.link.session import Session
+from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
+from simulator.log import EventLog
+from simulator.settings import BadSettings, Settings
+from simulator.together import run_together
+from simulator.versions import VERSIONS, Version
+
+
+def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
+    """Imports only the module of the configured version. Raises BadSettings."""
+    kind = load_kind(VERSIONS[settings.ocpp_version])
+    try:
+        charge_point = kind(settings, log)
+    except ValueError as error:
+        raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
+    charge_point.restore()
+    return charge_point
+
+
+def load_kind(version: Version) -> type[ChargePoint]:
+    """The class that speaks this version."""
+    module, _, name = version.class_path.partition(":")
+    kind: type[ChargePoint] = getattr(import_module(module), name)
+    return kind
+
+
+#: Of the 5 s from SIGTERM to the end, the time to report the end of transactions to the CSMS.
+REPORT_ENDED_S = 1.5
+
+
+async def live(charge_point: ChargePoint) -> None:
+    """Runs until cancelled; closes the connection before it returns."""
+    settings, log = charge_point.settings, charge_point.log
+    delays = retry_delays(settings)
+    charge_point.power_on()
+    try:
+        await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
+        while True:
+            try:
+                await _connect_and_hold(charge_point)
+            except LinkError as error:
+                log.connection("disconnected", error.reason, error.detail)
+            if charge_point.is_accepted:
+                delays = retry_delays(settings)
+            if charge_point.wants_reboot:
+                charge_point.power_off()
+                await asyncio.sleep(settings.reboot_s)
+                charge_point.power_on()
+            else:
+                await asyncio.sleep(next(delays))
+    except asyncio.CancelledError:
+        charge_point.power_off()
+        log.connection("disconnected", "stopped", "the charger was switched off")
+
+
+async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:
+    """Ends the task of `live`. Without a state file, transactions are ended and reported first."""
+    if not charge_point.memory.enabled:
+        charge_point.station.transactions.end_all("Reboot")
+        await charge_point.wait_for_delivery(REPORT_ENDED_S)
+    running.cancel()
+
+
+async def _connect_and_hold(charge_point: ChargePoint) -> None:
+    settings = charge_point.settings
+    charge_point.log.connection("connecting", None, settings.url)
+    socket = await open_link(
+        settings,
+        charge_point.version.subprotocol,
+        charge_point.password,
+        charge_point.options.number("ping_s"),
+    )
+    charge_point.log.connection("connected", None, None)
+    await _hold(charge_point, socket)
+
+
+async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
+    """Lets the charger talk until the connection ends. Raises LinkError with the reason."""
+    session = Session(
+        socket,
+        charge_point.version,
+        charge_point.log,
+        charge_point.answer,
+        charge_point.settings.call_timeout_s,
+    )
+    try:
+        await run_together(session.receive(), charge_point.talk(session))
+    except ConnectionClosed as closed:
+        raise explain_close(closed) from closed
+    except Rebooting:
+        raise LinkError("reset", "the charger reboots") from None
+    finally:
+        await socket.close(1001, "switched off")

@@ -1,0 +1,58 @@
+"""What every area of the station works with: its settings, connectors and timers, and where it reports to."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulator.clock import Clock
+from simulator.configuration import Options
+from simulator.settings import Settings
+from simulator.station.model import Connector, Electrics, Ending, Reservation, Transaction
+from simulator.station.smart_charging import Profiles
+from simulator.station.timers import Timers
+
+
+class Reports(Protocol):
+    """Reports to the CSMS. Triggers and reasons are OCPP 2.0.1's words, which has more of them than 1.6."""
+
+    def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None: ...
+
+    def report_updated(self, connector: Connector, transaction: Transaction, trigger: str) -> None: ...
+
+    def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None: ...
+
+    def report_status(self, connector: Connector) -> None:
+        """May be called when the status is still the same."""
+
+    def report_meter(self, connector: Connector) -> None:
+        """A clock-aligned reading outside of a transaction."""
+
+    def report_reservation_ended(self, reservation: Reservation, status: str) -> None: ...
+
+    def keep_state(self) -> None:
+        """Something changed that must survive a restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    settings: Settings
+    options: Options
+    clock: Clock
+    electrics: Electrics
+    connectors: list[Connector]
+    profiles: Profiles
+    timers: Timers
+    reports: Reports
+
+    def connector(self, number: int) -> Connector | None:
+        return self.connectors[number - 1] if 0 < number <= len(self.connectors) else None
+
+    def running(self) -> Iterator[tuple[Connector, Transaction]]:
+        for connector in self.connectors:
+            if connector.transaction:
+                yield connector, connector.transaction
+
+    def report_update(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
+        """Reports an event of a running transaction, and remembers the charging state that it carries."""
+        transaction.reported_state = connector.charging_state
+        self.reports.report_updated(connector, transaction, trigger)

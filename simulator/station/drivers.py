@@ -1,0 +1,66 @@
+"""Simulated drivers: they plug in after a remote start, collect a full car, and come for automatic sessions."""
+
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from simulator.station.common import Common
+from simulator.station.model import Connector
+
+
+class Driving(Protocol):
+    """What a driver does at a connector."""
+
+    def plug(self, connector: Connector) -> bool: ...
+
+    def unplug(self, connector: Connector) -> bool: ...
+
+    def begin_session(self, connector: Connector) -> None: ...
+
+
+class Drivers:
+    def __init__(self, common: Common, driving: Driving) -> None:
+        self._settings = common.settings
+        self._connectors = common.connectors
+        self._timers = common.timers
+        self._driving = driving
+
+    def expect_arrival(self, connector: Connector) -> None:
+        """The car comes `ev_plug_in_s` after a remote start."""
+        self._start(connector, "arrival", self._settings.ev_plug_in_s, self._driving.plug)
+
+    def expect_departure(self, connector: Connector) -> None:
+        """The car leaves `ev_unplug_s` after it has stopped charging."""
+        self._start(connector, "departure", self._settings.ev_unplug_s, self._driving.unplug)
+
+    def follow_car(self, connector: Connector) -> None:
+        """The driver of a full car comes back for it; one whose car charges again does not."""
+        if connector.charging_state == "SuspendedEV":
+            self.expect_departure(connector)
+        else:
+            self._timers.cancel(connector, "departure")
+
+    def start_automatic_sessions(self) -> None:
+        """With `session_every_s` a driver comes to each connector, on average this long apart."""
+        for connector in self._connectors:
+            self._expect_session(connector)
+
+    def _expect_session(self, connector: Connector) -> None:
+        every_s = self._settings.session_every_s
+        if every_s:
+            self._start(connector, "session", random.uniform(0.5, 1.5) * every_s, self._begin_session)
+
+    def _begin_session(self, connector: Connector) -> None:
+        self._driving.begin_session(connector)
+        self._expect_session(connector)
+
+    def _start(
+        self,
+        connector: Connector,
+        name: str,
+        delay_s: float | None,
+        act: Callable[[Connector], object],
+    ) -> None:
+        """None for a delay: never."""
+        if delay_s is not None:
+            self._timers.start(connector, name, delay_s, lambda: act(connector))

@@ -1,0 +1,106 @@
+"""Lets energy flow: the power that each connector draws, and the energy that its meter counts."""
+
+import time
+from typing import Protocol
+
+from simulator.station.common import Common
+from simulator.station.model import Connector
+
+#: Less than this left counts as nothing; otherwise a rounding error would repeat the last wake-up.
+NEGLIGIBLE_WH = 0.01
+
+#: With nothing to wait for, power is computed again after this long.
+MAX_WAKE_S = 3600.0
+
+
+class EnergyEvents(Protocol):
+    def charging_state_changed(self, connector: Connector) -> None: ...
+
+    def energy_limit_reached(self, connector: Connector) -> None:
+        """A refused token has drawn all that it may."""
+
+
+class Energy:
+    def __init__(self, common: Common, events: EnergyEvents) -> None:
+        self._common = common
+        self._events = events
+        self._metered_at_s = time.monotonic()
+
+    def update_meters(self) -> None:
+        """Adds the energy that has flowed since the last call to meters and cars."""
+        now_s = time.monotonic()
+        hours = (now_s - self._metered_at_s) / 3600
+        self._metered_at_s = now_s
+        for connector in self._common.connectors:
+            energy_wh = min(connector.power_w * hours, remaining_wh(connector))
+            connector.energy_wh += energy_wh
+            if connector.ev is not None:
+                connector.ev.drawn_wh += energy_wh
+                if connector.power_w and connector.ev.wanted_wh - connector.ev.drawn_wh < NEGLIGIBLE_WH:
+                    connector.ev.requests_energy = False
+
+    def update_power(self) -> None:
+        """Updates the meters, then sets the power that each connector draws until the next change."""
+        self.update_meters()
+        for connector, _ in list(self._common.running()):
+            if _allowance_wh(connector) < NEGLIGIBLE_WH:
+                self._events.energy_limit_reached(connector)
+        sharing = sum(
+            bool(c.transaction and c.token and c.ev and c.ev.requests_energy) for c in self._common.connectors
+        )
+        wake_s = MAX_WAKE_S
+        for connector in self._common.connectors:
+            wake_s = min(wake_s, self._update_connector(connector, sharing))
+        if any(True for _ in self._common.running()):
+            self._common.timers.start(None, "power", max(wake_s, 0.01), self.update_power)
+        else:
+            self._common.timers.cancel(None, "power")
+
+    def apply_change(self, connector: Connector) -> None:
+        """After anything changed at the connector: sets the power, reports the status, keeps the state."""
+        self.update_power()
+        self._common.reports.report_status(connector)
+        self._common.reports.keep_state()
+
+    def _update_connector(self, connector: Connector, sharing: int) -> float:
+        """Seconds until the power changes without another event."""
+        profiles, now = self._common.profiles, self._common.clock.now()
+        power_before_w = connector.power_w
+        connector.limit_w = profiles.limit_w(connector, now, sharing)
+        left_wh = min(remaining_wh(connector), _allowance_wh(connector))
+        connector.power_w = _drawn_w(connector) if left_wh > 0 else 0.0
+        self._report(connector, power_before_w)
+        until_full_s = left_wh * 3600 / connector.power_w if connector.power_w else MAX_WAKE_S
+        return min(until_full_s, profiles.next_change(connector, now) - now)
+
+    def _report(self, connector: Connector, power_before_w: float) -> None:
+        transaction = connector.transaction
+        if transaction and connector.charging_state != transaction.reported_state:
+            self._common.report_update(connector, transaction, "ChargingStateChanged")
+            self._common.reports.report_status(connector)
+            self._events.charging_state_changed(connector)
+        elif transaction and connector.power_w != power_before_w:
+            self._common.report_update(connector, transaction, "ChargingRateChanged")
+
+
+def remaining_wh(connector: Connector) -> float:
+    """What the car still takes."""
+    if connector.ev is None:
+        return 0.0
+    return max(connector.ev.wanted_wh - connector.ev.drawn_wh, 0.0)
+
+
+def _drawn_w(connector: Connector) -> float:
+    ev = connector.ev
+    if not (connector.transaction and ev and connector.token and ev.requests_energy and connector.is_usable):
+        return 0.0
+    wanted_w = ev.max_power_w if connector.power_set_w is None else connector.power_set_w
+    return min(wanted_w, connector.limit_w)
+
+
+def _allowance_wh(connector: Connector) -> float:
+    """What a refused token may still draw; infinite for any other."""
+    transaction = connector.transaction
+    if transaction is None or transaction.energy_limit_wh is None:
+        return float("inf")
+    return max(transaction.energy_limit_wh - (connector.energy_wh - transaction.meter_start_wh), 0.0)

@@ -1,0 +1,133 @@
+"""The data of a charger: connectors with their cars, meters, tokens and transactions. No OCPP messages."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Token(NamedTuple):
+    """Identifies a driver: an idTag in OCPP 1.6, an idToken with its type in 2.0.1."""
+
+    value: str
+    kind: str = "ISO14443"
+
+    def is_same(self, other: "Token | None") -> bool:
+        return other is not None and self.value.lower() == other.value.lower()
+
+
+@dataclass(slots=True)
+class Ev:
+    """The car at a connector."""
+
+    wanted_wh: float  #: it requests no more energy after this much
+    battery_wh: float
+    max_power_w: float
+    drawn_wh: float = 0.0
+    requests_energy: bool = True
+
+    @property
+    def soc_percent(self) -> float:
+        missing_wh = max(self.wanted_wh - self.drawn_wh, 0.0)
+        return max(0.0, min(100.0, 100.0 * (1 - missing_wh / self.battery_wh)))
+
+
+@dataclass(slots=True)
+class Transaction:
+    id: str  #: made by the charger; the transactionId of OCPP 2.0.1
+    started_at: float  #: seconds since the epoch, the CSMS's time
+    meter_start_wh: float
+    token: Token | None = None
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    next_seq_no: int = 0  #: OCPP 2.0.1
+    reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
+    energy_limit_wh: float | None = None  #: what a refused token may draw in all
+
+
+class Ending(NamedTuple):
+    """How a transaction ended. Trigger and reason are OCPP 2.0.1's words, or 1.6's where 2.0.1 has none."""
+
+    trigger: str
+    reason: str
+    moment: float  #: seconds since the epoch, the CSMS's time
+    token: Token | None = None  #: the one that was shown to end it
+
+
+@dataclass(slots=True)
+class Reservation:
+    id: int
+    connector_number: int  #: 0: any connector
+    token: Token
+    group: str | None
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Connector:
+    number: int  #: from 1; in OCPP 2.0.1 the id of an EVSE with one connector
+    ev: Ev | None = None
+    token: Token | None = None  #: the one that may charge here
+    group: str | None = None  #: of that token; its other tokens may end the transaction
+    transaction: Transaction | None = None
+    energy_wh: float = 0.0  #: the meter's register; it only grows
+    power_w: float = 0.0
+    limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
+    fault: str | None = None
+    operative: bool = True
+    operative_next: bool | None = None  #: becomes `operative` when the transaction ends
+    used: bool = False  #: its transaction has ended, and the car is still plugged in
+    claimed: bool = False  #: its token is being checked
+    remote_start_id: int | None = None
+    power_set_w: float | None = None  #: drawn by the car as an action set it; None: as much as it can
+
+    @property
+    def plugged(self) -> bool:
+        return self.ev is not None
+
+    @property
+    def charging_state(self) -> str:
+        """In the words of OCPP 2.0.1."""
+        if self.ev is None:
+            return "Idle"
+        if self.power_w > 0:
+            return "Charging"
+        if self.token is None or self.transaction is None:
+            return "EVConnected"
+        if not self.ev.requests_energy or self.power_set_w == 0:
+            return "SuspendedEV"
+        return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a token may start here, reservations aside.
+
+        A transaction that began with the cable is free for a token until it has one.
+        """
+        without_token = self.transaction is None or self.transaction.token is None
+        return without_token and self.token is None and not self.claimed and self.is_usable
+
+    @property
+    def is_usable(self) -> bool:
+        return self.operative and self.fault is None
+
+
+@dataclass(frozen=True, slots=True)
+class Electrics:
+    """Converts watts and amperes at this charger's connectors."""
+
+    voltage_v: float
+    phases: int
+    is_dc: bool
+
+    def watts(self, amperes: float, phases: int | None = None) -> float:
+        return amperes * self.voltage_v * min(phases or self.phases, self.phases)
+
+    def amperes(self, watts: float) -> float:
+        """Per phase."""
+        return watts / (self.voltage_v * self.phases)
+
+
+def electrics_of(connector_type: str, max_power_w: float) -> Electrics:
+    """400 V for DC connectors; 230 V for AC, with three phases above 7.4 kW."""
+    if any(name in connector_type.upper() for name in ("CCS", "CHADEMO", "GBT_DC", "NACS")):
+        return Electrics(voltage_v=400.0, phases=1, is_dc=True)
+    return Electrics(voltage_v=230.0, phases=3 if max_power_w > 7400 else 1, is_dc=False)

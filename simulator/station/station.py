@@ -1,0 +1,123 @@
+"""The station, whatever the OCPP version: its connectors, and the areas that act on them."""
+
+from simulator.clock import Clock
+from simulator.configuration import Options
+from simulator.settings import Settings
+from simulator.station.authorization import Authorizer
+from simulator.station.availability import Availability
+from simulator.station.cable import Cable
+from simulator.station.common import Common, Reports
+from simulator.station.drivers import Drivers
+from simulator.station.energy import Energy
+from simulator.station.metering import Sampling
+from simulator.station.model import Connector, Token, electrics_of
+from simulator.station.reservations import Reservations
+from simulator.station.sessions import Sessions
+from simulator.station.smart_charging import Profiles
+from simulator.station.timers import Timers
+from simulator.station.transactions import Transactions
+
+
+class Station:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        options: Options,
+        clock: Clock,
+        authorizer: Authorizer,
+        reports: Reports,
+    ) -> None:
+        electrics = electrics_of(settings.connector_type, settings.max_power_w)
+        common = Common(
+            settings=settings,
+            options=options,
+            clock=clock,
+            electrics=electrics,
+            connectors=[Connector(number) for number in range(1, settings.connectors + 1)],
+            profiles=Profiles(electrics, settings.max_power_w),
+            timers=Timers(),
+            reports=reports,
+        )
+        self._settings = settings
+        self._timers = common.timers
+        self.electrics = electrics
+        self.connectors = common.connectors
+        self.connector = common.connector
+        self.running = common.running
+        self.profiles = common.profiles
+        self.reservations = Reservations(common, authorizer)
+        self.energy = Energy(common, self)
+        self.sampling = Sampling(common, self.energy)
+        self._drivers = Drivers(common, self)
+        self.transactions = Transactions(
+            common,
+            energy=self.energy,
+            sampling=self.sampling,
+            reservations=self.reservations,
+            drivers=self._drivers,
+        )
+        self.availability = Availability(self.energy, self.transactions)
+        self.cable = Cable(common, self.energy, self.transactions)
+        self.sessions = Sessions(
+            common,
+            authorizer=authorizer,
+            energy=self.energy,
+            transactions=self.transactions,
+            reservations=self.reservations,
+            drivers=self._drivers,
+        )
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a transaction runs."""
+        return any(True for _ in self.running())
+
+    # The station's power
+
+    def power_on(self) -> None:
+        """Starts the timers of what was restored, and the automatic sessions."""
+        for connector in self.connectors:
+            if connector.used:
+                self._drivers.expect_departure(connector)
+        self._drivers.start_automatic_sessions()
+        self.follow_clock()
+
+    def power_off(self) -> None:
+        """Stops every timer, and with them all that happens without a request."""
+        self.energy.update_meters()
+        self._timers.cancel_all()
+        for connector in self.connectors:
+            connector.claimed = False
+            connector.power_w = 0.0
+            if connector.transaction is None:
+                self.transactions.release_token(connector)
+
+    def follow_clock(self) -> None:
+        """Sets the timers that wait for a time of day again, after the clock was set."""
+        self.reservations.restart_timers()
+        self.sampling.restart_clock_aligned()
+        self.energy.update_power()
+
+    # What the energy reports to the other areas
+
+    def charging_state_changed(self, connector: Connector) -> None:
+        self._drivers.follow_car(connector)
+
+    def energy_limit_reached(self, connector: Connector) -> None:
+        self.transactions.end(connector, "Deauthorized", "DeAuthorized")
+
+    # What simulated drivers do
+
+    def plug(self, connector: Connector) -> bool:
+        return self.cable.plug(connector)
+
+    def unplug(self, connector: Connector) -> bool:
+        return self.cable.unplug(connector)
+
+    def begin_session(self, connector: Connector) -> None:
+        """A driver plugs in and shows the token of automatic sessions, if the connector is free for it."""
+        token = Token(self._settings.session_id_tag)
+        if connector.is_free and not connector.plugged and self.reservations.allows(connector, token):
+            self.cable.plug(connector)
+            self.sessions.present_token(connector, token)

@@ -1,0 +1,40 @@
+"""Named one-shot timers of connectors and of the whole charger."""
+
+import asyncio
+from collections.abc import Callable
+
+from simulator.station.model import Connector
+
+
+class Timers:
+    """A timer is known by its connector (None: the charger) and its name. Starting it again replaces it."""
+
+    def __init__(self) -> None:
+        self._handles: dict[tuple[int, str], asyncio.TimerHandle] = {}
+
+    def start(
+        self, connector: Connector | None, name: str, delay_s: float, act: Callable[[], object]
+    ) -> None:
+        self.cancel(connector, name)
+        key = _key(connector, name)
+
+        def run() -> None:
+            self._handles.pop(key, None)
+            act()
+
+        self._handles[key] = asyncio.get_running_loop().call_later(delay_s, run)
+
+    def cancel(self, connector: Connector | None, name: str) -> None:
+        """Safe for a timer that does not run."""
+        handle = self._handles.pop(_key(connector, name), None)
+        if handle:
+            handle.cancel()
+
+    def cancel_all(self) -> None:
+        for handle in self._handles.values():
+            handle.cancel()
+        self._handles.clear()
+
+
+def _key(connector: Connector | None, name: str) -> tuple[int, str]:
+    return (connector.number if connector else 0, name)

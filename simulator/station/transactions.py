@@ -1,0 +1,153 @@
+"""Transactions: when one begins, what belongs to it, and how it ends."""
+
+from uuid import uuid4
+
+from simulator.station.authorization import TokenInfo
+from simulator.station.common import Common
+from simulator.station.drivers import Drivers
+from simulator.station.energy import Energy
+from simulator.station.metering import Sampling
+from simulator.station.model import Connector, Ending, Token, Transaction
+from simulator.station.reservations import Reservations
+
+
+class Transactions:
+    def __init__(
+        self,
+        common: Common,
+        *,
+        energy: Energy,
+        sampling: Sampling,
+        reservations: Reservations,
+        drivers: Drivers,
+    ) -> None:
+        self._common = common
+        self._options = common.options
+        self._energy = energy
+        self._sampling = sampling
+        self._reservations = reservations
+        self._drivers = drivers
+
+    def find(self, transaction_id: str) -> Connector | None:
+        """The connector of a running transaction."""
+        running = self._common.running()
+        return next((connector for connector, each in running if each.id == transaction_id), None)
+
+    def advance(self, connector: Connector, trigger: str) -> None:
+        """A cable or a token was added: an update of the running transaction, or perhaps the start of one."""
+        transaction = connector.transaction
+        if transaction is not None:
+            transaction.token = transaction.token or connector.token
+            transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
+            self._common.report_update(connector, transaction, trigger)
+        elif self._is_start(connector):
+            self._begin(connector, trigger)
+        self._energy.apply_change(connector)
+
+    def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
+        """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""
+        if connector.transaction and not self.stop_points & {"Authorized", "PowerPathClosed"}:
+            self._energy.update_meters()
+            connector.token = None
+            connector.power_w = 0.0
+            self._common.report_update(connector, connector.transaction, trigger)
+        elif connector.transaction:
+            self.end(connector, trigger, reason, token)
+        else:
+            self._common.timers.cancel(connector, "connect timeout")
+            self._common.timers.cancel(connector, "arrival")
+            self.release_token(connector)
+        self._energy.apply_change(connector)
+
+    def end(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
+        """Does nothing without a transaction. `token` is the one that was shown to end it."""
+        transaction = connector.transaction
+        if transaction is None:
+            return
+        self._energy.update_meters()
+        connector.power_w = 0.0
+        moment = self._common.clock.now()
+        self._common.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
+        self._clear(connector, transaction)
+        connector.power_set_w = None
+        self._common.timers.cancel(connector, "sample")
+        if connector.operative_next is not None:
+            connector.operative, connector.operative_next = connector.operative_next, None
+        if connector.plugged:
+            self._drivers.expect_departure(connector)
+        self._energy.apply_change(connector)
+
+    def end_all(self, reason: str, trigger: str = "ResetCommand") -> None:
+        for connector, _ in list(self._common.running()):
+            self.end(connector, trigger, reason)
+
+    def end_interrupted(self, reason: str, moment: float) -> None:
+        """Ends what ran when the last process ended, as of the moment that it last saved its state."""
+        for connector, transaction in list(self._common.running()):
+            ending = Ending("AbnormalCondition", reason, moment)
+            self._common.reports.report_ended(connector, transaction, ending)
+            connector.power_w = 0.0
+            self._clear(connector, transaction)
+
+    def refuse_token(self, transaction_id: str, info: TokenInfo) -> None:
+        """The CSMS does not accept the token of a transaction that already runs."""
+        connector = self.find(transaction_id)
+        if connector is None or connector.transaction is None or not self._options.flag("stop_on_invalid_id"):
+            return
+        allowed_wh = self._options.number("invalid_id_wh")
+        if allowed_wh:
+            drawn_wh = connector.energy_wh - connector.transaction.meter_start_wh
+            connector.transaction.energy_limit_wh = drawn_wh + allowed_wh
+            self._energy.update_power()
+        else:
+            self.end(connector, "Deauthorized", "DeAuthorized")
+
+    def release_token(self, connector: Connector) -> None:
+        """Clears the token, and the profile that came with its remote start."""
+        connector.token = connector.group = connector.remote_start_id = None
+        self._common.profiles.remove_transaction(next_transaction(connector))
+
+    @property
+    def stop_points(self) -> set[str]:
+        return set(self._options.members("tx_stop_point"))
+
+    def _is_start(self, connector: Connector) -> bool:
+        """Whether one of the configured TxStartPoints is reached."""
+        if not connector.is_usable or connector.used:
+            return False
+        points = set(self._options.members("tx_start_point"))
+        return bool(
+            ("EVConnected" in points and connector.plugged)
+            or ("Authorized" in points and connector.token)
+            or ("PowerPathClosed" in points and connector.plugged and connector.token)
+        )
+
+    def _begin(self, connector: Connector, trigger: str) -> None:
+        self._energy.update_meters()
+        transaction = Transaction(
+            id=str(uuid4()),
+            started_at=self._common.clock.now(),
+            meter_start_wh=connector.energy_wh,
+            token=connector.token,
+            remote_start_id=connector.remote_start_id,
+        )
+        reservation = self._reservations.find(connector, connector.token)
+        if reservation:
+            transaction.reservation_id = reservation.id
+            self._reservations.remove(reservation)
+        connector.transaction = transaction
+        self._common.profiles.assign(next_transaction(connector), transaction.id)
+        transaction.reported_state = connector.charging_state
+        self._common.reports.report_started(connector, transaction, trigger)
+        self._sampling.restart(connector)
+
+    def _clear(self, connector: Connector, transaction: Transaction) -> None:
+        connector.transaction = None
+        self.release_token(connector)
+        connector.used = connector.plugged
+        self._common.profiles.remove_transaction(transaction.id)
+
+
+def next_transaction(connector: Connector) -> str:
+    """Stands for the id of a transaction that has not begun, in the profile of its remote start."""
+    return f"next on {connector.number}"

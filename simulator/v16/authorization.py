@@ -1,0 +1,57 @@
+"""OCPP 1.6: Authorize, the local authorization list, and reservations."""
+
+from collections.abc import Callable
+
+from simulator.charge_point.shared import REJECTED, SharedRequests, read_expiry
+from simulator.charge_point.translation import handles
+from simulator.clock import parse_time
+from simulator.link.frames import Payload
+from simulator.link.outbox import Answer
+from simulator.link.session import CallFailed
+from simulator.station.authorization import TokenInfo
+from simulator.station.model import Reservation, Token
+
+
+class Authorization16(SharedRequests):
+    def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
+        def take(answer: Answer) -> None:
+            then(None if isinstance(answer, CallFailed) else self.learn_token(token, answer["idTagInfo"]))
+
+        self.send("Authorize", {"idTag": token.value[:20]}, take)
+
+    def read_token_info(self, info: Payload) -> TokenInfo:
+        return TokenInfo(info["status"], info.get("parentIdTag"), read_expiry(info.get("expiryDate")))
+
+    @handles("GetLocalListVersion")
+    def _get_local_list_version(self, _: Payload) -> Payload:
+        enabled = self.options.flag("local_list_enabled")
+        return {"listVersion": self.authorizer.list_version if enabled else -1}
+
+    @handles("SendLocalList")
+    def _send_local_list(self, payload: Payload) -> Payload:
+        if not self.options.flag("local_list_enabled"):
+            return {"status": "NotSupported"}
+        entries = [
+            (entry["idTag"], entry.get("idTagInfo")) for entry in payload.get("localAuthorizationList", [])
+        ]
+        return self.update_local_list(payload["listVersion"], entries, payload["updateType"])
+
+    def report_reservation_ended(self, reservation: Reservation, status: str) -> None:
+        """1.6 has no message for it; the connector's status shows it."""
+
+    @handles("ReserveNow")
+    def _reserve_now(self, payload: Payload) -> Payload:
+        if not 0 <= payload["connectorId"] <= len(self.station.connectors):
+            return REJECTED
+        try:
+            expires_at = parse_time(payload["expiryDate"])
+        except ValueError:
+            return REJECTED
+        reservation = Reservation(
+            id=payload["reservationId"],
+            connector_number=payload["connectorId"],
+            token=Token(payload["idTag"]),
+            group=payload.get("parentIdTag"),
+            expires_at=expires_at,
+        )
+        return {"status": self.station.reservations.reserve(reservation)}

@@ -1,0 +1,169 @@
+"""OCPP 1.6J: boot, status, availability, configuration, reset and triggers."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from simulator.charge_point.shared import ACCEPTED, REJECTED
+from simulator.charge_point.translation import handles
+from simulator.link.frames import Payload
+from simulator.station.model import Connector
+from simulator.v16.authorization import Authorization16
+from simulator.v16.maintenance import Maintenance16
+from simulator.v16.smart_charging import SmartCharging16
+
+STATUS_OF_CHARGING_STATE = {
+    "Charging": "Charging",
+    "SuspendedEV": "SuspendedEV",
+    "SuspendedEVSE": "SuspendedEVSE",
+    "EVConnected": "Preparing",
+    "Idle": "SuspendedEV",  # the car is unplugged, and the transaction goes on
+}
+
+ERROR_CODES = frozenset(
+    {
+        "ConnectorLockFailure",
+        "EVCommunicationError",
+        "GroundFailure",
+        "HighTemperature",
+        "InternalError",
+        "OverCurrentFailure",
+        "OverVoltage",
+        "PowerMeterFailure",
+        "PowerSwitchFailure",
+        "ReaderFailure",
+        "UnderVoltage",
+        "WeakSignal",
+    }
+)
+
+
+class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
+    #: The key StopTransactionOnEVSideDisconnect says whether unplugging stops a transaction too.
+    option_defaults: ClassVar[Mapping[str, str]] = {"tx_stop_point": "Authorized"}
+
+    def boot_payload(self) -> Payload:
+        return {
+            "chargePointVendor": self.settings.vendor_name[:20],
+            "chargePointModel": self.settings.model[:20],
+            "chargePointSerialNumber": self.settings.identity[:25],
+            "firmwareVersion": self.maintenance.firmware_version[:50],
+        }
+
+    # Status
+
+    def reporting_numbers(self) -> range:
+        """Connector 0 is the whole charger."""
+        return range(len(self.station.connectors) + 1)
+
+    def status_of(self, connector_number: int) -> str:
+        connector = self.station.connector(connector_number)
+        if connector is None:
+            usable = any(connector.operative for connector in self.station.connectors)
+            return "Available" if usable else "Unavailable"
+        if connector.transaction:
+            return STATUS_OF_CHARGING_STATE[connector.charging_state]
+        conditions = (
+            ("Faulted", connector.fault),
+            ("Unavailable", not connector.operative),
+            ("Finishing", connector.used),
+            ("Preparing", connector.plugged or connector.token or connector.claimed),
+            ("Reserved", self.station.reservations.find(connector)),
+        )
+        return next((status for status, holds in conditions if holds), "Available")
+
+    def status_payload(self, connector_number: int, status: str) -> Payload:
+        connector = self.station.connector(connector_number)
+        fault = connector.fault if connector else None
+        payload = {
+            "connectorId": connector_number,
+            "errorCode": "NoError",
+            "status": status,
+            "timestamp": self.clock.stamp(),
+        }
+        if fault:
+            payload["errorCode"] = fault if fault in ERROR_CODES else "OtherError"
+            payload["info"] = fault[:50]
+        return payload
+
+    def report_status(self, connector: Connector) -> None:
+        super().report_status(connector)
+        self.report_status_of(0)
+
+    # Availability
+
+    @handles("ChangeAvailability")
+    def _change_availability(self, payload: Payload) -> Payload:
+        connector = self.station.connector(payload["connectorId"])
+        if connector is None and payload["connectorId"] != 0:
+            return REJECTED
+        connectors = [connector] if connector else self.station.connectors
+        return self.set_operative(connectors, payload["type"] == "Operative")
+
+    @handles("UnlockConnector")
+    def _unlock_connector(self, payload: Payload) -> Payload:
+        connector = self.station.connector(payload["connectorId"])
+        if connector is None:
+            return {"status": "NotSupported"}
+        if connector.fault == "ConnectorLockFailure":
+            return {"status": "UnlockFailed"}
+        self.station.transactions.end(connector, "UnlockCommand", "UnlockCommand")
+        return {"status": "Unlocked"}
+
+    @handles("Reset")
+    def _reset(self, payload: Payload) -> Payload:
+        soft = payload["type"] == "Soft"
+        self.station.transactions.end_all("SoftReset" if soft else "HardReset")
+        self.reboot("RemoteReset", gentle=soft)
+        return ACCEPTED
+
+    # Configuration
+
+    @handles("ChangeConfiguration")
+    def _change_configuration(self, payload: Payload) -> Payload:
+        option = next((option for option in self.options if option.key == payload["key"]), None)
+        if option is None:
+            return {"status": "NotSupported"}
+        status = self.options.change(option, payload["value"])
+        if status != "Rejected":
+            self.apply_option(option.name)
+        return {"status": status}
+
+    @handles("GetConfiguration")
+    def _get_configuration(self, payload: Payload) -> Payload:
+        keys = payload.get("key") or None
+        known = {option.key: option for option in self.options if option.key}
+        wanted = list(known) if keys is None else [key for key in keys if key in known]
+        answer: Payload = {
+            "configurationKey": [],
+            "unknownKey": [key for key in keys or () if key not in known],
+        }
+        for option in (known[key] for key in dict.fromkeys(wanted)):
+            entry: Payload = {"key": option.key, "readonly": option.mutability == "ReadOnly"}
+            if option.mutability != "WriteOnly":
+                entry["value"] = self.options.text(option.name)[:500]
+            answer["configurationKey"].append(entry)
+        return answer
+
+    # Remote trigger
+
+    @handles("TriggerMessage")
+    def _trigger_message(self, payload: Payload) -> Payload:
+        number = payload.get("connectorId")
+        if number is not None and not 0 <= number <= len(self.station.connectors):
+            return REJECTED
+        numbers = self.reporting_numbers() if number is None else range(number, number + 1)
+        match payload["requestedMessage"]:
+            case "BootNotification":
+                self.registration.boot_again()
+            case "DiagnosticsStatusNotification":
+                self.trigger_diagnostics_status()
+            case "FirmwareStatusNotification":
+                self.trigger_firmware_status()
+            case "Heartbeat":
+                self.registration.send_heartbeat(requested=True)
+            case "MeterValues":
+                self.trigger_meter_values(numbers)
+            case "StatusNotification":
+                for each in numbers:
+                    self.send_status(each, requested=True)
+        return ACCEPTED

@@ -1,0 +1,176 @@
+"""OCPP 1.6: StartTransaction, StopTransaction, MeterValues, remote starts and stops."""
+
+from simulator.charge_point.memory import State
+from simulator.charge_point.shared import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, SharedRequests
+from simulator.charge_point.translation import handles
+from simulator.clock import format_time
+from simulator.link.frames import Payload
+from simulator.link.outbox import Answer, Message
+from simulator.link.session import CallFailed
+from simulator.log import EventLog
+from simulator.settings import Settings
+from simulator.station.metering import read_meter
+from simulator.station.model import Connector, Ending, Token, Transaction
+from simulator.station.transactions import next_transaction
+
+#: The transactionId of a StopTransaction whose StartTransaction was never answered.
+UNKNOWN_TRANSACTION = -1
+
+STOP_REASONS = frozenset(
+    {
+        "DeAuthorized",
+        "EVDisconnected",
+        "HardReset",
+        "Local",
+        "PowerLoss",
+        "Reboot",
+        "Remote",
+        "SoftReset",
+        "UnlockCommand",
+    }
+)
+
+
+class Transactions16(SharedRequests):
+    def __init__(self, settings: Settings, log: EventLog) -> None:
+        super().__init__(settings, log)
+        #: the CSMS's transactionId by our id; kept until the CSMS has the StopTransaction
+        self._csms_ids: dict[str, int] = {}
+
+    def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
+        payload = {
+            "connectorId": connector.number,
+            "idTag": transaction.token.value[:20] if transaction.token else "",
+            "meterStart": round(transaction.meter_start_wh),
+            "timestamp": format_time(transaction.started_at),
+        }
+        if transaction.reservation_id is not None:
+            payload["reservationId"] = transaction.reservation_id
+        first = self.meter_value(connector, "ended", "Transaction.Begin", self.clock.now())
+        if first:
+            self.first_readings[transaction.id] = first
+        self.send_durable("StartTransaction", payload, transaction.id)
+
+    def report_updated(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
+        """Of all that happens in a transaction, 1.6 has a message for readings only."""
+        context = CONTEXT_OF_TRIGGER.get(trigger)
+        if context:
+            option = "aligned" if context == "Sample.Clock" else "sampled"
+            self._send_meter_value(connector, option, context, transaction)
+
+    def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
+        payload: Payload = {
+            "transactionId": UNKNOWN_TRANSACTION,
+            "meterStop": round(connector.energy_wh),
+            "timestamp": format_time(ending.moment),
+            "reason": ending.reason if ending.reason in STOP_REASONS else "Other",
+        }
+        if ending.token:
+            payload["idTag"] = ending.token.value[:20]
+        first = self.first_readings.pop(transaction.id, None)
+        last = self.meter_value(connector, "ended", "Transaction.End", ending.moment)
+        if first and last:
+            payload["transactionData"] = [first, last]
+        self.send_durable("StopTransaction", payload, transaction.id)
+
+    def report_meter(self, connector: Connector) -> None:
+        self._send_meter_value(connector, "aligned", "Sample.Clock", None)
+
+    def _send_meter_value(
+        self, connector: Connector, option: str, context: str, transaction: Transaction | None
+    ) -> None:
+        value = self.meter_value(connector, option, context, self.clock.now())
+        if value is None:
+            return
+        payload = {"connectorId": connector.number, "meterValue": [value]}
+        self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
+
+    def meter_value(self, connector: Connector, option: str, context: str, moment: float) -> Payload | None:
+        """None when the option lists no measurand that the connector has now."""
+        readings = read_meter(connector, self.station.electrics, self.options.members(option))
+        sampled = [
+            {
+                "value": f"{reading.value:g}" if reading.value % 1 else f"{reading.value:.0f}",
+                "context": context,
+                "measurand": reading.measurand,
+                "location": "EV" if reading.measurand == "SoC" else "Outlet",
+                "unit": reading.unit,
+            }
+            for reading in readings
+        ]
+        return {"timestamp": format_time(moment), "sampledValue": sampled} if sampled else None
+
+    def trigger_meter_values(self, numbers: range) -> None:
+        self.station.energy.update_meters()
+        for connector in self.station.connectors:
+            value = self.meter_value(connector, "sampled", "Trigger", self.clock.now())
+            if connector.number not in numbers or value is None:
+                continue
+            payload = {"connectorId": connector.number, "meterValue": [value]}
+            known = self.csms_id(connector.transaction)
+            if known is not None:
+                payload["transactionId"] = known
+            self.send("MeterValues", payload, requested=True)
+
+    # The transactionId, which the CSMS gives
+
+    def csms_id(self, transaction: Transaction | None) -> int | None:
+        """None until the CSMS has answered the StartTransaction."""
+        return self._csms_ids.get(transaction.id) if transaction else None
+
+    def payload_to_send(self, message: Message) -> Payload:
+        if message.transaction_id is None or message.action == "StartTransaction":
+            return message.payload
+        known = self._csms_ids.get(message.transaction_id)
+        if known is None and message.action == "MeterValues":
+            return message.payload
+        return message.payload | {"transactionId": UNKNOWN_TRANSACTION if known is None else known}
+
+    def handle_durable_answer(self, message: Message, answer: Answer) -> None:
+        transaction_id = message.transaction_id
+        if transaction_id is None:
+            return
+        if message.action == "StopTransaction":
+            self._csms_ids.pop(transaction_id, None)
+        elif message.action == "StartTransaction" and not isinstance(answer, CallFailed):
+            self._csms_ids[transaction_id] = answer["transactionId"]
+            info = self.learn_token(Token(message.payload["idTag"]), answer["idTagInfo"])
+            self.refuse_if_invalid(transaction_id, info)
+
+    def describe(self) -> State:
+        return super().describe() | {"transaction_ids": self._csms_ids}
+
+    def recall(self, state: State) -> None:
+        self._csms_ids.update(state["transaction_ids"])
+        super().recall(state)
+
+    # Remote control
+
+    @handles("RemoteStartTransaction")
+    def _remote_start(self, payload: Payload) -> Payload:
+        token = Token(payload["idTag"])
+        number = payload.get("connectorId")
+        connector = self.station.sessions.choose_connector(token, number)
+        if not self.is_accepted or number == 0 or connector is None:
+            return REJECTED
+        if "chargingProfile" in payload:
+            given = payload["chargingProfile"]
+            if given["chargingProfilePurpose"] != "TxProfile":
+                return REJECTED
+            if not self.install_profile(given, connector.number, next_transaction(connector)):
+                return REJECTED
+        check = self.options.flag("authorize_remote_start")
+        self.station.sessions.start_remotely(connector, token, None, check=check)
+        return ACCEPTED
+
+    @handles("RemoteStopTransaction")
+    def _remote_stop(self, payload: Payload) -> Payload:
+        csms_id = payload["transactionId"]
+        running = self.station.running()
+        connector = next(
+            (each for each, transaction in running if self.csms_id(transaction) == csms_id), None
+        )
+        if not self.is_accepted or connector is None:
+            return REJECTED
+        self.station.transactions.stop(connector, "RemoteStop", "Remote")
+        return ACCEPTED

@@ -1,0 +1,96 @@
+"""OCPP 2.0.1: Authorize, the local authorization list, customer information, and reservations."""
+
+from collections.abc import Callable
+
+from simulator.charge_point.shared import ACCEPTED, REJECTED, SharedRequests, read_expiry
+from simulator.charge_point.translation import handles
+from simulator.clock import parse_time
+from simulator.link.frames import Payload
+from simulator.link.outbox import Answer
+from simulator.link.session import CallFailed
+from simulator.station.authorization import TokenInfo
+from simulator.station.model import Reservation, Token
+
+
+class Authorization201(SharedRequests):
+    def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
+        def take(answer: Answer) -> None:
+            then(None if isinstance(answer, CallFailed) else self.learn_token(token, answer["idTokenInfo"]))
+
+        self.send("Authorize", {"idToken": describe_token(token)}, take)
+
+    def read_token_info(self, info: Payload) -> TokenInfo:
+        group = info.get("groupIdToken")
+        return TokenInfo(
+            info["status"], group["idToken"] if group else None, read_expiry(info.get("cacheExpiryDateTime"))
+        )
+
+    @handles("GetLocalListVersion")
+    def _get_local_list_version(self, _: Payload) -> Payload:
+        enabled = self.options.flag("local_list_enabled")
+        return {"versionNumber": self.authorizer.list_version if enabled else 0}
+
+    @handles("SendLocalList")
+    def _send_local_list(self, payload: Payload) -> Payload:
+        entries = [
+            (entry["idToken"]["idToken"], entry.get("idTokenInfo"))
+            for entry in payload.get("localAuthorizationList", [])
+        ]
+        return self.update_local_list(payload["versionNumber"], entries, payload["updateType"])
+
+    @handles("CustomerInformation")
+    def _customer_information(self, payload: Payload) -> Payload:
+        """The charger knows customers by their tokens only: by the cache and the local list."""
+        if not payload["report"] and not payload["clear"]:
+            return REJECTED
+        if sum(key in payload for key in ("idToken", "customerIdentifier", "customerCertificate")) != 1:
+            return {"status": "Invalid"}
+        data = ""
+        if "idToken" in payload:
+            token = read_token(payload["idToken"])
+            known = self.authorizer.find(token)
+            data = f"idToken {token.value}: {known.status}" if known else ""
+            if payload["clear"]:
+                self.authorizer.cache.pop(token.value.lower(), None)
+                self.keep_state()
+        self.send(
+            "NotifyCustomerInformation",
+            {
+                "data": data if payload["report"] else "",
+                "seqNo": 0,
+                "generatedAt": self.clock.stamp(),
+                "requestId": payload["requestId"],
+            },
+        )
+        return ACCEPTED
+
+    def report_reservation_ended(self, reservation: Reservation, status: str) -> None:
+        payload = {"reservationId": reservation.id, "reservationUpdateStatus": status}
+        self.send_durable("ReservationStatusUpdate", payload)
+
+    @handles("ReserveNow")
+    def _reserve_now(self, payload: Payload) -> Payload:
+        number = payload.get("evseId", 0)
+        if "evseId" in payload and self.station.connector(number) is None:
+            return REJECTED
+        try:
+            expires_at = parse_time(payload["expiryDateTime"])
+        except ValueError:
+            return REJECTED
+        group = payload.get("groupIdToken")
+        reservation = Reservation(
+            id=payload["id"],
+            connector_number=number,
+            token=read_token(payload["idToken"]),
+            group=group["idToken"] if group else None,
+            expires_at=expires_at,
+        )
+        return {"status": self.station.reservations.reserve(reservation)}
+
+
+def describe_token(token: Token) -> Payload:
+    return {"idToken": token.value, "type": token.kind}
+
+
+def read_token(payload: Payload) -> Token:
+    return Token(payload["idToken"], payload["type"])

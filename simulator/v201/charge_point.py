@@ -1,0 +1,125 @@
+"""OCPP 2.0.1: boot, status, availability, reset and triggers. Each connector is an EVSE with one connector."""
+
+from simulator.charge_point.shared import ACCEPTED, REJECTED
+from simulator.charge_point.translation import handles
+from simulator.link.frames import Payload
+from simulator.station.model import Connector
+from simulator.v201.authorization import Authorization201
+from simulator.v201.maintenance import Maintenance201
+from simulator.v201.smart_charging import SmartCharging201
+from simulator.v201.transactions import CONNECTOR_ID, Transactions201
+from simulator.v201.variables import Variables201
+
+
+class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201):
+    def boot_payload(self) -> Payload:
+        return {
+            "reason": self.boot_reason,
+            "chargingStation": {
+                "vendorName": self.settings.vendor_name[:50],
+                "model": self.settings.model[:20],
+                "serialNumber": self.settings.identity[:25],
+                "firmwareVersion": self.maintenance.firmware_version[:50],
+            },
+        }
+
+    def triggered_boot(self) -> Payload:
+        return {"reason": "Triggered"}
+
+    # Status
+
+    def reporting_numbers(self) -> range:
+        return range(1, len(self.station.connectors) + 1)
+
+    def status_of(self, connector_number: int) -> str:
+        connector = self.station.connectors[connector_number - 1]
+        conditions = (
+            ("Faulted", connector.fault),
+            ("Occupied", connector.transaction),
+            ("Unavailable", not connector.operative),
+            ("Occupied", connector.plugged),
+            ("Reserved", self.station.reservations.find(connector)),
+        )
+        return next((status for status, holds in conditions if holds), "Available")
+
+    def status_payload(self, connector_number: int, status: str) -> Payload:
+        return {
+            "timestamp": self.clock.stamp(),
+            "connectorStatus": status,
+            "evseId": connector_number,
+            "connectorId": CONNECTOR_ID,
+        }
+
+    # Availability
+
+    @handles("ChangeAvailability")
+    def _change_availability(self, payload: Payload) -> Payload:
+        connectors = self._connectors(payload.get("evse"))
+        if not connectors:
+            return REJECTED
+        return self.set_operative(connectors, payload["operationalStatus"] == "Operative")
+
+    @handles("UnlockConnector")
+    def _unlock_connector(self, payload: Payload) -> Payload:
+        connector = self.station.connector(payload["evseId"])
+        if connector is None or payload["connectorId"] != CONNECTOR_ID:
+            return {"status": "UnknownConnector"}
+        if connector.transaction and connector.token:
+            return {"status": "OngoingAuthorizedTransaction"}
+        return {"status": "UnlockFailed" if connector.fault == "ConnectorLockFailure" else "Unlocked"}
+
+    @handles("Reset")
+    def _reset(self, payload: Payload) -> Payload:
+        if "evseId" in payload:
+            return REJECTED | _status_info("UnsupportedParam", "an EVSE cannot be reset on its own")
+        if payload["type"] == "OnIdle":
+            return ACCEPTED if self.reboot_when_idle() else {"status": "Scheduled"}
+        self.station.transactions.end_all("ImmediateReset")
+        self.reboot("RemoteReset")
+        return ACCEPTED
+
+    # Remote trigger
+
+    @handles("TriggerMessage")
+    def _trigger_message(self, payload: Payload) -> Payload:
+        connectors = self._connectors(payload.get("evse"))
+        if not connectors:
+            return REJECTED
+        match payload["requestedMessage"]:
+            case "BootNotification":
+                return self._trigger_boot()
+            case "FirmwareStatusNotification":
+                self.trigger_firmware_status()
+            case "Heartbeat":
+                self.registration.send_heartbeat(requested=True)
+            case "LogStatusNotification":
+                self.trigger_log_status()
+            case "MeterValues":
+                return self.trigger_meter_values(connectors)
+            case "StatusNotification":
+                for connector in connectors:
+                    self.send_status(connector.number, requested=True)
+            case "TransactionEvent":
+                return self.trigger_transaction_events(connectors)
+            case _:
+                return {"status": "NotImplemented"}
+        return ACCEPTED
+
+    def _trigger_boot(self) -> Payload:
+        if self.is_accepted:
+            return REJECTED  # F06.FR.17
+        self.registration.boot_again()
+        return ACCEPTED
+
+    def _connectors(self, evse: Payload | None) -> list[Connector]:
+        """The connector of an EVSE; all without one, or for EVSE 0; an empty list for an unknown one."""
+        if evse is None or evse["id"] == 0:
+            return self.station.connectors
+        connector = self.station.connector(evse["id"])
+        if connector is None or evse.get("connectorId", CONNECTOR_ID) != CONNECTOR_ID:
+            return []
+        return [connector]
+
+
+def _status_info(code: str, text: str) -> Payload:
+    return {"statusInfo": {"reasonCode": code, "additionalInfo": text}}

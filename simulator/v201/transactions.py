@@ -1,0 +1,173 @@
+"""OCPP 2.0.1: TransactionEvent, MeterValues, requested starts and stops."""
+
+from simulator.charge_point.shared import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, SharedRequests
+from simulator.charge_point.translation import handles
+from simulator.clock import format_time
+from simulator.link.frames import Payload
+from simulator.link.outbox import Answer, Message
+from simulator.link.session import CallFailed
+from simulator.station.metering import read_meter
+from simulator.station.model import Connector, Ending, Token, Transaction
+from simulator.station.transactions import next_transaction
+from simulator.v201.authorization import describe_token, read_token
+
+#: The only connector of each EVSE.
+CONNECTOR_ID = 1
+
+STOPPED_REASONS = frozenset(
+    {
+        "DeAuthorized",
+        "EVDisconnected",
+        "GroundFault",
+        "ImmediateReset",
+        "Local",
+        "OvercurrentFault",
+        "PowerLoss",
+        "Reboot",
+        "Remote",
+        "Timeout",
+    }
+)
+
+
+class Transactions201(SharedRequests):
+    def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
+        readings = self.meter_values(connector, "started", "Transaction.Begin", transaction.started_at)
+        if first := self.meter_values(connector, "ended", "Transaction.Begin", transaction.started_at):
+            self.first_readings[transaction.id] = first[0]
+        event: Payload = {"eventType": "Started", "triggerReason": trigger, **_token_field(transaction.token)}
+        if readings:
+            event["meterValue"] = readings
+        if transaction.reservation_id is not None:
+            event["reservationId"] = transaction.reservation_id
+        self._send_event(connector, transaction, event)
+
+    def report_updated(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
+        context = CONTEXT_OF_TRIGGER.get(trigger)
+        event: Payload = {"eventType": "Updated", "triggerReason": trigger}
+        if context:
+            option = "aligned" if context == "Sample.Clock" else "sampled"
+            readings = self.meter_values(connector, option, context, self.clock.now())
+            if not readings:
+                return
+            event["meterValue"] = readings
+        if trigger in ("Authorized", "RemoteStart"):
+            event |= _token_field(transaction.token)
+        self._send_event(connector, transaction, event)
+
+    def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
+        readings = self.meter_values(connector, "ended", "Transaction.End", ending.moment)
+        first = self.first_readings.pop(transaction.id, None)
+        event: Payload = {
+            "eventType": "Ended",
+            "triggerReason": ending.trigger,
+            "timestamp": format_time(ending.moment),
+            **_token_field(ending.token),
+        }
+        if readings:
+            event["meterValue"] = [first, *readings] if first else readings
+        reason = ending.reason if ending.reason in STOPPED_REASONS else "Other"
+        self._send_event(connector, transaction, event, {"stoppedReason": reason})
+
+    def _send_event(
+        self, connector: Connector, transaction: Transaction, event: Payload, info: Payload | None = None
+    ) -> None:
+        about: Payload = {"transactionId": transaction.id, "chargingState": connector.charging_state}
+        if transaction.remote_start_id is not None:
+            about["remoteStartId"] = transaction.remote_start_id
+        payload = {
+            "timestamp": self.clock.stamp(),
+            "seqNo": transaction.next_seq_no,
+            "transactionInfo": about | (info or {}),
+            "evse": {"id": connector.number, "connectorId": CONNECTOR_ID},
+            **({} if self.reachable else {"offline": True}),
+            **event,
+        }
+        transaction.next_seq_no += 1
+        droppable = event["eventType"] == "Updated"
+        self.send_durable("TransactionEvent", payload, transaction.id, droppable=droppable)
+
+    def report_meter(self, connector: Connector) -> None:
+        readings = self.meter_values(connector, "aligned", "Sample.Clock", self.clock.now())
+        if readings:
+            payload = {"evseId": connector.number, "meterValue": readings}
+            self.send_durable("MeterValues", payload, droppable=True)
+
+    def meter_values(self, connector: Connector, option: str, context: str, moment: float) -> list[Payload]:
+        """One, or none when the option lists no measurand that the connector has now."""
+        readings = read_meter(connector, self.station.electrics, self.options.members(option))
+        sampled = [
+            {
+                "value": reading.value,
+                "context": context,
+                "measurand": reading.measurand,
+                "location": "EV" if reading.measurand == "SoC" else "Outlet",
+                "unitOfMeasure": {"unit": reading.unit},
+            }
+            for reading in readings
+        ]
+        return [{"timestamp": format_time(moment), "sampledValue": sampled}] if sampled else []
+
+    def trigger_meter_values(self, connectors: list[Connector]) -> Payload:
+        self.station.energy.update_meters()
+        for connector in connectors:
+            readings = self.meter_values(connector, "aligned", "Trigger", self.clock.now())
+            if readings:
+                self.send("MeterValues", {"evseId": connector.number, "meterValue": readings}, requested=True)
+        return ACCEPTED
+
+    def trigger_transaction_events(self, connectors: list[Connector]) -> Payload:
+        self.station.energy.update_meters()
+        running = [(each, each.transaction) for each in connectors if each.transaction]
+        for connector, transaction in running:
+            self.report_updated(connector, transaction, "Trigger")
+        return ACCEPTED if running else REJECTED
+
+    def handle_durable_answer(self, message: Message, answer: Answer) -> None:
+        if message.transaction_id is None or isinstance(answer, CallFailed) or "idTokenInfo" not in answer:
+            return
+        if "idToken" in message.payload and message.payload["eventType"] != "Ended":
+            info = self.learn_token(read_token(message.payload["idToken"]), answer["idTokenInfo"])
+            self.refuse_if_invalid(message.transaction_id, info)
+
+    # Remote control
+
+    @handles("RequestStartTransaction")
+    def _request_start(self, payload: Payload) -> Payload:
+        token = read_token(payload["idToken"])
+        connector = self.station.sessions.choose_connector(token, payload.get("evseId"))
+        if not self.is_accepted or connector is None:
+            return REJECTED
+        if "chargingProfile" in payload:
+            given = payload["chargingProfile"]
+            purpose_fits = given["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in given
+            installed = purpose_fits and self.install_profile(
+                given, connector.number, next_transaction(connector)
+            )
+            if not installed:
+                return REJECTED
+        # With an EV already plugged in and TxStartPoint EVConnected, a transaction runs by now.
+        running = connector.transaction
+        check = self.options.flag("authorize_remote_start")
+        self.station.sessions.start_remotely(connector, token, payload["remoteStartId"], check=check)
+        return ACCEPTED | ({"transactionId": running.id} if running else {})
+
+    @handles("RequestStopTransaction")
+    def _request_stop(self, payload: Payload) -> Payload:
+        connector = self.station.transactions.find(payload["transactionId"])
+        if not self.is_accepted or connector is None:
+            return REJECTED
+        self.station.transactions.stop(connector, "RemoteStop", "Remote")
+        return ACCEPTED
+
+    @handles("GetTransactionStatus")
+    def _get_transaction_status(self, payload: Payload) -> Payload:
+        transaction_id = payload.get("transactionId")
+        status: Payload = {"messagesInQueue": self.has_queued_messages(transaction_id)}
+        if transaction_id is not None:
+            status["ongoingIndicator"] = self.station.transactions.find(transaction_id) is not None
+        return status
+
+
+def _token_field(token: Token | None) -> Payload:
+    return {"idToken": describe_token(token)} if token else {}

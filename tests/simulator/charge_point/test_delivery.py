@@ -1,0 +1,172 @@
+"""What a charger delivers after it was offline, and what it does with a message that the CSMS refuses."""
+
+import json
+
+import pytest
+
+from tests.simulator.charger import LocalCharger
+from tests.simulator.csms import Csms, call16, call201, until
+from tests.simulator.talk import TOKEN, Talk, start_remotely, transaction_calls
+
+VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+
+
+@VERSIONS
+async def test_offline_events_are_reported_in_order_after_the_reconnect(version: str) -> None:
+    """A whole transaction takes place while the CSMS is away."""
+    offline = {
+        "local_pre_authorize": "true",
+        "sample_s": "1",
+    }
+    async with Csms() as csms, LocalCharger(csms.url, version, retry_max_s=2, retry_random_s=0.1) as charger:
+        first = await csms.accepted()
+        model = charger.model
+        for name, value in offline.items():
+            model.options.set(name, value)
+        entry = {"id_tag": "TAG", "id_tag_info": {"status": "Accepted"}}
+        if version == "OCPP1.6":
+            await first.call(
+                call16.SendLocalList(list_version=1, update_type="Full", local_authorization_list=[entry])
+            )
+        else:
+            listed = {"id_token": TOKEN, "id_token_info": {"status": "Accepted"}}
+            await first.call(
+                call201.SendLocalList(version_number=1, update_type="Full", local_authorization_list=[listed])
+            )
+        csms.kill()
+        await until(lambda: not model.online)
+
+        connector = model.station.connectors[0]
+        model.actions.perform("PlugIn", None)
+        model.actions.perform("PresentToken", {"idToken": "TAG"})
+        assert connector.power_w > 0
+        await until(lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0)
+        model.actions.perform("PresentToken", {"idToken": "TAG"})
+
+        async with Csms(port=csms.port) as again:
+            link = await again.link()
+            await until(lambda: not model.has_queued_messages(None))
+
+    reported = transaction_calls(link)
+    if version == "OCPP1.6":
+        assert reported[0] == "StartTransaction"
+        assert reported[-1] == "StopTransaction"
+        assert set(reported[1:-1]) == {"MeterValues"}
+        assert {
+            payload["transaction_id"] for payload in link.all("MeterValues") + link.all("StopTransaction")
+        } == {4711}
+    else:
+        assert reported[0] == "Started"
+        assert reported[-1] == "Ended"
+        assert all(payload["offline"] for payload in link.all("TransactionEvent"))
+        assert [payload["seq_no"] for payload in link.all("TransactionEvent")] == list(range(len(reported)))
+    # Finishing in 1.6, Occupied in 2.0.1: only the connector that changed, after what happened to it.
+    assert len(link.all("StatusNotification")) == 1
+    assert link.calls[-1].action == "StatusNotification"
+
+
+@VERSIONS
+async def test_a_transaction_survives_a_lost_connection(version: str) -> None:
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
+        first = await csms.accepted()
+        await start_remotely(first, version)
+        connector = charger.model.station.connectors[0]
+        await until(lambda: connector.power_w > 0 and not charger.model.has_queued_messages(None))
+        before = connector.transaction
+
+        first.socket.transport.abort()
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+
+        assert before is not None
+        assert connector.transaction is before
+        if version == "OCPP1.6":
+            await second.call(call16.RemoteStopTransaction(transaction_id=4711))
+            assert (await second.next("StopTransaction"))["reason"] == "Remote"
+        else:
+            await second.call(call201.RequestStopTransaction(transaction_id=before.id))
+            ended = await second.next("TransactionEvent", lambda payload: payload["event_type"] == "Ended")
+            assert ended["trigger_reason"] == "RemoteStop"
+
+
+async def test_offline_only_known_tokens_start_unless_all_may() -> None:
+    async with LocalCharger("ws://127.0.0.1:9/") as charger:
+        await charger.connection("disconnected", "connection_refused")
+        connector = charger.model.station.connectors[0]
+        charger.model.actions.perform("PlugIn", None)
+
+        charger.model.actions.perform("PresentToken", {"idToken": "UNKNOWN"})
+        assert connector.transaction is None
+        charger.model.options.set("accept_unknown_offline", "true")
+        charger.model.actions.perform("PresentToken", {"idToken": "UNKNOWN"})
+
+        assert connector.transaction is not None
+
+
+async def test_statuses_that_came_and_went_offline_are_not_reported() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+        await until(lambda: len(first.all("StatusNotification")) == 2)
+        first.socket.transport.abort()
+        await until(lambda: not charger.model.online)
+        charger.model.actions.perform("PlugIn", None)
+        charger.model.actions.perform("Unplug", None)
+
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+        charger.model.registration.send_heartbeat()
+        await second.next("Heartbeat")
+
+    assert second.all("StatusNotification") == []
+
+
+RETRY_AT_ONCE = json.dumps({"TransactionMessageRetryInterval": 0})
+
+
+@VERSIONS
+@pytest.mark.charger(configuration=RETRY_AT_ONCE)
+async def test_a_refused_transaction_message_is_sent_three_times_and_then_dropped(talk: Talk) -> None:
+    action = "StartTransaction" if talk.is_16 else "TransactionEvent"
+    talk.csms.raw_answers[action] = '{"nonsense":1}'
+    talk.model.actions.perform("PlugIn", None)
+    await talk.perform("PresentToken", '{"idToken": "TAG"}')
+
+    await until(lambda: any("given up after 3 attempts" in remark for remark in talk.charger.remarks()))
+
+    del talk.csms.raw_answers[action]
+    await talk.perform("Unplug")
+    if talk.is_16:
+        assert (await talk.link.next("StopTransaction"))["transaction_id"] == -1
+    else:
+        await talk.event("Ended")
+
+
+async def test_an_unanswered_call_does_not_stop_the_charger() -> None:
+    async with Csms() as csms, LocalCharger(csms.url, call_timeout_s=0.1) as charger:
+        link = await csms.accepted()
+        csms.raw_answers["Heartbeat"] = None
+        charger.model.registration.send_heartbeat()
+        await until(lambda: any("Heartbeat was not answered" in remark for remark in charger.remarks()))
+
+        del csms.raw_answers["Heartbeat"]
+        charger.model.registration.send_heartbeat()
+
+        await link.next("Heartbeat")
+
+
+@pytest.mark.parametrize(("threshold_s", "reported"), [(0, 2), (600, 0)])
+async def test_after_a_long_time_offline_every_status_is_reported_again(
+    threshold_s: int, reported: int
+) -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+        await until(lambda: len(first.all("StatusNotification")) == 2)
+        charger.model.options.set("offline_threshold_s", threshold_s)
+
+        first.socket.transport.abort()
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+        charger.model.registration.send_heartbeat()
+        await second.next("Heartbeat")
+
+    assert len(second.all("StatusNotification")) == reported

@@ -1,0 +1,177 @@
+"""Where a charger connects, and how it reports a connection that fails or ends."""
+
+import asyncio
+import json
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from websockets.http11 import Request
+
+from simulator.link.websocket import MAX_FRAME_BYTES, retry_delays
+from simulator.settings import Settings
+from tests.simulator.charger import ChargerProcess, LocalCharger
+from tests.simulator.csms import Csms
+from tests.simulator.tls import certify, server_tls
+
+SUBPROTOCOL = {"OCPP1.6": "ocpp1.6", "OCPP2.0.1": "ocpp2.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("ws_url", "reason", "words"),
+    [
+        ("ws://no-such-host.invalid/", "dns_failure", "no-such-host.invalid cannot be resolved"),
+        ("ws://127.0.0.1:9/", "connection_refused", "nothing listens on 127.0.0.1:9"),
+        ("ws://169.254.169.254/", "address_forbidden", "where no CSMS may be"),
+        ("ws://[fe80::1]/", "address_forbidden", "where no CSMS may be"),
+        ("ws://2852039166/", "address_forbidden", "169.254.169.254"),
+    ],
+)
+async def test_a_charger_says_why_it_cannot_connect(ws_url: str, reason: str, words: str) -> None:
+    async with LocalCharger(ws_url) as charger:
+        event = await charger.connection("disconnected", reason)
+
+    assert words in event["detail"]
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "reason"),
+    [
+        (401, "", "http_401"),
+        (403, "", "http_403"),
+        (404, "", "http_404"),
+        (503, "", "http_503"),
+        (307, "ws://localhost:9/elsewhere", "http_307"),
+    ],
+)
+async def test_a_refused_handshake_is_reported_with_its_http_status(
+    status: int, location: str, reason: str
+) -> None:
+    async with Csms(admit=lambda _: (status, location)) as csms, LocalCharger(csms.url) as charger:
+        event = await charger.connection("disconnected", reason)
+
+    assert f"HTTP {status}" in event["detail"]
+    assert {request.path for request in csms.requests} == {"/ocpp/CP-1"}
+
+
+async def test_a_server_that_does_not_speak_websocket_is_reported_as_such() -> None:
+    def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        async with LocalCharger(f"ws://127.0.0.1:{port}/") as charger:
+            await charger.connection("disconnected", "not_a_websocket")
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waiting.append((reader, writer))
+
+    waiting: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    async with await asyncio.start_server(wait, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        async with LocalCharger(f"ws://127.0.0.1:{port}/", open_timeout_s=0.2) as charger:
+            await charger.connection("disconnected", "connection_timeout")
+        async with LocalCharger(f"wss://127.0.0.1:{port}/", open_timeout_s=0.2) as charger:
+            await charger.connection("disconnected", "tls_failure")
+        for _, writer in waiting:
+            writer.transport.abort()
+
+
+@pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+@pytest.mark.parametrize("spoken", [(), ("soap",)])
+async def test_a_csms_of_another_version_is_reported_by_its_subprotocol(
+    version: str, spoken: tuple[str, ...]
+) -> None:
+    """One without subprotocols opens the connection all the same, one with others refuses it."""
+    async with Csms(subprotocols=spoken) as csms, LocalCharger(csms.url, version) as charger:
+        event = await charger.connection("disconnected", "subprotocol_not_accepted")
+
+    assert SUBPROTOCOL[version] in event["detail"]
+    assert "connected" not in charger.states()
+
+
+async def test_a_closed_connection_and_a_broken_one_are_reported_differently() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+        await first.socket.close(1008, "go away")
+        closed = await charger.connection("disconnected", "closed_by_csms")
+        second = await csms.link(2)
+
+        second.socket.transport.abort()
+
+        await charger.connection("disconnected", "connection_lost")
+    assert "1008 go away" in closed["detail"]
+
+
+async def test_a_frame_beyond_the_limit_ends_the_connection_and_not_the_charger() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        first = await csms.accepted()
+
+        await first.socket.send("x" * (MAX_FRAME_BYTES + 1))
+
+        await charger.connection("disconnected", "frame_too_big")
+        await csms.link(2)
+
+
+async def test_the_password_is_sent_as_basic_authentication_and_never_printed() -> None:
+    password = 'se"cret-Passw0rd'
+    credentials = b64encode(f"CP-1:{password}".encode()).decode()
+
+    def admit(request: Request) -> tuple[int, str] | None:
+        return None if request.headers.get("Authorization") == f"Basic {credentials}" else (401, "")
+
+    async with Csms(admit=admit) as csms, ChargerProcess(csms.url, password=password) as charger:
+        link = await csms.accepted()
+        await link.socket.send(json.dumps([2, "1", "DataTransfer", {"vendorId": "x", "data": password}]))
+        echo = await charger.event(lambda event: event.get("action") == "DataTransfer")
+
+    assert "***" in echo["message"]
+    printed = b"".join(charger.lines).decode()
+    assert "Passw0rd" not in printed
+    assert credentials not in printed
+
+
+async def test_tls_is_checked_against_the_given_ca(tmp_path: Path) -> None:
+    trusted, untrusted = certify(), certify()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(trusted[0])
+
+    async with (
+        Csms(tls=server_tls(trusted, tmp_path)) as csms,
+        LocalCharger(csms.url, ca_file=ca_file) as charger,
+    ):
+        await charger.connection("accepted")
+    async with (
+        Csms(tls=server_tls(untrusted, tmp_path)) as csms,
+        LocalCharger(csms.url, ca_file=ca_file) as charger,
+    ):
+        event = await charger.connection("disconnected", "tls_failure")
+    assert "certificate" in event["detail"]
+
+
+async def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.pem"
+
+    async with LocalCharger("wss://127.0.0.1:9/", ca_file=missing) as charger:
+        event = await charger.connection("disconnected", "tls_failure")
+
+    assert str(missing) in event["detail"]
+
+
+async def test_a_charger_does_not_go_where_the_operator_forbids_it() -> None:
+    async with Csms() as csms, LocalCharger(csms.url, ws_url_deny="private") as charger:
+        event = await charger.connection("disconnected", "address_forbidden")
+
+    assert event["detail"] == "localhost has no address that a charger may connect to here"
+    assert csms.requests == []
+
+
+def test_the_waits_between_reconnects_grow_up_to_a_limit() -> None:
+    settings = Settings(identity="CP-1", ws_url="ws://csms", retry_wait_s=1, retry_random_s=0, retry_max_s=20)
+
+    delays = retry_delays(settings)
+
+    assert [next(delays) for _ in range(7)] == [1, 2, 4, 8, 16, 20, 20]

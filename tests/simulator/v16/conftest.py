@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture
+def version() -> str:
+    return "OCPP1.6"

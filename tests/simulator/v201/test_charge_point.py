@@ -1,0 +1,169 @@
+"""OCPP 2.0.1: availability, reset, triggers and unsupported requests."""
+
+import pytest
+
+from tests.simulator.charger import LocalCharger
+from tests.simulator.csms import Csms, boot_answers, call201, until
+from tests.simulator.talk import TOKEN, Talk
+
+
+async def test_an_inoperative_evse_is_unavailable_and_starts_nothing(talk: Talk) -> None:
+    async def change(status: str, evse_id: int) -> str:
+        answer = await talk.call("ChangeAvailability", operational_status=status, evse={"id": evse_id})
+        return str(answer.status)
+
+    assert await change("Inoperative", 1) == "Accepted"
+    await talk.status("Unavailable")
+    assert (
+        await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=1, evse_id=1)
+    ).status == "Rejected"
+    assert await change("Operative", 1) == "Accepted"
+    await talk.status("Available")
+    assert await change("Operative", 9) == "Rejected"
+
+
+async def test_availability_of_the_station_waits_for_its_transactions(talk: Talk) -> None:
+    await talk.start()
+
+    assert (await talk.call("ChangeAvailability", operational_status="Inoperative")).status == "Scheduled"
+    await talk.status("Unavailable", connector_id=2)
+    await talk.request_stop()
+
+    await talk.status("Unavailable", connector_id=1)
+
+
+async def test_a_connector_is_unlocked_unless_a_transaction_runs_there(talk: Talk) -> None:
+    async def unlock(evse_id: int, connector_id: int = 1) -> str:
+        return str((await talk.call("UnlockConnector", evse_id=evse_id, connector_id=connector_id)).status)
+
+    await talk.start()
+
+    assert await unlock(1) == "OngoingAuthorizedTransaction"
+    assert await unlock(2) == "Unlocked"
+    assert await unlock(2, 2) == "UnknownConnector"
+    await talk.perform("Fault", '{"connector": 2, "fault": "ConnectorLockFailure"}')
+    assert await unlock(2) == "UnlockFailed"
+
+
+async def test_a_fault_ends_the_transaction_with_its_reason(talk: Talk) -> None:
+    await talk.start()
+
+    await talk.perform("Fault", '{"fault": "GroundFailure"}')
+
+    ended = await talk.event("Ended", "AbnormalCondition")
+    assert ended["transaction_info"]["stopped_reason"] == "GroundFault"
+    await talk.status("Faulted")
+
+
+@pytest.mark.charger(reboot_s=0.02)
+async def test_an_immediate_reset_ends_transactions_and_boots_again(talk: Talk) -> None:
+    await talk.start()
+
+    assert (await talk.call("Reset", type="Immediate")).status == "Accepted"
+
+    ended = await talk.event("Ended", "ResetCommand")
+    assert ended["transaction_info"]["stopped_reason"] == "ImmediateReset"
+    again = await talk.csms.link(2)
+    assert (await again.next("BootNotification"))["reason"] == "RemoteReset"
+
+
+@pytest.mark.charger(reboot_s=0.02)
+async def test_a_reset_on_idle_waits_for_the_transaction(talk: Talk) -> None:
+    await talk.start()
+    assert (await talk.call("Reset", type="OnIdle", evse_id=1)).status == "Rejected"
+    assert (await talk.call("Reset", type="OnIdle")).status == "Scheduled"
+
+    await talk.request_stop()
+
+    await talk.event("Ended", "RemoteStop")
+    again = await talk.csms.link(2)
+    assert (await again.next("BootNotification"))["reason"] == "ScheduledReset"
+    await again.next("StatusNotification")
+    assert (await again.call(call201.Reset(type="OnIdle"))).status == "Accepted"
+    await talk.csms.link(3)
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ("Heartbeat", "Accepted"),
+        ("MeterValues", "Accepted"),
+        ("StatusNotification", "Accepted"),
+        ("FirmwareStatusNotification", "Accepted"),
+        ("LogStatusNotification", "Accepted"),
+        ("TransactionEvent", "Accepted"),
+        ("BootNotification", "Rejected"),
+        ("SignChargingStationCertificate", "NotImplemented"),
+    ],
+)
+async def test_each_message_can_be_triggered(talk: Talk, message: str, status: str) -> None:
+    if message == "TransactionEvent":
+        await talk.start()
+        await talk.event("Updated", "ChargingStateChanged")
+    await until(lambda: not talk.model.has_queued_messages(None))
+
+    answer = await talk.call("TriggerMessage", requested_message=message, evse={"id": 1})
+
+    assert answer.status == status
+    if status == "Accepted":
+        payload = await talk.link.next(message)
+        assert payload.get("trigger_reason", "Trigger") == "Trigger"
+
+
+async def test_a_trigger_for_no_transaction_or_an_unknown_evse_is_rejected(talk: Talk) -> None:
+    for fields in (
+        {"requested_message": "TransactionEvent"},
+        {"requested_message": "MeterValues", "evse": {"id": 7}},
+    ):
+        assert (await talk.call("TriggerMessage", **fields)).status == "Rejected"
+
+
+async def test_a_pending_station_reports_and_boots_when_the_csms_requests_it() -> None:
+    async with Csms() as csms:
+        csms.answers["BootNotification"] = boot_answers("Pending", "Accepted", interval_s=600)
+        async with LocalCharger(csms.url, "OCPP2.0.1") as charger:
+            link = await csms.link()
+            await charger.connection("connected", "boot_pending")
+
+            await link.call(call201.GetBaseReport(request_id=1, report_base="SummaryInventory"))
+            await link.next("NotifyReport")
+            start = await link.call(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=1))
+            assert start.status == "Rejected"
+            assert link.all("StatusNotification") == []
+            await link.call(call201.TriggerMessage(requested_message="BootNotification"))
+
+            await charger.connection("accepted")
+
+
+async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
+    assert (await talk.call("DataTransfer", vendor_id="somebody")).status == "UnknownVendorId"
+    assert await talk.perform("Dance") == "UnknownMessageId"
+    done = await talk.call("DataTransfer", vendor_id="chargehand", message_id="PlugIn", data={"connector": 2})
+    assert done.status == "Accepted"
+    await talk.status("Occupied", connector_id=2)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "SetMonitoringBase",
+        "SetNetworkProfile",
+        "InstallCertificate",
+        "SetDisplayMessage",
+        "PublishFirmware",
+        "CostUpdated",
+    ],
+)
+async def test_an_unsupported_request_is_answered_not_supported(talk: Talk, action: str) -> None:
+    payloads = {
+        "SetMonitoringBase": '{"monitoringBase":"All"}',
+        "SetNetworkProfile": '{"configurationSlot":1,"connectionData":{"ocppVersion":"OCPP20","ocppTransport":"JSON","ocppCsmsUrl":"ws://x","messageTimeout":30,"securityProfile":0,"ocppInterface":"Wired0"}}',
+        "InstallCertificate": '{"certificateType":"CSMSRootCertificate","certificate":"x"}',
+        "SetDisplayMessage": '{"message":{"id":1,"priority":"AlwaysFront","message":{"format":"UTF8","content":"x"}}}',
+        "PublishFirmware": '{"location":"x","checksum":"x","requestId":1}',
+        "CostUpdated": '{"totalCost":1,"transactionId":"x"}',
+    }
+
+    await talk.link.socket.send(f'[2,"77","{action}",{payloads[action]}]')
+
+    await until(lambda: any(frame.startswith('[4,"77","NotSupported"') for frame in talk.link.frames))
