@@ -17,7 +17,8 @@ LOG_GROUP = "/chargehand/chargers"
 FLOWER_USER = "chargehand"
 FLOWER_MAX_TASKS = 10_000  # kept in Flower's memory; its default is 100,000
 
-# A program uses programs of lower layers, and stops before them. The layers' times to stop add up to less than 15 s.
+# A program uses programs of lower layers, and stops before them. The programs of a layer stop at the same time, so the
+# layers' times to stop add up to less than 15 s.
 STORES, CSMS, ECS, SERVICES = range(4)
 
 
