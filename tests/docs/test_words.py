@@ -44,7 +44,6 @@ ALLOWED = {
     "link_noted_at": "a column that has shipped",
     "charger_links_to_note": "an index that has shipped",
     "chargers_leaving": "an index that has shipped",
-    "rows.forgotten": "the old name of a log event, in the changelog",
 }
 
 
