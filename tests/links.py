@@ -1,4 +1,4 @@
-"""What chargers' logs say of their links, written as the log reader writes it."""
+"""Write and read links as the log reader does."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from shared.database.engine import Sessions
 from shared.models import ShownLink
-from worker.observe.links import note_links, write_links
+from worker.logs.apply_links import apply_links
+from worker.logs.links import write_links
 
 TASK = "0" * 32
 
@@ -15,16 +16,16 @@ TASK = "0" * 32
 def line(
     charger_id: str, state: str | None, at: datetime | None = None, task: str = TASK, **other: Any
 ) -> dict[str, Any]:
-    """One that says the state, or a frame when that is None."""
+    """A line that reports the state, or a frame when the state is None."""
     kind = {"type": "frame"} if state is None else {"type": "connection", "state": state}
     return {"charger_id": charger_id, "task_id": task, "at": at or datetime.now(UTC), **kind, **other}
 
 
 def read_lines(sessions: Sessions, *lines: dict[str, Any]) -> None:
-    """As a page that has these lines."""
+    """Write these lines as one page, and apply their links."""
     with sessions.begin() as session:
         write_links(session, lines)
-    note_links(sessions, settle_s=5)
+    apply_links(sessions, settle_s=5)
 
 
 def shown_link(sessions: Sessions, charger_id: str) -> ShownLink:

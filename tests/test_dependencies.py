@@ -50,7 +50,7 @@ MAY_IMPORT_AWS = {
     Path("worker/ecs/client.py"),
     Path("worker/ecs/errors.py"),
     Path("worker/startup/installation.py"),
-    Path("worker/observe/logs.py"),
+    Path("worker/logs/client.py"),
 }
 
 #: The only code that reads the environment; a variable gives prometheus_client its folder.

@@ -28,6 +28,12 @@ CHECKED = (
     "tests/shared/",
     "tests/simulator/",
     "tests/test_dependencies.py",
+    "tests/worker/logs/",
+    "tests/worker/maintenance/",
+    "tests/worker/observe/",
+    "worker/logs/",
+    "worker/maintenance/",
+    "worker/observe/",
 )
 #: Files that are not checked, with the reason.
 EXCEPT = {

@@ -1,4 +1,4 @@
-"""Call Amazon ECS. Besides worker/observe/logs.py the only code that calls boto3.
+"""Call Amazon ECS. Besides worker/logs/client.py the only code that calls boto3.
 
 Every method that calls ECS raises exactly two errors, and BudgetSpent if the client has a budget: EcsUnavailable is tried
 again, EcsRejected is recorded. "No exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so

@@ -28,7 +28,7 @@ def start(world: World, charger_id: str) -> None:
     world.start(charger_id)
 
 
-#: What can be asked of a charger that runs, and ends with a task that must run.
+#: The requests to a running charger after which a task must run.
 REQUESTS: dict[str, Callable[[World, str], object]] = {
     "restart": lambda world, charger_id: world.restart(charger_id),
     "update": lambda world, charger_id: world.update(charger_id, ws_url="ws://other.test/ocpp"),
@@ -36,8 +36,8 @@ REQUESTS: dict[str, Callable[[World, str], object]] = {
 }
 
 
-def look_at_tasks_that_end_at_once(world: World, charger_id: str) -> None:
-    """Each look finds a task that runs, and each of them ends before the next look."""
+def observe_tasks_that_end_at_once(world: World, charger_id: str) -> None:
+    """Each observation finds a running task, which ends before the next observation."""
     for _ in range(5):
         world.ecs.settle()
         assert world.ecs.runs(charger_id) == 1
@@ -50,7 +50,7 @@ def test_a_new_charger_whose_process_ends_at_once_is_never_ready(world: World) -
     charger_id = world.create()
     world.converge(charger_id)
 
-    look_at_tasks_that_end_at_once(world, charger_id)
+    observe_tasks_that_end_at_once(world, charger_id)
 
     assert world.charger(charger_id).provisioning_status == "PROVISIONING"
     assert world.open_commands() == 1
@@ -64,7 +64,7 @@ def test_no_command_succeeds_while_the_process_ends_at_once(world: World, reques
     world.ecs.settle()
     world.ecs.crash(charger_id)
 
-    look_at_tasks_that_end_at_once(world, charger_id)
+    observe_tasks_that_end_at_once(world, charger_id)
 
     assert world.open_commands() == 1
 
@@ -77,13 +77,13 @@ def test_a_command_succeeds_when_the_same_task_is_seen_running_again(world: Worl
     world.ecs.settle()
 
     world.observe_once()
-    after_one_look = world.open_commands()
+    after_one_observation = world.open_commands()
     world.observe_once()
     too_early = world.open_commands()
     world.a_while_passes()
     world.observe_once()
 
-    assert (after_one_look, too_early, world.open_commands()) == (1, 1, 0)
+    assert (after_one_observation, too_early, world.open_commands()) == (1, 1, 0)
 
 
 def test_a_start_of_a_charger_that_runs_succeeds_too(world: World) -> None:
@@ -131,7 +131,7 @@ def ecs_of_short_lives(
 def test_of_many_chargers_that_end_after_a_moment_none_is_ready(
     world: World, ecs_of_short_lives: EcsClient, rounds: int
 ) -> None:
-    """Twenty a round. Looks come as often as they can, to find as many processes running as they can."""
+    """Twenty a round, observed without a pause, so that as many processes as possible are found running."""
     timing = replace(world.timing, settle_s=1)
     statuses: list[str] = []
     for each in range(rounds):

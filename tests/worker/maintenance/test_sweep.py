@@ -1,4 +1,4 @@
-"""What no message carried is published again, until it is done."""
+"""A command whose message was lost is published again, until it is done."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def celery(redis_url: str) -> Iterator[Celery]:
 
 
 def _drain(app: Celery) -> list[dict[str, Any]]:
-    """Take every waiting message off the queues: the arguments of each."""
+    """Take every waiting message off the queues. Returns the arguments of each."""
     taken = []
     with app.connection_for_read() as connection:
         channel = connection.default_channel
@@ -99,7 +99,7 @@ def test_a_drifted_charger_is_published_as_a_repair(world: World, celery: Celery
 
 
 def test_a_command_of_a_drifted_charger_is_published_as_that_command(world: World, celery: Celery) -> None:
-    """Somebody waits for it: it does not queue with the repairs, nor with rollouts, of which old workers know nothing."""
+    """A client waits for it, so it does not queue with repairs, nor with rollouts, a task that old workers do not have."""
     charger_id = world.ready()
     with world.sessions.begin() as session:
         session.execute(
@@ -132,7 +132,7 @@ def test_a_broker_that_is_away_leaves_the_work_for_the_next_sweep(world: World, 
 def test_a_broker_that_became_a_replica_leaves_the_work_for_the_next_sweep(
     world: World, tmp_path: Path
 ) -> None:
-    """Its refusal is no loss of a connection."""
+    """A replica refuses messages, and keeps its connections."""
     world.stop(world.ready())
     long_after(world)
     with running_redis(tmp_path) as url, redis.Redis.from_url(url) as client:
@@ -150,7 +150,7 @@ def test_a_broker_that_became_a_replica_leaves_the_work_for_the_next_sweep(
 def test_hints_do_not_pile_up_on_a_queue_that_nobody_serves(
     world: World, celery: Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.maintenance.sweep.MOST_WAITING", 2)
+    monkeypatch.setattr("worker.maintenance.sweep.MAX_WAITING", 2)
     stopped, created = world.ready("CP-1"), world.create("CP-2")
     stop = world.stop(stopped)
 
@@ -162,5 +162,5 @@ def test_hints_do_not_pile_up_on_a_queue_that_nobody_serves(
     sweep(world.sessions, celery)
 
     per_charger = Counter(message["charger_id"] for message in waited)
-    assert per_charger == {stopped: 2, created: 2}  # each queue has its own bound
+    assert per_charger == {stopped: 2, created: 2}  # each queue has its own limit
     assert {message["command_id"] for message in _drain(celery)} >= {str(stop.command_id)}

@@ -1,4 +1,4 @@
-"""New settings reach every charger there is, a few at a time, and stop by themselves."""
+"""New settings reach every existing charger, a few at a time, and a rollout that fails stops."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +13,10 @@ from tests.worker.rolling import (
     beat,
     deliver,
     deliver_all,
-    go_on,
     new_workers,
     old_fleet,
     pass_time,
+    run_round,
     running,
     spec_that_runs,
     specs,
@@ -36,7 +36,7 @@ def test_new_settings_reach_every_charger_and_the_old_definitions_go(world: Worl
     new = new_workers(world)
 
     for _ in range(3):
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
     remove_leftovers(world.sessions, new)
 
     assert {spec_that_runs(world, charger_id) for charger_id in fleet} == {"spec-2"}
@@ -50,14 +50,14 @@ def test_new_settings_reach_every_charger_and_the_old_definitions_go(world: Worl
 
 
 def test_chargers_of_which_the_settings_are_not_known_get_the_fleets(world: World) -> None:
-    """As after the upgrade to the first version that records them. Who has them already goes on running."""
+    """As after an upgrade to the first version that records specs. A charger that has the spec already keeps its task."""
     charger_id = world.ready()
     [task] = world.ecs.services[charger_id].tasks
     with world.sessions.begin() as session:
         session.execute(update(Charger).values(spec_hash=None))
     ecs = new_workers(world, "spec-1")
 
-    go_on(world, ecs, [charger_id])
+    run_round(world, ecs, [charger_id])
 
     charger = world.charger(charger_id)
     assert (charger.spec_hash, charger.rollout_hash, charger.reason) == ("spec-1", None, None)
@@ -135,7 +135,7 @@ def test_the_next_settings_begin_with_those_that_do_not_come_up(world: World, fl
         beat(world, good)
         first = under_way(world, fleet)
         for _ in range(3):
-            go_on(world, good, fleet)
+            run_round(world, good, fleet)
 
     assert first == hit
     assert {spec_that_runs(world, charger_id) for charger_id in fleet} == {"spec-3"}

@@ -1,4 +1,4 @@
-"""No task definition stays that nothing uses, whatever fails between two calls."""
+"""Unused task definitions are deleted, whatever fails between two calls."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from worker.ecs import turns
 from worker.ecs.budget import Budget, BudgetSpent
 from worker.ecs.client import EcsClient, EcsUnavailable
 from worker.maintenance import leftovers
-from worker.maintenance.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.maintenance.leftovers import CHECK_AFTER, remove_leftovers, remove_orphans
 from worker.reconcile.converge import converge
 
 
@@ -43,7 +43,7 @@ def test_a_new_charger_costs_no_call_for_it(world: World) -> None:
 
 
 def test_the_definition_of_the_worker_that_comes_second_goes(world: World) -> None:
-    """Both carry out one update at once, and have other settings. The first one to record its definition wins."""
+    """Two workers with different settings apply one update. The first one that records its definition wins."""
     charger_id = world.ready()
     world.update(charger_id, ws_url="ws://other.test/ocpp")
     second = world.ecs.with_spec("spec-2")
@@ -81,7 +81,7 @@ def test_a_definition_that_a_worker_is_about_to_record_stays(world: World) -> No
 
 
 def test_a_definition_that_comes_while_others_are_removed_is_not_missed(world: World) -> None:
-    """Another worker, which came second, made it and marked the charger."""
+    """The worker that came second registers it, and marks the charger."""
     charger_id = world.ready()
     world.update(charger_id, ws_url="ws://other.test/ocpp")
     world.work(charger_id)
@@ -98,7 +98,7 @@ def test_a_definition_that_comes_while_others_are_removed_is_not_missed(world: W
     assert world.charger(charger_id).leftovers_at is not None
 
 
-def forget(world: World, charger_id: str) -> None:
+def remove_completely(world: World, charger_id: str) -> None:
     world.delete(charger_id)
     world.converge(charger_id)
     if not world.gone(charger_id):
@@ -110,23 +110,23 @@ def forget(world: World, charger_id: str) -> None:
 
 def time_passes(world: World) -> None:
     with world.sessions.begin() as session:
-        session.execute(update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CERTAIN_AFTER))
+        session.execute(update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CHECK_AFTER))
 
 
 class Killed(BaseException):
-    """As kill -9."""
+    """Stands for kill -9."""
 
 
-def test_a_definition_that_a_dying_worker_makes_of_a_forgotten_charger_goes(world: World) -> None:
+def test_a_definition_that_a_dying_worker_makes_for_a_removed_charger_is_deleted(world: World) -> None:
     charger_id = world.create()
 
-    def is_forgotten() -> None:
-        forget(world, charger_id)
+    def is_removed() -> None:
+        remove_completely(world, charger_id)
 
     def dies() -> None:
         raise Killed
 
-    world.ecs.script.append(is_forgotten)
+    world.ecs.script.append(is_removed)
     world.ecs.afterwards.append(dies)
     with pytest.raises(Killed):
         world.converge(charger_id)
@@ -142,10 +142,10 @@ def test_a_definition_that_a_dying_worker_makes_of_a_forgotten_charger_goes(worl
     assert remove_orphans(world.sessions, world.ecs) == 0
 
 
-def test_a_service_that_a_late_call_makes_of_a_forgotten_charger_goes(world: World) -> None:
+def test_a_service_that_a_late_call_makes_for_a_removed_charger_is_deleted(world: World) -> None:
     charger_id = world.ready()
     arn = world.charger(charger_id).task_definition_arn
-    forget(world, charger_id)
+    remove_completely(world, charger_id)
     world.ecs.services[charger_id] = FakeService(1, arn or "")
     world.ecs.settle()
     time_passes(world)
@@ -161,8 +161,8 @@ def test_a_service_that_a_late_call_makes_of_a_forgotten_charger_goes(world: Wor
 
 @pytest.fixture
 def three(world: World, embedded: Embedded, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A charger with three definitions in the real ECS, of which its row has the second."""
-    monkeypatch.setattr(leftovers, "MOST", 1)
+    """A charger with three definitions in the embedded ECS, of which its row has the second."""
+    monkeypatch.setattr(leftovers, "MAX_CHARGERS", 1)
     charger_id = world.ready()
     arns = [
         embedded.ecs.ensure_task_definition(charger_id, {"CHARGER_WS_URL": f"ws://{number}/"}, {})

@@ -17,8 +17,8 @@ def running_task(world: World, charger_id: str) -> str:
     return arn.rpartition("/")[2]
 
 
-def say_accepted(world: World, charger_id: str, task: str) -> None:
-    """What worker/observe/logs.py writes of a line in that task's log."""
+def log_accepted(world: World, charger_id: str, task: str) -> None:
+    """Write what the log reader writes for a line in that task's log."""
     read_lines(world.sessions, line(charger_id, "accepted", task=task))
 
 
@@ -31,7 +31,7 @@ def test_a_new_charger_is_accepted_when_it_runs_and_its_log_says_so(world: World
     charger_id = world.create()
     world.converge(charger_id)
     world.ecs.settle()
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
     before = is_accepted(world, charger_id)
 
     world.observe()
@@ -42,13 +42,13 @@ def test_a_new_charger_is_accepted_when_it_runs_and_its_log_says_so(world: World
 def test_after_a_restart_the_log_of_the_task_that_ended_does_not_count(world: World) -> None:
     charger_id = world.ready()
     old = running_task(world, charger_id)
-    say_accepted(world, charger_id, old)
+    log_accepted(world, charger_id, old)
     restart = world.restart(charger_id)
     unsettled = is_accepted(world, charger_id)
 
     world.work(charger_id)
     by_the_old = is_accepted(world, charger_id)
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
 
     assert world.status(restart) == CommandStatus.SUCCEEDED
     assert running_task(world, charger_id) != old
@@ -59,7 +59,7 @@ def test_after_a_restart_the_log_of_the_task_that_ended_does_not_count(world: Wo
 def test_the_log_of_a_task_that_ended_between_two_observations_does_not_count(
     world: World, change: str
 ) -> None:
-    """It was killed: its log still ends with `accepted`, and nobody saw that nothing ran."""
+    """The task was killed: its log still ends with `accepted`, and no observation saw that nothing ran."""
     charger_id = world.ready()
     old = running_task(world, charger_id)
     if change == "update":
@@ -69,11 +69,11 @@ def test_the_log_of_a_task_that_ended_between_two_observations_does_not_count(
         world.converge(charger_id)
         world.ecs.settle()
         world.start(charger_id)
-    say_accepted(world, charger_id, old)
+    log_accepted(world, charger_id, old)
 
     world.work(charger_id)
     by_the_old = is_accepted(world, charger_id)
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
 
     assert world.charger(charger_id).running_count == 1
     assert (by_the_old, is_accepted(world, charger_id)) == (False, True)
@@ -81,7 +81,7 @@ def test_the_log_of_a_task_that_ended_between_two_observations_does_not_count(
 
 def test_a_start_of_a_charger_that_runs_leaves_its_link_as_it_is(world: World) -> None:
     charger_id = world.ready()
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
 
     world.start(charger_id)
     world.work(charger_id)
@@ -98,7 +98,7 @@ def test_the_successor_of_a_task_that_crashed_is_found_out(world: World) -> None
 
     world.ecs.crash(charger_id)
     world.ecs.settle()
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
     unknown = is_accepted(world, charger_id)
     world.observe()
 
@@ -110,7 +110,7 @@ def test_a_command_succeeds_although_the_budget_has_no_turn_to_find_the_task_tha
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charger_id = world.ready()
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
     start = world.start(charger_id)
 
     with monkeypatch.context() as patch:
@@ -129,7 +129,7 @@ def test_the_task_of_an_earlier_generation_does_not_count_while_the_newest_is_no
     charger_id = world.ready()
     world.restart(charger_id)
     world.work(charger_id)
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
     before = is_accepted(world, charger_id)
 
     world.stop(charger_id)
@@ -151,7 +151,7 @@ def test_the_task_of_an_earlier_generation_does_not_count_while_the_newest_is_no
 
 def test_a_charger_is_not_accepted_before_its_create_is_final(world: World) -> None:
     charger_id = world.ready()
-    say_accepted(world, charger_id, running_task(world, charger_id))
+    log_accepted(world, charger_id, running_task(world, charger_id))
     with world.sessions.begin() as session:
         session.execute(update(Charger).values(settled_generation=0, observe_at=func.now()))
 

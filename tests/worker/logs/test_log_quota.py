@@ -1,4 +1,4 @@
-"""One organization's flood fills nobody's disk, costs nobody else a frame, and its reader sees that some are missing."""
+"""A flood of one organization does not fill the disk, costs no other organization a frame, and its clients see the gap."""
 
 from datetime import timedelta
 
@@ -8,20 +8,18 @@ from sqlalchemy import select, update
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
 from tests.worker.conftest import World
-from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.observe.log_quota import CUT_ACTION, ROW_BYTES
-from worker.observe.logs import prune_logs
+from tests.worker.logs.log_group import PAGE, LogGroup
+from worker.logs.partitions import prune_logs
+from worker.logs.quota import CUT_ACTION, ROW_BYTES
 
-__all__ = ["cloudwatch", "group"]  # fixtures
-
-FRAMES = 10  #: that the quota allows, of the ones that these tests log
+FRAMES = 10  #: of these tests that the quota allows
 
 
 @pytest.fixture
 def bounded(group: LogGroup) -> LogGroup:
-    if (group.now.hour, group.now.minute) < (0, 5):  # all of one day
+    if (group.now.hour, group.now.minute) < (0, 5):  # so that all events are of one day
         group.now += timedelta(minutes=5)
-    group.client.most_bytes = FRAMES * (ROW_BYTES + 20)
+    group.client.max_bytes_per_day = FRAMES * (ROW_BYTES + 20)
     return group
 
 
@@ -44,7 +42,7 @@ def test_a_flood_loses_its_own_frames_and_says_so_once(world: World, bounded: Lo
     other = moved_to(world, world.create("CP-2"), "globex")
     for number in range(6 * PAGE):
         bounded.frame(flooder, ago_s=100 - number)
-    said = [bounded.frame(other, ago_s=50 - number) for number in range(PAGE)]
+    logged = [bounded.frame(other, ago_s=50 - number) for number in range(PAGE)]
 
     bounded.read()
     bounded.frame(flooder)
@@ -54,7 +52,7 @@ def test_a_flood_loses_its_own_frames_and_says_so_once(world: World, bounded: Lo
     assert FRAMES - 2 <= kept.count("Heartbeat") <= FRAMES + 2
     assert kept.count(CUT_ACTION) == 1
     assert kept[-1] == CUT_ACTION
-    assert bounded.messages(other) == said
+    assert bounded.messages(other) == logged
 
 
 def test_each_charger_that_loses_frames_says_so(world: World, bounded: LogGroup) -> None:
@@ -76,10 +74,10 @@ def test_pages_without_a_frame_that_is_stored_are_read_through(world: World, bou
         bounded.frame("dep-of-another-installation", ago_s=20 - number)
     read = bounded.read()
 
-    said = bounded.frame(charger_id)
+    logged = bounded.frame(charger_id)
 
     assert (read, bounded.read()) == (0, 1)
-    assert bounded.messages(charger_id) == [said]
+    assert bounded.messages(charger_id) == [logged]
 
 
 def test_lines_that_are_read_again_count_once(world: World, bounded: LogGroup) -> None:
@@ -114,7 +112,7 @@ def test_the_next_day_has_a_quota_of_its_own(world: World, bounded: LogGroup) ->
 
 
 def test_without_a_quota_everything_is_kept(world: World, bounded: LogGroup) -> None:
-    bounded.client.most_bytes = 0
+    bounded.client.max_bytes_per_day = 0
     charger_id = world.create()
     for number in range(4 * PAGE):
         bounded.frame(charger_id, ago_s=100 - number)
@@ -139,7 +137,7 @@ def test_what_was_counted_goes_with_the_frames_of_its_day(world: World, bounded:
 
 
 def read_from(group: LogGroup, since_ms: int) -> None:
-    """As if the last pass had ended then."""
+    """Read as if the last pass had ended at that time (Unix ms)."""
     with group.sessions.begin() as session:
         session.add(LogCursor(log_group=group.client.group, read_until_ms=since_ms))
     group.read()

@@ -1,4 +1,4 @@
-"""Clients command and workers die in the middle of a rollout."""
+"""Clients send commands and workers die in the middle of a rollout."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from tests.worker.fake_ecs import fail_once
 from tests.worker.rolling import (
     beat,
     deliver,
-    go_on,
     new_workers,
     old_fleet,
+    run_round,
     spec_that_runs,
     specs,
     under_way,
@@ -37,10 +37,10 @@ def test_a_stopped_charger_gets_the_new_definition_and_stays_stopped(world: Worl
     new = new_workers(world)
 
     for _ in range(2):
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
     stopped = [world.ecs.runs(charger_id) for charger_id in fleet]
     world.start(fleet[0])
-    deliver(world, world.ecs, fleet[0])  # whoever starts it
+    deliver(world, world.ecs, fleet[0])  # a worker with the old settings
     world.ecs.settle()
 
     assert stopped == [0] * 5
@@ -56,21 +56,21 @@ def test_a_command_in_the_middle_of_a_rollout_counts(
     new = new_workers(world)
     beat(world, new)
     [first, *_] = under_way(world, fleet)
-    asked = []
+    receipts = []
 
-    def ask() -> None:
+    def request() -> None:
         if what == "update":
-            asked.append(world.update(first, ws_url="ws://other.test/ocpp"))
+            receipts.append(world.update(first, ws_url="ws://other.test/ocpp"))
         else:
-            asked.append(getattr(world, what)(first))
+            receipts.append(getattr(world, what)(first))
 
     match when:
         case "begun":
-            ask()
+            request()
         case "registered":
-            world.ecs.afterwards.append(ask)
+            world.ecs.afterwards.append(request)
         case _:
-            world.ecs.afterwards += [lambda: None, ask]
+            world.ecs.afterwards += [lambda: None, request]
     deliver(world, new, first)
     for _ in range(3):
         if world.gone(first):
@@ -78,7 +78,7 @@ def test_a_command_in_the_middle_of_a_rollout_counts(
         world.ecs.settle()
         world.observe()
         world.wait_is_over(first)
-        go_on(world, new, [each for each in fleet if not world.gone(each)])
+        run_round(world, new, [each for each in fleet if not world.gone(each)])
         if not world.gone(first):
             deliver(world, new, first)
 
@@ -88,7 +88,7 @@ def test_a_command_in_the_middle_of_a_rollout_counts(
         assert first not in world.ecs.definitions
         return
     charger = world.charger(first)
-    assert world.status(asked[0]) == CommandStatus.SUCCEEDED
+    assert world.status(receipts[0]) == CommandStatus.SUCCEEDED
     assert (charger.spec_hash, charger.rollout_hash, charger.drifted_at) == ("spec-2", None, None)
     assert specs(world, [first]) == {"spec-2"}
     assert world.ecs.runs(first) == (0 if what == "stop" else 1)
@@ -99,7 +99,7 @@ def test_a_command_in_the_middle_of_a_rollout_counts(
 
 
 class Killed(BaseException):
-    """As kill -9."""
+    """Stands for kill -9."""
 
 
 def kill() -> None:
@@ -121,7 +121,7 @@ def test_a_worker_that_dies_on_the_way_costs_nothing_but_time(
         deliver(world, new, first)
     assert world.charger(first).publish_at is not None
     for _ in range(3):
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
     remove_leftovers(world.sessions, new)
 
     assert {spec_that_runs(world, charger_id) for charger_id in fleet} == {"spec-2"}

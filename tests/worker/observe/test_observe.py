@@ -1,4 +1,4 @@
-"""The status that the API shows is what ECS reports, and what ECS lost is put back."""
+"""The status that the API shows is what ECS reports, and a service that ECS lost is created again."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ def test_a_process_that_died_shows_as_not_running_with_its_reason(world: World) 
 
 
 @pytest.mark.parametrize("drift", ["count", "definition", "deleted"])
-def test_what_somebody_changed_behind_our_back_is_put_right(world: World, drift: str) -> None:
+def test_a_service_that_somebody_else_changed_is_repaired(world: World, drift: str) -> None:
     charger_id = world.ready()
     service = world.ecs.services[charger_id]
     if drift == "count":
@@ -61,7 +61,7 @@ def test_a_call_that_takes_effect_after_a_newer_one_is_repaired(world: World) ->
     world.stop(charger_id)
     world.work(charger_id)
 
-    world.ecs.services[charger_id].desired_count = 1  # the late ghost of a start
+    world.ecs.services[charger_id].desired_count = 1  # a start that took effect late
     world.ecs.settle()
     world.observe()
     world.work(charger_id)
@@ -80,22 +80,20 @@ def test_what_is_in_flight_is_no_drift(world: World) -> None:
     assert world.charger(charger_id).drifted_at is None
 
 
-def test_one_look_gets_round_to_every_charger_that_is_due(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seldom = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
+def test_one_run_observes_every_charger_that_is_due(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    once_a_minute = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
     chargers = [world.ready(f"CP-{number}") for number in range(5)]
     before = [world.charger(charger_id).observed_at for charger_id in chargers]
 
     monkeypatch.setattr("worker.observe.observe.OBSERVE_LIMIT", 2)
-    observe(world.sessions, world.ecs, seldom)
+    observe(world.sessions, world.ecs, once_a_minute)
 
     after = [world.charger(charger_id).observed_at for charger_id in chargers]
     assert all(later > earlier for earlier, later in zip(before, after, strict=True) if earlier and later)
     assert None not in after
 
 
-def test_an_older_look_does_not_replace_a_newer_one(world: World) -> None:
+def test_an_older_observation_does_not_replace_a_newer_one(world: World) -> None:
     charger_id = world.ready()
     newer = func.now() + timedelta(seconds=60)
     with world.sessions.begin() as session:
@@ -107,7 +105,7 @@ def test_an_older_look_does_not_replace_a_newer_one(world: World) -> None:
     assert world.charger(charger_id).running_count == 1
 
 
-def test_a_look_that_began_before_the_command_was_applied_does_not_finish_it(world: World) -> None:
+def test_an_observation_that_began_before_the_command_was_applied_does_not_finish_it(world: World) -> None:
     charger_id = world.ready()
     world.stop(charger_id)
     world.work(charger_id)
@@ -191,7 +189,7 @@ def test_a_charger_that_was_killed_is_not_shown_as_connected(world: World) -> No
     assert shown_link(world.sessions, charger_id).state == "disconnected"
 
 
-def test_a_charger_whose_tasks_ecs_does_not_tell_keeps_no_other_from_being_looked_at(
+def test_a_charger_whose_tasks_cannot_be_listed_does_not_keep_others_from_being_observed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chargers = [world.ready(f"CP-{number}") for number in range(3)]
@@ -211,9 +209,7 @@ def test_a_charger_whose_tasks_ecs_does_not_tell_keeps_no_other_from_being_looke
     assert after > before
 
 
-def test_a_call_that_fails_ends_the_look_at_its_ten_only(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_call_that_fails_skips_only_its_ten_chargers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     chargers = [world.ready(f"CP-{number}") for number in range(4)]
     before = [world.charger(charger_id).observed_at for charger_id in chargers]
     describe, failures = world.ecs.describe_services, [EcsUnavailable("DescribeServices: 500")]
@@ -232,7 +228,7 @@ def test_a_call_that_fails_ends_the_look_at_its_ten_only(
     assert sum(one != other for one, other in zip(before, after, strict=True)) == 3
 
 
-def test_a_look_at_an_ecs_that_hangs_ends_in_time_and_leaves_the_rest_due(
+def test_a_run_against_an_ecs_that_hangs_ends_in_time_and_leaves_the_rest_due(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(3):

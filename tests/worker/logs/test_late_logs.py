@@ -1,4 +1,4 @@
-"""A line that CloudWatch gets late is copied once, however late within the hours it is."""
+"""An event that CloudWatch gets hours late is copied once."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,10 +10,9 @@ from sqlalchemy import func, select, update
 
 from shared.models import ChargerLog, LogCursor
 from tests.worker.conftest import World
-from tests.worker.test_logs import PAGE, LogGroup, cloudwatch, group
-from worker.observe.logs import LogsClient, Page, read_late_logs
-
-__all__ = ["cloudwatch", "group"]  # fixtures
+from tests.worker.logs.log_group import PAGE, LogGroup
+from worker.logs.client import LogsClient, Page
+from worker.logs.read import read_late_logs
 
 
 def read_late(group: LogGroup) -> int:
@@ -52,7 +51,7 @@ def test_the_slow_pass_goes_through_many_pages_in_parts(world: World, group: Log
         group.frame(charger_id, ago_s=1_000 - number)
     group.read()
     read_late(group)
-    late = group.frame(charger_id, ago_s=2)  # ahead of the pass that is under way
+    late = group.frame(charger_id, ago_s=2)  # after the events that the unfinished pass has read
 
     copied = [read_late(group) for _ in range(2)]
 
@@ -63,7 +62,7 @@ def test_the_slow_pass_goes_through_many_pages_in_parts(world: World, group: Log
 def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or it would write, and lock chargers for, hours of lines that are there already."""
+    """Otherwise it would write hours of events again, and lock their chargers meanwhile."""
     charger_id = world.create()
     group.frame(charger_id)
     group.read()
@@ -73,11 +72,11 @@ def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
     minutes_pass(group)
     written: list[int] = []
 
-    def write(_: object, page: Page, _most_bytes: int) -> int:
+    def write(_: object, page: Page, _max_bytes: int) -> int:
         written.append(len(page.events))
         return 0
 
-    monkeypatch.setattr("worker.observe.logs._write_page", write)
+    monkeypatch.setattr("worker.logs.read.write_page", write)
 
     read_late(group)
 
@@ -85,7 +84,7 @@ def test_the_slow_pass_writes_only_what_was_ingested_since_the_one_before(
 
 
 class Throttled:
-    """A log group that answers with empty pages, and not always."""
+    """A log group that gives these answers in order, and throttles the call for each None."""
 
     def __init__(self, *answers: dict[str, Any] | None) -> None:
         self.answers = list(answers)
@@ -104,12 +103,16 @@ def test_a_throttled_pass_through_empty_pages_goes_on_where_it_was(
     world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     charger_id = world.create()
-    said = group.frame(charger_id)
+    logged = group.frame(charger_id)
     [page] = group.client.pages(0)
     empty: dict[str, Any] = {"events": []}
     api = Throttled(empty | {"nextToken": "1"}, None, empty | {"nextToken": "2"}, {"events": page.events})
     client: Any = object.__new__(LogsClient)
-    client.group, client.most_bytes, client._logs = group.client.group, group.client.most_bytes, api
+    client.group, client.max_bytes_per_day, client._logs = (
+        group.client.group,
+        group.client.max_bytes_per_day,
+        api,
+    )
     throttled = replace(group, client=client)
 
     with pytest.raises(ClientError):
@@ -117,6 +120,6 @@ def test_a_throttled_pass_through_empty_pages_goes_on_where_it_was(
     throttled.read()
 
     assert api.tokens == [None, "1", "1", "2"]
-    assert group.messages(charger_id) == [said]
+    assert group.messages(charger_id) == [logged]
     with world.sessions() as session:
         assert session.scalar(select(func.count()).select_from(ChargerLog)) == 1

@@ -1,4 +1,4 @@
-"""Words about links for the tests of the worker."""
+"""Read and write links, for the tests of the log reader."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""For some seconds ECS answers with what was true before a change. Nothing wrong follows, and nothing is done twice."""
+"""For some seconds after a change ECS answers with the older state. No change is then lost or made twice."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ STALE_S = 0.6
 SETTLE_S = 0.8
 
 
-class Line:
+class StaleWorker:
     """A worker on an embedded ECS whose reads do not show a change for a while."""
 
     def __init__(self, world: World, embedded: Embedded) -> None:
@@ -31,7 +31,7 @@ class Line:
         converge(self.world.sessions, self.embedded.ecs, self.timing, charger_id)
 
     def until(self, charger_id: str, is_true: Callable[[Charger], bool]) -> None:
-        """Observe, and do what the observer has published."""
+        """Observe, and converge when the observer says so, until the condition holds."""
 
         def observed() -> bool:
             if observe(self.world.sessions, self.embedded.ecs, self.timing):
@@ -50,7 +50,7 @@ class Line:
         return charger_id
 
     def changes(self) -> list[str]:
-        """The calls that changed something, in order."""
+        """The calls that change a service or a task, in order."""
         return [
             call["action"]
             for call in self.embedded.process.calls(
@@ -68,68 +68,68 @@ class Line:
 
 
 @pytest.fixture
-def line(world: World, embedded: Embedded) -> Line:
-    return Line(world, embedded)
+def stale(world: World, embedded: Embedded) -> StaleWorker:
+    return StaleWorker(world, embedded)
 
 
-def test_each_change_is_made_once(line: Line, world: World) -> None:
-    charger_id = line.ready()
+def test_each_change_is_made_once(stale: StaleWorker, world: World) -> None:
+    charger_id = stale.ready()
     world.stop(charger_id)
-    line.converge(charger_id)
-    line.settled(charger_id)
+    stale.converge(charger_id)
+    stale.settled(charger_id)
     world.start(charger_id)
-    line.converge(charger_id)
-    line.settled(charger_id)
+    stale.converge(charger_id)
+    stale.settled(charger_id)
     world.delete(charger_id)
-    line.converge(charger_id)
+    stale.converge(charger_id)
 
     def removed() -> bool:
-        if observe(world.sessions, line.embedded.ecs, line.timing):
-            line.converge(charger_id)
+        if observe(world.sessions, stale.embedded.ecs, stale.timing):
+            stale.converge(charger_id)
         return world.gone(charger_id)
 
     wait_until(removed)
 
-    assert line.changes() == ["CreateService", "UpdateService", "UpdateService", "DeleteService"]
+    assert stale.changes() == ["CreateService", "UpdateService", "UpdateService", "DeleteService"]
 
 
-def test_a_stop_right_after_a_start_succeeds_when_nothing_runs(line: Line, world: World) -> None:
-    """The read that does not show the start yet looks like a stop that is done."""
-    charger_id = line.ready()
+def test_a_stop_right_after_a_start_succeeds_when_nothing_runs(stale: StaleWorker, world: World) -> None:
+    """A read that does not show the start yet resembles a stop that is done."""
+    charger_id = stale.ready()
     world.stop(charger_id)
-    line.converge(charger_id)
-    line.settled(charger_id)
-    line.embedded.process.set_faults({"kind": "stale", "seconds": 1.5})
-    line.timing = replace(line.timing, settle_s=2)
-    wait_until(lambda: line.view(charger_id).desired_count == 0)
+    stale.converge(charger_id)
+    stale.settled(charger_id)
+    stale.embedded.process.set_faults({"kind": "stale", "seconds": 1.5})
+    stale.timing = replace(stale.timing, settle_s=2)
+    wait_until(lambda: stale.view(charger_id).desired_count == 0)
 
     world.start(charger_id)
-    line.converge(charger_id)
-    wait_until(lambda: line.processes(charger_id))
+    stale.converge(charger_id)
+    wait_until(lambda: stale.processes(charger_id))
     stop = world.stop(charger_id)
-    line.converge(charger_id)
-    answered = line.view(charger_id)
-    observe(world.sessions, line.embedded.ecs, line.timing)
+    stale.converge(charger_id)
+    answered = stale.view(charger_id)
+    observe(world.sessions, stale.embedded.ecs, stale.timing)
     at_once = world.status(stop)
-    line.settled(charger_id)
+    stale.settled(charger_id)
 
     assert (answered.desired_count, answered.running_count) == (0, 0)
     assert at_once == CommandStatus.APPLIED
     assert world.status(stop) == CommandStatus.SUCCEEDED
-    assert line.processes(charger_id) == []
+    assert stale.processes(charger_id) == []
 
 
-def test_a_restart_right_after_a_start_ends_the_task_that_runs(line: Line, world: World) -> None:
+def test_a_restart_right_after_a_start_ends_the_task_that_runs(stale: StaleWorker, world: World) -> None:
     """ListTasks does not name it yet, but it was seen running."""
-    charger_id = line.ready()
+    charger_id = stale.ready()
     before = world.charger(charger_id).running_task_arn
-    line.embedded.process.set_faults({"kind": "stale", "seconds": 60})
+    stale.embedded.process.set_faults({"kind": "stale", "seconds": 60})
     restart = world.restart(charger_id)
-    line.converge(charger_id)
-    line.embedded.process.set_faults()
+    stale.converge(charger_id)
+    stale.embedded.process.set_faults()
 
-    line.settled(charger_id)
+    stale.settled(charger_id)
 
     assert world.status(restart) == CommandStatus.SUCCEEDED
     assert world.charger(charger_id).running_task_arn != before
-    assert line.changes().count("StopTask") == 1
+    assert stale.changes().count("StopTask") == 1

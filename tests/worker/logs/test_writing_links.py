@@ -1,4 +1,4 @@
-"""The log reader alone writes links; nobody waits for it, and lists and events follow."""
+"""Only the log reader writes links. Nothing waits for it, and lists and events follow."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +19,14 @@ from tests.embedded.waiting import wait_until
 from tests.links import line, read_lines
 from tests.worker.conftest import World
 from tests.worker.fake_ecs import fail_once
-from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task
+from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task
+from worker.logs import links
 from worker.maintenance.sweep import sweep
-from worker.observe import links
 
 # Lists and events.
 
 
-def test_a_charger_that_somebody_holds_keeps_no_other_from_being_noted(world: World) -> None:
+def test_a_locked_charger_does_not_delay_the_links_of_others(world: World) -> None:
     held, free = world.ready("CP-1"), world.ready("CP-2")
     lines = [each for one in (held, free) for each in boot(one, running_task(world, one), NOW)]
 
@@ -39,7 +39,7 @@ def test_a_charger_that_somebody_holds_keeps_no_other_from_being_noted(world: Wo
     assert (meanwhile, listed_state(world, held)) == ((None, "accepted"), "accepted")
 
 
-def test_who_reads_the_events_of_a_charger_misses_none_while_a_page_is_written(world: World) -> None:
+def test_a_reader_of_events_misses_none_while_a_page_is_written(world: World) -> None:
     """The ids of its events grow in the order of their commits."""
     charger_id = world.ready()
 
@@ -71,7 +71,7 @@ def test_a_line_that_is_read_again_writes_nothing(world: World) -> None:
     read_lines(world.sessions, *lines)
 
     with world.sessions() as session:
-        # Only locks, which leave no version of a row behind.
+        # Only locks are taken, which make no new version of a row.
         assert session.scalars(rows).all() == before
 
 
@@ -112,7 +112,7 @@ CHANGES: dict[str, Callable[[World, str], object]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("link", ["new", "known"])
-def test_nobody_waits_for_a_page_that_is_being_written(world: World, change: str, link: str) -> None:
+def test_no_change_waits_for_a_page_that_is_being_written(world: World, change: str, link: str) -> None:
     charger_id = world.ready()
     task = running_task(world, charger_id)
     if link == "known":
@@ -127,7 +127,7 @@ def test_nobody_waits_for_a_page_that_is_being_written(world: World, change: str
     assert took_s < 2  # it takes some milliseconds; a lock is waited for 5 s
 
 
-def test_a_charger_that_is_forgotten_while_a_page_is_written_leaves_no_link(world: World) -> None:
+def test_a_charger_that_is_removed_while_a_page_is_written_leaves_no_link(world: World) -> None:
     gone, stays = sorted(world.ready(f"CP-{number}") for number in range(2))
     read_lines(world.sessions, line(gone, "connecting", NOW, "first"))
     lines = [
@@ -144,10 +144,10 @@ def test_a_charger_that_is_forgotten_while_a_page_is_written_leaves_no_link(worl
             links.write_links(
                 page, [line(stays, "rejected", NOW + 2 * A_MINUTE, task) for task in ("second", "third")]
             )
-            forgetting = pool.submit(_forget, world, stays)
+            removing = pool.submit(_remove, world, stays)
             _wait_for_locks(world, 1)
             links.write_links(page, [line(stays, "rejected", NOW + 2 * A_MINUTE, "fourth")])
-        forgetting.result(10)
+        removing.result(10)
 
     with world.sessions() as session:
         assert session.scalars(select(ChargerLink.charger_id)).all() == []
@@ -176,12 +176,12 @@ def test_two_readers_at_once_take_the_links_in_one_order(world: World) -> None:
 def test_postgresql_finds_no_deadlock_between_the_log_reader_and_all_others(
     world: World, redis_url: str
 ) -> None:
-    """Each takes many chargers, in an order of its own if nobody sees to it; some are removed meanwhile."""
+    """Each changes many chargers, and without a common order they would deadlock. Some chargers are removed meanwhile."""
     chargers = [world.ready(f"CP-{number:02}") for number in range(12)]
-    celery = make_celery(f"{redis_url.rpartition('/')[0]}/9", publisher=True)  # which nobody reads
+    celery = make_celery(f"{redis_url.rpartition('/')[0]}/9", publisher=True)  # no worker reads it
     times = count(1)
     removed = iter(chargers[::3])
-    reading, writing = (Random(seed) for seed in (1, 2))  # an order, no secret
+    reading, writing = (Random(seed) for seed in (1, 2))  # an order, not a secret
 
     def read() -> None:
         at = NOW + next(times) * A_MINUTE
@@ -201,7 +201,7 @@ def test_postgresql_finds_no_deadlock_between_the_log_reader_and_all_others(
 
     def remove() -> None:
         for charger_id in islice(removed, 1):
-            _forget(world, charger_id)
+            _remove(world, charger_id)
 
     parties = (read, read, command, publish, remove, world.observe_once)
     with ThreadPoolExecutor(len(parties)) as pool:
@@ -211,9 +211,9 @@ def test_postgresql_finds_no_deadlock_between_the_log_reader_and_all_others(
 
     with world.sessions() as session:
         left = session.scalars(select(ChargerLink.charger_id).distinct()).all()
-        not_noted = session.scalar(select(func.count()).where(~ChargerLink.noted))
+        not_applied = session.scalar(select(func.count()).where(~ChargerLink.noted))
     assert set(left) == set(chargers) - set(chargers[::3])
-    assert not_noted == 0
+    assert not_applied == 0
 
 
 def _often(party: Callable[[], object]) -> None:
@@ -221,7 +221,7 @@ def _often(party: Callable[[], object]) -> None:
         party()
 
 
-def _forget(world: World, charger_id: str) -> None:
+def _remove(world: World, charger_id: str) -> None:
     with world.sessions.begin() as session:
         session.execute(delete(Charger).where(Charger.id == charger_id))
 

@@ -1,4 +1,4 @@
-"""ECS takes every call, and yet nothing runs: the charger says why, and recovers when the cause goes away."""
+"""ECS accepts every call, but nothing runs: the charger shows why, and recovers when the cause goes away."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Live:
         converge(self.world.sessions, self.embedded.ecs, self.world.timing, charger_id)
 
     def until(self, charger_id: str, is_true: Callable[[Charger], object]) -> Charger:
-        """Let the observer look, and repair, until it is so."""
+        """Observe and repair until the condition holds. Returns the row then."""
         deadline = time.monotonic() + 10
         while not is_true(charger := self.world.charger(charger_id)):
             assert time.monotonic() < deadline, f"still {charger.reason_code}: {charger.reason}"
@@ -136,7 +136,7 @@ def test_a_charger_whose_process_ends_at_once_says_so_and_comes_up_later(live: L
 
 
 def test_a_deployment_that_ecs_gave_up_is_started_anew(live: Live, world: World) -> None:
-    """Our services have no circuit breaker; somebody switched it on."""
+    """Chargehand's services have no circuit breaker, but somebody may switch one on."""
     charger_id = live.ready()
     live.embedded.process.set_faults({"kind": "exit_at_once", "service": charger_id})
     raw: Any = live.embedded.ecs._ecs
@@ -176,7 +176,7 @@ def test_a_repair_that_is_repeated_starts_one_deployment(world: World) -> None:
     assert world.ecs.runs(charger_id) == 1
 
 
-# What ECS says, in our words.
+# The error codes of ECS's texts.
 
 
 def service(event: str | None = None, rollout_failure: str | None = None) -> ServiceView:
@@ -200,7 +200,7 @@ def stopped(reason: str, exit_code: int | None = None) -> TaskView:
         ("Task stopped by user", None),
     ],
 )
-def test_a_stopped_task_tells_why(words: str, code: str | None) -> None:
+def test_a_stopped_task_gives_the_reason(words: str, code: str | None) -> None:
     reason = explain(service("(service dep-1) has started 1 tasks: (task 1)."), stopped(words))
 
     assert (reason.code if reason else None) == code
@@ -226,13 +226,13 @@ def test_a_stopped_task_tells_why(words: str, code: str | None) -> None:
         ("is unable to consistently start tasks successfully.", None),
     ],
 )
-def test_an_event_tells_why(event: str, code: str | None) -> None:
+def test_a_service_event_gives_the_reason(event: str, code: str | None) -> None:
     reason = explain(service(f"(service dep-1) {event}"), None)
 
     assert (reason.code if reason else None) == code
 
 
-def test_the_newest_cause_is_told_not_an_older_one() -> None:
+def test_the_newest_cause_is_reported_and_no_older_one() -> None:
     reason = explain(
         service("(service dep-1) was unable to place a task. Reason: Capacity is unavailable."),
         stopped("Essential container in task exited", exit_code=1),
@@ -242,7 +242,7 @@ def test_the_newest_cause_is_told_not_an_older_one() -> None:
     assert reason.code == ErrorCode.NO_CAPACITY
 
 
-def test_a_fault_of_our_own_is_on_the_row_and_tried_again(world: World) -> None:
+def test_an_internal_error_is_on_the_row_and_tried_again(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
 
@@ -259,7 +259,7 @@ def test_a_fault_of_our_own_is_on_the_row_and_tried_again(world: World) -> None:
     assert world.status(stop) == CommandStatus.SUCCEEDED
 
 
-def test_a_fault_of_our_own_that_stays_ends_at_the_deadline(world: World) -> None:
+def test_an_internal_error_that_stays_ends_at_the_deadline(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
     world.hours_pass(charger_id)

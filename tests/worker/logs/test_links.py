@@ -1,4 +1,4 @@
-"""Which task runs decides whose log a link is shown from, never a clock."""
+"""A link is shown from the log of the running task, whatever the clocks say."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,18 +10,15 @@ from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink
 from tests.links import line, read_lines, shown_link
 from tests.worker.conftest import World
-from tests.worker.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
+from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
 from worker.ecs.budget import BudgetSpent
-from worker.observe import links
+from worker.logs import apply_links
 
 
 def is_accepted(world: World, charger_id: str) -> bool:
     with world.sessions() as session:
         return session.scalars(select(ACCEPTED).where(Charger.id == charger_id)).one()
-
-
-# What runs, and what is said of it.
 
 
 @pytest.mark.parametrize("behind", [timedelta(milliseconds=50), timedelta(hours=1)])
@@ -71,7 +68,7 @@ def test_a_charger_of_which_nothing_runs_is_disconnected_and_says_why(world: Wor
 def test_the_process_after_a_crash_has_no_link_before_its_log_says_so(
     world: World, monkeypatch: pytest.MonkeyPatch, found: bool
 ) -> None:
-    """Also while the rate budget has no turn to find out which task it is."""
+    """Also while the rate budget allows no call that finds out which task it is."""
     charger_id = world.ready()
     read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
     before = is_accepted(world, charger_id)
@@ -116,7 +113,7 @@ def test_the_task_that_runs_has_the_last_word_whatever_the_clocks_say(
 
 
 def test_frames_of_the_task_that_runs_prove_its_link_and_those_of_an_older_one_do_not(world: World) -> None:
-    """The line that says how the link came up may be read after the frames that went over it."""
+    """The line about a new connection may be read after the frames that were sent over it."""
     charger_id = world.ready()
     older = running_task(world, charger_id)
     read_lines(world.sessions, *boot(charger_id, older, NOW))
@@ -145,34 +142,34 @@ def test_a_task_of_which_only_frames_were_read_is_connected(world: World) -> Non
     assert (link.state, link.since, link.last_frame_at) == ("connected", None, NOW)
 
 
-def test_the_observer_is_done_with_an_older_task_that_is_heard_of_late(
+def test_a_late_line_of_an_older_task_costs_the_observer_one_call(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lines came hours late, say. To find out which task runs costs a call each time."""
+    """For example, its lines came hours late. Each attempt to find out which task runs costs a call."""
     charger_id = world.ready()
     read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
     read_lines(world.sessions, *boot(charger_id, "of-yesterday", NOW))
-    asked = []
-    ask = world.ecs.current_task
+    calls = []
+    current_task = world.ecs.current_task
 
-    def ask_and_note(charger_id: str) -> str | None:
-        asked.append(charger_id)
-        return ask(charger_id)
+    def count_calls(charger_id: str) -> str | None:
+        calls.append(charger_id)
+        return current_task(charger_id)
 
-    monkeypatch.setattr(world.ecs, "current_task", ask_and_note)
+    monkeypatch.setattr(world.ecs, "current_task", count_calls)
     world.observe_once()
-    at_once = len(asked)
+    at_once = len(calls)
     with world.sessions.begin() as session:
         session.execute(update(ChargerLink).values(first_read_at=func.now() - timedelta(hours=1)))
     world.observe_once()
     world.observe_once()
 
-    assert (at_once, len(asked)) == (1, 1)
+    assert (at_once, len(calls)) == (1, 1)
     assert state(world, charger_id) == "accepted"
 
 
 def test_a_rollout_of_a_first_generation_is_accepted_by_the_boot_of_its_own_task(world: World) -> None:
-    """The log of the task before it is read late, and nothing of the new one yet."""
+    """The log of the previous task is read late, and the one of the new task has not been read yet."""
     charger_id = old_fleet(world)[0]
     first = running_task(world, charger_id)
     new = new_workers(world)
@@ -202,11 +199,11 @@ def test_the_last_tasks_of_a_charger_are_kept_and_the_one_that_runs(world: World
 
     with world.sessions() as session:
         kept = session.scalars(select(ChargerLink.task_id).order_by(ChargerLink.first_read_at)).all()
-    assert kept == [task, *tasks[-links.KEPT_TASKS :]]
+    assert kept == [task, *tasks[-apply_links.MAX_TASKS :]]
 
 
 def test_a_task_that_still_runs_though_ecs_said_that_nothing_does_is_found_again(world: World) -> None:
-    """ECS may answer with what was true some seconds ago."""
+    """ECS may answer with a state that is some seconds old."""
     charger_id = world.ready()
     read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
     with world.sessions.begin() as session:
@@ -226,7 +223,7 @@ def _no_turn(_: str) -> None:
 
 
 def test_accepting_a_command_fires_no_trigger_of_links(sessions: Sessions) -> None:
-    """Each that has no list of columns compares the row at every update, which the accepting statement pays for."""
+    """A trigger without a list of columns runs at every update of the row, also when a command is recorded."""
     with sessions() as session:
         without_columns = session.scalars(
             text("""

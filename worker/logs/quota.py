@@ -1,7 +1,7 @@
-"""How much of what an organization's chargers log is kept: so many bytes of frames of each day (UTC).
+"""Limit the bytes of frames that are stored per organization and day (UTC).
 
-One organization's flood then fills nobody's disk, and costs no other organization a frame. A frame counts when it is
-stored, so lines that are read again count once.
+A flood of one organization then does not fill the disk, and costs no other organization a frame. A frame counts when it is
+stored, so a line that is read again counts once.
 """
 
 from collections import Counter
@@ -18,8 +18,8 @@ from shared.models import ChargerLog, LogCut, LogVolume
 
 log = structlog.get_logger(__name__)
 
-ROW_BYTES = 150  # of a frame, beside its message: about what PostgreSQL needs
-CUT_ACTION = "LogQuotaExceeded"
+ROW_BYTES = 150  # of a frame besides its message: about what PostgreSQL needs
+CUT_ACTION = "LogQuotaExceeded"  # the action of the row that stands for the frames that are not stored
 CUT_EVENT_ID = "quota"
 
 Frame = dict[str, Any]
@@ -27,16 +27,19 @@ Key = tuple[str, date]  # an organization or a charger, and a day
 
 
 def within_quota(
-    session: Session, frames: list[Frame], organization_of: Mapping[str, str], most_bytes: int
+    session: Session, frames: list[Frame], organization_of: Mapping[str, str], max_bytes: int
 ) -> list[Frame]:
-    """Those that are kept; 0 bytes keep all. In place of the first that a charger loses of a day comes a row that says so."""
-    if not (most_bytes and frames):
+    """The frames to store: those that fit into `max_bytes` of their day, and all of them if that is 0.
+
+    A row of CUT_ACTION replaces the first frame of a day that a charger loses. Frames that are stored already stay in.
+    """
+    if not (max_bytes and frames):
         return frames
     sizes: Counter[Key] = Counter()
     for frame in frames:
         sizes[_key(frame, organization_of)] += _size(frame)
     used = _used(session, sizes)
-    full = {key for key in sizes if used[key] + sizes[key] > most_bytes}
+    full = {key for key in sizes if used[key] + sizes[key] > max_bytes}
     stored = _stored(session, [frame for frame in frames if _key(frame, organization_of) in full])
     kept = []
     lost: dict[Key, Frame] = {}
@@ -44,18 +47,18 @@ def within_quota(
         key = _key(frame, organization_of)
         if key not in full or frame["event_id"] in stored:
             kept.append(frame)
-        elif used[key] >= most_bytes:
+        elif used[key] >= max_bytes:
             lost.setdefault((frame["charger_id"], key[1]), frame)
         else:
             used[key] += _size(frame)
             kept.append(frame)
-    return kept + _cuts(session, lost, organization_of, most_bytes)
+    return kept + _cuts(session, lost, organization_of, max_bytes)
 
 
 def count_stored(
     session: Session, frames: list[Frame], stored: Collection[str], organization_of: Mapping[str, str]
 ) -> None:
-    """Add up the frames whose event ids are `stored`."""
+    """Add the frames whose event ids are in `stored` to their day's volume. Not safe to repeat: `stored` are the new ones."""
     added: Counter[Key] = Counter()
     for frame in frames:
         if frame["event_id"] in stored and frame["event_id"] != CUT_EVENT_ID:
@@ -76,7 +79,7 @@ def count_stored(
 
 
 def prune_volumes(session: Session, before: date) -> None:
-    """Of days whose frames are dropped."""
+    """Delete the volumes of days whose frames are pruned. Safe to repeat."""
     session.execute(delete(LogVolume).where(LogVolume.day < before))
     session.execute(delete(LogCut).where(LogCut.day < before))
 
@@ -94,24 +97,24 @@ def _used(session: Session, keys: Collection[Key]) -> Counter[Key]:
 
 
 def _stored(session: Session, frames: list[Frame]) -> set[str]:
-    """The event ids of those that an earlier reading stored: they have been counted, and are not lost."""
+    """The event ids of frames that an earlier read has stored: they are counted already, and not lost."""
     if not frames:
         return set()
-    asked = (
+    wanted = (
         values(
             column("charger_id", Text), column("timestamp", DateTime(timezone=True)), column("event_id", Text)
         )
         .data([(frame["charger_id"], frame["timestamp"], frame["event_id"]) for frame in frames])
-        .alias("asked")
+        .alias("wanted")
     )
-    same = [getattr(ChargerLog, name) == asked.c[name] for name in ("charger_id", "timestamp", "event_id")]
-    return set(session.scalars(select(asked.c.event_id).where(exists().where(*same))))
+    same = [getattr(ChargerLog, name) == wanted.c[name] for name in ("charger_id", "timestamp", "event_id")]
+    return set(session.scalars(select(wanted.c.event_id).where(exists().where(*same))))
 
 
 def _cuts(
-    session: Session, lost: Mapping[Key, Frame], organization_of: Mapping[str, str], most_bytes: int
+    session: Session, lost: Mapping[Key, Frame], organization_of: Mapping[str, str], max_bytes: int
 ) -> list[Frame]:
-    """Rows for those chargers that lose their first frame of the day."""
+    """A row for each charger that loses its first frame of a day."""
     if not lost:
         return []
     new = session.execute(
@@ -122,7 +125,7 @@ def _cuts(
     ).all()
     for organization_id, chargers in Counter(organization_of[row.charger_id] for row in new).items():
         log.warning("logs.quota_exceeded", organization_id=organization_id, chargers=chargers)
-    text = f"The organization's chargers logged more than {most_bytes} bytes this day: frames from here on are not kept"
+    text = f"The organization's chargers logged more than {max_bytes} bytes this day: frames from here on are not kept"
     return [
         lost[row.charger_id, row.day] | {"event_id": CUT_EVENT_ID, "action": CUT_ACTION, "message": text}
         for row in new

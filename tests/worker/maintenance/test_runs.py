@@ -1,4 +1,4 @@
-"""Each run of a maintenance task is noted on its row, whichever worker it was on."""
+"""Each run of a maintenance task is recorded on the task's row, whichever worker it ran on."""
 
 import pytest
 from sqlalchemy import text
@@ -9,7 +9,7 @@ from shared.models import MaintenanceRun
 from shared.queues import TaskName
 from shared.settings import Settings
 from worker.ecs.client import EcsUnavailable
-from worker.maintenance.runs import noted
+from worker.maintenance.runs import record_run
 
 
 def row(sessions: Sessions) -> MaintenanceRun:
@@ -19,12 +19,12 @@ def row(sessions: Sessions) -> MaintenanceRun:
 
 def succeed(sessions: Sessions, *tasks: TaskName) -> None:
     for task in tasks:
-        with noted(sessions, task):
+        with record_run(sessions, task):
             pass
 
 
 def fail(sessions: Sessions, reason: str) -> None:
-    with pytest.raises(EcsUnavailable), noted(sessions, TaskName.OBSERVE):
+    with pytest.raises(EcsUnavailable), record_run(sessions, TaskName.OBSERVE):
         raise EcsUnavailable(reason)
 
 
@@ -72,7 +72,7 @@ def test_a_task_is_late_when_it_has_not_succeeded_for_three_periods_and_a_minute
     )
 
 
-def test_ages_are_told_by_the_databases_clock(sessions: Sessions) -> None:
+def test_ages_are_computed_with_the_databases_clock(sessions: Sessions) -> None:
     succeed(sessions, TaskName.SWEEP)
     with sessions.begin() as session:
         session.execute(text("UPDATE maintenance_runs SET succeeded_at = now() - interval '90 seconds'"))

@@ -1,4 +1,4 @@
-"""Workers of different settings at the same time, as in a rolling deployment: nothing goes to and fro."""
+"""Workers of different settings at the same time, as in a rolling deployment, do not undo each other's changes."""
 
 import pytest
 from sqlalchemy import update
@@ -10,10 +10,10 @@ from tests.worker.fake_ecs import fail_once
 from tests.worker.rolling import (
     beat,
     deliver,
-    go_on,
     new_workers,
     nobody_has,
     old_fleet,
+    run_round,
     spec_that_runs,
     under_way,
 )
@@ -26,14 +26,14 @@ def fleet(world: World) -> list[str]:
 
 def test_workers_that_still_have_the_old_settings_undo_nothing(world: World, fleet: list[str]) -> None:
     old, new = world.ecs, new_workers(world)
-    go_on(world, new, fleet)
+    run_round(world, new, fleet)
 
     begun = []
     for _ in range(5):
         begun.append(beat(world, old))
         for charger_id in fleet:
             deliver(world, old, charger_id)
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
 
     assert begun == [0] * 5
     assert {spec_that_runs(world, charger_id) for charger_id in fleet} == {"spec-2"}
@@ -70,7 +70,7 @@ def test_a_command_that_an_old_worker_carries_out_does_not_end_the_rollout(
     world.ecs.settle()
     world.observe()
     status = world.status(stop)
-    go_on(world, new, fleet)
+    run_round(world, new, fleet)
 
     assert (stopped, status) == (0, CommandStatus.SUCCEEDED)
     charger = world.charger(first)
@@ -85,7 +85,7 @@ def test_the_network_is_changed_too_though_the_new_worker_died_and_an_old_one_ca
     beat(world, new)
     [first, *_] = under_way(world, fleet)
     world.ecs.script += [lambda: None, fail_once()]
-    deliver(world, new, first)  # it has made the definition, and not changed the service
+    deliver(world, new, first)  # it registers the definition, and does not update the service
     world.stop(first)
 
     deliver(world, old, first)
@@ -93,7 +93,7 @@ def test_the_network_is_changed_too_though_the_new_worker_died_and_an_old_one_ca
     for _ in range(2):
         world.ecs.settle()
         world.observe()
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
 
     assert (before, world.ecs.services[first].network) == ("spec-1", "spec-2")
     assert world.charger(first).rollout_hash is None
@@ -102,10 +102,10 @@ def test_the_network_is_changed_too_though_the_new_worker_died_and_an_old_one_ca
 def test_an_update_that_a_worker_of_the_version_before_carries_out_gets_its_turn(
     world: World, fleet: list[str]
 ) -> None:
-    """It does not know the column that says of which settings a definition is."""
+    """That version does not write `spec_hash`, the spec of a definition."""
     new = new_workers(world)
     for _ in range(3):
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
     world.update(fleet[0], ws_url="ws://other.test/ocpp")
     deliver(world, new, fleet[0])
     by_the_new = world.charger(fleet[0]).spec_hash
@@ -121,13 +121,13 @@ def test_the_settings_that_are_left_win_when_the_new_ones_are_taken_back(
     world: World, fleet: list[str]
 ) -> None:
     old, new = world.ecs, new_workers(world)
-    go_on(world, new, fleet)
+    run_round(world, new, fleet)
     on_new = [charger_id for charger_id in fleet if world.charger(charger_id).spec_hash == "spec-2"]
-    beat(world, new)  # some are under way, and nobody is left who could redeploy them
+    beat(world, new)  # some are in progress, and no worker is left that could redeploy them
     nobody_has(world, "spec-2")
 
     for _ in range(3):
-        go_on(world, old, fleet)
+        run_round(world, old, fleet)
 
     assert len(on_new) == 3
     assert {spec_that_runs(world, charger_id) for charger_id in fleet} == {"spec-1"}
@@ -138,11 +138,11 @@ def test_the_settings_that_are_left_win_when_the_new_ones_are_taken_back(
 def test_settings_that_come_back_are_rolled_out_again(world: World, fleet: list[str]) -> None:
     new = new_workers(world)
     for _ in range(3):
-        go_on(world, new, fleet)
+        run_round(world, new, fleet)
     nobody_has(world, "spec-1")
 
     old = new_workers(world, "spec-1")
     for _ in range(3):
-        go_on(world, old, fleet)
+        run_round(world, old, fleet)
 
     assert {spec_that_runs(world, charger_id) for charger_id in fleet} == {"spec-1"}
