@@ -1,4 +1,4 @@
-"""What a worker tells Flower: every task's events, whatever happens to the broker meanwhile."""
+"""What a worker sends to Flower: every task's events, whatever happens to the broker meanwhile."""
 
 import threading
 from collections import defaultdict

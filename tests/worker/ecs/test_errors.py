@@ -125,7 +125,7 @@ def test_a_call_whose_answer_was_lost_can_be_repeated(embedded: Embedded, given:
         CALLS[action](given)
 
 
-def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
+def test_services_that_ecs_calls_missing_are_none_and_the_others_are_returned(
     embedded: Embedded, given: Given
 ) -> None:
     """ECS may call a service MISSING that exists: a caller that acts on it must call twice."""
@@ -290,7 +290,7 @@ def test_what_may_pass_is_unavailable(
         "Unable to describe task definition.",
     ],
 )
-def test_a_task_definition_that_is_gone_is_told_by_its_words(
+def test_a_task_definition_that_is_gone_is_recognized_by_its_words(
     oracle: tuple[Oracle, EcsClient], message: str
 ) -> None:
     server, ecs = oracle

@@ -210,7 +210,7 @@ def test_an_embedded_ecs_is_known_by_its_name_and_not_by_its_port(guard: GuardOf
         ("https://amazonaws.com.example.org", False),
     ],
 )
-def test_amazons_addresses_are_told_from_others(url: str, amazons: bool) -> None:
+def test_amazons_addresses_differ_from_others(url: str, amazons: bool) -> None:
     assert is_amazon(url) is amazons
 
 
