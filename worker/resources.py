@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from shared.database.engine import Sessions, make_engine
 from shared.settings import Settings
 from shared.startup.environment import load_settings
+from worker.ecs.aws_settings import refused_in_one_line, with_region
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
 from worker.logs.client import LogsClient
-from worker.startup.aws_settings import refused_in_one_line, with_region
 
 THREADS_PER_CONNECTION = 2  #: to the database
 

@@ -24,6 +24,7 @@ from shared.database.engine import Sessions
 from shared.fleet.spec import GONE_AFTER_S, fleets_spec
 from shared.models import Charger, FleetSpec
 from shared.vocabulary import ProvisioningStatus
+from worker.observe.rollout import ROLLOUT_REASON
 
 log = structlog.get_logger(__name__)
 
@@ -31,25 +32,6 @@ FIRST = 3  # chargers that may be in progress before one runs with the new spec
 START_AFTER_S = 60.0  # from when a spec is the fleet's until its rollout begins: time to notice a mistake
 STUCK_AFTER_S = 300.0  # in progress for longer, a charger does not come up
 BURST_S = 10.0  # the chargers that the rate allows in this time may begin at once
-REASON = "A new image, size or role is being rolled out"
-
-
-def is_redeployed(charger: Charger) -> bool:
-    """Whether ECS has accepted the charger's new spec, so that the rollout ends when the charger runs with it."""
-    return (
-        charger.rollout_hash is not None
-        and charger.rollout_hash == charger.spec_hash
-        and charger.drifted_at is None
-    )
-
-
-def settle_rollout(charger: Charger) -> bool:
-    """End the rollout of a charger that runs as desired. Returns whether there was one. Safe to repeat."""
-    if not is_redeployed(charger):
-        return False
-    charger.rollout_hash = None
-    charger.reason = None
-    return True
 
 
 def roll_out(sessions: Sessions, spec: str, per_minute: float) -> int:
@@ -192,7 +174,7 @@ def _begin(session: Session, target: _Target, per_minute: float, max_chargers: i
             publish_at=func.now(),
             not_before=None,
             attempts=0,
-            reason=REASON,
+            reason=ROLLOUT_REASON,
             reason_code=None,
             observe_at=func.now(),
         )

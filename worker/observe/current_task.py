@@ -2,7 +2,7 @@
 
 from shared.models import Charger
 from worker.ecs.client import EcsClient, TaskView
-from worker.maintenance.rollout import is_redeployed
+from worker.observe.rollout import is_redeployed
 
 
 def must_run(charger: Charger) -> bool:

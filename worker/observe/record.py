@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import ProvisioningStatus
-from worker.maintenance import rollout
 from worker.observe.observation import Observation
+from worker.observe.rollout import ROLLOUT_REASON
 from worker.observe.settle import fail_if_late, may_be_older, record_drift, runs_for_long_enough, settle
 from worker.reconcile.provision import DRAINING, INACTIVE
 
@@ -84,6 +84,6 @@ def _record_columns(charger: Charger, observation: Observation) -> None:
         charger.running_task_ended_at = observation.at
     is_delayed = charger.not_before is not None  # then the reason says what it waits for
     if not is_delayed and charger.provisioning_status != ProvisioningStatus.FAILED:
-        rollout_reason = rollout.REASON if charger.rollout_hash is not None else None
+        rollout_reason = ROLLOUT_REASON if charger.rollout_hash is not None else None
         charger.reason = observation.reason.text if observation.reason else rollout_reason
         charger.reason_code = observation.reason.code if observation.reason else None

@@ -13,9 +13,9 @@ from shared.error_codes import ErrorCode
 from shared.models import Charger, Command
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus, ProvisioningStatus
-from worker.maintenance import rollout
 from worker.observe.current_task import must_run
 from worker.observe.observation import Observation
+from worker.observe.rollout import settle_rollout
 from worker.reconcile.failure import give_up
 from worker.reconcile.provision import IN_PROGRESS
 
@@ -66,7 +66,7 @@ def settle(session: Session, charger: Charger) -> None:
         charger.provisioning_status = ProvisioningStatus.READY
         charger.provisioned_at = func.now()
         charger.step = None
-    if rollout.settle_rollout(charger):
+    if settle_rollout(charger):
         _log_change(session, charger, "charger.rolled_out")
     if charger.settled_generation >= charger.generation:
         return

@@ -23,8 +23,9 @@ from tests.worker.rolling import (
     under_way,
 )
 from worker.maintenance.leftovers import remove_leftovers
-from worker.maintenance.rollout import REASON, START_AFTER_S, STUCK_AFTER_S, roll_out
+from worker.maintenance.rollout import START_AFTER_S, STUCK_AFTER_S, roll_out
 from worker.maintenance.sweep import _hint
+from worker.observe.rollout import ROLLOUT_REASON
 
 
 @pytest.fixture
@@ -78,9 +79,13 @@ def test_a_client_sees_why_its_charger_restarts(world: World, fleet: list[str]) 
     world.ecs.settle()
     world.observe()
 
-    assert begun.reason == REASON
+    assert begun.reason == ROLLOUT_REASON
     assert _hint(begun)[0] == TaskName.ROLL_OUT
-    assert (starting.provisioning_status, starting.running_count, starting.reason) == ("READY", 0, REASON)
+    assert (starting.provisioning_status, starting.running_count, starting.reason) == (
+        "READY",
+        0,
+        ROLLOUT_REASON,
+    )
     assert world.charger(first).reason is None
 
 

@@ -10,9 +10,9 @@ import pytest
 from shared.settings import Settings, SettingsError
 from shared.startup.environment import load_settings
 from tests.conftest import environment
+from worker.ecs.aws_settings import NO_REGION, with_region
 from worker.ecs.requests import container
 from worker.resources import Process
-from worker.startup.aws_settings import NO_REGION, with_region
 from worker.startup.installation import services_of
 
 CONFIG = """\

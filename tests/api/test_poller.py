@@ -8,7 +8,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine
 
-from api.live.poller import Poller
+from api.poller import Poller
 from shared.database.engine import make_engine
 from tests.embedded.waiting import wait_until
 
@@ -28,7 +28,7 @@ def nowhere() -> Engine:
 def test_a_poller_goes_on_after_an_error_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, cause: str
 ) -> None:
-    monkeypatch.setattr("api.live.poller.PAUSE_AFTER_FAILURE_S", 0.001)
+    monkeypatch.setattr("api.poller.PAUSE_AFTER_FAILURE_S", 0.001)
     polled = 0
 
     def poll() -> None:
