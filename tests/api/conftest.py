@@ -22,9 +22,9 @@ from shared.queues import QUEUE_OF, Queue
 from shared.settings import Settings
 from shared.startup.environment import load_settings
 from shared.vocabulary import CommandStatus, ProvisioningStatus
-from tests.api.watching import Watch, Watching
+from tests.support.watching import Watch, Watching
 from tests.conftest import Token, environment
-from tests.links import TASK, line, read_lines
+from tests.support.links import TASK, line, read_lines
 
 NEW_CHARGER = {
     "identity": "CP-TEST-001",

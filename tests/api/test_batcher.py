@@ -21,7 +21,7 @@ from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
 from tests.api.conftest import Fleet
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 class Gate:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from api.poller import Poller
 from shared.database.engine import make_engine
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.embedded.waiting import wait_until
-from tests.stack import RememberingCsms, Stack
+from tests.support.stack import RememberingCsms, Stack
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

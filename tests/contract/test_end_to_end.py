@@ -15,8 +15,8 @@ from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 from ocpplab.errors import NotFoundError
 
 from tests.contract.conftest import Api
-from tests.embedded.waiting import wait_until
-from tests.stack import RememberingCsms, Stack
+from tests.support.stack import RememberingCsms, Stack
+from tests.support.waiting import wait_until
 
 ONE_TRY: Any = {"max_retries": 0}
 

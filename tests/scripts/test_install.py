@@ -13,8 +13,8 @@ import pytest
 from scripts import steps
 from scripts.install import UNUSED, WHOLE
 from scripts.uv import pip_settings, uv_environment
-from tests.embedded.waiting import wait_until
 from tests.scripts.wheels import ENDLESS_UV, FAILING_UV, STAND_IN_FOR_UV, make_checkout, make_wheel
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from simulator.lifecycle import build_charge_point, live
 from simulator.log import EventLog
 from simulator.settings import read_settings
-from tests.simulator.csms import until
+from tests.support.csms import until
 
 Event = dict[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from simulator.clock import format_time, parse_time
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import NOW, Csms, Link, Payload, call16, call201, until
+from tests.support.csms import NOW, Csms, Link, Payload, call16, call201, until
 
 
 def in_seconds(seconds: float) -> str:

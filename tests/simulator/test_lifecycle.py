@@ -21,7 +21,7 @@ from simulator.link.websocket import LinkError
 from simulator.log import EventLog
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, environment
-from tests.simulator.csms import NOW, Csms, boot_answers, until
+from tests.support.csms import NOW, Csms, boot_answers, until
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 

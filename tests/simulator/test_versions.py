@@ -7,7 +7,7 @@ from simulator.link.frames import Payload
 from simulator.v201.charge_point import ChargePoint201
 from simulator.versions import VERSIONS, Version
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import ANSWERS, Csms, until
+from tests.support.csms import ANSWERS, Csms, until
 
 ROW = Version(
     name="OCPP2.1",

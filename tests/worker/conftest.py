@@ -18,8 +18,8 @@ from shared.settings import EcsSettings, Settings, Timing
 from shared.startup.environment import load_settings
 from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
-from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
-from tests.worker.fake_ecs import FakeEcs
+from tests.support.embedded_ecs import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
+from tests.support.fake_ecs import FakeEcs
 from worker.ecs.client import EcsClient
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge

@@ -16,7 +16,7 @@ from celery.contrib.testing.worker import start_worker
 from embedded.redis import running_redis
 from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 THREADS = 4
 

@@ -26,10 +26,10 @@ from shared.broker.app import make_celery, send
 from shared.models import Charger, FleetSpec
 from shared.queues import QUEUE_OF, TaskName, message
 from tests.conftest import environment
-from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
+from tests.support.embedded_ecs import ROLE, Embedded
+from tests.support.waiting import wait_until
 from tests.worker.conftest import World
-from tests.worker.embedded import ROLE, Embedded
 from worker.broker.quarantine import QUARANTINE, is_readable, quarantine_unreadable
 from worker.reconcile.converge import converge
 

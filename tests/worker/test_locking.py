@@ -11,7 +11,7 @@ from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.queues import TaskName, message
 from shared.vocabulary import CommandStatus
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.conftest import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
 from worker.maintenance import sweep

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from shared.database.engine import transactional
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from worker.outage_log import DatabaseOutageLog, OutageLog
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from billiard.einfo import ExceptionInfo
 
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from worker.broker.pool import TaskPool
 from worker.ecs.client import MAX_GROWTH
 

@@ -18,7 +18,7 @@ from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
 from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.conftest import Token
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from shared.models import Charger, Command
 from shared.settings import Settings
 from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.conftest import Token
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 CHARGERS = "/ocpp/chargers"
 MAX_CHARGERS = 5

@@ -20,8 +20,8 @@ from api.resources import Resources
 from embedded.redis import running_redis
 from shared.settings import Settings, SettingsError
 from tests.conftest import Token
-from tests.embedded.waiting import wait_until
-from tests.faults.proxy import TcpProxy
+from tests.support.proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 CHARGERS = "/ocpp/chargers"
 

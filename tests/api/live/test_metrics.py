@@ -15,7 +15,7 @@ from api.live import metrics
 from api.resources import Resources
 from shared.models import Charger, FleetSpec, LogCursor
 from tests.api.conftest import Fleet, note_runs
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def _metric(client: FlaskClient, line: str) -> float:

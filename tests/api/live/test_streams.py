@@ -16,7 +16,7 @@ from shared.database.engine import Sessions
 from shared.fleet.events import MAX_EVENTS, events_after
 from shared.models import ChargerEvent
 from tests.api.conftest import Fleet
-from tests.api.watching import Watch, event_ids
+from tests.support.watching import Watch, event_ids
 
 
 def test_a_stream_gives_signs_of_life_and_ends_after_a_while(

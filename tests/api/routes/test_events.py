@@ -11,8 +11,8 @@ from shared.database.engine import Sessions
 from shared.models import Charger
 from shared.vocabulary import EventType, ProvisioningStatus
 from tests.api.conftest import Fleet
-from tests.api.watching import Watch, event_ids
-from tests.links import line, read_lines
+from tests.support.watching import Watch, event_ids
+from tests.support.links import line, read_lines
 
 
 def test_a_stream_begins_with_a_snapshot_of_the_charger(fleet: Fleet, watch: Watch) -> None:

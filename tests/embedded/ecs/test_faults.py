@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, HTTPClientError
 
-from tests.embedded.ecs.support import CLUSTER, GROUP, STOP_FIRST, Fleet, until
+from tests.support.ecs_services import CLUSTER, GROUP, STOP_FIRST, Fleet, until
 
 
 def error_of(call: Any) -> tuple[int, str]:

@@ -12,7 +12,7 @@ import pytest
 
 from embedded.ecs.process import EcsProcess
 from embedded.ecs.scheduling.containers import end_orphans
-from tests.embedded.ecs.support import CLUSTER, Fleet, until
+from tests.support.ecs_services import CLUSTER, Fleet, until
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from embedded.ecs.scheduling.specification import environment_for
-from tests.embedded.ecs.support import CLUSTER, STOP_FIRST, Fleet, new_name, until
+from tests.support.ecs_services import CLUSTER, STOP_FIRST, Fleet, new_name, until
 
 
 def test_a_service_runs_its_task_and_counts_it(fleet: Fleet) -> None:

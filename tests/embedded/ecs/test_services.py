@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded.ecs.support import CLUSTER, NETWORK, Fleet, code, new_name, until
+from tests.support.ecs_services import CLUSTER, NETWORK, Fleet, code, new_name, until
 
 # Creating
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded.ecs.support import CLUSTER, Fleet, code, until
+from tests.support.ecs_services import CLUSTER, Fleet, code, until
 
 MISSING_TASK = "0123456789abcdef0123456789abcdef"
 

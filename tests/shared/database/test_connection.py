@@ -20,7 +20,7 @@ from shared.database.connection import SHARED_CONNECTIONS
 from shared.database.diagnosis import connection_trouble, migration_trouble
 from shared.database.engine import check_fit, make_engine, migrate, transactional
 from shared.database.url import SESSION
-from tests.shared.database.pooler import running_pooler
+from tests.support.pooler import running_pooler
 
 #: Settings of a role or a database that change what answers and statements mean.
 ODD = {

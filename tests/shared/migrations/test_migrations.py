@@ -17,8 +17,8 @@ from shared.database.engine import alembic_config, make_engine, migrate, transac
 from shared.models import Base, Brand, Charger
 from shared.models.chargers import UNUSED_COLUMNS
 from tests.conftest import environment
-from tests.embedded.waiting import wait_until
 from tests.shared.fleet.test_charger_counts import charger
+from tests.support.waiting import wait_until
 
 STALE_GROUPS = text("""
     SELECT count(*) FROM chargers WHERE list_group IS DISTINCT FROM list_group(

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, call16, call201, until
 from tests.simulator.talk import TOKEN, Talk, start_remotely, transaction_calls
+from tests.support.csms import Csms, call16, call201, until
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 

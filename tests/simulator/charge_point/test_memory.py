@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.charger import ChargerProcess, LocalCharger
-from tests.simulator.csms import Csms, Payload, call16, call201, until
 from tests.simulator.talk import TOKEN, start_remotely, transaction_calls
+from tests.support.csms import Csms, Payload, call16, call201, until
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, until
+from tests.support.csms import Csms, until
 
 CASES: list[tuple[str | bytes, str, str, str]] = [
     # what the CSMS sends; the id of the answer; its code in 1.6; in 2.0.1

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import Talk, in_seconds
+from tests.support.csms import Payload, until
 
 
 def profile(limit: float, *, purpose: str = "TxDefaultProfile", **more: Any) -> Payload:

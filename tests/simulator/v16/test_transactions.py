@@ -3,8 +3,8 @@
 import pytest
 
 from simulator.clock import parse_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import Talk
+from tests.support.csms import Payload, until
 
 
 async def test_a_remote_start_plugs_the_car_in_and_charges_until_the_remote_stop(talk: Talk) -> None:

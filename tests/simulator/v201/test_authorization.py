@@ -3,8 +3,8 @@
 import pytest
 
 from simulator.clock import format_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import TOKEN, Talk, in_seconds
+from tests.support.csms import Payload, until
 
 
 @pytest.mark.charger(configuration='{"AuthCtrlr.LocalPreAuthorize": "true"}')

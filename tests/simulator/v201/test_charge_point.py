@@ -3,8 +3,8 @@
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, boot_answers, call201, until
 from tests.simulator.talk import TOKEN, Talk
+from tests.support.csms import Csms, boot_answers, call201, until
 
 
 async def test_an_inoperative_evse_is_unavailable_and_starts_nothing(talk: Talk) -> None:

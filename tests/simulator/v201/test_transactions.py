@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from simulator.clock import parse_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import TOKEN, Talk
+from tests.support.csms import Payload, until
 
 
 def triggers(talk: Talk) -> list[tuple[str, str]]:

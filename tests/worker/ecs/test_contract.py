@@ -12,8 +12,8 @@ from shared.settings import EcsSettings
 from shared.startup.environment import load_settings
 from simulator.settings import read_settings
 from tests.conftest import environment
-from tests.worker.embedded import Embedded, client_at
-from tests.worker.fake_ecs import FakeEcs
+from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.fake_ecs import FakeEcs
 from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
 

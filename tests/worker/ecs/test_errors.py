@@ -17,7 +17,7 @@ import pytest
 from embedded.ports import HOST, free_port
 from shared.error_codes import ErrorCode
 from shared.settings import EcsSettings
-from tests.worker.embedded import Embedded, client_at
+from tests.support.embedded_ecs import Embedded, client_at
 from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 
 

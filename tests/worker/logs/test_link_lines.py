@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from shared.models import Charger
-from tests.links import line, shown_link
+from tests.support.links import line, shown_link
 from tests.worker.conftest import World
 from tests.worker.logs.log_group import PAGE, CrashingClient, LogGroup
 from worker.logs.links import write_links

@@ -15,10 +15,10 @@ from shared.broker.app import make_celery
 from shared.fleet.errors import ChargerNotFound
 from shared.fleet.locking import lock_chargers
 from shared.models import Charger, ChargerEvent, ChargerLink
-from tests.embedded.waiting import wait_until
-from tests.links import line, read_lines
+from tests.support.fake_ecs import fail_once
+from tests.support.links import line, read_lines
+from tests.support.waiting import wait_until
 from tests.worker.conftest import World
-from tests.worker.fake_ecs import fail_once
 from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task
 from worker.logs import links
 from worker.maintenance.sweep import sweep

@@ -8,9 +8,9 @@ from sqlalchemy import func, update
 
 from shared.models import Charger, RemovedCharger
 from shared.settings import BudgetSettings
+from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.fake_ecs import FakeService
 from tests.worker.conftest import World
-from tests.worker.embedded import Embedded, client_at
-from tests.worker.fake_ecs import FakeService
 from worker.ecs import turns
 from worker.ecs.budget import Budget, BudgetSpent
 from worker.ecs.client import EcsClient, EcsUnavailable

@@ -10,7 +10,7 @@ from sqlalchemy import event, func, update
 from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
-from tests.links import line, read_lines, shown_link
+from tests.support.links import line, read_lines, shown_link
 from tests.worker.conftest import World
 from worker.ecs.client import EcsRejected, EcsUnavailable, ServiceView
 from worker.observe.observe import observe

@@ -11,8 +11,8 @@ from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus
+from tests.support.embedded_ecs import Embedded
 from tests.worker.conftest import World
-from tests.worker.embedded import Embedded
 from worker.ecs.client import ServiceView, TaskView
 from worker.observe.observe import observe
 from worker.observe.reasons import explain

@@ -6,7 +6,7 @@ from sqlalchemy import func, select, update
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
-from tests.links import line, read_lines
+from tests.support.links import line, read_lines
 from tests.worker.conftest import World
 from worker.ecs.budget import BudgetSpent
 

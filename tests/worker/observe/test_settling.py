@@ -15,8 +15,8 @@ from embedded.ecs.process import running_ecs
 from shared.models import Charger
 from shared.settings import EcsSettings
 from shared.vocabulary import CommandStatus
+from tests.support.embedded_ecs import QUICK, client_at
 from tests.worker.conftest import World
-from tests.worker.embedded import QUICK, client_at
 from worker.ecs.client import EcsClient
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shared.database.engine import make_engine
 from tests.conftest import environment
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from tests.worker.test_lifecycle import Broker, Worker
 
 

@@ -17,7 +17,7 @@ from tests.conftest import environment
 COMMAND = (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
 
 SHORT_TIMEOUTS = tuple(
-    "python:tests.api.short_timeouts_conf" if part.startswith("python:") else part for part in COMMAND
+    "python:tests.support.short_timeouts_conf" if part.startswith("python:") else part for part in COMMAND
 )
 
 

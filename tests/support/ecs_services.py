@@ -20,7 +20,7 @@ from embedded.ecs.process import TESTS, EcsProcess
 CLUSTER = "chargehand"
 GROUP = "/chargehand/chargers"
 ROLE = "arn:aws:iam::123456789012:role/execution"
-TASK_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("task.py")))
+TASK_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("ecs_task.py")))
 #: Short waits. For the defaults see embedded.ecs.scheduling.scheduler.
 QUICK = ("--steady-after-s", "0.3", "--first-retry-s", "0.1", "--shutdown-s", "1.5")
 STOP_FIRST = {"minimumHealthyPercent": 0, "maximumPercent": 100}

@@ -20,7 +20,7 @@ from embedded.csms import CHARGERS
 from embedded.ports import HOST, free_port
 from embedded.process import Program, running
 from tests.conftest import environment
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PYTHON = sys.executable
 
