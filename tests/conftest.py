@@ -17,15 +17,12 @@ from shared.database.engine import Sessions, make_engine, migrate
 from shared.settings import Settings
 from shared.startup.environment import load_settings
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
+from tests.support.environment import Token, environment
 
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
 
 # The shell of who runs the tests may belong to another project.
 leave_out(os.environ, NOT_USED if os.environ.get("DATABASE_URL") else (*NOT_USED, *OF_LIBPQ))
-
-JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
-
-Token = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -107,21 +104,6 @@ def settings(engine: Engine, redis_url: str, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in environment(engine.url.render_as_string(hide_password=False), redis_url).items():
         monkeypatch.setenv(name, value)
     return load_settings()
-
-
-def environment(database_url: str, redis_url: str) -> dict[str, str]:
-    """The variables with which any part of the product starts under test."""
-    return {
-        "CHARGEHAND_ENV": "production",
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "JWT_SECRET": JWT_SECRET,
-        "RATE_LIMIT": "",
-        "CHARGEHAND_INSTALLATION": "tests",  # their ECS has another address in each test
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "tests",
-        "AWS_SECRET_ACCESS_KEY": "tests",
-    }
 
 
 @pytest.fixture

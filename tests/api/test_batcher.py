@@ -20,7 +20,7 @@ from shared.fleet.errors import ChargerNotFound
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 from tests.support.waiting import wait_until
 
 

@@ -12,7 +12,7 @@ import psutil
 
 from embedded.ports import HOST, free_port
 from embedded.process import Program, running
-from tests.conftest import environment
+from tests.support.environment import environment
 
 COMMAND = (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
 

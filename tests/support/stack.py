@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from embedded.csms import CHARGERS
 from embedded.ports import HOST, free_port
 from embedded.process import Program, running
-from tests.conftest import environment
+from tests.support.environment import environment
 from tests.support.waiting import wait_until
 
 PYTHON = sys.executable

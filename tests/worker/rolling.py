@@ -7,7 +7,7 @@ from sqlalchemy import func, update
 from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
 from tests.support.fake_ecs import FakeEcs
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.maintenance.rollout import START_AFTER_S, roll_out
 from worker.reconcile.converge import converge
 from worker.reconcile.provision import fleet_spec

@@ -12,7 +12,7 @@ from shared.models import Charger
 from shared.queues import TaskName, message
 from shared.vocabulary import CommandStatus
 from tests.support.waiting import wait_until
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
 from worker.maintenance import sweep
 from worker.maintenance.leftovers import remove_leftovers

@@ -19,7 +19,7 @@ from api.limits.rate_limit import RateLimit, TooManyRequests
 from api.resources import Resources
 from embedded.redis import running_redis
 from shared.settings import Settings, SettingsError
-from tests.conftest import Token
+from tests.support.environment import Token
 from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 

@@ -15,7 +15,7 @@ from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.fleet.events import MAX_EVENTS, events_after
 from shared.models import ChargerEvent
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 from tests.support.watching import Watch, event_ids
 
 

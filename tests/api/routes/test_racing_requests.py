@@ -13,7 +13,7 @@ from shared.models import Charger
 from shared.settings import Settings
 from shared.vocabulary import EventType
 from tests.support.fake_ecs import FakeEcs
-from tests.worker.conftest import World
+from tests.support.world import World
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from sqlalchemy import Engine, text, update
 
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger
-from tests.conftest import Token
 from tests.support.api_server import running_api
+from tests.support.environment import Token
 
 ONE_TRY = {"max_retries": 0}
 # As the SDK sets it up, without reading the certificates of the system for each client.

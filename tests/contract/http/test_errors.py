@@ -19,10 +19,10 @@ from sqlalchemy import Engine, make_url, text
 
 from embedded.ports import free_port
 from shared.database.engine import Sessions
-from tests.conftest import Token
 from tests.contract.http.conftest import Sdk
 from tests.contract.http.test_answers import WALLBOX
 from tests.support.api_server import running_api
+from tests.support.environment import Token
 
 pytestmark = pytest.mark.usefixtures("backend")
 

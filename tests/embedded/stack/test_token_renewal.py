@@ -10,7 +10,7 @@ from embedded.stack.description import write_stack_file
 from embedded.stack.state_folder import STACK_FILE
 from embedded.supervisor import StopRequested, Supervisor
 from embedded.up import keep_running
-from tests.conftest import environment
+from tests.support.environment import environment
 from tests.support.waiting import wait_until
 
 

@@ -16,8 +16,8 @@ from shared.database import engine as database
 from shared.database.engine import alembic_config, make_engine, migrate, transactional
 from shared.models import Base, Brand, Charger
 from shared.models.chargers import UNUSED_COLUMNS
-from tests.conftest import environment
 from tests.shared.fleet.test_charger_counts import charger
+from tests.support.environment import environment
 from tests.support.waiting import wait_until
 
 STALE_GROUPS = text("""

@@ -9,7 +9,7 @@ import pytest
 
 from shared.settings import Settings, SettingsError
 from shared.startup.environment import load_settings
-from tests.conftest import environment
+from tests.support.environment import environment
 from worker.ecs.aws_settings import NO_REGION, with_region
 from worker.ecs.requests import container
 from worker.resources import Process

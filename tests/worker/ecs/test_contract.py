@@ -11,8 +11,8 @@ import pytest
 from shared.settings import EcsSettings
 from shared.startup.environment import load_settings
 from simulator.settings import read_settings
-from tests.conftest import environment
 from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.environment import environment
 from tests.support.fake_ecs import FakeEcs
 from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 

@@ -9,7 +9,7 @@ from mypy_boto3_logs import CloudWatchLogsClient
 
 from embedded.ecs.process import EcsProcess
 from shared.settings import EcsSettings
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import PAGE, LogGroup
 from worker.logs.client import LogsClient
 

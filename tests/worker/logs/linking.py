@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.support.links import line, shown_link
-from tests.worker.conftest import World
+from tests.support.world import World
 
 NOW = datetime(2026, 4, 2, 9, 15, tzinfo=UTC)
 A_MINUTE = timedelta(minutes=1)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from sqlalchemy import func, select, update
 
 from shared.models import ChargerLog, LogCursor
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import PAGE, LogGroup
 from worker.logs.client import LogsClient, Page
 from worker.logs.read import read_late_logs

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from shared.models import Charger
 from tests.support.links import line, shown_link
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import PAGE, CrashingClient, LogGroup
 from worker.logs.links import write_links
 from worker.logs.read import read_logs

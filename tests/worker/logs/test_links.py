@@ -9,7 +9,7 @@ from shared.database.engine import Sessions
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink
 from tests.support.links import line, read_lines, shown_link
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task, state
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet
 from worker.ecs.budget import BudgetSpent

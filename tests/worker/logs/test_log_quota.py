@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLog, LogCursor, LogCut, LogVolume
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import PAGE, LogGroup
 from worker.logs.partitions import prune_logs
 from worker.logs.quota import CUT_ACTION, ROW_BYTES

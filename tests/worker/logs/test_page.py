@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import LogGroup
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from shared.models import LogCursor
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import LogGroup
 from worker.logs.partitions import prune_logs
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from embedded.ecs.process import EcsProcess
 from shared.models import LogCursor
 from tests.support.links import shown_link
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.log_group import PAGE, CrashingClient, LogGroup
 from worker.logs.client import LOG_ERRORS, LogsClient, Page
 from worker.logs.read import read_logs

@@ -18,7 +18,7 @@ from shared.models import Charger, ChargerEvent, ChargerLink
 from tests.support.fake_ecs import fail_once
 from tests.support.links import line, read_lines
 from tests.support.waiting import wait_until
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.logs.linking import A_MINUTE, NOW, boot, listed_state, running_task
 from worker.logs import links
 from worker.maintenance.sweep import sweep

@@ -10,7 +10,7 @@ from shared.models import Charger, RemovedCharger
 from shared.settings import BudgetSettings
 from tests.support.embedded_ecs import Embedded, client_at
 from tests.support.fake_ecs import FakeService
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs import turns
 from worker.ecs.budget import Budget, BudgetSpent
 from worker.ecs.client import EcsClient, EcsUnavailable

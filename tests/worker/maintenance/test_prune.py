@@ -15,7 +15,7 @@ from shared.models import (
     IdempotencyKey,
     RemovedCharger,
 )
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.logs.partitions import ensure_partitions
 from worker.maintenance import prune
 from worker.maintenance.leftovers import CHECK_AFTER, remove_orphans

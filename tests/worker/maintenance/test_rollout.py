@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from shared.models import Charger
 from shared.queues import TaskName
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.rolling import (
     beat,
     deliver,

@@ -6,7 +6,7 @@ from sqlalchemy import update
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.support.fake_ecs import fail_once
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.rolling import (
     beat,
     deliver,

@@ -16,7 +16,7 @@ from embedded.process import running
 from embedded.redis import prepare_redis, running_redis
 from shared.broker.app import make_celery
 from shared.models import Charger
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.maintenance.sweep import sweep
 
 

@@ -11,7 +11,7 @@ from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.support.links import line, read_lines, shown_link
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.client import EcsRejected, EcsUnavailable, ServiceView
 from worker.observe.observe import observe
 

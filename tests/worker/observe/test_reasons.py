@@ -12,7 +12,7 @@ from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import Embedded
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.client import ServiceView, TaskView
 from worker.observe.observe import observe
 from worker.observe.reasons import explain

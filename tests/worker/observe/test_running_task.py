@@ -7,7 +7,7 @@ from shared.fleet.links import ACCEPTED
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.support.links import line, read_lines
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.budget import BudgetSpent
 
 

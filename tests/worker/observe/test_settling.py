@@ -16,7 +16,7 @@ from shared.models import Charger
 from shared.settings import EcsSettings
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import QUICK, client_at
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.client import EcsClient
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge

@@ -9,7 +9,7 @@ from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import Embedded
 from tests.support.waiting import wait_until
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.client import ServiceView
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge

@@ -21,7 +21,7 @@ from shared.fleet.errors import ChargerNotFound, InvalidCharger, NotReady
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, FleetSpec, RemovedCharger
 from shared.vocabulary import EventType
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.reconcile.history import ExpectedCommand, History, active_service
 from tests.worker.reconcile.invariants import Invariants
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask

@@ -9,7 +9,7 @@ import structlog
 from shared.error_codes import ErrorCode
 from shared.vocabulary import EventType
 from tests.support.fake_ecs import fail_once
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
 from worker.reconcile.failure import RETRY_MAX_S

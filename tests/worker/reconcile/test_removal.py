@@ -2,7 +2,7 @@
 
 from shared.error_codes import ErrorCode
 from tests.support.fake_ecs import fail_once
-from tests.worker.conftest import World
+from tests.support.world import World
 from worker.ecs.client import EcsRejected
 
 

@@ -24,7 +24,7 @@ from embedded.ports import HOST, free_port
 from shared.database.engine import Sessions, make_engine
 from shared.fleet.installation import Services, move, record, recorded
 from shared.settings import Settings
-from tests.conftest import environment
+from tests.support.environment import environment
 from worker.ecs.client import EcsClient, EcsUnavailable
 from worker.startup.checks import stop_if_wrong
 from worker.startup.installation import Guard, WrongEcs, is_amazon
