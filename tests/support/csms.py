@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from tests.support.waiting import wait_until_async
+
 #: The library's calls, for tests that send a request to a charger.
 call16: Any = ocpp.v16.call
 call201: Any = ocpp.v201.call
@@ -78,13 +80,6 @@ ANSWERS: dict[str, dict[str, Payload]] = {
 }
 
 
-async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
-    """Waits for a condition; raises TimeoutError when it does not hold in time."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.004)
-
-
 @dataclass(slots=True)
 class Received:
     action: str
@@ -114,7 +109,7 @@ class Link:
         self, action: str, condition: Callable[[Payload], bool] = lambda _: True, *, within_s: float = 10.0
     ) -> Payload:
         """The first such call that this method has not returned yet."""
-        await until(lambda: any(self._fitting(action, condition)), within_s=within_s)
+        await wait_until_async(lambda: any(self._fitting(action, condition)), within_s=within_s)
         found = next(self._fitting(action, condition))
         self._seen.append(found)
         return found.payload
@@ -185,13 +180,13 @@ class Csms:
 
     async def link(self, number: int = 1, *, within_s: float = 10.0) -> Link:
         """The first connection, or the second, ..."""
-        await until(lambda: len(self.links) >= number, within_s=within_s)
+        await wait_until_async(lambda: len(self.links) >= number, within_s=within_s)
         return self.links[number - 1]
 
     async def accepted(self, number: int = 1) -> Link:
         """A connection whose charger has booted and reported its statuses."""
         link = await self.link(number)
-        await until(lambda: link.all("StatusNotification"))
+        await wait_until_async(lambda: link.all("StatusNotification"))
         return link
 
     def _process_request(self, _: ServerConnection, request: Request) -> Response | None:

@@ -1,11 +1,10 @@
 """Helpers of the tests of the embedded ECS: boto3 clients of a real process."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -16,6 +15,7 @@ from mypy_boto3_ecs import ECSClient
 from mypy_boto3_logs import CloudWatchLogsClient
 
 from embedded.ecs.process import TESTS, EcsProcess
+from tests.support.waiting import wait_until
 
 CLUSTER = "chargehand"
 GROUP = "/chargehand/chargers"
@@ -27,17 +27,6 @@ STOP_FIRST = {"minimumHealthyPercent": 0, "maximumPercent": 100}
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 
 Shown = Any  #: an answer of boto3, whose types make every key optional
-T = TypeVar("T")
-
-
-def until(read: Callable[[], T], timeout_s: float = 10) -> T:
-    """Call `read` until it returns something true, and return that. Raises AssertionError."""
-    deadline = time.monotonic() + timeout_s
-    while not (answer := read()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"still {answer!r} after {timeout_s} s")
-        time.sleep(0.02)
-    return answer
 
 
 @cache
@@ -123,10 +112,10 @@ class Fleet:
         return service["desiredCount"], service["runningCount"], service["pendingCount"]
 
     def until_running(self, name: str, count: int = 1) -> None:
-        until(lambda: self.describe(name)["runningCount"] == count)
+        wait_until(lambda: self.describe(name)["runningCount"] == count)
 
     def until_steady(self, name: str) -> None:
-        until(lambda: self.describe(name)["deployments"][0]["rolloutState"] == "COMPLETED")
+        wait_until(lambda: self.describe(name)["deployments"][0]["rolloutState"] == "COMPLETED")
 
     def events(self, name: str) -> list[str]:
         """Newest first."""
@@ -150,7 +139,7 @@ class Fleet:
             task = self.describe_task(arn)
             return task if task["lastStatus"] == "STOPPED" else None
 
-        return until(stopped, timeout_s)
+        return wait_until(stopped, timeout_s)
 
     def stopped_tasks(self, name: str) -> list[Shown]:
         """Oldest first."""
@@ -169,7 +158,7 @@ class Fleet:
         return [event["message"] for event in events]
 
     def until_printed(self, arn: str, words: str) -> str:
-        return until(lambda: next((line for line in self.lines(arn) if words in line), ""))
+        return wait_until(lambda: next((line for line in self.lines(arn) if words in line), ""))
 
     def delete_all(self) -> None:
         """Delete the test's services and wait until their tasks are gone. Fails if two tasks of a service overlapped."""
@@ -179,8 +168,8 @@ class Fleet:
             for service in self.ecs.describe_services(cluster=CLUSTER, services=[name])["services"]:
                 if service["status"] == "ACTIVE":
                     self.delete(name)
-        until(
-            lambda: not [task for task in self.process.tasks() if task["service"] in self._made], timeout_s=15
+        wait_until(
+            lambda: not [task for task in self.process.tasks() if task["service"] in self._made], within_s=15
         )
         for event in self.all_events(filterPattern="OVERLAP"):
             raise AssertionError(f"two tasks of one service at a time: {event}")

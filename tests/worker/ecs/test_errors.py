@@ -18,6 +18,7 @@ from embedded.ports import HOST, free_port
 from shared.error_codes import ErrorCode
 from shared.settings import EcsSettings
 from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.waiting import wait_until
 from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 
 
@@ -36,9 +37,8 @@ def given(embedded: Embedded) -> Given:
     charger_id = f"dep-{uuid4().hex[:12]}"
     definition = embedded.ecs.ensure_task_definition(charger_id, {"CHARGER_IDENTITY": "CP-1"}, {})
     ensure(embedded.ecs, charger_id, definition, exists=False)
-    deadline = time.monotonic() + 5
-    while (task := embedded.ecs.current_task(charger_id)) is None:
-        assert time.monotonic() < deadline
+    task = wait_until(lambda: embedded.ecs.current_task(charger_id))
+    assert task is not None
     return Given(embedded.ecs, charger_id, definition, task)
 
 

@@ -1,6 +1,5 @@
 """ECS accepts every call, but nothing runs: the charger shows why, and recovers when the cause goes away."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import Embedded
+from tests.support.waiting import wait_until
 from tests.support.world import World
 from worker.ecs.client import ServiceView, TaskView
 from worker.observe.observe import observe
@@ -38,12 +38,15 @@ class Live:
 
     def until(self, charger_id: str, is_true: Callable[[Charger], object]) -> Charger:
         """Observe and repair until the condition holds. Returns the row then."""
-        deadline = time.monotonic() + 10
-        while not is_true(charger := self.world.charger(charger_id)):
-            assert time.monotonic() < deadline, f"still {charger.reason_code}: {charger.reason}"
+
+        def observed() -> Charger | None:
             if observe(self.world.sessions, self.embedded.ecs, self.timing):
                 self.converge(charger_id)
-            time.sleep(0.02)
+            charger = self.world.charger(charger_id)
+            return charger if is_true(charger) else None
+
+        charger = wait_until(observed)
+        assert charger is not None
         return charger
 
     def ready(self) -> str:
@@ -150,10 +153,7 @@ def test_a_deployment_that_ecs_gave_up_is_started_anew(live: Live, world: World)
         assert found is not None
         return found
 
-    deadline = time.monotonic() + 10
-    while view().rollout_failure is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: view().rollout_failure)
     live.until(charger_id, lambda charger: charger.reason_code == "deployment_failed")
     live.embedded.process.set_faults()
     live.until(charger_id, lambda charger: charger.running_count == 1 and charger.reason is None)
