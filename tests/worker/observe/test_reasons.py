@@ -40,10 +40,12 @@ class Live:
         """Observe and repair until the condition holds. Returns the row then."""
 
         def observed() -> Charger | None:
+            charger = self.world.charger(charger_id)
+            if is_true(charger):
+                return charger
             if observe(self.world.sessions, self.embedded.ecs, self.timing):
                 self.converge(charger_id)
-            charger = self.world.charger(charger_id)
-            return charger if is_true(charger) else None
+            return None
 
         charger = wait_until(observed)
         assert charger is not None
