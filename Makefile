@@ -26,8 +26,7 @@ check: $(VENV)/.dev ## What a commit needs: locks, lint, format, types, tests un
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/coverage run -m pytest $(ARGS)
-	$(BIN)/coverage report
+	@$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
 
 lock: | new-enough ## Update the locks to pyproject.toml; with UPGRADE=1 to the newest versions
 	@$(firstword $(wildcard $(BIN)/python) $(PYTHON)) -m scripts.lock $(if $(UPGRADE),--upgrade)
