@@ -1,6 +1,7 @@
 """Real parts for every test: PostgreSQL and Redis, the ones of the environment or the embedded ones."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,10 @@ pytest_plugins = ["pytester"]  # for the tests of our own plugin
 
 # The shell of who runs the tests may belong to another project.
 leave_out(os.environ, NOT_USED if os.environ.get("DATABASE_URL") else (*NOT_USED, *OF_LIBPQ))
+
+# Python starts a server in two fifths of the CPU time when it may keep the bytecode of what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 
