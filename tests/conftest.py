@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from shared.database.engine import Sessions, make_engine, migrate
 from shared.models import Base
 from shared.settings import Settings, load_settings
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
+from tests.scheduling import LoadStackScheduling, sort_slowest_first
 
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
 
@@ -34,6 +36,17 @@ JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 KEPT = {"catalog_brands", "catalog_models", "installation"}
 
 Token = Callable[..., str]
+
+
+@pytest.hookimpl(optionalhook=True)  # without xdist nobody calls it
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return LoadStackScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)  # after pytest-randomly
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        sort_slowest_first(items)
 
 
 @pytest.fixture(scope="session")
