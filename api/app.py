@@ -1,6 +1,5 @@
 """The Flask app: its parts, its routes, its error handlers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -39,7 +38,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
     Raises SettingsError when tokens cannot be verified safely, or a setting makes no sense.
     """
-    app = _App("api", static_folder=None)
+    app = Flask("api", static_folder=None)
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
@@ -100,12 +99,6 @@ def _finish_response(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-class _App(Flask):
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """As it is: nothing here is asynchronous, and Flask looks a dozen times per request."""
-        return func
 
 
 class _ChargerId(BaseConverter):

@@ -13,9 +13,6 @@ from typing import Any
 
 import gevent
 import gunicorn.glogging
-import gunicorn.util
-import orjson
-from gunicorn.util import write_nonblock
 
 from shared.settings import SettingsError
 from shared.startup.checks import exit_with, report_strays, settings_or_exit
@@ -115,17 +112,3 @@ def child_exit(_server: Any, worker: Any) -> None:
 def on_exit(_server: Any) -> None:
     """Remove what only this server used."""
     shutil.rmtree(_metrics_folder, ignore_errors=True)
-
-
-def write_error(sock: Any, status_int: int, reason: str, mesg: str) -> None:
-    """Answer what gunicorn refuses by itself as the app would: as JSON."""
-    body = orjson.dumps({"detail": mesg or reason})
-    head = (
-        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    write_nonblock(sock, head.encode("latin1") + body)
-
-
-# It has no setting for this.
-gunicorn.util.write_error = write_error

@@ -7,16 +7,18 @@ So a new client, and with it every probe, is always served.
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from time import monotonic
 from typing import Any
 
 import gevent
+import orjson
 import structlog
 from gevent import Timeout
 from gevent.local import local
 from gevent.select import POLLIN, poll
+from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,15 @@ PART_BYTES = 64 * 1024
 RESERVE = 0.1  # of the connections: when fewer are free, those that wait for their client are closed
 LINGER_S = 2.0  # that a connection at rest is kept while the process ends
 STALLED_S = 1.0  # a read of a body, or a write, that takes this long waits for its client
+
+#: What gunicorn refuses before the app has the request; any other error of its parser is a 400.
+STATUS_OF = {
+    errors.LimitRequestLine: "414 URI Too Long",
+    errors.ExpectationFailed: "417 Expectation Failed",
+    errors.LimitRequestHeaders: "431 Request Header Fields Too Large",
+    errors.UnsupportedTransferCoding: "501 Not Implemented",
+}
+OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)  # the app's errors, not the client's
 
 
 class Phase(IntEnum):
@@ -167,6 +178,19 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         except TimeoutError:
             log.info("client.let_go", path=req.path, waited_s=WRITE_TIMEOUT_S)
             raise StopIteration from None
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what gunicorn itself refuses as the app would: as JSON."""
+        if isinstance(exc, errors.ParseException) and not isinstance(exc, OURS):
+            status, detail = STATUS_OF.get(type(exc), "400 Bad Request"), str(exc)
+            log.warning("request.refused", status=status, error=detail)
+        else:
+            status, detail = "500 Internal Server Error", "Internal Server Error"
+            log.error("request.failed", exc_info=exc)
+        body = orjson.dumps({"detail": detail})
+        head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with suppress(OSError, Timeout):
+            client.sendall(head.encode() + body)
 
     def close_resting(self) -> None:
         """End the connections that no request is on, and return when none is left: the process ends.

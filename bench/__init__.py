@@ -1,1 +1,1 @@
-"""Measures what the product costs, as ratios of things that ran by turns: the machine is shared and noisy."""
+"""Measures what the product costs. Most figures are ratios of runs that alternate, because the machine is shared and noisy."""

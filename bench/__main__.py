@@ -1,4 +1,4 @@
-"""python -m bench [PART ...]: measure, print, and write docs/benchmarks.md. Fails when a budget is missed."""
+"""Measures, prints, and writes docs/benchmarks.md: python -m bench [PART ...]. Fails when a budget is missed."""
 
 import argparse
 import sys
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _run(name: str, *, dry: bool) -> bool:
-    """Measure one part. False when it broke or missed a budget; the other parts run all the same."""
+    """Measure one part. False when it broke or missed a budget; the other parts still run."""
     started, machine = monotonic(), describe_machine()
     try:
         report = PARTS[name]()

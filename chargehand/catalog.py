@@ -1,4 +1,4 @@
-"""The command catalog, which lists the models of chargers."""
+"""`chargehand catalog`: lists the brands and models of chargers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING

@@ -1,10 +1,10 @@
-"""The commands list, get and delete of `chargehand chargers`. The others are in acting.py and logs.py."""
+"""The commands list, get and delete of `chargehand chargers`. The others are in lifecycle.py and logs.py."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from chargehand.acting import create, finish, restart, start, stop, wait
+from chargehand.lifecycle import create, finish, restart, start, stop, wait
 from chargehand.logs import logs
 from chargehand.options import (
     as_json,

@@ -1,4 +1,4 @@
-"""The command commands, which lists the history of a charger."""
+"""`chargehand commands`: lists the commands of a charger, with their results."""
 
 import click
 

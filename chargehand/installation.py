@@ -1,4 +1,4 @@
-"""The command installation, which shows or changes the ECS of a database's chargers."""
+"""`chargehand installation`: shows or changes the ECS of a database's chargers."""
 
 import click
 

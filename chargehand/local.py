@@ -1,4 +1,4 @@
-"""The commands that need no running API: up, migrate, token and env."""
+"""The commands for this machine: up, migrate, token and env."""
 
 import os
 import shlex

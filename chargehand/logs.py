@@ -1,4 +1,4 @@
-"""The command chargers logs, which shows OCPP frames, the newest last."""
+"""`chargehand chargers logs`: shows OCPP frames, the newest last."""
 
 import json
 import shutil

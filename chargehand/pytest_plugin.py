@@ -96,9 +96,8 @@ def _find_or_start(config: pytest.Config, until_the_end: ExitStack) -> "tuple[St
         if description is not None:
             return stack_of(description), folder
         if worker:
-            folder = folder.with_name(
-                f"{folder.name}-{worker}"
-            )  # a stack per worker, so that none ends another's
+            # A stack per worker, so that no worker ends another's.
+            folder = folder.with_name(f"{folder.name}-{worker}")
     elif os.environ.get("CHARGEHAND_URL"):
         return find_stack(), None
     else:

@@ -43,9 +43,8 @@ def is_free(port: int) -> bool:
 def why_not(port: int) -> OSError | None:
     """The error of listening on the port; None if it is free. EADDRINUSE is one of several reasons."""
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as servers do, so that TIME_WAIT does not count
+        # As servers do, so that connections in TIME_WAIT do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
@@ -75,7 +74,7 @@ def why_no_answer(url: str) -> Callable[[], str]:
     return probe
 
 
-#: Ports that people type. The other programs take any free port.
+#: Ports that people type, for example into the settings of a CSMS. The other programs take any free port.
 USUAL_PORTS = {"csms": 9000, "flower": 5555}
 
 

@@ -47,7 +47,10 @@ def running_redis(folder: Path) -> Iterator[str]:
 
 
 def prepare_redis(folder: Path, port: int) -> Redis:
-    """The best server that this machine has. Safe to repeat. A queue in fakeredis is lost when its process ends."""
+    """The best server that this machine has. Safe to repeat.
+
+    A queue in fakeredis is lost when its process ends; the sweep (worker/maintenance/sweep.py) publishes again.
+    """
     binary = find_redis()
     return real_redis(binary, folder, port) if binary else fake_redis(folder, port)
 

@@ -29,8 +29,9 @@ def main() -> None:
         sys.exit("the package lupa is not installed: without Lua scripts a Celery worker dies")
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    password = options.password_file.read_bytes().strip()
     try:
-        server = fake_server((HOST, port), options.password_file.read_bytes().strip())
+        server = fake_server((HOST, port), password)
     except OSError as error:
         sys.exit(f"{HOST}:{port}: {error.strerror}")
     server.serve_forever()

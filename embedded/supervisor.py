@@ -22,11 +22,11 @@ from embedded.secret_file import write_private
 TICK_S = 0.05
 FIRST_DELAY_S = 0.5  # before the first restart; doubles with each death
 MAX_DELAY_S = 30.0
-SETTLED_AFTER_S = 2.0  # a program without a readiness check is ready after so long
+SETTLED_AFTER_S = 2.0  # a program without a readiness check counts as ready after this time
 HEALTHY_AFTER_S = 30.0  # a death after such a run counts as the first
 MAX_DEATHS_BEFORE_READY = 3
-LEFTOVER_WITHIN_S = 5.0  # for programs that a killed supervisor left, until they are killed
-REPORT_AFTER_S = 5.0  # of waiting for a program, then its answer is shown
+LEFTOVER_WITHIN_S = 5.0  # for programs that a killed supervisor left to stop; then they are killed
+REPORT_AFTER_S = 5.0  # the time after which the answer of a program that is not ready is shown
 MAX_LOG_BYTES = 10_000_000
 TRIM_EVERY_S = 5.0
 
@@ -41,9 +41,8 @@ class Child:
 
     program: Program
     popen: subprocess.Popen[bytes]
-    process: (
-        psutil.Process
-    )  #: knows the creation time, so it is not confused with a later process of the same pid
+    #: It has the creation time, so it is not confused with a later process of the same pid.
+    process: psutil.Process
     started_at: float
     deaths: int = 0  #: in a row
     ready: bool = False

@@ -1,7 +1,7 @@
-"""Where a charger may connect to: addresses at which no CSMS is, and what the operator allows and denies.
+"""Decides where a charger may connect to: by addresses that no CSMS has, and by what the operator allows and denies.
 
-shared/destinations.py and simulator/destinations.py are the same file, letter by letter, because the charger is an image
-of its own: the API checks a URL when it is given, and the charger each address when it connects.
+The API checks a URL when a client sends it, and the charger checks each address when it connects. The charger is an image
+of its own, so shared/destinations.py and simulator/destinations.py are two copies of this file. A test compares them.
 """
 
 import re
@@ -18,7 +18,7 @@ MAX_ENTRIES = 100  # of each list: a task definition has at most 64 KiB
 #: Names for many networks at once.
 PRESETS: dict[str, tuple[str, ...]] = {
     "all": ("0.0.0.0/0", "::/0"),
-    # What is not of the public internet: IANA's special-purpose registries (RFC 6890).
+    # Networks outside the public internet: IANA's special-purpose registries (RFC 6890).
     "private": (
         "0.0.0.0/8",
         "10.0.0.0/8",
@@ -36,8 +36,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "fec0::/10",
     ),
 }
-#: Forbidden whatever the operator says. The credentials of a machine or of an ECS task are read at link-local addresses
-#: (169.254.169.254, 169.254.170.2), and at those of fd00:ec2::/32.
+#: Always forbidden. AWS serves the credentials of a machine or of an ECS task at link-local addresses (169.254.169.254,
+#: 169.254.170.2) and in fd00:ec2::/32.
 NEVER = tuple(
     ip_network(each)
     for each in (
@@ -58,15 +58,15 @@ _WRAPPING = tuple(
 
 
 class BadRule(ValueError):
-    """An entry of a list is no network, address, host name or preset. The message names it."""
+    """An entry of a list is not a network, address, host name or preset. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Some networks and some names."""
+    """The networks and names of one list."""
 
     networks: tuple[Network, ...]
-    names: frozenset[str]  #: `*.example.com` stands for what ends with .example.com
+    names: frozenset[str]  #: `*.example.com` matches every name that ends with .example.com
 
     def has_name(self, host: str) -> bool:
         labels = host.split(".")
@@ -83,18 +83,18 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """What `deny` names is refused, except what `allow` names."""
+    """Refuses the destinations in `deny` that are not in `allow`."""
 
     allow: Rules
     deny: Rules
 
     @property
     def restricted(self) -> bool:
-        """Whether the operator says anything at all."""
+        """Whether the operator denies anything."""
         return bool(self.deny.networks or self.deny.names)
 
     def refuse_host(self, host: str) -> bool:
-        """Whether it is certain, before its name is resolved, that nothing may connect to this host of a URL."""
+        """Whether a URL's host is refused for certain, before its name is resolved."""
         host = _plain(host)
         try:
             return self.refuse_address(host, ip_address(host))
@@ -107,7 +107,7 @@ class Destinations:
         )
 
     def refuse_address(self, host: str, address: Address) -> bool:
-        """Whether nothing may connect to this address, which the host's name led to."""
+        """Whether an address is refused that the host's name resolved to."""
         host = _plain(host)
         forms = forms_of(address)
         if any(form in network for form in forms for network in NEVER) or self._refuse_name(host):
@@ -120,16 +120,12 @@ class Destinations:
         return self.deny.has_name(host) and not self.allow.has_name(host)
 
 
-OPEN = Destinations(
-    allow=Rules((), frozenset()), deny=Rules((), frozenset())
-)  # refuses what nobody may reach
+#: Without rules of the operator. Refuses only the networks in NEVER.
+OPEN = Destinations(allow=Rules((), frozenset()), deny=Rules((), frozenset()))
 
 
 def read_destinations(allow: str, deny: str) -> Destinations:
-    """From the comma-separated lists. Without a list of what is denied, a list of what is allowed is all there is.
-
-    Raises BadRule.
-    """
+    """Reads the comma-separated lists. If only `allow` has entries, everything else is denied. Raises BadRule."""
     allowed, denied = _split(allow), _split(deny)
     return Destinations(_read(allowed), _read(denied or (["all"] if allowed else [])))
 
@@ -165,7 +161,7 @@ def _network(word: str) -> Network | None:
 
 
 def forms_of(address: Address) -> list[Address]:
-    """The address, and the IPv4 addresses that it wraps. One that is only another spelling is left out itself."""
+    """The address and the IPv4 addresses that it wraps; of an IPv4-mapped address only the IPv4 address."""
     if isinstance(address, IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:

@@ -70,7 +70,7 @@ class EcsSettings:
     log_group: str
     name_prefix: str  #: in front of the charger id, in service and family names
     tags: dict[str, str]
-    max_connections: int  #: how many calls a worker makes at once; its -c, where that is given
+    max_connections: int  #: threads of a worker, and its calls at once; -c goes first
     connect_timeout_s: float
     read_timeout_s: float
     installation: str  #: the name of an ECS that is not Amazon's; empty takes its address
@@ -285,9 +285,9 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         log_group=env.str("ECS_LOG_GROUP", "/chargehand/chargers"),
         name_prefix=env.str("ECS_NAME_PREFIX", ""),
         tags=_pairs(env, "ECS_TAGS"),
-        max_connections=_int(env, "WORKER_CONCURRENCY", 16, 1, 1_000),
+        max_connections=_int(env, "WORKER_CONCURRENCY", 32, 1, 1_000),
         connect_timeout_s=_float(env, "ECS_CONNECT_TIMEOUT_SECONDS", 3, 0.1, 600),
-        read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 10, 0.1, 600),
+        read_timeout_s=_float(env, "ECS_READ_TIMEOUT_SECONDS", 4, 0.1, 600),
         installation=_installation(env),
         charger_environment={
             f"CHARGER_{name}": value for name in WS_URL_RULES if (value := env.str(name, ""))

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Version:
+    """What the rest of the simulator needs to know of a version before its module is imported."""
+
     name: str  #: the value of CHARGER_OCPP_VERSION
     subprotocol: str  #: of the WebSocket, as registered with IANA
     schema_set: str  #: the folder of the `ocpp` library that has its JSON schemas
     class_path: str  #: "module:class" of its ChargePoint; imported only by a charger of this version
     request_suffix: str = "Request"  #: in the name of a request's schema file, after the action
-    #: CALLERROR codes that this version spells otherwise than OCPP 2.0.1 does, by 2.0.1's
+    #: this version's CALLERROR codes by those of OCPP 2.0.1, where they differ
     error_codes: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -97,7 +97,7 @@ def api_program(stack: Stack) -> Program:
 
 
 def worker_program(stack: Stack, name: str = "worker") -> Program:
-    options = f"-c 8 -Q lifecycle,provisioning,maintenance --without-gossip --without-mingle -n {name}@%h"
+    options = f"-Q lifecycle,provisioning,maintenance --without-gossip --without-mingle -n {name}@%h"
     return Program(
         name=name,
         argv=(PYTHON, "-m", "celery", "-A", "worker.celery_app", "worker", *options.split()),

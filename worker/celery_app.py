@@ -10,7 +10,6 @@ from click.core import ParameterSource
 from shared.broker.app import make_celery
 from shared.settings import SettingsError, hand_secrets_to_flower
 from shared.startup.checks import exit_with, settings_or_exit
-from worker.broker.pool import HANGING
 from worker.startup.log_lines import set_up_logging
 
 INSTEAD_OF_OPTIONS = {
@@ -51,17 +50,16 @@ def _make_app() -> Celery:
     app.events_cls = "worker.broker.events:Events"
     app.conf.update(
         include=["worker.tasks", "worker.broker.control", "worker.startup.checks"],
-        worker_consumer="worker.broker.consumer:PatientConsumer",
+        worker_consumer="worker.broker.consumer:ReconnectingConsumer",
         beat_schedule=beat_schedule(settings),
         beat_scheduler="worker.broker.beat:Scheduler",
         beat_schedule_filename="",
-        # Acknowledged after the work: until then it holds one of the places below.
+        # Acknowledged after the work, so one message for each thread: see worker/broker/pool.py.
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        # One message for each task that may be under way at once, slow ones included.
         worker_pool="worker.broker.pool:TaskPool",
         worker_concurrency=settings.ecs.max_connections,
-        worker_prefetch_multiplier=1 + HANGING,
+        worker_prefetch_multiplier=1,
         worker_enable_prefetch_count_reduction=False,
         # A thread cannot be interrupted: it ends what it is at.
         worker_cancel_long_running_tasks_on_connection_loss=False,

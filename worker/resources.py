@@ -13,6 +13,8 @@ from worker.ecs.client import EcsClient
 from worker.observe.logs import LogsClient
 from worker.startup.aws_settings import refused_in_one_line, with_region
 
+THREADS_PER_CONNECTION = 2  #: to the database
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -28,7 +30,7 @@ class Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # the first tasks come all at once, and a boto3 client takes 10 MB
         self._resources: Resources | None = None
-        self._slots: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
+        self._threads: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
 
     def resources(self) -> Resources:
         """The process's one set of resources: clients and pools are safe to share between threads. Raises SettingsError."""
@@ -37,33 +39,32 @@ class Process:
                 self._resources = self._make()
             return self._resources
 
-    def fit(self, slots: int) -> None:
-        """Have a database connection for each of so many tasks at once. Tasks under way keep theirs.
+    def fit(self, threads: int) -> None:
+        """Have database connections for so many threads. Running tasks keep theirs.
 
-        AWS clients are not made anew: their pools have room for four times the slots of the start.
+        AWS clients are not made anew: their pools have room for the largest pool.
         """
         with self._lock:
-            changed, self._slots = slots != self._slots, slots
+            changed, self._threads = threads != self._threads, threads
             if self._resources is not None and changed:
-                self._resources.sessions.use(_engine(self._resources.settings, slots))
+                self._resources.sessions.use(_engine(self._resources.settings, threads))
 
     def _make(self) -> Resources:
         settings = load_settings()
         settings = replace(settings, ecs=with_region(settings.ecs))
-        self._slots = self._slots or settings.ecs.max_connections
-        clients = replace(settings.ecs, max_connections=self._slots)
+        self._threads = self._threads or settings.ecs.max_connections
+        clients = replace(settings.ecs, max_connections=self._threads)
         with refused_in_one_line():
             ecs = EcsClient(clients, Budget(settings.budget))
             logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
-        made = Resources(settings, Sessions(_engine(settings, self._slots)), ecs, logs)
+        made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, logs)
         gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
         return made
 
 
-def _engine(settings: Settings, slots: int) -> Engine:
-    # A thread never holds more than one connection, and never over an AWS call. Those whose calls hang are not
-    # counted: when many of them end at once, they wait their turn.
-    return make_engine(settings.database_url, pool_size=slots + 2)
+def _engine(settings: Settings, threads: int) -> Engine:
+    # A thread holds a connection for some milliseconds at a time, and never during an AWS call.
+    return make_engine(settings.database_url, pool_size=threads // THREADS_PER_CONNECTION + 2)
 
 
 _process = Process()

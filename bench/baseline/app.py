@@ -1,7 +1,7 @@
-"""Start and stop as the manuals of Flask, SQLAlchemy's ORM, PyJWT and Celery show it, on the product's tables.
+"""The routes for start and stop as the manuals of Flask, SQLAlchemy's ORM, PyJWT and Celery write them, on our tables.
 
-Served as gunicorn's manual shows it for requests that wait: gunicorn --worker-class gthread. With BASELINE_TUNED=1
-the settings are those that the same manuals recommend for many threads; the code of the route is the same.
+gunicorn serves them as its manual recommends for requests that wait: --worker-class gthread. BASELINE_TUNED=1 applies
+the settings that the same manuals recommend for many threads; the code of the routes stays the same.
 """
 
 import os
@@ -23,8 +23,8 @@ THREADS = int(os.environ.get("BASELINE_THREADS", "16"))
 app = Flask(__name__)
 celery = Celery("baseline", broker=os.environ["REDIS_URL"])
 if TUNED:
-    # A connection for each thread, as the defaults (5 and 10 more that are closed after use; 10 to the broker) are
-    # too few for 16 threads; and no reading of the committed rows for the answer.
+    # A connection for each thread: the defaults (5, and 10 more that are closed after use; 10 to the broker) are too
+    # few for 16 threads. And the answer does not read the committed rows again.
     celery.conf.broker_pool_limit = THREADS
     engine = create_engine(os.environ["DATABASE_URL"], pool_size=THREADS, max_overflow=0)
     db_session = scoped_session(sessionmaker(engine, expire_on_commit=False))

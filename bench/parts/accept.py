@@ -1,4 +1,4 @@
-"""Accept: how fast a start or stop is recorded, beside the same route written plainly and the SQL alone.
+"""Accept: how fast a start or stop is recorded, compared with the same route written plainly and with the SQL alone.
 
 Throughput comes from closed loops, latency from open ones at a constant rate (bench/support/load.py).
 """
@@ -169,13 +169,14 @@ def _report(figures: Figures) -> Report:
                 "requests/s, times the tuned baseline's",
                 _ratio(ours, tuned),
                 at_least=4,
-                reason="group commit, batched messages and an own server are worth their code only if they bring several times",
+                reason="group commit, batched messages and a worker class of our own must bring several times the throughput to be "
+                "worth their code",
             ),
             Budget(
                 "requests/s, times the plain baseline's",
                 _ratio(ours, plain),
                 at_least=6,
-                reason="the tuned baseline's bound times 1.4, which its settings brought",
+                reason="the bound against the tuned baseline times 1.4, the gain from its settings",
             ),
             Budget(
                 "requests/s, share of pgbench's with one statement per command",
@@ -183,7 +184,7 @@ def _report(figures: Figures) -> Report:
                     load.per_s / bare for load, bare in zip(ours.loads, figures.single_per_s, strict=True)
                 ),
                 at_least=0.35,
-                reason="HTTP, tokens and load take more CPU than the SQL, and all share two cores",
+                reason="HTTP, tokens and the load generator take more CPU than the SQL, and all share two cores",
             ),
             Budget(
                 "p99 at the same rate, times the tuned baseline's",
@@ -195,7 +196,7 @@ def _report(figures: Figures) -> Report:
                 "p99 at half of its own throughput, ms",
                 own.p99_ms,
                 at_most=50,
-                reason="a person takes 100 ms as at once (Nielsen, Usability Engineering); half of it is left to the network",
+                reason="people perceive 100 ms as immediate (Nielsen, Usability Engineering); half of it is left to the network",
             ),
         ],
         summary=(
@@ -207,7 +208,7 @@ def _report(figures: Figures) -> Report:
 
 
 def _ratio(one: Contender, other: Contender) -> float:
-    """Of rounds that ran side by side, so that a slow minute of the machine affects both."""
+    """The median of the ratios of each round, so that a slow minute of the machine affects both sides."""
     return median(a.per_s / b.per_s for a, b in zip(one.loads, other.loads, strict=True))
 
 

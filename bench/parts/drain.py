@@ -1,6 +1,6 @@
 """Drain: how fast workers carry out open commands when every ECS call takes 30 ms.
 
-The limit that this latency sets is measured too, by bare clients that only call: as many as the worker has slots.
+The limit that this latency sets is measured too, by bare clients that only call: as many as the worker has threads.
 """
 
 import json
@@ -20,6 +20,7 @@ from bench.support.fleet import bulk_connection, charger_id, insert_chargers
 from bench.support.load import Client
 from bench.support.servers import (
     ORGANIZATION,
+    WORKER_CONCURRENCY,
     Stores,
     StubEcs,
     running_process,
@@ -32,7 +33,6 @@ from shared.database.engine import make_engine
 from shared.queues import TaskName, message
 
 LATENCY_MS = 30
-WORKER_CONCURRENCY = 16  # the default of shared/settings.py
 SERVICE_CHANGES_PER_S = 5  # Amazon's quota, docs/aws.md
 COMMANDS = 10_000
 FEW_CHARGERS = 500  # for the same number of commands: most of them are superseded
@@ -66,7 +66,7 @@ class Setup:
     """Which workers take the commands."""
 
     pool: str  #: as in -P; "" is the pool that ships
-    slots: int  #: in each process
+    threads: int  #: in each process
     processes: int = 1
     chargers: int = COMMANDS
     limit_s: float = SHORT_LIMIT_S
@@ -86,8 +86,8 @@ class Result:
         return self.commands / self.seconds
 
     def share(self, call_ms: float) -> float:
-        """Of the rate at which the slots would make calls of this length and do nothing else."""
-        return self.per_s * call_ms / 1000 / (self.setup.processes * self.setup.slots)
+        """Of the rate at which the threads would make calls of this length and do nothing else."""
+        return self.per_s * call_ms / 1000 / (self.setup.processes * self.setup.threads)
 
 
 DEFAULT = Setup("", WORKER_CONCURRENCY)
@@ -96,9 +96,8 @@ SETUPS = (
     *[DEFAULT] * JUDGED_RUNS,
     FEW,
     Setup("", 4),
-    Setup("", 32),
+    Setup("", 16),
     Setup("", WORKER_CONCURRENCY, processes=2),
-    Setup("threads", WORKER_CONCURRENCY),
     Setup("gevent", 32),
     Setup("processes", 4),
 )
@@ -122,7 +121,7 @@ def measure() -> Report:
 
 
 def _bare_call_ms(stub: StubEcs) -> float:
-    """How long a call takes clients that do nothing else, as many as the worker has slots by default."""
+    """How long a call takes clients that do nothing else, as many as the worker has threads by default."""
     body = json.dumps({"service": charger_id(1), "desiredCount": 1, "taskDefinition": "bare:1"})
     request = (
         f"POST / HTTP/1.1\r\nX-Amz-Target: Ecs.UpdateService\r\nContent-Length: {len(body)}\r\n\r\n{body}"
@@ -137,8 +136,8 @@ def _bare_call_ms(stub: StubEcs) -> float:
         client.socket.close()
         return 1000 * took_s / BARE_CALLS
 
-    with ThreadPoolExecutor(DEFAULT.slots) as pool:
-        return mean(pool.map(call, range(DEFAULT.slots)))
+    with ThreadPoolExecutor(DEFAULT.threads) as pool:
+        return mean(pool.map(call, range(DEFAULT.threads)))
 
 
 def _drain(stores: Stores, engine: Engine, database_url: str, stub: StubEcs, setup: Setup) -> Result:
@@ -150,7 +149,7 @@ def _drain(stores: Stores, engine: Engine, database_url: str, stub: StubEcs, set
             name: stack.enter_context(
                 running_process(
                     worker(
-                        name, database_url, stores.redis_url, stub.url, pool=setup.pool, slots=setup.slots
+                        name, database_url, stores.redis_url, stub.url, pool=setup.pool, threads=setup.threads
                     ),
                     stores.folder,
                 )
@@ -219,7 +218,7 @@ def _report(judged: Result, results: list[Result], call_ms: float) -> Report:
             f"{one.mutations:,}",
             f"{one.cpu_ms:.2f}",
             f"{one.memory_mib:,.0f}",
-            f"{one.memory_mib / one.setup.slots / one.setup.processes:.1f}",
+            f"{one.memory_mib / one.setup.threads / one.setup.processes:.1f}",
         )
         for one in (judged, *results)
     ]
@@ -231,7 +230,7 @@ def _report(judged: Result, results: list[Result], call_ms: float) -> Report:
         "ECS mutations",
         "CPU ms per command",
         "MiB",
-        "MiB per slot",
+        "MiB per thread",
     )
     few = next(one for one in results if one.setup == FEW)
     return Report(
@@ -263,4 +262,4 @@ def _report(judged: Result, results: list[Result], call_ms: float) -> Report:
 
 
 def _name(setup: Setup) -> str:
-    return f"{setup.pool or 'default pool'}, {setup.processes} x {setup.slots} slots"
+    return f"{setup.pool or 'default pool'}, {setup.processes} x {setup.threads} threads"

@@ -122,7 +122,7 @@ def _requests(name: str, size: int, bearer: str) -> Iterator[bytes]:
 
 def _report(loads: dict[tuple[str, int], list[Load]]) -> Report:
     smallest, largest = SIZES[0], SIZES[-1]
-    # Of rounds that ran side by side, so that a slow minute of the machine affects both.
+    # The median over the rounds, so that a slow minute of the machine affects both sides.
     ratios = {
         name: median(
             large.p50_ms / small.p50_ms

@@ -58,15 +58,15 @@ def measure() -> Report:
         url = stores.new_database("observe")
         engine = make_engine(url, pool_size=2)
         insert_chargers(engine, SERVICES)
-        sweep = _sweep(engine, url, stores, stub)
+        settled = _observe_all(engine, url, stores, stub)
         with engine.begin() as connection:
             connection.execute(SPREAD)
         idle = _idle(url, stores, stub)
         engine.dispose()
-    return Report(tables=[sweep, idle])
+    return Report(tables=[settled, idle])
 
 
-def _sweep(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> Table:
+def _observe_all(engine: Engine, database_url: str, stores: Stores, stub: StubEcs) -> Table:
     """Observe each service once, in this process."""
     os.environ.update(environment(database_url, stores.redis_url) | {"AWS_ENDPOINT_URL": stub.url})
     settings = load_settings()

@@ -1,4 +1,4 @@
-"""Reach: from a POST until its ECS call arrives, beside Celery's bare hand-over of a task."""
+"""Reach: the time from a POST until its ECS call arrives, compared with Celery's bare hand-over of a task."""
 
 import os
 import sys
@@ -14,6 +14,7 @@ from bench.report import Budget, Report, Table
 from bench.support.fleet import charger_id, insert_chargers
 from bench.support.load import BadAnswer, Client, p99, post
 from bench.support.servers import (
+    WORKER_CONCURRENCY,
     Stores,
     StubEcs,
     api,
@@ -126,7 +127,9 @@ def measure() -> Report:
 
 
 def _handover_worker(stores: Stores) -> Program:
-    options = "-P threads -c 16 -Q handover --without-gossip --without-mingle -n handover@%h"
+    options = (
+        f"-P threads -c {WORKER_CONCURRENCY} -Q handover --without-gossip --without-mingle -n handover@%h"
+    )
     return Program(
         name="handover",
         argv=(sys.executable, "-m", "celery", "-A", "bench.baseline.handover", "worker", *options.split()),
@@ -179,14 +182,14 @@ def _report(singly: Latencies, half: Latencies, bare: Latencies, per_s: float) -
                 "p50, times the bare hand-over's",
                 singly.p50_ms / bare.p50_ms,
                 at_most=3.5,
-                reason="2.5 are the steps that no design leaves out, 8.4 ms against 3.3: one commit, the hand-over, one "
+                reason="2.5 is for steps that every design needs, 8.4 ms against 3.3: one commit, the hand-over, one "
                 "read of the row, botocore; 1 is left for HTTP, Flask and the token",
             ),
             Budget(
                 "p99 at half load, ms",
                 half.p99_ms,
                 at_most=50,
-                reason="a person takes 100 ms as at once (Nielsen, Usability Engineering); half of it is left to ECS",
+                reason="people perceive 100 ms as immediate (Nielsen, Usability Engineering); half of it is left to ECS",
             ),
         ],
         summary=(

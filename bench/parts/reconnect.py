@@ -133,7 +133,7 @@ def _report(
                 "seconds from the last create until all had booted",
                 booted_s,
                 at_most=BOOTED_WITHIN_S,
-                reason="200 starts of a process, 0.25 s of CPU each, take 25 s of two cores; twice that, and some air",
+                reason="200 starts of a process, 0.25 s of CPU each, take 25 s of two cores; the bound is twice that and a margin",
             ),
             Budget(
                 "chargers that came back",

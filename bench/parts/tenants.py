@@ -1,4 +1,4 @@
-"""Tenants: what three quiet organizations notice of a fourth, noisy one. Amazon's quotas as the rate budget.
+"""Tenants: what three quiet organizations notice of a fourth, noisy one. The rate budget has Amazon's quotas.
 
 The noisy one sends 50 requests a second of waits and as many creates (1,000 in each round at most), opens event streams
 that begin with an old backlog, and has two chargers that flood their logs. It runs in a process of its own.
@@ -232,7 +232,7 @@ def be_noisy(api_url: str, flooders: Sequence[str], prefix: str, seconds: float)
 
 
 def _send(port: int, request: bytes, every_s: float, until: float) -> None:
-    """Again and again, each on a new connection, of which the newest stay open."""
+    """Send the request at intervals, each on a new connection. The newest OPEN_SOCKETS connections stay open."""
     sockets: list[socket.socket] = []
     for _ in _ticks(every_s, until):
         try:
@@ -282,7 +282,7 @@ def _add_up(rounds: Sequence[Observed]) -> Observed:
 
 
 def _report(alone_by_round: Sequence[Observed], beside_by_round: Sequence[Observed]) -> Report:
-    # Of rounds that ran side by side, so that a slow minute of the machine affects both.
+    # The median over the rounds, so that a slow minute of the machine affects both sides.
     slower = median(
         median(beside.latencies_ms) / median(alone.latencies_ms)
         for alone, beside in zip(alone_by_round, beside_by_round, strict=True)
@@ -302,8 +302,8 @@ def _report(alone_by_round: Sequence[Observed], beside_by_round: Sequence[Observ
                 "p99 beside the noisy one, ms",
                 beside.p99_ms,
                 at_most=100,
-                reason="a person takes 100 ms as at once (Nielsen, Usability Engineering); times alone would judge the two "
-                "cores, which the noisy tenant's permitted requests fill",
+                reason="people perceive 100 ms as immediate (Nielsen, Usability Engineering); a ratio would judge the two cores, "
+                "which the noisy tenant's permitted requests fill",
             ),
             Budget(
                 "answers of 4xx and 5xx", beside.failures, at_most=0, reason="quotas are per organization"

@@ -109,7 +109,7 @@ def _report(idle: Sequence[Load], waiting: Sequence[Load]) -> Report:
         )
         for name, load in (("nobody waits", add_up(idle)), (f"{WAITING} wait", add_up(waiting)))
     ]
-    # Of rounds that ran side by side, so that a slow minute of the machine affects both.
+    # The median over the rounds, so that a slow minute of the machine affects both sides.
     added_ms = median(one.p99_ms - other.p99_ms for one, other in zip(waiting, idle, strict=True))
     return Report(
         tables=[

@@ -1,1 +1,1 @@
-"""What the parts need: servers, load, a stub of ECS, chargers in a database."""
+"""Servers, load, a stub of ECS and chargers in a database, for the parts."""

@@ -1,4 +1,4 @@
-"""HTTP load, light enough to share two cores with what it measures: closed loop for throughput, open for latency.
+"""Generates HTTP load with little CPU: a closed loop for throughput, an open one for latency.
 
 In a closed loop a slow answer delays the requests behind it, and no latency shows that delay ("coordinated
 omission"). An open loop sends on a schedule and counts a latency from the scheduled moment.
@@ -51,7 +51,7 @@ def p99(values: Sequence[float]) -> float:
 
 
 def add_up(loads: Sequence[Load]) -> Load:
-    """All rounds as one."""
+    """The load of all rounds together."""
     return Load(
         sum(load.requests for load in loads),
         sum(load.seconds for load in loads),
@@ -60,14 +60,14 @@ def add_up(loads: Sequence[Load]) -> Load:
 
 
 def post(path: str, token: str) -> bytes:
-    """A request without a body, ready to be sent."""
+    """The bytes of a POST without a body."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
     ).encode()
 
 
 def get(path: str, token: str) -> bytes:
-    """Likewise."""
+    """The bytes of a GET."""
     return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""Sends the accept path's SQL with pgbench, without any API: what the database alone can do."""
+"""Sends the accept path's SQL with pgbench, without the API, to measure the database alone."""
 
 import re
 import subprocess
@@ -12,8 +12,8 @@ from bench.support.servers import ORGANIZATION
 CLIENTS = 16
 BATCH = 16  # commands in a statement: what 32 connections to two API processes can have recorded together
 
-# The least that records commands: the fewest columns, and no SKIP LOCKED. A stop and a start alternate, so that
-# each of them writes.
+# The cheapest statement that records commands: the fewest columns, and no SKIP LOCKED. Stops and starts alternate, so
+# that each of them writes.
 STATEMENT = """\
 WITH bumped AS (
     UPDATE chargers SET generation = generation + 1, desired_count = {desired_count},

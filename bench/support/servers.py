@@ -23,6 +23,7 @@ from shared.database.engine import make_engine, migrate
 from shared.settings import TokenSettings
 
 ORGANIZATION = "bench"
+WORKER_CONCURRENCY = 32  # the default of shared/settings.py
 JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
 
 #: For parts that measure the API alone: one organization has all chargers, and no worker finishes their commands.
@@ -155,17 +156,17 @@ def worker(
     ecs_url: str,
     *,
     pool: str = "",
-    slots: int = 16,
+    threads: int = WORKER_CONCURRENCY,
     queues: str = "lifecycle",
 ) -> Program:
     """Our worker with the rate budget off; by default with the pool that ships, for starts and stops only."""
-    options = f"-c {slots} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
+    options = f"-c {threads} -Q {queues} --without-gossip --without-mingle -n {name}@%h"
     if pool:
         options += f" -P {pool}"
     env = environment(database_url, redis_url) | {
         "AWS_ENDPOINT_URL": ecs_url,
         "ECS_BUDGET_SHARE": "0",
-        "WORKER_CONCURRENCY": str(slots),
+        "WORKER_CONCURRENCY": str(threads),
     }
     return Program(
         name=name,

@@ -1,4 +1,4 @@
-"""Runs the whole product on this machine: embedded ECS, API, worker and beat. And sends what clients send to it."""
+"""Runs the whole product on this machine (embedded ECS, API, worker and beat), and sends requests to it."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +110,7 @@ def send_command(client: httpx.Client, charger_id: str, verb: str) -> str:
 
 
 def wait_until_settled(engine: Engine, within_s: float) -> None:
-    """Until every command is final. Raises TimeoutError."""
+    """Wait until every command is final. Raises TimeoutError."""
 
     def settled() -> bool:
         with engine.connect() as connection:
@@ -141,7 +141,7 @@ def command_times(
 
 
 def wait_until(is_true: Callable[[], object], within_s: float) -> None:
-    """Raises TimeoutError."""
+    """Wait until `is_true` returns true. Raises TimeoutError."""
     deadline = monotonic() + within_s
     while not is_true():
         if monotonic() > deadline:

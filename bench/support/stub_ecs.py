@@ -1,5 +1,6 @@
-"""python -m bench.support.stub_ecs --port PORT --latency-ms MS: the ECS calls that a settled fleet needs, with a fixed
-latency, and a record of every call.
+"""A stub of ECS with a fixed latency: python -m bench.support.stub_ecs --port PORT --latency-ms MS.
+
+It answers the calls that a settled fleet needs, and records every call.
 
 GET / returns the calls so far as JSON; DELETE / clears them. Every service exists and runs what the last update set.
 """

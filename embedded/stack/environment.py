@@ -19,7 +19,7 @@ MAX_WORKERS = 8  # PostgreSQL has 200 connections, and a worker may use 18
 #: Identifies the stack's ECS, whose services are stored in the same folder. Its port may change.
 INSTALLATION_FILE = "installation"
 
-#: Variables that the embedded ECS (moto), Flower, gunicorn and initdb read beside our settings, and those of NOT_USED.
+#: Variables other than our settings that the embedded ECS (moto), Flower, gunicorn and initdb read, and those of NOT_USED.
 #: libpq's are not among them, because they complete a DATABASE_URL of the user.
 VARIABLES_OF_OTHERS = (
     *(
@@ -47,7 +47,7 @@ def leave_joined_stack(say: Callable[[str], None]) -> None:
 
 
 def leave_out_strays(say: Callable[[str], None]) -> None:
-    """Remove the variables that a program or library of the stack would read, but that are not settings of ours."""
+    """Remove the variables that programs and libraries of the stack would read although they are not our settings."""
     ours = {name: os.environ[name] for name in ("FLOWER_PORT",) if name in os.environ}
     strays = leave_out(os.environ, VARIABLES_OF_OTHERS)
     os.environ |= ours

@@ -17,7 +17,8 @@ LOG_GROUP = "/chargehand/chargers"
 FLOWER_USER = "chargehand"
 FLOWER_MAX_TASKS = 10_000  # kept in Flower's memory; its default is 100,000
 
-# A program uses programs of lower layers, and stops before them. The layers' times to stop add up to less than 15 s.
+# A program uses programs of lower layers, and stops before them. The programs of a layer stop at the same time, so the
+# layers' times to stop add up to less than 15 s.
 STORES, CSMS, ECS, SERVICES = range(4)
 
 
@@ -74,7 +75,7 @@ def migration(folder: Path) -> Program:
 def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Program]:
     """The API, the workers, beat and Flower: the programs that run in production too."""
     celery = ("celery", "-A", "worker.celery_app")
-    pool = ("-c", "16", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
+    options = ("-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
     yield _service(
         "api",
         folder,
@@ -83,7 +84,7 @@ def services(addresses: Addresses, folder: Path, workers: int) -> Iterator[Progr
     )
     names = ["worker"] if workers == 1 else [f"worker{number}" for number in range(1, workers + 1)]
     for name in names:
-        yield _service(name, folder, (*celery, "worker", *pool, "-n", f"{name}@%h"))
+        yield _service(name, folder, (*celery, "worker", *options, "-n", f"{name}@%h"))
     yield _service("beat", folder, (*celery, "beat"))
     listening = (f"--address={HOST}", f"--port={_port_of(addresses.flower)}")
     password = ensure_secret(folder / FLOWER_PASSWORD_FILE)

@@ -12,7 +12,7 @@ DEFAULT_STATE_DIR = ".chargehand"
 FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 STACK_FILE = "stack.json"
-#: What earlier versions made readable for all users.
+#: Files that earlier versions made readable for all users. They have no secrets, but names of chargers and CSMSs.
 ONCE_READABLE = ("ecs", "logs", "lock", "ports.json", "processes.json", "beat-schedule*")
 
 

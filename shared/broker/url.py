@@ -1,4 +1,4 @@
-"""REDIS_URL and BROKER_URL, checked before anything connects: by what kombu, redis-py and limits can all use."""
+"""Checks REDIS_URL and BROKER_URL before anything connects: only what kombu, redis-py and limits all accept passes."""
 
 import os
 import re
@@ -17,11 +17,11 @@ INSTEAD = {
 
 
 class BadBrokerUrl(ValueError):
-    """The message is a line that follows the variable's name, and holds no value that may be secret."""
+    """The message continues a sentence that begins with the variable's name, and contains no secret."""
 
 
 def check_redis_url(url: str) -> None:
-    """Raises BadBrokerUrl."""
+    """Raises BadBrokerUrl unless it is the URL of a Redis."""
     split = _split(url)
     if split.scheme in RABBITMQ:
         raise BadBrokerUrl(
@@ -33,7 +33,7 @@ def check_redis_url(url: str) -> None:
 
 
 def broker_url(url: str) -> str:
-    """As kombu reads it. Raises BadBrokerUrl."""
+    """The URL in kombu's spelling. Raises BadBrokerUrl."""
     split = _split(url)
     if split.scheme in RABBITMQ:
         _check_rabbitmq(split)
@@ -85,7 +85,7 @@ def _check_number(number: str) -> None:
 
 
 def _check_tls(parameters: dict[str, str]) -> None:
-    """Takes out what is good."""
+    """Remove the valid TLS parameters. Raises BadBrokerUrl for an invalid one."""
     if parameters.pop("ssl_cert_reqs", "required") not in VERIFICATIONS:
         raise BadBrokerUrl(f"must have one of {', '.join(VERIFICATIONS)} as ssl_cert_reqs")
     if parameters.pop("ssl_check_hostname", "true").lower() not in ("true", "false"):

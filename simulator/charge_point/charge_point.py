@@ -155,7 +155,7 @@ class ChargePoint(Translation):
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
-        """About this transaction, or about any."""
+        """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
     async def wait_for_delivery(self, limit_s: float) -> None:

@@ -13,6 +13,8 @@ from simulator.log import EventLog
 
 
 class Sender(Protocol):
+    """The charge point, as the delivery uses it."""
+
     def may_send(self, message: Message) -> bool: ...
 
     def payload_to_send(self, message: Message) -> Payload: ...
@@ -33,7 +35,7 @@ class Delivery:
         self._durable_paused_until_s = 0.0
 
     async def run(self, session: Session) -> Never:
-        """Until cancelled. Raises ConnectionClosed."""
+        """Sends what may be sent until cancelled. Raises ConnectionClosed."""
         while True:
             message = await self.outbox.next(self._may_send)
             payload = self._sender.payload_to_send(message)

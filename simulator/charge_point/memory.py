@@ -49,7 +49,7 @@ class Memory:
             self.save()
 
     def save(self, *, clean: bool = False) -> None:
-        """A failure is a remark in the log. `clean`: the process ends as it should."""
+        """Saves the state; a failure is a remark in the log. `clean` says that the process ends in order."""
         self._due = None
         if self._path is None:
             return
@@ -60,7 +60,7 @@ class Memory:
             self._log.remark("error", f"the state file cannot be written: {error}")
 
     def load(self) -> State | None:
-        """None without a file. Raises OSError, or ValueError for a file of another charger or version."""
+        """The saved state; None without a file. Raises OSError, or ValueError for a file of another charger or format."""
         if self._path is None:
             return None
         try:

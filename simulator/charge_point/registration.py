@@ -21,6 +21,8 @@ CLOCK_TOLERANCE_S = 0.5
 
 
 class Registrant(Protocol):
+    """The charge point, as its registration uses it."""
+
     @property
     def reachable(self) -> bool: ...
 
@@ -36,6 +38,8 @@ class Registrant(Protocol):
 
 
 class Registration:
+    """Sends BootNotification and Heartbeat, and keeps the status that the CSMS answered."""
+
     def __init__(
         self, registrant: Registrant, options: Options, clock: Clock, log: EventLog, outbox: Outbox
     ) -> None:
@@ -108,7 +112,7 @@ class Registration:
             self._registrant.follow_clock()
 
     def restart_heartbeat(self) -> None:
-        """After a connection, or a change of the interval."""
+        """Starts the interval again, after a connection or a change of the option."""
         self.stop_heartbeat()
         interval_s = self._options.number("heartbeat_s")
         if self._registrant.reachable and interval_s > 0:

@@ -1,0 +1,1 @@
+"""The physical station, whatever the OCPP version: cables, cars, meters, transactions and reservations."""

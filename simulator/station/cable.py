@@ -1,15 +1,15 @@
-"""The cable and the car at its end."""
+"""Plugs cars in and out, and sets the energy and the power that they request."""
 
-from simulator.station.common import Common
 from simulator.station.energy import NEGLIGIBLE_WH, Energy, remaining_wh
 from simulator.station.model import Connector, Ev
+from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions
 
 
 class Cable:
-    def __init__(self, common: Common, energy: Energy, transactions: Transactions) -> None:
-        self._common = common
-        self._settings = common.settings
+    def __init__(self, resources: Resources, energy: Energy, transactions: Transactions) -> None:
+        self._resources = resources
+        self._settings = resources.settings
         self._energy = energy
         self._transactions = transactions
 
@@ -18,8 +18,8 @@ class Cable:
         if connector.plugged:
             return False
         connector.ev = self._new_ev()
-        self._common.timers.cancel(connector, "connect timeout")
-        self._common.timers.cancel(connector, "arrival")
+        self._resources.timers.cancel(connector, "connect timeout")
+        self._resources.timers.cancel(connector, "arrival")
         self._transactions.advance(connector, "CablePluggedIn")
         return True
 
@@ -30,14 +30,16 @@ class Cable:
         self._energy.update_meters()
         connector.ev = None
         connector.used = False
-        self._common.timers.cancel(connector, "departure")
+        self._resources.timers.cancel(connector, "departure")
         transaction = connector.transaction
-        stops = "EVConnected" in self._transactions.stop_points or self._common.options.flag("stop_on_unplug")
+        stops = "EVConnected" in self._transactions.stop_points or self._resources.options.flag(
+            "stop_on_unplug"
+        )
         if transaction and stops:
             self._transactions.end(connector, "EVCommunicationLost", "EVDisconnected")
         elif transaction:
             connector.power_w = 0.0
-            self._common.report_update(connector, transaction, "EVCommunicationLost")
+            self._resources.report_update(connector, transaction, "EVCommunicationLost")
         else:
             self._transactions.release_token(connector)
         self._energy.apply_change(connector)

@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable
 from typing import Protocol
 
-from simulator.station.common import Common
 from simulator.station.model import Connector
+from simulator.station.resources import Resources
 
 
 class Driving(Protocol):
@@ -19,10 +19,10 @@ class Driving(Protocol):
 
 
 class Drivers:
-    def __init__(self, common: Common, driving: Driving) -> None:
-        self._settings = common.settings
-        self._connectors = common.connectors
-        self._timers = common.timers
+    def __init__(self, resources: Resources, driving: Driving) -> None:
+        self._settings = resources.settings
+        self._connectors = resources.connectors
+        self._timers = resources.timers
         self._driving = driving
 
     def expect_arrival(self, connector: Connector) -> None:
@@ -61,6 +61,6 @@ class Drivers:
         delay_s: float | None,
         act: Callable[[Connector], object],
     ) -> None:
-        """None for a delay: never."""
+        """Calls `act` after the delay; None: never."""
         if delay_s is not None:
             self._timers.start(connector, name, delay_s, lambda: act(connector))

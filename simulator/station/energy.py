@@ -1,12 +1,12 @@
-"""Lets energy flow: the power that each connector draws, and the energy that its meter counts."""
+"""Computes the power that each connector draws, and the energy that its meter counts."""
 
 import time
 from typing import Protocol
 
-from simulator.station.common import Common
 from simulator.station.model import Connector
+from simulator.station.resources import Resources
 
-#: Less than this left counts as nothing; otherwise a rounding error would repeat the last wake-up.
+#: A smaller remainder counts as none; otherwise a rounding error would repeat the last wake-up.
 NEGLIGIBLE_WH = 0.01
 
 #: With nothing to wait for, power is computed again after this long.
@@ -21,8 +21,8 @@ class EnergyEvents(Protocol):
 
 
 class Energy:
-    def __init__(self, common: Common, events: EnergyEvents) -> None:
-        self._common = common
+    def __init__(self, resources: Resources, events: EnergyEvents) -> None:
+        self._resources = resources
         self._events = events
         self._metered_at_s = time.monotonic()
 
@@ -31,7 +31,7 @@ class Energy:
         now_s = time.monotonic()
         hours = (now_s - self._metered_at_s) / 3600
         self._metered_at_s = now_s
-        for connector in self._common.connectors:
+        for connector in self._resources.connectors:
             energy_wh = min(connector.power_w * hours, remaining_wh(connector))
             connector.energy_wh += energy_wh
             if connector.ev is not None:
@@ -42,29 +42,30 @@ class Energy:
     def update_power(self) -> None:
         """Updates the meters, then sets the power that each connector draws until the next change."""
         self.update_meters()
-        for connector, _ in list(self._common.running()):
+        for connector, _ in list(self._resources.running()):
             if _allowance_wh(connector) < NEGLIGIBLE_WH:
                 self._events.energy_limit_reached(connector)
         sharing = sum(
-            bool(c.transaction and c.token and c.ev and c.ev.requests_energy) for c in self._common.connectors
+            bool(c.transaction and c.token and c.ev and c.ev.requests_energy)
+            for c in self._resources.connectors
         )
         wake_s = MAX_WAKE_S
-        for connector in self._common.connectors:
+        for connector in self._resources.connectors:
             wake_s = min(wake_s, self._update_connector(connector, sharing))
-        if any(True for _ in self._common.running()):
-            self._common.timers.start(None, "power", max(wake_s, 0.01), self.update_power)
+        if any(True for _ in self._resources.running()):
+            self._resources.timers.start(None, "power", max(wake_s, 0.01), self.update_power)
         else:
-            self._common.timers.cancel(None, "power")
+            self._resources.timers.cancel(None, "power")
 
     def apply_change(self, connector: Connector) -> None:
         """After anything changed at the connector: sets the power, reports the status, keeps the state."""
         self.update_power()
-        self._common.reports.report_status(connector)
-        self._common.reports.keep_state()
+        self._resources.reports.report_status(connector)
+        self._resources.reports.keep_state()
 
     def _update_connector(self, connector: Connector, sharing: int) -> float:
         """Seconds until the power changes without another event."""
-        profiles, now = self._common.profiles, self._common.clock.now()
+        profiles, now = self._resources.profiles, self._resources.clock.now()
         power_before_w = connector.power_w
         connector.limit_w = profiles.limit_w(connector, now, sharing)
         left_wh = min(remaining_wh(connector), _allowance_wh(connector))
@@ -76,11 +77,11 @@ class Energy:
     def _report(self, connector: Connector, power_before_w: float) -> None:
         transaction = connector.transaction
         if transaction and connector.charging_state != transaction.reported_state:
-            self._common.report_update(connector, transaction, "ChargingStateChanged")
-            self._common.reports.report_status(connector)
+            self._resources.report_update(connector, transaction, "ChargingStateChanged")
+            self._resources.reports.report_status(connector)
             self._events.charging_state_changed(connector)
         elif transaction and connector.power_w != power_before_w:
-            self._common.report_update(connector, transaction, "ChargingRateChanged")
+            self._resources.report_update(connector, transaction, "ChargingRateChanged")
 
 
 def remaining_wh(connector: Connector) -> float:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from simulator.station.common import Common
 from simulator.station.energy import Energy
 from simulator.station.model import Connector, Electrics
+from simulator.station.resources import Resources
 
 
 class Reading(NamedTuple):
@@ -18,14 +18,14 @@ class Reading(NamedTuple):
 class Sampling:
     """Reports readings at the intervals of the options `sample_s` and `aligned_s`; 0 turns one off."""
 
-    def __init__(self, common: Common, energy: Energy) -> None:
-        self._common = common
+    def __init__(self, resources: Resources, energy: Energy) -> None:
+        self._resources = resources
         self._energy = energy
 
     def restart(self, connector: Connector) -> None:
         """Samples the running transaction from now on, after its start or a change of the interval."""
-        interval_s = self._common.options.number("sample_s")
-        self._common.timers.cancel(connector, "sample")
+        interval_s = self._resources.options.number("sample_s")
+        self._resources.timers.cancel(connector, "sample")
         if connector.transaction and interval_s:
             self._sample_later(connector, time.monotonic() + interval_s, interval_s)
 
@@ -33,27 +33,27 @@ class Sampling:
         def sample() -> None:
             if connector.transaction:
                 self._energy.update_meters()
-                self._common.report_update(connector, connector.transaction, "MeterValuePeriodic")
-                self._common.reports.keep_state()
+                self._resources.report_update(connector, connector.transaction, "MeterValuePeriodic")
+                self._resources.reports.keep_state()
                 self._sample_later(connector, due_s + interval_s, interval_s)
 
-        self._common.timers.start(connector, "sample", max(due_s - time.monotonic(), 0), sample)
+        self._resources.timers.start(connector, "sample", max(due_s - time.monotonic(), 0), sample)
 
     def restart_clock_aligned(self) -> None:
         """After a start, or a change of the interval or of the clock."""
-        interval_s = self._common.options.number("aligned_s")
-        self._common.timers.cancel(None, "aligned")
+        interval_s = self._resources.options.number("aligned_s")
+        self._resources.timers.cancel(None, "aligned")
         if interval_s:
-            delay_s = interval_s - self._common.clock.now() % interval_s
-            self._common.timers.start(None, "aligned", delay_s, self._read_clock_aligned)
+            delay_s = interval_s - self._resources.clock.now() % interval_s
+            self._resources.timers.start(None, "aligned", delay_s, self._read_clock_aligned)
 
     def _read_clock_aligned(self) -> None:
         self._energy.update_meters()
-        for connector in self._common.connectors:
+        for connector in self._resources.connectors:
             if connector.transaction:
-                self._common.report_update(connector, connector.transaction, "MeterValueClock")
+                self._resources.report_update(connector, connector.transaction, "MeterValueClock")
             else:
-                self._common.reports.report_meter(connector)
+                self._resources.reports.report_meter(connector)
         self.restart_clock_aligned()
 
 

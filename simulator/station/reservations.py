@@ -1,22 +1,22 @@
 """Reservations: which token a connector is kept for, and until when."""
 
 from simulator.station.authorization import Authorizer
-from simulator.station.common import Common
 from simulator.station.model import Connector, Reservation, Token
+from simulator.station.resources import Resources
 
 
 class Reservations:
-    def __init__(self, common: Common, authorizer: Authorizer) -> None:
-        self._common = common
+    def __init__(self, resources: Resources, authorizer: Authorizer) -> None:
+        self._resources = resources
         self._authorizer = authorizer
         self.by_id: dict[int, Reservation] = {}
 
     def reserve(self, reservation: Reservation) -> str:
         """The status for the answer. A reservation with the same id is replaced."""
-        if reservation.expires_at <= self._common.clock.now():
+        if reservation.expires_at <= self._resources.clock.now():
             return "Rejected"
-        connector = self._common.connector(reservation.connector_number)
-        candidates = [connector] if connector else self._common.connectors
+        connector = self._resources.connector(reservation.connector_number)
+        candidates = [connector] if connector else self._resources.connectors
         others = [r for r in self.by_id.values() if r.id != reservation.id]
         taken = {r.connector_number for r in others}
         free = [c for c in candidates if c.is_free and not c.plugged and c.number not in taken]
@@ -39,7 +39,7 @@ class Reservations:
 
     def remove(self, reservation: Reservation) -> None:
         del self.by_id[reservation.id]
-        self._common.timers.cancel(None, f"reservation {reservation.id}")
+        self._resources.timers.cancel(None, f"reservation {reservation.id}")
         self._report_status(reservation)
 
     def find(self, connector: Connector, token: Token | None = None) -> Reservation | None:
@@ -60,7 +60,7 @@ class Reservations:
         for_any = [r for r in self.by_id.values() if r.connector_number == 0]
         if any(self._belongs(reservation, token) for reservation in for_any):
             return True
-        free = sum(c.is_free and self.find(c) is None for c in self._common.connectors)
+        free = sum(c.is_free and self.find(c) is None for c in self._resources.connectors)
         return free > len(for_any)
 
     def restart_timers(self) -> None:
@@ -72,16 +72,16 @@ class Reservations:
         def expire() -> None:
             if self.by_id.get(reservation.id) is reservation:
                 self.remove(reservation)
-                self._common.reports.report_reservation_ended(reservation, "Expired")
+                self._resources.reports.report_reservation_ended(reservation, "Expired")
 
-        delay_s = reservation.expires_at - self._common.clock.now()
-        self._common.timers.start(None, f"reservation {reservation.id}", max(delay_s, 0), expire)
+        delay_s = reservation.expires_at - self._resources.clock.now()
+        self._resources.timers.start(None, f"reservation {reservation.id}", max(delay_s, 0), expire)
 
     def _report_status(self, reservation: Reservation) -> None:
-        connector = self._common.connector(reservation.connector_number)
+        connector = self._resources.connector(reservation.connector_number)
         if connector:
-            self._common.reports.report_status(connector)
-        self._common.reports.keep_state()
+            self._resources.reports.report_status(connector)
+        self._resources.reports.keep_state()
 
     def _belongs(self, reservation: Reservation, token: Token) -> bool:
         if token.is_same(reservation.token):

@@ -1,18 +1,18 @@
 """Authorization at a connector: a token is shown there or sent by the CSMS, and starts or stops charging."""
 
 from simulator.station.authorization import Authorizer, TokenInfo
-from simulator.station.common import Common
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
 from simulator.station.model import Connector, Token
 from simulator.station.reservations import Reservations
+from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions
 
 
 class Sessions:
     def __init__(
         self,
-        common: Common,
+        resources: Resources,
         *,
         authorizer: Authorizer,
         energy: Energy,
@@ -20,7 +20,7 @@ class Sessions:
         reservations: Reservations,
         drivers: Drivers,
     ) -> None:
-        self._common = common
+        self._resources = resources
         self._authorizer = authorizer
         self._energy = energy
         self._transactions = transactions
@@ -61,7 +61,7 @@ class Sessions:
         """
         candidates = [
             connector
-            for connector in self._common.connectors
+            for connector in self._resources.connectors
             if number in (None, connector.number)
             and connector.is_free
             and self._reservations.allows(connector, token)
@@ -74,7 +74,7 @@ class Sessions:
     def _claim(self, connector: Connector) -> None:
         """The connector is occupied while its token is checked."""
         connector.claimed = True
-        self._common.reports.report_status(connector)
+        self._resources.reports.report_status(connector)
 
     def _is_same_group(self, connector: Connector, token: Token) -> bool:
         known = self._authorizer.find(token)
@@ -89,9 +89,9 @@ class Sessions:
         connector.token, connector.group, connector.used = token, info.group, False
         self._transactions.advance(connector, trigger)
         if not connector.plugged:
-            timeout_s = self._common.options.number("connect_timeout_s")
+            timeout_s = self._resources.options.number("connect_timeout_s")
             if timeout_s:
-                self._common.timers.start(
+                self._resources.timers.start(
                     connector, "connect timeout", timeout_s, lambda: self._give_up(connector)
                 )
             if trigger == "RemoteStart":
@@ -99,7 +99,7 @@ class Sessions:
 
     def _give_up(self, connector: Connector) -> None:
         """A token was authorized, but no car came."""
-        self._common.timers.cancel(connector, "arrival")
+        self._resources.timers.cancel(connector, "arrival")
         self._transactions.end(connector, "EVConnectTimeout", "Timeout")
         self._transactions.release_token(connector)
         self._energy.apply_change(connector)

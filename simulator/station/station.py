@@ -6,12 +6,12 @@ from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.availability import Availability
 from simulator.station.cable import Cable
-from simulator.station.common import Common, Reports
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
 from simulator.station.metering import Sampling
 from simulator.station.model import Connector, Token, electrics_of
 from simulator.station.reservations import Reservations
+from simulator.station.resources import Reports, Resources
 from simulator.station.sessions import Sessions
 from simulator.station.smart_charging import Profiles
 from simulator.station.timers import Timers
@@ -29,7 +29,7 @@ class Station:
         reports: Reports,
     ) -> None:
         electrics = electrics_of(settings.connector_type, settings.max_power_w)
-        common = Common(
+        resources = Resources(
             settings=settings,
             options=options,
             clock=clock,
@@ -40,27 +40,27 @@ class Station:
             reports=reports,
         )
         self._settings = settings
-        self._timers = common.timers
+        self._timers = resources.timers
         self.electrics = electrics
-        self.connectors = common.connectors
-        self.connector = common.connector
-        self.running = common.running
-        self.profiles = common.profiles
-        self.reservations = Reservations(common, authorizer)
-        self.energy = Energy(common, self)
-        self.sampling = Sampling(common, self.energy)
-        self._drivers = Drivers(common, self)
+        self.connectors = resources.connectors
+        self.connector = resources.connector
+        self.running = resources.running
+        self.profiles = resources.profiles
+        self.reservations = Reservations(resources, authorizer)
+        self.energy = Energy(resources, self)
+        self.sampling = Sampling(resources, self.energy)
+        self._drivers = Drivers(resources, self)
         self.transactions = Transactions(
-            common,
+            resources,
             energy=self.energy,
             sampling=self.sampling,
             reservations=self.reservations,
             drivers=self._drivers,
         )
         self.availability = Availability(self.energy, self.transactions)
-        self.cable = Cable(common, self.energy, self.transactions)
+        self.cable = Cable(resources, self.energy, self.transactions)
         self.sessions = Sessions(
-            common,
+            resources,
             authorizer=authorizer,
             energy=self.energy,
             transactions=self.transactions,

@@ -3,26 +3,26 @@
 from uuid import uuid4
 
 from simulator.station.authorization import TokenInfo
-from simulator.station.common import Common
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
 from simulator.station.metering import Sampling
 from simulator.station.model import Connector, Ending, Token, Transaction
 from simulator.station.reservations import Reservations
+from simulator.station.resources import Resources
 
 
 class Transactions:
     def __init__(
         self,
-        common: Common,
+        resources: Resources,
         *,
         energy: Energy,
         sampling: Sampling,
         reservations: Reservations,
         drivers: Drivers,
     ) -> None:
-        self._common = common
-        self._options = common.options
+        self._resources = resources
+        self._options = resources.options
         self._energy = energy
         self._sampling = sampling
         self._reservations = reservations
@@ -30,7 +30,7 @@ class Transactions:
 
     def find(self, transaction_id: str) -> Connector | None:
         """The connector of a running transaction."""
-        running = self._common.running()
+        running = self._resources.running()
         return next((connector for connector, each in running if each.id == transaction_id), None)
 
     def advance(self, connector: Connector, trigger: str) -> None:
@@ -39,7 +39,7 @@ class Transactions:
         if transaction is not None:
             transaction.token = transaction.token or connector.token
             transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
-            self._common.report_update(connector, transaction, trigger)
+            self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
         self._energy.apply_change(connector)
@@ -50,12 +50,12 @@ class Transactions:
             self._energy.update_meters()
             connector.token = None
             connector.power_w = 0.0
-            self._common.report_update(connector, connector.transaction, trigger)
+            self._resources.report_update(connector, connector.transaction, trigger)
         elif connector.transaction:
             self.end(connector, trigger, reason, token)
         else:
-            self._common.timers.cancel(connector, "connect timeout")
-            self._common.timers.cancel(connector, "arrival")
+            self._resources.timers.cancel(connector, "connect timeout")
+            self._resources.timers.cancel(connector, "arrival")
             self.release_token(connector)
         self._energy.apply_change(connector)
 
@@ -66,11 +66,11 @@ class Transactions:
             return
         self._energy.update_meters()
         connector.power_w = 0.0
-        moment = self._common.clock.now()
-        self._common.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
+        moment = self._resources.clock.now()
+        self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
-        self._common.timers.cancel(connector, "sample")
+        self._resources.timers.cancel(connector, "sample")
         if connector.operative_next is not None:
             connector.operative, connector.operative_next = connector.operative_next, None
         if connector.plugged:
@@ -78,14 +78,14 @@ class Transactions:
         self._energy.apply_change(connector)
 
     def end_all(self, reason: str, trigger: str = "ResetCommand") -> None:
-        for connector, _ in list(self._common.running()):
+        for connector, _ in list(self._resources.running()):
             self.end(connector, trigger, reason)
 
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
-        for connector, transaction in list(self._common.running()):
+        for connector, transaction in list(self._resources.running()):
             ending = Ending("AbnormalCondition", reason, moment)
-            self._common.reports.report_ended(connector, transaction, ending)
+            self._resources.reports.report_ended(connector, transaction, ending)
             connector.power_w = 0.0
             self._clear(connector, transaction)
 
@@ -105,7 +105,7 @@ class Transactions:
     def release_token(self, connector: Connector) -> None:
         """Clears the token, and the profile that came with its remote start."""
         connector.token = connector.group = connector.remote_start_id = None
-        self._common.profiles.remove_transaction(next_transaction(connector))
+        self._resources.profiles.remove_transaction(next_transaction(connector))
 
     @property
     def stop_points(self) -> set[str]:
@@ -126,7 +126,7 @@ class Transactions:
         self._energy.update_meters()
         transaction = Transaction(
             id=str(uuid4()),
-            started_at=self._common.clock.now(),
+            started_at=self._resources.clock.now(),
             meter_start_wh=connector.energy_wh,
             token=connector.token,
             remote_start_id=connector.remote_start_id,
@@ -136,16 +136,16 @@ class Transactions:
             transaction.reservation_id = reservation.id
             self._reservations.remove(reservation)
         connector.transaction = transaction
-        self._common.profiles.assign(next_transaction(connector), transaction.id)
+        self._resources.profiles.assign(next_transaction(connector), transaction.id)
         transaction.reported_state = connector.charging_state
-        self._common.reports.report_started(connector, transaction, trigger)
+        self._resources.reports.report_started(connector, transaction, trigger)
         self._sampling.restart(connector)
 
     def _clear(self, connector: Connector, transaction: Transaction) -> None:
         connector.transaction = None
         self.release_token(connector)
         connector.used = connector.plugged
-        self._common.profiles.remove_transaction(transaction.id)
+        self._resources.profiles.remove_transaction(transaction.id)
 
 
 def next_transaction(connector: Connector) -> str:

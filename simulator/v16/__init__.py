@@ -1,0 +1,1 @@
+"""OCPP 1.6J: translates between its messages and the station."""

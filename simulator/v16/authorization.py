@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from simulator.charge_point.shared import REJECTED, SharedRequests, read_expiry
+from simulator.charge_point.common_requests import REJECTED, CommonRequests, read_expiry
 from simulator.charge_point.translation import handles
 from simulator.clock import parse_time
 from simulator.link.frames import Payload
@@ -12,7 +12,7 @@ from simulator.station.authorization import TokenInfo
 from simulator.station.model import Reservation, Token
 
 
-class Authorization16(SharedRequests):
+class Authorization16(CommonRequests):
     def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
         def take(answer: Answer) -> None:
             then(None if isinstance(answer, CallFailed) else self.learn_token(token, answer["idTagInfo"]))

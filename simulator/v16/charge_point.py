@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from simulator.charge_point.shared import ACCEPTED, REJECTED
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector

@@ -1,7 +1,7 @@
 """OCPP 1.6: firmware updates and diagnostics."""
 
+from simulator.charge_point.common_requests import CommonRequests
 from simulator.charge_point.maintenance import Update
-from simulator.charge_point.shared import SharedRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import parse_time
 from simulator.link.frames import Payload
@@ -12,7 +12,7 @@ FIRMWARE_STATUSES = frozenset(
 )
 
 
-class Maintenance16(SharedRequests):
+class Maintenance16(CommonRequests):
     def report_firmware(self, status: str, request_id: int | None) -> None:
         if status in FIRMWARE_STATUSES:
             self.send_durable("FirmwareStatusNotification", {"status": status})

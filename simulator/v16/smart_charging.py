@@ -1,6 +1,6 @@
 """OCPP 1.6: charging profiles and composite schedules."""
 
-from simulator.charge_point.shared import REJECTED
+from simulator.charge_point.common_requests import REJECTED
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload

@@ -1,7 +1,7 @@
 """OCPP 1.6: StartTransaction, StopTransaction, MeterValues, remote starts and stops."""
 
+from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.memory import State
-from simulator.charge_point.shared import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, SharedRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
@@ -31,7 +31,7 @@ STOP_REASONS = frozenset(
 )
 
 
-class Transactions16(SharedRequests):
+class Transactions16(CommonRequests):
     def __init__(self, settings: Settings, log: EventLog) -> None:
         super().__init__(settings, log)
         #: the CSMS's transactionId by our id; kept until the CSMS has the StopTransaction

@@ -1,0 +1,1 @@
+"""OCPP 2.0.1: translates between its messages and the station."""

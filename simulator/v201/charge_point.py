@@ -1,6 +1,6 @@
 """OCPP 2.0.1: boot, status, availability, reset and triggers. Each connector is an EVSE with one connector."""
 
-from simulator.charge_point.shared import ACCEPTED, REJECTED
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector

@@ -1,13 +1,13 @@
 """OCPP 2.0.1: firmware updates and logs."""
 
+from simulator.charge_point.common_requests import REJECTED, CommonRequests
 from simulator.charge_point.maintenance import Update
-from simulator.charge_point.shared import REJECTED, SharedRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import parse_time
 from simulator.link.frames import Payload
 
 
-class Maintenance201(SharedRequests):
+class Maintenance201(CommonRequests):
     def report_firmware(self, status: str, request_id: int | None) -> None:
         self.send_durable("FirmwareStatusNotification", _status(status, request_id))
 

@@ -1,13 +1,13 @@
 """OCPP 2.0.1: charging profiles and composite schedules."""
 
-from simulator.charge_point.shared import ACCEPTED, REJECTED, SharedRequests
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
 from simulator.station.smart_charging import Profile
 
 
-class SmartCharging201(SharedRequests):
+class SmartCharging201(CommonRequests):
     @handles("SetChargingProfile")
     def _set_charging_profile(self, payload: Payload) -> Payload:
         number, given = payload["evseId"], payload["chargingProfile"]

@@ -1,6 +1,6 @@
 """OCPP 2.0.1: TransactionEvent, MeterValues, requested starts and stops."""
 
-from simulator.charge_point.shared import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, SharedRequests
+from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
@@ -30,7 +30,7 @@ STOPPED_REASONS = frozenset(
 )
 
 
-class Transactions201(SharedRequests):
+class Transactions201(CommonRequests):
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         readings = self.meter_values(connector, "started", "Transaction.Begin", transaction.started_at)
         if first := self.meter_values(connector, "ended", "Transaction.Begin", transaction.started_at):

@@ -1,6 +1,6 @@
 """OCPP 2.0.1: the requests and reports of the device model."""
 
-from simulator.charge_point.shared import ACCEPTED, SharedRequests
+from simulator.charge_point.common_requests import ACCEPTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.log import EventLog
@@ -11,7 +11,7 @@ from simulator.v201.device_model import DeviceModel
 REPORT_ITEMS = 40
 
 
-class Variables201(SharedRequests):
+class Variables201(CommonRequests):
     def __init__(self, settings: Settings, log: EventLog) -> None:
         super().__init__(settings, log)
         self.device = DeviceModel(self)

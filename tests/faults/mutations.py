@@ -306,8 +306,8 @@ MUTATIONS = (
     Mutation(
         "the sweep adds to a queue that nobody serves",
         "worker/maintenance/sweep.py",
-        "most_waiting=MOST_WAITING",
-        "most_waiting=1_000_000",
+        "max_waiting=MOST_WAITING",
+        "max_waiting=1_000_000",
     ),
     Mutation(
         "beat adds to a queue that nobody serves",
@@ -458,39 +458,9 @@ MUTATIONS = (
         "            if False and (",
     ),
     Mutation(
-        "a call that hangs keeps its slot",
+        "a message that breaks Celery itself keeps its place in the worker",
         "worker/broker/pool.py",
-        "began_at > slow for",
-        "True for",
-    ),
-    Mutation(
-        "removals may hold every slot of a worker",
-        "worker/broker/pool.py",
-        "if lane is not Lane.BACKGROUND:\n            return True",
-        "if lane is not None:\n            return True",
-    ),
-    Mutation(
-        "starts without end keep creates and removals from a worker's slots",
-        "worker/broker/pool.py",
-        "if lanes and self._begun % FAIR_EVERY",
-        "if False and self._begun % FAIR_EVERY",
-    ),
-    Mutation(
-        "a worker's tasks wait in the order of arrival, removals before starts",
-        "worker/broker/pool.py",
-        "lane = LANE_OF.get(args[0], Lane.FIRST)",
-        "lane = Lane.FIRST",
-    ),
-    Mutation(
-        "a worker that was full does not learn of its free slots",
-        "worker/broker/consumer.py",
-        "        if message.channel.qos.has_room_again:\n",
-        "        if False:\n",
-    ),
-    Mutation(
-        "a full worker waits for places that calls hold which hang",
-        "shared/broker/redis_transport.py",
-        " or (free > 0 and monotonic() - since > PATIENCE_S)",
+        "                error_callback(ExceptionInfo())\n",
         "",
     ),
 )

@@ -43,20 +43,6 @@ def test_what_redis_answers_during_a_failover_is_an_error_of_the_broker(answer: 
     assert isinstance(error, (*connection.connection_errors, *connection.channel_errors))
 
 
-def test_a_channel_has_one_redis_client_for_all_its_commands(redis_url: str) -> None:
-    with make_celery(redis_url, publisher=True).connection_for_write() as connection:
-        channel: Any = connection.default_channel
-        with channel.conn_or_acquire() as one, channel.conn_or_acquire() as another:
-            assert one.ping()
-        assert one is another
-
-        channel._disconnect_pools()
-
-        with channel.conn_or_acquire() as later:
-            assert later is not one
-            assert later.ping()
-
-
 @pytest.mark.parametrize("url", ["redis://:secret@127.0.0.1:1/0", "rediss://:secret@127.0.0.1:1/0"])
 def test_the_broker_is_known_by_the_url_it_was_given(url: str) -> None:
     """Flower chooses by the scheme how to look into the queue."""

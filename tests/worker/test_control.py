@@ -15,8 +15,7 @@ from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 
-SLOTS = 2
-PER_SLOT = 4  # messages that a worker holds
+THREADS = 2
 
 #: What Flower or an operator sends, and what is in the answer.
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
@@ -56,17 +55,17 @@ def work() -> Iterator[Work]:
 
 @pytest.fixture
 def app(tmp_path: Path, work: Work) -> Iterator[Celery]:
-    """With a running worker of two slots."""
+    """With a running worker of two threads."""
     with running_redis(tmp_path) as url:
         app = make_celery(url, publisher=False)
         app.conf.update(
             task_acks_late=True,
-            worker_consumer="worker.broker.consumer:PatientConsumer",
-            worker_prefetch_multiplier=PER_SLOT,
+            worker_consumer="worker.broker.consumer:ReconnectingConsumer",
+            worker_prefetch_multiplier=1,
         )
         app.task(name=TaskName.STOP.value, shared=False)(work.__call__)
         pool = "worker.broker.pool:TaskPool"
-        with start_worker(app, pool=pool, concurrency=SLOTS, perform_ping_check=False):
+        with start_worker(app, pool=pool, concurrency=THREADS, perform_ping_check=False):
             wait_until(lambda: app.control.ping(timeout=0.5))
             yield app
             work.holds.set()
@@ -97,26 +96,26 @@ def pool(app: Celery) -> dict[str, Any]:
 
 def test_a_pool_grows_and_shrinks_with_what_it_takes_from_the_queue(app: Celery, work: Work) -> None:
     publish(app, 40)
-    wait_until(lambda: work.begun == SLOTS)
+    wait_until(lambda: work.begun == THREADS)
 
     grown = press(app, "pool_grow", n=3)
-    wait_until(lambda: work.begun == SLOTS + 3)
+    wait_until(lambda: work.begun == THREADS + 3)
     large = pool(app)
     shrunk = press(app, "pool_shrink", n=4)
-    wait_until(lambda: pool(app)["prefetch_count"] == PER_SLOT)
+    wait_until(lambda: pool(app)["prefetch_count"] == 1)
     small = pool(app)
 
-    assert (grown, shrunk) == ({"ok": "The pool has 5 slots."}, {"ok": "The pool has 1 slots."})
-    assert (large["max-concurrency"], large["prefetch_count"]) == (5, 5 * PER_SLOT)
-    assert (large["running"], large["waiting"]) == (5, 15)
-    assert (small["max-concurrency"], small["running"]) == (1, 5)
+    assert (grown, shrunk) == ({"ok": "The pool has 5 threads."}, {"ok": "The pool has 1 threads."})
+    assert (large["max-concurrency"], large["prefetch_count"]) == (5, 5)
+    assert small["max-concurrency"] == 1
+    assert work.begun == 5
 
 
 def test_what_a_pool_of_threads_cannot_do_is_refused_with_a_sentence(app: Celery) -> None:
     answers = [press(app, command, **arguments)["error"] for command, arguments, _ in REFUSED]
 
     assert [says for answer, (*_, says) in zip(answers, REFUSED, strict=True) if says not in answer] == []
-    assert pool(app)["max-concurrency"] == SLOTS
+    assert pool(app)["max-concurrency"] == THREADS
 
 
 def test_a_queue_is_left_and_joined_again(app: Celery, work: Work) -> None:

@@ -1,4 +1,4 @@
-"""How a worker takes messages off a Redis queue: many at a time, and as soon as it has room for them."""
+"""How a worker takes messages from a Redis queue: in order, no more than it may hold, and all of them."""
 
 import base64
 import json
@@ -18,8 +18,7 @@ from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
 from tests.embedded.waiting import wait_until
 
-SLOTS = 4
-PLACES = 4 * SLOTS
+THREADS = 4
 
 
 class Work:
@@ -63,8 +62,8 @@ def app(own_redis_url: str) -> Iterator[Celery]:
     app = make_celery(own_redis_url, publisher=False)
     app.conf.update(
         task_acks_late=True,
-        worker_consumer="worker.broker.consumer:PatientConsumer",
-        worker_prefetch_multiplier=4,
+        worker_consumer="worker.broker.consumer:ReconnectingConsumer",
+        worker_prefetch_multiplier=1,
     )
     yield app
     app.close()
@@ -78,7 +77,9 @@ def work(app: Celery) -> Work:
 
 
 def worker(app: Celery) -> Any:
-    return start_worker(app, pool="worker.broker.pool:TaskPool", concurrency=SLOTS, perform_ping_check=False)
+    return start_worker(
+        app, pool="worker.broker.pool:TaskPool", concurrency=THREADS, perform_ping_check=False
+    )
 
 
 def publish(app: Celery, *charger_ids: str) -> None:
@@ -95,7 +96,9 @@ def names(count: int) -> list[str]:
     return [f"dep-{number:04}" for number in range(count)]
 
 
-def test_a_backlog_is_taken_in_order_and_many_at_a_time(app: Celery, client: redis.Redis, work: Work) -> None:
+def test_a_backlog_is_taken_in_order_and_recorded_nowhere_else(
+    app: Celery, client: redis.Redis, work: Work
+) -> None:
     publish(app, *names(800))
     client.config_resetstat()
 
@@ -104,25 +107,25 @@ def test_a_backlog_is_taken_in_order_and_many_at_a_time(app: Celery, client: red
         calls = client.info("commandstats")
 
     assert sorted(work.taken) == names(800)
-    assert work.taken[:SLOTS] == names(SLOTS)
-    assert work.most <= SLOTS
-    round_trips = calls["cmdstat_brpop"]["calls"] + calls["cmdstat_rpop"]["calls"]
-    assert round_trips < 600  # three for each message, as kombu does it
-    assert "cmdstat_hdel" not in calls, "what is taken is noted in Redis again"
+    assert work.taken[:THREADS] == names(THREADS)
+    assert work.most <= THREADS
+    assert "cmdstat_hset" not in calls, "unacknowledged messages are recorded in Redis"
 
 
-def test_a_worker_takes_no_more_than_it_has_places_for(app: Celery, client: redis.Redis, work: Work) -> None:
+def test_a_worker_takes_one_message_for_each_of_its_threads(
+    app: Celery, client: redis.Redis, work: Work
+) -> None:
     work.holds.clear()
-    publish(app, *names(3 * PLACES))
+    publish(app, *names(3 * THREADS))
 
     with worker(app):
-        wait_until(lambda: client.llen("lifecycle") <= 2 * PLACES)
+        wait_until(lambda: client.llen("lifecycle") <= 2 * THREADS)
         threading.Event().wait(0.3)  # time enough for more of them
         left = client.llen("lifecycle")
         work.holds.set()
-        wait_until(lambda: len(work.taken) == 3 * PLACES)
+        wait_until(lambda: len(work.taken) == 3 * THREADS)
 
-    assert left == 2 * PLACES
+    assert left == 2 * THREADS
 
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # of a setting that we have set
@@ -152,7 +155,7 @@ def test_a_message_that_breaks_what_is_around_a_task_costs_no_place(
     broken = json.dumps(envelope)
 
     with worker(app):
-        client.lpush("lifecycle", *[broken] * (PLACES + 1))
+        client.lpush("lifecycle", *[broken] * (THREADS + 1))
         publish(app, "dep-2")
         wait_until(lambda: work.taken)
 
@@ -179,37 +182,3 @@ def test_a_lone_message_does_not_wait_for_others(app: Celery, client: redis.Redi
             wait_until(lambda expected=number: len(work.taken) == expected)  # type: ignore[misc]
 
     assert work.taken == names(5)
-
-
-@pytest.fixture
-def full(app: Celery) -> Iterator[Any]:
-    """The account of a worker that has taken all it may."""
-    with app.connection_for_read() as connection:
-        channel: Any = connection.default_channel
-        qos = channel.qos
-        qos.prefetch_count = PLACES
-        for tag in range(PLACES):
-            qos.append(object(), str(tag))
-        assert not qos.can_consume()
-        yield qos
-
-
-def test_a_full_worker_waits_for_a_slots_worth_of_room(full: Any) -> None:
-    for tag in range(SLOTS - 1):
-        full.ack(str(tag))
-    almost = full.can_consume()
-    full.ack(str(SLOTS - 1))
-    enough = full.can_consume()
-    full.append(object(), "one more")
-
-    assert (almost, enough, full.can_consume()) == (False, True, True)
-
-
-def test_who_hangs_does_not_keep_the_last_free_place_shut(full: Any) -> None:
-    full.ack("0")
-    at_once = full.can_consume()
-
-    wait_until(lambda: full.has_room_again)
-
-    assert not at_once
-    assert full.can_consume()

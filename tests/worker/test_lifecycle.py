@@ -30,7 +30,7 @@ from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
 from tests.worker.conftest import World
 from tests.worker.embedded import ROLE, Embedded
-from worker.broker.quarantine import QUARANTINE, put_aside, readable
+from worker.broker.quarantine import QUARANTINE, is_readable, quarantine_unreadable
 from worker.reconcile.converge import converge
 
 POOL = ("-c", "4", "-Q", "lifecycle,provisioning,maintenance", "--without-gossip", "--without-mingle")
@@ -285,7 +285,7 @@ def test_a_worker_outlives_its_broker_and_its_database(line: Line, engine: Engin
     assert after_kill_s < 10
 
 
-def test_what_kills_a_worker_twice_is_put_aside(line: Line) -> None:
+def test_a_message_that_kills_two_workers_is_quarantined(line: Line) -> None:
     with line.broker.up() as client:
         line.worker.start()
         line.works_within(20)
@@ -304,11 +304,11 @@ def test_what_kills_a_worker_twice_is_put_aside(line: Line) -> None:
 
     assert line.worker.starts <= 2 + len(POISON) // 2
     assert quarantined
-    assert not [entry for entry in quarantined if isinstance(entry, bytes) and readable(entry)]
+    assert not [entry for entry in quarantined if isinstance(entry, bytes) and is_readable(entry)]
     assert "queue.quarantined" in line.worker.said()
 
 
-def test_only_what_is_no_message_is_put_aside(line: Line) -> None:
+def test_only_entries_that_are_not_messages_are_quarantined(line: Line) -> None:
     with line.broker.up() as client:
         charger_id = line.given()
         good = client.lrange("provisioning", 0, -1)
@@ -317,8 +317,8 @@ def test_only_what_is_no_message_is_put_aside(line: Line) -> None:
             client.lpush("provisioning", entry)
         client.set("lifecycle", "no list")
 
-        moved = put_aside(client, ["provisioning", "lifecycle", "maintenance"])
-        again = put_aside(client, ["provisioning", "lifecycle", "maintenance"])
+        moved = quarantine_unreadable(client, ["provisioning", "lifecycle", "maintenance"])
+        again = quarantine_unreadable(client, ["provisioning", "lifecycle", "maintenance"])
 
         assert (moved, again) == (8, 0)
         assert client.lrange("provisioning", 0, -1) == good

@@ -1,4 +1,4 @@
-"""A worker has a database connection for each task that its pool runs at once."""
+"""A worker's database connections follow the size of its pool."""
 
 from sqlalchemy import QueuePool
 
@@ -15,12 +15,12 @@ def connections(process: Process) -> int:
 
 def test_connections_follow_the_pool(settings: Settings) -> None:
     process = Process()
-    process.fit(2)
+    process.fit(4)
 
     small = connections(process)
-    process.fit(5)
+    process.fit(10)
     grown = connections(process)
-    process.fit(1)
+    process.fit(2)
     shrunk = connections(process)
     process.resources().sessions.statements.dispose()
 
@@ -29,12 +29,12 @@ def test_connections_follow_the_pool(settings: Settings) -> None:
 
 def test_a_transaction_that_is_open_while_the_pool_is_resized_ends_as_it_began(settings: Settings) -> None:
     process = Process()
-    process.fit(1)
+    process.fit(2)
     sessions = process.resources().sessions
 
     with sessions.begin() as session:
         before = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
-        process.fit(3)
+        process.fit(6)
         after = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
     process.resources().sessions.statements.dispose()
 

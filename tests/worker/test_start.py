@@ -19,12 +19,12 @@ from worker.startup.checks import check_options
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("autoscale", (4, 1), "--autoscale has no effect: slots"),
+        ("autoscale", (4, 1), "--autoscale has no effect: threads"),
         ("max_tasks_per_child", 5, "--max-tasks-per-child has no effect: there are no child processes"),
         ("max_memory_per_child", 5, "--max-memory-per-child has no effect: there are no child processes"),
         ("time_limit", 5.0, "--time-limit has no effect: a task in a thread cannot be interrupted"),
         ("soft_time_limit", 5.0, "--soft-time-limit has no effect: a task in a thread"),
-        ("concurrency", 0, "-c 0 (or WORKER_CONCURRENCY) leaves no room for a task: use 1 or more"),
+        ("concurrency", 0, "-c 0 (or WORKER_CONCURRENCY) leaves no thread for a task: use 1 or more"),
         ("queues", ["lifecycle", "foo"], "-Q foo: there is no such queue: the queues are lifecycle, prov"),
         ("exclude_queues", ["foo"], "-X foo: there is no such queue"),
     ],

@@ -527,7 +527,7 @@ class Fleet(RuleBasedStateMachine):
         """The chargers that it published, in the order of their making."""
         published: list[str] = []
 
-        def send(_celery: Celery, messages: list[tuple[str, dict[str, str]]], *, most_waiting: int) -> None:
+        def send(_celery: Celery, messages: list[tuple[str, dict[str, str]]], *, max_waiting: int) -> None:
             if broker_away:
                 raise OSError("the broker is away")
             published.extend(message["charger_id"] for _, message in messages)

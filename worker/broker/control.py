@@ -1,13 +1,14 @@
-"""What Flower's buttons and `celery control` may do to a worker: it is done, or refused with a sentence.
+"""The commands behind Flower's buttons and `celery control`: each is carried out, or refused with a reason.
 
-Celery registers a command for each of them; these take the place of those that a pool of threads and rows as
-promises do not allow. A refusal is logged too: for a revocation Flower shows no answer.
+They replace Celery's own commands where a pool of threads, or commands that live in the database, do not allow them.
+Refusals are logged too, because Flower shows no answer to a revocation.
 """
 
 from typing import Any
 
 import structlog
-from celery.worker.control import Panel, control_command
+from celery.worker import control
+from celery.worker.control import control_command
 
 from shared.queues import Queue
 from worker.resources import fit
@@ -17,11 +18,11 @@ log = structlog.get_logger(__name__)
 Answer = dict[str, str]
 
 QUEUES = [queue.value for queue in Queue]
-NOT_TO_BE_ENDED = (
-    "A task cannot be revoked: it only says that a command is open, and while the command is open it is published "
-    "again. Send the charger another command; the newest one counts."
+NOT_REVOCABLE = (
+    "A task cannot be revoked: it only says that a command is open, and an open command is published again. "
+    "Send the charger another command; the newest one counts."
 )
-CELERYS: dict[str, Any] = dict(Panel.data)  #: Celery's own commands
+celery_commands: Any = control  # the stubs name none of them
 
 
 @control_command(name="pool_grow", args=[("n", int)], signature="[N=1]")
@@ -30,13 +31,13 @@ def grow_pool(state: Any, n: int = 1, **_: object) -> Answer:
     pool = state.consumer.pool
     if n < 1:
         return refused("pool_grow", "Grow the pool by 1 or more.")
-    if pool.limit + n > pool.most:
-        reason = f"This worker has {pool.limit} slots and may have {pool.most}: start another worker."
+    if pool.limit + n > pool.max_limit:
+        reason = f"This worker has {pool.limit} threads and may have {pool.max_limit}: start another worker."
         return refused("pool_grow", reason)
     fit(pool.limit + n)
-    CELERYS["pool_grow"](state, n)
-    log.info("pool.resized", slots=pool.limit)
-    return {"ok": f"The pool has {pool.limit} slots."}
+    celery_commands.pool_grow(state, n)
+    log.info("pool.resized", threads=pool.limit)
+    return {"ok": f"The pool has {pool.limit} threads."}
 
 
 @control_command(name="pool_shrink", args=[("n", int)], signature="[N=1]")
@@ -46,21 +47,19 @@ def shrink_pool(state: Any, n: int = 1, **_: object) -> Answer:
     if n < 1:
         return refused("pool_shrink", "Shrink the pool by 1 or more.")
     if pool.limit - n < 1:
-        reason = (
-            f"This worker has {pool.limit} slots, and one must remain: cancel its queues, or stop the worker."
-        )
+        reason = f"This worker has {pool.limit} threads, and one must remain: cancel its queues, or stop the worker."
         return refused("pool_shrink", reason)
-    CELERYS["pool_shrink"](state, n)
+    celery_commands.pool_shrink(state, n)
     fit(pool.limit)
-    log.info("pool.resized", slots=pool.limit)
-    return {"ok": f"The pool has {pool.limit} slots."}
+    log.info("pool.resized", threads=pool.limit)
+    return {"ok": f"The pool has {pool.limit} threads."}
 
 
 @control_command(name="autoscale", args=[("max", int), ("min", int)], signature="[max [min]]")
 def autoscale(_state: Any, **_: object) -> Answer:
-    """Refused: slots do not scale by themselves."""
+    """Refused: threads do not scale by themselves."""
     return refused(
-        "autoscale", "Slots do not scale by themselves: grow or shrink the pool, or start workers."
+        "autoscale", "Threads do not scale by themselves: grow or shrink the pool, or start workers."
     )
 
 
@@ -87,9 +86,9 @@ def limit_time(_state: Any, **_: object) -> Answer:
 
 @control_command(name="rate_limit", args=[("task_name", str), ("rate_limit", str)], signature="<task> <rate>")
 def limit_rate(_state: Any, **_: object) -> Answer:
-    """Refused: tasks that are held back would fill the worker."""
+    """Refused: delayed tasks would occupy the worker's threads."""
     reason = (
-        "A task that is held back takes a place in the worker, and its command is published again: "
+        "A delayed task occupies a thread of the worker, and its command is published again: "
         "ECS_BUDGET_SHARE and ECS_QUOTAS bound the calls to ECS."
     )
     return refused("rate_limit", reason)
@@ -98,7 +97,7 @@ def limit_rate(_state: Any, **_: object) -> Answer:
 @control_command(name="revoke", variadic="task_id", signature="[id1 [id2 [... [idN]]]]")
 def revoke(_state: Any, **_: object) -> Answer:
     """Refused: the command of a discarded task is published again."""
-    return refused("revoke", NOT_TO_BE_ENDED)
+    return refused("revoke", NOT_REVOCABLE)
 
 
 @control_command(
@@ -106,7 +105,7 @@ def revoke(_state: Any, **_: object) -> Answer:
 )
 def revoke_stamped(_state: Any, **_: object) -> Answer:
     """Refused: as revoke."""
-    return refused("revoke_by_stamped_headers", NOT_TO_BE_ENDED)
+    return refused("revoke_by_stamped_headers", NOT_REVOCABLE)
 
 
 @control_command(
@@ -114,20 +113,24 @@ def revoke_stamped(_state: Any, **_: object) -> Answer:
 )
 def terminate(_state: Any, **_: object) -> Answer:
     """Refused: a thread cannot be interrupted."""
-    return refused("terminate", NOT_TO_BE_ENDED)
+    return refused("terminate", NOT_REVOCABLE)
 
 
 @control_command(name="add_consumer", args=[("queue", str)], signature="<queue>")
 def add_consumer(state: Any, queue: str, **_: object) -> Any:
     """Take messages from one more of our queues."""
-    return CELERYS["add_consumer"](state, queue) if queue in QUEUES else no_such_queue("add_consumer", queue)
+    return (
+        celery_commands.add_consumer(state, queue)
+        if queue in QUEUES
+        else no_such_queue("add_consumer", queue)
+    )
 
 
 @control_command(name="cancel_consumer", args=[("queue", str)], signature="<queue>")
 def cancel_consumer(state: Any, queue: str, **_: object) -> Any:
     """Take no more messages from this queue."""
     return (
-        CELERYS["cancel_consumer"](state, queue)
+        celery_commands.cancel_consumer(state, queue)
         if queue in QUEUES
         else no_such_queue("cancel_consumer", queue)
     )

@@ -1,7 +1,7 @@
-"""How a worker shows Flower what its tasks do: events of all threads, sent many at a time by the worker's loop.
+"""Sends the task events that Flower shows: threads buffer them, and the worker's event loop sends them in batches.
 
-Celery's own dispatcher publishes its buffer and then empties it. With a pool of threads, an event that comes
-between the two is lost, and its task is never shown as done.
+Celery's own dispatcher publishes its buffer and then empties it. With a pool of threads, an event that is added
+between the two is lost, and Flower never shows its task as done.
 """
 
 from collections import deque
@@ -17,14 +17,14 @@ from kombu.exceptions import OperationalError
 log = structlog.get_logger(__name__)
 
 FLUSH_EVERY_S = 0.2
-BATCH = 500  # events in one message, about 250 kB
-KEPT = 10_000  # events that wait while the broker is away; a task has three
+MAX_BATCH = 500  #: events in one message, about 250 kB
+MAX_BUFFERED = 10_000  #: events while the broker is not available; a task has three
 
 
 class Dispatcher(EventDispatcher):
-    """Celery's dispatcher, with a buffer that any thread may add to. Only the worker's loop calls flush."""
+    """Celery's dispatcher, with a buffer that any thread may append to. Only the event loop calls `flush`."""
 
-    producer: Any  # the stubs name none of these five
+    producer: Any  # the stubs lack these five
     exchange: Any
     headers: dict[str, Any]
     pid: int
@@ -42,28 +42,28 @@ class Dispatcher(EventDispatcher):
             super().send(type, *args, **fields)
         elif self.enabled and (not self.groups or group in self.groups):
             self._waiting.append(self._event(type, fields))
-            if len(self._waiting) > KEPT:
+            if len(self._waiting) > MAX_BUFFERED:
                 self._waiting.popleft()
                 self._lost += 1
 
     def flush(self, errors: bool = True, groups: bool = True) -> None:
-        """Send what waits. What the broker does not take stays for the next call."""
+        """Send the buffered events. Those that the broker refuses are kept for the next call."""
         super().flush(errors=errors, groups=False)
         while groups and self._waiting and self.producer is not None:
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             try:
                 self._publish_tasks(batch)
             except self._broker_errors():
                 self._waiting.extendleft(reversed(batch))
                 return
         if self._lost:
-            log.warning("events.lost", events=self._lost, reason="the broker was away for too long")
+            log.warning("events.lost", events=self._lost, reason="the broker was not available for too long")
             self._lost = 0
 
     def extend_buffer(self, other: EventDispatcher) -> None:
-        """Take over from the dispatcher of a lost connection, also what is still sent to that one.
+        """Take over the buffer of the dispatcher of a lost connection.
 
-        A task keeps the dispatcher that it was received with.
+        Tasks that were received on that connection still send to its dispatcher, so both share one buffer from now on.
         """
         super().extend_buffer(other)
         if isinstance(other, Dispatcher):
@@ -84,7 +84,7 @@ class Dispatcher(EventDispatcher):
             exchange=self.exchange.name,
             declare=[self.exchange],
             headers=self.headers,
-            delivery_mode=1,  # not kept on disk
+            delivery_mode=1,  # transient
             retry=False,
         )
 
@@ -94,6 +94,6 @@ class Dispatcher(EventDispatcher):
 
 
 class Events(CeleryEvents):
-    """What `app.events` is made of."""
+    """What `events_cls` names."""
 
     dispatcher_cls = "worker.broker.events:Dispatcher"

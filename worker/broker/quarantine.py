@@ -1,6 +1,6 @@
-"""Queue entries that are no messages of ours are put aside before they are consumed.
+"""Moves queue entries that are not messages of ours to a list of their own before a worker takes them.
 
-Some of them end a Celery worker: a queue full of them would end one after the other.
+Some of them end a Celery worker, and a queue full of them would end one worker after the other.
 """
 
 import base64
@@ -15,23 +15,22 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-QUARANTINE = "quarantine"  # a Redis list, newest first
-KEPT = 1_000
-CHECKED = 5_000  # entries at each end of a queue: where they come in, and where they are taken
+QUARANTINE = "quarantine"  #: a Redis list, newest entry first
+MAX_QUARANTINED = 1_000  #: entries; the oldest ones are dropped
+CHECKED_PER_END = 5_000  #: entries at each end of a queue: the newest ones, and the next ones to be taken
 
 
-def put_aside(client: "Redis", keys: Iterable[str]) -> int:
-    """Move what is not readable from these lists to QUARANTINE. Returns how many. Safe to run at once."""
+def quarantine_unreadable(client: "Redis", keys: Iterable[str]) -> int:
+    """Move unreadable entries of these lists to QUARANTINE. Returns their number. Several workers may do it at once."""
     moved = 0
     for key in keys:
         for entry in _unreadable(client, key):
-            # The stubs know text only; what lies here may be anything.
-            if client.lrem(key, 1, entry):  # type: ignore[arg-type]
+            if client.lrem(key, 1, entry):  # type: ignore[arg-type]  # the stubs allow text only
                 client.lpush(QUARANTINE, entry)
                 moved += 1
                 log.warning("queue.quarantined", queue=key, entry=repr(entry[:200]))
     if moved:
-        client.ltrim(QUARANTINE, 0, KEPT - 1)
+        client.ltrim(QUARANTINE, 0, MAX_QUARANTINED - 1)
     return moved
 
 
@@ -39,16 +38,16 @@ def _unreadable(client: "Redis", key: str) -> Iterator[bytes]:
     if client.type(key) not in (b"list", "list"):
         return
     entries: list[Any] = [
-        *client.lrange(key, 0, CHECKED - 1),
-        *client.lrange(key, max(CHECKED, client.llen(key) - CHECKED), -1),
+        *client.lrange(key, 0, CHECKED_PER_END - 1),
+        *client.lrange(key, max(CHECKED_PER_END, client.llen(key) - CHECKED_PER_END), -1),
     ]
     for entry in entries:
         raw = entry.encode() if isinstance(entry, str) else entry
-        if not readable(raw):
+        if not is_readable(raw):
             yield raw
 
 
-def readable(entry: bytes) -> bool:
+def is_readable(entry: bytes) -> bool:
     """Whether this is a task of Celery's protocol 2, as JSON, in the envelope that kombu expects."""
     try:
         envelope = json.loads(entry)

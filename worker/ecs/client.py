@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 
 from shared.settings import EcsSettings
-from worker.broker.pool import HANGING
+from worker.broker.pool import MAX_GROWTH
 from worker.ecs.budget import Budget
 from worker.ecs.errors import (
     EcsRejected,
@@ -356,7 +356,7 @@ def client_config(settings: EcsSettings) -> Config:
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=settings.max_connections * (1 + HANGING),
+        max_pool_connections=settings.max_connections * MAX_GROWTH,
         tcp_keepalive=True,
         user_agent=f"chargehand/{version('chargehand')}",  # botocore puts its own together twice for each call
     )

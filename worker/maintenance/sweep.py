@@ -73,7 +73,7 @@ def _hint(charger: Any) -> tuple[TaskName, Message]:
 
 def _publish(sessions: Sessions, celery: Celery, messages: list[tuple[TaskName, Message]]) -> None:
     try:
-        send(celery, messages, most_waiting=MOST_WAITING)
+        send(celery, messages, max_waiting=MOST_WAITING)
     except BROKER_ERRORS as error:
         log.warning("broker.away", error=str(error), left_to_the_next_sweep=len(messages))
         unsent = [item["charger_id"] for _, item in messages]

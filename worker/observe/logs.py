@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import structlog
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+READ_TIMEOUT_S = 10.0  # at least: CloudWatch searches for seconds before it answers
 PAGE_LIMIT = 10_000  # events in an answer, CloudWatch Logs API reference
 PAGES_PER_READ = 20  # then the next beat goes on, so that one read does not hold a thread for long
 LATE_PAGES_PER_READ = 2  # of the slow pass: far below the 5 calls per second of the quota
@@ -67,8 +69,11 @@ class LogsClient:
     def __init__(self, settings: EcsSettings, *, most_bytes: int) -> None:
         self.group = settings.log_group
         self.most_bytes = most_bytes  #: of frames kept per organization and day; 0 keeps all
+        config = client_config(settings).merge(
+            Config(read_timeout=max(READ_TIMEOUT_S, settings.read_timeout_s))
+        )
         self._logs: CloudWatchLogsClient = boto3.session.Session().client(
-            "logs", region_name=settings.region, config=client_config(settings)
+            "logs", region_name=settings.region, config=config
         )
 
     def pages(self, since_ms: int, next_token: str | None = None) -> Iterator[Page]:

@@ -35,7 +35,7 @@ DATABASE_AGAIN_S = 1.0
 
 #: Celery's options that its pools of processes have, and what to do instead.
 NOT_FOR_THREADS = {
-    "autoscale": "slots do not scale by themselves: grow the pool, or start another worker",
+    "autoscale": "threads do not scale by themselves: grow the pool, or start another worker",
     "max_tasks_per_child": "there are no child processes: tasks run in threads",
     "max_memory_per_child": "there are no child processes: tasks run in threads",
     "time_limit": "a task in a thread cannot be interrupted: ECS_READ_TIMEOUT_SECONDS bounds each call to ECS",
@@ -109,12 +109,12 @@ def check_options(options: Mapping[str, Any]) -> None:
     for option, instead in NOT_FOR_THREADS.items():
         if options.get(option) is not None:
             end(f"--{option.replace('_', '-')} has no effect: {instead}")
-    slots = options.get("concurrency")
-    if slots is None:
+    threads = options.get("concurrency")
+    if threads is None:
         return
-    if slots < 1:
-        end(f"-c {slots} (or WORKER_CONCURRENCY) leaves no room for a task: use 1 or more")
-    fit(slots)
+    if threads < 1:
+        end(f"-c {threads} (or WORKER_CONCURRENCY) leaves no thread for a task: use 1 or more")
+    fit(threads)
 
 
 def check_queues(option: str, queues: list[str] | None) -> None:

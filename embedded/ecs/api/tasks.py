@@ -19,7 +19,7 @@ class TasksApi:
     def list_tasks(self, request: Json) -> Json:
         cluster = self._fleet.cluster(request.get("cluster") or "default")
         service_name = (request.get("serviceName") or "").rsplit("/", 1)[-1]
-        if service_name and f"{cluster.name}/{service_name}" not in self._fleet.services:
+        if request.get("serviceName") and f"{cluster.name}/{service_name}" not in self._fleet.services:
             raise ServiceNotFoundException
         desired_status = request.get("desiredStatus", "RUNNING")
         if desired_status not in {"RUNNING", "PENDING", "STOPPED"}:

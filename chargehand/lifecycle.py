@@ -102,7 +102,7 @@ def identities_of(patterns: Sequence[str], count: int | None) -> list[str]:
     return numbered(patterns[0], count) if patterns else [""] * count
 
 
-def acts(*, waits_for_csms: bool) -> Callable[[Command], Command]:
+def lifecycle_options(*, waits_for_csms: bool) -> Callable[[Command], Command]:
     """Adds the options of a command that changes existing chargers."""
 
     def decorate(command: Command) -> Command:
@@ -121,27 +121,27 @@ def acts(*, waits_for_csms: bool) -> Callable[[Command], Command]:
 
 
 @click.command()
-@acts(waits_for_csms=True)
+@lifecycle_options(waits_for_csms=True)
 def start(**given: Any) -> None:
     """Start chargers, and wait until the CSMS accepted them."""
-    act("start", given)
+    request_for_each("start", given)
 
 
 @click.command()
-@acts(waits_for_csms=False)
+@lifecycle_options(waits_for_csms=False)
 def stop(**given: Any) -> None:
     """Stop chargers, and wait until they have stopped."""
-    act("stop", {**given, "until": "final"})
+    request_for_each("stop", {**given, "until": "final"})
 
 
 @click.command()
-@acts(waits_for_csms=True)
+@lifecycle_options(waits_for_csms=True)
 def restart(**given: Any) -> None:
     """Restart chargers, and wait until the CSMS accepted them again. A stopped charger starts."""
-    act("restart", given)
+    request_for_each("restart", given)
 
 
-def act(verb: str, given: dict[str, Any]) -> None:
+def request_for_each(verb: str, given: dict[str, Any]) -> None:
     """Send the request of a verb for each selected charger, and print the results. Raises Failure."""
     from chargehand.client.waiting import Task, Until
 

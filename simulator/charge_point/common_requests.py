@@ -1,4 +1,4 @@
-"""The requests that every OCPP version answers alike, and the steps that the other requests share."""
+"""The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ CONTEXT_OF_TRIGGER = {
 }
 
 
-class SharedRequests(ChargePoint):
+class CommonRequests(ChargePoint):
     @handles("CancelReservation")
     def _cancel_reservation(self, payload: Payload) -> Payload:
         return ACCEPTED if self.station.reservations.cancel(payload["reservationId"]) else REJECTED

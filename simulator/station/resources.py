@@ -1,4 +1,4 @@
-"""What every area of the station works with: its settings, connectors and timers, and where it reports to."""
+"""What all areas of the station use: its settings, connectors and timers, and where they report to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from simulator.station.timers import Timers
 
 
 class Reports(Protocol):
-    """Reports to the CSMS. Triggers and reasons are OCPP 2.0.1's words, which has more of them than 1.6."""
+    """Reports to the CSMS. Triggers and reasons have OCPP 2.0.1's names, because it has more of them than 1.6."""
 
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None: ...
 
@@ -34,7 +34,9 @@ class Reports(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Common:
+class Resources:
+    """One per station; every area gets the same."""
+
     settings: Settings
     options: Options
     clock: Clock
@@ -45,9 +47,11 @@ class Common:
     reports: Reports
 
     def connector(self, number: int) -> Connector | None:
+        """None for a number that the station does not have, and for 0, which is the whole charger."""
         return self.connectors[number - 1] if 0 < number <= len(self.connectors) else None
 
     def running(self) -> Iterator[tuple[Connector, Transaction]]:
+        """The connectors with a running transaction. Copy them to a list before you end one."""
         for connector in self.connectors:
             if connector.transaction:
                 yield connector, connector.transaction
