@@ -39,7 +39,7 @@ bench: $(VENV)/.dev ## Measure, and compare with the budgets
 	$(BIN)/python -m bench $(ARGS)
 
 faults: $(VENV)/.dev ## Run the slow fault tests too: kills, lost servers, slow calls
-	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/test_state_machine.py $(ARGS)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/reconcile/test_state_machine.py $(ARGS)
 
 # The tests' lock includes the other one, so what it installs is enough for make run.
 $(VENV)/.run: requirements.lock pyproject.toml | new-enough

@@ -1,4 +1,4 @@
-"""The Flask app: its parts, its routes, its error handlers."""
+"""Makes the Flask app: its resources, routes and error handlers."""
 
 from typing import Any
 
@@ -13,28 +13,27 @@ from werkzeug.routing import BaseConverter
 from api.http.errors import register_errors
 from api.http.openapi import REQUEST_ID, make_document, register_docs
 from api.http.parsing import MAX_BODY_BYTES
-from api.limits.open_commands import OpenQuota
+from api.limits.open_commands import OpenCommandQuota
 from api.limits.pools import make_pools
 from api.limits.rate_limit import RateLimit
-from api.limits.reads import Reading
-from api.limits.slots import Places
+from api.limits.reads import ReadSessions
+from api.limits.slots import Slots
 from api.limits.waits import mark_skipped_wait
-from api.live.batcher import GroupCommit
+from api.live.batcher import Batcher
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import catalog, chargers, commands, events, health
-from api.routes import not_implemented as missing
+from api.routes import catalog, chargers, commands, events, health, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.settings import Settings
 
 
 def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Flask:
-    """The API. Opens no connection and starts no thread, so it may be made before a fork.
+    """The API. Opens no connection and starts no thread, so it can be made before a fork.
 
     Raises SettingsError when tokens cannot be verified safely, or a setting makes no sense.
     """
@@ -53,7 +52,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     document = make_document(app, converters=[_ChargerId, _Slug])
     for module in (chargers, commands, events, catalog, health):
         document.register_blueprint(module.operations)
-    app.register_blueprint(missing.make_blueprint())
+    app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
     register_errors(app)
     return app
@@ -61,19 +60,20 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
 def _make_resources(settings: Settings, publisher: Publisher | None) -> Resources:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
+    sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
-    reading = Reading(pools.reading, connections=pools.reading_size)
+    reads = ReadSessions(pools.reading, connections=pools.reading_size)
     return Resources(
         settings=settings,
         pools=pools,
-        sessions=Sessions(pools.accepting),
-        statements=reading,
-        figures=(OpenCommands(reading), Maintenance(reading), Rollout(reading), LogLag(reading)),
-        open_quota=OpenQuota(polls, settings.open_commands_per_organization),
-        group=GroupCommit(pools.batching, pools.accepting),
+        sessions=sessions,
+        reads=reads,
+        database_metrics=(OpenCommands(reads), Maintenance(reads), Rollout(reads), LogLag(reads)),
+        open_quota=OpenCommandQuota(polls, settings.open_commands_per_organization),
+        batcher=Batcher(pools.batching, sessions),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
-        watcher=Watcher(polls, Places(settings.waits, settings.waits_per_organization)),
-        streams=Streams(polls, Places(settings.event_streams, settings.event_streams_per_organization)),
+        watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
+        streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(pools.probing, settings.broker_url, settings.timing),
@@ -87,7 +87,7 @@ def _make_rate_limit(settings: Settings) -> RateLimit | None:
 
 
 def _start_request() -> None:
-    """Give the request an id: the client's, when it is one that can be logged and stored."""
+    """Give the request an id: the client's, if it has the form that can be logged and stored."""
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else uuid7().hex
     structlog.contextvars.clear_contextvars()
@@ -102,7 +102,7 @@ def _finish_response(response: Response) -> Response:
 
 
 class _ChargerId(BaseConverter):
-    """What cannot be a charger's id is an unknown route, before the database hears of it."""
+    """A text that cannot be a charger's id is an unknown route, without a query."""
 
     regex = "[A-Za-z0-9_-]{1,64}"
 
@@ -112,7 +112,7 @@ class _Slug(BaseConverter):
 
 
 class _Json(JSONProvider):
-    """orjson: several times as fast, and strict about what JSON is."""
+    """orjson: several times as fast as json, and strict."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         return orjson.dumps(obj).decode()

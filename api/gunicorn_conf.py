@@ -22,7 +22,7 @@ SPARE_FILES = 200  # of a process, for its database, its broker, its log and its
 
 
 def possible_connections(wanted: int) -> int:
-    """As many as wanted, or as the process may open files for; it may open as many as the system lets it."""
+    """At most `wanted`, limited by the open files of the process, whose limit this raises as far as the system allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = wanted + SPARE_FILES if hard == resource.RLIM_INFINITY else min(hard, wanted + SPARE_FILES)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -53,7 +53,7 @@ limit_request_line = 4094
 limit_request_fields = 100
 limit_request_field_size = 8190
 proc_name = "chargehand-api"
-# The API needs neither a client's address nor the scheme, so no header of anybody moves a path, a scheme or an address.
+# The API needs neither a client's address nor the scheme, so no header may change a path, a scheme or an address.
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
@@ -88,7 +88,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def _release_at_the_end(worker: Any, resources: Any) -> None:
-    """Whoever waits or watches is answered as soon as the process is told to stop, not when its patience ends."""
+    """End waits and event streams as soon as the process has to stop, not at their time-outs."""
     while worker.alive:
         gevent.sleep(0.1)
     resources.watcher.close()
@@ -103,7 +103,7 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a process that ended."""
+    """Remove the gauges of a process that ended."""
     from prometheus_client import multiprocess  # noqa: PLC0415  # looks for the folder when imported
 
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -1,15 +1,15 @@
-"""What a request needs from its app."""
+"""The dependencies of a request, made once per process."""
 
 from dataclasses import dataclass
 
 from flask import current_app
 
-from api.limits.open_commands import OpenQuota
+from api.limits.open_commands import OpenCommandQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
-from api.limits.reads import Reading
-from api.live.batcher import GroupCommit
-from api.live.metrics import Figures
+from api.limits.reads import ReadSessions
+from api.live.batcher import Batcher
+from api.live.metrics import DatabaseMetrics
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
@@ -21,24 +21,24 @@ from shared.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Made once by create_app."""
+    """Made by create_app, and used until the process ends."""
 
     settings: Settings
     pools: Pools
-    sessions: Sessions  #: a transaction each, for what stores something
-    statements: Reading  #: for what only reads
-    group: GroupCommit  #: for starts, stops and restarts
+    sessions: Sessions  #: a transaction each, for requests that store something
+    reads: ReadSessions  #: for requests that only read
+    batcher: Batcher  #: for starts, stops and restarts
     publisher: Publisher
     watcher: Watcher
     streams: Streams
     verifier: TokenVerifier
-    rate_limit: RateLimit | None  #: none is embedded, or without a Redis
+    rate_limit: RateLimit | None  #: None in embedded mode, or without Redis
     readiness: Readiness
-    figures: tuple[Figures, ...]  #: of the database, for /metrics
-    open_quota: OpenQuota
+    database_metrics: tuple[DatabaseMetrics, ...]
+    open_quota: OpenCommandQuota
 
 
 def resources() -> Resources:
-    """The current app's."""
+    """The resources of the current app."""
     found: Resources = current_app.extensions["chargehand"]
     return found

@@ -1,7 +1,7 @@
-"""gunicorn's gevent worker, with a bound on everything that a client can hold without working.
+"""gunicorn's gevent worker, with a time limit on everything that a client can hold without working.
 
-A client that reads nothing, sends its request byte by byte or rests between two requests costs a connection. Each of
-these has its own time, and when connections become few, those that wait for their client are closed, the oldest first.
+A client that reads nothing, sends its request byte by byte or is idle between two requests costs a connection. Each of
+these has its own time-out, and when connections run out, those that wait for their client are closed, oldest first.
 So a new client, and with it every probe, is always served.
 """
 
@@ -41,16 +41,16 @@ OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)  # the a
 
 
 class Phase(IntEnum):
-    """What a connection does."""
+    """The phase of a connection."""
 
-    RESTING = 0  # no byte of a request is there yet
+    RESTING = 0  # no byte of a request has arrived
     HEAD = 1  # the head of a request arrives
     TRANSFER = 2  # a body arrives, or an answer leaves
     WORKING = 3  # the app has the request
 
 
 class Connection:
-    """A client's socket, as gunicorn uses it, which knows for whom it waits."""
+    """A client's socket, as gunicorn uses it, with the phase that it is in."""
 
     def __init__(self, sock: Any, *, rest_s: float) -> None:
         self._socket = sock
@@ -94,7 +94,7 @@ class Connection:
 
     @contextmanager
     def awaiting_request(self, *, first: bool) -> Iterator[None]:
-        """Leave the block without an error when no request comes in time."""
+        """Leave the block without an error if no request comes in time."""
         self.enter(Phase.RESTING)
         self._restart_timer(HEAD_TIMEOUT_S if first else self._rest_s)
         try:
@@ -109,14 +109,14 @@ class Connection:
             self.enter(Phase.WORKING)
 
     def evict(self) -> None:
-        """End the connection from another greenlet: whoever waits for the client gets an end of file."""
+        """End the connection from another greenlet: the one that waits for the client gets an end of file."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return
 
     def has_data(self) -> bool:
-        """Bytes that nobody has read yet, or the client's end."""
+        """Whether unread bytes, or an end of file, have arrived."""
         ready = poll()
         ready.register(self._socket.fileno(), POLLIN)
         return bool(ready.poll(0))
@@ -193,9 +193,9 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
             client.sendall(head.encode() + body)
 
     def close_resting(self) -> None:
-        """End the connections that no request is on, and return when none is left: the process ends.
+        """End the idle connections, and return when none is left: the process ends.
 
-        The next request of one that was used a moment ago may be on its way. It is answered, with `Connection: close`.
+        The next request of a recently used one may be on its way. It is answered, with `Connection: close`.
         """
         while resting := [one for one in self._connections if one.phase == Phase.RESTING]:
             for connection in resting:

@@ -98,7 +98,7 @@ def token(*, organization: str | None, role: str, subject: str, ttl: int, as_jso
 def token_settings() -> "TokenSettings":
     """The settings of the environment, with the state folder's secret if JWT_SECRET is not set. Raises Failure."""
     from embedded.stack.state_folder import JWT_SECRET_FILE, state_folder
-    from shared.settings import load_token_settings
+    from shared.startup.environment import load_token_settings
 
     tokens = load_token_settings()
     if tokens.algorithm != "HS256" or tokens.secret:

@@ -29,7 +29,8 @@ from embedded.stack.programs import FLOWER_USER, STORES, Addresses, csms, ecs, m
 from embedded.stack.state_folder import FLOWER_PASSWORD_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopRequested, Supervisor
 from shared.auth.tokens import make_token
-from shared.settings import SettingsError, load_settings
+from shared.settings import SettingsError
+from shared.startup.environment import load_settings
 
 START_WITHIN_S = 60
 TOKEN_TTL_S = 86_400  # stack.json gets a new token after half of it

@@ -1,4 +1,4 @@
-"""What can go wrong with a charger, as codes that clients branch on. docs/errors.md explains each."""
+"""The error codes of chargers and commands, which clients branch on. docs/errors.md explains each."""
 
 from enum import StrEnum
 from typing import TypedDict
@@ -9,21 +9,23 @@ MESSAGE_LENGTH = 2000  # characters, contract 4.0
 class ErrorCode(StrEnum):
     """Stored in commands.error, chargers.error and chargers.reason_code; the tables take no other."""
 
-    PROVIDER_UNAVAILABLE = "runtime_provider_error"  #: ECS did not take the command before its deadline
-    RATE_BUDGET = "waiting_for_rate_budget"  #: the command's turn at ECS's quotas did not come yet
+    PROVIDER_UNAVAILABLE = "runtime_provider_error"  #: ECS did not accept the command before its deadline
+    RATE_BUDGET = "waiting_for_rate_budget"  #: the command is queued for ECS's rate quotas
     PROVIDER_REJECTED = "invalid_configuration"  #: ECS refused the request for good
     ACCESS_DENIED = "provider_access_denied"  #: the worker's role lacks a permission
     PROVISIONING_TIMEOUT = "provisioning_timeout"  #: the new charger did not run in time
-    RUNTIME_TIMEOUT = "runtime_timeout"  #: ECS took the command, but the charger did not get there in time
+    RUNTIME_TIMEOUT = (
+        "runtime_timeout"  #: ECS accepted the command, but the charger did not reach its state in time
+    )
     IMAGE_UNAVAILABLE = "image_unavailable"  #: the container image cannot be pulled
-    NO_CAPACITY = "capacity_unavailable"  #: ECS finds no room for the task
+    NO_CAPACITY = "capacity_unavailable"  #: ECS has no capacity for the task
     QUOTA_EXCEEDED = "quota_exceeded"  #: an account quota is used up
-    TASK_EXITED = "task_exited"  #: the charger's process ended by itself
+    TASK_EXITED = "task_exited"  #: the charger's process exited
     DEPLOYMENT_FAILED = "deployment_failed"  #: the deployment circuit breaker gave up
-    UNKNOWN = "unknown_error"  #: a fault of Chargehand itself
+    UNKNOWN = "unknown_error"  #: an internal error of Chargehand
 
 
-#: True where the same payload may well work another time (contract 4.0).
+#: True where the same payload may succeed later (contract 4.0).
 RETRYABLE: dict[ErrorCode, bool] = {
     ErrorCode.PROVIDER_UNAVAILABLE: True,
     ErrorCode.RATE_BUDGET: True,

@@ -11,7 +11,7 @@ def new_charger_id() -> str:
 
 
 def new_command_id() -> uuid.UUID:
-    """A UUID that grows with time, so the primary key's index is appended to."""
+    """A UUID that grows with time, so the primary key's index grows at its end."""
     return uuid7()
 
 

@@ -1,4 +1,4 @@
-"""When each maintenance task last ran: workers write it, /ready and /metrics say it."""
+"""When each maintenance task last ran. Workers write it; /ready and /metrics show it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,23 @@ from shared.settings import Timing
 
 CLEAN_UP_EVERY_S = 3600.0
 ROLLOUTS_EVERY_S = 5.0
-LATE_PERIODS = 3  # without a success, and
-LATE_S = 60.0  # in addition: a run may take its time
+# A task is late when it has not succeeded for so many of its periods, plus LATE_S for the run itself.
+LATE_PERIODS = 3
+LATE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The last run of a task, whichever worker it was on."""
+    """The last run of a task, on any worker."""
 
     task: str
-    age_s: float | None  #: since it last succeeded, by the database's clock; None when it never did
+    age_s: float | None  #: since its last success, by the database's clock; None without one
     duration_s: float
     failures: int  #: since the first run
 
 
 def periods_s(timing: Timing) -> dict[TaskName, float]:
-    """Every maintenance task, and how often it runs."""
+    """The period of every maintenance task."""
     return {
         TaskName.SWEEP: timing.sweep_every_s,
         TaskName.OBSERVE: timing.observe_every_s,
@@ -38,7 +39,7 @@ def periods_s(timing: Timing) -> dict[TaskName, float]:
 
 
 def last_runs(session: Session) -> list[Run]:
-    """One for each task that ran at least once."""
+    """One run per task that has ever run."""
     age_s = func.extract("epoch", func.now() - MaintenanceRun.succeeded_at)
     rows = session.execute(select(MaintenanceRun, age_s).order_by(MaintenanceRun.task))
     return [
@@ -47,7 +48,7 @@ def last_runs(session: Session) -> list[Run]:
 
 
 def lateness(runs: Sequence[Run], timing: Timing) -> str | None:
-    """Which tasks have not succeeded for too long, in words for everybody; None when all have."""
+    """A sentence that names the tasks without a recent success; None when there are none. Holds no secrets."""
     ages_s = {run.task: run.age_s for run in runs}
     late = []
     for task, period_s in periods_s(timing).items():

@@ -1,4 +1,4 @@
-"""Queue and task names: the contract between api and worker, and what Flower shows."""
+"""The queues, the task names that Flower shows, and the messages between api and worker."""
 
 from enum import StrEnum
 from typing import Any, TypedDict
@@ -8,9 +8,9 @@ from shared.vocabulary import EventType
 
 
 class Queue(StrEnum):
-    """A worker pool may serve any set of them."""
+    """A worker pool may serve any set of queues."""
 
-    LIFECYCLE = "lifecycle"  #: start, stop, restart: small, fast, what people wait for
+    LIFECYCLE = "lifecycle"  #: start, stop, restart: small and fast, people wait for them
     PROVISIONING = "provisioning"  #: create, update, delete, roll out
     MAINTENANCE = "maintenance"  #: sweep, observe, rollouts, logs
 
@@ -31,7 +31,7 @@ class TaskName(StrEnum):
     CLEAN_UP = "maintenance.clean_up"
 
 
-#: Which task carries which command.
+#: The task that carries a command of each event type.
 TASK_OF: dict[EventType, TaskName] = {
     EventType.CREATE_CHARGER: TaskName.PROVISION,
     EventType.UPDATE_CHARGER: TaskName.UPDATE,
@@ -59,7 +59,7 @@ QUEUE_OF: dict[TaskName, Queue] = {
 
 
 class Message(TypedDict):
-    """The arguments of a charger task. Only charger_id is acted on; the rest is for whoever looks."""
+    """The arguments of a charger task. Workers use charger_id only; the rest is for readers of the queue."""
 
     command_id: str | None
     charger_id: str
@@ -71,7 +71,7 @@ class Message(TypedDict):
 def message(
     *, charger_id: str, command_id: UUID | None, event_type: str, generation: int, desired_count: int
 ) -> Message:
-    """A hint that something changed. A lost, doubled or late one does no harm."""
+    """A hint that the charger's row changed. Harmless when lost, doubled or late."""
     return Message(
         command_id=str(command_id) if command_id else None,
         charger_id=charger_id,

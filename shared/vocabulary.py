@@ -1,11 +1,11 @@
-"""What can be asked of a charger, and what becomes of it."""
+"""The names of changes and states: event types, command status, provisioning, observed state, links."""
 
 from datetime import timedelta
 from enum import StrEnum
 
 
 class EventType(StrEnum):
-    """The change that a command asks for. start, stop and reset are the contract's names."""
+    """The change that a command requests. The contract calls a restart reset."""
 
     CREATE_CHARGER = "create_charger"
     UPDATE_CHARGER = "update_charger"
@@ -18,11 +18,11 @@ class EventType(StrEnum):
 class CommandStatus(StrEnum):
     """Moves forward only: queued, applied, then one of FINAL."""
 
-    QUEUED = "queued"  #: accepted, not yet in ECS
+    QUEUED = "queued"  #: stored, not yet accepted by ECS
     APPLIED = "applied"  #: ECS accepted it
-    SUCCEEDED = "succeeded"  #: observed: what runs is what was asked for
+    SUCCEEDED = "succeeded"  #: observed: the running count is the desired one
     FAILED = "failed"  #: see its error
-    SUPERSEDED = "superseded"  #: a newer command made it moot
+    SUPERSEDED = "superseded"  #: a newer command replaced it
 
 
 OPEN = (CommandStatus.QUEUED, CommandStatus.APPLIED)
@@ -30,7 +30,7 @@ FINAL = (CommandStatus.SUCCEEDED, CommandStatus.FAILED, CommandStatus.SUPERSEDED
 
 
 class ProvisioningStatus(StrEnum):
-    """How far a new charger is. READY and FAILED are final (contract 4.0)."""
+    """The progress of a new charger. READY and FAILED are final (contract 4.0)."""
 
     PENDING = "PENDING"
     PROVISIONING = "PROVISIONING"
@@ -39,7 +39,7 @@ class ProvisioningStatus(StrEnum):
 
 
 class ObservedState(StrEnum):
-    """What the counts of a charger's ECS service mean. The database's observed_state() gives the same words."""
+    """The meaning of an ECS service's counts. The database's observed_state() returns the same words."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -56,7 +56,7 @@ class OcppVersion(StrEnum):
 
 
 class OcppState(StrEnum):
-    """The charger's link to its CSMS, as its log tells."""
+    """The charger's link to its CSMS, as its log reports it."""
 
     DISCONNECTED = "disconnected"
     CONNECTING = "connecting"
@@ -65,6 +65,6 @@ class OcppState(StrEnum):
     REJECTED = "rejected"
 
 
-#: How long a published command may stay unmoved before the sweep publishes it again: longer than an
-#: ordinary hand-over, shorter than anybody's patience.
+#: How long a published command may stay queued before the sweep publishes it again: longer than a message
+#: usually takes to a worker, and short enough that a person waiting for the charger hardly notices a lost one.
 PUBLISH_GRACE = timedelta(seconds=3)

@@ -17,7 +17,8 @@ from embedded.redis import running_redis
 from shared.auth.tokens import make_token
 from shared.database.engine import Sessions, make_engine, migrate
 from shared.models import Base
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
+from shared.startup.environment import load_settings
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 from tests.scheduling import LoadStackScheduling, sort_slowest_first
 

@@ -1,4 +1,4 @@
-"""The Celery app: `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
+"""Make the Celery app. `celery -A worker.celery_app worker`, `beat` and `flower` load this module."""
 
 import sys
 
@@ -8,8 +8,9 @@ from celery.signals import setup_logging
 from click.core import ParameterSource
 
 from shared.broker.app import make_celery
-from shared.settings import SettingsError, hand_secrets_to_flower
+from shared.settings import SettingsError
 from shared.startup.checks import exit_with, settings_or_exit
+from shared.startup.environment import hand_secrets_to_flower
 from worker.startup.log_lines import set_up_logging
 
 INSTEAD_OF_OPTIONS = {
@@ -21,9 +22,9 @@ INSTEAD_OF_OPTIONS = {
 
 
 def check_celery_options() -> None:
-    """Refuse the options before the subcommand that would lead elsewhere. Raises SettingsError.
+    """Raise SettingsError for an option before the subcommand that names another broker, loader or configuration.
 
-    Celery hands them on by the environment, where they are left out: see shared/startup/strays.py.
+    Celery passes these on in the environment, and shared/startup/strays.py removes them there.
     """
     command = click.get_current_context(silent=True)
     for option, instead in INSTEAD_OF_OPTIONS.items():
@@ -35,12 +36,12 @@ def _make_app() -> Celery:
     try:
         check_celery_options()
         settings = settings_or_exit()
-        # psycopg reads variables when it is imported.
+        # Imported after the settings are read: psycopg reads variables when it is imported.
         from worker.broker.beat import beat_schedule  # noqa: PLC0415
         from worker.ecs.budget import quotas  # noqa: PLC0415
 
         quotas(settings.budget)
-        if "flower" in sys.argv[1:]:  # Celery loads this module before it knows its subcommand
+        if "flower" in sys.argv[1:]:  # Celery loads this module before it parses its subcommand
             from worker.startup.flower_options import check_flower_options  # noqa: PLC0415 - Flower takes 20 MB
 
             check_flower_options(hand_secrets_to_flower())
@@ -61,12 +62,12 @@ def _make_app() -> Celery:
         worker_concurrency=settings.ecs.max_connections,
         worker_prefetch_multiplier=1,
         worker_enable_prefetch_count_reduction=False,
-        # A thread cannot be interrupted: it ends what it is at.
+        # A thread cannot be interrupted: it finishes its task.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
-        # Also while no Flower runs: the events of a task take 0.06 ms, and Flower enables them too late.
+        # Also while Flower does not run: a task's events take 0.06 ms, and Flower enables them too late.
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
     )

@@ -1,4 +1,4 @@
-"""One line when something begins to fail and one when it works again, not one for every try between."""
+"""Log an outage of a service once when it begins and once when it ends, not at every try between."""
 
 import threading
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 
 
 class OutageLog:
-    """What may be away: `name` becomes the lines `name.away` and `name.back`. Safe to share between threads."""
+    """Writes the lines `name.away` and `name.back` for one service. Safe to share between threads."""
 
     def __init__(self, name: str, *errors: type[Exception]) -> None:
         self._away, self._back = f"{name}.away", f"{name}.back"
@@ -24,7 +24,7 @@ class OutageLog:
 
     @contextmanager
     def suppress(self) -> Iterator[None]:
-        """Swallow the errors of an outage: the work is done again, by the sweep or the next beat."""
+        """Swallow the errors of an outage: the sweep or the next beat repeats the work. Other errors pass."""
         try:
             yield
         except self._errors as error:
@@ -33,12 +33,14 @@ class OutageLog:
             self.recovered()
 
     def failed(self, error: Exception) -> None:
+        """Log the beginning of the outage, if it is not logged yet."""
         with self._lock:
             known, self._since = self._since, self._since or monotonic()
         if known is None:
             log.warning(self._away, error=first_line(error))
 
     def recovered(self) -> None:
+        """Log the end of the outage, if there is one."""
         if self._since is None:
             return
         with self._lock:
@@ -48,21 +50,21 @@ class OutageLog:
 
 
 class DatabaseOutageLog(OutageLog):
-    """The database's. A statement that lost against others is no outage, and no fault of ours: it has a line of its own."""
+    """The outages of the database. A deadlock or a lock time-out is contention: it has a line of its own."""
 
     def __init__(self) -> None:
         super().__init__("database", SQLAlchemyError)
 
     @contextmanager
     def suppress(self) -> Iterator[None]:
-        """Swallow an outage and contention. Any other error of a statement passes."""
+        """Swallow an outage and contention. Every other error of a statement passes."""
         try:
             yield
         except SQLAlchemyError as error:
             if is_unavailable(error):
                 self.failed(error)
                 return
-            self.recovered()  # it answers
+            self.recovered()  # the database has answered
             if contention(error) is None:
                 raise
             log.warning("database.contention", error=first_line(error))
@@ -71,5 +73,5 @@ class DatabaseOutageLog(OutageLog):
 
 
 def first_line(error: Exception) -> str:
-    """Without the statement and its parameters, which SQLAlchemy adds below."""
+    """The error's type and first line: SQLAlchemy adds the statement and its parameters below."""
     return f"{type(error).__name__}: {error}".splitlines()[0]

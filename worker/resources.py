@@ -1,4 +1,4 @@
-"""What a worker process needs, made once and on first use."""
+"""Make what a worker process needs: settings, connections and AWS clients, once and on first use."""
 
 import gc
 import threading
@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Engine
 
 from shared.database.engine import Sessions, make_engine
-from shared.settings import Settings, load_settings
+from shared.settings import Settings
+from shared.startup.environment import load_settings
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
 from worker.observe.logs import LogsClient
@@ -18,22 +19,24 @@ THREADS_PER_CONNECTION = 2  #: to the database
 
 @dataclass(frozen=True, slots=True)
 class Resources:
+    """Live as long as the process, and are safe to share between its threads."""
+
     settings: Settings
-    sessions: Sessions
+    sessions: Sessions  #: its pool of connections is replaced when the pool of threads is resized
     ecs: EcsClient
     logs: LogsClient
 
 
 class Process:
-    """The process's one set of resources, made on first use, and as large as its pool of threads."""
+    """Holds the process's resources. The database's pool follows the pool of threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # the first tasks come all at once, and a boto3 client takes 10 MB
+        self._lock = threading.Lock()  # the first tasks come at the same time, and a boto3 client takes 10 MB
         self._resources: Resources | None = None
-        self._threads: int | None = None  #: None until the pool says it: WORKER_CONCURRENCY
+        self._threads: int | None = None  #: None until the pool reports it: WORKER_CONCURRENCY
 
     def resources(self) -> Resources:
-        """The process's one set of resources: clients and pools are safe to share between threads. Raises SettingsError."""
+        """The process's one set of resources, made by the first call. Raises SettingsError."""
         with self._lock:
             if self._resources is None:
                 self._resources = self._make()
@@ -58,7 +61,7 @@ class Process:
             ecs = EcsClient(clients, Budget(settings.budget))
             logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
         made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, logs)
-        gc.freeze()  # a collection that goes through all of botocore stops every thread for 0.1 s
+        gc.freeze()  # a garbage collection of all of botocore would stop every thread for 0.1 s
         return made
 
 

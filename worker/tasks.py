@@ -1,8 +1,12 @@
-"""One doorway per task name. Only the charger's id is acted on: the row may have moved on meanwhile."""
+"""Define the Celery tasks: one per name in shared/queues.py, each a few lines around a plain function.
+
+A task acts on the charger's id alone: the row may have changed while the message waited.
+"""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
 from typing import Any
 
 import structlog
@@ -28,25 +32,26 @@ from worker.maintenance.sweep import sweep
 from worker.observe.logs import LOG_ERRORS, prune_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
-from worker.reconcile.coalesce import Flights
+from worker.reconcile.coalesce import CoalescingQueue
 from worker.reconcile.converge import converge, record_internal_error
 from worker.reconcile.provision import fleet_spec
-from worker.resources import resources
+from worker.resources import Resources, resources
 
 log = structlog.get_logger(__name__)
 
-#: What was swallowed here is done again: by the sweep, or by the next beat.
+# Errors that they suppress are made good by the sweep or by the next run.
 database = DatabaseOutageLog()
 ecs = OutageLog("ecs", EcsUnavailable, EcsRejected)
 cloudwatch = OutageLog("logs", *LOG_ERRORS)
-flights = Flights()  #: of this process
+
+chargers = CoalescingQueue()  #: that this process is converging
 
 
 @celeryd_after_setup.connect
-def say_what_the_schema_lacks(**_: object) -> None:
-    """Before a worker takes its first message: one line that says why its work cannot succeed."""
+def report_schema(**_: object) -> None:
+    """Write a line, before the worker takes its first message, if its work cannot succeed with the database's schema."""
     try:
-        trouble = schema_trouble_of(resources().sessions.statements)
+        trouble = schema_trouble_of(resources().sessions.autocommit)
     except SQLAlchemyError as error:
         database.failed(error)
         return
@@ -54,114 +59,114 @@ def say_what_the_schema_lacks(**_: object) -> None:
         log.error("schema.behind", error=trouble)
 
 
-def converge_charger(*, charger_id: str, **_for_the_reader: object) -> None:
-    """Whatever was asked: the row says what it is."""
-    current = resources()
+def converge_charger(*, charger_id: str, **_for_flower: object) -> None:
+    """Make ECS match the charger's row. The message's other arguments are for Flower only. Safe to repeat."""
+    process = resources()
 
-    def make_true() -> None:
-        converge(current.sessions, current.ecs, current.settings.timing, charger_id)
+    def converge_row() -> None:
+        converge(process.sessions, process.ecs, process.settings.timing, charger_id)
 
     with database.suppress():
-        flights.run(charger_id, make_true)
+        chargers.process(charger_id, converge_row)
 
 
 class ConvergeTask(Task):  # type: ignore[type-arg]  # generic in the stubs only
-    """Celery logs what a task raises; this also writes it on the row.
-
-    It raises nothing itself: Celery would never acknowledge the message, nor take another one in its place.
-    """
+    """Records what a task raises on the charger's row, besides Celery's log line."""
 
     def on_failure(
         self, exc: Exception, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any], einfo: Any
     ) -> None:
+        """Must not raise: Celery would leave the message unacknowledged and lose one prefetch slot."""
         charger_id = kwargs.get("charger_id")
         try:
             if isinstance(charger_id, str):
-                current = resources()
+                process = resources()
                 with database.suppress():
-                    record_internal_error(current.sessions, current.settings.timing, charger_id, exc)
+                    record_internal_error(process.sessions, process.settings.timing, charger_id, exc)
         except Exception:
             log.exception("charger.not_recorded", charger_id=repr(charger_id))
 
 
-# One name per kind of command, so that Flower shows what is going on.
+# One name per kind of command, so that Flower shows what each message is for.
 for _name in (*TASK_OF.values(), TaskName.REPAIR, TaskName.ROLL_OUT):
     app.task(name=_name.value, base=ConvergeTask)(converge_charger)
 
 
+def one_at_a_time(task: Callable[[], None]) -> Callable[[], None]:
+    """Skip a run while another thread of this process is in it: beats of a slow AWS must not fill the pool."""
+    lock = threading.Lock()
+
+    @wraps(task)
+    def run() -> None:
+        if lock.acquire(blocking=False):
+            try:
+                task()
+            finally:
+                lock.release()
+
+    return run
+
+
+@contextmanager
+def maintenance(task: TaskName, *services: OutageLog) -> Iterator[Resources]:
+    """Record the run on the task's row. Suppresses outages of the database and of these services."""
+    process = resources()
+    with ExitStack() as stack:
+        for outage_log in (database, *services):
+            stack.enter_context(outage_log.suppress())
+        stack.enter_context(noted(process.sessions, task))
+        yield process
+
+
 @app.task(name=TaskName.SWEEP.value, send_events=False)
 def sweep_chargers() -> None:
-    sessions = resources().sessions
-    with database.suppress(), noted(sessions, TaskName.SWEEP):
-        sweep(sessions, app)
+    with maintenance(TaskName.SWEEP) as process:
+        sweep(process.sessions, app)
 
 
 @app.task(name=TaskName.OBSERVE.value, send_events=False)
+@one_at_a_time
 def observe_chargers() -> None:
-    with alone(TaskName.OBSERVE) as first:
-        if not first:
-            return
-        current = resources()
-        with database.suppress(), ecs.suppress(), noted(current.sessions, TaskName.OBSERVE):
-            if observe(current.sessions, current.ecs, current.settings.timing):
-                sweep(current.sessions, app)
+    with maintenance(TaskName.OBSERVE, ecs) as process:
+        if observe(process.sessions, process.ecs, process.settings.timing):
+            sweep(process.sessions, app)
 
 
 @app.task(name=TaskName.ROLLOUTS.value, send_events=False)
-def go_on_with_rollouts() -> None:
-    with alone(TaskName.ROLLOUTS) as first:
-        if not first:
-            return
-        current = resources()
-        with database.suppress(), ecs.suppress(), noted(current.sessions, TaskName.ROLLOUTS):
-            per_minute = current.settings.timing.rollout_per_minute
-            if roll_out(current.sessions, fleet_spec(current.ecs), per_minute):
-                sweep(current.sessions, app)
-            remove_leftovers(current.sessions, current.ecs)
-            remove_orphans(current.sessions, current.ecs)
+@one_at_a_time
+def continue_rollouts() -> None:
+    with maintenance(TaskName.ROLLOUTS, ecs) as process:
+        per_minute = process.settings.timing.rollout_per_minute
+        if roll_out(process.sessions, fleet_spec(process.ecs), per_minute):
+            sweep(process.sessions, app)
+        remove_leftovers(process.sessions, process.ecs)
+        remove_orphans(process.sessions, process.ecs)
 
 
 @app.task(name=TaskName.READ_LOGS.value, send_events=False)
+@one_at_a_time
 def read_charger_logs() -> None:
-    with alone(TaskName.READ_LOGS) as first:
-        if not first:
-            return
-        current = resources()
-        with database.suppress(), cloudwatch.suppress(), noted(current.sessions, TaskName.READ_LOGS):
-            read_logs(current.sessions, current.logs, current.settings.timing)
-            read_late_logs(current.sessions, current.logs, current.settings.timing)
+    with maintenance(TaskName.READ_LOGS, cloudwatch) as process:
+        read_logs(process.sessions, process.logs, process.settings.timing)
+        read_late_logs(process.sessions, process.logs, process.settings.timing)
 
 
 @app.task(name=TaskName.CLEAN_UP.value, send_events=False)
 def prune() -> None:
-    current = resources()
-    sessions, kept = current.sessions, current.settings.kept
-    with database.suppress(), noted(sessions, TaskName.CLEAN_UP):
-        for partition in prune_logs(sessions, kept.log_days):
-            log.info("logs.dropped", partition=partition)
-        forgotten = {
+    with maintenance(TaskName.CLEAN_UP) as process:
+        sessions, retention = process.sessions, process.settings.retention
+        for partition in prune_logs(sessions, retention.log_days):
+            log.info("logs.pruned", partition=partition)
+        pruned = {
             "keys": prune_keys(sessions),
-            "events": prune_events(sessions, kept.log_days),
+            "events": prune_events(sessions, retention.log_days),
             "commands": prune_commands(
-                sessions, kept_days=kept.command_days, kept_per_charger=kept.commands_per_charger
+                sessions, kept_days=retention.command_days, kept_per_charger=retention.commands_per_charger
             ),
             "specs": prune_specs(sessions),
-            "frames_of_deleted_chargers": prune_logs_of_deleted(sessions, kept_days=kept.deleted_log_days),
+            "frames_of_deleted_chargers": prune_logs_of_deleted(
+                sessions, kept_days=retention.deleted_log_days
+            ),
         }
-        if any(forgotten.values()):
-            log.info("rows.forgotten", **forgotten)
-
-
-_running = {name: threading.Lock() for name in (TaskName.OBSERVE, TaskName.ROLLOUTS, TaskName.READ_LOGS)}
-
-
-@contextmanager
-def alone(name: TaskName) -> Iterator[bool]:
-    """False while another thread of this process is at it: a slow AWS must not fill the pool with beats."""
-    lock = _running[name]
-    first = lock.acquire(blocking=False)
-    try:
-        yield first
-    finally:
-        if first:
-            lock.release()
+        if any(pruned.values()):
+            log.info("rows.pruned", **pruned)

@@ -1,4 +1,4 @@
-"""Bearer token -> tenant and role, before anything else of a request is looked at."""
+"""Authenticates a request: its bearer token gives the organization and the role, before anything else is read."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,8 @@ import structlog
 from flask import g, request
 
 from api.resources import resources
-from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims, TokenRefused
+from shared.auth.errors import TokenRefused
+from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims
 
 log = structlog.get_logger(__name__)
 
@@ -14,7 +15,7 @@ ORGANIZATION_HEADER = "X-Organization-Id"
 
 
 class Unauthenticated(Exception):
-    """No good token. `error` is RFC 6750's code; none when no token was sent."""
+    """The token is missing or not valid. `error` is RFC 6750's code; None when no token was sent."""
 
     def __init__(self, detail: str, error: str | None = None) -> None:
         super().__init__(detail)
@@ -22,38 +23,38 @@ class Unauthenticated(Exception):
 
 
 class NotAllowed(Exception):
-    """A good token, but not for this: its role or its organization does not fit."""
+    """The token is valid, but its role or organization does not permit the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks, for which organization."""
+    """The user who sent the request, and the organization."""
 
     subject: str
     organization_id: str
 
 
 def authenticate() -> None:
-    """Demand a good token, and no organization header from a user. Raises Unauthenticated, NotAllowed."""
+    """Require a valid token, and no organization header from a user. Raises Unauthenticated, NotAllowed."""
     if request.method == "OPTIONS":
         return
     claims = _claims()
-    named = request.headers.get(ORGANIZATION_HEADER)
+    requested = request.headers.get(ORGANIZATION_HEADER)
     if claims.role not in ROLES:
         raise NotAllowed("The token has no role that may do this")
-    if named is not None:
+    if requested is not None:
         if claims.role != "admin":
             raise NotAllowed(
                 f"{ORGANIZATION_HEADER} is for admin tokens; the token already names its organization"
             )
-        if not ORGANIZATION_ID.fullmatch(named):
+        if not ORGANIZATION_ID.fullmatch(requested):
             raise NotAllowed(f"{ORGANIZATION_HEADER} does not name an organization")
     g.subject = claims.subject
-    g.organization_id = named if claims.role == "admin" else claims.organization_id
+    g.organization_id = requested if claims.role == "admin" else claims.organization_id
 
 
 def authenticate_tenant() -> None:
-    """As authenticate, and demand an organization. Raises Unauthenticated, NotAllowed."""
+    """As authenticate, and require an organization. Raises Unauthenticated, NotAllowed."""
     if request.method == "OPTIONS":
         return
     authenticate()
@@ -63,7 +64,7 @@ def authenticate_tenant() -> None:
 
 
 def requester() -> Requester:
-    """Who sent the current request. Only on routes behind authenticate_tenant."""
+    """The sender of the current request. Only on routes behind authenticate_tenant."""
     found: Requester = g.requester
     return found
 

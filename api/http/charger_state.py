@@ -1,4 +1,4 @@
-"""What runs and what should, from a charger's row: the part of its answer beyond the contract."""
+"""Computes `runtime` from a charger's row: the desired and the observed state. Beyond the contract."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,21 +16,21 @@ class Ocpp:
     reason: str | None
     since: datetime | None
     last_frame_at: datetime | None
-    stale_reason: str | None  #: in plain words, why it may be otherwise by now
+    stale_reason: str | None  #: why the state may have changed since, in plain words
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
     desired: str
     observed: ObservedState
-    observed_since: datetime  #: since when it is in this state
+    observed_since: datetime  #: when it entered this state
     desired_count: int
     running_count: int
     pending_count: int
     generation: int
     observed_generation: int
     observed_at: datetime | None
-    stale: bool  #: nobody has looked for a while, so it may be otherwise by now
+    stale: bool  #: not observed for a while, so it may have changed since
     reason: str | None
     reason_code: str | None
     ocpp: Ocpp
@@ -56,9 +56,9 @@ def runtime_of(charger: Charger) -> Runtime:
     )
 
 
-def _ocpp(link: ShownLink, bearable_lag_s: float) -> Ocpp:
+def _ocpp(link: ShownLink, max_lag_s: float) -> Ocpp:
     late = None
-    if link.log_lag_s is not None and link.log_lag_s > bearable_lag_s:
+    if link.log_lag_s is not None and link.log_lag_s > max_lag_s:
         late = f"The chargers' logs are read {link.log_lag_s:.0f} s late, so the link may have changed since"
     return Ocpp(link.state, link.reason, link.since, link.last_frame_at, late)
 
@@ -70,7 +70,7 @@ def _observed(charger: Charger) -> ObservedState:
 
 
 def observed_of(desired_count: int, running_count: int, pending_count: int) -> ObservedState:
-    """What the counts of an ECS service mean, in a word. The database's observed_state gives the same words."""
+    """The state that the counts of an ECS service mean. The database's observed_state() agrees."""
     if desired_count:
         return ObservedState.RUNNING if running_count else ObservedState.STARTING
     return ObservedState.STOPPING if running_count or pending_count else ObservedState.STOPPED

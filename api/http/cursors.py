@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, for clients to hand back and not to read."""
+"""Writes and reads cursors: opaque texts that say where the next page of a list begins."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,17 +11,17 @@ from itsdangerous import BadData, URLSafeSerializer
 from shared.fleet.listing import Position, Sort, SortKey
 
 MAX_LENGTH = 512
-# It finds what was changed or belongs to another list. It keeps nobody out, and need not: whoever makes up a cursor
-# reads their own organization's chargers from another place.
+# The signature detects a cursor that was changed or belongs to another list. It need not be secret: a forged cursor
+# only starts the list of the client's own organization at another position.
 KEY = "chargehand lists"
 
 
 class InvalidCursor(Exception):
-    """No cursor of this list."""
+    """The text is not a cursor of this list."""
 
 
 def write_cursor(position: Position, sort: Sort, scope: Mapping[str, Any]) -> str:
-    """The position as text that is safe in a URL. It is good for the same sort and scope (filters, organization)."""
+    """The position as text that is safe in a URL. Valid for the same sort and scope (filters, organization)."""
     *since, last = position
     written = [moment.isoformat() for moment in since if isinstance(moment, datetime)]
     return str(serializer_of(sort, scope).dumps([*written, last]))
@@ -32,7 +32,7 @@ def read_cursor(cursor: str, sort: Sort, scope: Mapping[str, Any]) -> Position:
     serializer = serializer_of(sort, scope)
     try:
         content = serializer.loads(cursor)
-        if serializer.dumps(content) != cursor:  # some bits of the signature's last letter say nothing
+        if serializer.dumps(content) != cursor:  # some bits of the signature's last letter are unused
             raise InvalidCursor
         if sort.key == SortKey.STATE_SINCE:
             since, last = content
@@ -44,7 +44,7 @@ def read_cursor(cursor: str, sort: Sort, scope: Mapping[str, Any]) -> Position:
 
 
 def serializer_of(sort: Sort, scope: Mapping[str, Any]) -> URLSafeSerializer:
-    """What writes and reads the cursors of one list."""
+    """The serializer for the cursors of one list."""
     list_ = orjson.dumps([sort.key, sort.descending, scope], option=orjson.OPT_SORT_KEYS)
     return URLSafeSerializer(KEY, salt=hashlib.sha256(list_).digest())
 
@@ -52,11 +52,11 @@ def serializer_of(sort: Sort, scope: Mapping[str, Any]) -> URLSafeSerializer:
 def _moment(content: str) -> datetime:
     moment = datetime.fromisoformat(content)
     if moment.tzinfo is None:
-        raise ValueError("a time without a zone")
+        raise ValueError("the time has no zone")
     return moment.astimezone(UTC)
 
 
 def _text(content: Any) -> str:
     if not isinstance(content, str) or "\x00" in content:
-        raise ValueError("not a text that a row can have")
+        raise ValueError("no column can hold the text")
     return content

@@ -1,4 +1,4 @@
-"""Exception -> status and body. Nothing else in the api knows the status codes of errors."""
+"""Maps exceptions to statuses and bodies. Nothing else in the API knows the status codes of errors."""
 
 import structlog
 from flask import Flask, request
@@ -14,8 +14,7 @@ from api.limits.open_commands import TooManyOpenCommands
 from api.limits.rate_limit import TooManyRequests
 from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
-from api.routes.not_implemented import NotAvailable
-from shared.auth.tokens import KeysUnavailable
+from shared.auth.errors import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
 from shared.fleet.idempotency import KeyReused
@@ -24,12 +23,16 @@ log = structlog.get_logger(__name__)
 
 RETRY_AFTER_S = 2
 
-#: Where werkzeug's own words would be about URLs typed by hand.
+#: werkzeug's own texts are for URLs that a person types.
 DETAILS = {404: "There is no such route", 405: "This route has no such method"}
 
 
+class NotAvailable(Exception):
+    """The operation exists in the Gateway API, but not here yet."""
+
+
 def register_errors(app: Flask) -> None:
-    """Answer every error as JSON, also those that the framework raises."""
+    """Answer every error as JSON, including those that the framework raises."""
     app.register_error_handler(Unauthenticated, unauthenticated)
     app.register_error_handler(NotAllowed, not_allowed)
     app.register_error_handler(InvalidRequest, invalid_request)
@@ -97,11 +100,11 @@ def too_many_open_commands(error: TooManyOpenCommands) -> ResponseReturnValue:
 
 
 def too_many_streams(_: Full) -> ResponseReturnValue:
-    return _try_again("This server has as many event streams as it may")
+    return _try_again("This server has no free event stream")
 
 
 def too_many_streams_of_organization(error: FullForOrganization) -> ResponseReturnValue:
-    detail = f"More than {error.most} event streams at once: close some, or try again later"
+    detail = f"More than {error.max_per_organization} event streams at once: close some, or try again later"
     return {"detail": detail}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
@@ -114,7 +117,7 @@ def keys_unavailable(_: KeysUnavailable) -> ResponseReturnValue:
 
 
 def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
-    """503 for an outage and for contention, which end by themselves; anything else is a fault of ours."""
+    """503 if the database is unavailable or contended, which passes; any other error is a 500."""
     if is_unavailable(error):
         log.error("database.away", error=_first_line(error))
         return _try_again("The database is not available")
@@ -126,7 +129,7 @@ def database_error(error: SQLAlchemyError) -> ResponseReturnValue:
 
 
 def http_error(error: HTTPException) -> ResponseReturnValue:
-    """What Flask and werkzeug raise: same status, and the headers that belong to it."""
+    """The status and headers of an error that Flask or werkzeug raised."""
     headers = {
         name: value for name, value in error.get_headers(request.environ) if name.lower() != "content-type"
     }
@@ -144,5 +147,5 @@ def _try_again(detail: str) -> ResponseReturnValue:
 
 
 def _first_line(error: Exception) -> str:
-    """Without the statement and its parameters, which SQLAlchemy adds below."""
+    """The message without the statement and its parameters, which SQLAlchemy adds below."""
     return str(error).partition("\n")[0]

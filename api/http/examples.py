@@ -1,10 +1,24 @@
-"""The contract's published examples, for the document and its page.
+"""The examples of the OpenAPI document, by operation id: mostly those that the contract publishes.
 
-A charger dials the ws_url of a body that somebody tries there, so none names a stranger's host: only the CSMS of
-`make run`, and names that RFC 2606 and RFC 6761 reserve.
+A charger connects to the ws_url of a body that somebody tries on the document's page, so none names a stranger's host:
+only the CSMS of `make run`, and names that RFC 2606 and RFC 6761 reserve.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What the document shows for one operation."""
+
+    answer: Any = None
+    final: Any = None  #: the 200 with `wait`
+    accepted: Any = None  #: the 200 with `until=accepted`; none where the operation cannot wait for that
+    bodies: Mapping[str, Any] | None = None  #: request bodies to try, by name
+
 
 _CREATED_AT = "2026-04-02T09:15:00Z"
 _OBSERVED_SINCE = "2026-04-02T09:15:30Z"
@@ -33,7 +47,7 @@ _RUNTIME = {
     },
 }
 
-CHARGER = {
+_CHARGER = {
     "id": "dep-123",
     "identity": "CP-TEST-001",
     "name": "Bay A01",
@@ -51,15 +65,15 @@ CHARGER = {
     "runtime": _RUNTIME,
 }
 
-CHARGER_PAGE = {"data": [CHARGER], "total": 1, "page": 1, "limit": 50, "next_cursor": None}
+_CHARGER_PAGE = {"data": [_CHARGER], "total": 1, "page": 1, "limit": 50, "next_cursor": None}
 
-UPDATED = CHARGER | {
+_UPDATED = _CHARGER | {
     "name": "Bay A02",
     "location_id": "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2",
     "updated_at": "2026-04-03T11:45:00Z",
 }
 
-CREATE_EXAMPLES = {
+_CREATE_BODIES = {
     "wallbox": {
         "summary": "An AC charger in a location",
         "value": {
@@ -88,7 +102,7 @@ CREATE_EXAMPLES = {
     },
 }
 
-UPDATE_EXAMPLES = {
+_UPDATE_BODIES = {
     "move": {
         "summary": "Another name and another location",
         "value": {
@@ -98,9 +112,9 @@ UPDATE_EXAMPLES = {
     }
 }
 
-LIFECYCLE_BODIES = {"empty": {"summary": "The content is ignored", "value": {}}}
+_LIFECYCLE_BODIES = {"empty": {"summary": "The content is ignored", "value": {}}}
 
-ACCEPTED = {
+_ACCEPTED = {
     "charger_id": "dep-123",
     "identity": "CP-TEST-001",
     "status": "PENDING",
@@ -110,7 +124,7 @@ ACCEPTED = {
     "generation": 1,
 }
 
-STATUS = {
+_STATUS = {
     "charger_id": "dep-123",
     "status": "READY",
     "workflow_run_id": "wfr_abc123",
@@ -137,11 +151,11 @@ def _queued(event_type: str, desired_count: int) -> dict[str, Any]:
     }
 
 
-START = _queued("start_charger", 1)
-STOP = _queued("stop_charger", 0)
-RESET = _queued("reset_charger", 1)
+_START = _queued("start_charger", 1)
+_STOP = _queued("stop_charger", 0)
+_RESET = _queued("reset_charger", 1)
 
-COMMAND = {
+_COMMAND = {
     "id": _COMMAND_ID,
     "charger_id": "dep-123",
     "event_type": "stop_charger",
@@ -157,19 +171,21 @@ COMMAND = {
     "finished_at": "2026-04-02T10:00:02.310Z",
 }
 
-FINISHED_STOP = STOP | {"command": COMMAND}
-FINISHED_START = START | {"command": COMMAND | {"event_type": "start_charger"}}
-FINISHED_RESET = RESET | {"command": COMMAND | {"event_type": "reset_charger"}}
-FINISHED_CREATE = (
-    ACCEPTED | {"status": "READY"} | {"command": COMMAND | {"event_type": "create_charger", "generation": 1}}
+_FINISHED_STOP = _STOP | {"command": _COMMAND}
+_FINISHED_START = _START | {"command": _COMMAND | {"event_type": "start_charger"}}
+_FINISHED_RESET = _RESET | {"command": _COMMAND | {"event_type": "reset_charger"}}
+_FINISHED_CREATE = (
+    _ACCEPTED
+    | {"status": "READY"}
+    | {"command": _COMMAND | {"event_type": "create_charger", "generation": 1}}
 )
 
 # With until=accepted.
-ACCEPTED_CREATE = FINISHED_CREATE | {"runtime": _RUNTIME}
-ACCEPTED_START = FINISHED_START | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
-ACCEPTED_RESET = FINISHED_RESET | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
+_ACCEPTED_CREATE = _FINISHED_CREATE | {"runtime": _RUNTIME}
+_ACCEPTED_START = _FINISHED_START | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
+_ACCEPTED_RESET = _FINISHED_RESET | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
 
-LOGS = {
+_LOGS = {
     "data": [
         {
             "direction": "cp_to_csms",
@@ -185,7 +201,7 @@ LOGS = {
     "next_offset": None,
 }
 
-BRAND = {
+_BRAND = {
     "id": "550e8400-e29b-41d4-a716-446655440001",
     "slug": "wallbox",
     "name": "Wallbox",
@@ -193,7 +209,7 @@ BRAND = {
     "created_at": "2026-03-01T09:00:00Z",
 }
 
-MODEL = {
+_MODEL = {
     "id": "550e8400-e29b-41d4-a716-446655440002",
     "slug": "wallbox-pulsar-plus",
     "name": "Pulsar Plus",
@@ -208,6 +224,32 @@ MODEL = {
 }
 
 
-def page_of(row: dict[str, Any]) -> dict[str, Any]:
+def _page_of(row: dict[str, Any]) -> dict[str, Any]:
     """A page with just this row."""
     return {"data": [row], "total": 1, "page": 1, "limit": 50}
+
+
+_START_EXAMPLES = Examples(_START, _FINISHED_START, _ACCEPTED_START, _LIFECYCLE_BODIES)
+_RESET_EXAMPLES = Examples(_RESET, _FINISHED_RESET, _ACCEPTED_RESET, _LIFECYCLE_BODIES)
+
+EXAMPLES: Mapping[str, Examples] = MappingProxyType(
+    {
+        "list_chargers": Examples(_CHARGER_PAGE),
+        "create_charger": Examples(_ACCEPTED, _FINISHED_CREATE, _ACCEPTED_CREATE, _CREATE_BODIES),
+        "get_charger": Examples(_CHARGER),
+        "get_charger_status": Examples(_STATUS),
+        "update_charger": Examples(_UPDATED, bodies=_UPDATE_BODIES),
+        "start_charger": _START_EXAMPLES,
+        "stop_charger": Examples(_STOP, _FINISHED_STOP, bodies=_LIFECYCLE_BODIES),
+        "reset_charger": _RESET_EXAMPLES,
+        "restart_charger": _RESET_EXAMPLES,
+        "list_charger_logs": Examples(_LOGS),
+        "list_commands": Examples(_page_of(_COMMAND)),
+        "get_command": Examples(_COMMAND),
+        "list_brands": Examples(_page_of(_BRAND)),
+        "list_models": Examples(_page_of(_MODEL)),
+        "get_model": Examples(_MODEL),
+        "health_check": Examples({"status": "ok", "version": "0.1.0"}),
+        "readiness_check": Examples({"status": "ready", "broker": "ok", "maintenance": "ok"}),
+    }
+)

@@ -1,4 +1,4 @@
-"""Fields that say what is wrong in the contract's words, and take nothing that they should not."""
+"""Strict marshmallow fields, with error messages in the contract's words."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,20 +6,20 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, post_load
 
 from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
 from api.resources import resources
 from shared.destinations import MAX_URL_LENGTH
 
-Metadata = Mapping[str, Any]  #: what only the OpenAPI document says about a field
+Metadata = Mapping[str, Any]  #: the part of a field that only the OpenAPI document shows
 
 NO_CONTROLS = re.compile(r"[^\x00-\x1f\x7f-\x9f]*")
-MAX_NUMBER = 999_999_999  # of a query; a column of PostgreSQL holds it
+MAX_NUMBER = 999_999_999  # of a query; fits an integer column of PostgreSQL
 
 
 def documented(pattern: re.Pattern[str]) -> str:
-    """The pattern as the OpenAPI document has it, where one that is not anchored may match anywhere."""
+    """The pattern for the OpenAPI document, where one without anchors may match anywhere."""
     return f"^{pattern.pattern}$"
 
 
@@ -38,7 +38,7 @@ class Problem(str):
     ctx: dict[str, Any]
 
     def __deepcopy__(self, _: object) -> "Problem":
-        return self  # it never changes
+        return self  # immutable
 
     def format(self, *args: object, **kwargs: object) -> "Problem":
         """As str.format, which is what marshmallow does with messages; stays a Problem."""
@@ -49,7 +49,7 @@ REQUIRED = Problem("Field required", "missing")
 
 
 class Text(fields.String):
-    """Characters without controls, within a length; nothing else is turned into text."""
+    """A string without control characters, within a length. Other types are not converted."""
 
     default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "required": REQUIRED,
@@ -88,7 +88,7 @@ class Text(fields.String):
 
 
 class Identity(Text):
-    """OCPP's identifierString, which is also safe as the last segment of the CSMS's URL."""
+    """OCPP's identifierString, and safe as the last segment of the CSMS's URL."""
 
     PATTERN = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9*\-_=:+|@.]{1,48}")
 
@@ -105,7 +105,7 @@ class Identity(Text):
 
 
 class Choice(Text):
-    """One of the values, in any case of letters; gives the spelling of the list."""
+    """One of the values, in upper or lower case; loads as the value is spelled in the list."""
 
     def __init__(
         self, choices: Iterable[str], *, metadata: Metadata = MappingProxyType({}), **kwargs: Any
@@ -114,7 +114,7 @@ class Choice(Text):
         self._expected = " or ".join(f"'{choice}'" for choice in self._choices.values())
         super().__init__(max_length=64, metadata=metadata, **kwargs)
         documented = self._documented(allow_none=bool(kwargs.get("allow_none")))
-        self.metadata = {**documented, **metadata}  # says more than the bounds of a text
+        self.metadata = {**documented, **metadata}  # instead of the bounds of a text
 
     def _documented(self, *, allow_none: bool) -> Metadata:
         return {"enum": [*self._choices.values(), *([None] if allow_none else [])]}
@@ -131,7 +131,7 @@ class Choice(Text):
 
 
 class Choices(Choice):
-    """One or more of the values, by comma; gives a tuple of them, each once."""
+    """One or more of the values, separated by commas; loads as a tuple without duplicates."""
 
     def _documented(self, *, allow_none: bool) -> Metadata:
         one = "|".join(map(re.escape, self._choices.values()))
@@ -142,7 +142,7 @@ class Choices(Choice):
 
 
 class WsUrl(Text):
-    """Where a charger connects to. Gives the normalised form (api/http/ws_url.py)."""
+    """The URL that a charger connects to; loads as its normal form (api/http/ws_url.py)."""
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(
@@ -224,21 +224,26 @@ UNKNOWN_PARAMETER = Problem("This operation has no such query parameter", "extra
 
 
 class Body(Schema):
-    """A request body. Keys that it does not know are ignored, because the SDK sends some."""
+    """A request body. Unknown keys are ignored, because the SDK sends some."""
 
     error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "type": Problem("Input should be a valid dictionary", "dict_type"),
     }
-    optional = False  #: whether the request may have no body at all
+    optional = False  #: the request may have no body at all
 
     class Meta:
         unknown = "exclude"
 
 
 class Query(Schema):
-    """The query of a request. A parameter that it does not know is an error: it may be a filter misspelt."""
+    """The query of a request. An unknown parameter is an error: it may be a misspelt filter."""
 
+    record: type  #: the frozen dataclass that a valid query becomes
     error_messages = {"unknown": UNKNOWN_PARAMETER}  # noqa: RUF012  # marshmallow's own name and shape
+
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> Any:
+        return self.record(**data)
 
     class Meta:
         unknown = "raise"

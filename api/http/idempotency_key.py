@@ -1,4 +1,4 @@
-"""The Idempotency-Key of a request: what makes a repeat of it harmless, whatever became of the first."""
+"""Reads the Idempotency-Key of a request, which identifies its repeats."""
 
 import re
 from hashlib import sha256
@@ -17,7 +17,7 @@ KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
 def this_attempt() -> Attempt | None:
-    """How to tell the current request's repeats; None without a key. Raises InvalidRequest."""
+    """The current request's key, route and body; None without a key. Raises InvalidRequest."""
     key = request.headers.get(KEY_HEADER)
     if key is None:
         return None

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the routes and schemas, and its page. Both work without the internet."""
+"""Makes the OpenAPI document from the routes and schemas, and serves it and its page. Both work offline."""
 
 import re
 from functools import cache
@@ -23,27 +23,26 @@ from api.http.operations import ERROR_NAMES
 from shared.auth.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"
-DESCRIPTION = """Runs fleets of simulated EV chargers: chargers are created, started, stopped, restarted and
-deleted here, and really connect to a CSMS over OCPP.
+DESCRIPTION = """Runs fleets of simulated EV chargers: create, start, stop, restart and delete chargers that
+really connect to a CSMS over OCPP.
 
-The routes are those of the OCPPLAB Gateway API, so its official SDK works unchanged. What is beyond it only
-adds keys and routes, and says so.
+The routes are those of the OCPPLAB Gateway API, so its official SDK works unchanged. Extensions only add keys
+and routes, and are marked "beyond the contract".
 """
 
 ERRORS = {
-    400: "Invalid charger data: a rule of the business is broken. Or a body that is malformed or not whole.",
+    400: "Invalid charger data: a business rule is violated. Or the body is malformed or incomplete.",
     401: "The bearer token is missing or not valid.",
-    403: "The token has no organization or may not do this, or the organization has as many chargers as it may.",
-    404: "There is no such thing in this organization.",
+    403: "The token has no organization or does not permit this, or the organization has the most chargers it may have.",
+    404: "Not found in this organization.",
     408: "The body did not arrive within 10 s.",
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
-    429: "The organization sends more than it may, or too many of its commands are not final. Try again after a while.",
-    500: "An error of ours. The X-Request-Id finds it in the logs.",
+    429: "The organization exceeds its rate limit or has too many open commands. Try again later.",
+    500: "An internal error. Find it in the logs by the X-Request-Id.",
     503: "The database is not available. Try again.",
 }
-UNAUTHORIZED = {"detail": "The token is not valid"}
 INVALID = {"detail": [{"loc": ["body", "identity"], "msg": "Field required", "type": "missing"}]}
 
 # Swagger UI styles its elements inline and has its icons as data URLs.
@@ -51,9 +50,9 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-#: What a client may call its request.
+#: The form of a request id that a client may send.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:=+@/-]{1,128}")
-#: Of the page /docs, and the page that a 501 names: a link to the file in docs, which the package holds as a copy.
+#: Files of the page /docs, and the page that a 501 names: a link to the file in docs, which the package copies.
 ASSETS = re.compile(r"[a-z0-9-]+\.(css|js|md|png)")
 
 
@@ -101,9 +100,9 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
         {
             "name": KEY_HEADER,
             "required": False,
-            "description": "Makes a repeat harmless: within 24 h, the same key on the same path with the same "
-            f"body is given the first answer again, marked `{REPLAYED_HEADER}: true`. With another body it is "
-            "a 422. After an error the key is free.",
+            "description": "Makes a repeat safe: for 24 h, a request with the same key, path and body gets the first "
+            f"answer again, marked `{REPLAYED_HEADER}: true`. Another body with the key is a 422. After an error the "
+            "key can be used again.",
             "schema": {"type": "string", "pattern": documented(KEY)},
         },
     )
@@ -156,12 +155,12 @@ def register_docs(app: Flask, document: Api) -> None:
 
 
 class _Document(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest's, without its error bodies and its pages, which fetch from elsewhere."""
+    """flask-smorest's document without its error bodies, and without its pages, which load files from other hosts."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """None: api/http/errors.py has them."""
+        """Nothing: api/http/errors.py registers them."""
 
 
 def _error(status: int, description: str) -> dict[str, Any]:
@@ -192,5 +191,5 @@ def _file(file: Traversable) -> Response:
 
 @cache
 def _content(path: str) -> bytes:
-    """Kept, so that many who fetch it slowly share one copy."""
+    """Cached, so that many slow downloads share one copy."""
     return Path(path).read_bytes()

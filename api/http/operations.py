@@ -1,9 +1,9 @@
-"""One decorator per operation: its route, what it takes, what it answers, and its place in the document."""
+"""The decorator that registers an operation: its route, its body, query and answer, and its place in the document."""
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flask import request
@@ -11,13 +11,14 @@ from flask_smorest import Blueprint
 from marshmallow import Schema
 
 from api.http.auth import authenticate, authenticate_tenant, requester
+from api.http.examples import EXAMPLES, Examples
 from api.http.fields import Body, Query
 from api.http.parsing import RequestParser, takes_no_query
 from api.resources import resources
 
 View = TypeVar("View", bound=Callable[..., Any])
 
-#: What the errors are called in the document.
+#: The names of the errors in the document.
 ERROR_NAMES = {
     400: "InvalidCharger",
     401: "Unauthenticated",
@@ -32,26 +33,36 @@ ERROR_NAMES = {
     503: "Unavailable",
 }
 
-_DESCRIPTION_OF_FINAL = "With `wait`: it is final, and `command` says how it ended."
+_DESCRIPTION_OF_FINAL = "With `wait`: the command is final, and `command` shows its result."
 _DESCRIPTION_OF_ACCEPTED = (
     " With `until=accepted`: the CSMS accepted the charger, and `runtime` says since when."
 )
 
 
-#: What the reading of any body may end with.
-BODY_ERRORS = (400, 408, 413, 415)
+LOCATION_HEADER = {
+    "Location": {"description": "The path to poll for the result.", "schema": {"type": "string"}}
+}
 
 
 class Access(StrEnum):
-    """Who may call a group of operations. There is no default, so that none is open by oversight."""
+    """Who may call a group of operations. There is no default, so none is open by oversight."""
 
     PUBLIC = "public"
     TOKEN = "token"  # noqa: S105  # no password
     TENANT = "tenant"
 
 
+ACCESS_ERRORS = {
+    Access.PUBLIC: (),
+    Access.TOKEN: (401, 403, 422, 500, 503),
+    Access.TENANT: (401, 403, 422, 429, 500, 503),
+}
+#: The errors of reading any body.
+BODY_ERRORS = (400, 408, 413, 415)
+
+
 class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
-    """Routes that are documented as they are declared."""
+    """A blueprint whose routes are documented as they are declared."""
 
     ARGUMENTS_PARSER = RequestParser()
 
@@ -77,86 +88,87 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         query: type[Query] | None = None,
         body: type[Body] | None = None,
         errors: tuple[int, ...] = (),
-        example: Any = None,
-        examples: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] = MappingProxyType({}),
         content_type: str | None = None,
         parameters: list[dict[str, Any]] | None = None,
-        final_example: Any = None,
-        accepted_example: Any = None,
-        operation_id: str | None = None,
-        summary: str | None = None,
-        described: str | None = None,
     ) -> Callable[[View], View]:
-        """Register the view. It gets the parsed body and query first, and returns what `answer` dumps.
+        """Register the view, which gets the parsed body and query first and returns what `answer` dumps.
 
-        Where a token is needed, a query parameter that `query` does not have is a 422. Public routes take any:
-        probes, scrapers and browsers add some against caches.
-        A final_example is for an operation that answers 200 instead when it could wait for the end of it; an
-        accepted_example for one that can also wait for the CSMS to accept the charger.
-        May be stacked to serve one view on two routes: what comes back is the view itself.
+        The document's summary and description are the view's docstring; its examples are in api/http/examples.py.
+        An operation that answers 202 takes `wait` and then may answer 200. `errors` are those that do not follow from
+        the access, the path and the body.
+        Where a token is needed, an unknown query parameter is a 422. Public routes ignore it: probes, scrapers and
+        browsers add some to bypass caches.
         """
-        doc: dict[str, Any] = {
-            "operationId": operation_id,
-            "summary": summary,
-            "description": described,
-            "parameters": parameters,
-            "responses": {
-                str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors
-            },
-        }
-        if self._access is not Access.PUBLIC:
-            doc["responses"]["422"] = {"$ref": f"#/components/responses/{ERROR_NAMES[422]}"}
-        if body is not None:
-            for code in BODY_ERRORS:
-                doc["responses"][str(code)] = {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"}
-        if self._access is Access.TENANT:
-            doc["responses"]["429"] = {"$ref": f"#/components/responses/{ERROR_NAMES[429]}"}
-        if self._access is not Access.PUBLIC:
-            doc["security"] = [{"bearer": []}]
+        errors += _implied_errors(self._access, self.url_prefix or "", rule, has_body=body is not None)
 
         def register(view: View) -> View:
-            doc["operationId"] = operation_id or view.__name__
-            documented = self.doc(**{key: value for key, value in doc.items() if value is not None})(view)
+            operation_id = view.__name__
+            examples = EXAMPLES.get(operation_id, Examples())
+            documented = self.doc(**_documentation(view, errors, self._access, parameters))(view)
             if query is not None:
                 documented = self.arguments(query(), location="query")(documented)
             elif self._access is not Access.PUBLIC:
                 documented = takes_no_query(documented)
             if body is not None:
-                documented = self.arguments(body(), required=not body.optional, examples=examples)(documented)
+                documented = self.arguments(body(), required=not body.optional, examples=examples.bodies)(
+                    documented
+                )
             documented = self.response(
                 status,
                 answer,
                 description=HTTPStatus(status).phrase,
-                example=example,
+                example=examples.answer,
                 content_type=content_type,
-                headers={name: _header(description) for name, description in headers.items()},
+                headers=LOCATION_HEADER if status == 202 else {},
             )(documented)
-            if final_example is not None:
-                documented = self.alt_response(
-                    200,
-                    schema=answer,
-                    description=_DESCRIPTION_OF_FINAL
-                    + (accepted_example is not None) * _DESCRIPTION_OF_ACCEPTED,
-                    examples={"final": {"summary": "wait=30", "value": final_example}}
-                    | (
-                        {"accepted": {"summary": "wait=30&until=accepted", "value": accepted_example}}
-                        if accepted_example is not None
-                        else {}
-                    ),
-                    success=True,
-                )(documented)
-            self.route(
-                rule,
-                methods=[method],
-                endpoint=doc["operationId"],
-                parameters=["OrganizationId", "RequestId"]
-                if self._access is Access.TENANT
-                else ["RequestId"],
-            )(documented)
+            if status == 202:
+                documented = self.alt_response(200, schema=answer, success=True, **_when_waited(examples))(
+                    documented
+                )
+            common = ["OrganizationId", "RequestId"] if self._access is Access.TENANT else ["RequestId"]
+            self.route(rule, methods=[method], endpoint=operation_id, parameters=common)(documented)
             return view
 
         return register
+
+
+def _implied_errors(access: Access, prefix: str, rule: str, *, has_body: bool) -> tuple[int, ...]:
+    """The errors that any operation of this kind may answer with."""
+    errors = ACCESS_ERRORS[access]
+    if "<" in prefix + rule:
+        errors += (404,)
+    if has_body:
+        errors += BODY_ERRORS
+    return errors
+
+
+def _documentation(
+    view: View, errors: tuple[int, ...], access: Access, parameters: list[dict[str, Any]] | None
+) -> dict[str, Any]:
+    """The operation object, without what flask-smorest adds to it."""
+    summary, *paragraphs = (inspect.getdoc(view) or "").split("\n\n")
+    documentation: dict[str, Any] = {
+        "operationId": view.__name__,
+        "summary": summary,
+        "responses": {str(code): {"$ref": f"#/components/responses/{ERROR_NAMES[code]}"} for code in errors},
+    }
+    if paragraphs:
+        documentation["description"] = "\n\n".join(text.replace("\n", " ") for text in paragraphs)
+    if parameters is not None:
+        documentation["parameters"] = parameters
+    if access is not Access.PUBLIC:
+        documentation["security"] = [{"bearer": []}]
+    return documentation
+
+
+def _when_waited(examples: Examples) -> dict[str, Any]:
+    """The 200 of an operation that waits."""
+    description = _DESCRIPTION_OF_FINAL
+    shown = {"final": {"summary": "wait=30", "value": examples.final}}
+    if examples.accepted is not None:
+        description += _DESCRIPTION_OF_ACCEPTED
+        shown["accepted"] = {"summary": "wait=30&until=accepted", "value": examples.accepted}
+    return {"description": description, "examples": shown}
 
 
 def limit_rate() -> None:
@@ -167,11 +179,7 @@ def limit_rate() -> None:
 
 
 def _document_key(doc: dict[str, Any], _: dict[str, Any], *, method: str, **__: Any) -> dict[str, Any]:
-    """Every POST takes one."""
+    """Every POST takes an Idempotency-Key."""
     if method == "post":
         doc.setdefault("parameters", []).append("IdempotencyKey")
     return doc
-
-
-def _header(description: str) -> dict[str, Any]:
-    return {"description": description, "schema": {"type": "string"}}

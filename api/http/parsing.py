@@ -1,6 +1,6 @@
-"""Reads requests: strict about form and about the query, forgiving about keys of a body that it does not know.
+"""Parses the body and the query of a request. Unknown keys of a body are ignored; all else is strict.
 
-Stock parsers take NaN, lone surrogates and bodies of any type, and answer 500 to deep nesting.
+Stock parsers accept NaN, lone surrogates and bodies of any type, and answer 500 to deep nesting.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ from api.http.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
 View = TypeVar("View", bound=Callable[..., Any])
 
 MAX_BODY_BYTES = 64 * 1024
-INCOMPLETE = "The body is malformed, or did not arrive as a whole"
-BODY_TIMEOUT_S = 10  # for a client that announces a body and does not send it
+INCOMPLETE = "The body is malformed or incomplete"
+BODY_TIMEOUT_S = 10  # for the whole body to arrive
 
 _JSON_INVALID = Problem("JSON decode error", "json_invalid")
 _SINGLE = Problem("Query parameter should be given once", "value_error")
@@ -35,7 +35,7 @@ _WHERE = {"json": "body", "query": "query"}
 
 
 class InvalidRequest(Exception):
-    """The request does not fit the schema. `items` are those of the contract's 422 body (3.1)."""
+    """The request does not fit the schema. `items` are the entries of the contract's 422 body (3.1)."""
 
     def __init__(self, items: list[dict[str, Any]]) -> None:
         super().__init__(items)
@@ -43,7 +43,7 @@ class InvalidRequest(Exception):
 
 
 class RequestParser(FlaskParser):
-    """webargs' parser with our readers, and with errors in the contract's shape."""
+    """webargs' parser with stricter readers, and with errors in the contract's shape."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # noqa: RUF012  # webargs' name; the schema decides
 
@@ -65,7 +65,7 @@ class RequestParser(FlaskParser):
             raise InvalidRequest([item(["body", 0], _JSON_INVALID)]) from error
 
     def load_querystring(self, req: Request, schema: Schema) -> dict[str, str]:
-        """The query. A parameter that we know may be given once; the schema refuses the others."""
+        """The query. Raises InvalidRequest if a known parameter occurs twice; the schema refuses unknown ones."""
         given = {}
         for name, values in req.args.lists():
             if len(values) > 1 and name in schema.load_fields:
@@ -78,15 +78,14 @@ class RequestParser(FlaskParser):
         items = []
         for location, messages in error.messages_dict.items():
             items += _items([_WHERE[location]], messages)
-        place = {
-            name: at for at, name in enumerate(request.args)
-        }  # what marshmallow does not know has no order
-        items.sort(key=lambda found: place.get(found["loc"][-1], -1))
+        # marshmallow reports unknown parameters in no order.
+        position = {name: index for index, name in enumerate(request.args)}
+        items.sort(key=lambda found: position.get(found["loc"][-1], -1))
         raise InvalidRequest(items) from error
 
 
 def takes_no_query(view: View) -> View:
-    """The view, which is called only when the request has no query. Raises InvalidRequest."""
+    """Wrap the view so that a request with any query raises InvalidRequest."""
 
     @wraps(view)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -114,15 +113,12 @@ def _read_body(req: Request) -> bytes:
     try:
         with gevent.Timeout(BODY_TIMEOUT_S, RequestTimeout("The body did not arrive in time")):
             body = req.get_data(cache=False)
-    except (
-        ParseException,
-        OSError,
-        ClientDisconnected,
-    ) as error:  # a bad chunk or ending, or the client left
+    # A bad chunk or ending, or the client disconnected.
+    except (ParseException, OSError, ClientDisconnected) as error:
         raise BadRequest(INCOMPLETE) from error
     if not chunked and len(body) < (req.content_length or 0):
         raise BadRequest(INCOMPLETE)
-    if chunked and len(body) >= MAX_BODY_BYTES:  # where werkzeug stops reading, without a word
+    if chunked and len(body) >= MAX_BODY_BYTES:  # where werkzeug stops reading without an error
         raise RequestEntityTooLarge
     return body
 
@@ -131,7 +127,7 @@ def _items(loc: list[str | int], messages: Any) -> list[dict[str, Any]]:
     if isinstance(messages, dict):
         found = []
         for key, below in messages.items():
-            whole_body = key == "_schema" and loc[0] == "body"  # in a query, somebody's parameter
+            whole_body = key == "_schema" and loc[0] == "body"  # in a query it is the name of a parameter
             found += _items(loc if whole_body else [*loc, key], below)
         return found
     return [item(loc, problem) for problem in messages]

@@ -1,15 +1,16 @@
-"""Request bodies, queries and answers: what the routes take and give, and what the document shows.
+"""The schemas of request bodies and answers, as routes and the OpenAPI document use them.
 
-Field for field the contract's types; what is beyond it says so.
+Field for field the contract's types; those beyond it say so.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, post_load
 
 from api.http.charger_state import runtime_of
-from api.http.fields import Body, Choice, Identity, Instant, Query, QueryInteger, Text, WsUrl
+from api.http.fields import Body, Choice, Identity, Instant, Text, WsUrl
+from shared.fleet.chargers import ChargerChanges, NewCharger
 from shared.vocabulary import (
     CommandStatus,
     EventType,
@@ -21,7 +22,7 @@ from shared.vocabulary import (
 
 
 def _doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
-    """What only the document says about a field."""
+    """Metadata that only the document shows."""
     if description:
         more["description"] = description
     if values := [value and str(value) for value in enum]:
@@ -41,36 +42,6 @@ def _page(name: str, rows: type[Schema]) -> type[Schema]:
     )
 
 
-class PageQuery(Query):
-    page = QueryInteger(minimum=1, load_default=1, metadata=_doc("One-based."))
-    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
-
-
-class WaitQuery(Query):
-    wait = QueryInteger(
-        minimum=0,
-        maximum=60,
-        load_default=0,
-        metadata=_doc(
-            "Seconds to hold the answer until it is final, at most. When too many requests wait already, the answer comes at "
-            "once, as it is then, with the header `Wait-Skipped: true`. Beyond the contract."
-        ),
-    )
-
-
-class LogsQuery(Query):
-    start_date = Instant(load_default=None, metadata=_doc("Inclusive."))
-    end_date = Instant(load_default=None, metadata=_doc("Inclusive."))
-    event = Text(
-        min_length=1,
-        max_length=64,
-        load_default=None,
-        metadata=_doc("An OCPP action, such as BootNotification; case-sensitive."),
-    )
-    limit = QueryInteger(minimum=1, maximum=1000, load_default=1000)
-    offset = QueryInteger(minimum=0, load_default=0)
-
-
 class CreateCharger(Body):
     identity = Identity(
         required=True, metadata=_doc("What the charger calls itself to its CSMS. Unique per organization.")
@@ -88,9 +59,15 @@ class CreateCharger(Body):
     location_id = Text(min_length=1, max_length=128, allow_none=True)
     location_name = Text(max_length=255, allow_none=True, metadata=_doc("A label for the simulator."))
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> NewCharger:
+        name = data.pop("charge_point_name", None)
+        version = data.pop("ocpp_version", None) or OcppVersion.V16.value
+        return NewCharger(**data, name=name, ocpp_version=version)
+
 
 class UpdateCharger(Body):
-    """What is absent stays; null clears a name or a location."""
+    """An absent field keeps its value; null clears a name or a location."""
 
     name = Text(max_length=255, allow_none=True)
     charge_point_name = Text(
@@ -104,27 +81,33 @@ class UpdateCharger(Body):
     location_id = Text(min_length=1, max_length=128, allow_none=True, metadata=_doc("Redeploys."))
     location_name = Text(max_length=255, allow_none=True, metadata=_doc("Redeploys."))
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> ChargerChanges:
+        if "charge_point_name" in data:
+            data["name"] = data.pop("charge_point_name")
+        return ChargerChanges(**data)
+
 
 class Ignored(Body):
-    """Nothing, an empty object or any other: the action is in the path."""
+    """No body, or any object: its content is ignored, the action is in the path."""
 
     optional = True
 
 
 class Ocpp(Schema):
-    """The charger's link to its CSMS: what its log says; disconnected while its process does not run."""
+    """The charger's link to its CSMS, from its log; disconnected while its process does not run."""
 
     state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
     reason = fields.String(allow_none=True)
     since = Instant(allow_none=True)
     last_frame_at = Instant(allow_none=True)
     stale_reason = fields.String(
-        allow_none=True, metadata=_doc("Why it may be otherwise by now: the logs are read late.")
+        allow_none=True, metadata=_doc("Why the state may have changed since: the logs are read late.")
     )
 
 
 class Runtime(Schema):
-    """What should run and what was observed. Beyond the contract."""
+    """The desired and the observed state. Beyond the contract."""
 
     desired = fields.String(required=True, metadata=_doc(enum=["running", "stopped"]))
     observed = fields.String(required=True, metadata=_doc(enum=[*ObservedState]))
@@ -132,17 +115,17 @@ class Runtime(Schema):
     desired_count = fields.Integer(required=True)
     running_count = fields.Integer(required=True)
     pending_count = fields.Integer(required=True)
-    generation = fields.Integer(required=True, metadata=_doc("+1 with every change asked for."))
+    generation = fields.Integer(required=True, metadata=_doc("+1 with every requested change."))
     observed_generation = fields.Integer(required=True, metadata=_doc("The newest that ECS accepted."))
     observed_at = Instant(allow_none=True)
-    stale = fields.Boolean(required=True, metadata=_doc("Nobody has looked for a while."))
+    stale = fields.Boolean(required=True, metadata=_doc("Not observed for a while."))
     reason = fields.String(allow_none=True, metadata=_doc("Why it does not run as desired."))
     reason_code = fields.String(allow_none=True, metadata=_doc("The same, as a code of docs/errors.md."))
     ocpp = fields.Nested(Ocpp, required=True)
 
 
 class _RuntimeOfRow(fields.Nested):
-    """The row has the facts; what they mean is computed once per answer."""
+    """Computed from the row, once per answer."""
 
     def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
         return runtime_of(obj)
@@ -171,7 +154,7 @@ class ChargerAnswer(Schema):
 
 
 class ErrorDetail(Schema):
-    """Why it failed, for programs and for people."""
+    """Why it failed, as a code and in words."""
 
     code = fields.String(required=True, metadata=_doc("See docs/errors.md."))
     message = fields.String(required=True)
@@ -182,7 +165,7 @@ class ErrorDetail(Schema):
 
 
 class CommandAnswer(Schema):
-    """What was asked, by whom, and what became of it. Beyond the contract."""
+    """A command: what was requested, by whom, and its result. Beyond the contract."""
 
     id = fields.UUID(required=True)
     charger_id = fields.String(required=True)
@@ -190,10 +173,8 @@ class CommandAnswer(Schema):
     generation = fields.Integer(required=True)
     status = fields.String(required=True, metadata=_doc(enum=[*CommandStatus]))
     error = fields.Nested(ErrorDetail, allow_none=True)
-    reason = fields.String(
-        allow_none=True, metadata=_doc("Why ECS did not take it yet, when it has to wait.")
-    )
-    attempts = fields.Integer(required=True, metadata=_doc("Tries at ECS so far."))
+    reason = fields.String(allow_none=True, metadata=_doc("Why ECS has not accepted it yet."))
+    attempts = fields.Integer(required=True, metadata=_doc("Attempts at ECS so far."))
     requested_by = fields.String(required=True)
     request_id = fields.String(allow_none=True)
     created_at = Instant(required=True)
@@ -229,7 +210,7 @@ class ChargerStatus(Schema):
 
 
 class Payload(Schema):
-    """The ECS service as asked for, and its status as last reported."""
+    """The ECS service as requested, and its status as last reported."""
 
     provider = fields.String(required=True, metadata=_doc(enum=["aws"]))
     runtime_kind = fields.String(required=True, metadata=_doc(enum=["ecs_service"]))
@@ -335,6 +316,22 @@ class ValidationErrors(Schema):
     """HttpValidationError of the contract."""
 
     detail = fields.List(fields.Nested(ValidationItem), required=True)
+
+
+class ChargerPage(Schema):
+    data = fields.List(fields.Nested(ChargerAnswer), required=True)
+    total = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_doc("Matches over all pages. Null on a page by cursor."),
+    )
+    page = fields.Integer(required=True, allow_none=True, metadata=_doc("Null on a page by cursor."))
+    limit = fields.Integer(required=True)
+    next_cursor = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=_doc("`cursor` for what follows; null when nothing does. Beyond the contract."),
+    )
 
 
 CommandPage = _page("CommandPage", CommandAnswer)

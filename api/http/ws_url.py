@@ -1,6 +1,6 @@
-"""Which URLs a charger may be given: their form here, the hosts in shared/destinations.py.
+"""Validates and normalizes the URL of a charger's CSMS; shared/destinations.py says which hosts are permitted.
 
-Loopback and private addresses are what people test with, so they are fine unless the operator denies them.
+Loopback and private addresses are common in tests, so they are permitted unless the operator denies them.
 """
 
 import re
@@ -10,28 +10,28 @@ from urllib.parse import urlsplit, urlunsplit
 
 from shared.destinations import MAX_URL_LENGTH, OPEN, Destinations
 
-#: The form of every good URL; not every URL of this form is good.
+#: Every valid URL matches this; not every match is valid.
 CHARACTERS = re.compile(r"[Ww][Ss]{1,2}://[!\"$-\[\]-~]+")
 
-# As strict as a URL, as lax as real host names: compose names its services with an underscore.
+# Underscores are allowed, because Docker Compose uses them in service names.
 _HOST = re.compile(
     r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*"
     r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?"
 )
 _NETLOC = re.compile(r"(\[[^\[\]]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
 _PATH_AND_QUERY = re.compile(r"([A-Za-z0-9\-._~!$&'()*+,;=:@/?]|%[0-9A-Fa-f]{2})*")
-# 2130706433, 0x7f.1 and 0177.0.0.1 are addresses to a resolver, whatever they look like.
+# A resolver takes 2130706433, 0x7f.1 and 0177.0.0.1 for addresses.
 _NUMBER = re.compile(r"(0[xX][0-9A-Fa-f]*|[0-9]+)")
 
 DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
 
 class InvalidWsUrl(ValueError):
-    """The message says what is wrong, without repeating the URL: it may hold a password."""
+    """The URL is not valid. The message does not repeat it, because it may contain a password."""
 
 
 def normalise_ws_url(url: str, destinations: Destinations = OPEN) -> str:
-    """The one form in which the URL is stored and handed to the charger. Raises InvalidWsUrl."""
+    """The normal form, in which the URL is stored and passed to the charger. Raises InvalidWsUrl."""
     _check_length(url)
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise InvalidWsUrl("URL should have only printable ASCII, no spaces and no backslashes")
@@ -55,7 +55,7 @@ def normalise_ws_url(url: str, destinations: Destinations = OPEN) -> str:
     if port is not None and port != DEFAULT_PORTS[parts.scheme]:
         host = f"{host}:{port}"
     normal = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
-    _check_length(normal)  # 1.1 has become 1.0.0.1
+    _check_length(normal)  # it may have become longer: 1.1 is now 1.0.0.1
     return normal
 
 

@@ -1,4 +1,4 @@
-"""How many commands of an organization may be open at once: an estimate that is corrected now and then."""
+"""Limits how many commands of an organization are open at once, by an estimate that is corrected now and then."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -13,16 +13,16 @@ from shared.vocabulary import OPEN
 
 log = structlog.get_logger(__name__)
 
-COUNT_EVERY_S = 2.0  # at most, for each organization
-SHARE = 10  # of the quota: so much of it is stored by a process between two counts
+COUNT_EVERY_S = 2.0  # the shortest time between two counts for one organization
+COUNTS_PER_QUOTA = 10  # a process counts again after it has stored a tenth of the quota
 
 
 class TooManyOpenCommands(Exception):
-    """As many of the organization's commands are open as may be."""
+    """The organization has as many open commands as it may have."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_open: int) -> None:
         super().__init__(
-            f"{most} commands of the organization are not final, which is as many as may be: try again later"
+            f"{max_open} commands of the organization are not final, the most it may have: try again later"
         )
         self.retry_after_s = 5
 
@@ -30,39 +30,39 @@ class TooManyOpenCommands(Exception):
 @dataclass(slots=True)
 class _Estimate:
     counted: int = 0
-    since: int = 0  #: stored by this process after that
+    stored_since: int = 0  #: by this process, after the count
     counted_at: float = float("-inf")
 
 
-class OpenQuota:
+class OpenCommandQuota:
     """One per API process. Most requests cost no query: each process counts after every tenth of the quota.
 
-    So the quota is exceeded by a tenth per process at most, and frees itself within COUNT_EVERY_S.
+    So a process exceeds the quota by at most a tenth, and sees finished commands within COUNT_EVERY_S.
     """
 
-    def __init__(self, statements: sessionmaker[Session], most: int) -> None:
-        self._statements = statements
-        self._most = most
+    def __init__(self, autocommit: sessionmaker[Session], max_open: int) -> None:
+        self._autocommit = autocommit
+        self._max_open = max_open
         self._of: dict[str, _Estimate] = {}
 
     def check(self, organization_id: str) -> None:
-        """Whether there may be one more. Raises TooManyOpenCommands."""
+        """Raise TooManyOpenCommands if the organization may not have one more."""
         found = self._of.get(organization_id)
         if found is None:
             return
-        full = found.counted + found.since >= self._most
-        if full or found.since >= max(1, self._most // SHARE):
+        full = found.counted + found.stored_since >= self._max_open
+        if full or found.stored_since >= max(1, self._max_open // COUNTS_PER_QUOTA):
             self._correct(organization_id, found)
-            full = found.counted + found.since >= self._most
+            full = found.counted + found.stored_since >= self._max_open
         if full:
-            raise TooManyOpenCommands(self._most)
+            raise TooManyOpenCommands(self._max_open)
 
     def add(self, organization_id: str) -> None:
-        """One more was stored. What was a repeat, or was refused, is none."""
-        self._of.setdefault(organization_id, _Estimate()).since += 1
+        """Count a new command; not a repeat, nor a request that was refused."""
+        self._of.setdefault(organization_id, _Estimate()).stored_since += 1
 
     def _correct(self, organization_id: str, found: _Estimate) -> None:
-        """Count, unless that was done a moment ago. When the database does not say, nobody is refused."""
+        """Count, unless that was done a moment ago. When the database cannot be read, no request is refused."""
         now = monotonic()
         if now < found.counted_at + COUNT_EVERY_S:
             return
@@ -70,13 +70,13 @@ class OpenQuota:
         is_open = (
             select(Command.id)
             .where(Command.organization_id == organization_id, Command.status.in_(OPEN))
-            .limit(self._most)
+            .limit(self._max_open)
         )
-        since = found.since
+        stored = found.stored_since
         try:
-            with self._statements() as session:
+            with self._autocommit() as session:
                 found.counted = session.scalar(select(func.count()).select_from(is_open.subquery())) or 0
         except SQLAlchemyError as error:
             log.warning("open_commands.not_counted", error=str(error).partition("\n")[0])
             found.counted = 0
-        found.since -= since
+        found.stored_since -= stored

@@ -1,4 +1,4 @@
-"""The database connections of an API process, in compartments: what fills one leaves the others free."""
+"""Makes the database connection pools of an API process: separate ones, so that a full one leaves the others free."""
 
 from dataclasses import dataclass
 
@@ -6,24 +6,24 @@ from sqlalchemy import Engine
 
 from shared.database.engine import make_engine
 
-#: Connections beside those of requests: one for batches of starts and stops, two for the pollers that serve waits and
+#: Connections besides those of requests: one for batches of starts and stops, two for the pollers behind waits and
 #: event streams, two for /ready, which compares them.
 OWN_CONNECTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Engines that commit every statement, and how many connections readers have. None has a connection yet when it is made."""
+    """Engines that commit every statement. They connect when first used."""
 
-    reading_size: int
+    reading_size: int  #: connections of `reading`
     reading: Engine  #: lists, logs, single rows, metrics
-    accepting: Engine  #: every request that stores something
+    accepting: Engine  #: requests that store something
     batching: Engine  #: the one statement that stores many starts and stops
     polling: Engine
     probing: Engine
 
     def dispose(self) -> None:
-        """Close what is open. Safe to repeat."""
+        """Close all connections. Safe to repeat."""
         for engine in (self.reading, self.accepting, self.batching, self.polling, self.probing):
             engine.dispose()
 

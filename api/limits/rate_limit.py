@@ -1,4 +1,4 @@
-"""How many requests an organization may send, counted in Redis for all API processes together."""
+"""Limits the requests of an organization, counted in Redis for all API processes together."""
 
 from math import ceil
 from time import time
@@ -16,15 +16,15 @@ from shared.settings import SettingsError
 
 log = structlog.get_logger(__name__)
 
-TIMEOUT_S = 0.2  # for Redis to answer; then nothing is counted until it does
+TIMEOUT_S = 0.2  # for Redis to answer; after it, no request is counted until a probe succeeds
 PROBE_EVERY_S = 1.0
-NOBODY = ""  # no organization: what a probe counts
+PROBE_KEY = ""  # no organization has it
 
 REDIS_ERRORS = (redis.RedisError, OSError)
 
 
 class TooManyRequests(Exception):
-    """The organization has used up what it may send for now."""
+    """The organization has sent as many requests as it may for now."""
 
     def __init__(self, limit: RateLimitItem, retry_after_s: int) -> None:
         super().__init__(f"More than {limit}: try again in {retry_after_s} s")
@@ -32,10 +32,10 @@ class TooManyRequests(Exception):
 
 
 class RateLimit:
-    """One per API process. While Redis is away or frozen everybody is let in, without waiting for it."""
+    """One per API process. While Redis is unavailable every request is admitted, without waiting for Redis."""
 
     def __init__(self, redis_url: str, limit: str) -> None:
-        """A limit as `50/second`. Raises SettingsError."""
+        """`limit` is of the form `50/second`. Raises SettingsError."""
         try:
             self._limit = parse(limit)
         except ValueError as error:
@@ -52,7 +52,7 @@ class RateLimit:
         self._poller = Poller("rate-limit", self._probe, wanted=lambda: self._away, every_s=PROBE_EVERY_S)
 
     def count(self, organization_id: str) -> None:
-        """Raises TooManyRequests."""
+        """Count a request. Raises TooManyRequests."""
         if self._away:
             return
         try:
@@ -72,9 +72,9 @@ class RateLimit:
         return max(1, ceil(stats.reset_time - time()))
 
     def _probe(self) -> None:
-        """Redis is asked from here, so that no request waits for one that is away, or is counted by one that refuses."""
+        """Try Redis again in the poller's thread, so that no request waits for it."""
         try:
-            self._limiter.hit(self._limit, NOBODY)
+            self._limiter.hit(self._limit, PROBE_KEY)
         except REDIS_ERRORS:
             return
         self._away = False

@@ -1,4 +1,4 @@
-"""Sessions for reading, of which one organization gets only some at once: the others' reads do not wait for its own."""
+"""Sessions for reading, limited per organization: one organization's reads leave connections for the others."""
 
 import threading
 from collections import Counter
@@ -9,23 +9,23 @@ from flask import g, has_request_context
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-WAIT_S = 3.0  # for one's own reads to end
+WAIT_S = 3.0  # that a request waits for the other reads of its organization to end
 
 
 class TooManyReads(Exception):
-    """The organization's reads took all that it may have at once, for WAIT_S."""
+    """The organization's reads used all the connections that it may have, for WAIT_S."""
 
     def __init__(self) -> None:
         super().__init__("Too many requests of the organization read from the database at once")
 
 
-class Reading:
-    """Every statement of a session is its own transaction. Safe to share between threads."""
+class ReadSessions:
+    """Opens sessions in which every statement is its own transaction. Safe to share between threads."""
 
     def __init__(self, engine: Engine, *, connections: int) -> None:
-        """Leaves a quarter of the connections, at least one of several, to other organizations."""
+        """An organization gets three quarters of the connections, and never the last of several."""
         self._engine = engine
-        self._most = max(1, connections - max(1, connections // 4))
+        self._max_per_organization = max(1, connections - max(1, connections // 4))
         self._taken: Counter[str] = Counter()
         self._changed = threading.Condition()
 
@@ -39,12 +39,12 @@ class Reading:
 
     @contextmanager
     def _share(self, organization_id: str | None) -> Iterator[None]:
-        """Probes and scrapers have no organization, and no bound."""
+        """Probes and scrapers have no organization and no limit."""
         if organization_id is None:
             yield
             return
         with self._changed:
-            if not self._changed.wait_for(lambda: self._taken[organization_id] < self._most, WAIT_S):
+            if not self._changed.wait_for(lambda: self._may_read(organization_id), WAIT_S):
                 raise TooManyReads
             self._taken[organization_id] += 1
         try:
@@ -55,3 +55,6 @@ class Reading:
                 if not self._taken[organization_id]:
                     del self._taken[organization_id]
                 self._changed.notify_all()
+
+    def _may_read(self, organization_id: str) -> bool:
+        return self._taken[organization_id] < self._max_per_organization

@@ -1,40 +1,41 @@
-"""A number of places, of which one organization gets only some."""
+"""Limits how many requests of an API process wait or stream at once, in total and per organization."""
 
 import threading
 from collections import Counter
 
 
 class Full(Exception):
-    """No place is free."""
+    """All slots of the process are taken."""
 
 
 class FullForOrganization(Exception):
-    """The organization has as many places as it may."""
+    """The organization has taken all the slots that it may have."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"The organization has {most} already, which is as many as it may")
-        self.most = most
+    def __init__(self, max_per_organization: int) -> None:
+        super().__init__(f"The organization already has {max_per_organization}, the most it may have")
+        self.max_per_organization = max_per_organization
 
 
-class Places:
-    """Safe to share between threads."""
+class Slots:
+    """Counts the slots that are taken. Safe to share between threads."""
 
-    def __init__(self, most: int, most_per_organization: int) -> None:
-        self.most = most
-        self.most_per_organization = most_per_organization
+    def __init__(self, max_slots: int, max_per_organization: int) -> None:
+        self.max_slots = max_slots
+        self.max_per_organization = max_per_organization
         self._taken: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, organization_id: str) -> None:
-        """To be given back. Raises Full, FullForOrganization."""
+    def acquire(self, organization_id: str) -> None:
+        """Take a slot, to be released by the caller. Raises Full, FullForOrganization."""
         with self._lock:
-            if self._taken.total() >= self.most:
+            if self._taken.total() >= self.max_slots:
                 raise Full
-            if self._taken[organization_id] >= self.most_per_organization:
-                raise FullForOrganization(self.most_per_organization)
+            if self._taken[organization_id] >= self.max_per_organization:
+                raise FullForOrganization(self.max_per_organization)
             self._taken[organization_id] += 1
 
-    def give_back(self, organization_id: str) -> None:
+    def release(self, organization_id: str) -> None:
+        """Give a slot back: once for each `acquire`."""
         with self._lock:
             self._taken[organization_id] -= 1
             if not self._taken[organization_id]:

@@ -1,4 +1,4 @@
-"""Lets the current request wait, as long as there are places for those who wait."""
+"""Lets the current request wait, if a slot is free."""
 
 from flask import Response, g
 
@@ -10,10 +10,9 @@ SKIPPED_HEADER = "Wait-Skipped"
 
 
 def wait_for(target: Target, timeout_s: float) -> bool:
-    """Return when the target is final or gone, after timeout_s at the latest, or when the server ends.
+    """Return when the target is final or gone, after timeout_s seconds at the latest, or when the server ends.
 
-    False, at once, when the process or the organization has as many that wait as it may: the answer says so in
-    SKIPPED_HEADER.
+    Returns False at once if the process or the organization has no slot left; the answer then has SKIPPED_HEADER.
     """
     waited = resources().watcher.wait(target, timeout_s, organization_id=requester().organization_id)
     if not waited:
@@ -22,7 +21,7 @@ def wait_for(target: Target, timeout_s: float) -> bool:
 
 
 def mark_skipped_wait(response: Response) -> Response:
-    """For after a request."""
+    """Set SKIPPED_HEADER if the request could not wait. To be called after a request."""
     if g.get("wait_skipped"):
         response.headers[SKIPPED_HEADER] = "true"
     return response

@@ -1,123 +1,121 @@
-"""Wishes of several requests, recorded in one statement: what costs much is done once for all of them."""
+"""Group commit: requests that arrive while a statement is in flight are recorded together by the next one."""
 
+import os
 import threading
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
 
 import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
 from shared.database.connection import CONNECT_TIMEOUT_S
-from shared.database.engine import contention, is_unavailable
-from shared.fleet.commands import MOST, LifecycleRequest, record_command, record_commands
+from shared.database.engine import Sessions, contention, is_unavailable
+from shared.fleet.commands import LifecycleRequest, record_command, record_commands
 from shared.fleet.receipts import CommandReceipt
 
 log = structlog.get_logger(__name__)
 
-
-def _locked() -> threading.Lock:
-    lock = threading.Lock()
-    lock.acquire()
-    return lock
+MAX_BATCH = 100  # requests in one statement
 
 
 @dataclass(slots=True)
-class _Asked:
-    """A wish on its way."""
+class _Pending:
+    """A request whose statement has not come back."""
 
-    wish: LifecycleRequest
-    came_at: float = field(default_factory=monotonic)
-    told: threading.Lock = field(default_factory=_locked)  #: held until it is done, or has the turn
-    done: bool = False
-    accepted: CommandReceipt | None = None
-    error: Exception | None = None
+    request: LifecycleRequest
+    arrived_at: float = field(default_factory=monotonic)
+    #: None when the batch could not record it: it is then recorded alone.
+    receipt: "Future[CommandReceipt | None]" = field(default_factory=Future)
 
 
-class GroupCommit:
-    """One per process. While one statement is under way, the next one gathers: no wish waits for company.
+class Batcher:
+    """Records starts, stops and restarts. One per process.
 
-    Whoever has the turn sends a statement for all that wait, wakes them, and hands the turn to one of those
-    who came meanwhile. (One lock that all of them pass through would be taken by newcomers, alone, while
-    those who are long done queue up behind it.)
+    A thread sends one statement after the other, each for all requests that are waiting. It starts with the first
+    request, so a fork before that is safe, and no request waits for others to join it.
     """
 
-    def __init__(self, batches: Engine, singles: Engine | None = None) -> None:
-        """Takes engines that commit every statement: for batches, and for what has to be recorded by itself."""
-        self._batches = batches
-        self._singles = singles or batches
-        self._mutex = threading.Lock()  # of the two below, never held for long
-        self._waiting: list[_Asked] = []
-        self._turn_taken = False
+    def __init__(self, engine: Engine, sessions: Sessions) -> None:
+        """Takes an engine that commits every statement, for the batches, and sessions for requests recorded alone."""
+        self._engine = engine
+        self._sessions = sessions
+        self._pending: deque[_Pending] = deque()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._pid: int | None = None
 
     @property
     def waiting(self) -> int:
-        """Wishes whose statement is not under way yet."""
-        return len(self._waiting)
+        """Requests whose statement has not been sent."""
+        return len(self._pending)
 
-    def ask(self, wish: LifecycleRequest) -> CommandReceipt:
-        """Put the wish on record, by itself or with others. Raises as `commands.record_command`."""
-        mine = _Asked(wish)
-        with self._mutex:
-            self._waiting.append(mine)
-            my_turn, self._turn_taken = not self._turn_taken, True
-        if not my_turn:
-            mine.told.acquire()
-        if not mine.done:
-            self._record_some()
-        if mine.error is not None:
-            raise mine.error
-        if mine.accepted is not None:
-            return mine.accepted
-        with Session(self._singles) as session:
-            return record_command(session, wish)
+    def record(self, request: LifecycleRequest) -> CommandReceipt:
+        """Record the request, alone or with others. Raises as `record_command`, or what the database raises."""
+        pending = _Pending(request)
+        self._pending.append(pending)
+        if self._pid != os.getpid():
+            self._start()
+        self._wake.set()
+        receipt = pending.receipt.result()
+        if receipt is not None:
+            return receipt
+        with self._sessions.begin() as session:
+            return record_command(session, request)
 
-    def _record_some(self) -> None:
-        """Those that have waited the longest, at most a statement's worth. Mine is the first of them."""
-        group: list[_Asked] = []
+    def _start(self) -> None:
+        with self._lock:
+            if self._pid != os.getpid():
+                threading.Thread(target=self._run, name="batcher", daemon=True).start()
+                self._pid = os.getpid()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                self._record_batch()
+
+    def _record_batch(self) -> None:
+        """Record the requests that have waited longest, at most MAX_BATCH, and resolve their futures."""
+        batch: list[_Pending] = []
         try:
-            with self._batches.connect() as connection:
-                group = self._take(MOST)
-                accepted = record_commands(connection, [asked.wish for asked in group])
-            for asked in group:
-                asked.accepted = accepted.get(asked.wish.command_id)
+            with self._engine.connect() as connection:
+                batch = self._take(MAX_BATCH)
+                receipts = record_commands(connection, [pending.request for pending in batch])
+            for pending in batch:
+                pending.receipt.set_result(receipts.get(pending.request.command_id))
         except PoolTimeout as error:
-            # Those who came meanwhile have not waited for a connection yet.
-            group = self._take_those_before(monotonic() - CONNECT_TIMEOUT_S)
-            for asked in group:
-                asked.error = error
+            # Requests that arrived meanwhile have not waited their time for a connection.
+            self._fail(self._take_older_than(monotonic() - CONNECT_TIMEOUT_S), error)
         except Exception as error:
             if is_unavailable(error):
-                # Also for those who came meanwhile: each group would wait for a database that hangs, one after the other.
-                with self._mutex:
-                    group, self._waiting = group + self._waiting, []
-                for asked in group:
-                    asked.error = error
-            else:  # each is recorded by itself: one may have spoilt it for all
-                log.warning(
-                    "group.failed",
-                    wishes=len(group),
-                    error=str(error).partition("\n")[0],
-                    exc_info=contention(error) is None,
-                )
-        finally:
-            group = group or self._take(1)
-            for asked in group:
-                asked.done = True
-            with self._mutex:
-                successor = self._waiting[:1]
-                self._turn_taken = bool(successor)
-            for asked in (*successor, *group[1:]):
-                asked.told.release()
+                # Also those that arrived meanwhile: otherwise each batch in turn would wait for a database that hangs.
+                self._fail(batch + self._take(len(self._pending)), error)
+            else:
+                self._record_alone(batch or self._take(1), error)
 
-    def _take(self, most: int) -> list[_Asked]:
-        with self._mutex:
-            group, self._waiting = self._waiting[:most], self._waiting[most:]
-        return group
+    def _fail(self, batch: list[_Pending], error: Exception) -> None:
+        for pending in batch:
+            pending.receipt.set_exception(error)
 
-    def _take_those_before(self, came_at: float) -> list[_Asked]:
-        """Those who came by then, and in any case the first."""
-        with self._mutex:
-            late = sum(asked.came_at <= came_at for asked in self._waiting)
-        return self._take(max(1, late))
+    def _record_alone(self, batch: list[_Pending], error: Exception) -> None:
+        """Let each request be recorded alone: one of them may have spoilt the statement for all."""
+        for pending in batch:
+            pending.receipt.set_result(None)
+        log.warning(
+            "batch.failed",
+            requests=len(batch),
+            error=str(error).partition("\n")[0],
+            exc_info=contention(error) is None,
+        )
+
+    def _take(self, max_requests: int) -> list[_Pending]:
+        return [self._pending.popleft() for _ in range(min(max_requests, len(self._pending)))]
+
+    def _take_older_than(self, arrived_at: float) -> list[_Pending]:
+        """The requests that arrived by then, and in any case the first."""
+        older = sum(pending.arrived_at <= arrived_at for pending in self._pending.copy())
+        return self._take(max(1, older))

@@ -1,4 +1,4 @@
-"""What Prometheus is told. Labels are routes and statuses: never an organization, a charger or a token."""
+"""Metrics for Prometheus. Labels are routes and statuses: never an organization, a charger or a token."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from api.limits.reads import Reading
+from api.limits.reads import ReadSessions
 from api.live.publisher import Publisher
 from api.live.watcher import Watcher
 from shared.fleet.spec import fleets_spec
@@ -62,51 +62,51 @@ DROPPED = Gauge(
 
 CLIENTS_WAITING = Gauge(
     "chargehand_waiting_clients",
-    "Requests whose answer is held until what they ask about is final.",
+    "Requests whose answer is held until a command or a charger has reached its end.",
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
 
 
-class Figures(Collector):
-    """Figures that are read from the database, at most once in KEEP_S.
+class DatabaseMetrics(Collector):
+    """Metrics that are read from the database, at most once in KEEP_S seconds.
 
-    One per app. Scrapes at once share one reading, so any number of them takes one connection.
+    One per app. Concurrent scrapes share one read, so any number of them takes one connection.
     """
 
-    def __init__(self, sessions: Reading) -> None:
+    def __init__(self, sessions: ReadSessions) -> None:
         self._sessions = sessions
         self._lock = threading.Lock()
-        self._found: list[Metric] = []
-        self.found_at = -KEEP_S  #: on the monotonic clock
+        self._metrics: list[Metric] = []
+        self.read_at = -KEEP_S  #: on the monotonic clock
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if monotonic() - self.found_at >= KEEP_S:
-                self._found = self._read()
-                self.found_at = monotonic()
-            found = self._found
-        yield from found
+            if monotonic() - self.read_at >= KEEP_S:
+                self._metrics = self._read()
+                self.read_at = monotonic()
+            metrics = self._metrics
+        yield from metrics
 
     def _read(self) -> list[Metric]:
         try:
             with self._sessions() as session:
-                return list(self.count(session))
+                return list(self.collect_from(session))
         except SQLAlchemyError:
-            return []  # no figure is better than a wrong one, and the other metrics are still wanted
+            return []  # none is better than a wrong one, and the other metrics are still wanted
 
-    def count(self, session: Session) -> Iterator[Metric]:
-        """What the database has at the moment."""
+    def collect_from(self, session: Session) -> Iterator[Metric]:
+        """Read the current values."""
         raise NotImplementedError
 
 
-class OpenCommands(Figures):
-    """How many commands are not final yet, by age."""
+class OpenCommands(DatabaseMetrics):
+    """How many commands are not final, by age."""
 
-    def count(self, session: Session) -> Iterator[Metric]:
+    def collect_from(self, session: Session) -> Iterator[Metric]:
         family = GaugeMetricFamily(
             "chargehand_open_commands",
-            "CommandReceipt commands that are not final, by how old they are at least.",
+            "Accepted commands that are not final, by how old they are at least.",
             labels=["older_than_s"],
         )
         age_s = func.extract("epoch", func.now() - Command.created_at)
@@ -117,20 +117,20 @@ class OpenCommands(Figures):
         yield family
 
 
-class LogLag(Figures):
-    """How far the log reader is behind; nothing before it has read anything."""
+class LogLag(DatabaseMetrics):
+    """How far the log reader is behind; absent until it has read something."""
 
-    def count(self, session: Session) -> Iterator[Metric]:
+    def collect_from(self, session: Session) -> Iterator[Metric]:
         lag_s = session.scalar(select(func.extract("epoch", func.now() - func.max(LogCursor.read_through))))
         if lag_s is not None:
             help_text = "How late the chargers' logs are read."
             yield GaugeMetricFamily("chargehand_log_lag_seconds", help_text, value=float(lag_s))
 
 
-class Maintenance(Figures):
-    """How each maintenance task last ran, whichever worker it was on."""
+class Maintenance(DatabaseMetrics):
+    """How each maintenance task last ran, on any worker."""
 
-    def count(self, session: Session) -> Iterator[Metric]:
+    def collect_from(self, session: Session) -> Iterator[Metric]:
         age = GaugeMetricFamily(
             "chargehand_maintenance_age_seconds",
             "Since a maintenance task last succeeded on any worker; none when it never did.",
@@ -154,25 +154,25 @@ class Maintenance(Figures):
         yield from (age, duration, failures)
 
 
-class Rollout(Figures):
-    """How far new settings have come. Nothing before the first worker."""
+class Rollout(DatabaseMetrics):
+    """How far a rollout of new settings is. Absent before the first worker started."""
 
-    def count(self, session: Session) -> Iterator[Metric]:
+    def collect_from(self, session: Session) -> Iterator[Metric]:
         spec = session.scalars(fleets_spec()).one_or_none()
         if spec is None:
             return
-        have = Charger.spec_hash == spec.hash, Charger.deleted_at.is_(None)
-        goes = Charger.rollout_hash == spec.hash, Charger.deleted_at.is_(None)
-        # An index alone answers the first; the others read few rows.
-        with_spec, moving, of_them = session.execute(
+        has_spec = Charger.spec_hash == spec.hash, Charger.deleted_at.is_(None)
+        rolls_out = Charger.rollout_hash == spec.hash, Charger.deleted_at.is_(None)
+        # An index-only scan answers the first; the others read few rows.
+        with_spec, moving, moving_with_spec = session.execute(
             select(
-                select(func.count()).select_from(Charger).where(*have).scalar_subquery(),
-                select(func.count()).select_from(Charger).where(*goes).scalar_subquery(),
-                select(func.count()).select_from(Charger).where(*have, *goes).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*has_spec).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*rolls_out).scalar_subquery(),
+                select(func.count()).select_from(Charger).where(*has_spec, *rolls_out).scalar_subquery(),
             )
         ).one()
         total = session.scalar(select(func.sum(ChargerCount.chargers))) or 0
-        current = with_spec - of_them
+        current = with_spec - moving_with_spec
         chargers = GaugeMetricFamily(
             "chargehand_rollout_chargers",
             "Chargers that have the workers' newest image, size and role, are getting it, or have another one.",
@@ -206,13 +206,13 @@ def count_requests(app: Flask) -> None:
 
 
 def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
-    """Keep this process's gauges current, for ever: another process may be the one that is scraped."""
+    """Update this process's gauges in an endless loop: another process may be the one that is scraped."""
     while True:
         _report(publisher, watcher)
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(figures: Iterable[Figures], publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(collectors: Iterable[DatabaseMetrics], publisher: Publisher, watcher: Watcher) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
     _report(publisher, watcher)
     registry = CollectorRegistry()
@@ -222,8 +222,8 @@ def render_metrics(figures: Iterable[Figures], publisher: Publisher, watcher: Wa
     else:
         scraped = generate_latest(REGISTRY)
     database = CollectorRegistry()
-    for each in figures:
-        database.register(each)
+    for collector in collectors:
+        database.register(collector)
     return scraped + generate_latest(database)
 
 

@@ -1,4 +1,4 @@
-"""A thread that polls something again and again, while somebody wants to know."""
+"""Calls a function repeatedly in a thread, for as long as it is wanted."""
 
 import threading
 from collections.abc import Callable
@@ -14,9 +14,9 @@ PAUSE_AFTER_FAILURE_S = 1.0
 
 
 class Poller:
-    """The thread starts when it is wanted first, so a fork before that is safe, and ends when it is not.
+    """The thread starts when polling is wanted, so a fork before that is safe, and ends when it is no longer wanted.
 
-    No error ends it: it logs one line when polling begins to fail and one when it works again, and goes on.
+    No error ends it: it logs one line when polls begin to fail and one when they succeed again.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Poller:
         self._failing_since: float | None = None
 
     def ensure_running(self) -> None:
-        """To be called when `wanted` has become true. Never raises: the next call tries again to start the thread."""
+        """Start the thread if it does not run; to be called when `wanted` became true. Never raises: the next call tries again."""
         with self._lock:
             if self._running or self._closing.is_set():
                 return
@@ -48,7 +48,7 @@ class Poller:
         return self._closing.is_set()
 
     def close(self) -> None:
-        """Poll no more."""
+        """End the thread after the current poll. Safe to repeat."""
         self._closing.set()
 
     def _run(self) -> None:
@@ -70,9 +70,9 @@ class Poller:
         if self._failing_since is not None:
             return
         self._failing_since = monotonic()
-        foreseen = is_unavailable(error) or contention(error) is not None
+        expected = is_unavailable(error) or contention(error) is not None
         first_line = f"{type(error).__name__}: {error}".partition("\n")[0]
-        log.warning("poller.failing", poller=self._name, error=first_line, exc_info=not foreseen)
+        log.warning("poller.failing", poller=self._name, error=first_line, exc_info=not expected)
 
     def _worked(self) -> None:
         if self._failing_since is not None:

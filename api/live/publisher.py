@@ -1,6 +1,6 @@
-"""Hands committed commands to the queue. No request ever waits for it.
+"""Publishes the messages of committed commands from a thread. No request waits for the broker.
 
-The command's row is the promise; a message that is dropped here is published again by the sweep.
+A message that is dropped here is published again by the sweep, because the command's row is what counts.
 """
 
 import os
@@ -16,9 +16,11 @@ from shared.queues import Message, TaskName
 
 log = structlog.get_logger(__name__)
 
-GATHER_S = 0.01  # between two batches when many come: a message in a batch costs a third of one by itself
-MANY_PER_S = 300  # messages; fewer are sent one by one, and none of them waits
-PAUSE_AFTER_FAILURE_S = 1.0  # the broker's time to come back before the next try
+GATHER_S = (
+    0.01  # pause between two batches at a high rate: a message in a batch costs a third of a single one
+)
+GATHER_ABOVE_PER_S = 300  # messages/s above which the publisher pauses; below it each message is sent at once
+PAUSE_AFTER_FAILURE_S = 1.0  # before the broker is tried again
 
 
 class Publisher:
@@ -33,10 +35,10 @@ class Publisher:
         self._pid: int | None = None
         self._thread: threading.Thread | None = None
         self._failing_since: float | None = None
-        self.dropped = 0  #: messages left to the sweep, since the start
+        self.dropped = 0  #: messages left to the sweep since the start
 
     def publish(self, messages: Iterable[tuple[TaskName, Message]]) -> None:
-        """Take the messages over. Returns at once, whatever the broker does; never raises."""
+        """Put the messages in the buffer. Returns at once and never raises, whatever the broker does."""
         for item in messages:
             if len(self._buffer) == self._buffer.maxlen:
                 self.dropped += 1
@@ -45,11 +47,11 @@ class Publisher:
         if self._pid != os.getpid():
             self._start()
         self._wake.set()
-        sleep(0)  # the hint has the longer way, and sets out before the answer does
+        sleep(0)  # yield to the publisher, so that the message leaves before the response
 
     @property
     def waiting(self) -> int:
-        """Messages that the broker has not taken yet."""
+        """The number of messages in the buffer."""
         return len(self._buffer)
 
     @property
@@ -58,7 +60,7 @@ class Publisher:
         return self._failing_since is not None
 
     def close(self, timeout_s: float = 3) -> None:
-        """Send what is left, for at most timeout_s. What remains is the sweep's."""
+        """Send the buffered messages, for at most timeout_s seconds. The sweep publishes the rest."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None and self._pid == os.getpid():
@@ -87,18 +89,16 @@ class Publisher:
                 sent = self._send_some(sender)
                 if not sent:
                     break
-                if sent > MANY_PER_S * (sent_at - before):
+                if sent > GATHER_ABOVE_PER_S * (sent_at - before):
                     self._stopping.wait(GATHER_S)
         sender.close()
 
     def _send_some(self, sender: Sender) -> int:
-        """Send up to a batch. Returns how many were taken from the buffer, 0 when stopping and the broker is away."""
+        """Send up to a batch. Returns how many left the buffer; 0 if the broker failed while the publisher stops."""
         batch = [self._buffer.popleft() for _ in range(min(len(self._buffer), BATCH_SIZE))]
         try:
             sender.send(batch)
-        except (
-            Exception
-        ) as error:  # also one that nobody foresaw: without this thread all is left to the sweep
+        except Exception as error:  # an unexpected one too: without this thread only the sweep would publish
             self._after_failure(error, len(batch))
             return 0 if self._stopping.is_set() else len(batch)
         if self._failing_since is not None:
@@ -110,6 +110,6 @@ class Publisher:
         self.dropped += lost
         if self._failing_since is None:
             self._failing_since = monotonic()
-            unforeseen = not isinstance(error, BROKER_ERRORS)
-            log.warning("broker.away", error=str(error), left_to_the_sweep=lost, exc_info=unforeseen)
+            unexpected = not isinstance(error, BROKER_ERRORS)
+            log.warning("broker.away", error=str(error), left_to_the_sweep=lost, exc_info=unexpected)
         self._stopping.wait(PAUSE_AFTER_FAILURE_S)

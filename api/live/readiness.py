@@ -1,4 +1,4 @@
-"""Whether this process can do its work right now, answered in bounded time whatever hangs."""
+"""Checks whether this process can work now, within a bounded time even if the database or the broker hangs."""
 
 import threading
 from collections.abc import Callable
@@ -20,8 +20,8 @@ from shared.settings import Timing
 
 log = structlog.get_logger(__name__)
 
-WAIT_S = 2.0  # for an answer of the database or the broker
-KEEP_S = 1.0  # so that many probes cost no more than one
+WAIT_S = 2.0  # for the database or the broker to answer
+KEEP_S = 1.0  # that an answer serves later probes too
 
 DATABASE_SILENT = f"The database did not answer within {WAIT_S:g} s"
 BROKER_SILENT = f"The broker did not answer within {WAIT_S:g} s"
@@ -32,7 +32,7 @@ READ_ONLY = "SELECT current_setting('transaction_read_only')"  # also of a stand
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """None where all is well, else the reason."""
+    """None for what works, else the reason."""
 
     database: str | None
     broker: str | None
@@ -40,7 +40,7 @@ class State:
 
 
 class Readiness:
-    """Reads from the database and publishes to the broker, each in a thread of its own, never twice at once."""
+    """Checks the database, the broker and the maintenance, each in its own thread and never twice at once."""
 
     def __init__(self, engine: Engine, broker_url: str, timing: Timing) -> None:
         celery = make_celery(broker_url, publisher=True)
@@ -49,7 +49,7 @@ class Readiness:
         self._maintenance = _Check("maintenance", lambda: _check_maintenance(engine, timing), DATABASE_SILENT)
 
     def state(self) -> State:
-        """What is known after at most WAIT_S."""
+        """The results that are known after at most WAIT_S seconds."""
         until = monotonic() + WAIT_S
         self._database.begin()
         self._broker.begin()
@@ -62,11 +62,11 @@ class Readiness:
 
 
 class _NotWell(Exception):
-    """The reason that a probe answers with. Its cause goes to the log, once for as long as it stays the same."""
+    """A check failed with this reason. Its cause is logged once for as long as the reason stays the same."""
 
 
 class _Check:
-    """One question. A probe joins the one that is under way, or takes an answer from a moment ago."""
+    """One check. A probe waits for the one in progress, or gets a result that is at most KEEP_S old."""
 
     def __init__(self, name: str, check: Callable[[], str | None], silent: str) -> None:
         self._name = name
@@ -101,7 +101,7 @@ class _Check:
             answer = self._check()
         except _NotWell as error:
             answer, cause = str(error), error.__cause__
-        except Exception:  # what nobody foresaw is no sign of health
+        except Exception:  # an unexpected error is a failure too
             log.exception("readiness.failed", part=self._name)
         finally:
             with self._lock:
@@ -141,6 +141,6 @@ def _check_maintenance(engine: Engine, timing: Timing) -> str | None:
 def _check_broker(celery: Celery) -> str | None:
     try:
         check_broker(celery)
-    except Exception as error:  # a client library has many
+    except Exception as error:  # a client library raises many types
         raise _NotWell(broker_trouble(error)) from error
     return None

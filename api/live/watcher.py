@@ -1,4 +1,4 @@
-"""Lets requests wait for commands and chargers. Hundreds may: each costs neither a thread nor a connection."""
+"""Lets hundreds of requests wait for commands and chargers, with one query for all of them."""
 
 import threading
 from collections import Counter
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.limits.slots import Full, FullForOrganization, Places
+from api.limits.slots import Full, FullForOrganization, Slots
 from api.live.poller import Poller
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import is_open, may_be_accepted
@@ -32,34 +32,33 @@ from shared.models import Charger, Command
 from shared.vocabulary import OPEN
 
 POLL_S = 0.1
-WOKEN_AT_ONCE = (
-    25  # of an organization in one poll: hundreds that go on at once would hold up everybody's requests
-)
+# Waiters of one organization that a poll wakes: hundreds that continue at once would delay all other requests.
+MAX_WOKEN_PER_POLL = 25
 
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """Of a charger: something that one can wait for, as one can for a command."""
+    """Wait until the charger's provisioning is final."""
 
     charger_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The charger has no open command."""
+    """Wait until the charger has no open command."""
 
     charger_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The CSMS accepts the charger, or that cannot come any more (services/links.py)."""
+    """Wait until the CSMS accepts the charger, or that can no longer happen (shared/fleet/links.py)."""
 
     charger_id: str
-    generation: int | None = None  #: of the command that is waited for; None for whichever is the newest
+    generation: int | None = None  #: of the command to wait for; None for the newest, whichever it is
 
 
-Target = UUID | Provisioning | Settled | Link
+Target = UUID | Provisioning | Settled | Link  #: a UUID is a command
 
 
 @dataclass(eq=False, slots=True)
@@ -70,21 +69,21 @@ class _Waiter:
 
 
 class Watcher:
-    """One per API process. It asks for everything that is waited for at once, and only while somebody waits."""
+    """One per API process. Polls all targets with one query, and only while a request waits."""
 
-    def __init__(self, statements: sessionmaker[Session], places: Places) -> None:
-        self._statements = statements
-        self._places = places
+    def __init__(self, autocommit: sessionmaker[Session], slots: Slots) -> None:
+        self._autocommit = autocommit
+        self._slots = slots
         self._waiters: set[_Waiter] = set()
-        self._poller = Poller("watcher", self._look, wanted=lambda: bool(self._waiters), every_s=POLL_S)
+        self._poller = Poller("watcher", self._poll, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
     def wait(self, target: Target, timeout_s: float, *, organization_id: str) -> bool:
-        """Return when the target is reached, final or gone, after timeout_s at the latest, or when the server ends.
+        """Return when the target is final or gone, after timeout_s seconds at the latest, or when the server ends.
 
-        False, at once, when as many wait as may.
+        Returns False at once if no slot is free. Errors of the database are not raised: the poller retries.
         """
         try:
-            self._places.take(organization_id)
+            self._slots.acquire(organization_id)
         except (Full, FullForOrganization):
             return False
         waiter = _Waiter(target, organization_id)
@@ -95,32 +94,32 @@ class Watcher:
                 waiter.woken.wait(timeout_s)
         finally:
             self._waiters.discard(waiter)
-            self._places.give_back(organization_id)
+            self._slots.release(organization_id)
         return True
 
     @property
     def waiting(self) -> int:
-        """Requests that wait now."""
+        """The number of requests that wait now."""
         return len(self._waiters)
 
     def close(self) -> None:
-        """Wake everybody, and let nobody wait any more."""
+        """Wake all waiters, and return at once from every later `wait`."""
         self._poller.close()
         for waiter in list(self._waiters):
             waiter.woken.set()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         waiters = list(self._waiters)
-        over = self._over({waiter.target for waiter in waiters})
+        ended = self._ended({waiter.target for waiter in waiters})
         woken: Counter[str] = Counter()
         for waiter in waiters:
-            if waiter.target in over and woken[waiter.organization_id] < WOKEN_AT_ONCE:
+            if waiter.target in ended and woken[waiter.organization_id] < MAX_WOKEN_PER_POLL:
                 woken[waiter.organization_id] += 1
                 self._waiters.discard(waiter)
                 waiter.woken.set()
 
-    def _over(self, targets: Collection[Target]) -> set[Target]:
-        """Those that nobody needs to wait for any longer. While the database is away all of them wait on."""
+    def _ended(self, targets: Collection[Target]) -> set[Target]:
+        """The targets that have been reached. Raises SQLAlchemyError; all waiters then wait for the next poll."""
         links = [target for target in targets if isinstance(target, Link)]
         parameters = {
             "commands": [target for target in targets if isinstance(target, UUID)],
@@ -129,8 +128,8 @@ class Watcher:
             "links": [link.charger_id for link in links],
             "generations": [link.generation for link in links],
         }
-        with self._statements() as session:
-            rows = session.execute(_OVER, parameters).all()
+        with self._autocommit() as session:
+            rows = session.execute(_ENDED, parameters).all()
         return {_target(*row) for row in rows}
 
 
@@ -146,7 +145,7 @@ def _target(kind: str, id_: str, generation: int | None) -> Target:
 
 
 def _ids(name: str, type_: type[String | Uuid[UUID]]) -> TableValuedAlias:
-    """The ids of a list parameter as rows."""
+    """The ids of an array parameter, as rows."""
     ids = func.unnest(bindparam(name, type_=ARRAY(type_)))
     return ids.table_valued(column("id", type_)).render_derived(f"{name}_waited_for")
 
@@ -160,7 +159,7 @@ _links = (
     .table_valued(column("id", String), column("generation", Integer))
     .render_derived("links_waited_for")
 )
-_OVER = union_all(
+_ENDED = union_all(
     select(literal("command"), cast(_commands.c.id, String), _NO_GENERATION).where(
         ~exists().where(Command.id == _commands.c.id, Command.status.in_(OPEN))
     ),

@@ -1,12 +1,13 @@
-"""The brands and models that chargers are made of. They need a token, but no organization."""
+"""The routes under /ocpp/catalog: the brands and models of chargers. They need a token, but no organization."""
 
 from typing import Any
 
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Row
 
 from api.http import schemas
-from api.http.examples import BRAND, MODEL, page_of
 from api.http.operations import Access, Operations
+from api.http.queries import PageQuery, PageQuerySchema
 from api.resources import resources
 from shared.fleet import catalog
 
@@ -19,46 +20,30 @@ operations = Operations(
 )
 
 
-@operations.operation(
-    "GET",
-    "",
-    query=schemas.PageQuery,
-    answer=schemas.BrandPage,
-    errors=(401, 403, 422, 500, 503),
-    example=page_of(BRAND),
-    summary="List brands",
-    described="By name.",
-)
-def list_brands(query: dict[str, Any]) -> ResponseReturnValue:
-    with resources().statements() as session:
-        found = catalog.list_brands(session, **query)
-    return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
+@operations.operation("GET", "", query=PageQuerySchema, answer=schemas.BrandPage)
+def list_brands(query: PageQuery) -> ResponseReturnValue:
+    """List brands
+
+    By name.
+    """
+    with resources().reads() as session:
+        found = catalog.list_brands(session, page=query.page, limit=query.limit)
+    return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
 
 
-@operations.operation(
-    "GET",
-    "/<slug:brand_slug>/models",
-    query=schemas.PageQuery,
-    answer=schemas.ModelPage,
-    errors=(401, 403, 404, 422, 500, 503),
-    example=page_of(MODEL),
-    summary="List models of a brand",
-    described="By name.",
-)
-def list_models(query: dict[str, Any], brand_slug: str) -> ResponseReturnValue:
-    with resources().statements() as session:
-        found = catalog.list_models(session, brand_slug=brand_slug, **query)
-    return {"data": found.rows, "total": found.total, "page": query["page"], "limit": query["limit"]}
+@operations.operation("GET", "/<slug:brand_slug>/models", query=PageQuerySchema, answer=schemas.ModelPage)
+def list_models(query: PageQuery, brand_slug: str) -> ResponseReturnValue:
+    """List models of a brand
+
+    By name.
+    """
+    with resources().reads() as session:
+        found = catalog.list_models(session, brand_slug=brand_slug, page=query.page, limit=query.limit)
+    return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
 
 
-@operations.operation(
-    "GET",
-    "/<slug:brand_slug>/models/<slug:model_slug>",
-    answer=schemas.ModelAnswer,
-    errors=(401, 403, 404, 500, 503),
-    example=MODEL,
-    summary="Get a model",
-)
-def get_model(brand_slug: str, model_slug: str) -> Any:
-    with resources().statements() as session:
+@operations.operation("GET", "/<slug:brand_slug>/models/<slug:model_slug>", answer=schemas.ModelAnswer)
+def get_model(brand_slug: str, model_slug: str) -> Row[*tuple[Any, ...]]:
+    """Get a model"""
+    with resources().reads() as session:
         return catalog.get_model(session, brand_slug=brand_slug, model_slug=model_slug)

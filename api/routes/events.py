@@ -1,4 +1,4 @@
-"""A charger's changes as they happen: Server-Sent Events. Beyond the contract."""
+"""The route that streams a charger's events as Server-Sent Events. Beyond the contract."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from api.http.charger_state import observed_of, runtime_of
 from api.http.fields import Problem, documented
 from api.http.operations import Access, Operations
 from api.http.parsing import InvalidRequest, item
-from api.live.streams import LIFE_S, SILENCE_S, Stream
+from api.live.streams import Stream
 from api.resources import resources
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
@@ -24,41 +24,42 @@ operations = Operations(
     __name__,
     url_prefix="/ocpp/chargers/<charger_id:charger_id>/events",
     access=Access.TENANT,
-    description="What changes about a charger, as it happens. Beyond the contract.",
+    description="A charger's changes as they happen. Beyond the contract.",
 )
 
 ID_HEADER = "Last-Event-ID"
 ID = re.compile(r"[0-9]{1,18}")
-UNKNOWN_ID = Problem("There is no event with this id yet: begin again without it", "value_error")
-RETRY_MS = 2000  # what clients wait before they come again
+UNKNOWN_ID = Problem("There is no event with this id yet: reconnect without it", "value_error")
+RETRY_MS = 2000  # that clients wait before they reconnect
 
 
 @operations.operation(
     "GET",
     "",
-    errors=(401, 403, 404, 422, 429, 500, 503),
     content_type="text/event-stream",
     parameters=[
         {
             "in": "header",
             "name": ID_HEADER,
             "required": False,
-            "description": "The last event that was read: the stream goes on after it.",
+            "description": "The id of the last event that was read: the stream continues after it.",
             "schema": {"type": "string", "pattern": documented(ID)},
         }
     ],
-    summary="Watch a charger",
-    described=f"""Server-Sent Events. The first one is a `snapshot`, unless
-`{ID_HEADER}` tells what was read before; an id that no event has yet is a 422. Then: `command` when one is asked for or its status changes, `status` when
-the provisioning, the tasks that run or the reason why none does change, `ocpp` when the link to the CSMS does. An
-event may repeat what a snapshot said. There is a comment after {SILENCE_S} s of silence, and an end after {LIFE_S} s:
-come again.""",
 )
 def watch_charger(charger_id: str) -> Response:
+    """Watch a charger
+
+    Server-Sent Events. The first is a `snapshot`, unless `Last-Event-ID` names the last event that was read; an id that
+    no event has yet is a 422. Then `command` when a command is requested or changes its status, `status` when the
+    provisioning, the running tasks or the reason why none runs change, `ocpp` when the link to the CSMS changes. An
+    event may repeat a part of the snapshot. A comment is sent after 15 s of silence, and the stream ends after 300 s:
+    reconnect.
+    """
     last_id = _last_id()
     wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
     first = f"retry: {RETRY_MS}\n\n"
-    with resources().statements() as session:
+    with resources().reads() as session:
         if last_id is None:
             found = snapshot(session, **wanted)
             last_id = found.last_event_id
@@ -67,7 +68,7 @@ def watch_charger(charger_id: str) -> Response:
             get_charger(session, **wanted)
             if last_id > newest_event_id(session):
                 raise InvalidRequest([item(["header", ID_HEADER], UNKNOWN_ID)])
-    headers = {"X-Accel-Buffering": "no"}  # nginx keeps answers back until there is enough of them
+    headers = {"X-Accel-Buffering": "no"}  # or nginx would buffer the events
     if request.method == "HEAD":
         return Response(mimetype="text/event-stream", headers=headers)
     streams = resources().streams
@@ -91,7 +92,7 @@ def _last_id() -> int | None:
 def _lines(first: str, stream: Stream) -> Iterator[str]:
     yield first
     for events in stream:
-        yield "".join(_text(event.id, event.type, TOLD[event.type](event)) for event in events) or ":\n\n"
+        yield "".join(_text(event.id, event.type, PAYLOADS[event.type](event)) for event in events) or ":\n\n"
 
 
 def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:
@@ -137,8 +138,8 @@ def _link(event: Event) -> dict[str, Any]:
     }
 
 
-#: By the event's type, what a client is told of it.
-TOLD = {"command": _command, "status": _status, "ocpp": _link}
+#: Renders the data of an event, by its type.
+PAYLOADS = {"command": _command, "status": _status, "ocpp": _link}
 
 
 def _instant(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What probes, scrapers and people with a browser ask. No token."""
+"""The routes for probes, scrapers and browsers, without a token."""
 
 from functools import cache
 from importlib.metadata import version
@@ -24,11 +24,12 @@ LANDING_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri
     "/health",
     answer=schemas.Health,
     errors=(500,),
-    example={"status": "ok", "version": "0.1.0"},
-    summary="Health check",
-    described="The process answers. Whether it can work is told by /ready.",
 )
 def health_check() -> ResponseReturnValue:
+    """Health check
+
+    The process answers. Whether it can work is in /ready.
+    """
     return {"status": "ok", "version": _version()}
 
 
@@ -37,14 +38,15 @@ def health_check() -> ResponseReturnValue:
     "/ready",
     answer=schemas.Ready,
     errors=(503,),
-    example={"status": "ready", "broker": "ok", "maintenance": "ok"},
-    summary="Readiness check",
-    described="503 while the database is away, takes no writes, or has a schema that is older than this version. "
-    "`broker` says whether a message can be published; if not, nothing fails: commands wait in the database. "
-    "`maintenance` says whether workers observe, publish again and read logs as often as they should; if not, "
-    "this process works, but commands do not become final.",
 )
 def readiness_check() -> ResponseReturnValue:
+    """Readiness check
+
+    503 while the database is unavailable, read-only, or has a schema older than this version.
+    `broker` says whether a message can be published; if not, commands wait in the database and none fails.
+    `maintenance` says whether workers observe, sweep and read logs on schedule; if not,
+    this process works, but commands do not become final.
+    """
     state = resources().readiness.state()
     broker = state.broker or "ok"
     if state.database is not None:
@@ -58,18 +60,22 @@ def readiness_check() -> ResponseReturnValue:
     "/metrics",
     errors=(500,),
     content_type="text/plain",
-    summary="Metrics",
-    described="In Prometheus' text format. No label names an organization or a charger.",
 )
-def metrics() -> ResponseReturnValue:
-    body = render_metrics(resources().figures, resources().publisher, resources().watcher)
+def metrics() -> Response:
+    """Metrics
+
+    In Prometheus' text format. No label names an organization or a charger.
+    """
+    body = render_metrics(resources().database_metrics, resources().publisher, resources().watcher)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 
-@operations.operation(
-    "GET", "/", content_type="text/html", summary="Landing page", described="Links to what is here."
-)
-def landing_page() -> ResponseReturnValue:
+@operations.operation("GET", "/", content_type="text/html")
+def landing_page() -> Response:
+    """Landing page
+
+    Links to the documentation, the OpenAPI document and the health check.
+    """
     response = Response(_landing(), content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = LANDING_POLICY
     return response

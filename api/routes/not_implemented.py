@@ -1,7 +1,7 @@
-"""The operations of the Gateway API that Chargehand does not have yet: each is a route that says so.
+"""The routes of the Gateway API that Chargehand does not implement yet. Each answers 501.
 
-Whoever builds one deletes its row here and changes its state in docs/compatibility.md; a test compares the two with the
-SDK. They are not in the OpenAPI document, which says what works.
+To implement one, delete its row here and change its state in docs/compatibility.md; a test compares both with the SDK.
+The OpenAPI document does not show these routes.
 """
 
 from functools import partial
@@ -10,25 +10,22 @@ from typing import NamedTuple, NoReturn
 from flask import Blueprint
 
 from api.http.auth import authenticate_tenant
+from api.http.errors import NotAvailable
 from api.http.operations import limit_rate
 
-PAGE = "/docs/compatibility.md"  # of this API
-
-
-class NotAvailable(Exception):
-    """The operation exists in the Gateway API, and not here."""
+PAGE = "/docs/compatibility.md"  # served by this API
 
 
 class Operation(NamedTuple):
     method: str
-    path: str  #: with parameters as in a Flask rule
+    path: str  #: a Flask rule
     name: str
 
 
 LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
-MISSING = (
+NOT_IMPLEMENTED = (
     Operation("GET", "/ocpp/locations", "List locations"),
     Operation("POST", "/ocpp/locations", "Create location"),
     Operation("GET", LOCATION, "Get location"),
@@ -75,19 +72,19 @@ MISSING = (
 
 
 def make_blueprint() -> Blueprint:
-    """Their routes. A caller without a good token or an organization is refused first, as everywhere."""
-    blueprint = Blueprint("missing", __name__)
+    """The blueprint with these routes. As everywhere, a token and an organization are checked first."""
+    blueprint = Blueprint("not_implemented", __name__)
     blueprint.before_request(authenticate_tenant)
     blueprint.before_request(limit_rate)
-    for operation in MISSING:
+    for operation in NOT_IMPLEMENTED:
         blueprint.add_url_rule(
             operation.path,
             endpoint=operation.name.lower().replace(" ", "_"),
-            view_func=partial(_say_so, operation),
+            view_func=partial(_refuse, operation),
             methods=[operation.method],
         )
     return blueprint
 
 
-def _say_so(operation: Operation, **_: str) -> NoReturn:
+def _refuse(operation: Operation, **_: str) -> NoReturn:
     raise NotAvailable(f"{operation.name} is not available in Chargehand yet: {PAGE} lists what is")

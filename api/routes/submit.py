@@ -1,82 +1,109 @@
-"""Puts what a client asks for on record, once."""
+"""Stores what a client requests, once per Idempotency-Key, and publishes its message after the commit."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import structlog
 from flask import g
 from sqlalchemy.orm import Session
 
 from api.http.auth import requester
-from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
+from api.http.idempotency_key import this_attempt
+from api.http.receipts import body_of
 from api.resources import resources
-from shared.fleet.idempotency import Answer, claim, remember
+from shared.fleet import chargers
+from shared.fleet.chargers import CreateRequest, DeleteRequest, UpdateRequest
+from shared.fleet.commands import LifecycleRequest, record_command
+from shared.fleet.idempotency import Attempt, claim, store_receipt
 from shared.fleet.receipts import CommandReceipt
+from shared.models import Charger
 
 log = structlog.get_logger(__name__)
 
-Ask = Callable[[Session], CommandReceipt]
+
+class RequestedBy(TypedDict):
+    """The fields of a request to shared/fleet that say who sent it."""
+
+    organization_id: str
+    requested_by: str
+    request_id: str | None
 
 
-def accept(ask: Ask) -> CommandReceipt:
-    """Put the wish on record in one transaction, then hint at it to the queue."""
-    with resources().sessions.begin() as session:
-        accepted = ask(session)
-    _announce(accepted)
-    return accepted
-
-
-def accept_once(
-    ask: Ask,
-    answer: Callable[[CommandReceipt], Answer],
-    *,
-    without_key: Callable[[], CommandReceipt] | None = None,
-) -> Answer:
-    """As accept, but a repeat by its Idempotency-Key gives the first answer again. Raises KeyReused.
-
-    `without_key` is a faster way for a request that has none.
-    """
-    attempt = this_attempt()
-    if attempt is None and without_key is not None:
-        accepted = without_key()
-        _announce(accepted)
-        return answer(accepted)
-    if attempt is None:
-        return answer(accept(ask))
-    with resources().sessions.begin() as session:
-        earlier = claim(session, attempt)
-        if earlier is None:
-            accepted = ask(session)
-            first = answer(accepted)
-            remember(session, attempt, first)
-    if earlier is not None:
-        log.info("request.replayed", route=attempt.route, organization_id=attempt.organization_id)
-        return replace(earlier, headers=earlier.headers | {REPLAYED_HEADER: "true"})
-    _announce(accepted)
-    return first
-
-
-def asked_by() -> dict[str, Any]:
-    """Who asks for what the current request asks for: what every wish on record says."""
-    who = requester()
+def requested_by() -> RequestedBy:
+    """Who sent the current request. Only on routes behind authenticate_tenant."""
+    client = requester()
     return {
-        "organization_id": who.organization_id,
-        "requested_by": who.subject,
+        "organization_id": client.organization_id,
+        "requested_by": client.subject,
         "request_id": g.request_id,
     }
 
 
-def _announce(accepted: CommandReceipt) -> None:
-    """After the commit."""
-    resources().publisher.publish(accepted.messages)
-    if not accepted.repeated:
-        resources().open_quota.add(requester().organization_id)
-        log.info(
-            "command.accepted",
-            charger_id=accepted.charger_id,
-            command_id=str(accepted.command_id),
-            event_type=accepted.event_type,
-            generation=accepted.generation,
-            organization_id=requester().organization_id,
-        )
+def submit(request: CreateRequest | LifecycleRequest) -> CommandReceipt:
+    """Store the request as a command. Returns its receipt; for a repeat with the same Idempotency-Key, the first one.
+
+    Raises TooManyOpenCommands; InvalidRequest and KeyReused for a bad key; and as `create_charger` or `record_command`.
+    """
+    resources().open_quota.check(request.organization_id)
+    attempt = this_attempt()
+    if attempt is not None:
+        receipt = _record_once(request, attempt)
+    elif isinstance(request, LifecycleRequest):
+        receipt = resources().batcher.record(request)
+    else:
+        with resources().sessions.begin() as session:
+            receipt = _record(session, request)
+    if not receipt.replayed:
+        _announce(receipt)
+    return receipt
+
+
+def submit_update(request: UpdateRequest) -> Charger:
+    """Change a charger. Returns its row. Raises TooManyOpenCommands, and as `update_charger`."""
+    resources().open_quota.check(request.organization_id)
+    with resources().sessions.begin() as session:
+        charger, receipt = chargers.update_charger(session, request)
+    _announce(receipt)
+    return charger
+
+
+def submit_delete(request: DeleteRequest) -> None:
+    """Delete a charger, also when too many commands are open. Raises as `delete_charger`."""
+    with resources().sessions.begin() as session:
+        receipt = chargers.delete_charger(session, request)
+    _announce(receipt)
+
+
+def _record_once(request: CreateRequest | LifecycleRequest, attempt: Attempt) -> CommandReceipt:
+    """The key and the command, in one transaction."""
+    with resources().sessions.begin() as session:
+        receipt = claim(session, attempt)
+        if receipt is None:
+            receipt = _record(session, request)
+            store_receipt(session, attempt, receipt, body=body_of(receipt))
+    if receipt.replayed:
+        log.info("request.replayed", route=attempt.route, organization_id=attempt.organization_id)
+    return receipt
+
+
+def _record(session: Session, request: CreateRequest | LifecycleRequest) -> CommandReceipt:
+    if isinstance(request, LifecycleRequest):
+        return record_command(session, request)
+    quota = resources().settings.chargers_per_organization
+    return chargers.create_charger(session, request, max_chargers=quota)
+
+
+def _announce(receipt: CommandReceipt) -> None:
+    """Publish the command's message, and count and log the command if it is new. To be called after the commit."""
+    resources().publisher.publish(receipt.messages)
+    if receipt.repeated:
+        return
+    organization_id = requester().organization_id
+    resources().open_quota.add(organization_id)
+    log.info(
+        "command.accepted",
+        charger_id=receipt.charger_id,
+        command_id=str(receipt.command_id),
+        event_type=receipt.event_type,
+        generation=receipt.generation,
+        organization_id=organization_id,
+    )

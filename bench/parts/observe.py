@@ -20,7 +20,7 @@ from bench.support.servers import (
     worker,
 )
 from shared.database.engine import Sessions, make_engine
-from shared.settings import load_settings
+from shared.startup.environment import load_settings
 from worker.ecs.client import EcsClient
 from worker.observe.observe import observe
 

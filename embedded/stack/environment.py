@@ -11,8 +11,9 @@ from embedded.secret_file import ensure_secret
 from embedded.stack.joining import has_joined_a_stack, without_servers
 from embedded.stack.programs import CLUSTER, LOG_GROUP, Addresses
 from embedded.stack.state_folder import JWT_SECRET_FILE, CannotStart
-from shared.settings import SECRETS, SettingsError, load_token_settings, replace_secret_files
+from shared.settings import SettingsError
 from shared.startup.checks import checked_settings
+from shared.startup.environment import SECRETS, load_token_settings, replace_secret_files
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 
 MAX_WORKERS = 8  # PostgreSQL has 200 connections, and a worker may use 18

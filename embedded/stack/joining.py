@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shared.settings import variables
+from shared.startup.environment import variables
 from shared.startup.strays import ADDED, OF_LIBPQ
 
 #: Which stores, broker and ECS a process uses. A name that ends with an underscore is a prefix.

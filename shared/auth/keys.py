@@ -1,4 +1,4 @@
-"""The keys that tokens are verified with: whether they are there, fit their algorithm, and are hard to guess."""
+"""Check the keys that verify tokens: present, fit for the algorithm, and hard to guess."""
 
 from urllib.parse import urlsplit
 
@@ -11,8 +11,8 @@ from shared.settings import ALGORITHMS, SettingsError, TokenSettings
 
 SECRET_BYTES = 32  # as long as the hash of HS256 (RFC 7518, 3.2)
 RSA_BITS = 2048  # RFC 7518, 3.3
-SECRET_ALPHABET = 10  # different characters that a random secret surely has
-#: Parts of what examples and tutorials put in the place of a secret.
+SECRET_ALPHABET = 10  # different characters; a random secret has more
+#: Parts of the placeholders in examples and tutorials.
 GIVEAWAYS = (
     "changeme",
     "change-me",
@@ -51,7 +51,7 @@ def check_keys(tokens: TokenSettings, *, embedded: bool) -> None:
 
 
 def check_provider(tokens: TokenSettings) -> None:
-    """Raises SettingsError where somebody else than the identity provider, or a token for somebody else, would do."""
+    """Raises SettingsError when another party could supply keys, or tokens for other services would be accepted."""
     url = urlsplit(tokens.jwks_url)
     if url.scheme == "http" and url.hostname not in LOOPBACK_HOSTS:
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""The catalog of brands and models: a data file, copied into the database by every migration run."""
+"""Copy the catalog of brands and models from its data file into the database, after every migration."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ CATALOG_FILE = Path(__file__).parent / "catalog.json"
 
 
 def load_catalog(connection: Connection) -> None:
-    """Insert or update every brand and model of the file. Rows that left the file stay: chargers use them."""
+    """Insert or update every brand and model of the file. Rows that are no longer in the file stay: chargers use them."""
     brands = json.loads(CATALOG_FILE.read_text(encoding="utf-8"))
     _upsert(connection, Brand, [_brand_row(brand) for brand in brands], key=["slug"])
     models = [_model_row(brand["slug"], model) for brand in brands for model in brand["models"]]

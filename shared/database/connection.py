@@ -1,4 +1,4 @@
-"""How a connection to PostgreSQL begins: what is set for it, and which servers are refused."""
+"""Open a connection to PostgreSQL: set its time-outs, and refuse servers that do not fit."""
 
 import select
 from collections.abc import Mapping
@@ -9,28 +9,28 @@ import psycopg
 
 from shared.database.url import SESSION, settings_in
 
-# Bounds every wait on the database, so a frozen one frees the caller (seconds, milliseconds).
+# Bounds of every wait on the database, so that a frozen one does not hold its caller (seconds, milliseconds).
 CONNECT_TIMEOUT_S = 3
-ANSWER_TIMEOUT_S = 12  # above the server's own: only a server that hangs with its clock is waited for so long
+ANSWER_TIMEOUT_S = 12  # longer than the server's own: only a frozen server takes so long
 SERVER_TIMEOUTS = {
     "statement_timeout": "10000",
     "lock_timeout": "5000",
-    # Who hangs in the middle of a transaction loses its locks before others give up waiting for them.
+    # Shorter than lock_timeout: a process that hangs in a transaction loses its locks before others time out.
     "idle_in_transaction_session_timeout": "3500",
 }
-# Whatever needs a table that a migration waits for waits behind it, so it soon gives up, and tries again later.
-# The host of a migration may be busy, so it has more time between two statements.
-OF_MIGRATIONS = {
+# Statements on a table queue behind a migration that waits for it, so a migration gives up soon and tries again later.
+# Its host may be busy, so it has more time between two statements.
+MIGRATION_SETTINGS = {
     "statement_timeout": "0",
     "lock_timeout": "1000",
     "idle_in_transaction_session_timeout": "30000",
 }
 
-#: libpq's parameters, unless the URL has them.
+#: Parameters of libpq that the URL may override.
 DEFAULTS = {
     "connect_timeout": str(CONNECT_TIMEOUT_S),
-    "tcp_user_timeout": "10000",  # milliseconds until an unanswered packet ends the connection
-    "keepalives_idle": "10",  # seconds without a packet until one is sent, so a lost server is noticed
+    "tcp_user_timeout": "10000",  # milliseconds until an unacknowledged packet ends the connection
+    "keepalives_idle": "10",  # seconds without a packet until a probe is sent, which notices a lost server
     "application_name": "chargehand",
     "client_encoding": "UTF8",
 }
@@ -40,35 +40,35 @@ SHARED_CONNECTIONS = (
     "set its pool_mode to session, or connect to PostgreSQL itself"
 )
 
-# Who serves this connection: a process of the server, and when it began, because its number comes again.
+# The server process of this connection, and when it started, because process ids are reused.
 BACKEND = "pg_backend_pid(), (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
 
 
 class UnfitDatabase(psycopg.OperationalError):
-    """The server answers, but not as Chargehand needs it. The message is one line: the cause and the remedy."""
+    """The server works, but does not fit Chargehand. The message is one line: the cause and the remedy."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that does not wait for ever: the server's time-outs do not run while it is frozen."""
+    """A connection with a bound on every wait: the server's own time-outs do not run while it is frozen."""
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
             return super().wait(gen, interval, timeout or ANSWER_TIMEOUT_S)
         except psycopg.OperationalError:
             if self.pgconn.transaction_status == psycopg.pq.TransactionStatus.ACTIVE:
-                self.pgconn.finish()  # an answer that comes now would be taken for another one
+                self.pgconn.finish()  # a late answer would be taken for the next statement's
             raise
 
 
-#: This process's connections, by who serves them.
+#: This process's connections, by the server process that serves them.
 _open: WeakValueDictionary[tuple[object, ...], psycopg.Connection[Any]] = WeakValueDictionary()
 
 
 def connect(parameters: Mapping[str, str], *, migrates: bool, **of_psycopg: Any) -> psycopg.Connection[Any]:
-    """A connection that commits every statement. Raises UnfitDatabase, or what psycopg raises.
+    """Open a connection that commits every statement. Raises UnfitDatabase, or an error of psycopg.
 
-    The settings come by a statement and not as libpq's `options`, which poolers refuse; the URL's own `options` go
-    with the connection. A migration's statements have no time limit, on either side.
+    Settings are sent as a statement and not as libpq's `options`, which poolers refuse; the URL's own `options` are
+    passed on. A migration's statements have no time limit, on either side.
     """
     kind = psycopg.Connection if migrates else BoundedConnection
     given: dict[str, Any] = {**DEFAULTS, **parameters, **of_psycopg}
@@ -87,12 +87,14 @@ def connect(parameters: Mapping[str, str], *, migrates: bool, **of_psycopg: Any)
 
 
 def _settings(parameters: Mapping[str, str], *, migrates: bool, version: int) -> dict[str, str]:
-    """The time-outs that the URL's `options` set stay as they are there, but for those of a migration."""
+    """The settings of the session. Time-outs in the URL's `options` take precedence, except for a migration."""
     of_the_url = settings_in(parameters.get("options", ""))
     timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name not in of_the_url}
     if not migrates:
         return timeouts | SESSION
-    return timeouts | SESSION | OF_MIGRATIONS | ({"transaction_timeout": "0"} if version >= 170_000 else {})
+    return (
+        timeouts | SESSION | MIGRATION_SETTINGS | ({"transaction_timeout": "0"} if version >= 170_000 else {})
+    )
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:
@@ -108,7 +110,7 @@ def _check_server(connection: psycopg.Connection[Any]) -> None:
 
 
 def _check_pooler(connection: psycopg.Connection[Any], server: tuple[object, ...]) -> None:
-    """A process of the server serves one connection at a time, unless a pooler hands it from one to the other."""
+    """Refuse a pooler that shares server connections: two of our connections then have the same server process."""
     other = _open.get(server)
     if other is not None and _lives(other):
         raise UnfitDatabase(SHARED_CONNECTIONS)
@@ -116,7 +118,7 @@ def _check_pooler(connection: psycopg.Connection[Any], server: tuple[object, ...
 
 
 def _lives(connection: psycopg.Connection[Any]) -> bool:
-    """Whether nobody has closed it. The other side's end makes it readable."""
+    """Whether neither side has closed it. When the other side has, the socket is readable."""
     if connection.closed:
         return False
     poll = select.poll()  # select() takes no file above 1023, and an API process has thousands

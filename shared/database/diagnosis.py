@@ -1,4 +1,4 @@
-"""What keeps the database from working, in one line: the cause, and where there is one the remedy."""
+"""Explain an error of the database in one line: the cause and, where there is one, the remedy."""
 
 import re
 
@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from shared.database.connection import SHARED_CONNECTIONS, UnfitDatabase
 from shared.database.engine import LOCKED
 
-#: What a server, a pooler or libpq says when no connection comes about, which has no SQLSTATE. In English only: in
-#: another language the line is the last one of connection_trouble.
+#: Messages of servers, poolers and libpq when a connection fails, which has no SQLSTATE. In English only: for another
+#: language connection_trouble returns NOT_AVAILABLE.
 REFUSALS = (
     (
         r"unsupported startup parameter",
@@ -56,8 +56,8 @@ REFUSALS = (
 STATEMENT_POOLING = "in statement pooling mode"
 NOT_AVAILABLE = "The database is not available"
 
-#: By the beginning of the SQLSTATE (PostgreSQL's appendix A) of a statement of a migration.
-OF_MIGRATIONS = (
+#: For a statement of a migration, by the first characters of its SQLSTATE (PostgreSQL's appendix A).
+MIGRATION_ERRORS = (
     (
         "42501",
         "The role may not do what the migration needs: let the owner of the tables migrate, or GRANT CREATE ON "
@@ -88,7 +88,7 @@ OF_MIGRATIONS = (
 
 
 def connection_trouble(error: BaseException) -> str:
-    """Why there is no connection, in words for everybody: without an address, a user or a password."""
+    """Why the connection failed, in a sentence without an address, user or password."""
     refused = error.orig if isinstance(error, DBAPIError) else error
     text = str(refused)
     if isinstance(refused, UnfitDatabase):
@@ -99,7 +99,7 @@ def connection_trouble(error: BaseException) -> str:
 
 
 def migration_trouble(error: BaseException) -> str:
-    """Why the schema was not brought to the newest version, for whoever runs the migration."""
+    """Why the migration failed, in a sentence for its operator."""
     if isinstance(error, CommandError):
         return (
             f"The database has a schema that this version does not know ({first_line(error)}): "
@@ -116,7 +116,7 @@ def migration_trouble(error: BaseException) -> str:
     state = refused.sqlstate if isinstance(refused, psycopg.Error) else None
     if state is None:
         return f"{connection_trouble(error)} ({first_line(refused)})"
-    words = next((words for begin, words in OF_MIGRATIONS if state.startswith(begin)), None)
+    words = next((words for begin, words in MIGRATION_ERRORS if state.startswith(begin)), None)
     return f"{words or 'The database refused the migration'} ({first_line(refused)})"
 
 

@@ -1,4 +1,4 @@
-"""Engine, sessions and migrations. PostgreSQL only."""
+"""Make engines and sessions, classify database errors, and run migrations. PostgreSQL only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,12 +19,12 @@ from shared.database.connection import CONNECT_TIMEOUT_S, connect
 from shared.database.url import connection_parameters
 
 LOCK_PAUSE_S = 3.0
-LOCK_TRIES = 75  # 5 minutes: a backup may hold a table for so long; after that the operator has to know
+LOCK_TRIES = 75  # 5 minutes: a backup may hold a table that long; after that the migration fails
 LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 MIGRATION_LOCK = 6_041_971  # any number, as long as all versions use the same
 
-#: SQLSTATE classes and codes (PostgreSQL's appendix A) of a server that cannot work at the moment, whatever is sent.
-OUTAGE_STATES = (
+#: SQLSTATE classes and codes (PostgreSQL's appendix A) of a server that cannot serve any statement at the moment.
+UNAVAILABLE_STATES = (
     "08",  # no connection
     "53",  # out of memory, disk or connections
     "57P",  # shut down, crashed, starting up, dropped; or it ended an idle session
@@ -33,7 +33,7 @@ OUTAGE_STATES = (
     "25P03",  # it ended a session that was idle in a transaction
     "25P04",  # it ended a transaction that took too long
 )
-#: SQLSTATE of a statement that other statements got in the way of, or that took too long. The server is well.
+#: SQLSTATE of a statement that lost against other statements or took too long. The server works.
 CONTENTION = {
     "55P03": "Another request holds what this one needs, and has for too long",
     "57014": "The database took too long for this request",
@@ -41,14 +41,14 @@ CONTENTION = {
     "40001": "Another request changed the same rows at the same time",
 }
 
-IDLE_S = 1.0  # a connection that rested for longer is asked for a sign of life before its next use
+IDLE_S = 1.0  # a connection that was idle for longer is pinged before its next use
 
 
 def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Engine:
-    """An engine with bounded waits, whose connections commit every statement. Opens none yet.
+    """An engine with bounded waits, whose connections commit every statement. Opens no connection yet.
 
-    Most of what we ask for is one statement: a transaction around it would cost two round trips more. A migration's
-    statements have no time limit, on either side: an index of a large table takes minutes.
+    Most work is one statement, and a transaction around it would cost two more round trips. A migration's statements
+    have no time limit, on either side: an index of a large table takes minutes.
     """
     parameters = connection_parameters(url)
     engine = create_engine(
@@ -57,23 +57,22 @@ def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Eng
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
-        pool_use_lifo=True,  # the one that was used last is still warm, here and in the server
+        pool_use_lifo=True,  # the last one used is warm in both caches
     )
 
     @event.listens_for(engine, "do_connect")
     def begin(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> Any:
         return connect(parameters, migrates=migrates, context=options.get("context"))
 
-    _leave_read_only_servers(engine)
-    _ping_after_a_rest(engine)
+    _close_read_only_connections(engine)
+    _ping_after_idling(engine)
     return engine
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether the database cannot be reached or does not work, so that the same may succeed when it is back.
+    """Whether the database cannot be reached or does not work, so that a retry may succeed later.
 
-    A pool without a free connection counts as one. False for every error of a single statement, also for
-    those of `contention`.
+    True for a pool without a free connection. False for every error of a single statement, and for `contention`.
     """
     if isinstance(error, PoolTimeout | DisconnectionError):
         return True
@@ -82,15 +81,15 @@ def is_unavailable(error: BaseException) -> bool:
     refused = _driver_error(error)
     if refused is None:
         return False
-    if refused.sqlstate is None:  # the driver's own: it found nobody, or waited in vain
+    if refused.sqlstate is None:  # the driver's own error: no connection, or a time-out
         return isinstance(refused, psycopg.OperationalError | psycopg.InterfaceError)
-    return refused.sqlstate.startswith(OUTAGE_STATES)
+    return refused.sqlstate.startswith(UNAVAILABLE_STATES)
 
 
 def contention(error: BaseException) -> str | None:
-    """Why a statement lost against others or against its time, in a sentence; None for any other error.
+    """Why a statement lost against others or timed out, in a sentence; None for any other error.
 
-    The transaction changed nothing, and may be tried again.
+    The transaction changed nothing and may be retried.
     """
     refused = _driver_error(error)
     if refused is None or refused.sqlstate is None or is_unavailable(error):
@@ -104,7 +103,7 @@ def _driver_error(error: BaseException) -> psycopg.Error | None:
 
 
 def _shown(parameters: Mapping[str, str]) -> URL:
-    """What SQLAlchemy knows of the place. Where there are several hosts it knows none of them."""
+    """The address as SQLAlchemy shows it. Without a host when the URL has several."""
     host, port = parameters.get("host", ""), parameters.get("port", "")
     return URL.create(
         "postgresql+psycopg",
@@ -119,14 +118,14 @@ def _shown(parameters: Mapping[str, str]) -> URL:
 def check_fit(engine: Engine) -> None:
     """Raises UnfitDatabase within SQLAlchemy's OperationalError, or any other error of connecting.
 
-    Two connections at once show whether a pooler serves both by one. Needs room for two in the pool.
+    Two connections at once show whether a pooler shares one between them. The pool must allow two.
     """
     with engine.connect(), engine.connect():
         pass
 
 
-def _leave_read_only_servers(engine: Engine) -> None:
-    """A connection that came up while the server took no writes would refuse them for ever: it is an outage."""
+def _close_read_only_connections(engine: Engine) -> None:
+    """Close a connection that refuses writes: one opened while the server was read-only would refuse them for ever."""
 
     @event.listens_for(engine, "handle_error")
     def check(context: ExceptionContext) -> OperationalError | None:
@@ -137,8 +136,8 @@ def _leave_read_only_servers(engine: Engine) -> None:
         return OperationalError(context.statement, None, refused, connection_invalidated=True)
 
 
-def _ping_after_a_rest(engine: Engine) -> None:
-    """SQLAlchemy's own pre-ping would cost every request a round trip."""
+def _ping_after_idling(engine: Engine) -> None:
+    """Ping only connections that were idle: SQLAlchemy's own pre-ping costs every request a round trip."""
 
     @event.listens_for(engine, "checkin")
     def note(_: DBAPIConnection | None, record: Any) -> None:
@@ -155,29 +154,30 @@ def _ping_after_a_rest(engine: Engine) -> None:
 
 
 class Sessions(sessionmaker[Session]):
-    """Makes sessions, a transaction each, whose rows stay readable after the commit."""
+    """Makes sessions that are a transaction each. Their rows stay readable after the commit."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(transactional(engine), expire_on_commit=False)
-        self.statements = engine  #: for what is a single statement; of the same pool
+        #: The same pool, for single statements: each is committed at once, so two of them are not one transaction.
+        self.autocommit = engine
 
     def use(self, engine: Engine) -> None:
-        """Take connections from this engine from now on. Those in use are closed when they come back."""
-        replaced, self.statements = self.statements, engine
+        """Use the connections of another engine from now on. Connections in use are closed when they are returned."""
+        replaced, self.autocommit = self.autocommit, engine
         self.configure(bind=transactional(engine))
         replaced.dispose()
 
 
 def transactional(engine: Engine) -> Engine:
-    """The same, with connections that begin a transaction and leave its end to the caller."""
+    """The same pool, with connections that begin a transaction, which the caller ends."""
     return engine.execution_options(isolation_level="READ COMMITTED")
 
 
 def migrate(url: str) -> None:
     """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race.
 
-    The service may run meanwhile. Raises OperationalError when others hold a table through all tries: what ended by
-    then stays, and a repeat goes on from there.
+    The service may run meanwhile. Raises OperationalError when others hold a table through all tries: finished
+    migrations stay, and a repeat continues with the next one.
     """
     engine = make_engine(url, pool_size=2, migrates=True)
     try:
@@ -193,9 +193,9 @@ def migrate(url: str) -> None:
 
 
 def _wait_for_turn(connection: Connection) -> None:
-    """Return when no other process migrates this database. The connection's end passes the turn on.
+    """Return when no other process migrates this database. Closing the connection gives up the lock.
 
-    A statement that waits for the lock would have a snapshot, and an index that is built concurrently waits for those.
+    A statement that waits for the lock would hold a snapshot, and a concurrent index build waits for snapshots.
     """
     while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
         connection.rollback()
@@ -204,7 +204,7 @@ def _wait_for_turn(connection: Connection) -> None:
 
 
 def _upgraded(connection: Connection, *, is_last_try: bool) -> bool:
-    """Whether all migrations could be done. False when others had a lock that one needs, unless it is the last try."""
+    """Whether all migrations were applied. False when one did not get a lock, unless it is the last try."""
     config = alembic_config()
     config.attributes["connection"] = connection
     try:

@@ -1,4 +1,4 @@
-"""Whether the database's schema fits this version of Chargehand."""
+"""Check whether the database's schema fits this version of Chargehand."""
 
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -14,9 +14,9 @@ NOT_MIGRATED = f"The database has not been migrated: {REMEDY}"
 
 
 def schema_trouble(connection: Connection) -> str | None:
-    """Why this version cannot work with the schema, in one line with the remedy; None when it can.
+    """Why this version cannot use the schema, in one line with the remedy; None when it can.
 
-    A schema that is newer than this version is no trouble: during a rolling deployment that is the normal order.
+    A newer schema is fine: a rolling deployment migrates first.
     """
     found = text("SELECT version_num FROM alembic_version")
     try:
@@ -39,7 +39,7 @@ def schema_trouble_of(engine: Engine) -> str | None:
 
 @cache
 def _revisions() -> tuple[str, AbstractSet[str]]:
-    """The newest of this version, and all that it knows."""
+    """This version's newest revision, and all that it knows."""
     scripts = ScriptDirectory.from_config(alembic_config())
     head = scripts.get_current_head()
     assert head is not None  # noqa: S101  # there are migrations

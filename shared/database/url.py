@@ -1,6 +1,6 @@
-"""DATABASE_URL in every form of libpq's documentation, taken apart and checked before anything connects.
+"""Parse and check DATABASE_URL, in every form of libpq's documentation, before anything connects.
 
-libpq's own parser is not used, because gunicorn's parent process reads the settings, and must not import psycopg.
+libpq's own parser is not used: gunicorn's parent process reads the settings and must not import psycopg.
 """
 
 import os
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
-#: What libpq's documentation (34.1.2) calls parameter key words, but for those of REFUSED.
+#: The parameter key words of libpq's documentation (34.1.2), without those of REFUSED.
 KEYWORDS = frozenset(
     [
         "application_name",
@@ -76,7 +76,7 @@ CHOICES = {
     "sslcertmode": ("disable", "allow", "require"),
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "sslnegotiation": ("postgres", "direct"),
-    "target_session_attrs": ("any", "read-write", "primary"),  # the others name servers that take no writes
+    "target_session_attrs": ("any", "read-write", "primary"),  # the others accept servers that refuse writes
 }
 NUMBERS = frozenset(
     [
@@ -113,11 +113,11 @@ OPTION = re.compile(r"(?:^|\s)(?:-c\s*|--)([\w.-]+)\s*=")
 
 
 class BadDatabaseUrl(ValueError):
-    """The message is a line that follows the words DATABASE_URL, and holds no value that may be secret."""
+    """The message is a line that follows the word DATABASE_URL and holds no secret."""
 
 
 def connection_parameters(url: str) -> dict[str, str]:
-    """libpq's parameters, as it reads them from the URL. Raises BadDatabaseUrl."""
+    """The parameters of libpq in the URL. Raises BadDatabaseUrl."""
     scheme = next((scheme for scheme in SCHEMES if url.startswith(scheme)), None)
     if scheme is None:
         raise BadDatabaseUrl("must be a postgresql:// URL")
@@ -128,12 +128,12 @@ def connection_parameters(url: str) -> dict[str, str]:
 
 
 def settings_in(options: str) -> frozenset[str]:
-    """The names of the server's settings that libpq's `options` set, as SET writes them, in lower case."""
+    """The lower-case names of the server settings in libpq's `options`."""
     return frozenset(name.lower().replace("-", "_") for name in OPTION.findall(options))
 
 
 def _split(rest: str) -> tuple[str, str, str]:
-    """Credentials, hosts with the name of the database, and parameters. As libpq does, @ ends the credentials first."""
+    """Split into credentials, hosts with the database, and parameters. As in libpq, the first @ ends the credentials."""
     credentials = ""
     if "@" in rest.partition("/")[0]:
         credentials, _, rest = rest.partition("@")
@@ -191,7 +191,7 @@ def _decoded(text: str) -> str:
 
 
 def check_parameters(found: Mapping[str, str]) -> None:
-    """Raises BadDatabaseUrl for a value that libpq would refuse when it connects, or that we set."""
+    """Raises BadDatabaseUrl for a value that libpq would refuse when it connects, or that Chargehand sets itself."""
     ports = found.get("port", "").split(",")
     if not all(_is_port(port) for port in ports if port):
         raise BadDatabaseUrl(f"must have a port from 1 to 65535, or none: {ENCODE}")
@@ -200,6 +200,15 @@ def check_parameters(found: Mapping[str, str]) -> None:
         raise BadDatabaseUrl(
             f"names {len(hosts)} hosts and {len(ports)} ports: one port for all, or one for each"
         )
+    _check_values(found)
+    options = found.get("options", "")
+    if re.search(r"-c\+|\+-", options):
+        raise BadDatabaseUrl("has a + in its options: a space is written %20")
+    for name in sorted(SET_BY_US & settings_in(options)):
+        raise BadDatabaseUrl(f"may not set {name} in its options: Chargehand sets it for every connection")
+
+
+def _check_values(found: Mapping[str, str]) -> None:
     for keyword, choices in CHOICES.items():
         if keyword in found and found[keyword] not in choices:
             raise BadDatabaseUrl(
@@ -211,10 +220,6 @@ def check_parameters(found: Mapping[str, str]) -> None:
     for keyword in FILES & found.keys():
         if found[keyword] != "system" and not os.access(found[keyword], os.R_OK):
             raise BadDatabaseUrl(f"names a file as {keyword} that cannot be read: {found[keyword]}")
-    if re.search(r"-c\+|\+-", found.get("options", "")):
-        raise BadDatabaseUrl("has a + in its options: a space is written %20")
-    for name in sorted(SET_BY_US & settings_in(found.get("options", ""))):
-        raise BadDatabaseUrl(f"may not set {name} in its options: Chargehand sets it for every connection")
 
 
 def _is_port(port: str) -> bool:

@@ -1,1 +1,1 @@
-"""What clients can ask for: rows and rules, no HTTP. Every function is scoped to one organization."""
+"""The domain: rows and rules, without HTTP. Every function is scoped to one organization."""

@@ -1,4 +1,4 @@
-"""The brands and models that chargers are made of. The same for every organization."""
+"""The catalog of brands and models, which every organization shares."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _MODELS = select(*CatalogModel.__table__.columns, Brand.id.label("brand_id")).jo
 )
 
 
-def list_brands(session: Session, *, page: int, limit: int) -> Page:
+def list_brands(session: Session, *, page: int, limit: int) -> Page[Brand]:
     """All brands, by name."""
     total = session.scalar(select(func.count()).select_from(Brand)) or 0
     rows = session.scalars(
@@ -24,7 +24,7 @@ def list_brands(session: Session, *, page: int, limit: int) -> Page:
     return Page(rows, total)
 
 
-def list_models(session: Session, *, brand_slug: str, page: int, limit: int) -> Page:
+def list_models(session: Session, *, brand_slug: str, page: int, limit: int) -> Page[Row[*tuple[Any, ...]]]:
     """The brand's models, by name. Raises BrandNotFound."""
     if session.get(Brand, brand_slug) is None:
         raise BrandNotFound(brand_slug)

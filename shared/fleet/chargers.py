@@ -1,6 +1,8 @@
-"""Create, read, update and delete: the rows that workers make true."""
+"""Creates, reads, updates and deletes chargers: the rows that workers make true."""
 
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -14,55 +16,110 @@ from shared.ids import new_charger_id, new_command_id, new_run_id
 from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
 from shared.vocabulary import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 
-#: What a charger's process is told: a change of these needs another task (contract 13, item 24).
+#: What a charger's process is configured with: a change of these needs another task (contract 13, item 24).
 REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
 
-__all__ = ["create_charger", "delete_charger", "get_charger", "update_charger"]
+__all__ = [
+    "UNCHANGED",
+    "ChargerChanges",
+    "CreateRequest",
+    "DeleteRequest",
+    "NewCharger",
+    "Unchanged",
+    "UpdateRequest",
+    "create_charger",
+    "delete_charger",
+    "get_charger",
+    "update_charger",
+]
 
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
-def create_charger(
-    session: Session,
-    *,
-    organization_id: str,
-    requested_by: str,
-    request_id: str | None,
-    identity: str,
-    brand_slug: str,
-    model_slug: str,
-    connector_type: str,
-    ws_url: str,
-    ocpp_version: str | None = None,
-    charge_point_name: str | None = None,
-    location_id: str | None = None,
-    location_name: str | None = None,
-    most_chargers: int,
-) -> CommandReceipt:
-    """Store a charger that a worker will bring up. Raises InvalidCharger, and QuotaFull: the transaction is spoilt then.
+class Unchanged(Enum):
+    """The type of UNCHANGED."""
 
-    Safe to repeat while it is being provisioned: the same wish gives the same charger, because the SDK
+    UNCHANGED = "unchanged"
+
+
+UNCHANGED: Final = (
+    Unchanged.UNCHANGED
+)  #: a field that an update does not mention; None clears a field instead
+
+
+@dataclass(frozen=True, slots=True)
+class NewCharger:
+    """What a client chooses about a new charger; columns of its row."""
+
+    identity: str
+    brand_slug: str
+    model_slug: str
+    connector_type: str
+    ws_url: str
+    ocpp_version: str = OcppVersion.V16.value
+    name: str | None = None
+    location_id: str | None = None
+    location_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargerChanges:
+    """The new values of an update; columns of the charger's row."""
+
+    name: str | Unchanged | None = UNCHANGED
+    connector_type: str | Unchanged = UNCHANGED
+    ocpp_version: str | Unchanged = UNCHANGED
+    ws_url: str | Unchanged = UNCHANGED
+    location_id: str | Unchanged | None = UNCHANGED
+    location_name: str | Unchanged | None = UNCHANGED
+
+    def values(self) -> dict[str, str | None]:
+        """The new values by column, without those that are UNCHANGED."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in given.items() if value is not UNCHANGED}
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    charger: NewCharger
+    organization_id: str
+    requested_by: str
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRequest:
+    charger_id: str
+    changes: ChargerChanges
+    organization_id: str
+    requested_by: str
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    charger_id: str
+    organization_id: str
+    requested_by: str
+    request_id: str | None
+
+
+def create_charger(session: Session, request: CreateRequest, *, max_chargers: int) -> CommandReceipt:
+    """Store a charger, which a worker then provisions. Returns its receipt.
+
+    Raises InvalidCharger; and QuotaFull above max_chargers of the organization, after which the caller must roll back.
+    Safe to repeat while the charger is being provisioned: an equal request returns the same charger, because the SDK
     repeats a POST whose answer it lost (contract 12.3).
     """
-    brand, model = _catalog_entry(session, brand_slug, model_slug, connector_type)
-    wish = {
-        "brand_slug": brand_slug,
-        "model_slug": model_slug,
-        "connector_type": connector_type,
-        "ws_url": ws_url,
-        "ocpp_version": ocpp_version or OcppVersion.V16.value,
-        "name": charge_point_name,
-        "location_id": location_id,
-        "location_name": location_name,
-    }
+    new = request.charger
+    brand, model = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
     command_id = new_command_id()
     charger = session.scalars(
         insert(Charger)
         .values(
             id=new_charger_id(),
-            organization_id=organization_id,
-            identity=identity,
-            **wish,
+            organization_id=request.organization_id,
+            **asdict(new),
             vendor_name=brand.name,
             model=model.name,
             image_url=model.image_url,
@@ -81,40 +138,33 @@ def create_charger(
         .returning(Charger)
     ).one_or_none()
     if charger is None:
-        return _repeated_create(session, organization_id, identity, wish)
-    _check_quota(session, organization_id, most_chargers)
+        return _repeated_create(session, request)
+    _check_quota(session, request.organization_id, max_chargers)
     session.add(
         Command(
             id=command_id,
             charger_id=charger.id,
-            organization_id=organization_id,
+            organization_id=request.organization_id,
             event_type=EventType.CREATE_CHARGER,
             generation=charger.generation,
-            requested_by=requested_by,
-            request_id=request_id,
+            requested_by=request.requested_by,
+            request_id=request.request_id,
         )
     )
     session.flush()
     return receipt_of(charger)
 
 
-def update_charger(
-    session: Session,
-    *,
-    organization_id: str,
-    requested_by: str,
-    request_id: str | None,
-    charger_id: str,
-    changes: dict[str, Any],
-) -> CommandReceipt:
-    """Change what is in `changes` (charger columns). Raises ChargerNotFound, InvalidCharger.
+def update_charger(session: Session, request: UpdateRequest) -> tuple[Charger, CommandReceipt]:
+    """Change a charger. Returns its row, as changed, and the receipt. Raises ChargerNotFound, InvalidCharger.
 
-    A change of what the process is told redeploys it in the background. A repeat changes nothing.
+    A change of what the charger's process is configured with redeploys it in the background. A repeat changes nothing.
     """
-    charger = lock_charger(session, organization_id=organization_id, charger_id=charger_id)
+    charger = lock_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
+    changes = request.changes.values()
     changed = {name: value for name, value in changes.items() if getattr(charger, name) != value}
-    if "connector_type" in changed:
-        _catalog_entry(session, charger.brand_slug, charger.model_slug, changed["connector_type"])
+    if (connector_type := changed.get("connector_type")) is not None:
+        _catalog_entry(session, charger.brand_slug, charger.model_slug, connector_type)
     for name, value in changed.items():
         setattr(charger, name, value)
     if changed:
@@ -124,26 +174,34 @@ def update_charger(
         charger.generation += 1
         charger.spec_generation = charger.generation
         add_command(
-            session, charger, EventType.UPDATE_CHARGER, requested_by=requested_by, request_id=request_id
+            session,
+            charger,
+            EventType.UPDATE_CHARGER,
+            requested_by=request.requested_by,
+            request_id=request.request_id,
         )
     session.flush()
-    charger = get_charger(session, organization_id=organization_id, charger_id=charger_id)
-    return receipt_of(charger, repeated=not redeploy)
+    charger = get_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
+    return charger, receipt_of(charger, repeated=not redeploy)
 
 
-def delete_charger(
-    session: Session, *, organization_id: str, requested_by: str, request_id: str | None, charger_id: str
-) -> CommandReceipt:
-    """Take the charger out of the clients' sight. Raises ChargerNotFound, also the second time.
+def delete_charger(session: Session, request: DeleteRequest) -> CommandReceipt:
+    """Hide the charger from clients. Returns the receipt. Raises ChargerNotFound, also the second time.
 
-    A worker removes its service and task definitions, and then forgets the row.
+    A worker removes its service and task definitions, and then the row.
     """
-    charger = lock_charger(session, organization_id=organization_id, charger_id=charger_id)
+    charger = lock_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
     charger.deleted_at = func.now()
     charger.desired_count = 0
     charger.observe_at = None  # until its service drains
     charger.generation += 1
-    add_command(session, charger, EventType.DELETE_CHARGER, requested_by=requested_by, request_id=request_id)
+    add_command(
+        session,
+        charger,
+        EventType.DELETE_CHARGER,
+        requested_by=request.requested_by,
+        request_id=request.request_id,
+    )
     session.flush()
     return receipt_of(charger)
 
@@ -170,26 +228,25 @@ def _catalog_entry(
     return brand, model
 
 
-def _check_quota(session: Session, organization_id: str, most: int) -> None:
-    """Raise QuotaFull if there is one charger too many, with the one that was just stored.
+def _check_quota(session: Session, organization_id: str, max_chargers: int) -> None:
+    """Raise QuotaFull if the charger that was just stored exceeds the quota.
 
-    Exact: the trigger that counted it holds the count's row until the commit, so creates at once come one by one.
+    Exact: the trigger that counted it locks the count's row until the commit, so concurrent creates run one by one.
     """
     of_organization = ChargerCount.organization_id == organization_id
-    if (session.scalar(select(ChargerCount.chargers).where(of_organization)) or 0) > most:
+    if (session.scalar(select(ChargerCount.chargers).where(of_organization)) or 0) > max_chargers:
         raise QuotaFull(
-            f"The organization has {most} chargers, which is as many as it may: delete some first"
+            f"The organization has {max_chargers} chargers, the most it may have: delete some first"
         )
 
 
-def _repeated_create(
-    session: Session, organization_id: str, identity: str, wish: dict[str, Any]
-) -> CommandReceipt:
-    """The charger that the first request made, if this one asks for the very same."""
+def _repeated_create(session: Session, request: CreateRequest) -> CommandReceipt:
+    """The receipt of the first request, if this one is equal to it. Raises InvalidCharger otherwise."""
+    new = request.charger
     charger = session.scalars(
         select(Charger).where(
-            Charger.organization_id == organization_id,
-            Charger.identity == identity,
+            Charger.organization_id == request.organization_id,
+            Charger.identity == new.identity,
             Charger.deleted_at.is_(None),
         )
     ).one_or_none()
@@ -197,7 +254,7 @@ def _repeated_create(
         charger is not None
         and charger.newest_event_type == EventType.CREATE_CHARGER
         and charger.provisioning_status in IN_PROGRESS
-        and all(getattr(charger, name) == value for name, value in wish.items())
+        and all(getattr(charger, name) == value for name, value in asdict(new).items())
     ):
         return receipt_of(charger, repeated=True)
-    raise InvalidCharger(f"Identity {identity} already exists", param="identity")
+    raise InvalidCharger(f"Identity {new.identity} already exists", param="identity")

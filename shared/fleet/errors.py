@@ -1,8 +1,8 @@
-"""What can be wrong with a wish. api/http/errors.py alone knows the status codes."""
+"""Why a request is refused. Only api/http/errors.py knows the status codes."""
 
 
 class NotFound(Exception):
-    """No such thing in this organization; whether another one has it is not told."""
+    """The organization has no such row. The message never says whether another organization has it."""
 
 
 class ChargerNotFound(NotFound):
@@ -28,7 +28,7 @@ class ModelNotFound(NotFound):
 
 
 class InvalidCharger(Exception):
-    """A business rule on a charger's data is broken. `param` is the field to blame, when there is one."""
+    """The charger's data break a rule. `param` is the field at fault, if there is one."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -36,8 +36,8 @@ class InvalidCharger(Exception):
 
 
 class QuotaFull(Exception):
-    """The organization has as many as it may, and waiting does not change that."""
+    """The organization's quota is full. Waiting does not help."""
 
 
 class NotReady(Exception):
-    """The charger has no runtime to command yet, or will never have one."""
+    """The charger has no runtime yet, or its provisioning failed."""

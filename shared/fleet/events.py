@@ -1,4 +1,4 @@
-"""What changed about chargers, for those who watch them."""
+"""The events of chargers, for their streams."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
@@ -10,18 +10,18 @@ from sqlalchemy.orm import Session
 from shared.fleet.scope import get_charger
 from shared.models import Charger, ChargerEvent, Command
 
-EVENTS_AT_ONCE = 50  # of each watched position, so that one that is far behind delays no other
-POSITIONS_AT_ONCE = 100  # in one query
+MAX_EVENTS = 50  # per position and call, so that a stream that is far behind delays no other
+MAX_POSITIONS = 100  # in one query
 
 
-Position = tuple[str, int]  #: a charger, and the id of the last event of it that was read
+Position = tuple[str, int]  #: a charger, and the id of its last event that was read
 
 
 class Event(Protocol):
-    """A row of events_after."""
+    """A row that `events_after` returns."""
 
     charger_id: str
-    after: int  #: the position's id that it was found for
+    after: int  #: the event id of the position that it follows
     id: int
     at: datetime
     type: str
@@ -29,7 +29,7 @@ class Event(Protocol):
 
 
 class Snapshot(NamedTuple):
-    """A charger as it is, and the id of the last event that this takes in."""
+    """A charger, its newest command, and the id of the last event that they include."""
 
     charger: Charger
     command: Command | None
@@ -37,9 +37,9 @@ class Snapshot(NamedTuple):
 
 
 def snapshot(session: Session, *, organization_id: str, charger_id: str) -> Snapshot:
-    """What a new watcher begins with. Raises ChargerNotFound.
+    """The state that a new stream begins with. Raises ChargerNotFound.
 
-    The id is read first: what changes meanwhile is told twice, and never not at all.
+    The event id is read first: a change in between is sent twice, and never lost.
     """
     newest = session.scalar(select(func.max(ChargerEvent.id)).where(ChargerEvent.charger_id == charger_id))
     charger = get_charger(session, organization_id=organization_id, charger_id=charger_id)
@@ -48,18 +48,18 @@ def snapshot(session: Session, *, organization_id: str, charger_id: str) -> Snap
 
 
 def newest_event_id(session: Session) -> int:
-    """No event has an id above it yet, of any charger."""
+    """The highest event id so far, of any charger."""
     return session.scalar(_NEWEST) or 0
 
 
 def events_after(session: Session, positions: Collection[Position]) -> Iterator[Event]:
-    """What happened after each position, at most EVENTS_AT_ONCE each, oldest first.
+    """The events after each position, at most MAX_EVENTS per position, oldest first.
 
-    Each position is read by itself, so one that is far behind costs the others nothing.
+    Each position is read separately, so one that is far behind costs the others nothing.
     """
     waiting = list(positions)
-    for start in range(0, len(waiting), POSITIONS_AT_ONCE):
-        some = waiting[start : start + POSITIONS_AT_ONCE]
+    for start in range(0, len(waiting), MAX_POSITIONS):
+        some = waiting[start : start + MAX_POSITIONS]
         read = {
             "chargers": [charger_id for charger_id, _ in some],
             "last_ids": [last_id for _, last_id in some],
@@ -79,7 +79,7 @@ _backlog = (
     select(ChargerEvent)
     .where(ChargerEvent.charger_id == _watched.c.charger_id, ChargerEvent.id > _watched.c.last_id)
     .order_by(ChargerEvent.id)
-    .limit(EVENTS_AT_ONCE)
+    .limit(MAX_EVENTS)
     .lateral("backlog")
 )
 _AFTER = (

@@ -1,20 +1,22 @@
-"""A request that is sent again with its Idempotency-Key changes nothing and gets the first answer again.
+"""Idempotency keys: a request that is sent again with its key changes nothing and returns the first receipt.
 
-The key's row is written in the transaction that does what was asked, so it exists when, and only when, that
-is on record.
+The key's row is written in the transaction that records the command, so either both exist or neither does.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from shared.fleet.receipts import CommandReceipt
 from shared.models import IdempotencyKey
+from shared.vocabulary import EventType, ProvisioningStatus
 
-KEPT_FOR = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 
 
 class KeyReused(Exception):
@@ -23,7 +25,7 @@ class KeyReused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A request that says how its repeats can be told."""
+    """A request with an Idempotency-Key: what identifies its repeats."""
 
     organization_id: str
     route: str
@@ -31,19 +33,11 @@ class Attempt:
     body_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a request is answered with. The body is plain JSON."""
+def claim(session: Session, attempt: Attempt) -> CommandReceipt | None:
+    """The receipt of the first request with this key, marked as replayed; None when this request is the first.
 
-    body: dict[str, Any]
-    status: int
-    headers: dict[str, str]
-
-
-def claim(session: Session, attempt: Attempt) -> Answer | None:
-    """The answer that was given before; None when the key is this request's, to `remember` its answer under.
-
-    Waits for a twin that is under way. Raises KeyReused.
+    The first request then calls `store_receipt` in the same transaction. Waits for another request with the same key
+    that is in progress. Raises KeyReused.
     """
     statement = insert(IdempotencyKey).values(
         organization_id=attempt.organization_id,
@@ -55,7 +49,7 @@ def claim(session: Session, attempt: Attempt) -> Answer | None:
         statement.on_conflict_do_update(
             index_elements=[IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key],
             set_={"body_hash": statement.excluded.body_hash, "created_at": func.now()},
-            where=IdempotencyKey.created_at < func.now() - KEPT_FOR,
+            where=IdempotencyKey.created_at < func.now() - RETENTION,
         ).returning(IdempotencyKey.key)
     ).one_or_none()
     if claimed is not None:
@@ -63,13 +57,26 @@ def claim(session: Session, attempt: Attempt) -> Answer | None:
     stored = session.get_one(IdempotencyKey, (attempt.organization_id, attempt.route, attempt.key))
     if stored.body_hash != attempt.body_hash:
         raise KeyReused
-    assert stored.body is not None  # noqa: S101  # the transaction that claimed it has ended
-    assert stored.status is not None  # noqa: S101
-    return Answer(stored.body, stored.status, stored.headers or {})
+    if stored.receipt is None:
+        assert stored.body is not None  # noqa: S101  # the transaction that claimed it has ended
+        return _receipt_of_answer(stored.body)
+    # A newer version may have stored fields that this one does not know.
+    known = {
+        field.name: stored.receipt[field.name]
+        for field in fields(CommandReceipt)
+        if field.name in stored.receipt
+    }
+    return CommandReceipt(**{**known, "command_id": UUID(known["command_id"]), "replayed": True})
 
 
-def remember(session: Session, attempt: Attempt, answer: Answer) -> None:
-    """Keep the answer for the repeats of the request whose key was claimed."""
+def store_receipt(
+    session: Session, attempt: Attempt, receipt: CommandReceipt, *, body: dict[str, Any]
+) -> None:
+    """Store the receipt for the repeats of the request that claimed the key.
+
+    `body` is the answer that API processes of the previous version, which cannot read receipts, give to a repeat
+    during a rolling deployment. The next release drops it.
+    """
     session.execute(
         update(IdempotencyKey)
         .where(
@@ -77,5 +84,28 @@ def remember(session: Session, attempt: Attempt, answer: Answer) -> None:
             IdempotencyKey.route == attempt.route,
             IdempotencyKey.key == attempt.key,
         )
-        .values(status=answer.status, headers=answer.headers, body=answer.body)
+        .values(
+            receipt=asdict(receipt) | {"command_id": str(receipt.command_id)},
+            status=202,
+            headers={"Location": body["status_url"]},
+            body=body,
+        )
+    )
+
+
+def _receipt_of_answer(body: dict[str, Any]) -> CommandReceipt:
+    """The receipt for an answer that an earlier version stored. What that answer does not show is left empty."""
+    payload = body.get("payload", {})
+    return CommandReceipt(
+        charger_id=body["charger_id"] if "charger_id" in body else body["id"],
+        identity=body.get("identity", ""),
+        ocpp_version=body.get("ocpp_version", ""),
+        event_type=body.get("event_type", EventType.CREATE_CHARGER),
+        command_id=UUID(body["command_id"]),
+        generation=body["generation"],
+        desired_count=payload.get("desired_count", 1),
+        service_status=payload.get("status"),
+        provisioning_status=body.get("status", ProvisioningStatus.READY),
+        workflow_run_id=body.get("workflow_run_id", ""),
+        replayed=True,
     )

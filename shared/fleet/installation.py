@@ -1,6 +1,6 @@
-"""Which ECS runs the chargers of a database. The first worker records it; each later one compares.
+"""Which ECS runs the chargers of a database. The first worker records it, and every later one compares.
 
-A worker with another region, account, cluster or prefix would find none of the services, and make all of them anew.
+A worker with another region, account, cluster or prefix would find none of the services, and create all of them again.
 """
 
 import re
@@ -21,7 +21,7 @@ ARN = re.compile(
 
 
 class NotServices(Exception):
-    """The text names no services of an ECS."""
+    """The text is not an ARN of ECS services."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Services:
 
     partition: str
     region: str
-    account: str  #: of AWS, or the name of a custom ECS; empty while it is not known
+    account: str  #: of AWS, or the name of a custom ECS; empty when unknown
     cluster: str
     name_prefix: str  #: ECS_NAME_PREFIX
 
@@ -46,7 +46,7 @@ class Services:
         return f"arn:{self.partition}:ecs:{self.region}:{self.account}:service/{self.cluster}/{self.name_prefix}*"
 
     def may_be(self, other: "Services") -> bool:
-        """Whether both are the same as far as is known: an account that is not known may be any."""
+        """Whether both are the same services. An unknown account matches any."""
 
         def rest(of: Services) -> tuple[str, ...]:
             return of.partition, of.region, of.cluster, of.name_prefix
@@ -56,14 +56,14 @@ class Services:
 
 
 def recorded(database: Engine) -> Services | None:
-    """Whose services the database's chargers run as; None before the first worker started."""
+    """The services that the database's chargers run as; None before the first worker."""
     with database.connect() as connection:
         text = connection.scalar(select(Installation.services))
     return None if text is None else Services.parse(text)
 
 
 def record(database: Engine, mine: Services) -> Services:
-    """What the database holds now: `mine` where it held nothing, or the same without an account. Safe to race."""
+    """Record `mine` if nothing is recorded, or the same without an account. Returns the record. Safe to race."""
     with database.connect() as connection:
         connection.execute(insert(Installation).values(services=str(mine)).on_conflict_do_nothing())
         stored = Services.parse(connection.scalars(select(Installation.services)).one())
@@ -76,7 +76,7 @@ def record(database: Engine, mine: Services) -> Services:
 
 
 def move(database: Engine, services: Services) -> None:
-    """Say that the chargers run there from now on. The workers make the services there; the old ones stay."""
+    """Record that the chargers run there from now on. Workers create the services there; the old ones stay."""
     new = insert(Installation).values(services=str(services))
     with database.connect() as connection:
         connection.execute(

@@ -1,4 +1,4 @@
-"""What a client can wait for besides commands: that the CSMS accepts a charger, and that nothing is open."""
+"""Conditions that a client can wait for: the CSMS has accepted a charger, and no command is open."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,10 +10,10 @@ from shared.models import Charger, Command, ShownLink
 from shared.vocabulary import FINAL, CommandStatus, OcppState, ProvisioningStatus
 
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
-#: those of the database and of the charger's host may differ: the log line that says "accepted" names its ECS task,
-#: and ECS said which task runs after it had reached the generation. Whatever an earlier task said, and however late
-#: it is read, names another one. The first generation has no earlier task, unless there was a rollout. A line from
-#: before tasks were recorded counts until another generation is requested, or a rollout begins.
+#: the database's and the charger host's may differ. Instead, the log line that says "accepted" names its ECS task, and
+#: ECS reported which task runs since it reached the generation. A line of an earlier task names another one, however
+#: late it is read. The first generation has no earlier task, unless there was a rollout. A line from before tasks were
+#: recorded counts until another generation is requested or a rollout begins.
 ACCEPTED: ColumnElement[bool] = and_(
     Charger.desired_count == 1,
     Charger.running_count == 1,
@@ -36,10 +36,10 @@ ACCEPTED: ColumnElement[bool] = and_(
 
 
 def may_be_accepted(charger_id: ColumnElement[str], generation: ColumnElement[int]) -> ColumnElement[bool]:
-    """It is not accepted yet, and can be: it is there, is to run, and its provisioning has not failed.
+    """The charger is not accepted yet and can be: not deleted, desired to run, and its provisioning has not failed.
 
-    With a generation, only while that is the newest and its command has not failed. Without (null), any will do:
-    of a charger that ran before, a command that failed does not end the tries.
+    With a generation, only while that is the newest and its command has not failed. Without one (null), a failed
+    command does not matter: the charger keeps trying with what ran before.
     """
     failed = exists().where(Command.id == Charger.newest_command_id, Command.status == CommandStatus.FAILED)
     return exists().where(
@@ -63,15 +63,15 @@ def is_open(charger_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has become of a command and of its charger's link."""
+    """The state of a command and of its charger's link."""
 
     charger: Charger
     command: Command | None  #: only when it is final
-    accepted: bool  #: the CSMS accepted the boot of the process that this command led to
+    accepted: bool  #: the CSMS accepted the boot of the process that this command started
 
 
 def outcome_of(session: Session, charger_id: str, command_id: UUID) -> Outcome | None:
-    """None when the charger is gone."""
+    """The outcome of the command; None when the charger is deleted."""
     row = session.execute(
         select(Charger, Command, ACCEPTED)
         .join(Command, Command.id == command_id)

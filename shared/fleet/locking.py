@@ -1,8 +1,8 @@
-"""Who changes several chargers in one transaction locks them first, in one order: so nobody waits in a circle.
+"""Lock rows in id order before updating several of them in one transaction, to prevent deadlocks.
 
-Or takes only those that nobody has locked, and waits for none. A charger is locked before its rows in other tables.
-Nobody changes a charger's key, so all these locks leave foreign keys alone (FOR NO KEY UPDATE): the log reader, whose rows
-refer to chargers for as long as a page is written, keeps no command waiting. Only the last step of a removal waits for it.
+The other way is to skip rows that are locked (SKIP LOCKED). A charger is locked before its rows in other tables. Nothing
+changes a charger's key, so every lock is FOR NO KEY UPDATE, which foreign keys do not wait for: the log reader refers to
+chargers while it writes a page, and delays no command. Only the last step of a removal waits for it.
 """
 
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from shared.models import Charger
 
 
 def lock_chargers(session: Session, charger_ids: Collection[str]) -> None:
-    """Lock those that there are, until the transaction ends."""
+    """Lock the chargers that exist until the transaction ends."""
     session.execute(
         select(Charger.id)
         .where(Charger.id.in_(charger_ids))

@@ -1,4 +1,4 @@
-"""The frames that a charger exchanged with its CSMS."""
+"""Pages of the OCPP frames that a charger exchanged with its CSMS."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,11 +12,11 @@ from shared.models import ChargerLog
 
 
 class LogPage(NamedTuple):
-    """Some of the frames that match."""
+    """A page of matching frames."""
 
     rows: list[dict[str, Any]]
-    total: int  #: that match, over all pages
-    next_offset: int | None  #: where the next page begins; None after the last one
+    total: int  #: matches over all pages
+    next_offset: int | None  #: of the next page; None on the last one
 
 
 def list_logs(
@@ -29,12 +29,12 @@ def list_logs(
     event: str | None,
     limit: int,
     offset: int,
-    most_bytes: int,
+    max_bytes: int,
 ) -> LogPage:
     """Frames between the two instants (inclusive), of one OCPP action if given, newest first.
 
-    At most `limit` of them, and as many as have most_bytes of messages together, at least one. A message that is longer
-    than that by itself is cut, and its frame has `truncated`. Raises ChargerNotFound.
+    A page has at most `limit` frames and max_bytes of messages, but at least one frame. A message longer than max_bytes
+    is cut, and its frame has `truncated`. Raises ChargerNotFound.
     """
     get_charger(session, organization_id=organization_id, charger_id=charger_id)
     matches = [ChargerLog.charger_id == charger_id]
@@ -45,13 +45,13 @@ def list_logs(
     if event is not None:
         matches.append(ChargerLog.action == event)
     total = session.scalar(select(func.count()).select_from(ChargerLog).where(*matches)) or 0
-    rows = session.execute(_within(most_bytes, _newest(matches, limit=limit, offset=offset))).all()
+    rows = session.execute(_within(max_bytes, _newest(matches, limit=limit, offset=offset))).all()
     end = offset + len(rows)
     return LogPage([_frame(row) for row in rows], total, end if rows and end < total else None)
 
 
 def _newest(matches: Sequence[ColumnElement[bool]], *, limit: int, offset: int) -> Subquery:
-    """The frames of a page, and how many bytes each message has: PostgreSQL knows that without reading it."""
+    """The frames of a page with the size of each message, which PostgreSQL knows without reading the message."""
     return (
         select(ChargerLog, func.coalesce(func.octet_length(ChargerLog.message), 0).label("size"))
         .where(*matches)
@@ -62,24 +62,24 @@ def _newest(matches: Sequence[ColumnElement[bool]], *, limit: int, offset: int) 
     )
 
 
-def _within(most_bytes: int, newest: Subquery) -> Select[Any]:
-    """The first of the frames, until their messages together have most_bytes."""
+def _within(max_bytes: int, newest: Subquery) -> Select[Any]:
+    """The first frames whose messages together have at most max_bytes."""
     row = newest.c
     order = _newest_first(row)
     so_far = func.sum(row.size).over(order_by=order)
     counted = select(newest, so_far.label("so_far")).subquery("counted")
     found = counted.c
-    too_long = found.size > most_bytes
+    too_long = found.size > max_bytes
     return (
         select(
             found.direction,
             found.action,
             found.timestamp,
             # A character has up to four bytes.
-            case((too_long, func.left(found.message, most_bytes // 4)), else_=found.message).label("message"),
+            case((too_long, func.left(found.message, max_bytes // 4)), else_=found.message).label("message"),
             too_long.label("truncated"),
         )
-        .where(or_(found.so_far <= most_bytes, found.so_far == found.size))
+        .where(or_(found.so_far <= max_bytes, found.so_far == found.size))
         .order_by(*_newest_first(found))
     )
 

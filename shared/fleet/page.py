@@ -1,9 +1,11 @@
-"""A part of a list, with the number of matches over all parts."""
+"""A numbered page of a list, with the number of matches over all pages."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
+
+Row = TypeVar("Row")
 
 
-class Page(NamedTuple):
-    rows: Sequence[Any]
+class Page(NamedTuple, Generic[Row]):
+    rows: Sequence[Row]
     total: int

@@ -1,4 +1,4 @@
-"""What a client is told when its wish is on record, and the hint that goes to the queue."""
+"""The receipt of a stored command: what the answer is rendered from, and the message for the queue."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -10,7 +10,7 @@ from shared.vocabulary import EventType
 
 @dataclass(frozen=True, slots=True)
 class CommandReceipt:
-    """An accepted command, as of its commit."""
+    """A stored command, as of its commit. Plain values, so it can be stored itself."""
 
     charger_id: str
     identity: str
@@ -22,13 +22,13 @@ class CommandReceipt:
     service_status: str | None
     provisioning_status: str
     workflow_run_id: str
-    charger: Charger | None = None  #: the whole row, where the route answers with it
-    repeated: bool = False  #: the charger's newest command already asks for this
+    repeated: bool = False  #: the charger's newest command already requests this
     open: bool = True  #: the command is not final
+    replayed: bool = False  #: an earlier request with the same Idempotency-Key got this receipt
 
     @property
     def messages(self) -> tuple[tuple[TaskName, Message], ...]:
-        """To publish after the commit. Also for a repeat: the first message may be lost.
+        """The messages to publish after the commit. A repeat has one too: the first message may be lost.
 
         None for a command that is final: a rename of a stopped charger publishes no stop.
         """
@@ -57,7 +57,6 @@ def receipt_of(charger: Charger, *, repeated: bool = False) -> CommandReceipt:
         service_status=charger.service_status,
         provisioning_status=charger.provisioning_status,
         workflow_run_id=charger.workflow_run_id,
-        charger=charger,
         repeated=repeated,
         open=charger.settled_generation < charger.generation,
     )

@@ -1,4 +1,4 @@
-"""The one way to a charger's row: through its organization."""
+"""Reads and locks a charger through its organization. Nothing that serves clients reads one in another way."""
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, joinedload
@@ -8,7 +8,7 @@ from shared.models import Charger
 
 
 def own_charger(organization_id: str, charger_id: str) -> Select[Charger]:
-    """Select the charger if it is the organization's and not deleted: as it is now, also when read before."""
+    """Select the organization's charger unless it is deleted, and refresh it if the session has read it before."""
     return (
         select(Charger)
         .where(

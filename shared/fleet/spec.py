@@ -1,4 +1,4 @@
-"""Which of the specs that workers have is the fleet's; worker/maintenance/rollout.py says what that is for."""
+"""Which spec is the fleet's, when workers differ: see worker/maintenance/rollout.py."""
 
 from datetime import timedelta
 
@@ -6,11 +6,11 @@ from sqlalchemy import Select, func, select
 
 from shared.models import FleetSpec
 
-GONE_AFTER_S = 300.0  # a spec that no worker has had for so long has gone
+GONE_AFTER_S = 300.0  # a spec that no worker has reported for so long is out of use
 
 
 def fleets_spec() -> Select[FleetSpec]:
-    """The row of the spec that came last, of those that are in use. None before the first worker."""
+    """Select the newest of the specs in use. No row before the first worker."""
     return (
         select(FleetSpec)
         .where(FleetSpec.seen_at >= func.now() - timedelta(seconds=GONE_AFTER_S))

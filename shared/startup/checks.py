@@ -1,4 +1,4 @@
-"""How a program of ours begins: with settings that make sense, or with one line that says what is wrong."""
+"""Check the settings when a program starts. A wrong one ends it with one line that names the variable."""
 
 import sys
 from typing import NoReturn
@@ -6,15 +6,16 @@ from typing import NoReturn
 import structlog
 
 from shared.auth.keys import check_keys
-from shared.settings import Settings, SettingsError, leave_out_strays, load_settings
+from shared.settings import Settings, SettingsError
+from shared.startup.environment import leave_out_strays, load_settings
 
 _not_used: list[str] = []
 
 
 def checked_settings(*, verifies_tokens: bool) -> Settings:
-    """The settings, with keys that can be used: also where another process needs them. Raises SettingsError.
+    """The settings, with checked keys. Raises SettingsError.
 
-    What libraries would read past them is gone from the environment then.
+    Removes the variables that libraries would read past the settings from the environment.
     """
     settings = load_settings()
     _not_used.extend(leave_out_strays())
@@ -25,7 +26,7 @@ def checked_settings(*, verifies_tokens: bool) -> Settings:
 
 
 def settings_or_exit(*, verifies_tokens: bool = False) -> Settings:
-    """The settings, for a program's first line. Ends the program otherwise."""
+    """The checked settings. Ends the program with one line when they are wrong."""
     try:
         return checked_settings(verifies_tokens=verifies_tokens)
     except SettingsError as error:
@@ -33,7 +34,7 @@ def settings_or_exit(*, verifies_tokens: bool = False) -> Settings:
 
 
 def report_strays() -> None:
-    """One log line, when there were variables that are not used. For who has set up its log."""
+    """Log the variables that were removed, in one line, if any. Call it after configure_logging."""
     if _not_used:
         structlog.get_logger(__name__).warning("settings.not_used", variables=list(_not_used))
 

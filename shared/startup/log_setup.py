@@ -1,6 +1,6 @@
 """Structured logs on standard error: JSON lines in production, a readable console embedded.
 
-Lines of other libraries take the same way out. Context that is bound once (a request id, a charger)
+Log lines of libraries are formatted the same way. Context that is bound once (a request id, a charger)
 is in every later line of that request or task.
 """
 
@@ -41,7 +41,7 @@ def configure_logging(*, log_format: str, log_level: str) -> None:
 
 
 def make_formatter(log_format: str) -> logging.Formatter:
-    """How a line of a library that logs the standard way is written."""
+    """The formatter for libraries that use the standard logging module."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(log_format)],
@@ -59,7 +59,7 @@ def _to_json(event: EventDict, default: Any, **_: Any) -> str:
 
 
 def _show_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Keep what clients sent on one line: no forged lines, no terminal codes."""
+    """Replace control characters, so that a client's text forges no line and sends no terminal codes."""
     return {
         name: value.translate(_PICTURES) if isinstance(value, str) else value for name, value in event.items()
     }

@@ -1,12 +1,12 @@
-"""Variables that libraries read by themselves, past our settings.
+"""Environment variables that libraries read past our settings.
 
-One that another project has set must not lead a process of ours elsewhere: our settings decide.
+They are removed at start: one that was set for another project must not change where a process connects.
 """
 
 from collections.abc import Iterable, Mapping, MutableMapping
 
 OF_PSYCOPG = ("PSYCOPG_",)
-#: Not used. A name that ends with an underscore is the beginning of many.
+#: Removed. A name that ends with an underscore is a prefix.
 NOT_USED = (
     # Celery takes its broker, its configuration and every option of its command line from these.
     *(
@@ -18,9 +18,9 @@ NOT_USED = (
         "DJANGO_SETTINGS_MODULE",
     ),
     *("KOMBU_", "LOADER", "RESULT_BACKEND"),
-    "FLASK_",  # FLASK_DEBUG changes what an error is answered with
+    "FLASK_",  # FLASK_DEBUG changes error responses
     *OF_PSYCOPG,
-    # Where libpq connects, and what the session then is. DATABASE_URL says both.
+    # Where libpq connects, and its session's settings. DATABASE_URL has both.
     *("PGAPPNAME", "PGCLIENTENCODING", "PGCONNECT_TIMEOUT", "PGDATABASE", "PGDATESTYLE", "PGGEQO", "PGHOST"),
     *(
         "PGHOSTADDR",
@@ -36,7 +36,7 @@ NOT_USED = (
 #: Set by Celery's worker for processes that it starts.
 OF_CELERY_ITSELF = ("CELERY_LOG_FILE", "CELERY_LOG_LEVEL", "CELERY_LOG_REDIRECT", "CELERY_LOG_REDIRECT_LEVEL")
 
-#: Of libpq, and added to DATABASE_URL where it says nothing else: how both sides prove who they are.
+#: libpq's variables for authentication and TLS. They add to DATABASE_URL the parameters that it lacks.
 ADDED = {
     "PGCHANNELBINDING": "channel_binding",
     "PGGSSDELEGATION": "gssdelegation",
@@ -62,7 +62,7 @@ ADDED = {
     "PGSSLROOTCERT": "sslrootcert",
     "PGSSLSNI": "sslsni",
 }
-#: Would fill what DATABASE_URL leaves out.
+#: libpq's variables that would fill gaps of DATABASE_URL.
 GAPS = {"host": ("PGHOST", "PGHOSTADDR", "PGSERVICE"), "user": ("PGUSER",), "dbname": ("PGDATABASE",)}
 
 #: All of libpq's.
@@ -70,7 +70,7 @@ OF_LIBPQ = (*ADDED, *(name for name in NOT_USED if name.startswith("PG")))
 
 
 def leave_out(environment: MutableMapping[str, str], names: Iterable[str] = NOT_USED) -> list[str]:
-    """Remove them, before a library reads one. Returns which there were. Safe to repeat."""
+    """Remove the variables. Returns the names of those that were set. Safe to repeat."""
     beginnings = tuple(name for name in names if name.endswith("_"))
     exactly = frozenset(names) - frozenset(beginnings)
     found = sorted(
@@ -84,7 +84,7 @@ def leave_out(environment: MutableMapping[str, str], names: Iterable[str] = NOT_
 
 
 def gap(parameters: Mapping[str, str], environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """What a DATABASE_URL leaves out, and the variable that would say it if it were used; None where there is none."""
+    """A parameter that DATABASE_URL lacks, and the unused variable that has it; None when there is none."""
     place = {**parameters, "host": parameters.get("host") or parameters.get("hostaddr", "")}
     for keyword, names in GAPS.items():
         for name in names:

@@ -16,8 +16,8 @@ from tests.conftest import environment
 
 COMMAND = (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app")
 
-IMPATIENT = tuple(
-    "python:tests.api.impatient_conf" if part.startswith("python:") else part for part in COMMAND
+SHORT_TIMEOUTS = tuple(
+    "python:tests.api.short_timeouts_conf" if part.startswith("python:") else part for part in COMMAND
 )
 
 
@@ -46,7 +46,7 @@ def running_api(
         yield url
 
 
-def tell_to_stop(url: str) -> None:
+def stop_server(url: str) -> None:
     """As `docker stop` does: the first process of the server."""
     bind = httpx.URL(url).netloc.decode()
     (server,) = (child for child in psutil.Process().children() if child.environ().get("BIND") == bind)

@@ -1,4 +1,4 @@
-"""Wishes of requests that come at the same moment."""
+"""Requests that arrive at the same moment."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from api.live.batcher import GroupCommit
+from api.live.batcher import Batcher
 from shared.database.engine import Sessions, make_engine
 from shared.fleet.commands import LifecycleRequest
 from shared.fleet.errors import ChargerNotFound
@@ -56,10 +56,10 @@ def gate() -> Gate:
 
 
 @pytest.fixture
-def group(engine: Engine, gate: Gate) -> Iterator[GroupCommit]:
+def batcher(engine: Engine, gate: Gate, sessions: Sessions) -> Iterator[Batcher]:
     own = create_engine(engine.url, isolation_level="AUTOCOMMIT")
     event.listen(own, "before_cursor_execute", gate.pass_through)
-    yield GroupCommit(own)
+    yield Batcher(own, sessions)
     own.dispose()
 
 
@@ -69,34 +69,34 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def wish(charger_id: str, event_type: EventType = EventType.STOP_CHARGER) -> LifecycleRequest:
+def request(charger_id: str, event_type: EventType = EventType.STOP_CHARGER) -> LifecycleRequest:
     return LifecycleRequest(event_type, charger_id, "acme", "tester", "a-request")
 
 
-def ask_at_once(
-    group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate, wishes: list[LifecycleRequest]
+def send_together(
+    batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate, requests: list[LifecycleRequest]
 ) -> list[Future[CommandReceipt]]:
-    """All but the first are recorded together, as they come while that is under way."""
+    """Send all but the first while its statement is in flight, so that they are recorded together."""
     with gate.closed():
-        first = threads.submit(group.ask, wishes[0])
+        first = threads.submit(batcher.record, requests[0])
         wait_until(lambda: gate.reached == 1)
-        others = [threads.submit(group.ask, one) for one in wishes[1:]]
-        wait_until(lambda: group.waiting == len(others))
+        others = [threads.submit(batcher.record, one) for one in requests[1:]]
+        wait_until(lambda: batcher.waiting == len(others))
     return [first, *others]
 
 
-def test_wishes_that_come_together_are_recorded_together(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+def test_requests_that_arrive_together_are_recorded_together(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
     chargers = [fleet.ready(identity=f"CP-{number}") for number in range(12)]
-    wishes = [wish(charger_id) for charger_id in chargers]
+    requests = [request(charger_id) for charger_id in chargers]
 
-    answers = [future.result(10) for future in ask_at_once(group, threads, gate, wishes)]
+    answers = [future.result(10) for future in send_together(batcher, threads, gate, requests)]
 
     assert gate.reached == 2
     assert [answer.charger_id for answer in answers] == chargers
-    assert [answer.command_id for answer in answers] == [one.command_id for one in wishes]
-    for charger_id, one in zip(chargers, wishes, strict=True):
+    assert [answer.command_id for answer in answers] == [one.command_id for one in requests]
+    for charger_id, one in zip(chargers, requests, strict=True):
         row = fleet.row(charger_id)
         assert (row.desired_count, row.generation, row.newest_command_id) == (0, 2, one.command_id)
         command = fleet.commands(charger_id)[-1]
@@ -108,37 +108,37 @@ def test_wishes_that_come_together_are_recorded_together(
         )
 
 
-def test_who_is_on_record_does_not_wait_for_those_who_came_later(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+def test_a_recorded_request_does_not_wait_for_later_ones(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
-    wishes = [wish(fleet.ready(identity=f"CP-{number}")) for number in range(6)]
+    requests = [request(fleet.ready(identity=f"CP-{number}")) for number in range(6)]
 
     with gate.closed():
-        asked = [threads.submit(group.ask, wishes[0])]
+        sent = [threads.submit(batcher.record, requests[0])]
         wait_until(lambda: gate.reached == 1)
-        asked += [threads.submit(group.ask, one) for one in wishes[1:5]]
-        wait_until(lambda: group.waiting == 4)
+        sent += [threads.submit(batcher.record, one) for one in requests[1:5]]
+        wait_until(lambda: batcher.waiting == 4)
         gate.let_one_pass()
         wait_until(lambda: gate.reached == 2)
-        late = threads.submit(group.ask, wishes[5])
-        wait_until(lambda: group.waiting == 1)
+        late = threads.submit(batcher.record, requests[5])
+        wait_until(lambda: batcher.waiting == 1)
         gate.let_one_pass()
         wait_until(lambda: gate.reached == 3)
-        answered = [future.result(10).command_id for future in asked]
+        recorded = [future.result(10).command_id for future in sent]
 
         assert not late.done()
 
-    assert answered == [one.command_id for one in wishes[:5]]
-    assert late.result(10).command_id == wishes[5].command_id
+    assert recorded == [one.command_id for one in requests[:5]]
+    assert late.result(10).command_id == requests[5].command_id
 
 
-def test_wishes_for_one_charger_at_once_get_a_generation_each(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+def test_different_requests_for_one_charger_get_a_generation_each(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
     other, charger_id = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
-    wishes = [wish(other), wish(charger_id), wish(charger_id, EventType.RESET_CHARGER)]
+    requests = [request(other), request(charger_id), request(charger_id, EventType.RESET_CHARGER)]
 
-    answers = [future.result(10) for future in ask_at_once(group, threads, gate, wishes)]
+    answers = [future.result(10) for future in send_together(batcher, threads, gate, requests)]
 
     assert {answer.generation for answer in answers[1:]} == {2, 3}
     newest = max(answers[1:], key=lambda answer: answer.generation)
@@ -147,27 +147,29 @@ def test_wishes_for_one_charger_at_once_get_a_generation_each(
     assert len(fleet.commands(charger_id)) == 3
 
 
-def test_the_same_wish_twice_at_once_is_one_command(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+def test_the_same_request_twice_at_once_is_one_command(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
     other, charger_id = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
 
-    wishes = [wish(other), wish(charger_id), wish(charger_id)]
+    requests = [request(other), request(charger_id), request(charger_id)]
 
-    _, one, another = [future.result(10) for future in ask_at_once(group, threads, gate, wishes)]
+    _, one, another = [future.result(10) for future in send_together(batcher, threads, gate, requests)]
 
     assert one.command_id == another.command_id
     assert {one.repeated, another.repeated} == {True, False}
     assert len(fleet.commands(charger_id)) == 2
 
 
-def test_a_wish_that_cannot_be_does_not_spoil_the_others(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+def test_a_request_that_is_refused_does_not_spoil_the_others(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
     first, good = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
     foreign = fleet.ready("globex", identity="CP-3")
 
-    before, fine, refused = ask_at_once(group, threads, gate, [wish(first), wish(good), wish(foreign)])
+    before, fine, refused = send_together(
+        batcher, threads, gate, [request(first), request(good), request(foreign)]
+    )
 
     assert before.result(10).charger_id == first
     assert fine.result(10).charger_id == good
@@ -176,86 +178,87 @@ def test_a_wish_that_cannot_be_does_not_spoil_the_others(
     assert fleet.row(foreign).generation == 1
 
 
-def test_a_charger_that_somebody_holds_does_not_hold_up_the_others(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, sessions: Sessions
+def test_a_locked_charger_does_not_delay_the_others(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, sessions: Sessions
 ) -> None:
     held, free = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
 
     with sessions.begin() as session:
         session.execute(select(Charger.id).where(Charger.id == held).with_for_update())
-        waiting = threads.submit(group.ask, wish(held))
-        answered = threads.submit(group.ask, wish(free)).result(10)
+        waiting = threads.submit(batcher.record, request(held))
+        answered = threads.submit(batcher.record, request(free)).result(10)
         assert not waiting.done()
 
     assert answered.charger_id == free
     assert waiting.result(10).generation == 2
 
 
-def test_an_outage_is_told_to_everybody_who_asked(threads: ThreadPoolExecutor) -> None:
+def test_every_request_gets_the_error_of_an_unavailable_database(threads: ThreadPoolExecutor) -> None:
     nowhere = make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    group = GroupCommit(nowhere)
+    batcher = Batcher(nowhere, Sessions(nowhere))
 
-    asked = [threads.submit(group.ask, wish("dep-1")) for _ in range(8)]
+    sent = [threads.submit(batcher.record, request("dep-1")) for _ in range(8)]
 
-    for future in asked:
+    for future in sent:
         with pytest.raises(OperationalError):
             future.result(10)
 
 
-def test_an_outage_is_waited_for_once_and_not_by_one_group_after_the_other(
+def test_a_database_that_hangs_is_waited_for_once_and_not_by_each_batch(
     threads: ThreadPoolExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.live.batcher.MOST", 2)
+    monkeypatch.setattr("api.live.batcher.MAX_BATCH", 2)
 
     def time_out() -> None:
         gate.pass_through()
         raise psycopg.OperationalError("connection timeout expired")
 
-    group = GroupCommit(create_engine("postgresql+psycopg://", creator=time_out))
+    hanging = create_engine("postgresql+psycopg://", creator=time_out)
+    batcher = Batcher(hanging, Sessions(hanging))
 
     with gate.closed():
-        asked = [threads.submit(group.ask, wish("dep-1"))]
+        sent = [threads.submit(batcher.record, request("dep-1"))]
         wait_until(lambda: gate.reached == 1)
-        asked += [threads.submit(group.ask, wish("dep-1")) for _ in range(7)]
-        wait_until(lambda: group.waiting == 8)
-    for future in asked:
+        sent += [threads.submit(batcher.record, request("dep-1")) for _ in range(7)]
+        wait_until(lambda: batcher.waiting == 8)
+    for future in sent:
         with pytest.raises(OperationalError):
             future.result(10)
 
     assert gate.reached == 1
 
 
-def test_a_wish_that_no_statement_can_hold_does_not_spoil_the_others(
-    fleet: Fleet, group: GroupCommit, threads: ThreadPoolExecutor, gate: Gate
+def test_a_request_that_no_statement_can_hold_does_not_spoil_the_others(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate
 ) -> None:
-    first, good = fleet.ready(identity="CP-1"), fleet.ready(identity="CP-2")
-    bad = LifecycleRequest(EventType.STOP_CHARGER, first, "acme", "half a pair: \ud800", "a-request")
+    first, good, other = (fleet.ready(identity=f"CP-{number}") for number in range(3))
+    bad = LifecycleRequest(EventType.STOP_CHARGER, other, "acme", "half a pair: \ud800", "a-request")
 
-    before, fine, refused = ask_at_once(group, threads, gate, [wish(first), wish(good), bad])
+    before, fine, refused = send_together(batcher, threads, gate, [request(first), request(good), bad])
 
     assert before.result(10).charger_id == first
     assert fine.result(10).charger_id == good
-    with pytest.raises(TypeError):
+    with pytest.raises(UnicodeEncodeError):
         refused.result(10)
 
 
-def test_who_came_a_moment_ago_does_not_fail_with_those_who_waited_in_vain_for_a_connection(
+def test_a_new_request_does_not_fail_with_those_that_timed_out_waiting_for_a_connection(
     fleet: Fleet, engine: Engine, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, late = (wish(fleet.ready(identity=f"CP-{number}")) for number in range(2))
+    first, late = (request(fleet.ready(identity=f"CP-{number}")) for number in range(2))
     monkeypatch.setattr("api.live.batcher.CONNECT_TIMEOUT_S", 0.5)
     busy = create_engine(
         engine.url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=0, pool_timeout=0.5
     )
-    group = GroupCommit(busy)
+    batcher = Batcher(busy, Sessions(engine))
 
     with busy.connect():
-        in_vain = threads.submit(group.ask, first)
-        wait_until(lambda: group.waiting == 1)
-        sleep(0.3)  # most of the time that the first one waits for a connection
-        answered = threads.submit(group.ask, late)
+        timed_out = threads.submit(batcher.record, first)
+        wait_until(lambda: batcher.waiting == 1)
+        sleep(0.3)  # most of the time that the first request waits for a connection
+        answered = threads.submit(batcher.record, late)
         with pytest.raises(PoolTimeout):
-            in_vain.result(10)
+            timed_out.result(10)
 
     assert answered.result(10).command_id == late.command_id
     busy.dispose()

@@ -1,4 +1,4 @@
-"""What neighbours and their headers may move: nothing."""
+"""No header of a client or a proxy changes the path, the scheme or the address of a request."""
 
 from collections.abc import Callable, Iterator
 

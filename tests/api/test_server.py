@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, text, update
 from embedded.process import last_lines
 from shared.database.engine import make_engine, transactional
 from shared.models import Charger
-from tests.api.conftest import WISH
+from tests.api.conftest import NEW_CHARGER
 from tests.api.server import COMMAND, running_api
 from tests.conftest import Token, environment
 from tests.embedded.waiting import wait_until
@@ -98,7 +98,7 @@ def test_a_slow_query_of_one_request_does_not_block_another(
         assert [future.result().status_code for future in slow] == [200] * 5
 
 
-def test_a_query_that_waits_too_long_asks_to_try_again(
+def test_a_query_that_waits_too_long_is_a_503_with_retry_after(
     server: str, database: Engine, headers: dict[str, str]
 ) -> None:
     with locked_chargers(database):
@@ -135,7 +135,7 @@ def _exchange(server: str, request: bytes) -> tuple[int, bytes]:
     ],
     ids=["headers", "bodies"],
 )
-def test_slow_clients_hold_nobody_up(server: str, headers: dict[str, str], start: bytes) -> None:
+def test_slow_clients_delay_no_other(server: str, headers: dict[str, str], start: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(40):
             slow = stack.enter_context(closing(_raw(server)))
@@ -250,7 +250,7 @@ def test_a_malformed_chunk_is_a_bad_request_and_the_end_of_the_connection(
     [b"Content-Length: 50\r\n\r\n{}", b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"],
     ids=["by its length", "in chunks"],
 )
-def test_a_client_that_leaves_in_the_middle_of_its_body_has_asked_for_nothing(
+def test_a_client_that_disconnects_in_the_middle_of_its_body_changes_nothing(
     server: str, server_log: Path, headers: dict[str, str], rest: bytes
 ) -> None:
     """What came of it is an object by itself."""
@@ -292,8 +292,8 @@ def test_what_was_accepted_reaches_the_queue(
     server: str, database: Engine, broker_url: str, headers: dict[str, str]
 ) -> None:
     """The publisher lives in the worker process, after the fork."""
-    wish = WISH | {"identity": "CP-QUEUE"}
-    charger_id = httpx.post(f"{server}/ocpp/chargers", headers=headers, json=wish).json()["charger_id"]
+    fields = NEW_CHARGER | {"identity": "CP-QUEUE"}
+    charger_id = httpx.post(f"{server}/ocpp/chargers", headers=headers, json=fields).json()["charger_id"]
     with database.begin() as connection:
         connection.execute(
             update(Charger)
@@ -341,7 +341,7 @@ def test_a_request_that_is_under_way_is_finished_before_the_server_ends(
             request = pool.submit(httpx.get, f"{url}/ocpp/chargers", headers=headers, timeout=30)
             wait_until(lambda: waiting_for_a_lock(watching) == 1)
             threading.Timer(1.5, release.set).start()
-            # Leaving the block asks the server to stop, and waits for its end.
+            # Leaving the block stops the server and waits for its end.
         holder.join()
 
         assert request.result().status_code == 200

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.http.examples import CHARGER
+from api.http.examples import EXAMPLES
 from chargehand.chargers import facts
 
 
@@ -14,7 +14,7 @@ from chargehand.chargers import facts
     [(None, "accepted"), ("The chargers' logs are read 95 s late", "accepted, a while ago")],
 )
 def test_a_link_that_may_have_changed_since_says_so(late: str | None, shown: str) -> None:
-    row: Any = deepcopy(CHARGER)
+    row: Any = deepcopy(EXAMPLES["get_charger"].answer)
     row["runtime"]["ocpp"]["stale_reason"] = late
 
     assert facts(row)["CSMS"] == shown

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from embedded.ports import USUAL_PORTS
-from shared.settings import SECRETS, variables
+from shared.startup.environment import SECRETS, variables
 from tests.docs.pages import ROOT, pages
 
 PAGE = (ROOT / "docs" / "settings.md").read_text()
-SOURCE = (ROOT / "shared" / "settings.py").read_text()
+SOURCE = (ROOT / "shared" / "startup" / "environment.py").read_text()
 
 #: The variable by which `make run` marks its processes.
 ELSEWHERE = {"CHARGEHAND_ENV"}

@@ -1,4 +1,4 @@
-"""Compares what clients were told with the rows and with ECS."""
+"""Compare the answers that clients got with the rows and with ECS."""
 
 import re
 import threading
@@ -18,13 +18,13 @@ from shared.vocabulary import FINAL, CommandStatus, EventType
 from tests.faults.load import Answer
 from tests.faults.rig import CLUSTER, Rig
 
-LOOK_EVERY_S = 0.1
+POLL_EVERY_S = 0.1
 RESTARTED_FOR = re.compile(r"Chargehand restart, generation (\d+)")
 
 
 @dataclass
 class Verdict:
-    """One fault's line in the table. All of `wrong` is for people to read."""
+    """One fault's line in the table. `wrong` is text for people."""
 
     fault: str
     seed: int
@@ -86,7 +86,7 @@ class Rows:
 
 
 def read_rows(engine: Engine, since: datetime) -> Rows:
-    """All chargers, and the commands of that time on."""
+    """All chargers, and the commands since that time."""
     recent = select(Command).where(Command.created_at >= since)
     with Session(engine) as session, session.begin():
         chargers = {charger.id: charger for charger in session.scalars(select(Charger))}
@@ -96,7 +96,7 @@ def read_rows(engine: Engine, since: datetime) -> Rows:
 
 
 class Watcher:
-    """Looks at the rows all the time, for what must never be even for a moment."""
+    """Polls the rows for states that must never occur, not even for a moment."""
 
     def __init__(self, engine: Engine, since: datetime) -> None:
         self.seen: list[str] = []  #: what was wrong
@@ -117,7 +117,7 @@ class Watcher:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK_EVERY_S):
+        while not self._stopping.wait(POLL_EVERY_S):
             try:
                 rows = read_rows(self._engine, self._since)
             except SQLAlchemyError:
@@ -128,7 +128,7 @@ class Watcher:
 
 
 def went_wrong(before: Rows, after: Rows) -> list[str]:
-    """What changed between the two looks in a way that it must not."""
+    """Changes between two polls that must not happen."""
     wrong = []
     for charger_id, charger in before.chargers.items():
         later = after.chargers.get(charger_id)
@@ -156,19 +156,19 @@ def went_wrong(before: Rows, after: Rows) -> list[str]:
 
 
 def wait_until_settled(rig: Rig, since: datetime, within_s: float) -> float | None:
-    """Seconds until rows and ECS are as was last asked for. None when not in time."""
+    """Seconds until rows and ECS are as last requested. None if that takes longer than `within_s`."""
     began = time.monotonic()
     while time.monotonic() < began + within_s:
         rig.restart_dead()
         rows = read_rows(rig.engine, since)
         if rows.settled and not differences(rig, rows):
             return time.monotonic() - began
-        time.sleep(LOOK_EVERY_S)
+        time.sleep(POLL_EVERY_S)
     return None
 
 
 def differences(rig: Rig, rows: Rows) -> list[str]:
-    """Chargers whose service is not what their newest command asked for."""
+    """Chargers whose service differs from their newest command."""
     services = rig.services()
     wrong = []
     for charger in rows.chargers.values():
@@ -184,7 +184,7 @@ def differences(rig: Rig, rows: Rows) -> list[str]:
 
 
 def judge(verdict: Verdict, rig: Rig, before: Rows, answers: list[Answer], since: datetime) -> None:
-    """Fill in what the rows and ECS say of the answers, after the end."""
+    """Fill in the verdict by comparing the answers with the rows and ECS."""
     rows = read_rows(rig.engine, since)
     accepted = [answer for answer in answers if answer.status == 202]
     ids = {answer.command_id for answer in accepted if answer.command_id is not None}
@@ -192,7 +192,7 @@ def judge(verdict: Verdict, rig: Rig, before: Rows, answers: list[Answer], since
     verdict.lost = sum(
         command_id not in rows.commands or rows.commands[command_id].status not in FINAL for command_id in ids
     )
-    verdict.wrong += differences(rig, rows) + unasked(rows, answers)
+    verdict.wrong += differences(rig, rows) + not_requested(rows, answers)
     verdict.wrong += [
         f"{command.id} failed: {command.error}"
         for command in rows.commands.values()
@@ -204,8 +204,8 @@ def judge(verdict: Verdict, rig: Rig, before: Rows, answers: list[Answer], since
         verdict.p99_s, verdict.slowest_s = took[int(len(took) * 0.99)], took[-1]
 
 
-def unasked(rows: Rows, answers: list[Answer]) -> list[str]:
-    """Chargers whose newest command is another one than the last that a client was told of."""
+def not_requested(rows: Rows, answers: list[Answer]) -> list[str]:
+    """Chargers whose newest command is not the last one that a client got an answer for."""
     newest: dict[str, Answer] = {}
     for answer in answers:
         if answer.status == 202 and answer.generation >= newest.get(answer.charger_id, answer).generation:

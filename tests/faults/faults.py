@@ -1,44 +1,42 @@
-"""What is done to the product while clients call it. The numbers are those of the list in docs/reliability.md."""
+"""Inflict faults on the product while clients call it. The numbers are those of the list in docs/reliability.md."""
 
-import random
-import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
-from shared.queues import Queue
-from tests.embedded.waiting import wait_until
-from tests.faults.load import Load
-from tests.faults.poison import POISON
-from tests.faults.rig import CLUSTER, Rig
-
-UNAVAILABLE = 503  # with Retry-After: the database does not answer
-NO_ANSWER = 0  # the connection ended
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a fault has to work with. Its own dice, so that a seed repeats it."""
-
-    rig: Rig
-    load: Load
-    dice: random.Random
-
-    def until_accepted(self, count: int, within_s: float = 20) -> None:
-        """Wait for so many more accepted commands."""
-        enough = len(self.load.accepted) + count
-        wait_until(lambda: len(self.load.accepted) >= enough, within_s, f"{count} more commands accepted")
-
-    def until_unavailable(self, count: int, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Wait for so many answers that the database is away."""
-
-        def enough() -> bool:
-            meanwhile()
-            return sum(answer.status == UNAVAILABLE for answer in list(self.load.answers)) >= count
-
-        wait_until(enough, 60, f"{count} answers of 503")
+from tests.faults.ecs_faults import (
+    changed_by_hand,
+    ecs_restarted,
+    late_ghosts,
+    slow_for_some,
+    with_rules,
+    within_quotas,
+)
+from tests.faults.process_faults import (
+    frozen_worker,
+    kill_all_workers,
+    kill_api_at_random,
+    kill_api_before_it_publishes,
+    kill_between_call_and_record,
+    kill_workers_by_turns,
+    no_worker_then_four,
+    rolling_deployment,
+    workers_cut_from_the_database,
+)
+from tests.faults.scene import NO_ANSWER, UNAVAILABLE, Scene
+from tests.faults.store_faults import (
+    database_frozen,
+    database_full_of_others,
+    database_restarted,
+    messages_shuffled,
+    poison,
+    redis_down,
+    redis_fails_over,
+    redis_flushed,
+    redis_frozen,
+    redis_full,
+    redis_restarted_empty,
+    redis_slow,
+)
 
 
 @dataclass(frozen=True)
@@ -58,316 +56,6 @@ class Fault:
 
 def nothing(scene: Scene) -> None:
     scene.until_accepted(100)
-
-
-# Workers.
-
-
-def kill_workers_by_turns(scene: Scene) -> None:
-    for _ in range(6):
-        part = scene.dice.choice(scene.rig.workers)
-        scene.until_accepted(scene.dice.randrange(5, 15))
-        part.kill()
-        part.start()
-
-
-def kill_all_workers(scene: Scene) -> None:
-    scene.until_accepted(30)
-    for part in scene.rig.workers:
-        part.kill()
-    scene.until_accepted(30)
-    for part in scene.rig.workers:
-        part.start()
-
-
-def kill_between_call_and_record(scene: Scene) -> None:
-    """ECS has done it and the worker has not heard: then it is killed."""
-    held = {"kind": "apply_then_delay", "action": "UpdateService", "seconds": 5}
-    for _ in range(2):
-        scene.rig.ecs.set_faults(held)
-        wait_until(lambda: scene.rig.ecs.faults()[0]["applied"] >= 3, 20, "calls are held")
-        for part in scene.rig.workers:
-            part.kill()
-        scene.rig.ecs.set_faults()
-        for part in scene.rig.workers:
-            part.start()
-        scene.until_accepted(20)
-
-
-def no_worker_then_four(scene: Scene) -> None:
-    for part in scene.rig.workers:
-        part.stop()
-    scene.until_accepted(60)
-    more = [scene.rig.worker(number) for number in (3, 4)]
-    for part in (*scene.rig.workers, *more):
-        part.start()
-    scene.until_accepted(60)
-    for part in (*scene.rig.workers, *more):
-        part.stop()
-    scene.until_accepted(30)
-    for part in scene.rig.workers:
-        part.start()
-
-
-def rolling_deployment(scene: Scene) -> None:
-    for part in scene.rig.workers:
-        scene.until_accepted(15)
-        part.stop()
-        part.start()
-    scene.rig.beat.stop()
-    scene.rig.beat.start()
-    before = {process.pid for process in scene.rig.api.family()}
-    scene.rig.api.signal(signal.SIGHUP)
-    wait_until(
-        lambda: len({process.pid for process in scene.rig.api.family()} & before) == 1,
-        40,
-        "the API is replaced",
-    )
-    scene.until_accepted(15)
-
-
-def frozen_worker(scene: Scene) -> None:
-    """Others do its work meanwhile; then its calls of long ago go on."""
-    part = scene.rig.workers[0]
-    scene.rig.ecs.set_faults({"kind": "delay", "action": "*Service", "seconds": 0.3})
-    for _ in range(2):
-        scene.until_accepted(20)
-        part.freeze()
-        scene.until_accepted(100)
-        part.thaw()
-    scene.rig.ecs.set_faults()
-
-
-def workers_cut_from_the_database(scene: Scene) -> None:
-    line = scene.rig.workers_to_postgres
-    for hurt in (line.cut, line.freeze):
-        scene.until_accepted(20)
-        hurt()
-        scene.until_accepted(60)
-        line.heal()
-
-
-# The API.
-
-
-def kill_api_before_it_publishes(scene: Scene) -> None:
-    """The commands are committed, and their messages are still in its memory."""
-    for _ in range(2):
-        scene.rig.api_to_redis.freeze()
-        scene.until_accepted(20)
-        scene.rig.api.kill()
-        scene.rig.api_to_redis.cut()
-        scene.rig.api_to_redis.heal()
-        scene.rig.api.start()
-        scene.rig.api.wait_until_ready()
-
-
-def kill_api_at_random(scene: Scene) -> None:
-    api = scene.rig.api
-    for _ in range(4):
-        scene.until_accepted(scene.dice.randrange(5, 30))
-        victim = scene.dice.choice(api.family()[1:])
-        processes = len(api.family())
-        victim.kill()
-        victim.wait(10)
-        wait_until(partial(api.has_processes, processes), 20, "gunicorn replaces its worker")
-
-
-# Redis.
-
-
-def redis_down(scene: Scene) -> None:
-    scene.until_accepted(10)
-    scene.rig.redis.kill()
-    scene.until_accepted(80)
-    scene.rig.redis.start()
-    scene.rig.redis.wait_until_ready()
-
-
-def redis_frozen(scene: Scene) -> None:
-    scene.until_accepted(10)
-    scene.rig.redis.freeze()
-    scene.until_accepted(150)
-    scene.rig.redis.thaw()
-
-
-def redis_restarted_empty(scene: Scene) -> None:
-    for part in scene.rig.workers:
-        part.freeze()
-    scene.until_accepted(200, within_s=40)
-    scene.rig.redis.stop()
-    for file in (scene.rig.folder / "redis").rglob("*.aof"):
-        file.unlink()
-    for file in (scene.rig.folder / "redis").rglob("*.manifest"):
-        file.unlink()
-    scene.rig.redis.start()
-    scene.rig.redis.wait_until_ready()
-    assert scene.rig.backlog() < 50
-    for part in scene.rig.workers:
-        part.thaw()
-
-
-def redis_flushed(scene: Scene) -> None:
-    for _ in range(8):
-        scene.until_accepted(20)
-        scene.rig.broker.flushall()
-
-
-def redis_full(scene: Scene) -> None:
-    scene.until_accepted(10)
-    scene.rig.broker.config_set("maxmemory", "1mb")
-    scene.until_accepted(150)
-    scene.rig.broker.config_set("maxmemory", "256mb")
-
-
-def redis_fails_over(scene: Scene) -> None:
-    """It becomes a replica, which takes no messages, and then a master again."""
-    scene.until_accepted(10)
-    scene.rig.broker.replicaof("127.0.0.1", 1)
-    scene.until_accepted(100)
-    scene.rig.broker.replicaof("NO", "ONE")
-    assert all(part.alive for part in scene.rig.parts)
-
-
-def redis_slow(scene: Scene) -> None:
-    for line in (scene.rig.api_to_redis, scene.rig.workers_to_redis):
-        line.delay_s = 0.15
-    scene.until_accepted(100)
-    for line in (scene.rig.api_to_redis, scene.rig.workers_to_redis):
-        line.heal()
-
-
-def messages_shuffled(scene: Scene) -> None:
-    broker = scene.rig.broker
-    for _ in range(2):
-        for part in scene.rig.workers:
-            part.freeze()
-        scene.until_accepted(30)
-        for queue in Queue:
-            waiting = broker.lrange(queue.value, 0, -1)
-            scene.dice.shuffle(waiting)
-            if waiting:
-                broker.delete(queue.value)
-                broker.rpush(queue.value, *waiting)
-        for part in scene.rig.workers:
-            part.thaw()
-
-
-def poison(scene: Scene) -> None:
-    """Each kind, on a queue with others before and behind it; a supervisor restarts whom it kills."""
-    messages = list(POISON)
-    scene.dice.shuffle(messages)
-    for message in messages:
-        queue = scene.dice.choice([Queue.LIFECYCLE, Queue.PROVISIONING])
-        scene.rig.broker.lpush(queue.value, message)
-        scene.until_accepted(8)
-        scene.rig.restart_dead()
-
-
-# PostgreSQL.
-
-
-def database_restarted(scene: Scene) -> None:
-    for _ in range(2):
-        scene.until_accepted(30)
-        scene.rig.postgres.signal(signal.SIGQUIT)  # an immediate shutdown: it recovers as after a crash
-        wait_until(lambda: not scene.rig.postgres.alive, 10, "PostgreSQL has ended")
-        scene.rig.postgres.start()
-        scene.rig.postgres.wait_until_ready()
-
-
-def database_frozen(scene: Scene) -> None:
-    scene.until_accepted(20)
-    scene.rig.postgres.freeze()
-    scene.until_unavailable(8)  # two of each client: nobody hangs
-    scene.rig.postgres.thaw()
-
-
-def database_full_of_others(scene: Scene) -> None:
-    """Somebody takes every connection that is free, and ends ours."""
-    scene.until_accepted(20)
-    with scene.rig.crowd() as squeeze:
-        scene.until_unavailable(4, meanwhile=squeeze)
-
-
-# ECS.
-
-
-def with_rules(*rules: dict[str, Any], accepted: int = 150) -> Callable[[Scene], None]:
-    def inflict(scene: Scene) -> None:
-        seeded = [{**rule, "seed": scene.dice.randrange(2**31)} for rule in rules]
-        scene.until_accepted(10)
-        scene.rig.ecs.set_faults(*seeded)
-        scene.until_accepted(accepted, within_s=60)
-        scene.rig.ecs.set_faults()
-
-    return inflict
-
-
-def late_ghosts(scene: Scene) -> None:
-    seconds = 4
-    with_rules(
-        {"kind": "ghost", "action": "UpdateService", "probability": 0.3, "seconds": seconds, "answer": "cut"},
-    )(scene)
-    until = time.monotonic() + seconds  # when the last of them has taken effect
-    wait_until(lambda: time.monotonic() > until, seconds + 1, "the ghosts have come")
-
-
-def within_quotas(scene: Scene) -> None:
-    """ECS refuses what is beyond Amazon's quotas, and workers that share the rate budget stay below them."""
-    usual = scene.rig.workers
-    budgeted = [scene.rig.worker(number, ECS_BUDGET_SHARE="0.9") for number in (3, 4)]
-    for part in usual:
-        part.stop()
-    scene.rig.ecs.set_faults({"kind": "quotas"})
-    for part in budgeted:
-        part.start()
-    scene.until_accepted(150)
-    so_far = [answer.command_id for answer in scene.load.accepted]
-    wait_until(lambda: scene.rig.are_final(so_far), 60, "what was accepted is final, within the quotas")
-    for part in budgeted:
-        part.stop()
-    (rule,) = scene.rig.ecs.faults()
-    assert rule["applied"] == 0, f"ECS refused {rule['applied']} calls"
-    scene.rig.ecs.set_faults()
-    for part in usual:
-        part.start()
-
-
-def slow_for_some(scene: Scene) -> None:
-    """Calls for ten chargers hang; the others' commands go on."""
-    slow = scene.rig.chargers[:10]
-    others = set(scene.rig.chargers[10:])
-    scene.rig.ecs.set_faults(
-        *({"kind": "delay", "action": "UpdateService", "service": name, "seconds": 30} for name in slow)
-    )
-    scene.until_accepted(50)
-    during = [answer.command_id for answer in scene.load.accepted if answer.charger_id in others][-20:]
-    wait_until(lambda: scene.rig.are_final(during), 15, "the others' commands move")
-    scene.rig.ecs.set_faults()
-
-
-def ecs_restarted(scene: Scene) -> None:
-    scene.until_accepted(30)
-    scene.rig.ecs.kill()
-    scene.until_accepted(60)
-    scene.rig.ecs.start()
-
-
-def changed_by_hand(scene: Scene) -> None:
-    """By somebody with the console: counts, services and tasks."""
-    boto, chargers = scene.rig.boto, list(scene.rig.chargers)
-    scene.until_accepted(20)
-    scene.dice.shuffle(chargers)
-    for charger_id in chargers[:5]:
-        count = scene.rig.services()[charger_id].desired_count
-        boto.update_service(cluster=CLUSTER, service=charger_id, desiredCount=1 - count)
-    for charger_id in chargers[5:8]:
-        boto.delete_service(cluster=CLUSTER, service=charger_id, force=True)
-    for charger_id in chargers[8:13]:
-        for arn in boto.list_tasks(cluster=CLUSTER, serviceName=charger_id)["taskArns"]:
-            boto.stop_task(cluster=CLUSTER, task=arn, reason="by hand")
-    scene.until_accepted(20)
 
 
 def everything(scene: Scene) -> None:

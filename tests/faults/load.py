@@ -1,4 +1,4 @@
-"""Clients that ask conflicting things of the same chargers, and write down every answer."""
+"""Send conflicting requests for the same chargers, and keep every answer."""
 
 import random
 import threading
@@ -15,16 +15,16 @@ from shared.vocabulary import EventType
 from tests.faults.rig import Rig
 
 CLIENTS = 4
-PAUSE_S = 0.1  # of a client between an answer and its next wish, on average
+PAUSE_S = 0.1  # of a client between an answer and its next request, on average
 TIMEOUT_S = 60
 KINDS = ("start", "stop", "restart")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one call came to."""
+    """The answer to one request."""
 
-    asked_at: float  #: Unix time
+    requested_at: float  #: Unix time
     took_s: float
     charger_id: str
     kind: str
@@ -36,7 +36,7 @@ class Answer:
 
 
 class Load:
-    """Runs inside a with-block. The same seed makes the same wishes, in each client's order."""
+    """Runs inside a with-block. The same seed makes the same requests, in each client's order."""
 
     def __init__(
         self,
@@ -80,13 +80,13 @@ class Load:
     def _run(self, dice: random.Random) -> None:
         with self._rig.client(timeout=TIMEOUT_S) as client:
             while not self._stopping.wait(dice.uniform(0, 2 * self._pause_s)):
-                answer = ask(client, dice.choice(self._chargers), dice.choice(KINDS))
+                answer = request(client, dice.choice(self._chargers), dice.choice(KINDS))
                 self.answers.append(answer)
                 if self._copies and answer.status == 202:
                     self._send_again(answer)
 
     def _send_again(self, answer: Answer) -> None:
-        """The command's message, as often again as was asked for."""
+        """Publish the command's message `copies` more times."""
         event_type = (
             EventType.RESET_CHARGER if answer.kind == "restart" else EventType(f"{answer.kind}_charger")
         )
@@ -100,17 +100,17 @@ class Load:
         send(self._celery, [(TASK_OF[event_type], message)] * self._copies)
 
 
-def ask(client: httpx.Client, charger_id: str, kind: str) -> Answer:
-    """One wish."""
-    asked_at, began = time.time(), time.monotonic()
+def request(client: httpx.Client, charger_id: str, kind: str) -> Answer:
+    """Send one request."""
+    requested_at, began = time.time(), time.monotonic()
     try:
         answer = client.post(f"/ocpp/chargers/{charger_id}/{kind}-charger")
     except httpx.HTTPError as error:
-        return Answer(asked_at, time.monotonic() - began, charger_id, kind, 0, error=repr(error))
+        return Answer(requested_at, time.monotonic() - began, charger_id, kind, 0, error=repr(error))
     took_s = time.monotonic() - began
     if answer.status_code != 202:
         return Answer(
-            asked_at,
+            requested_at,
             took_s,
             charger_id,
             kind,
@@ -119,4 +119,4 @@ def ask(client: httpx.Client, charger_id: str, kind: str) -> Answer:
             error=answer.text,
         )
     body = answer.json()
-    return Answer(asked_at, took_s, charger_id, kind, 202, body["command_id"], body["generation"])
+    return Answer(requested_at, took_s, charger_id, kind, 202, body["command_id"], body["generation"])

@@ -1,6 +1,8 @@
-"""python -m tests.faults.mutations: break the core in known ways, and see whether its tests notice.
+"""python -m tests.faults.mutations [--quick] [WORD...]: break the core in known ways, and see whether its tests notice.
 
-Each mutation is made in a copy of the source. Prints the table of docs/reliability.md.
+Each mutation is made in a copy of the source. Prints the table of docs/reliability.md. With words, only the mutations whose
+description or file has one of them. With --quick, each one against the test that the table names, or the state machine
+where it names none: minutes instead of hours.
 """
 
 import os
@@ -8,124 +10,32 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from embedded.postgres import running_postgres
 from embedded.redis import running_redis
+from tests.faults.core_mutations import CORE_MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
-MACHINE = "tests/worker/test_state_machine.py"
+MACHINE = "tests/worker/reconcile/test_state_machine.py"
+# Test files, wherever they are below tests/worker.
 TESTS = (
-    *("test_converge", "test_removal", "test_observe", "test_restart", "test_sweep"),
-    *(
-        "test_coalesce",
-        "test_pool",
-        "test_intake",
-        "test_settling",
-        "test_stale_answers",
-        "test_budget",
-        "test_turns",
-        "test_late_logs",
-        "test_beat",
-        "test_prune",
-        "test_links",
-        "test_writing_links",
-        "test_rollout",
-        "test_rollout_mixed",
-        "test_rollout_midway",
-        "test_leftovers",
-        "test_specs",
-        "test_log_quota",
-    ),
+    "converge removal observe restart sweep coalesce pool intake settling stale_answers budget budget_use turns late_logs "
+    "beat prune links writing_links rollout rollout_mixed rollout_midway leftovers specs log_quota"
 )
 LINKS = "shared/migrations/versions/0012_give_links_rows_of_their_own.py"
 RUNS = 60
 SEED = 1
 FAILED = re.compile(r"^FAILED \S+::(\w+)", re.MULTILINE)
+ROW = re.compile(r"^\| (.+?) \| .+? \| (?:`(\w+)`|-) \|$", re.MULTILINE)
 BROKEN = re.compile(
     r"^\s*(?:\|\s*)*E?\s*(AssertionError: .+|\S*(?:Error|Violation|Failure)\b.*)", re.MULTILINE
 )
 
-
-@dataclass(frozen=True)
-class Mutation:
-    what: str
-    file: str
-    old: str  #: occurs once
-    new: str
-
-
 MUTATIONS = (
-    Mutation(
-        "the row is not read again after the call",
-        "worker/reconcile/record.py",
-        "        return _newest_wish(session.connection(), charger.id)\n    match",
-        "        return None\n    match",
-    ),
-    Mutation(
-        "what the first reading said is applied, not the row",
-        "worker/reconcile/converge.py",
-        "    while wish is not None:\n",
-        "    told = wish.charger.desired_count if wish else 0\n"
-        "    while wish is not None:\n        wish.charger.desired_count = told\n",
-    ),
-    Mutation(
-        "a message is acted on though ECS has accepted it already",
-        "worker/reconcile/record.py",
-        "return None if done or early else wish",
-        "return None if early else wish",
-    ),
-    Mutation(
-        "`not_before` is ignored",
-        "worker/reconcile/record.py",
-        "return None if done or early else wish",
-        "return None if done else wish",
-    ),
-    Mutation(
-        "organizations that wait for the rate budget are served in the order of arrival",
-        "worker/ecs/turns.lua",
-        "math.max(round, score(ends, organization) or 0)",
-        "math.max(redis.call('ZCARD', slots), score(ends, organization) or 0)",
-    ),
-    Mutation(
-        "a start waits behind the creates and removals of its organization",
-        "worker/ecs/turns.lua",
-        "return place + priority / 1000",
-        "return redis.call('ZCARD', queue) + priority / 1000",
-    ),
-    Mutation(
-        "commands that come without end leave no turn for observing",
-        "worker/ecs/turns.py",
-        "            ahead, patience_s = 0, OBSERVE_PATIENCE_S\n",
-        "            pass\n",
-    ),
-    Mutation(
-        "a deadline runs while the rate budget holds a command back",
-        "worker/reconcile/record.py",
-        "_HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())",
-        "_HELD_FOR = Command.held_for",
-    ),
-    Mutation(
-        "task definitions that were deregistered before the budget ran out stay",
-        "worker/ecs/client.py",
-        "        return active | dict.fromkeys(",
-        "        return active or dict.fromkeys(",
-    ),
-    Mutation(
-        "a definition of other settings is adopted",
-        "worker/ecs/client.py",
-        "newest is not None and newest[1] == spec:",
-        "newest is not None:",
-    ),
-    Mutation(
-        "an upgrade restarts chargers whose definition would be made the same",
-        "worker/ecs/client.py",
-        'tags.get(SPEC_TAG) or digest(request_of(answer["taskDefinition"]))',
-        'tags.get(SPEC_TAG, "")',
-    ),
+    *CORE_MUTATIONS,
     Mutation(
         "the boot of an earlier task counts after a rollout of a first generation",
         "shared/fleet/links.py",
@@ -139,22 +49,10 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "the second worker to record a definition wins",
-        "worker/reconcile/provision.py",
-        ".where(Charger.id == charger.id, *unchanged)",
-        ".where(Charger.id == charger.id)",
-    ),
-    Mutation(
         "a definition goes that was recorded meanwhile",
         "worker/maintenance/leftovers.py",
         "used = still.items() & chargers.items()",
         "used = chargers.items()",
-    ),
-    Mutation(
-        "a removed charger is not checked for what a late call made",
-        "worker/reconcile/record.py",
-        "            _remember_removed(session, charger)\n",
-        "",
     ),
     Mutation(
         "the settings that came first are the fleet's",
@@ -167,18 +65,6 @@ MUTATIONS = (
         "worker/maintenance/rollout.py",
         '"since": case((came_back, func.now()), else_=FleetSpec.since)',
         '"since": FleetSpec.since',
-    ),
-    Mutation(
-        "a worker of other settings takes part in a rollout",
-        "worker/reconcile/converge.py",
-        "    if wish is not None and is_only_rolled_out(",
-        "    if wish is None and is_only_rolled_out(",
-    ),
-    Mutation(
-        "a worker of other settings ends a rollout",
-        "worker/reconcile/record.py",
-        "drifted_at=case((rollout_due, Charger.drifted_at), else_=None)",
-        "drifted_at=None",
     ),
     Mutation(
         "a rollout goes on though nothing comes up",
@@ -194,7 +80,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a rollout ends for a charger when ECS accepts it",
-        "worker/reconcile/current_task.py",
+        "worker/observe/current_task.py",
         " or is_redeployed(charger)",
         "",
     ),
@@ -254,9 +140,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a command waits until a page of log lines is written",
-        "shared/fleet/commands.py",
-        "with_for_update(of=Charger, key_share=True, ",
-        "with_for_update(of=Charger, ",
+        "shared/fleet/scope.py",
+        "with_for_update(key_share=True)",
+        "with_for_update()",
     ),
     Mutation(
         "a page of log lines keeps no charger from being forgotten",
@@ -293,12 +179,6 @@ MUTATIONS = (
         "worker/observe/observe.py",
         "    if applied_at is not None and seen.at < applied_at",
         "    if False and seen.at < applied_at",
-    ),
-    Mutation(
-        "a restart believes a list of tasks that is some seconds old",
-        "worker/reconcile/provision.py",
-        "        if task is not None and task.running:\n            return known\n",
-        "",
     ),
     Mutation(
         "the sweep publishes nothing", "worker/maintenance/sweep.py", "    if chargers:\n", "    if False:\n"
@@ -340,19 +220,6 @@ MUTATIONS = (
         "if False:",
     ),
     Mutation(
-        "a command succeeds when ECS takes it, without an observation",
-        "worker/reconcile/record.py",
-        "    if told is None:\n        return False\n    event =",
-        "    if told is None:\n        return False\n"
-        "    with sessions.begin() as session:\n"
-        "        session.execute(\n            update(Charger)\n            .where(Charger.id == charger.id)\n"
-        "            .values(settled_generation=Charger.generation)\n        )\n"
-        "        session.execute(\n            update(Command)\n"
-        "            .where(Command.id == charger.newest_command_id)\n"
-        "            .values(status=CommandStatus.SUCCEEDED)\n        )\n"
-        "    event =",
-    ),
-    Mutation(
         "an observation from before the last call finishes a command",
         "worker/observe/observe.py",
         "if in_flight or changed:",
@@ -363,18 +230,6 @@ MUTATIONS = (
         "worker/observe/observe.py",
         "            or_(Charger.observed_at.is_(None), Charger.observed_at <= seen.at),\n",
         "",
-    ),
-    Mutation(
-        "a restart's task is recorded without compare-and-set",
-        "worker/reconcile/provision.py",
-        "                Charger.restart_task_generation < generation,\n",
-        "",
-    ),
-    Mutation(
-        "a restart stops whatever runs at the time",
-        "worker/reconcile/provision.py",
-        "        return charger.restart_task_arn\n",
-        "        return ecs.current_task(charger.id)\n",
     ),
     Mutation(
         "a restart succeeds while its old task runs",
@@ -390,72 +245,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a task of an older definition counts as the new one",
-        "worker/reconcile/current_task.py",
+        "worker/observe/current_task.py",
         " and task.task_definition_arn == charger.task_definition_arn",
         "",
-    ),
-    Mutation(
-        "older commands stay open",
-        "worker/reconcile/record.py",
-        "    _supersede_older(session, charger)\n    if",
-        "    if",
-    ),
-    Mutation(
-        "`observed_generation` may fall",
-        "worker/reconcile/record.py",
-        "max(charger.observed_generation, wish.charger.generation)",
-        "wish.charger.generation",
-    ),
-    Mutation(
-        "a delayed command is not published again (a CHECK forbids it)",
-        "worker/reconcile/record.py",
-        "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n"
-        "    charger.publish_at = charger.not_before\n",
-        "    charger.not_before = func.now() + timedelta(seconds=delay_s)\n    charger.publish_at = None\n",
-    ),
-    Mutation(
-        "the row is locked during the call",
-        "worker/reconcile/converge.py",
-        "        outcome = attempt(sessions, ecs, wish)\n",
-        "        with sessions.begin() as session:\n"
-        "            session.get(Charger, wish.charger.id, with_for_update=True)\n"
-        "            outcome = attempt(sessions, ecs, wish)\n",
-    ),
-    Mutation(
-        "what a late call made of a forgotten charger stays",
-        "worker/reconcile/record.py",
-        "        return _removal_of_leftovers(session, wish)\n",
-        "        return None\n",
-    ),
-    Mutation(
-        "a deleted charger is forgotten while its task still runs",
-        "worker/reconcile/provision.py",
-        "    if rest is not None:\n",
-        "    if False:\n",
-    ),
-    Mutation(
-        "a draining service is deleted again each time",
-        "worker/reconcile/provision.py",
-        "rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)",
-        "rest = ecs.delete_service(charger.id)",
-    ),
-    Mutation(
-        "a charger does not wait for its deleted namesake",
-        "worker/reconcile/provision.py",
-        "    if blocked:\n",
-        "    if False:\n",
-    ),
-    Mutation(
-        "a hint about a charger that is under way is forgotten",
-        "worker/reconcile/coalesce.py",
-        "                flights[-1].again = True\n",
-        "",
-    ),
-    Mutation(
-        "each hint about a charger takes one more thread",
-        "worker/reconcile/coalesce.py",
-        "            if flights and (",
-        "            if False and (",
     ),
     Mutation(
         "a message that breaks Celery itself keeps its place in the worker",
@@ -467,7 +259,8 @@ MUTATIONS = (
 
 
 def main() -> None:
-    wanted = sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word != "--quick"]
+    try_one = try_quickly if "--quick" in sys.argv else try_out
     with TemporaryDirectory(prefix="chargehand-mutations-") as name:
         folder = Path(name)
         with running_postgres(folder / "postgres") as database, running_redis(folder / "redis") as broker:
@@ -478,8 +271,8 @@ def main() -> None:
             print("|---|---|---|", flush=True)
             unnoticed = 0
             for mutation in MUTATIONS:
-                if not wanted or any(word in mutation.what for word in wanted):
-                    by_machine, by_test = try_out(mutation, folder / "copy", servers)
+                if not words or any(word in mutation.what or word in mutation.file for word in words):
+                    by_machine, by_test = try_one(mutation, folder / "copy", servers)
                     unnoticed += not (by_machine or by_test)
                     noticed = "yes" if by_machine else "-"
                     print(f"| {mutation.what} | {noticed} | {by_test or '-'} |", flush=True)
@@ -488,7 +281,26 @@ def main() -> None:
 
 
 def try_out(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[str, str]:
-    """What the state machine says of it, and the name of the first other test that fails; empty if none."""
+    """The state machine's complaint, and the name of the first other test that fails; empty if none."""
+    mutate(mutation, copy)
+    machine = run_tests(copy, servers, MACHINE, "-m", "slow")
+    others = run_tests(copy, servers, *(test_file(name) for name in TESTS.split()))
+    failed = FAILED.search(others)
+    return complaint(machine), f"`{failed[1]}`" if failed else ""
+
+
+def try_quickly(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[str, str]:
+    """The same, of the one test that docs/reliability.md names for it."""
+    mutate(mutation, copy)
+    name = dict(ROW.findall((ROOT / "docs/reliability.md").read_text()))[mutation.what]
+    if not name:
+        return complaint(run_tests(copy, servers, MACHINE, "-m", "slow")), ""
+    failed = FAILED.search(run_tests(copy, servers, f"{file_of(name)}::{name}", "-m", "slow or not slow"))
+    return "", f"`{failed[1]}`" if failed else ""
+
+
+def mutate(mutation: Mutation, copy: Path) -> None:
+    """Copy the source, with the mutation in it."""
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
     for package in PACKAGES:
@@ -502,10 +314,20 @@ def try_out(mutation: Mutation, copy: Path, servers: dict[str, str]) -> tuple[st
     if text.count(mutation.old) != 1:
         sys.exit(f"{mutation.what}: {mutation.file} has changed, and this mutation must follow")
     file.write_text(text.replace(mutation.old, mutation.new))
-    machine = run_tests(copy, servers, MACHINE, "-m", "slow")
-    others = run_tests(copy, servers, *(f"tests/worker/{name}.py" for name in TESTS))
-    failed = FAILED.search(others)
-    return complaint(machine), f"`{failed[1]}`" if failed else ""
+
+
+def test_file(name: str) -> str:
+    """The path of a test file below tests/worker, whichever folder it is in."""
+    [path] = (ROOT / "tests/worker").rglob(f"test_{name}.py")
+    return str(path.relative_to(ROOT))
+
+
+def file_of(name: str) -> str:
+    """The path of the test of this name."""
+    [path] = (
+        path for path in (ROOT / "tests").rglob("test_*.py") if f"def {name}(" in path.read_text("utf-8")
+    )
+    return str(path.relative_to(ROOT))
 
 
 def run_tests(copy: Path, servers: dict[str, str], *arguments: str) -> str:
@@ -516,18 +338,22 @@ def run_tests(copy: Path, servers: dict[str, str], *arguments: str) -> str:
         "STATE_MACHINE_SHRINK": "0",
     }
     environment["PYTHONPATH"] = str(copy)
-    return subprocess.run(
+    ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", "--tb=short", "-p", "no:randomly", *arguments],
         cwd=copy,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
-    ).stdout
+    )
+    if ended.returncode != 0 and not FAILED.search(ended.stdout):
+        print(f"No test failed, but pytest ended with {ended.returncode}:", file=sys.stderr)
+        print(ended.stdout[-2000:], ended.stderr[-2000:], file=sys.stderr)
+    return ended.stdout
 
 
 def complaint(output: str) -> str:
-    """The state machine's words, cut to a line."""
+    """The state machine's assertion, cut to a line. Empty if it did not fail."""
     if not FAILED.search(output):
         return ""
     found = BROKEN.search(output)

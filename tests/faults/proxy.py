@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose line can be cut, frozen or slow, for who talks through it."""
+"""A TCP proxy on loopback whose line can be cut, frozen or slow, for tests of its clients."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Every part of the product as a process of its own, each to be killed, frozen and started again."""
+"""Run every component of the product as a process that tests kill, freeze and start again."""
 
 import contextlib
 import os
@@ -50,7 +50,7 @@ STARTS_WITHIN_S = 60
 TOKENS = TokenSettings("HS256", JWT_SECRET, public_key="", jwks_url="", issuer="", audience="", max_age_s=0)
 
 
-class Part:
+class Component:
     """One process that can be lost and replaced."""
 
     def __init__(self, program: Program, folder: Path) -> None:
@@ -68,7 +68,7 @@ class Part:
         return self._popen is not None and self._popen.poll() is None
 
     def start(self) -> None:
-        """From the thread that lives longest: on Linux a process ends with the thread that started it."""
+        """Must be called by the main thread: on Linux a process ends with the thread that started it."""
         self._popen = spawn(self.program, self.log)
 
     def wait_until_ready(self) -> None:
@@ -78,14 +78,14 @@ class Part:
             raise AssertionError(f"{error}\n{last_lines(self.log)}") from error
 
     def kill(self) -> None:
-        """As the kernel does when memory runs out: the process and all of its own."""
+        """Kill the process and its children, as the kernel does when memory runs out."""
         for process in self.family():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         self._reap()
 
     def stop(self) -> None:
-        """As a deployment does."""
+        """Stop the process in order, as a deployment does."""
         if self.alive:
             self.thaw()
             end({psutil.Process(self.pid): self.program.stop_signal}, self.program.stop_within_s)
@@ -134,16 +134,16 @@ class Rig:
         self.folder = folder
         postgres = prepare_postgres(folder, free_port())  # durable: a 202 is on the disk
         broker = prepare_redis(folder, free_port())
-        self.postgres = Part(postgres.program, folder)
-        self.redis = Part(broker.program, folder)
+        self.postgres = Component(postgres.program, folder)
+        self.redis = Component(broker.program, folder)
         self.database_url, self.redis_url = postgres.url, broker.url
         self.ecs = EcsProcess(folder / "ecs", task_command=TASK, arguments=QUICK)
-        for part in (self.postgres, self.redis):
-            self._start(part, stack).wait_until_ready()
+        for component in (self.postgres, self.redis):
+            self._start(component, stack).wait_until_ready()
         self.ecs.start()
         stack.callback(self._end_ecs)
 
-        #: The lines between the product and its stores; ours to them are direct.
+        #: The lines between the product and its stores. The tests' own connections are direct.
         self.api_to_redis = self._proxy(broker.url, stack)
         self.api_to_postgres = self._proxy(postgres.url, stack)
         self.workers_to_redis = self._proxy(broker.url, stack)
@@ -151,9 +151,9 @@ class Rig:
 
         migrate(self.database_url)
         self.api_url = f"http://{HOST}:{free_port()}"
-        self.api = self._start(self._part("api", *GUNICORN), stack)
+        self.api = self._start(self._component("api", *GUNICORN), stack)
         self.workers = [self._start(self.worker(number), stack) for number in range(1, WORKERS + 1)]
-        self.beat = self._start(self._part("beat", *CELERY, "beat"), stack)
+        self.beat = self._start(self._component("beat", *CELERY, "beat"), stack)
         self.api.wait_until_ready()
         self.engine: Engine = make_engine(self.database_url, pool_size=5)
         stack.callback(self.engine.dispose)
@@ -178,19 +178,19 @@ class Rig:
         return httpx.Client(base_url=self.api_url, headers=headers, trust_env=False, **options)
 
     def mend(self) -> None:
-        """End whatever fault is on: every part runs, every line is open, every rule is gone."""
+        """End every fault: all components run, all lines are open, ECS has no rules."""
         self.ecs.set_faults()
         for line in self.lines:
             line.heal()
-        for part in self.parts:
-            part.thaw()
-            if not part.alive:
-                part.start()
-        for part in (self.postgres, self.redis, self.api):
-            part.wait_until_ready()
+        for component in self.components:
+            component.thaw()
+            if not component.alive:
+                component.start()
+        for component in (self.postgres, self.redis, self.api):
+            component.wait_until_ready()
 
     @property
-    def parts(self) -> list[Part]:
+    def components(self) -> list[Component]:
         """In the order in which they need each other."""
         return [self.postgres, self.redis, self.api, *self.workers, self.beat]
 
@@ -199,13 +199,13 @@ class Rig:
         return [self.api_to_redis, self.api_to_postgres, self.workers_to_redis, self.workers_to_postgres]
 
     def restart_dead(self) -> None:
-        """What a supervisor does all the time."""
-        for part in self.parts:
-            if not part.alive:
-                part.start()
+        """Start components that have ended, as a supervisor does."""
+        for component in self.components:
+            if not component.alive:
+                component.start()
 
     def are_final(self, command_ids: Collection[str | None]) -> bool:
-        """Whether nothing will become of these commands any more."""
+        """Whether all these commands are final."""
         statement = select(func.count()).select_from(Command)
         with self.engine.connect() as connection:
             found = connection.scalar(statement.where(Command.id.in_(command_ids), Command.status.in_(FINAL)))
@@ -213,7 +213,7 @@ class Rig:
 
     @contextmanager
     def crowd(self) -> Iterator[Callable[[], None]]:
-        """Yields a function: everybody loses the connection to PostgreSQL, and somebody else takes them all."""
+        """Yields a function that ends every connection to PostgreSQL and takes them all."""
         url = make_url(self.database_url).set(drivername="postgresql").render_as_string(hide_password=False)
         with ExitStack() as stack:
             first = stack.enter_context(psycopg.connect(url, autocommit=True))
@@ -230,11 +230,11 @@ class Rig:
             yield squeeze
 
     def start_over(self) -> None:
-        """Nothing of a fault that was too much may spoil the next one."""
+        """Start the workers again without a queue, so that a fault that did not converge cannot spoil the next one."""
         self.broker.flushall()
-        for part in (*self.workers, self.beat):
-            part.kill()
-            part.start()
+        for component in (*self.workers, self.beat):
+            component.kill()
+            component.start()
 
     def create_chargers(self) -> None:
         """All of them, READY."""
@@ -246,7 +246,7 @@ class Rig:
             wait_until(lambda: all(map(client_sees_ready(client), self.chargers)), 120, "chargers are READY")
 
     def services(self) -> dict[str, Service]:
-        """Every charger's service, as ECS has it; those that it has not are left out."""
+        """Every charger's ACTIVE service, by charger id."""
         found = {}
         for start in range(0, len(self.chargers), 10):
             answer = self.boto.describe_services(cluster=CLUSTER, services=self.chargers[start : start + 10])
@@ -261,10 +261,10 @@ class Rig:
         """How many messages wait on the queues."""
         return sum(self.broker.llen(queue.value) for queue in Queue)
 
-    def _start(self, part: Part, stack: ExitStack) -> Part:
-        part.start()
-        stack.callback(part.kill)  # nothing of a rig is kept
-        return part
+    def _start(self, component: Component, stack: ExitStack) -> Component:
+        component.start()
+        stack.callback(component.kill)  # a rig leaves nothing behind
+        return component
 
     def _end_ecs(self) -> None:
         if self.ecs.is_running:
@@ -277,16 +277,16 @@ class Rig:
         stack.callback(proxy.close)
         return proxy
 
-    def worker(self, number: int, **settings: str) -> Part:
-        """One more of them, not started yet."""
-        return self._part(
+    def worker(self, number: int, **settings: str) -> Component:
+        """Another worker, not started yet."""
+        return self._component(
             f"worker-{number}",
             *(*CELERY, "worker", "-c", str(THREADS), "-Q", ",".join(Queue)),
             *("-n", f"worker-{number}@%h", "--without-gossip", "--without-mingle"),
             **settings,
         )
 
-    def _part(self, name: str, *argv: str, **settings: str) -> Part:
+    def _component(self, name: str, *argv: str, **settings: str) -> Component:
         api = name == "api"
         redis_line = self.api_to_redis if api else self.workers_to_redis
         postgres_line = self.api_to_postgres if api else self.workers_to_postgres
@@ -313,7 +313,7 @@ class Rig:
         program = Program(name, (sys.executable, "-m", *argv), env=environment)
         if api:
             program = replace(program, is_ready=answers(f"{self.api_url}/ready"))
-        return Part(program, self.folder)
+        return Component(program, self.folder)
 
 
 @contextmanager
@@ -326,7 +326,7 @@ def running_rig(folder: Path) -> Iterator[Rig]:
 
 
 def charger(number: int) -> dict[str, str]:
-    """The body that creates it."""
+    """The body of the request that creates the charger."""
     return {
         "identity": f"CP-{number:03}",
         "brand_slug": "wallbox",

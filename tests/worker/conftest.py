@@ -1,4 +1,4 @@
-"""A charger's life, as the tests of the worker tell it."""
+"""The rows, a fake ECS and an embedded one, with short methods for what clients, workers and time do."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from shared.database.engine import Sessions
 from shared.fleet import chargers, commands
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
-from shared.settings import EcsSettings, Settings, Timing, load_settings
+from shared.settings import EcsSettings, Settings, Timing
+from shared.startup.environment import load_settings
 from shared.vocabulary import CommandStatus, EventType
 from tests.conftest import environment
 from tests.worker.embedded import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
@@ -28,7 +29,7 @@ ORGANIZATION = "acme"
 
 @dataclass
 class World:
-    """The rows, an ECS, and short words for what clients, workers and time do."""
+    """The rows, a fake ECS, and short methods for what clients, workers and time do."""
 
     sessions: Sessions
     ecs: FakeEcs
@@ -38,18 +39,15 @@ class World:
 
     def create(self, identity: str = "CP-1") -> str:
         with self.sessions.begin() as session:
-            return chargers.create_charger(
-                session,
-                organization_id=ORGANIZATION,
-                requested_by="tester",
-                request_id="request-1",
+            new = chargers.NewCharger(
                 identity=identity,
                 brand_slug="wallbox",
                 model_slug="wallbox-pulsar-plus",
                 connector_type="Type2",
                 ws_url="ws://csms.test/ocpp",
-                most_chargers=1_000_000,
-            ).charger_id
+            )
+            request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tester", request_id="request-1")
+            return chargers.create_charger(session, request, max_chargers=1_000_000).charger_id
 
     def ready(self, identity: str = "CP-1") -> str:
         """A charger that is up and READY."""
@@ -59,34 +57,30 @@ class World:
         return charger_id
 
     def start(self, charger_id: str) -> CommandReceipt:
-        return self._wish(EventType.START_CHARGER, charger_id)
+        return self._record(EventType.START_CHARGER, charger_id)
 
     def stop(self, charger_id: str) -> CommandReceipt:
-        return self._wish(EventType.STOP_CHARGER, charger_id)
+        return self._record(EventType.STOP_CHARGER, charger_id)
 
     def restart(self, charger_id: str) -> CommandReceipt:
-        return self._wish(EventType.RESET_CHARGER, charger_id)
+        return self._record(EventType.RESET_CHARGER, charger_id)
 
     def delete(self, charger_id: str) -> CommandReceipt:
         with self.sessions.begin() as session:
-            return chargers.delete_charger(
-                session,
-                organization_id=ORGANIZATION,
-                requested_by="tester",
-                request_id=None,
-                charger_id=charger_id,
-            )
+            request = chargers.DeleteRequest(charger_id, ORGANIZATION, requested_by="tester", request_id=None)
+            return chargers.delete_charger(session, request)
 
-    def update(self, charger_id: str, **changes: str | None) -> CommandReceipt:
+    def update(self, charger_id: str, **changes: str) -> CommandReceipt:
         with self.sessions.begin() as session:
-            return chargers.update_charger(
-                session,
-                organization_id=ORGANIZATION,
+            request = chargers.UpdateRequest(
+                charger_id,
+                chargers.ChargerChanges(**changes),
+                ORGANIZATION,
                 requested_by="tester",
                 request_id=None,
-                charger_id=charger_id,
-                changes=dict(changes),
             )
+            _, receipt = chargers.update_charger(session, request)
+        return receipt
 
     # Workers.
 
@@ -94,12 +88,12 @@ class World:
         converge(self.sessions, self.ecs, self.timing, charger_id)
 
     def observe(self) -> int:
-        """Look at every charger, due or not, and again when what runs has run for a while. Returns how many drifted."""
-        drifted = self.look()
+        """Observe every charger now, and once more when its task has run for a while. Returns how many have drifted."""
+        drifted = self.observe_once()
         self.a_while_passes()
-        return drifted + self.look()
+        return drifted + self.observe_once()
 
-    def look(self) -> int:
+    def observe_once(self) -> int:
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger).where(Charger.observe_at.is_not(None)).values(observe_at=func.now())
@@ -107,7 +101,7 @@ class World:
         return observe(self.sessions, self.ecs, self.timing)
 
     def work(self, charger_id: str) -> None:
-        """A message arrives, ECS does its part, and the observer looks."""
+        """Deliver a message, let ECS reach the desired count, and observe."""
         self.converge(charger_id)
         self.ecs.settle()
         self.observe()
@@ -115,7 +109,7 @@ class World:
     # Time.
 
     def wait_is_over(self, charger_id: str) -> None:
-        """The charger's delay has passed."""
+        """End the charger's delay."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Charger)
@@ -124,7 +118,7 @@ class World:
             )
 
     def a_while_passes(self) -> None:
-        """What was seen running, and what was applied, was so long ago that no answer of ECS is from before."""
+        """Move what was observed and applied so far back that no answer of ECS can be older."""
         ago = timedelta(seconds=self.timing.settle_s)
         with self.sessions.begin() as session:
             session.execute(update(Charger).values(running_since=Charger.running_since - ago))
@@ -133,8 +127,8 @@ class World:
             }
             session.execute(update(Command).values(times))
 
-    def asked_long_ago(self, charger_id: str, hours: int = 2) -> None:
-        """Hours pass, also for a command that the rate budget holds back."""
+    def hours_pass(self, charger_id: str, hours: int = 2) -> None:
+        """Move the charger's commands back by hours, also those that the rate budget holds back."""
         with self.sessions.begin() as session:
             session.execute(
                 update(Command)
@@ -145,7 +139,7 @@ class World:
                 )
             )
 
-    # What is to be seen.
+    # Rows.
 
     def charger(self, charger_id: str) -> Charger:
         with self.sessions() as session:
@@ -155,13 +149,13 @@ class World:
         with self.sessions() as session:
             return session.get(Charger, charger_id) is None
 
-    def status(self, accepted: CommandReceipt) -> CommandStatus:
+    def status(self, receipt: CommandReceipt) -> CommandStatus:
         with self.sessions() as session:
-            return CommandStatus(session.get_one(Command, accepted.command_id).status)
+            return CommandStatus(session.get_one(Command, receipt.command_id).status)
 
-    def command(self, accepted: CommandReceipt) -> Command:
+    def command(self, receipt: CommandReceipt) -> Command:
         with self.sessions() as session:
-            return session.get_one(Command, accepted.command_id)
+            return session.get_one(Command, receipt.command_id)
 
     def open_commands(self) -> int:
         with self.sessions() as session:
@@ -172,8 +166,8 @@ class World:
                 or 0
             )
 
-    def _wish(self, event_type: EventType, charger_id: str) -> CommandReceipt:
-        wish = commands.LifecycleRequest(
+    def _record(self, event_type: EventType, charger_id: str) -> CommandReceipt:
+        request = commands.LifecycleRequest(
             event_type=event_type,
             charger_id=charger_id,
             organization_id=ORGANIZATION,
@@ -181,7 +175,7 @@ class World:
             request_id=f"request of {event_type}",
         )
         with self.sessions.begin() as session:
-            return commands.record_command(session, wish)
+            return commands.record_command(session, request)
 
 
 @pytest.fixture
@@ -201,7 +195,7 @@ def ecs_process() -> Iterator[EcsProcess]:
 
 @pytest.fixture(scope="session")
 def ecs_settings(engine: Engine, redis_url: str) -> EcsSettings:
-    """As on a real account."""
+    """The settings of a real account."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment(engine.url.render_as_string(hide_password=False), redis_url).items():
             patch.setenv(name, value)
@@ -215,6 +209,6 @@ def ecs_client(ecs_process: EcsProcess, ecs_settings: EcsSettings) -> EcsClient:
 
 @pytest.fixture
 def embedded(ecs_process: EcsProcess, ecs_client: EcsClient) -> Iterator[Embedded]:
-    """The embedded ECS without faults, and afterwards again."""
+    """The embedded ECS, without faults before and after the test."""
     yield Embedded(ecs_client, ecs_process)
     ecs_process.set_faults()

@@ -13,7 +13,7 @@ from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
 
 ROLE = "arn:aws:iam::123456789012:role/execution"
-#: Runs until it is asked to stop, and then for CHARGER_TASK_STOPS_IN_S seconds more.
+#: Runs until it is stopped, and then for CHARGER_TASK_STOPS_IN_S more seconds.
 TASK_COMMAND = ("sh", "-c", 'trap "sleep ${CHARGER_TASK_STOPS_IN_S:-0}; exit 0" TERM; sleep 300 & wait')
 #: Short waits; what they are by default is in embedded.ecs.scheduling.scheduler.
 QUICK = ("--steady-after-s", "0.2", "--first-retry-s", "0.1")

@@ -1,6 +1,6 @@
 """A working ECS in memory, for tests that must act in the middle of a call.
 
-It keeps the promises of the embedded ECS: tests/worker/test_ecs_contract.py runs against both.
+It keeps the promises of the embedded ECS: tests/worker/ecs/test_contract.py runs against both.
 """
 
 from collections import Counter
@@ -43,16 +43,16 @@ class FakeEcs(EcsClient):
     """Answers at once; tasks come and go when `settle` is called, as they do after a while on ECS."""
 
     def __init__(self) -> None:
-        self.spec = "spec-1"  #: of the settings of the worker that calls
-        #: Of each definition that ever was: the spec and the environment.
+        self.spec = "spec-1"  #: of the calling worker's settings
+        #: The spec and the environment of every definition ever registered.
         self.specs: dict[str, str] = {}
         self.environments: dict[str, dict[str, str]] = {}
         self.services: dict[str, FakeService] = {}
         self.definitions: dict[str, list[tuple[str, dict[str, str]]]] = {}
         self.mutations: list[tuple[str, str]] = []  #: operation and charger, in order
-        #: What the next calls that change something do first, or raise: one entry a call.
+        #: What the next changing calls do first, or raise: one entry per call.
         self.script: list[Action] = []
-        #: The same, after the change is made but before the answer.
+        #: The same, after the change and before the answer.
         self.afterwards: list[Action] = []
         self._numbers = count(1)
         self._revisions: Counter[str] = Counter()
@@ -124,7 +124,7 @@ class FakeEcs(EcsClient):
         return self._view(charger_id, service)
 
     def delete_service(self, charger_id: str) -> ServiceView | None:
-        """As ECS, it counts every call, also one for a service that drains or is gone."""
+        """Like ECS, it counts every call, also one for a draining or missing service."""
         self._before("DeleteService", charger_id)
         service = self.services.get(charger_id)
         if service is None or service.status == "INACTIVE":
@@ -135,7 +135,7 @@ class FakeEcs(EcsClient):
         self._after()
         return self._view(charger_id, service)
 
-    def rest_of_service(self, charger_id: str) -> ServiceView | None:
+    def remaining_service(self, charger_id: str) -> ServiceView | None:
         service = self.services.get(charger_id)
         if service is None or service.status == "ACTIVE":
             return self.delete_service(charger_id)
@@ -182,7 +182,7 @@ class FakeEcs(EcsClient):
         stopped = [task for task in service.tasks if task.status == "STOPPED"] if service else []
         return self.describe_tasks([stopped[-1].arn])[stopped[-1].arn] if stopped else None
 
-    # What time does on ECS.
+    # What ECS does in time.
 
     def settle(self) -> None:
         """Let every service reach its desired count, one old task before one new."""

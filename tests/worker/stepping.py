@@ -1,4 +1,4 @@
-"""Tasks that stop at each of their ECS calls, so that a test decides what happens before they go on.
+"""Tasks that stop at each of their ECS calls, so that a test decides what happens before they continue.
 
 Real threads, but only one of them runs at a time: the same decisions give the same course of events.
 """
@@ -19,21 +19,21 @@ from shared.error_codes import ErrorCode
 from tests.worker.fake_ecs import FakeEcs
 from worker.ecs.client import EcsRejected, EcsUnavailable, TaskView
 
-PATIENCE_S = 30  # for a task to come to its next call; the database's own time-outs are shorter
+CALL_TIMEOUT_S = 30  # for a task to reach its next call; the database's own time-outs are shorter
 
 CHANGES = (
     "ensure_task_definition",
     "delete_task_definitions",
     "ensure_service",
     "delete_service",
-    "rest_of_service",
+    "remaining_service",
     "stop_task",
 )
 READS = ("task_definitions", "describe_services", "describe_tasks", "current_task", "last_stopped_task")
 
 
 class Fate(Enum):
-    """What becomes of the call at which a task waits: first before it is made, then before its answer."""
+    """What happens to the call at which a task waits: first before it is made, then before its answer."""
 
     GOES_ON = "it is made, or answered"
     CUT = "it is not made, or its answer is lost"
@@ -66,7 +66,7 @@ class SteppedTask:
         """Let it run up to its next call, or its end. Raises what it raised."""
         self._fate = fate
         self._turn.release()
-        assert self._back.acquire(timeout=PATIENCE_S), f"the task hangs after {self.called}"
+        assert self._back.acquire(timeout=CALL_TIMEOUT_S), f"the task hangs after {self.called}"
         if self.ended:
             self._thread.join()
         if self._error is not None:
@@ -102,7 +102,7 @@ _own = _Own()
 
 
 class SteppedEcs(FakeEcs):
-    """An ECS at whose calls the tasks stop. Whoever is no task passes."""
+    """An ECS at whose calls the tasks stop. Calls from other threads pass."""
 
     def __init__(self, sessions: Sessions) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class SteppedEcs(FakeEcs):
             setattr(self, name, self._stepped(name, getattr(self, name)))
 
     def stop_task(self, task_arn: str, reason: str) -> None:
-        """The task still runs, until ECS gets there."""
+        """The task still runs until `settle`."""
         generation = re.search(r"restart, generation (\d+)", reason)
         assert generation is not None, f"a task is stopped for no restart: {reason}"
         for charger_id, service in self.services.items():
@@ -126,13 +126,13 @@ class SteppedEcs(FakeEcs):
         self._stopping.add(task_arn)
 
     def current_task(self, charger_id: str) -> str | None:
-        """As ListTasks, which leaves out what was asked to stop."""
+        """As ListTasks, which leaves out a task that is being stopped."""
         service = self.services.get(charger_id)
         live = service.live if service else []
         return next((task.arn for task in live if task.arn not in self._stopping), None)
 
     def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
-        """One that was asked to stop says so while it still runs."""
+        """A task that is being stopped has desired_status STOPPED while it still runs."""
         return {
             arn: replace(view, desired_status="STOPPED") if arn in self._stopping else view
             for arn, view in super().describe_tasks(task_arns).items()
@@ -173,7 +173,7 @@ class SteppedEcs(FakeEcs):
             raise EcsUnavailable(f"{name}: no answer")
 
     def _ghost(self, name: str, args: Any, kwargs: Any) -> Callable[[], object] | None:
-        """The call as it may still take effect after its caller gave up: an UpdateService or a StopTask."""
+        """The call that may still take effect after its caller gave up: an UpdateService or a StopTask."""
         if name == "stop_task":
             return lambda: SteppedEcs.stop_task(self, *args, **kwargs)
         if name != "ensure_service" or not self._is_active(args[0]):

@@ -107,7 +107,7 @@ def test_a_new_charger_that_never_ran_has_failed_at_its_deadline(
     live.embedded.process.set_faults({"kind": cause, "service": charger_id})
     live.converge(charger_id)
     live.until(charger_id, lambda charger: charger.reason is not None)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
 
     failed = live.until(charger_id, lambda charger: charger.provisioning_status == "FAILED")
 
@@ -262,7 +262,7 @@ def test_a_fault_of_our_own_is_on_the_row_and_tried_again(world: World) -> None:
 def test_a_fault_of_our_own_that_stays_ends_at_the_deadline(world: World) -> None:
     charger_id = world.ready()
     stop = world.stop(charger_id)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
 
     record_internal_error(world.sessions, world.timing, charger_id, RuntimeError())
 

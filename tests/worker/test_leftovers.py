@@ -213,7 +213,7 @@ def test_whatever_call_fails_the_next_time_goes_on(
 def test_it_takes_what_commands_leave_of_the_budget(
     world: World, embedded: Embedded, three: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "RESERVE", 0.5)
+    monkeypatch.setattr(turns, "RESERVED_SHARE", 0.5)
     settings = BudgetSettings(redis_url="", share=1, quotas={"definition_changes": "0.001/2"})
     ecs = client_at(embedded.process.endpoint_url, embedded.ecs._settings, Budget(settings))
 

@@ -58,7 +58,7 @@ def test_a_charger_of_which_nothing_runs_is_disconnected_and_says_why(world: Wor
         read_lines(world.sessions, line(charger_id, "disconnected", NOW + A_MINUTE, task, reason="stopped"))
 
     world.ecs.crash(charger_id)
-    world.look()
+    world.observe_once()
 
     link = shown_link(world.sessions, charger_id)
     charger = world.charger(charger_id)
@@ -76,16 +76,16 @@ def test_the_process_after_a_crash_has_no_link_before_its_log_says_so(
     read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW))
     before = is_accepted(world, charger_id)
     world.ecs.crash(charger_id)
-    world.look()
+    world.observe_once()
     world.ecs.settle()
     with monkeypatch.context() as patch:
         if not found:
             patch.setattr(world.ecs, "current_task", _no_turn)
-        world.look()
+        world.observe_once()
     assert world.charger(charger_id).running_count == 1
     silent = (state(world, charger_id), listed_state(world, charger_id), is_accepted(world, charger_id))
     read_lines(world.sessions, *boot(charger_id, running_task(world, charger_id), NOW - A_MINUTE))
-    world.look()
+    world.observe_once()
 
     assert (before, silent) == (True, ("connecting", "connecting", False))
     assert (state(world, charger_id), is_accepted(world, charger_id)) == ("accepted", True)
@@ -160,12 +160,12 @@ def test_the_observer_is_done_with_an_older_task_that_is_heard_of_late(
         return ask(charger_id)
 
     monkeypatch.setattr(world.ecs, "current_task", ask_and_note)
-    world.look()
+    world.observe_once()
     at_once = len(asked)
     with world.sessions.begin() as session:
         session.execute(update(ChargerLink).values(first_read_at=func.now() - timedelta(hours=1)))
-    world.look()
-    world.look()
+    world.observe_once()
+    world.observe_once()
 
     assert (at_once, len(asked)) == (1, 1)
     assert state(world, charger_id) == "accepted"
@@ -178,7 +178,7 @@ def test_a_rollout_of_a_first_generation_is_accepted_by_the_boot_of_its_own_task
     new = new_workers(world)
     beat(world, new)
     deliver_all(world, new, [charger_id])
-    world.look()
+    world.observe_once()
 
     read_lines(world.sessions, *boot(charger_id, first, NOW))
     by_the_first = is_accepted(world, charger_id)
@@ -213,7 +213,7 @@ def test_a_task_that_still_runs_though_ecs_said_that_nothing_does_is_found_again
         session.execute(update(Charger).values(running_count=0, running_task_ended_at=func.now()))
     down = state(world, charger_id)
 
-    world.look()
+    world.observe_once()
 
     assert (down, state(world, charger_id), listed_state(world, charger_id)) == (
         "disconnected",
@@ -231,7 +231,7 @@ def test_accepting_a_command_fires_no_trigger_of_links(sessions: Sessions) -> No
         without_columns = session.scalars(
             text("""
                 SELECT tgname FROM pg_trigger WHERE tgrelid = 'chargers'::regclass AND tgattr = ''
-                AND tgname IN ('chargers_hand_over_frame', 'chargers_hand_over_link', 'chargers_link_shown')
+                AND tgname = 'chargers_link_shown'
             """)
         ).all()
 

@@ -101,7 +101,7 @@ def test_postgresql_finds_no_deadlock_between_those_who_change_many_chargers(
             session.execute(
                 update(Charger).where(Charger.id == charger_id).values(name="moved", publish_at=func.now())
             )
-    with world.sessions.statements.connect() as connection:
+    with world.sessions.autocommit.connect() as connection:
         connection.execute(text("VACUUM ANALYZE chargers"))
 
     def lock_in_order() -> None:

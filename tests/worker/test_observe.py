@@ -135,7 +135,7 @@ def test_a_charger_that_does_not_come_up_in_time_has_failed_with_the_reason(worl
     world.ecs.crash(charger_id, exit_code=1)
     world.observe()
     before = world.charger(charger_id)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
     world.observe()
 
     failed = world.charger(charger_id)
@@ -150,7 +150,7 @@ def test_a_charger_that_does_not_come_up_in_time_has_failed_with_the_reason(worl
 def test_a_failed_charger_does_not_go_on_running(world: World) -> None:
     charger_id = world.create()
     world.converge(charger_id)
-    world.asked_long_ago(charger_id)
+    world.hours_pass(charger_id)
     world.observe()
     world.ecs.settle()
 
@@ -173,7 +173,7 @@ def test_settled_chargers_are_written_with_one_statement(world: World) -> None:
 
     engine = world.sessions.kw["bind"]
     event.listen(engine, "before_cursor_execute", count)
-    world.look()
+    world.observe_once()
     event.remove(engine, "before_cursor_execute", count)
 
     after = [world.charger(charger_id).observed_at for charger_id in ids]

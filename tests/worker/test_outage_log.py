@@ -1,4 +1,4 @@
-"""What a worker makes of an error of its database: the work is done again, and the charger hears nothing of it."""
+"""An error of the database costs a worker a log line: the work is repeated, and the charger's row shows nothing of it."""
 
 import pytest
 import structlog
@@ -10,7 +10,7 @@ from tests.embedded.waiting import wait_until
 from worker.outage_log import DatabaseOutageLog
 
 
-def test_a_worker_that_was_frozen_in_its_transaction_takes_it_for_an_outage(engine: Engine) -> None:
+def test_a_transaction_that_ended_while_its_worker_was_frozen_is_an_outage(engine: Engine) -> None:
     database = DatabaseOutageLog()
     with structlog.testing.capture_logs() as lines, engine.connect() as watching:
         with database.suppress(), transactional(engine).connect() as connection:
@@ -37,6 +37,6 @@ def test_a_lock_that_a_worker_does_not_get_is_contention_and_no_outage(engine: E
     assert [line["event"] for line in lines] == ["database.contention"] * 2
 
 
-def test_a_statement_that_is_wrong_is_a_fault_of_ours(engine: Engine) -> None:
+def test_an_error_of_a_statement_itself_is_raised(engine: Engine) -> None:
     with pytest.raises(ProgrammingError), DatabaseOutageLog().suppress(), engine.connect() as connection:
         connection.execute(text("SELECT * FROM no_such_table"))

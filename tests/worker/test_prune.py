@@ -26,7 +26,7 @@ from worker.maintenance.prune import (
     prune_specs,
 )
 from worker.observe.logs import ensure_partitions
-from worker.reconcile.record import _remember_removed
+from worker.reconcile.record import record_removal
 
 
 def test_idempotency_keys_are_forgotten_after_a_day_however_many(
@@ -212,7 +212,7 @@ def test_a_charger_that_came_back_and_is_removed_again_is_checked_again(world: W
     charger_id = removed(world, "CP-1", days_ago=2)
     with world.sessions.begin() as session:
         deleted = Charger(id=charger_id, deleted_at=datetime.now(UTC))
-        _remember_removed(session, deleted)
+        record_removal(session, deleted)
 
     forgotten = prune_logs_of_deleted(world.sessions, kept_days=0)
 

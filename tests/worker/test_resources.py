@@ -8,7 +8,7 @@ from worker.resources import Process
 
 def connections(process: Process) -> int:
     """How many the process may have at once."""
-    pool = process.resources().sessions.statements.pool
+    pool = process.resources().sessions.autocommit.pool
     assert isinstance(pool, QueuePool)
     return pool.size()
 
@@ -22,7 +22,7 @@ def test_connections_follow_the_pool(settings: Settings) -> None:
     grown = connections(process)
     process.fit(2)
     shrunk = connections(process)
-    process.resources().sessions.statements.dispose()
+    process.resources().sessions.autocommit.dispose()
 
     assert (small, grown, shrunk) == (4, 7, 3)
 
@@ -36,6 +36,6 @@ def test_a_transaction_that_is_open_while_the_pool_is_resized_ends_as_it_began(s
         before = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
         process.fit(6)
         after = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar()
-    process.resources().sessions.statements.dispose()
+    process.resources().sessions.autocommit.dispose()
 
     assert before == after

@@ -73,7 +73,7 @@ def test_a_client_sees_why_its_charger_restarts(world: World, fleet: list[str]) 
     begun = world.charger(first)
     deliver(world, new, first)
     world.ecs.crash(first, exit_code=0, reason="Scaling activity initiated by (deployment ecs-svc/1)")
-    world.look()
+    world.observe_once()
     starting = world.charger(first)
     world.ecs.settle()
     world.observe()
@@ -91,9 +91,9 @@ def test_a_rollout_never_has_more_under_way_than_run_with_the_new_settings(
 
     begun = [beat(world, new) for _ in range(2)]
     deliver_all(world, new, under_way(world, fleet))
-    before_they_last = [world.look(), beat(world, new)]
+    before_they_last = [world.observe_once(), beat(world, new)]
     world.a_while_passes()
-    world.look()
+    world.observe_once()
 
     assert begun == [3, 0]
     assert before_they_last == [0, 0]
@@ -107,7 +107,7 @@ def test_settings_with_which_nothing_comes_up_stop_by_themselves(world: World, f
     deliver_all(world, bad, hit)
     for charger_id in hit:
         world.ecs.crash(charger_id, reason="CannotPullContainerError: no such image")
-    world.look()
+    world.observe_once()
     pass_time(world, STUCK_AFTER_S)
 
     with capture_logs() as logs:
@@ -128,7 +128,7 @@ def test_the_next_settings_begin_with_those_that_do_not_come_up(world: World, fl
     deliver_all(world, bad, hit)
     for charger_id in hit:
         world.ecs.crash(charger_id)
-    world.look()
+    world.observe_once()
     good = new_workers(world, "spec-3")
 
     with capture_logs():
@@ -148,7 +148,7 @@ def test_it_goes_on_by_itself_when_they_come_up_after_all(world: World, fleet: l
     deliver_all(world, new, hit)
     for charger_id in hit:
         world.ecs.crash(charger_id)
-    world.look()
+    world.observe_once()
     pass_time(world, STUCK_AFTER_S)
     beat(world, new)
 

@@ -177,7 +177,7 @@ def test_an_observation_from_before_the_redeploy_does_not_end_the_rollout(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.ecs, "describe_services", then_it_is_redeployed)
-        world.look()
+        world.observe_once()
 
     charger = world.charger(first)
     assert (charger.rollout_hash, charger.drifted_at) == ("spec-2", None)
@@ -194,6 +194,6 @@ def test_an_answer_from_before_the_redeploy_is_no_drift(
 
     with monkeypatch.context() as patch:
         patch.setattr(world.ecs, "describe_services", lambda _: before)
-        world.look()
+        world.observe_once()
 
     assert world.charger(first).drifted_at is None

@@ -41,7 +41,7 @@ def look_at_tasks_that_end_at_once(world: World, charger_id: str) -> None:
     for _ in range(5):
         world.ecs.settle()
         assert world.ecs.runs(charger_id) == 1
-        world.look()
+        world.observe_once()
         world.a_while_passes()
         world.ecs.crash(charger_id, exit_code=2)
 
@@ -76,12 +76,12 @@ def test_a_command_succeeds_when_the_same_task_is_seen_running_again(world: Worl
     world.converge(charger_id)
     world.ecs.settle()
 
-    world.look()
+    world.observe_once()
     after_one_look = world.open_commands()
-    world.look()
+    world.observe_once()
     too_early = world.open_commands()
     world.a_while_passes()
-    world.look()
+    world.observe_once()
 
     assert (after_one_look, too_early, world.open_commands()) == (1, 1, 0)
 

@@ -80,7 +80,7 @@ def test_a_line_that_is_read_again_writes_nothing(world: World) -> None:
 
 def _observe(world: World, charger_id: str) -> None:
     before = world.charger(charger_id).observed_at
-    world.look()
+    world.observe_once()
     after = world.charger(charger_id).observed_at
     assert before is not None and after is not None and after > before
 
@@ -203,7 +203,7 @@ def test_postgresql_finds_no_deadlock_between_the_log_reader_and_all_others(
         for charger_id in islice(removed, 1):
             _forget(world, charger_id)
 
-    parties = (read, read, command, publish, remove, world.look)
+    parties = (read, read, command, publish, remove, world.observe_once)
     with ThreadPoolExecutor(len(parties)) as pool:
         rounds = [pool.submit(_often, party) for party in parties]
         for each in rounds:

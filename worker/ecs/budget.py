@@ -1,8 +1,8 @@
-"""Amazon's rate quotas for the ECS API, shared by all workers.
+"""Keep all workers together below Amazon's rate quotas for the ECS API.
 
-One token bucket in Redis per group of operations, and in front of it a queue in which organizations take turns
-(worker/ecs/turns.py). A call that would have to wait for more than a second is not slept on: it raises BudgetSpent, which
-says when its turn is. When Redis does not answer, each worker process goes on with its share of the rate.
+Each group of operations has a token bucket in Redis, and in front of it a queue in which organizations take turns
+(worker/ecs/turns.py). A thread sleeps for at most a second; a call that must wait longer raises BudgetSpent, with the time
+until its turn. When Redis does not answer, each worker process uses its share of the rate.
 """
 
 import time
@@ -16,8 +16,7 @@ from shared.settings import BudgetSettings, SettingsError
 from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
 from worker.outage_log import OutageLog
 
-REDIS_AGAIN_AFTER_S = 5.0
-
+REDIS_AGAIN_AFTER_S = 5.0  # without an answer Redis is left alone for so long
 
 #: Per account and region: Amazon ECS Developer Guide, "Request throttling for the Amazon ECS API".
 QUOTAS = {
@@ -39,7 +38,7 @@ GROUP_OF = {operation: group for group, quota in QUOTAS.items() for operation in
 
 
 class BudgetSpent(Exception):
-    """The call was not made. Its turn comes after delay_s."""
+    """The call was not made. Its turn is expected in `delay_s` seconds."""
 
     def __init__(self, delay_s: float) -> None:
         super().__init__(f"Waiting for the ECS rate budget, about {max(1, round(delay_s))} s")
@@ -53,7 +52,7 @@ _caller: ContextVar[Caller] = ContextVar("caller", default=OBSERVER)
 def on_behalf_of(
     charger_id: str, organization_id: str, priority: Priority = Priority.LIFECYCLE
 ) -> Iterator[None]:
-    """Calls in this block have a place in the queue. All others (observing) take what is left over, a tenth at least."""
+    """Make the calls in this block for a charger: they are queued. All others observe, and take what is left over."""
     token = _caller.set(Caller(charger_id, organization_id, priority))
     try:
         yield
@@ -62,18 +61,21 @@ def on_behalf_of(
 
 
 class Budget:
-    """Asked before every call to ECS. One per worker process, safe to share between threads."""
+    """Takes a turn before every call to ECS. One per worker process, safe to share between threads."""
 
     def __init__(self, settings: BudgetSettings) -> None:
-        """Raises SettingsError."""
+        """Raises SettingsError for ECS_QUOTAS."""
         self._quotas = quotas(settings)
         self._shared = SharedTurns(settings.redis_url) if settings.redis_url else None
         self._local = LocalTurns()
         self._shared_again_at = 0.0
-        self._outage = OutageLog("budget.redis", redis.RedisError, OSError)
+        self._redis_log = OutageLog("budget.redis", redis.RedisError, OSError)
 
     def take(self, operation: str) -> None:
-        """Wait for the operation's turn, 2 s at most. Raises BudgetSpent."""
+        """Sleep until the operation's turn, for 2 s at most. Raises BudgetSpent when its turn is later.
+
+        Returns at once for an operation without a quota. A repeat after `delay_s` keeps the caller's position.
+        """
         group = GROUP_OF.get(operation)
         if group is None or group not in self._quotas:
             return
@@ -89,15 +91,15 @@ class Budget:
                 turn, self._local.sharers = self._shared.take(group, quota, caller)
             except (redis.RedisError, OSError) as error:
                 self._shared_again_at = time.monotonic() + REDIS_AGAIN_AFTER_S
-                self._outage.failed(error)
+                self._redis_log.failed(error)
             else:
-                self._outage.recovered()
+                self._redis_log.recovered()
                 return turn
         return self._local.take(group, quota, caller)
 
 
 def quotas(settings: BudgetSettings) -> Mapping[str, Quota]:
-    """What we may use of each; empty when the budget is off. Raises SettingsError."""
+    """The share of each quota that this installation uses. Empty when the budget is off. Raises SettingsError."""
     if settings.share <= 0:
         return {}
     own = {}

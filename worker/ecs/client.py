@@ -1,7 +1,8 @@
-"""Amazon ECS as the worker needs it. With worker/observe/logs.py the only code that calls boto3.
+"""Call Amazon ECS. Besides worker/observe/logs.py the only code that calls boto3.
 
-Every call raises exactly two errors: EcsUnavailable is tried again, EcsRejected is written down. "No
-exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so answers are checked.
+Every method that calls ECS raises exactly two errors, and BudgetSpent if the client has a budget: EcsUnavailable is tried
+again, EcsRejected is recorded. "No exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so
+answers are checked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 
 __all__ = ["EcsClient", "EcsRejected", "EcsUnavailable", "ServiceView", "TaskDefinitionMissing", "TaskView"]
 
-ATTEMPTS = 2  # of botocore, within a call; the longer waits are the row's
+ATTEMPTS = 2  # of botocore, within a call; longer waits are a delay on the row
 
-DESCRIBE_SERVICES_LIMIT = 10  # names in a call, ECS API reference
+# Items in one call, from the ECS API reference.
+DESCRIBE_SERVICES_LIMIT = 10
 DESCRIBE_TASKS_LIMIT = 100
 DELETE_TASK_DEFINITIONS_LIMIT = 10
 
@@ -44,18 +46,18 @@ DEPLOYMENT: "DeploymentConfigurationUnionTypeDef" = {
     # The old task ends before the new one starts: never two sessions with one identity.
     "minimumHealthyPercent": 0,
     "maximumPercent": 100,
-    # Three failed starts would end the tries for good; without it ECS goes on, and recovers by itself.
+    # With it three failed starts end a deployment for good; without it ECS goes on trying.
     "deploymentCircuitBreaker": {"enable": False, "rollback": False},
 }
-#: Without its circuit breaker the new deployment is not given up, but tried ever more slowly.
-ANEW: dict[str, Any] = {"forceNewDeployment": True, "deploymentConfiguration": DEPLOYMENT}
+#: Starts a deployment that ECS gave up again, without the circuit breaker.
+NEW_DEPLOYMENT: dict[str, Any] = {"forceNewDeployment": True, "deploymentConfiguration": DEPLOYMENT}
 
 
 class EcsClient:
-    """The calls, in our words. One per worker process: boto3 clients are thread-safe and dear to make."""
+    """The worker's calls to ECS. One per worker process: boto3 clients are thread-safe and expensive to make."""
 
     def __init__(self, settings: EcsSettings, budget: Budget | None = None) -> None:
-        """With a budget every call, and every repeat by botocore, may also raise BudgetSpent."""
+        """With a budget, every call and every repeat by botocore takes a turn first, and may raise BudgetSpent."""
         self._settings = settings
         self._ecs: ECSClient = boto3.session.Session().client(
             "ecs", region_name=settings.region, config=client_config(settings)
@@ -69,11 +71,11 @@ class EcsClient:
 
     @property
     def endpoint_url(self) -> str:
-        """Where the calls go."""
+        """The address that the calls go to."""
         return self._ecs.meta.endpoint_url
 
     def check_before_changes(self, check: Callable[[], None]) -> None:
-        """Call `check` before each call that changes something. What it raises, the call raises."""
+        """Have `check` called before each call that changes something. An error of `check` ends the call."""
 
         def before_call(event_name: str, **_: object) -> None:
             if not event_name.rsplit(".", 1)[-1].startswith(("Describe", "List")):
@@ -82,7 +84,7 @@ class EcsClient:
         self._ecs.meta.events.register("before-call.ecs", before_call)
 
     def account(self) -> str:
-        """The AWS account that ECS works in: of the ARN of a service that does not exist. Empty if it is not there."""
+        """The AWS account of the cluster, from the ARN that ECS gives a service that does not exist. Empty if it gives none."""
         with two_errors("DescribeServices"):
             answer = self._ecs.describe_services(
                 cluster=self._settings.cluster, services=[self.service_name("none")]
@@ -91,23 +93,26 @@ class EcsClient:
         return next((arn.split(":")[4] for arn in arns if arn.startswith("arn:")), "")
 
     def service_name(self, charger_id: str) -> str:
-        """Also the task definition family."""
+        """The name of the charger's ECS service, and of its task definition family."""
         return self._settings.name_prefix + charger_id
 
     def charger_id(self, service_name: str) -> str:
-        """The reverse of service_name."""
+        """The charger of an ECS service: the reverse of `service_name`."""
         return service_name.removeprefix(self._settings.name_prefix)
 
     # Task definitions.
 
     def spec_of(self, environment: dict[str, str]) -> str:
-        """A digest of all that these settings and this environment make of a charger's task and its network."""
+        """The digest of the task definition and the network that these settings give a charger of this environment."""
         return digest([definition(self._settings, "", environment), network(self._settings)])
 
     def ensure_task_definition(
         self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
     ) -> str:
-        """The ARN of a task definition of these settings and this environment; made only if the newest one differs."""
+        """The ARN of a task definition of these settings and this environment. Safe to repeat.
+
+        It is registered only if the newest revision differs: a worker that died after RegisterTaskDefinition left one.
+        """
         request = definition(self._settings, charger_id, environment)
         spec = digest(request)
         newest = self._newest_task_definition(charger_id)
@@ -119,15 +124,15 @@ class EcsClient:
             return required(answer, "taskDefinition", "taskDefinitionArn")
 
     def task_definitions(self, charger_id: str) -> dict[str, bool]:
-        """The ARNs of all revisions of the charger's family, and which of them are ACTIVE.
+        """The ARNs of all revisions of the charger's family, each with whether it is ACTIVE.
 
-        INACTIVE are those that a call deregistered and did not come to delete: they hold the charger's URL.
+        An INACTIVE revision was deregistered but not deleted yet: it still holds the charger's URL.
         """
         active = dict.fromkeys(self._task_definitions(charger_id, "ACTIVE"), True)
         return active | dict.fromkeys(self._task_definitions(charger_id, "INACTIVE"), False)
 
     def delete_task_definitions(self, definitions: Mapping[str, bool]) -> None:
-        """Deregister those that are ACTIVE, and delete all. Safe to repeat. What uses them goes on."""
+        """Deregister the ACTIVE revisions, and delete all. Safe to repeat. Running tasks and services are not affected."""
         for arn, active in definitions.items():
             if active:
                 with two_errors("DeregisterTaskDefinition"):
@@ -157,10 +162,11 @@ class EcsClient:
         repair: bool = False,
         rollout: bool = False,
     ) -> ServiceView:
-        """Make the service be there with this count and definition. Safe to repeat.
+        """Create or update the service to this count and definition. Returns it as ECS answered. Safe to repeat.
 
-        `exists` is what the row remembers, and only decides which of the two calls is tried first. A repair
-        looks first, and starts a deployment anew that ECS gave up. A rollout gives it the network of the settings.
+        `exists` is what the row says, and only decides which of the two calls is tried first. A repair describes the
+        service first, and restarts a deployment that ECS gave up. A rollout also updates the network.
+        Raises TaskDefinitionMissing, besides the two errors, when ECS does not have the definition.
         """
         given_up = False
         if repair or not exists:
@@ -173,11 +179,11 @@ class EcsClient:
                     charger_id,
                     desired_count=desired_count,
                     task_definition_arn=task_definition_arn,
-                    changes=(ANEW if repair and given_up else {})
+                    changes=(NEW_DEPLOYMENT if repair and given_up else {})
                     | (network(self._settings) if rollout else {}),
                 )
             except NoSuchService:
-                pass  # deleted behind our back: make it again
+                pass  # somebody deleted it: create it again
         return self._create_service(
             charger_id,
             desired_count=desired_count,
@@ -214,7 +220,7 @@ class EcsClient:
                 serviceName=self.service_name(charger_id),
                 taskDefinition=task_definition_arn,
                 desiredCount=desired_count,
-                # 36 characters at most; the same for every worker that carries out this generation.
+                # At most 36 characters; the same in every worker that applies this generation.
                 clientToken=str(uuid5(NAMESPACE_URL, f"{charger_id}/{generation}")),
                 deploymentConfiguration=DEPLOYMENT,
                 availabilityZoneRebalancing="DISABLED",  # it needs a maximumPercent above 100
@@ -226,9 +232,9 @@ class EcsClient:
             return _checked(answer, desired_count, task_definition_arn)
 
     def delete_service(self, charger_id: str) -> ServiceView | None:
-        """Ask for the service and its tasks to go. What is left of it, None when nothing. Safe to repeat.
+        """Delete the service and stop its tasks. Returns what remains of it, None when nothing does. Safe to repeat.
 
-        A repeat costs a service change, of which Amazon allows 5 per second: `rest_of_service` does not.
+        A repeat costs a service change, of which Amazon allows 5 per second: poll with `remaining_service` instead.
         """
         try:
             with two_errors("DeleteService"):
@@ -245,11 +251,11 @@ class EcsClient:
             raise EcsUnavailable("DescribeServices: the service that is being deleted was not found")
         return _unless_inactive(view)
 
-    def rest_of_service(self, charger_id: str) -> ServiceView | None:
-        """What is left of a service that was asked to go. None when nothing; asks again if it is ACTIVE, or unknown.
+    def remaining_service(self, charger_id: str) -> ServiceView | None:
+        """What remains of a deleted service, None when nothing does. Deletes it again if it is ACTIVE or MISSING.
 
-        Two answers must agree that it is gone, or one that says INACTIVE: ECS does call services MISSING that
-        are there, and a wrong answer must not leave a service that nobody knows.
+        A single MISSING is not believed, as ECS may call a service MISSING that exists, and a wrong answer must not leave
+        a service that no row knows: either DeleteService confirms it, or ECS answers INACTIVE.
         """
         view = self._describe([charger_id])[charger_id]
         if view is None or view.active:
@@ -257,7 +263,7 @@ class EcsClient:
         return _unless_inactive(view)
 
     def describe_services(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
-        """Each charger's service, ten in a call; None where there is none or it is INACTIVE."""
+        """Each charger's service, ten in a call. None for a service that is missing or INACTIVE."""
         return {name: _unless_inactive(view) for name, view in self._describe(charger_ids).items()}
 
     def _describe(self, charger_ids: Sequence[str]) -> dict[str, ServiceView | None]:
@@ -281,11 +287,11 @@ class EcsClient:
     # Tasks.
 
     def current_task(self, charger_id: str) -> str | None:
-        """The ARN of the task that runs or is about to, if any."""
+        """The ARN of the task that runs or is about to run, None when there is none. ListTasks is some seconds behind."""
         return min(self._tasks(charger_id, "RUNNING"), default=None)
 
     def stop_task(self, task_arn: str, reason: str) -> None:
-        """Ask the task to end. Safe to repeat, also after it has ended."""
+        """Stop the task. Safe to repeat, also after it has stopped."""
         try:
             with two_errors("StopTask"):
                 answer = self._ecs.stop_task(cluster=self._settings.cluster, task=task_arn, reason=reason)
@@ -295,7 +301,7 @@ class EcsClient:
                 raise
 
     def describe_tasks(self, task_arns: Sequence[str]) -> dict[str, TaskView]:
-        """The tasks that ECS still knows; it forgets a stopped one after an hour or so."""
+        """The tasks by ARN, 100 in a call. Those that ECS no longer has are left out: it keeps a stopped task for an hour."""
         views: dict[str, TaskView] = {}
         for some in _batches(task_arns, DESCRIBE_TASKS_LIMIT):
             with two_errors("DescribeTasks"):
@@ -308,7 +314,7 @@ class EcsClient:
         return views
 
     def last_stopped_task(self, charger_id: str) -> TaskView | None:
-        """The newest stopped task of the charger, to tell why it does not run."""
+        """The newest stopped task of the charger, whose reason explains why it does not run. None when ECS has none."""
         arns = self._tasks(charger_id, "STOPPED")
         tasks = self.describe_tasks(arns[:DESCRIBE_TASKS_LIMIT]).values()
         return max(tasks, key=_age, default=None)
@@ -326,9 +332,9 @@ class EcsClient:
             return []
 
     def _newest_task_definition(self, charger_id: str) -> tuple[str, str] | None:
-        """ARN and the digest of its request. A worker that died after RegisterTaskDefinition left one to adopt.
+        """The ARN of the newest ACTIVE revision and the digest of its request.
 
-        So did the versions before SPEC_TAG: an upgrade replaces no task that would be made the same again.
+        A revision without SPEC_TAG is from an earlier version: an upgrade replaces no task that would be the same.
         """
         newest = next(self._task_definitions(charger_id, "ACTIVE"), None)
         if newest is None:
@@ -351,14 +357,14 @@ class EcsClient:
 
 
 def client_config(settings: EcsSettings) -> Config:
-    """botocore's waits and retries, below every limit of ours: its own defaults wait for minutes."""
+    """Time-outs and retries of botocore that are below all of ours: its defaults wait for minutes."""
     return Config(
         connect_timeout=settings.connect_timeout_s,
         read_timeout=settings.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         max_pool_connections=settings.max_connections * MAX_GROWTH,
         tcp_keepalive=True,
-        user_agent=f"chargehand/{version('chargehand')}",  # botocore puts its own together twice for each call
+        user_agent=f"chargehand/{version('chargehand')}",  # botocore would build its own twice for each call
     )
 
 
@@ -367,10 +373,10 @@ def _unless_inactive(view: ServiceView | None) -> ServiceView | None:
 
 
 def _checked(answer: Any, desired_count: int, task_definition_arn: str) -> ServiceView:
-    """The service in the answer, if it says what was asked for. Anything else is tried again."""
+    """The service in the answer. Raises EcsUnavailable unless it shows what was requested."""
     view = service_view(answer["service"])
     if view.desired_count != desired_count or view.task_definition_arn != task_definition_arn:
-        raise EcsUnavailable("the answer does not show what was asked for")
+        raise EcsUnavailable("the answer does not show what was requested")
     return view
 
 
@@ -379,7 +385,7 @@ def _age(task: TaskView) -> float:
 
 
 def _name(arn: str) -> str:
-    """The last part of an ARN; a plain name stays as it is."""
+    """The last part of an ARN, or the plain name itself."""
     return arn.rsplit("/", 1)[-1]
 
 

@@ -1,4 +1,4 @@
-"""What ECS and the network may answer, as two errors: tried again, or written down."""
+"""Translate every answer of ECS and every network error into two: EcsUnavailable is tried again, EcsRejected is recorded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +15,8 @@ MISSING_DEFINITION_MESSAGES = (
     "taskdefinition not found",
 )
 
-#: What no repeat will change, each with what it means for the user. Whatever is not here may pass, and is tried
-#: again until the deadline. From the ECS API reference ("Errors" of each action, "Common error types").
+#: Errors that no repeat will change, and the code that the user sees. Every other error is tried again until the
+#: command's deadline. From the ECS API reference ("Errors" of each action, "Common error types").
 FINAL_CODES: dict[str, ErrorCode] = {
     "AccessDenied": ErrorCode.ACCESS_DENIED,
     "AccessDeniedException": ErrorCode.ACCESS_DENIED,
@@ -51,9 +51,9 @@ FINAL_CODES: dict[str, ErrorCode] = {
     "ValidationError": ErrorCode.PROVIDER_REJECTED,
     "ValidationException": ErrorCode.PROVIDER_REJECTED,
 }
-# What some of these codes say beside, and what does pass.
+# Messages of the same codes that do pass.
 PASSING_MESSAGES = (
-    "still draining",  # the service of that name is on its way out
+    "still draining",  # a service of that name is being deleted
     "not idempotent",  # another worker has just made it
     "too many concurrent attempts",  # to register a revision of one family
     "signature expired",  # this host's clock is behind, until it is set
@@ -68,11 +68,11 @@ PASSING_MESSAGES = (
 
 
 class EcsUnavailable(Exception):
-    """ECS did not do it this time. Trying again later is right."""
+    """ECS did not do it this time. Try again later."""
 
 
 class EcsRejected(Exception):
-    """ECS will not do it, however often it is asked."""
+    """ECS will not do it, however often the call is repeated."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -89,7 +89,7 @@ class TaskDefinitionMissing(EcsRejected):
 
 @contextmanager
 def two_errors(operation: str) -> Iterator[None]:
-    """Turn what botocore raises, and what a cut answer makes of its reader, into one of the two."""
+    """Translate what botocore raises, and what reading a cut answer raises, into EcsUnavailable or EcsRejected."""
     try:
         yield
     except ClientError as error:
@@ -97,7 +97,7 @@ def two_errors(operation: str) -> Iterator[None]:
     except BotoCoreError as error:  # no answer at all: timeout, DNS, refused connection
         raise EcsUnavailable(f"{operation}: {error}") from error
     except (AttributeError, IndexError, KeyError, TypeError) as error:
-        # An answer that was cut, or is no JSON object: botocore hands it on, or breaks on it itself.
+        # The answer was cut or is no JSON object: botocore returns it as it is, or fails on it itself.
         raise EcsUnavailable(f"{operation}: the answer is incomplete") from error
 
 
@@ -117,7 +117,7 @@ def _translated(operation: str, error: ClientError) -> Exception:
 
 
 def required(answer: Any, *path: str) -> str:
-    """A field that must be in the answer, or the answer was cut."""
+    """A text field of the answer. Raises EcsUnavailable when it is missing: the answer was cut."""
     for key in path:
         answer = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(answer, str):

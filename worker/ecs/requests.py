@@ -1,4 +1,4 @@
-"""What the settings put into the requests to ECS."""
+"""Build the requests to ECS from the settings."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ NOT_IN_TAGS = re.compile(r"[^\w .:/=+@-]")
 TAG_LENGTH = 256
 
 SPEC_TAG = "chargehand:spec"  #: on a task definition: the digest of the request that made it
-#: Of a task definition, what ECS adds to the request.
+#: The fields of a task definition that ECS adds to the request.
 READ_BACK = frozenset(
     [
         "taskDefinitionArn",
@@ -44,7 +44,7 @@ READ_BACK = frozenset(
 def definition(
     settings: EcsSettings, charger_id: str, environment: dict[str, str]
 ) -> "RegisterTaskDefinitionRequestTypeDef":
-    """All of a charger's task definition but its tags, which change nothing about the task."""
+    """The request for a charger's task definition, without its tags: they change nothing about the task."""
     request: RegisterTaskDefinitionRequestTypeDef = {
         "family": settings.name_prefix + charger_id,
         "networkMode": "awsvpc" if settings.subnets else "bridge",
@@ -61,28 +61,29 @@ def definition(
 
 
 def request_of(described: "TaskDefinitionTypeDef") -> dict[str, Any]:
-    """The request that makes this task definition. Of one that somebody made by hand it is none of ours."""
-    request = _stated(described)
-    containers = [_stated(container) for container in request.pop("containerDefinitions", [])]
+    """The request that registers this task definition. A definition made by hand gives a request that we never make."""
+    request = _requested(described)
+    containers = [_requested(container) for container in request.pop("containerDefinitions", [])]
     for container in containers:
         container["environment"] = sorted(container.get("environment", []), key=itemgetter("name"))
-        container["logConfiguration"] = _stated(container.get("logConfiguration", {}))
+        container["logConfiguration"] = _requested(container.get("logConfiguration", {}))
     return request | {"containerDefinitions": containers}
 
 
-def _stated(described: Mapping[str, Any]) -> dict[str, Any]:
-    """ECS also names what the request did not: with 0, nothing, or no entries."""
+def _requested(described: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that the request had: ECS adds the others as 0, null or empty lists."""
     return {name: value for name, value in described.items() if value and name not in READ_BACK}
 
 
 def digest(request: object) -> str:
-    """The same for equal requests, whatever the order of their keys."""
+    """SHA-256 in hex. Equal requests have the same, whatever the order of their keys."""
     return sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def container(
     settings: EcsSettings, charger_id: str, environment: dict[str, str]
 ) -> "ContainerDefinitionTypeDef":
+    """The one container of a charger's task."""
     return {
         "name": CONTAINER,
         "image": settings.image,
@@ -105,6 +106,7 @@ def container(
 
 
 def placement(settings: EcsSettings) -> dict[str, Any]:
+    """Where a service's tasks run: capacity providers or a launch type, and the network."""
     chosen: dict[str, Any] = {}
     if settings.capacity_providers:
         chosen["capacityProviderStrategy"] = [
@@ -116,7 +118,7 @@ def placement(settings: EcsSettings) -> dict[str, Any]:
 
 
 def network(settings: EcsSettings) -> "dict[str, NetworkConfigurationUnionTypeDef]":
-    """Empty where the tasks share the network of their hosts."""
+    """The network of a service's tasks. Empty when they share the network of their hosts."""
     if not settings.subnets:
         return {}
     return {
@@ -135,7 +137,7 @@ def compatibility(settings: EcsSettings) -> Any:
 
 
 def tags_of(tags: dict[str, str]) -> "list[TagTypeDef]":
-    """An identity may hold characters that a tag may not."""
+    """Tags as ECS takes them: characters that a tag may not hold become `_`, empty values are left out."""
     return [
         {"key": key, "value": NOT_IN_TAGS.sub("_", value)[:TAG_LENGTH]}
         for key, value in tags.items()

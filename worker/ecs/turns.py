@@ -1,7 +1,7 @@
-"""Whose turn it is at a quota that organizations share.
+"""Decide which call to ECS goes next at a quota that organizations share.
 
-Organizations take turns. Within an organization the order is by Priority: a command gets several turns for each one of
-what nobody waits for, so nothing waits for ever. `SharedTurns` keeps the order in Redis for all workers
+Organizations take turns. Within an organization the order is by Priority: an urgent call gets several turns for each
+turn of a less urgent one, so nothing waits for ever. `SharedTurns` keeps the order in Redis for all workers
 (worker/ecs/turns.lua), `LocalTurns` in this process by the same rules; a test compares the two.
 """
 
@@ -20,15 +20,15 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-PATIENCE_S = 1.0  # what a thread may sleep for its turn
-RESERVE = 0.2  # of the burst: what is less urgent leaves it to what is urgent, as long as that need not queue
-OBSERVE_SHARE = 0.1  # of the rate: observing gets as much also while commands leave nothing over
-OBSERVE_PATIENCE_S = 2.0  # what it may sleep for that
-LEAD = 20  # turns by which urgent commands of an organization may be ahead of others that wait
-LOST_AFTER_S = 15.0  # who did not come back this long after its turn has no place in the queue any more
-WORKER_SEEN_S = 60.0  # a worker process that took nothing for this long does not count
+MAX_SLEEP_S = 1.0  # a thread sleeps at most this long for its turn; a longer wait is a delay on the row
+RESERVED_SHARE = 0.2  # of the burst, kept for urgent calls while none of them has to queue
+OBSERVE_SHARE = 0.1  # of the rate: observing gets at least this much while commands keep coming
+OBSERVE_MAX_SLEEP_S = 2.0  # to get that share
+MAX_LEAD_TURNS = 20  # urgent calls of an organization may go at most so many turns early
+ABANDONED_AFTER_S = 15.0  # a caller that is so late for its turn loses its position
+WORKER_SEEN_S = 60.0  # a worker process that took no turn for so long is not counted
 REDIS_TIMEOUT_S = 0.3
-ROUNDING_S = 0.001  # who comes back at its time is not sent away again for a rounding error
+ROUNDING_S = 0.001  # a caller that comes back at its time is not refused for a rounding error
 
 SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 
@@ -36,48 +36,52 @@ SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 class Priority(IntEnum):
     """What a call to ECS is for. Within an organization the more urgent goes first."""
 
-    LIFECYCLE = 0  #: start, stop, restart: what people wait for
+    LIFECYCLE = 0  #: start, stop, restart: a person waits for it
     PROVISIONING = 1  #: create, update
     REMOVAL = 2  #: delete
-    UPKEEP = 3  #: what nobody asked for: repairs of drift, rollouts
+    UPKEEP = 3  #: repairs of drift, rollouts: no client requested it
 
 
-#: An organization whose waiters are of several priorities gives them turns in the reverse ratio: 16 to 4 to 2 to 1.
+#: Turns are shared between an organization's waiting priorities in the reverse ratio: 16 to 4 to 2 to 1.
 COST = {Priority.LIFECYCLE: 1, Priority.PROVISIONING: 4, Priority.REMOVAL: 8, Priority.UPKEEP: 16}
 
 
 class Quota(NamedTuple):
+    """A token bucket for a group of ECS operations."""
+
     per_second: float
     burst: float
     operations: tuple[str, ...]
-    urgent: Priority = Priority.LIFECYCLE  #: the most urgent of what makes these calls
+    urgent: Priority = Priority.LIFECYCLE  #: the most urgent priority that makes these calls
 
 
 class Caller(NamedTuple):
-    """Who asks."""
+    """The charger that a call to ECS is made for, and how urgent it is."""
 
     charger_id: str = (
-        ""  #: none for observing: no place in the queue, what is left over, and OBSERVE_SHARE at least
+        ""  #: empty for observing: not queued, it gets what is left over, at least OBSERVE_SHARE
     )
     organization_id: str = ""
     priority: Priority = Priority.UPKEEP
 
     @property
-    def patience_s(self) -> float:
-        """How long its thread may sleep for the turn: what nobody waits for keeps no thread from a command."""
-        return PATIENCE_S if self.charger_id and self.priority <= Priority.PROVISIONING else 0.0
+    def max_sleep_s(self) -> float:
+        """Seconds that its thread may sleep for the turn: 0 if no person waits, so that the thread serves commands."""
+        return MAX_SLEEP_S if self.charger_id and self.priority <= Priority.PROVISIONING else 0.0
 
 
 OBSERVER = Caller()
 
 
 class Turn(NamedTuple):
+    """The answer to a caller."""
+
     granted: bool
-    wait_s: float  #: before the call, or before asking again
+    wait_s: float  #: to sleep before the call, or, if it was not granted, to wait before the next try
 
 
 class SharedTurns:
-    """The order of all workers, in Redis."""
+    """The order of all workers, in Redis. Safe to share between threads."""
 
     def __init__(self, redis_url: str) -> None:
         client = redis.Redis.from_url(
@@ -87,10 +91,14 @@ class SharedTurns:
             retry=Retry(NoBackoff(), 0),
         )
         self._take = client.register_script(SCRIPT)
-        self._me = f"{socket.gethostname()}:{os.getpid()}"
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
     def take(self, group: str, quota: Quota, caller: Caller) -> tuple[Turn, int]:
-        """A turn, and how many worker processes there are. Raises redis.RedisError."""
+        """Take a turn, or a position in the queue. Returns it, and how many worker processes share the quota.
+
+        Raises redis.RedisError, within REDIS_TIMEOUT_S. A repeat keeps the caller's position.
+        """
+        # Workers of another release may run beside this one: the names of the keys stay.
         names = ("bucket", "workers", "due", "turns", "ends", "places", "urgent")
         keys = [f"chargehand:ecs:{{{group}}}:{name}" for name in names]
         answer: Any = self._take(
@@ -98,19 +106,19 @@ class SharedTurns:
             args=[
                 quota.per_second,
                 quota.burst,
-                quota.burst * RESERVE,
-                caller.patience_s,
-                LEAD,
+                quota.burst * RESERVED_SHARE,
+                caller.max_sleep_s,
+                MAX_LEAD_TURNS,
                 caller.organization_id,
                 caller.charger_id,
                 caller.priority.value,
                 COST[caller.priority],
                 int(caller.priority <= quota.urgent),
-                self._me,
+                self._worker,
                 WORKER_SEEN_S,
-                LOST_AFTER_S,
+                ABANDONED_AFTER_S,
                 OBSERVE_SHARE,
-                OBSERVE_PATIENCE_S,
+                OBSERVE_MAX_SLEEP_S,
             ],
         )
         granted, wait_s, workers = answer
@@ -118,125 +126,138 @@ class SharedTurns:
 
 
 class LocalTurns:
-    """This process's share of the rates, while it cannot ask the others."""
+    """This process's share of the rates while Redis does not answer. Safe to share between threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.sharers = 1  #: worker processes, as Redis last knew
+        self.sharers = 1  #: worker processes, as Redis last counted them
         self._clock = clock
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}  #: by group of operations
         self._lock = threading.Lock()
 
     def take(self, group: str, quota: Quota, caller: Caller) -> Turn:
+        """Take a turn, or a position in the queue. A repeat keeps the caller's position."""
         rate, burst = quota.per_second / self.sharers, max(1.0, quota.burst / self.sharers)
         now = self._clock()
         with self._lock:
-            line = self._lines.get(group) or self._lines.setdefault(group, _Line(burst, now))
-            line.refill(rate, burst, now)
+            queue = self._queues.get(group) or self._queues.setdefault(group, _Queue(burst, now))
+            queue.refill(rate, burst, now)
             if not caller.charger_id:
-                return line.leave_rest(rate, burst, now)
-            return line.ask(caller, urgent=caller.priority <= quota.urgent, rate=rate, burst=burst, now=now)
+                return queue.take_for_observer(rate, burst, now)
+            return queue.take(caller, urgent=caller.priority <= quota.urgent, rate=rate, burst=burst, now=now)
+
+
+Waiter = tuple[str, str]  # organization and charger
 
 
 @dataclass
-class _Line:
-    """Who waits at one quota. The comments in worker/ecs/turns.lua hold here, too."""
+class _Queue:
+    """The callers that wait at one quota. The comments in worker/ecs/turns.lua hold here too.
+
+    Each waiter brings its organization one turn, in the round after that of the organization's last one. The
+    organization's first turn goes to the first of its waiters, which are ordered by their positions.
+    """
 
     tokens: float
-    at: float
-    slots: list[tuple[int, str]] = field(default_factory=list)  #: turns and whose they are, in order
-    ends: dict[str, int] = field(default_factory=dict)  #: the turn after each organization's last one
-    queues: dict[str, list[tuple[float, str]]] = field(default_factory=dict)  #: places and chargers, in order
-    places: dict[tuple[str, Priority], int] = field(default_factory=dict)  #: the next of each kind
-    place_of: dict[tuple[str, str], float] = field(default_factory=dict)  #: by organization and charger
-    due: dict[tuple[str, str], float] = field(default_factory=dict)  #: when they come back; likewise
-    urgents: set[str] = field(default_factory=set)
+    refilled_at: float
+    turns: list[tuple[int, str]] = field(default_factory=list)  #: round and organization, in order
+    next_round: dict[str, int] = field(default_factory=dict)  #: by organization: the one after its last turn
+    waiters: dict[str, list[tuple[float, str]]] = field(
+        default_factory=dict
+    )  #: positions and chargers, in order
+    next_position: dict[tuple[str, Priority], int] = field(default_factory=dict)
+    position_of: dict[Waiter, float] = field(default_factory=dict)
+    expected_at: dict[Waiter, float] = field(default_factory=dict)  #: when each comes back
+    urgent: set[str] = field(default_factory=set)  #: chargers that wait for an urgent call
     observed_at: float = float("-inf")
 
     def refill(self, rate: float, burst: float, now: float) -> None:
-        self.tokens = min(burst, self.tokens + (now - self.at) * rate)
-        self.at = now
-        for waiter in [waiter for waiter, due in self.due.items() if due <= now - LOST_AFTER_S]:
-            self._leave(*waiter, served=False)
-        if not self.due:
-            self.ends.clear()
+        self.tokens = min(burst, self.tokens + (now - self.refilled_at) * rate)
+        self.refilled_at = now
+        abandoned = now - ABANDONED_AFTER_S
+        for waiter in [waiter for waiter, at in self.expected_at.items() if at <= abandoned]:
+            self._remove(*waiter, served=False)
+        if not self.expected_at:
+            self.next_round.clear()
 
-    def leave_rest(self, rate: float, burst: float, now: float) -> Turn:
-        """Observing: it takes what is left over, and OBSERVE_SHARE at least."""
-        ahead, patience_s = len(self.slots) + RESERVE * burst, OBSERVER.patience_s
+    def take_for_observer(self, rate: float, burst: float, now: float) -> Turn:
+        ahead, max_sleep_s = len(self.turns) + RESERVED_SHARE * burst, OBSERVER.max_sleep_s
         if now - self.observed_at + ROUNDING_S >= 1 / (rate * OBSERVE_SHARE):
-            ahead, patience_s = 0, OBSERVE_PATIENCE_S
+            ahead, max_sleep_s = 0, OBSERVE_MAX_SLEEP_S
         wait_s = max(0.0, (ahead + 1 - self.tokens) / rate)
-        if wait_s <= patience_s + ROUNDING_S:
+        if wait_s <= max_sleep_s + ROUNDING_S:
             self.tokens -= 1
             self.observed_at = now
             return Turn(True, wait_s)
         return Turn(False, wait_s)
 
-    def ask(self, caller: Caller, *, urgent: bool, rate: float, burst: float, now: float) -> Turn:
-        ahead: float = self._ahead(caller, urgent=urgent, reserve=RESERVE * burst)
+    def take(self, caller: Caller, *, urgent: bool, rate: float, burst: float, now: float) -> Turn:
+        ahead: float = self._turns_ahead(caller, urgent=urgent, reserved=RESERVED_SHARE * burst)
         wait_s = max(0.0, (ahead + 1 - self.tokens) / rate)
         waiter = (caller.organization_id, caller.charger_id)
-        if wait_s <= caller.patience_s + ROUNDING_S:
+        if wait_s <= caller.max_sleep_s + ROUNDING_S:
             self.tokens -= 1
-            self._leave(*waiter, served=True)
+            self._remove(*waiter, served=True)
             return Turn(True, wait_s)
-        self.due[waiter] = now + wait_s
+        self.expected_at[waiter] = now + wait_s
         return Turn(False, wait_s)
 
-    def _ahead(self, caller: Caller, *, urgent: bool, reserve: float) -> float:
-        """How many go first."""
+    def _turns_ahead(self, caller: Caller, *, urgent: bool, reserved: float) -> float:
         organization = caller.organization_id
-        place = self._join(caller, urgent=urgent)
-        queue = self.queues[organization]
-        turn = self.ends[organization] - len(queue) + bisect_left(queue, (place, caller.charger_id))
-        ahead = bisect_left(self.slots, (turn, organization))
-        if self.urgents <= {caller.charger_id}:
+        position = self._enqueue(caller, urgent=urgent)
+        waiters = self.waiters[organization]
+        first_round = self.next_round[organization] - len(waiters)
+        round_ = first_round + bisect_left(waiters, (position, caller.charger_id))
+        ahead = bisect_left(self.turns, (round_, organization))
+        if self.urgent <= {caller.charger_id}:  # no other urgent call waits
             if not urgent:
-                return ahead + reserve
-            if turn - self.slots[0][0] <= LEAD:
+                return ahead + reserved
+            if round_ - self.turns[0][0] <= MAX_LEAD_TURNS:
                 return 0
         return ahead
 
-    def _join(self, caller: Caller, *, urgent: bool) -> float:
-        """The caller's place in its organization's queue."""
+    def _enqueue(self, caller: Caller, *, urgent: bool) -> float:
+        """Give the caller a position, or keep the one that it has; a more urgent call gets a new one."""
         charger_id, organization, priority = caller
-        queue = self.queues.setdefault(organization, [])
-        place = self.place_of.get((organization, charger_id))
-        if place is None:
-            round_ = self.slots[0][0] if self.slots else 0
-            turn = max(round_, self.ends.get(organization, 0))
-            insort(self.slots, (turn, organization))
-            self.ends[organization] = turn + 1
-            place = self._next_place(queue, organization, priority)
-        elif priority < round(place % 1 * 1000):
-            queue.remove((place, charger_id))
-            place = self._next_place(queue, organization, priority)
+        waiters = self.waiters.setdefault(organization, [])
+        position = self.position_of.get((organization, charger_id))
+        if position is None:
+            current_round = self.turns[0][0] if self.turns else 0
+            round_ = max(current_round, self.next_round.get(organization, 0))
+            insort(self.turns, (round_, organization))
+            self.next_round[organization] = round_ + 1
+            position = self._take_position(waiters, organization, priority)
+        elif priority < round(position % 1 * 1000):
+            waiters.remove((position, charger_id))
+            position = self._take_position(waiters, organization, priority)
         else:
-            queue.remove((place, charger_id))
-        insort(queue, (place, charger_id))
-        self.place_of[organization, charger_id] = place
+            waiters.remove((position, charger_id))
+        insort(waiters, (position, charger_id))
+        self.position_of[organization, charger_id] = position
         if urgent:
-            self.urgents.add(charger_id)
-        return place
+            self.urgent.add(charger_id)
+        return position
 
-    def _next_place(self, queue: list[tuple[float, str]], organization: str, priority: Priority) -> float:
-        first = int(queue[0][0]) if queue else 0
-        place = max(first, self.places.get((organization, priority), 0))
-        self.places[organization, priority] = place + COST[priority]
-        return place + priority / 1000
+    def _take_position(
+        self, waiters: list[tuple[float, str]], organization: str, priority: Priority
+    ) -> float:
+        """A whole number that grows with each waiter by the priority's COST, and the priority as its thousandths."""
+        first = int(waiters[0][0]) if waiters else 0
+        position = max(first, self.next_position.get((organization, priority), 0))
+        self.next_position[organization, priority] = position + COST[priority]
+        return position + priority / 1000
 
-    def _leave(self, organization: str, charger_id: str, *, served: bool) -> None:
-        queue = self.queues[organization]
-        last = self.ends[organization]
+    def _remove(self, organization: str, charger_id: str, *, served: bool) -> None:
+        waiters = self.waiters[organization]
+        next_round = self.next_round[organization]
         if served:
-            self.slots.remove((last - len(queue), organization))
+            self.turns.remove((next_round - len(waiters), organization))
         else:
-            self.slots.remove((last - 1, organization))
-            self.ends[organization] = last - 1
-        queue.remove((self.place_of.pop((organization, charger_id)), charger_id))
-        if not queue:
-            del self.queues[organization]
+            self.turns.remove((next_round - 1, organization))
+            self.next_round[organization] = next_round - 1
+        waiters.remove((self.position_of.pop((organization, charger_id)), charger_id))
+        if not waiters:
+            del self.waiters[organization]
             for priority in Priority:
-                self.places.pop((organization, priority), None)
-        self.due.pop((organization, charger_id), None)
-        self.urgents.discard(charger_id)
+                self.next_position.pop((organization, priority), None)
+        self.expected_at.pop((organization, charger_id), None)
+        self.urgent.discard(charger_id)

@@ -1,4 +1,4 @@
-"""What ECS says of a service and of a task, as far as we care."""
+"""Read ECS's descriptions of a service and of a task."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServiceView:
-    """What ECS says of a service, as far as we care."""
+    """The fields that the worker uses of a service's description."""
 
     name: str
     status: str  #: ACTIVE, DRAINING or INACTIVE
@@ -19,7 +19,7 @@ class ServiceView:
     pending_count: int
     task_definition_arn: str | None
     deployed: bool  #: the newest deployment is the only one, and runs its desired count
-    rollout_failure: str | None  #: the circuit breaker's words, when it gave up
+    rollout_failure: str | None  #: the circuit breaker's reason, when the deployment has failed
     event: str | None  #: the newest service event's text
 
     @property
@@ -30,7 +30,7 @@ class ServiceView:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """What ECS says of a task."""
+    """The fields that the worker uses of a task's description."""
 
     arn: str
     last_status: str
@@ -42,7 +42,7 @@ class TaskView:
 
     @property
     def running(self) -> bool:
-        """True while the process runs and nobody has asked it to stop."""
+        """True while the process runs and no stop was requested."""
         return self.last_status == "RUNNING" and self.desired_status == "RUNNING"
 
     @property
@@ -52,6 +52,7 @@ class TaskView:
 
 
 def service_view(service: "ServiceTypeDef") -> ServiceView:
+    """Raises KeyError when the description is cut."""
     deployments = service.get("deployments", [])
     primary = next((deployment for deployment in deployments if deployment.get("status") == "PRIMARY"), None)
     failed = primary is not None and primary.get("rolloutState") == "FAILED"
@@ -67,7 +68,7 @@ def service_view(service: "ServiceTypeDef") -> ServiceView:
             primary is not None
             and len(deployments) == 1
             and primary.get("runningCount", 0) == service["desiredCount"]
-            # After a failed start a running task may be the next one to fail: ECS says when it is not.
+            # After a failed start a running task may fail as well, until ECS reports COMPLETED.
             and (not primary.get("failedTasks") or primary.get("rolloutState") == "COMPLETED")
         ),
         rollout_failure=primary.get("rolloutStateReason") if primary is not None and failed else None,
@@ -76,6 +77,7 @@ def service_view(service: "ServiceTypeDef") -> ServiceView:
 
 
 def task_view(task: "TaskTypeDef") -> TaskView:
+    """Raises KeyError when the description is cut."""
     codes = [container["exitCode"] for container in task.get("containers", []) if "exitCode" in container]
     return TaskView(
         arn=task["taskArn"],

@@ -36,12 +36,6 @@ BURST_S = 10.0  # chargers of so many seconds may begin at once
 REASON = "A new image, size or role is being rolled out"
 
 
-def is_only_rolled_out(charger: Charger) -> bool:
-    """Whether nobody waits for what is to be done: it is under way, and has no command that ECS does not have."""
-    is_open = charger.observed_generation < charger.generation or charger.deleted_at is not None
-    return charger.rollout_hash is not None and not is_open
-
-
 def is_redeployed(charger: Charger) -> bool:
     """Whether ECS has accepted what the rollout wants, and the charger has to come up with it."""
     return (

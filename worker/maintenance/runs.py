@@ -38,7 +38,7 @@ def _note(sessions: Sessions, task: TaskName, duration_s: float, error: str | No
         error=error,
     )
     new = first.excluded
-    with sessions.statements.connect() as connection:
+    with sessions.autocommit.connect() as connection:
         connection.execute(
             first.on_conflict_do_update(
                 index_elements=[MaintenanceRun.task],

@@ -33,11 +33,11 @@ from worker.ecs.client import (
 )
 from worker.maintenance import rollout
 from worker.observe import reasons
+from worker.observe.current_task import gone, must_run, restarting, running_task
 from worker.observe.links import link_in_doubt
 from worker.observe.reasons import Reason, explain
-from worker.reconcile.current_task import gone, must_run, restarting, running_task
+from worker.reconcile.failure import give_up
 from worker.reconcile.provision import DRAINING, IN_PROGRESS, INACTIVE
-from worker.reconcile.record import give_up
 
 log = structlog.get_logger(__name__)
 

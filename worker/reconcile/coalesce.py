@@ -1,6 +1,7 @@
-"""Who is being converged in this process, so that one charger does not take all of its threads.
+"""Coalesce hints: one charger is processed by one thread of this process at a time.
 
-A hint about a charger that is under way makes that one go round again: it reads the row, as another thread would.
+The model is the queue of Kubernetes' client-go (util/workqueue): a hint about a charger that is being processed marks it
+dirty, and the thread that processes it goes round once more. So a hint costs no second thread, and none is lost.
 """
 
 import threading
@@ -8,65 +9,70 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-OVERTAKEN_AFTER_S = 2.0  # a call that takes longer hangs, and a newer wish does not wait for its time-out
-MOST = 2  # at once for one charger
+OVERTAKEN_AFTER_S = 2.0  # a call that takes longer hangs, and a newer command does not wait for its time-out
+MAX_THREADS_PER_CHARGER = 2  # the one whose call hangs, and the one that overtook it
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
+class _Round:
+    """One thread's call of `converge` for a charger."""
+
     began_at: float
-    again: bool = False  #: somebody hinted at the charger meanwhile
+    dirty: bool = False  #: a hint came since it began: converge must run once more
 
 
-class Flights:
+class CoalescingQueue:
     """One per process, safe to share between threads."""
 
     def __init__(self, *, overtaken_after_s: float = OVERTAKEN_AFTER_S) -> None:
         self._overtaken_after_s = overtaken_after_s
         self._lock = threading.Lock()
-        self._of: dict[str, list[_Flight]] = {}
+        self._processing: dict[str, list[_Round]] = {}  #: by charger id
 
-    def run(self, charger_id: str, converge: Callable[[], None]) -> None:
-        """Call converge, here or by whoever is at it already: once more, after this call began.
+    def process(self, charger_id: str, converge: Callable[[], None]) -> None:
+        """Run `converge` for the charger, in this thread or in the one that is already processing it.
 
-        What converge raises ends the flight; a hint that came meanwhile is then left to the sweep.
+        Either way one run begins after this call. What `converge` raises passes, and ends the processing; a hint
+        that came during that run is then left to the sweep.
         """
-        flight = self._begin(charger_id)
-        while flight is not None:
+        current = self._begin(charger_id)
+        while current is not None:
             try:
                 converge()
             except BaseException:
-                self._end(charger_id, flight)
+                self._end(charger_id, current)
                 raise
-            flight = self._next_round(charger_id, flight)
+            current = self._next_round(charger_id, current)
 
-    def _begin(self, charger_id: str) -> _Flight | None:
-        """None when another thread was told to go round again."""
+    def _begin(self, charger_id: str) -> _Round | None:
+        """None when the charger was marked dirty instead: another thread goes round again."""
         now = monotonic()
         with self._lock:
-            flights = self._of.setdefault(charger_id, [])
-            if flights and (now - flights[-1].began_at < self._overtaken_after_s or len(flights) >= MOST):
-                flights[-1].again = True
+            rounds = self._processing.setdefault(charger_id, [])
+            if rounds and (
+                now - rounds[-1].began_at < self._overtaken_after_s or len(rounds) >= MAX_THREADS_PER_CHARGER
+            ):
+                rounds[-1].dirty = True
                 return None
-            flights.append(_Flight(now))
-            return flights[-1]
+            rounds.append(_Round(now))
+            return rounds[-1]
 
-    def _next_round(self, charger_id: str, flight: _Flight) -> _Flight | None:
-        """None when nobody hinted at the charger meanwhile, and the flight is over."""
+    def _next_round(self, charger_id: str, current: _Round) -> _Round | None:
+        """None when no hint came meanwhile, and the processing has ended."""
         with self._lock:
-            if flight.again:
-                flight.began_at, flight.again = monotonic(), False
-                return flight
-            self._remove(charger_id, flight)
+            if current.dirty:
+                current.began_at, current.dirty = monotonic(), False
+                return current
+            self._remove(charger_id, current)
             return None
 
-    def _end(self, charger_id: str, flight: _Flight) -> None:
+    def _end(self, charger_id: str, current: _Round) -> None:
         with self._lock:
-            self._remove(charger_id, flight)
+            self._remove(charger_id, current)
 
-    def _remove(self, charger_id: str, flight: _Flight) -> None:
+    def _remove(self, charger_id: str, current: _Round) -> None:
         """The lock is held."""
-        flights = self._of[charger_id]
-        flights.remove(flight)
-        if not flights:
-            del self._of[charger_id]
+        rounds = self._processing[charger_id]
+        rounds.remove(current)
+        if not rounds:
+            del self._processing[charger_id]

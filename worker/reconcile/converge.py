@@ -1,7 +1,7 @@
 """Make ECS agree with the charger's row, and record the outcome.
 
-A controller loop: the message only says that something changed, the row says what is wanted. Nothing is
-locked during an ECS call; afterwards the row is read again, and a newer wish means another round.
+A controller loop, as in Kubernetes: the message only says that something changed, the row says what is desired. Nothing
+is locked during an ECS call. Afterwards the row is read again, and a newer generation means another round.
 """
 
 from sqlalchemy import update
@@ -15,71 +15,80 @@ from shared.vocabulary import EventType
 from worker.ecs.budget import BudgetSpent, on_behalf_of
 from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 from worker.ecs.turns import Priority
-from worker.maintenance.rollout import is_only_rolled_out
+from worker.reconcile.desired import DesiredState, read_desired_state
+from worker.reconcile.outcome import Applied, Outcome, Rejected, Removed, Retry
 from worker.reconcile.provision import NotYet, bring_up, rolls_out, tear_down
-from worker.reconcile.record import Applied, Later, Outcome, Refused, Removed, Wish, read_wish, record
+from worker.reconcile.record import record
 
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:
-    """Bring ECS to the newest wish. Safe to call any number of times, at once and late."""
-    wish = read_wish(sessions, charger_id)
-    if wish is not None and is_only_rolled_out(wish.charger) and not rolls_out(ecs, wish.charger):
-        return  # it stays published until a worker of the rollout's settings takes it
-    while wish is not None:
-        outcome = attempt(sessions, ecs, wish)
-        wish = record(sessions, timing, wish, outcome)
+    """Bring ECS to the charger's newest generation. Safe to repeat, to call late, and to call in several workers at once.
+
+    Returns when ECS has it, or when a later try is recorded: every answer of ECS ends on the row. Raises what SQLAlchemy
+    raises, and errors of our own, which `record_internal_error` records.
+    """
+    desired = read_desired_state(sessions, charger_id)
+    if desired is not None and is_left_to_others(ecs, desired):
+        return
+    while desired is not None:
+        outcome = attempt(sessions, ecs, desired)
+        desired = record(sessions, timing, desired, outcome)
 
 
 def record_internal_error(sessions: Sessions, timing: Timing, charger_id: str, error: BaseException) -> None:
-    """A fault of ours ended converge: the row says so, and it is tried again ever more slowly."""
+    """Record that a bug ended `converge`: the row says so, and the charger is tried again with growing delays."""
     message = f"Chargehand itself failed ({type(error).__name__}); the worker's log has the details"
-    wish = read_wish(sessions, charger_id)
-    if wish is not None:
-        record(sessions, timing, wish, Later(message, ErrorCode.UNKNOWN))
+    desired = read_desired_state(sessions, charger_id)
+    if desired is not None:
+        record(sessions, timing, desired, Retry(message, ErrorCode.UNKNOWN))
 
 
-def attempt(sessions: Sessions, ecs: EcsClient, wish: Wish) -> Outcome:
-    """Call ECS for the wish. No transaction is open meanwhile."""
-    charger = wish.charger
+def is_left_to_others(ecs: EcsClient, desired: DesiredState) -> bool:
+    """Whether only a rollout is due, to settings that this worker does not have: it stays published for one that has."""
+    is_open = desired.observed_generation < desired.generation or desired.deleted_at is not None
+    return desired.rollout_hash is not None and not is_open and not rolls_out(ecs, desired)
+
+
+def attempt(sessions: Sessions, ecs: EcsClient, desired: DesiredState) -> Outcome:
+    """Call ECS for the desired state. Every error of ECS becomes an outcome. No transaction is open during a call."""
     try:
-        with on_behalf_of(charger.id, charger.organization_id, _priority(charger)):
-            return _carry_out(sessions, ecs, charger)
+        with on_behalf_of(desired.id, desired.organization_id, _priority(desired)):
+            return _apply(sessions, ecs, desired)
     except NotYet as not_yet:
-        return Later(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)
+        return Retry(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)
     except BudgetSpent as spent:
-        return Later(str(spent), ErrorCode.RATE_BUDGET, spent.delay_s)
+        return Retry(str(spent), ErrorCode.RATE_BUDGET, spent.delay_s)
     except EcsUnavailable as unavailable:
-        return Later(f"Waiting for ECS: {unavailable}", ErrorCode.PROVIDER_UNAVAILABLE)
+        return Retry(f"Waiting for ECS: {unavailable}", ErrorCode.PROVIDER_UNAVAILABLE)
     except TaskDefinitionMissing as missing:
-        _forget_task_definition(sessions, charger)
-        return Later(f"Waiting for ECS: {missing}", ErrorCode.PROVIDER_UNAVAILABLE)
+        _drop_task_definition(sessions, desired)
+        return Retry(f"Waiting for ECS: {missing}", ErrorCode.PROVIDER_UNAVAILABLE)
     except EcsRejected as rejected:
-        return Refused(rejected.code, str(rejected))
+        return Rejected(rejected.code, str(rejected))
 
 
-def _carry_out(sessions: Sessions, ecs: EcsClient, charger: Charger) -> Outcome:
-    if charger.deleted_at is None:
-        view = bring_up(sessions, ecs, charger)
-        return Applied(view, charger.rollout_hash if rolls_out(ecs, charger) else None)
-    tear_down(ecs, charger)
+def _apply(sessions: Sessions, ecs: EcsClient, desired: DesiredState) -> Outcome:
+    if desired.deleted_at is None:
+        view = bring_up(sessions, ecs, desired)
+        return Applied(view, desired.rollout_hash if rolls_out(ecs, desired) else None)
+    tear_down(ecs, desired)
     return Removed()
 
 
-def _priority(charger: Charger) -> Priority:
-    if charger.deleted_at is not None:
+def _priority(desired: DesiredState) -> Priority:
+    if desired.deleted_at is not None:
         return Priority.REMOVAL
-    if charger.drifted_at is not None and charger.observed_generation >= charger.generation:
+    if desired.drifted_at is not None and desired.observed_generation >= desired.generation:
         return Priority.UPKEEP
-    event_type = EventType(charger.newest_event_type)
-    return (
-        Priority.PROVISIONING if QUEUE_OF[TASK_OF[event_type]] is Queue.PROVISIONING else Priority.LIFECYCLE
-    )
+    queue = QUEUE_OF[TASK_OF[EventType(desired.newest_event_type)]]
+    return Priority.PROVISIONING if queue is Queue.PROVISIONING else Priority.LIFECYCLE
 
 
-def _forget_task_definition(sessions: Sessions, charger: Charger) -> None:
+def _drop_task_definition(sessions: Sessions, desired: DesiredState) -> None:
+    """The recorded task definition is gone from ECS: the next attempt registers another one."""
     with sessions.begin() as session:
         session.execute(
             update(Charger)
-            .where(Charger.id == charger.id, Charger.task_definition_arn == charger.task_definition_arn)
+            .where(Charger.id == desired.id, Charger.task_definition_arn == desired.task_definition_arn)
             .values(task_definition_generation=0)
         )

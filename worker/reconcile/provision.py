@@ -1,4 +1,4 @@
-"""The steps from a row to a running service, and back. Each is safe to repeat and recorded on the row."""
+"""Take the steps from a row to a running ECS service, and back. Each is safe to repeat and recorded on the row."""
 
 from enum import StrEnum
 
@@ -8,16 +8,18 @@ from shared.database.engine import Sessions
 from shared.models import Charger
 from shared.vocabulary import ProvisioningStatus
 from worker.ecs.client import EcsClient, ServiceView
+from worker.reconcile.desired import DesiredState
 
-DRAINING = "DRAINING"  # what ECS calls a service that was deleted, until its tasks have ended
-INACTIVE = "INACTIVE"  # and then
-DRAINING_CHECKED_AFTER_S = 30.0  # by a worker, if the observer has not done so before
+# Statuses of an ECS service that was deleted: while its tasks end, and afterwards.
+DRAINING = "DRAINING"
+INACTIVE = "INACTIVE"
+DRAINING_CHECKED_AFTER_S = 30.0  # by a worker, unless the observer has reported INACTIVE before
 
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
 class Step(StrEnum):
-    """What a provisioning is at, or failed at: `step` in the charger's status."""
+    """The step that a provisioning has reached, or failed at: `step` in the charger's status."""
 
     WAIT_FOR_PREDECESSOR = "wait_for_predecessor"
     REGISTER_TASK_DEFINITION = "register_task_definition"
@@ -26,18 +28,18 @@ class Step(StrEnum):
 
 
 class NotYet(Exception):
-    """Nothing is wrong, but something must end first. Look again after delay_s."""
+    """Nothing is wrong, but something else must end first. Try again after `delay_s` seconds."""
 
     def __init__(self, message: str, delay_s: float, service_status: str | None = None) -> None:
         super().__init__(message)
         self.delay_s = delay_s
-        self.service_status = service_status  #: what ECS said of the service, where it was asked
+        self.service_status = service_status  #: as ECS reported it, if the service was described
 
 
-def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceView:
-    """Make ECS agree with the row. Returns the service as ECS then had it.
+def bring_up(sessions: Sessions, ecs: EcsClient, charger: DesiredState) -> ServiceView:
+    """Make ECS agree with the row. Returns the service in ECS's last answer. Safe to repeat.
 
-    Raises NotYet, EcsUnavailable, EcsRejected. Between two steps nothing but the row is remembered.
+    Raises NotYet, BudgetSpent, EcsUnavailable, EcsRejected. What a step made is recorded on the row before the next one.
     """
     task_definition_arn = _ensure_task_definition(sessions, ecs, charger)
     task_to_stop = _task_to_stop(sessions, ecs, charger)
@@ -56,22 +58,22 @@ def bring_up(sessions: Sessions, ecs: EcsClient, charger: Charger) -> ServiceVie
     return view
 
 
-def tear_down(ecs: EcsClient, charger: Charger) -> None:
-    """Remove the service and its task definitions. Raises NotYet while tasks still run, and ECS's two.
+def tear_down(ecs: EcsClient, charger: DesiredState) -> None:
+    """Remove the service and its task definitions. Safe to repeat; returns when ECS has neither.
 
-    DeleteService is called once. Then the row says DRAINING, and the observer describes the service, ten in a
-    call, until it is gone.
+    Raises NotYet while tasks still run, BudgetSpent, EcsUnavailable, EcsRejected. DeleteService is called once: then the
+    row says DRAINING, and the observer describes the service, ten in a call, until it is gone.
     """
     deleted = charger.service_status in {DRAINING, INACTIVE}
-    rest = ecs.rest_of_service(charger.id) if deleted else ecs.delete_service(charger.id)
-    if rest is not None:
-        # Also when DescribeServices does not show it yet: DeleteService has said so.
+    remaining = ecs.remaining_service(charger.id) if deleted else ecs.delete_service(charger.id)
+    if remaining is not None:
+        # Recorded as DRAINING even if DescribeServices does not show that yet: DeleteService has answered so.
         raise NotYet("The service is draining", delay_s=DRAINING_CHECKED_AFTER_S, service_status=DRAINING)
     ecs.delete_task_definitions(ecs.task_definitions(charger.id))
 
 
-def environment(charger: Charger) -> dict[str, str]:
-    """What the charger's process is told (docs/ocpp.md)."""
+def environment(charger: Charger | DesiredState) -> dict[str, str]:
+    """The environment variables of the charger's process (docs/ocpp.md). Empty values are left out."""
     variables = {
         "CHARGER_IDENTITY": charger.identity,
         "CHARGER_WS_URL": charger.ws_url,
@@ -87,7 +89,7 @@ def environment(charger: Charger) -> dict[str, str]:
     return {name: value for name, value in variables.items() if value}
 
 
-#: Stands for all chargers where their settings are compared: what it has and does not name is the same for all.
+#: Stands for every charger: `fleet_spec` must not depend on the values of any one.
 SAMPLE = Charger(
     identity="identity",
     ws_url="ws_url",
@@ -103,16 +105,16 @@ SAMPLE = Charger(
 
 
 def fleet_spec(ecs: EcsClient) -> str:
-    """A digest of all that a worker of these settings gives to any charger: what a rollout brings to the fleet."""
+    """The digest of everything that this worker's settings give to every charger: a rollout brings it to the fleet."""
     return ecs.spec_of(environment(SAMPLE))
 
 
-def rolls_out(ecs: EcsClient, charger: Charger) -> bool:
-    """Whether a rollout is under way to what a worker of these settings gives to a charger."""
+def rolls_out(ecs: EcsClient, charger: DesiredState) -> bool:
+    """Whether the charger is being rolled out to this worker's settings."""
     return charger.rollout_hash is not None and charger.rollout_hash == fleet_spec(ecs)
 
 
-def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str:
+def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: DesiredState) -> str:
     replaced = rolls_out(ecs, charger) and charger.spec_hash != charger.rollout_hash
     made = charger.task_definition_generation == charger.spec_generation
     if charger.task_definition_arn and made and not replaced:
@@ -126,10 +128,10 @@ def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Charger
     return arn
 
 
-def _record_task_definition(sessions: Sessions, charger: Charger, arn: str, spec: str) -> str:
-    """The ARN to use: the first worker to record one wins. Raises NotYet when something else is wanted by now.
+def _record_task_definition(sessions: Sessions, charger: DesiredState, arn: str, spec: str) -> str:
+    """The ARN to use: the first worker to record one wins. Raises NotYet when the charger has changed meanwhile.
 
-    Revisions that nothing uses any more are left to worker/maintenance/leftovers.py.
+    worker/maintenance/leftovers.py removes revisions that nothing uses any more.
     """
     unchanged = (
         getattr(Charger, name).is_not_distinct_from(getattr(charger, name))
@@ -170,8 +172,8 @@ def _record_task_definition(sessions: Sessions, charger: Charger, arn: str, spec
     return recorded
 
 
-def _wait_for_predecessor(sessions: Sessions, charger: Charger) -> None:
-    """A deleted charger of the same identity must be gone first: never two sessions of one identity."""
+def _wait_for_predecessor(sessions: Sessions, charger: DesiredState) -> None:
+    """Raises NotYet until a deleted charger of the same identity is removed: an identity never has two sessions."""
     others = (
         Charger.organization_id == charger.organization_id,
         Charger.identity == charger.identity,
@@ -184,11 +186,11 @@ def _wait_for_predecessor(sessions: Sessions, charger: Charger) -> None:
         raise NotYet("An earlier charger of this identity is still being removed", delay_s=0.5)
 
 
-def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str | None:
-    """The task that a restart ends: recorded once per restart, so that any repeat stops the same one.
+def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: DesiredState) -> str | None:
+    """The ARN of the task that a restart stops: recorded once per restart, so that every repeat stops the same one.
 
-    The first worker to record wins, and everyone uses its ARN. None recorded: nothing ran, the restart is
-    a start. (UpdateService with forceNewDeployment has no client token: a lost answer would restart twice.)
+    The first worker to record it wins, and the others use its ARN. None when nothing ran: the restart is a start.
+    (UpdateService with forceNewDeployment has no client token: after a lost answer it would restart twice.)
     """
     generation = charger.restart_generation
     if generation <= charger.observed_generation or charger.desired_count == 0:
@@ -210,15 +212,15 @@ def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: Charger) -> str |
             select(Charger.restart_task_arn, Charger.restart_task_generation).where(Charger.id == charger.id)
         ).one_or_none()
     if recorded is None or recorded.restart_task_generation != generation:
-        return None  # a newer restart, or a delete, has taken over: the next look at the row sees it
+        return None  # a newer restart or a delete has replaced this one: the next round reads it
     arn: str | None = recorded.restart_task_arn
     return arn
 
 
-def _running_task(ecs: EcsClient, charger: Charger) -> str | None:
-    """The ARN of the task that runs or is about to, if any.
+def _running_task(ecs: EcsClient, charger: DesiredState) -> str | None:
+    """The ARN of the task that runs or is about to run, if any.
 
-    ListTasks may answer with what was true some seconds ago, so a task that was seen running since counts first.
+    ListTasks is eventually consistent, some seconds behind, so the task that was last observed is described first.
     """
     known = charger.running_task_arn
     if known is not None:
@@ -228,8 +230,8 @@ def _running_task(ecs: EcsClient, charger: Charger) -> str | None:
     return ecs.current_task(charger.id)
 
 
-def _record_step(sessions: Sessions, charger: Charger, step: Step) -> None:
-    """Only a charger that is on its way up has a step; its first one takes it out of PENDING."""
+def _record_step(sessions: Sessions, charger: DesiredState, step: Step) -> None:
+    """Write the step of a charger that is being provisioned; its first step ends PENDING. Others have no step."""
     if charger.provisioning_status not in IN_PROGRESS:
         return
     with sessions.begin() as session:
@@ -240,7 +242,7 @@ def _record_step(sessions: Sessions, charger: Charger, step: Step) -> None:
         )
 
 
-def _tags(charger: Charger) -> dict[str, str]:
+def _tags(charger: DesiredState) -> dict[str, str]:
     return {
         "chargehand:organization": charger.organization_id,
         "chargehand:charger": charger.id,

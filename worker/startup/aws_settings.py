@@ -1,4 +1,4 @@
-"""What AWS's own clients find out by themselves: the region, and whether their settings can be used."""
+"""Check the settings that boto3 finds for itself: the region, the CA bundle and the credentials of the environment."""
 
 import os
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ NO_REGION = (
 
 
 def with_region(settings: EcsSettings) -> EcsSettings:
-    """The same, with the region that boto3 finds where AWS_REGION says none. Raises SettingsError."""
+    """The settings with the region that boto3 finds if AWS_REGION is not set. Raises SettingsError."""
     with refused_in_one_line():
         session = boto3.session.Session(region_name=settings.region or None)
         region = session.region_name
@@ -26,14 +26,14 @@ def with_region(settings: EcsSettings) -> EcsSettings:
             raise SettingsError(NO_REGION)
         validate_region_name(region)
         _check_bundle(session)
-        # Of the environment only: the other places are asked when a call needs credentials, and some of them slowly.
+        # Only those of the environment: boto3 reads the other sources when a call needs them, and some are slow.
         session._session.get_component("credential_provider").get_provider("env").load()
     return replace(settings, region=region)
 
 
 @contextmanager
 def refused_in_one_line() -> Iterator[None]:
-    """For whoever makes AWS's clients: what they cannot use is a SettingsError."""
+    """Raise an error of AWS's clients about their settings as a SettingsError of one line."""
     try:
         yield
     except (

@@ -1,4 +1,4 @@
-"""What must be true before a worker takes a message. What cannot work ends it with one line and status 1."""
+"""Check, before a worker takes a message, that it can work. If it cannot, it ends with one line and status 1."""
 
 import sys
 from collections.abc import Mapping
@@ -31,9 +31,9 @@ from worker.startup.log_lines import set_up_logging
 
 log = structlog.get_logger(__name__)
 
-DATABASE_AGAIN_S = 1.0
+DATABASE_AGAIN_S = 1.0  # between two tries to reach the database
 
-#: Celery's options that its pools of processes have, and what to do instead.
+#: Options of Celery for its pools of processes, and what to do instead.
 NOT_FOR_THREADS = {
     "autoscale": "threads do not scale by themselves: grow the pool, or start another worker",
     "max_tasks_per_child": "there are no child processes: tasks run in threads",
@@ -45,7 +45,7 @@ NOT_FOR_THREADS = {
 
 @celeryd_init.connect
 def check(options: Mapping[str, Any], **_: object) -> None:
-    """As soon as the command line is read."""
+    """Run all checks. Celery calls this as soon as it has read the command line."""
     set_up_logging()
     report_strays()
     restart_as_module()
@@ -63,14 +63,14 @@ def restart_as_module() -> None:
 
 
 def check_installation() -> None:
-    """Return when the database's ECS and the worker's are known to be the same. Waits for the database."""
+    """Return when the database fits this worker and belongs to its ECS. Waits for a database that is not reachable."""
     guard = Guard(resources().sessions, resources().settings.ecs, resources().ecs)
     database = OutageLog("database", OperationalError, PoolTimeout)
     done = False
     while not done:
         with database.suppress():
             try:
-                check_fit(resources().sessions.statements)
+                check_fit(resources().sessions.autocommit)
                 guard.check_at_start()
             except (WrongEcs, NotServices) as error:
                 end(str(error))
@@ -85,12 +85,12 @@ def check_installation() -> None:
             done = True
         if not done:
             sleep(DATABASE_AGAIN_S)
-    resources().sessions.statements.dispose()  # -P processes forks: no connection may be shared with a child
+    resources().sessions.autocommit.dispose()  # -P processes forks: no connection may be shared with a child
     resources().ecs.check_before_changes(lambda: stop_if_wrong(guard))
 
 
 def stop_if_wrong(guard: Guard) -> None:
-    """Before a call that changes something. The command stays open, for the workers of the right ECS."""
+    """End the worker before it changes something in another ECS. Raises EcsUnavailable: the command stays open."""
     try:
         guard.check_before_change()
     except WrongEcs as error:
@@ -100,10 +100,11 @@ def stop_if_wrong(guard: Guard) -> None:
 
 
 def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that have no effect or make no sense, and size the resources by `-c`."""
     check_queues("-Q", options.get("queues"))
     check_queues("-X", options.get("exclude_queues"))
     if options.get("pool") is not TaskPool:
-        return  # gevent and the like have options of their own
+        return  # other pools, gevent for one, have options of their own
     if pool_was_named():
         end("-P prefork has no effect: tasks run in threads, and -c says how many; leave -P out")
     for option, instead in NOT_FOR_THREADS.items():
@@ -125,7 +126,7 @@ def check_queues(option: str, queues: list[str] | None) -> None:
 
 
 def pool_was_named() -> bool:
-    """Whether -P was given: Celery takes `prefork`, its default, for whatever the app has."""
+    """Whether -P was given: Celery replaces its default, `prefork`, by the app's pool."""
     command = click.get_current_context(silent=True)
     return command is not None and command.get_parameter_source("pool") is ParameterSource.COMMANDLINE
 

@@ -1,4 +1,4 @@
-"""Flower's options of the environment. It reads them by itself, and ends with a trace for one that it cannot read."""
+"""Check Flower's options in the environment: Flower itself ends with a trace for one that it cannot read."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from shared.settings import SettingsError
 
 
 def check_flower_options(variables: Mapping[str, str]) -> None:
-    """Raises SettingsError for the first that makes no sense."""
+    """Raise SettingsError for the first FLOWER_* variable that Flower cannot read."""
     for name in sorted(filter(is_flower_envvar, variables)):
         value = variables[name]
         option = options._options[_key(name)]

@@ -1,7 +1,7 @@
-"""Whether this worker's ECS is the one that the database's chargers run on.
+"""Check that this worker's ECS is the one that the database's chargers run on.
 
-The account is what STS says, which needs no permission. Where STS does not answer, the account is compared before the
-first call that changes something at ECS, and an answer of ECS itself may name it then.
+The account comes from STS, which needs no permission. If STS does not answer, the account is compared before the first call
+that changes something in ECS; then an answer of ECS may name it too.
 """
 
 import threading
@@ -28,11 +28,11 @@ TRY_AGAIN_AFTER_S = 60.0
 
 
 class WrongEcs(Exception):
-    """The message is one line: whose ECS it is, which one this worker would use, and what to do."""
+    """The message is one line: the ECS of the database, the ECS of this worker, and what to do."""
 
 
 class Guard:
-    """Compares the worker's ECS with the database's, at the start and until the account is known."""
+    """Compares the worker's ECS with the database's at the start, and again until the account is known."""
 
     def __init__(self, sessions: Sessions, settings: EcsSettings, ecs: EcsClient) -> None:
         self._sessions, self._settings, self._ecs = sessions, settings, ecs
@@ -41,7 +41,7 @@ class Guard:
         self._try_at = 0.0
 
     def check_at_start(self) -> None:
-        """Record or compare. Raises WrongEcs, or what SQLAlchemy raises. Waits a few seconds for STS, not for ECS."""
+        """Record the ECS of a new database, or compare. Waits a few seconds for STS. Raises WrongEcs and SQLAlchemy's errors."""
         self._compare(account_of_credentials)
         if not self._known:
             log.warning(
@@ -50,7 +50,7 @@ class Guard:
             )
 
     def check_before_change(self) -> None:
-        """Raises WrongEcs. Without an answer from STS and ECS the change is allowed, and a later one tries again."""
+        """Raises WrongEcs. While neither STS nor ECS answers, changes are allowed, and the check is repeated once a minute."""
         if self._known:
             return
         with self._lock:
@@ -60,14 +60,14 @@ class Guard:
 
     def _compare(self, find_account: Callable[[str], str]) -> None:
         mine = services_of(self._settings, self._ecs.endpoint_url, find_account)
-        stored = record(self._sessions.statements, mine)
+        stored = record(self._sessions.autocommit, mine)
         if not stored.may_be(mine):
             raise WrongEcs(refusal(stored, mine))
         self._known = bool(mine.account)
 
 
 def services_of(settings: EcsSettings, endpoint_url: str, find_account: Callable[[str], str]) -> Services:
-    """The services that a worker of these settings makes. An account that cannot be found is empty."""
+    """Where a worker of these settings makes its services. The account is empty if it cannot be found."""
     amazon = is_amazon(endpoint_url)
     return Services(
         partition=partition_of(settings.region) if amazon else CUSTOM,
@@ -96,13 +96,13 @@ def partition_of(region: str) -> str:
 
 
 def address(endpoint_url: str) -> str:
-    """What tells a custom ECS from others when CHARGEHAND_INSTALLATION is not set."""
+    """The name of a custom ECS when CHARGEHAND_INSTALLATION is not set: its host and port."""
     url = urlsplit(endpoint_url)
     return f"{url.hostname}-{url.port or url.scheme}"
 
 
 def account_of_credentials(region: str) -> str:
-    """Empty when STS does not answer within a few seconds, or knows no such credentials."""
+    """The account by STS. Empty when STS does not answer within a few seconds, or does not know the credentials."""
     waits = Config(
         connect_timeout=STS_TIMEOUT_S, read_timeout=STS_TIMEOUT_S, retries={"total_max_attempts": 1}
     )
@@ -115,7 +115,7 @@ def account_of_credentials(region: str) -> str:
 
 
 def account_of_ecs(ecs: EcsClient) -> str:
-    """Empty when ECS does not say it."""
+    """The account by ECS. Empty when ECS does not answer or does not name it."""
     try:
         return ecs.account()
     except (EcsUnavailable, EcsRejected, BudgetSpent) as error:

@@ -10,7 +10,7 @@ import pytest
 from ocpplab.core.api_error import ApiError
 
 from api.app import create_app
-from api.routes.not_implemented import MISSING
+from api.routes.not_implemented import NOT_IMPLEMENTED
 from shared.settings import Settings
 from tests.contract.http.conftest import Sdk
 from tests.contract.http.operations import Operation, operations
@@ -31,7 +31,7 @@ def routes(settings: Settings) -> set[tuple[str, str]]:
     return {
         (method, ANY.sub("{}", rule.rule))
         for rule in app.url_map.iter_rules()
-        if not rule.endpoint.startswith("missing.")
+        if not rule.endpoint.startswith("not_implemented.")
         for method in rule.methods or ()
     }
 
@@ -46,7 +46,7 @@ def test_each_row_has_one_of_the_three_states() -> None:
 
 
 def test_what_works_has_a_route_and_what_does_not_has_one_that_says_so(routes: set[tuple[str, str]]) -> None:
-    missing = {(operation.method, ANY.sub("{}", operation.path)) for operation in MISSING}
+    missing = {(operation.method, ANY.sub("{}", operation.path)) for operation in NOT_IMPLEMENTED}
     state = {(row.method, ANY.sub("{}", row.path)): state for row, state in ROWS.items()}
 
     assert {route for route, said in state.items() if said == NOT_YET} == missing

@@ -8,7 +8,7 @@ import pytest
 
 from embedded.stack.environment import share_environment
 from embedded.stack.programs import Addresses
-from shared.settings import load_settings
+from shared.startup.environment import load_settings
 from tests.conftest import JWT_SECRET
 from worker.ecs.client import EcsClient
 from worker.reconcile.provision import fleet_spec

@@ -1,0 +1,69 @@
+"""How many chargers a list has."""
+
+from typing import Any
+
+from sqlalchemy import CTE, Select, func, select, true
+from sqlalchemy.orm import Session
+
+from shared.fleet.listing.filters import (
+    FACTS,
+    Filters,
+    groups_of,
+    is_live,
+    match_facts,
+    match_location,
+    matches,
+)
+from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of
+from shared.models import Charger, ChargerCount
+
+
+def count_chargers(session: Session, *, organization_id: str, filters: Filters) -> int:
+    """How many chargers the list has. With a filter this counts them: some tenths of a second for a million."""
+    if filters == Filters():
+        total = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
+    elif filters.identity is not None or filters.location_id is not None:
+        total = _matching(organization_id, filters)
+    elif filters.q is not None:
+        return _count_with_text(session, organization_id, filters, filters.q)
+    else:
+        total = _in_groups(organization_id, filters)
+    return int(session.scalar(total) or 0)
+
+
+def _matching(organization_id: str, filters: Filters) -> Select[Any]:
+    """By the index of identities or of locations: few rows either way."""
+    conditions = [*is_live(organization_id), *match_location(filters), *matches(filters)]
+    return select(func.count()).select_from(Charger).where(*conditions)
+
+
+def _in_groups(organization_id: str, filters: Filters) -> Select[Any]:
+    groups = groups_of(organization_id)
+    of_group = (
+        select(func.count().label("chargers"))
+        .select_from(Charger)
+        .where(*is_live(organization_id), Charger.list_group == groups.c.list_group)
+        .lateral("of_group")
+    )
+    total = select(func.sum(of_group.c.chargers)).select_from(groups.join(of_group, true()))
+    return total.where(*match_facts(groups.c, filters))
+
+
+def _count_with_text(session: Session, organization_id: str, filters: Filters, text: str) -> int:
+    """By the index of texts. A text with more than MAX_TEXTS matches is counted among all texts."""
+    few = few_with_text(organization_id, text)
+    is_few = number_of(few) < MAX_TEXTS
+    of_few = session.scalar(_with_text(organization_id, filters, few).where(is_few).having(is_few))
+    if of_few is not None:
+        return int(of_few)
+    texts = all_with_text(organization_id, text).cte("texts")
+    return session.scalar(_with_text(organization_id, filters, texts)) or 0
+
+
+def _with_text(organization_id: str, filters: Filters, texts: CTE) -> Select[Any]:
+    with_text = select(func.count()).select_from(texts)
+    if filters == Filters(q=filters.q):
+        return with_text
+    return with_text.join(Charger, Charger.id == texts.c.charger_id).where(
+        *is_live(organization_id), *match_facts(FACTS, filters)
+    )

@@ -1,0 +1,80 @@
+"""The filters of a list, as conditions on a charger or on a group of chargers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, String, func, select, true
+
+from shared.models import Charger
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What every charger of a list matches. None filters nothing."""
+
+    status: tuple[str, ...] | None = None
+    observed: tuple[str, ...] | None = None
+    ocpp_state: tuple[str, ...] | None = None
+    ocpp_version: tuple[str, ...] | None = None
+    brand_slug: str | None = None
+    model_slug: str | None = None
+    location_id: str | None = None
+    identity: str | None = None  #: the whole identity: matches one charger at most
+    q: str | None = None  #: a part of the identity or the name, case-insensitive
+
+
+#: The filters whose values make groups, and the columns that they compare.
+FACTS: Mapping[str, ColumnElement[Any]] = {
+    "status": Charger.__table__.c.provisioning_status,
+    "observed": func.observed_state(
+        Charger.desired_count, Charger.running_count, Charger.pending_count, Charger.observed_at, type_=String
+    ),
+    "ocpp_state": Charger.__table__.c.ocpp_state,
+    "ocpp_version": Charger.__table__.c.ocpp_version,
+    "brand_slug": Charger.__table__.c.brand_slug,
+    "model_slug": Charger.__table__.c.model_slug,
+}
+
+
+def groups_of(organization_id: str) -> CTE:
+    """The organization's groups, a row each with its number and FACTS: one jump in an index per group."""
+    facts = [Charger.list_group, *(fact.label(name) for name, fact in FACTS.items())]
+    next_one = select(*facts).where(*is_live(organization_id)).order_by(Charger.list_group).limit(1)
+    groups = select(next_one.subquery("lowest")).cte("groups", recursive=True)
+    higher = next_one.where(Charger.list_group > groups.c.list_group).lateral("higher")
+    return groups.union_all(select(higher).select_from(groups.join(higher, true())))
+
+
+def matches(filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on a charger's row for every filter but the location."""
+    conditions = match_facts(FACTS, filters)
+    if filters.identity is not None:
+        conditions.append(Charger.identity == filters.identity)
+    if filters.q is not None:
+        conditions.append(has_text(filters.q))
+    return conditions
+
+
+def match_facts(facts: Any, filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on FACTS, given by name: the columns of a group or of a charger."""
+    conditions: list[ColumnElement[bool]] = []
+    for name in FACTS:
+        wanted = getattr(filters, name)
+        if isinstance(wanted, tuple):
+            conditions.append(facts[name].in_(wanted))
+        elif wanted is not None:
+            conditions.append(facts[name] == wanted)
+    return conditions
+
+
+def match_location(filters: Filters) -> list[ColumnElement[bool]]:
+    return [] if filters.location_id is None else [Charger.location_id == filters.location_id]
+
+
+def has_text(text: str) -> ColumnElement[bool]:
+    return func.strpos(func.search_text(Charger.identity, Charger.name), func.lower(text)) > 0
+
+
+def is_live(organization_id: str) -> list[ColumnElement[bool]]:
+    return [Charger.organization_id == organization_id, Charger.deleted_at.is_(None)]

@@ -1,0 +1,227 @@
+"""The pages of a list of chargers."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    FromClause,
+    Select,
+    func,
+    join,
+    literal,
+    outerjoin,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.orm import Session, aliased, joinedload
+
+from shared.fleet.listing.filters import (
+    FACTS,
+    Filters,
+    groups_of,
+    has_text,
+    is_live,
+    match_facts,
+    match_location,
+    matches,
+)
+from shared.fleet.listing.order import KEYS, Position, Sort, SortKey, position_of
+from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of, seems_common
+from shared.models import Charger
+
+#: Chargers that a search reads in the order of the list before it reads all texts: first the one, then the other number.
+WALK_LENGTH, LONG_WALK_LENGTH = 1000, 10_000
+
+
+class ChargerPage(NamedTuple):
+    rows: Sequence[Charger]
+    after: Position | None  #: the last row's position; None when the list ends with it
+
+
+def list_chargers(
+    session: Session,
+    *,
+    organization_id: str,
+    filters: Filters,
+    sort: Sort,
+    limit: int,
+    after: Position | None = None,
+    offset: int = 0,
+) -> ChargerPage:
+    """At most `limit` of the chargers after the position, without the first `offset` of them.
+
+    Reading on from `after` neither repeats nor skips a charger while others come and go. A charger whose own position
+    changes meanwhile may be returned again, or not at all.
+    """
+    queries = _Queries(organization_id, filters, sort, after)
+    max_rows = offset + limit + 1
+
+    def read(ids: Select[Any]) -> Sequence[Charger]:
+        return session.scalars(queries.rows(ids).offset(offset).limit(limit + 1)).all()
+
+    if filters.identity is not None:
+        rows = read(queries.of_identity())
+    elif filters.location_id is not None:
+        rows = read(queries.of_location(max_rows))
+    elif filters.q is None:
+        rows = read(queries.matching_facts(max_rows))
+    else:
+        is_common = seems_common(session, organization_id, filters.q)
+        rows = _read_with_text(
+            session, queries, filters.q, is_common=is_common, offset=offset, limit=limit + 1
+        )
+    return ChargerPage(rows[:limit], position_of(rows[limit - 1], sort) if len(rows) > limit else None)
+
+
+def _read_with_text(
+    session: Session, queries: "_Queries", text: str, *, is_common: bool, offset: int, limit: int
+) -> Sequence[Charger]:
+    """Try the way that is likely to be cheaper, then the other, then a long walk, then all texts, which always answers."""
+
+    def by_index() -> Sequence[Charger] | None:
+        found = session.execute(queries.with_few_texts(text, offset, limit)).all()
+        saw_all = found[0].number < MAX_TEXTS
+        return [charger for charger, _ in found if charger is not None] if saw_all else None
+
+    def along(length: int) -> Sequence[Charger] | None:
+        length = max(length, offset + limit)
+        walked = session.execute(queries.walked(length, text).offset(offset).limit(limit)).all()
+        saw_all = bool(walked) and walked[0].number < length
+        rows = [charger for charger, _ in walked if charger is not None]
+        return rows if saw_all or len(rows) == limit else None
+
+    walk = partial(along, WALK_LENGTH)
+    first, second = (walk, by_index) if is_common else (by_index, walk)
+    for way in (first, second, partial(along, LONG_WALK_LENGTH)):
+        rows = way()
+        if rows is not None:
+            return rows
+    return session.scalars(queries.rows(queries.with_text(text, offset, limit))).all()
+
+
+class _Queries:
+    """Queries for the chargers of a list after a position: ids with their sort keys, and the rows of such ids, in order."""
+
+    def __init__(self, organization_id: str, filters: Filters, sort: Sort, after: Position | None) -> None:
+        self._organization_id = organization_id
+        self._filters = filters
+        self._sort = sort
+        self._after = after
+        self._keys = KEYS[sort.key]
+
+    def rows(self, ids: Select[Any]) -> Select[Any]:
+        first = ids.subquery("first")
+        charger = _charger_of(first)
+        rows = select(charger).select_from(first.join(charger, true())).options(joinedload(charger.link))
+        return self._in_order(rows, first.c)
+
+    def matching_facts(self, max_rows: int) -> Select[Any]:
+        """The first chargers that match all filters but the text."""
+        wanted = [getattr(self._filters, name) for name in FACTS]
+        if not any(wanted) and self._sort.key != SortKey.STATE_SINCE:
+            # By an index of all chargers of the organization.
+            return self._in_order(self._beyond()).limit(max_rows)
+        groups = groups_of(self._organization_id)
+        # Not `=`, and sorted by the group too: no index but the group's own then gives this order.
+        group = Charger.list_group
+        of_group = (
+            self._in_order(
+                self._beyond()
+                .where(group >= groups.c.list_group, group <= groups.c.list_group)
+                .order_by(group.desc() if self._sort.descending else group)
+            )
+            .limit(max_rows)
+            .lateral("of_group")
+        )
+        merged = select(of_group).select_from(groups.join(of_group, true()))
+        return self._in_order(merged.where(*match_facts(groups.c, self._filters)), of_group.c).limit(max_rows)
+
+    def walked(self, length: int, text: str) -> Select[Any]:
+        """Rows among the first `length` matches of the other filters that have the text, each with the number walked.
+
+        When none has the text, one row without a charger.
+        """
+        first = self.matching_facts(length).cte("first")
+        return self._numbered(first, first, has_text(text))
+
+    def with_few_texts(self, text: str, offset: int, limit: int) -> Select[Any]:
+        """Rows of the matches that the index of texts finds, each with the number found.
+
+        When no row is left, one without a charger. When MAX_TEXTS are found there may be more, and no rows come back.
+        """
+        texts = few_with_text(self._organization_id, text)
+        ids = self._of_texts(texts).where(number_of(texts) < MAX_TEXTS)
+        return self._numbered(ids.offset(offset).limit(limit).subquery("first"), texts)
+
+    def with_text(self, text: str, offset: int, limit: int) -> Select[Any]:
+        """Ids of the chargers that have the text, found by reading all texts."""
+        texts = all_with_text(self._organization_id, text).cte("texts").prefix_with("MATERIALIZED")
+        return self._of_texts(texts).offset(offset).limit(limit)
+
+    def _of_texts(self, texts: CTE) -> Select[Any]:
+        """The limit of 1 keeps PostgreSQL from walking the whole fleet in order instead."""
+        charger = self._beyond().where(Charger.id == texts.c.charger_id, *match_facts(FACTS, self._filters))
+        found = charger.limit(1).lateral("found")
+        return self._in_order(select(found).select_from(texts.join(found, true())), found.c)
+
+    def _numbered(self, first: FromClause, counted: CTE, *conditions: ColumnElement[bool]) -> Select[Any]:
+        """Rows of the chargers in `first`, each with the `number` of rows in `counted`; one without a charger for none."""
+        number = select(func.count().label("number")).select_from(counted).subquery("counted")
+        charger = _charger_of(first, *conditions)
+        found = join(first, charger, true())
+        rows = select(charger, number.c.number).select_from(outerjoin(number, found, true()))
+        return self._in_order(rows.options(joinedload(charger.link)), first.c)
+
+    def of_identity(self) -> Select[Any]:
+        """The charger with the identity, one at most, by the index that keeps identities unique."""
+        named = self._keyed().where(*match_location(self._filters), *matches(self._filters))
+        found = named.cte("of_identity").prefix_with("MATERIALIZED")
+        return self._in_order(select(found).where(*self._after_position(found.c)), found.c)
+
+    def of_location(self, max_rows: int) -> Select[Any]:
+        """The chargers of a location: few, with an index by creation; for another order all of them are sorted."""
+        of_location = Charger.location_id
+        wanted = matches(self._filters)
+        if self._sort.key == SortKey.CREATED_AT:
+            # As with groups: no index but the location's own gives this order.
+            here = self._beyond().where(
+                of_location >= self._filters.location_id, of_location <= self._filters.location_id, *wanted
+            )
+            return self._in_order(
+                here.order_by(of_location.desc() if self._sort.descending else of_location)
+            ).limit(max_rows)
+        all_here = self._keyed().where(of_location == self._filters.location_id, *wanted)
+        found = all_here.cte("of_location").prefix_with("MATERIALIZED")
+        return self._in_order(select(found).where(*self._after_position(found.c)), found.c).limit(max_rows)
+
+    def _beyond(self) -> Select[Any]:
+        """Ids and sort keys of the chargers after the position."""
+        return self._keyed().where(*self._after_position(Charger.__table__.c))
+
+    def _keyed(self) -> Select[Any]:
+        others = [key for key in self._keys if key.name != "id"]
+        return select(Charger.__table__.c.id, *others).where(*is_live(self._organization_id))
+
+    def _after_position(self, columns: Any) -> list[ColumnElement[bool]]:
+        if self._after is None:
+            return []
+        position = tuple_(
+            *(literal(value, key.type) for value, key in zip(self._after, self._keys, strict=True))
+        )
+        keys = tuple_(*(columns[key.name] for key in self._keys))
+        return [keys < position if self._sort.descending else keys > position]
+
+    def _in_order(self, query: Select[Any], columns: Any = None) -> Select[Any]:
+        """Sort by the keys, which are among the columns: a charger's unless given."""
+        keys = self._keys if columns is None else [columns[key.name] for key in self._keys]
+        return query.order_by(*(key.desc() if self._sort.descending else key.asc() for key in keys))
+
+
+def _charger_of(first: FromClause, *conditions: ColumnElement[bool]) -> type[Charger]:
+    """The row with the id of `first`, if it meets the conditions. The limit keeps PostgreSQL from reading all rows."""
+    row = select(Charger).where(Charger.id == first.c.id, *conditions).limit(1)
+    return aliased(Charger, row.lateral("charger"))

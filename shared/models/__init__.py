@@ -1,0 +1,36 @@
+"""The rows of every table, a file per aggregate. Migrations create the tables; a test compares the two."""
+
+from shared.models.base import Base, Views
+from shared.models.catalog import Brand, CatalogModel
+from shared.models.chargers import Charger, ChargerCount, ChargerSearch, RemovedCharger
+from shared.models.commands import Command
+from shared.models.events import ChargerEvent
+from shared.models.idempotency import IdempotencyKey
+from shared.models.installation import Installation
+from shared.models.links import ChargerLink, ShownLink
+from shared.models.logs import ChargerLog, LogCursor, LogCut, LogVolume
+from shared.models.maintenance import MaintenanceRun
+from shared.models.rollout import FleetSpec
+
+__all__ = [
+    "Base",
+    "Brand",
+    "CatalogModel",
+    "Charger",
+    "ChargerCount",
+    "ChargerEvent",
+    "ChargerLink",
+    "ChargerLog",
+    "ChargerSearch",
+    "Command",
+    "FleetSpec",
+    "IdempotencyKey",
+    "Installation",
+    "LogCursor",
+    "LogCut",
+    "LogVolume",
+    "MaintenanceRun",
+    "RemovedCharger",
+    "ShownLink",
+    "Views",
+]

@@ -1,0 +1,57 @@
+"""OCPP frames, the quota on them, and how far the log group has been read."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from shared.models.base import Base
+
+
+class ChargerLog(Base):
+    """One OCPP frame that a charger sent or received. Partitioned by day of `timestamp`."""
+
+    __tablename__ = "charger_logs"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(
+        primary_key=True
+    )  #: CloudWatch's id, so a line read twice is one row
+    direction: Mapped[str]
+    action: Mapped[str]
+    message: Mapped[str | None]
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (timestamp)"},)
+
+
+class LogVolume(Base):
+    """The bytes of an organization's stored frames of one day (UTC)."""
+
+    __tablename__ = "log_volumes"
+
+    organization_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+class LogCut(Base):
+    """A charger that lost frames of one day (UTC) to the quota."""
+
+    __tablename__ = "log_cuts"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+
+
+class LogCursor(Base):
+    """How far the fleet's log group has been read."""
+
+    __tablename__ = "log_cursors"
+
+    log_group: Mapped[str] = mapped_column(primary_key=True)
+    read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: Unix ms; by the last complete pass
+    unfinished: Mapped[dict[str, Any] | None]  #: the running pass: worker.observe.logs.Pass
+    read_through: Mapped[datetime | None]  #: all lines up to then have been read; null for the slow pass
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,130 @@
+"""The API accepts exactly the bounds that the OpenAPI document states, for every query, body and header field."""
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from openapi_schema_validator import OAS31Validator
+
+from tests.api.conftest import NEW_CHARGER, Fleet
+
+NUMBERS = ["-1", "0", "1", "60", "61", "100", "101", "1000", "1001", "999999999", "1000000000", "9" * 12]
+TEXTS = [
+    "", "a", "A-1", ".", "..", "a b", "a\tb", "a\x7fb", "a\x85b", "\N{EURO SIGN}", "/", "a" * 32, "a" * 33, "a" * 48,
+    "a" * 49, "a" * 64, "a" * 65, "a" * 100, "a" * 101, "a" * 128, "a" * 129, "a" * 255, "a" * 256,
+    "2026-04-09T12:00:00Z", "2026-04-09t12:00:00.123+02:00", "2026-04-09T12:00Z", "2026-04-09", "2026-04-09T12:00:00",
+    "OCPP1.6", "OCPP2.0.1", "OCPP9", "ws://csms.test/ocpp", "WSS://csms.test", "http://csms.test", "ws://a b",
+    "ws://csms.test/#a", "ws://", "ws://csms.test/" + "a" * 2033, "ws://csms.test/" + "a" * 2034,
+]  # fmt: skip
+OTHERS: list[Any] = [None, 5, True, [], {}, ["a"]]
+PATHS = {
+    "charger_id": "dep-1",
+    "brand_slug": "abb",
+    "model_slug": "x",
+    "command_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12,
+}
+
+
+@pytest.fixture(scope="module")
+def document(app: Flask) -> Any:
+    return app.test_client().get("/openapi.json").json
+
+
+def _operations(document: Any) -> list[tuple[str, str, Any, list[Any]]]:
+    """Method, path, the operation, and its parameters."""
+    found = []
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                given = [*item.get("parameters", []), *operation.get("parameters", [])]
+                parameters = [_resolved(document, one) for one in given]
+                url = re.sub(r"{(\w+)}", lambda match: PATHS[match[1]], path)
+                found.append((method.upper(), url, operation, parameters))
+    return found
+
+
+def _resolved(document: Any, item: Any) -> Any:
+    for part in item.get("$ref", "").removeprefix("#/").split("/") if "$ref" in item else ():
+        document = document[part]
+    return document if "$ref" in item else item
+
+
+def _fits(schema: Any, value: Any) -> bool:
+    if schema.get("type") == "integer" and isinstance(value, str):
+        value = int(value) if re.fullmatch(r"-?[0-9]+", value) else value
+    return bool(OAS31Validator(schema).is_valid(value))
+
+
+def _refused(answer: Any, place: str, name: str) -> bool:
+    items = answer.json["detail"] if answer.status_code == 422 else []
+    return any(isinstance(one, dict) and one["loc"][:2] == [place, name] for one in items)
+
+
+def test_every_query_parameter_takes_what_the_document_says(fleet: Fleet, document: Any) -> None:
+    checked = 0
+    for method, path, _, parameters in _operations(document):
+        for parameter in parameters:
+            if parameter["in"] != "query" or "enum" in parameter["schema"] or parameter["name"] == "cursor":
+                continue  # a cursor is good for the list that it came from: see test_cursors.py
+            for value in NUMBERS + TEXTS:
+                if parameter["name"] == "wait" and _fits(parameter["schema"], value) and method == "POST":
+                    continue  # it would be waited for
+                body: Any = {"json": NEW_CHARGER} if method == "POST" else {}
+                answer = fleet.request(method, path, query_string={parameter["name"]: value}, **body)
+                refused = _refused(answer, "query", parameter["name"])
+                assert refused != _fits(parameter["schema"], value), (method, path, parameter["name"], value)
+                checked += 1
+    assert checked > 300
+
+
+def test_every_field_of_a_body_takes_what_the_document_says(fleet: Fleet, document: Any) -> None:
+    checked = 0
+    for method, path, operation, _ in _operations(document):
+        media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        schema = _resolved(document, media.get("schema", {}))
+        for name, field in schema.get("properties", {}).items():
+            for value in TEXTS + OTHERS:
+                answer = fleet.request(method, path, json={name: value})
+                refused, fits = _refused(answer, "body", name), _fits(field, value)
+                if name == "ws_url" and fits:
+                    continue  # a good URL is more than its characters: see test_ws_url.py
+                assert refused != fits, (method, path, name, value)
+                checked += 1
+    assert checked > 500
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Last-Event-ID", "X-Organization-Id"])
+def test_every_header_takes_what_the_document_says(fleet: Fleet, document: Any, name: str) -> None:
+    method, path, schema = next(
+        (method, path, parameter["schema"])
+        for method, path, _, parameters in _operations(document)
+        for parameter in parameters
+        if parameter["name"] == name and (name != "Idempotency-Key" or path.endswith("/stop-charger"))
+    )
+    admin = {"Authorization": f"Bearer {fleet.token(role='admin')}"} if name == "X-Organization-Id" else {}
+    for value in [
+        *NUMBERS,
+        *(text for text in TEXTS if text.isascii() and text.isprintable()),
+        "9" * 18,
+        "9" * 19,
+    ]:
+        answer = fleet.request(method, path, headers={name: value} | admin)
+        refused = _refused(answer, "header", name) or answer.status_code == 403
+        assert refused != _fits(schema, value), value
+
+
+def test_a_request_id_is_kept_when_it_is_as_the_document_says(fleet: Fleet, document: Any) -> None:
+    schema = document["components"]["parameters"]["RequestId"]["schema"]
+    for value in ("a", "A-1", "a b", "a" * 128, "a" * 129, "9"):
+        answer = fleet.get("/health", headers={"X-Request-Id": value})
+        assert (answer.headers["X-Request-Id"] == value) == _fits(schema, value)
+
+
+def test_every_field_that_is_read_has_a_bound(document: Any) -> None:
+    for method, path, operation, parameters in _operations(document):
+        media = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        body = _resolved(document, media.get("schema", {})).get("properties", {})
+        for name, schema in [*body.items(), *((one["name"], one["schema"]) for one in parameters)]:
+            bounded = schema.keys() & {"enum", "pattern", "maximum"} or schema.get("format") == "uuid"
+            assert bounded, (method, path, name)

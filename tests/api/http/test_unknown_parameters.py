@@ -1,0 +1,74 @@
+"""A query parameter that a route does not know is refused by name, and nothing is done."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.api.conftest import NEW_CHARGER, Fleet
+
+VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
+
+
+def extra(*names: str) -> list[dict[str, Any]]:
+    """The items of the answer to these unknown parameters."""
+    message = "This operation has no such query parameter"
+    return [{"loc": ["query", name], "msg": message, "type": "extra_forbidden"} for name in names]
+
+
+def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: Flask, fleet: Fleet) -> None:
+    charger_id = fleet.ready()
+    values = VALUES | {"charger_id": charger_id, "command_id": fleet.commands(charger_id)[0].id}
+    before = fleet.row(charger_id).generation
+    checked = 0
+    with app.test_request_context():
+        paths = [
+            (method, app.url_map.bind("").build(rule.endpoint, values, append_unknown=False))
+            for rule in app.url_map.iter_rules()
+            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            if rule.rule.startswith("/ocpp/")
+            and not rule.endpoint.startswith("not_implemented.")  # those answer 501
+        ]
+
+    for method, path in paths:
+        body = NEW_CHARGER | {"identity": "CP-NEW"} if path == "/ocpp/chargers" else {}
+        answer = fleet.request(method, f"{path}?colour=red", json=body if method in ("POST", "PUT") else None)
+        assert (answer.status_code, answer.json) == (422, {"detail": extra("colour")}), (method, path)
+        checked += 1
+
+    assert checked >= 17
+    assert fleet.row(charger_id).generation == before
+    assert [row["id"] for row in fleet.get("/ocpp/chargers").json["data"]] == [charger_id]
+
+
+def test_each_unknown_parameter_is_named_once_beside_what_else_is_wrong(fleet: Fleet) -> None:
+    answer = fleet.get("/ocpp/chargers?limit=0&state=READY&state=FAILED&sorting=identity")
+
+    assert answer.status_code == 422
+    assert [item["loc"] for item in answer.json["detail"]] == [
+        ["query", "limit"],
+        ["query", "state"],
+        ["query", "sorting"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["_schema", "Limit", "limit ", "limit[]", "", "\x00", "é", "organization_id"]
+)
+def test_no_name_slips_through(fleet: Fleet, name: str) -> None:
+    for path in ("/ocpp/chargers", "/ocpp/catalog/brands", f"/ocpp/chargers/{fleet.ready()}"):
+        answer = fleet.get(f"{path}?{quote(name)}=1")
+
+        assert (answer.status_code, answer.json) == (422, {"detail": extra(name)}), path
+        fleet.delete(path)
+
+
+def test_the_token_is_checked_before_the_query(client: FlaskClient) -> None:
+    assert client.get("/ocpp/chargers?colour=red").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/", "/docs", "/openapi.json"])
+def test_probes_and_browsers_may_add_parameters_that_bypass_a_cache(client: FlaskClient, path: str) -> None:
+    assert client.get(f"{path}?_=1764230000").status_code == 200

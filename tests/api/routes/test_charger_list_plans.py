@@ -1,0 +1,147 @@
+"""How PostgreSQL reads a page of 20,000 chargers: by an index, and few more rows than the page needs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import event, text
+
+from shared.models import Charger
+from tests.api.conftest import Fleet
+
+CHARGERS = 20_000
+RARE = 20  # chargers with each rare value
+PAGE = 10
+#: Rows that one step of a plan may read: a walk along the list for a text, which ends after 1,000, or less.
+MAX_ROWS = 1200
+
+SORTS = ["created_at", "-created_at", "-identity", "state_since"]
+FILTERS: list[dict[str, str]] = [
+    {},
+    {"status": "READY"},
+    {"status": "FAILED"},
+    {"observed": "starting,stopping,stopped,unknown"},
+    {"ocpp_state": "rejected,disconnected"},
+    {"ocpp_version": "OCPP2.0.1"},
+    {"brand_slug": "wallbox"},
+    {"brand_slug": "abb"},
+    {"location_id": "here"},
+    {"identity": "MORE-12345"},
+    {"q": "more"},
+    {"q": "needle"},
+    {"q": "MORE-12345"},
+    {"q": "nowhere"},
+    {"status": "FAILED", "q": "more"},
+    {"status": "READY", "observed": "running", "ocpp_state": "accepted", "brand_slug": "wallbox"},
+]
+#: What makes the n-th twenty chargers rare.
+CHANGES = [
+    "provisioning_status = 'FAILED'",
+    "running_count = 0",
+    "desired_count = 0",
+    "ocpp_state = 'rejected'",
+    "ocpp_version = 'OCPP2.0.1'",
+    "brand_slug = 'abb', model_slug = 'terra-54'",
+    "location_id = 'here'",
+    "name = 'Needle'",
+]
+
+
+@pytest.fixture
+def many(fleet: Fleet) -> None:
+    charger_id = fleet.ready(identity="CP-1")
+    fleet.link(charger_id, "accepted")
+    fleet.multiply(charger_id, CHARGERS)
+    with fleet.sessions.begin() as session:
+        for number, change in enumerate(CHANGES):
+            some = range(number + 1, CHARGERS, CHARGERS // RARE)
+            session.execute(
+                text(f"UPDATE chargers SET {change} WHERE id = ANY(:ids)"),  # noqa: S608  # our own words
+                {"ids": [f"dep-more-{one:08d}" for one in some]},
+            )
+    with fleet.sessions.autocommit.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE chargers, charger_links, charger_search"))
+
+
+def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from steps(below)
+
+
+def rows_read(step: dict[str, Any]) -> float:
+    """By a step of a plan, over all its repetitions, those included that did not fit."""
+    removed = sum(step.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck", "Join Filter"))
+    return float((step["Actual Rows"] + removed) * step["Actual Loops"])
+
+
+@contextmanager
+def reads_little(fleet: Fleet, max_rows: float = MAX_ROWS) -> Iterator[list[tuple[str, Any]]]:
+    """Notes the statements on chargers; at its end, explains them and checks how many rows each step read."""
+    engine = fleet.client.application.extensions["chargehand"].pools.reading
+    statements: list[tuple[str, Any]] = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if f"FROM {Charger.__tablename__}" in statement:
+            statements.append((statement, parameters))
+
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    with engine.connect() as connection:
+        for statement, parameters in statements:
+            explained = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
+            for step in steps(explained.scalar()[0]["Plan"]):
+                if step["Node Type"] == "Seq Scan":  # of the two cursors, which are the whole table
+                    assert step["Relation Name"] == "log_cursors", f"{statement}\n{parameters}\n{step}"
+                if step["Node Type"] != "Bitmap Index Scan":  # which finds places, and reads no rows
+                    assert rows_read(step) <= max_rows, f"{statement}\n{parameters}\n{step}"
+
+
+@pytest.mark.usefixtures("many")
+def test_no_page_reads_or_sorts_the_whole_organization(fleet: Fleet) -> None:
+    with reads_little(fleet) as statements:
+        for sort in SORTS:
+            for filters in FILTERS:
+                query = {"sort": sort, "limit": PAGE, "cursor": "", **filters}
+                first = fleet.get(f"/ocpp/chargers?{urlencode(query)}").json
+                assert bool(first["data"]) is (filters.get("q") != "nowhere"), query
+                if first["next_cursor"]:
+                    query["cursor"] = first["next_cursor"]
+                    assert fleet.get(f"/ocpp/chargers?{urlencode(query)}").json["data"], query
+
+    assert len(statements) >= len(SORTS) * len(FILTERS)
+
+
+@pytest.mark.parametrize("newer", [0, 600], ids=["newest", "neither oldest nor newest"])
+def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, newer: int
+) -> None:
+    for module in ("search", "pages", "counts"):
+        monkeypatch.setattr(f"shared.fleet.listing.{module}.MAX_TEXTS", 500)
+    charger_id = fleet.ready(identity="CP-1")
+    fleet.multiply(charger_id, 1200, prefix="AGED")
+    fleet.multiply(charger_id, 3000, prefix="MORE")
+    if newer:
+        fleet.multiply(charger_id, newer, prefix="NEW")
+    with fleet.sessions.autocommit.connect() as connection:
+        connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
+
+    with reads_little(fleet, max_rows=2000) as statements:  # of each thousand, as PostgreSQL rounds averages
+        page = fleet.get(f"/ocpp/chargers?q=more&cursor=&limit={PAGE}").json
+    counted = fleet.get(f"/ocpp/chargers?q=more&limit={PAGE}").json
+
+    assert statements
+    assert [row["identity"] for row in page["data"]] == [f"MORE-{3000 - number}" for number in range(PAGE)]
+    assert page["data"] == counted["data"]
+    assert counted["total"] == 3000
+    assert fleet.get(f"/ocpp/chargers?q=aged-1&limit={PAGE}").json["total"] == 312
+    assert (
+        fleet.get(f"/ocpp/chargers?q=more&sort=created_at&limit={PAGE}").json["data"][0]["identity"]
+        == "MORE-1"
+    )

@@ -1,0 +1,171 @@
+"""A deleted charger leaves nothing behind, costs ECS little, and its row is removed only then."""
+
+from shared.error_codes import ErrorCode
+from tests.worker.conftest import World
+from tests.worker.fake_ecs import fail_once
+from worker.ecs.client import EcsRejected
+
+
+def reject() -> None:
+    raise EcsRejected(ErrorCode.PROVIDER_REJECTED, "DeleteService: ClientException: no")
+
+
+def nothing() -> None:
+    """A call that goes well."""
+
+
+def test_a_deleted_charger_is_removed_when_ecs_has_nothing_of_it(world: World) -> None:
+    charger_id = world.ready()
+    world.delete(charger_id)
+
+    world.converge(charger_id)
+    while_draining = world.gone(charger_id)
+    world.ecs.settle()
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+
+    assert while_draining is False
+    assert world.gone(charger_id)
+    assert charger_id not in world.ecs.definitions
+
+
+def test_a_removal_costs_one_service_change_however_long_the_service_drains(world: World) -> None:
+    charger_id = world.ready()
+    world.delete(charger_id)
+    for _ in range(5):
+        world.converge(charger_id)
+        assert world.observe_once() == 0
+        world.wait_is_over(charger_id)
+
+    world.ecs.settle()
+    to_publish = world.observe_once()
+    world.converge(charger_id)
+
+    assert to_publish == 1
+    assert world.gone(charger_id)
+    assert world.ecs.mutations.count(("DeleteService", charger_id)) == 1
+
+
+def test_a_deleted_charger_is_observed_only_while_its_service_drains(world: World) -> None:
+    charger_id = world.ready()
+    to_observe = [world.charger(charger_id).observe_at is not None]
+
+    def record() -> None:
+        to_observe.append(world.charger(charger_id).observe_at is not None)
+
+    world.delete(charger_id)
+    record()
+    world.converge(charger_id)  # DeleteService
+    record()
+    world.ecs.settle()
+    world.observe_once()
+    record()
+
+    assert world.charger(charger_id).service_status == "INACTIVE"
+    assert to_observe == [True, False, True, False]
+
+
+def test_a_service_that_came_back_during_its_removal_is_deleted_again(world: World) -> None:
+    charger_id = world.ready()
+    world.delete(charger_id)
+    world.converge(charger_id)
+    world.ecs.services[charger_id].status = "ACTIVE"  # a call of long ago made it anew
+
+    world.observe_once()
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.observe_once()
+    world.converge(charger_id)
+
+    assert world.gone(charger_id)
+    assert world.ecs.services[charger_id].status == "INACTIVE"
+
+
+def test_a_removal_is_never_given_up(world: World) -> None:
+    charger_id = world.ready()
+    world.delete(charger_id)
+    world.hours_pass(charger_id)
+    world.ecs.script += [reject, fail_once()]
+
+    for _ in range(2):
+        world.converge(charger_id)
+        assert world.charger(charger_id).publish_at is not None
+        world.wait_is_over(charger_id)
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+
+    assert world.gone(charger_id)
+
+
+def test_a_delete_during_provisioning_stops_it_at_its_next_step(world: World) -> None:
+    charger_id = world.create()
+
+    def delete() -> None:
+        world.delete(charger_id)
+
+    world.ecs.afterwards.append(delete)
+
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+
+    assert world.gone(charger_id)
+    assert world.ecs.runs(charger_id) == 0
+
+
+def test_a_charger_that_is_removed_while_its_service_is_made_leaves_none_behind(world: World) -> None:
+    charger_id = world.create()
+
+    def remove() -> None:
+        world.delete(charger_id)
+        world.converge(charger_id)
+        assert world.gone(charger_id)
+
+    world.ecs.script += [nothing, remove]
+    world.converge(charger_id)
+    world.ecs.settle()
+
+    assert ("CreateService", charger_id) in world.ecs.mutations
+    assert world.ecs.runs(charger_id) == 0
+
+
+def test_a_charger_that_is_removed_while_its_task_definition_is_made_gets_no_service(world: World) -> None:
+    charger_id = world.create()
+
+    def remove() -> None:
+        world.delete(charger_id)
+        world.converge(charger_id)
+        assert world.gone(charger_id)
+
+    world.ecs.script.append(remove)
+    world.converge(charger_id)
+
+    assert ("CreateService", charger_id) not in world.ecs.mutations
+    assert charger_id not in world.ecs.definitions
+    assert world.gone(charger_id)
+
+
+def test_what_was_made_of_a_removed_charger_is_deleted_though_ecs_is_away_at_first(world: World) -> None:
+    charger_id = world.create()
+
+    def remove() -> None:
+        world.delete(charger_id)
+        world.converge(charger_id)
+
+    world.ecs.script += [nothing, remove, nothing, fail_once()]
+    world.converge(charger_id)
+    left = world.charger(charger_id)
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+
+    assert left.deleted_at is not None
+    assert left.publish_at is not None
+    assert world.gone(charger_id)
+    assert world.ecs.runs(charger_id) == 0
+    assert world.ecs.definitions.get(charger_id, []) == []

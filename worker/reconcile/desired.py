@@ -1,0 +1,114 @@
+"""Read a charger's row: the newest desired state, and what earlier attempts recorded."""
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection, Row, bindparam, func, select
+
+from shared.database.engine import Sessions
+from shared.models import Charger, Command
+
+log = structlog.get_logger(__name__)
+
+
+class DesiredState(NamedTuple):
+    """The columns of `chargers` (see shared/models) that a worker acts on, as they were when it read the row.
+
+    A plain tuple, which costs half of an ORM object: nothing that is read from it is written back.
+    """
+
+    id: str
+    organization_id: str
+
+    # What the charger's process gets.
+    identity: str
+    ws_url: str
+    ocpp_version: str
+    vendor_name: str
+    model: str
+    number_of_connectors: int
+    connector_type: str
+    max_charging_power: int
+    name: str | None
+    location_name: str | None
+
+    # What a client requested.
+    desired_count: int
+    generation: int
+    spec_generation: int
+    restart_generation: int
+    deleted_at: datetime | None
+    newest_command_id: UUID
+    newest_event_type: str
+
+    # What earlier attempts recorded.
+    provisioning_status: str
+    observed_generation: int
+    task_definition_arn: str | None
+    task_definition_generation: int
+    restart_task_arn: str | None
+    restart_task_generation: int
+    running_task_arn: str | None
+    service_status: str | None
+    spec_hash: str | None
+    rollout_hash: str | None
+    drifted_at: datetime | None
+    not_before: datetime | None
+
+    # Of its newest command.
+    request_id: str | None
+    deadline_from: datetime  #: when it was requested, plus the time for which the rate budget held it back
+
+    now: datetime  #: the database's clock when the row was read
+    row: Row[Any]  #: every column: a charger that another worker removed meanwhile comes back with them
+
+
+#: For how long the rate budget has held a command back, up to now.
+HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())
+
+# Built once: building the statement costs more than running it.
+_NEWEST = (
+    select(
+        Charger.__table__,
+        Command.request_id,
+        (Command.created_at + HELD_FOR).label("deadline_from"),
+        func.now().label("now"),
+    )
+    .join(Command, Command.id == Charger.newest_command_id)
+    .where(Charger.id == bindparam("of_charger"))
+)
+_COLUMNS = DesiredState._fields[:-1]
+
+
+def read_desired_state(sessions: Sessions, charger_id: str) -> DesiredState | None:
+    """The charger's desired state. None when there is nothing to do: ECS has it, or it must wait, or the row is gone."""
+    with sessions.autocommit.connect() as connection:
+        desired = newest_desired_state(connection, charger_id)
+    if desired is None:
+        return None
+    done = desired.observed_generation >= desired.generation and desired.drifted_at is None
+    early = desired.not_before is not None and desired.not_before > desired.now
+    return None if done or early else desired
+
+
+def newest_desired_state(connection: Connection, charger_id: str) -> DesiredState | None:
+    """The same, whether or not there is anything to do. None when the row is gone."""
+    row = connection.execute(_NEWEST, {"of_charger": charger_id}).one_or_none()
+    if row is None:
+        return None
+    return DesiredState._make((*(getattr(row, name) for name in _COLUMNS), row))
+
+
+def log_change(desired: DesiredState, event: str, **details: object) -> None:
+    """Write the line of one change of state: it names the charger, the command and the request."""
+    log.info(
+        event,
+        charger_id=desired.id,
+        command_id=str(desired.newest_command_id),
+        event_type=desired.newest_event_type,
+        generation=desired.generation,
+        request_id=desired.request_id,
+        **details,
+    )
