@@ -15,7 +15,8 @@ from sqlalchemy import Engine, make_url, text
 from embedded.postgres import running_postgres
 from embedded.redis import running_redis
 from shared.auth.tokens import make_token
-from shared.database.engine import Sessions, make_engine, migrate
+from shared.database.engine import Sessions, make_engine
+from shared.database.migrate import migrate
 from shared.models import Base
 from shared.settings import Settings
 from shared.startup.environment import load_settings
