@@ -13,12 +13,12 @@ from werkzeug.routing import BaseConverter
 from api.http.errors import register_errors
 from api.http.openapi import REQUEST_ID, make_document, register_docs
 from api.http.parsing import MAX_BODY_BYTES
+from api.http.waits import mark_skipped_wait
 from api.limits.open_commands import OpenCommandQuota
 from api.limits.pools import make_pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
-from api.limits.waits import mark_skipped_wait
 from api.live.batcher import Batcher
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.publisher import Publisher

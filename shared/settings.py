@@ -31,7 +31,7 @@ class TokenSettings:
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
-    region: str  #: empty when boto3 finds it in a profile: see worker/startup/aws_settings.py
+    region: str  #: empty when boto3 finds it in a profile: see worker/ecs/aws_settings.py
     cluster: str
     launch_type: str  #: FARGATE, EC2 or EXTERNAL; ignored when capacity_providers is set
     capacity_providers: tuple[str, ...]

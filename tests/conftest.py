@@ -22,6 +22,7 @@ from shared.settings import Settings
 from shared.startup.environment import load_settings
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 from tests.scheduling import LoadStackScheduling, sort_slowest_first
+from tests.support.environment import Token, environment
 
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
 
@@ -32,12 +33,8 @@ leave_out(os.environ, NOT_USED if os.environ.get("DATABASE_URL") else (*NOT_USED
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
-
 #: Tables whose rows are there before the first test.
 KEPT = {"catalog_brands", "catalog_models", "installation"}
-
-Token = Callable[..., str]
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist nobody calls it
@@ -144,21 +141,6 @@ def settings(engine: Engine, redis_url: str, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in environment(engine.url.render_as_string(hide_password=False), redis_url).items():
         monkeypatch.setenv(name, value)
     return load_settings()
-
-
-def environment(database_url: str, redis_url: str) -> dict[str, str]:
-    """The variables with which any part of the product starts under test."""
-    return {
-        "CHARGEHAND_ENV": "production",
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "JWT_SECRET": JWT_SECRET,
-        "RATE_LIMIT": "",
-        "CHARGEHAND_INSTALLATION": "tests",  # their ECS has another address in each test
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "tests",
-        "AWS_SECRET_ACCESS_KEY": "tests",
-    }
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 from shared.database.engine import Sessions, make_engine
 from shared.settings import Settings
 from shared.startup.environment import load_settings
+from worker.ecs.aws_settings import refused_in_one_line, with_region
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
-from worker.observe.logs import LogsClient
-from worker.startup.aws_settings import refused_in_one_line, with_region
+from worker.logs.client import LogsClient
 
 THREADS_PER_CONNECTION = 2  #: to the database
 
@@ -59,7 +59,7 @@ class Process:
         clients = replace(settings.ecs, max_connections=self._threads)
         with refused_in_one_line():
             ecs = EcsClient(clients, Budget(settings.budget))
-            logs = LogsClient(clients, most_bytes=settings.log_bytes_per_organization)
+            logs = LogsClient(clients, max_bytes_per_day=settings.log_bytes_per_organization)
         made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, logs)
         gc.freeze()  # a garbage collection of all of botocore would stop every thread for 0.1 s
         return made

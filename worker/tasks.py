@@ -18,6 +18,9 @@ from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
+from worker.logs.client import LOG_ERRORS
+from worker.logs.partitions import prune_logs
+from worker.logs.read import read_late_logs, read_logs
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_commands,
@@ -27,9 +30,8 @@ from worker.maintenance.prune import (
     prune_specs,
 )
 from worker.maintenance.rollout import roll_out
-from worker.maintenance.runs import noted
+from worker.maintenance.runs import record_run
 from worker.maintenance.sweep import sweep
-from worker.observe.logs import LOG_ERRORS, prune_logs, read_late_logs, read_logs
 from worker.observe.observe import observe
 from worker.outage_log import DatabaseOutageLog, OutageLog
 from worker.reconcile.coalesce import CoalescingQueue
@@ -114,7 +116,7 @@ def maintenance(task: TaskName, *services: OutageLog) -> Iterator[Resources]:
     with ExitStack() as stack:
         for outage_log in (database, *services):
             stack.enter_context(outage_log.suppress())
-        stack.enter_context(noted(process.sessions, task))
+        stack.enter_context(record_run(process.sessions, task))
         yield process
 
 

@@ -105,10 +105,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             operation_id = view.__name__
             examples = EXAMPLES.get(operation_id, Examples())
             documented = self.doc(**_documentation(view, errors, self._access, parameters))(view)
-            if query is not None:
-                documented = self.arguments(query(), location="query")(documented)
-            elif self._access is not Access.PUBLIC:
-                documented = takes_no_query(documented)
+            documented = self._parsing_query(documented, query)
             if body is not None:
                 documented = self.arguments(body(), required=not body.optional, examples=examples.bodies)(
                     documented
@@ -130,6 +127,14 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
             return view
 
         return register
+
+    def _parsing_query(self, view: View, query: type[Query] | None) -> View:
+        parsing: View = view
+        if query is not None:
+            parsing = self.arguments(query(), location="query")(view)
+        elif self._access is not Access.PUBLIC:
+            parsing = takes_no_query(view)
+        return parsing
 
 
 def _implied_errors(access: Access, prefix: str, rule: str, *, has_body: bool) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from api.live.poller import Poller
+from api.poller import Poller
 from shared.settings import SettingsError
 
 log = structlog.get_logger(__name__)

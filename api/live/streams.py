@@ -8,7 +8,7 @@ from time import monotonic
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits.slots import Full, Slots
-from api.live.poller import Poller
+from api.poller import Poller
 from shared.fleet.events import MAX_EVENTS, Event, Position, events_after
 from shared.vocabulary import EventType
 

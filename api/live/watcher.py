@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits.slots import Full, FullForOrganization, Slots
-from api.live.poller import Poller
+from api.poller import Poller
 from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import is_open, may_be_accepted
 from shared.models import Charger, Command

@@ -20,7 +20,7 @@ from api.http.queries import (
     WaitUntilQuery,
     WaitUntilQuerySchema,
 )
-from api.limits.waits import wait_for
+from api.http.waits import wait_for
 from api.live.watcher import Link, Provisioning, Settled
 from api.resources import resources
 from api.routes.charger_list import read_page

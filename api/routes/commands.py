@@ -8,7 +8,7 @@ from api.http import schemas
 from api.http.auth import requester
 from api.http.operations import Access, Operations
 from api.http.queries import PageQuery, PageQuerySchema, WaitQuery, WaitQuerySchema
-from api.limits.waits import wait_for
+from api.http.waits import wait_for
 from api.resources import resources
 from shared.fleet import commands
 from shared.models import Command

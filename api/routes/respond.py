@@ -11,8 +11,8 @@ from api.http.charger_state import runtime_of
 from api.http.idempotency_key import REPLAYED_HEADER
 from api.http.queries import Until, WaitUntilQuery
 from api.http.receipts import Body, body_of
+from api.http.waits import wait_for
 from api.limits.reads import TooManyReads
-from api.limits.waits import wait_for
 from api.live.watcher import Link, Provisioning
 from api.resources import resources
 from shared.database.engine import is_unavailable

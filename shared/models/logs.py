@@ -52,6 +52,6 @@ class LogCursor(Base):
 
     log_group: Mapped[str] = mapped_column(primary_key=True)
     read_until_ms: Mapped[int] = mapped_column(BigInteger)  #: Unix ms; by the last complete pass
-    unfinished: Mapped[dict[str, Any] | None]  #: the running pass: worker.observe.logs.Pass
+    unfinished: Mapped[dict[str, Any] | None]  #: the running pass: worker.logs.cursor.Pass
     read_through: Mapped[datetime | None]  #: all lines up to then have been read; null for the slow pass
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())

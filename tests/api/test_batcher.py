@@ -20,8 +20,8 @@ from shared.fleet.errors import ChargerNotFound
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import EventType
-from tests.api.conftest import Fleet
-from tests.embedded.waiting import wait_until
+from tests.support.fleet import Fleet
+from tests.support.waiting import wait_until
 
 
 class Gate:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from tests.api.server import running_api
+from tests.support.api_server import running_api
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,10 @@ from sqlalchemy import Connection, Engine, text, update
 from embedded.process import last_lines
 from shared.database.engine import make_engine, transactional
 from shared.models import Charger
-from tests.api.conftest import NEW_CHARGER
-from tests.api.server import COMMAND, running_api
-from tests.conftest import Token, environment
-from tests.embedded.waiting import wait_until
+from tests.support.api_server import COMMAND, running_api
+from tests.support.environment import Token, environment
+from tests.support.fleet import NEW_CHARGER
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from sqlalchemy import text, update
 
 from shared.database.engine import make_engine
 from shared.models import Charger
-from tests.api.conftest import NEW_CHARGER
-from tests.api.server import SHORT_TIMEOUTS, running_api, stop_server
-from tests.conftest import Token
-from tests.embedded.waiting import wait_until
+from tests.support.api_server import SHORT_TIMEOUTS, running_api, stop_server
+from tests.support.environment import Token
+from tests.support.fleet import NEW_CHARGER
+from tests.support.waiting import wait_until
 
 FEW = 40  # connections of the crowded server; it begins to close some at 36
 FILE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -12,10 +12,10 @@ from sqlalchemy import Engine, select, text, update
 
 from shared.database.engine import make_engine, transactional
 from shared.models import Charger, Command
-from tests.api.conftest import NEW_CHARGER
-from tests.api.server import running_api, stop_server
-from tests.conftest import Token
-from tests.embedded.waiting import wait_until
+from tests.support.api_server import running_api, stop_server
+from tests.support.environment import Token
+from tests.support.fleet import NEW_CHARGER
+from tests.support.waiting import wait_until
 
 WAITS = 20
 

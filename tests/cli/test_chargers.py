@@ -11,8 +11,8 @@ import pytest
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, description_of, environment_of
 from tests.cli.proxies import Unlucky, served
-from tests.embedded.waiting import wait_until
-from tests.stack import ecs_owner
+from tests.support.stack import ecs_owner
+from tests.support.waiting import wait_until
 
 
 def test_create_returns_when_the_csms_has_accepted_the_charger(run: Run, name: str) -> None:

@@ -15,7 +15,7 @@ from chargehand.client.waiting import Outcome, Until, send_all, wait_all
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import Run
 from tests.cli.proxies import Closed, Limited, served
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 MANY = 17  # more than requests at once
 

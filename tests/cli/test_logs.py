@@ -16,7 +16,7 @@ from chargehand.client.frames import Follower, newest_frames
 from chargehand.client.http import Client
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, Run, description_of, environment_of
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def test_logs_are_one_line_per_frame_with_the_newest_at_the_bottom(run: Run, name: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import NOBODY, environment_of
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 PREFIX = "PLUGIN"
 

@@ -9,8 +9,8 @@ import pytest
 
 from shared.auth.tokens import make_token
 from shared.settings import TokenSettings
-from tests.conftest import JWT_SECRET
-from tests.stack import RememberingCsms, Stack, running_stack
+from tests.support.environment import JWT_SECRET
+from tests.support.stack import RememberingCsms, Stack, running_stack
 
 Api = Callable[..., dict[str, Any]]
 

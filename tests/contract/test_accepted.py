@@ -14,8 +14,8 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.contract.test_end_to_end import kill_charger
 from tests.contract.test_link import NOBODY, a_server, reject_boots
-from tests.embedded.waiting import wait_until
-from tests.stack import RememberingCsms, Stack
+from tests.support.stack import RememberingCsms, Stack
+from tests.support.waiting import wait_until
 
 UNTIL = "wait=20&until=accepted"
 TRIES = 3  # of which the quickest counts: another process may hold up one of them

@@ -9,8 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.embedded.waiting import wait_until
-from tests.stack import RememberingCsms, Stack
+from tests.support.stack import RememberingCsms, Stack
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def http(stack: Stack, stack_token: Callable[..., str]) -> Iterator[httpx.Client
 
 
 @pytest.fixture
-def wish(csms: RememberingCsms) -> dict[str, str]:
+def new_charger(csms: RememberingCsms) -> dict[str, str]:
     return {
         "identity": f"CP-{uuid4().hex[:8]}",
         "brand_slug": "wallbox",
@@ -32,16 +32,16 @@ def wish(csms: RememberingCsms) -> dict[str, str]:
 
 
 @pytest.fixture
-def charger_id(http: httpx.Client, wish: dict[str, str]) -> Iterator[str]:
+def charger_id(http: httpx.Client, new_charger: dict[str, str]) -> Iterator[str]:
     """A charger that runs. One request, and no polling."""
-    created = http.post("/ocpp/chargers?wait=60", json=wish)
+    created = http.post("/ocpp/chargers?wait=60", json=new_charger)
     assert (created.status_code, created.json()["status"]) == (200, "READY"), created.text
     charger_id: str = created.json()["charger_id"]
     yield charger_id
     http.delete(f"/ocpp/chargers/{charger_id}")
 
 
-def test_one_request_stops_a_charger_and_tells_that_it_has_stopped(
+def test_one_request_stops_a_charger_and_says_that_it_has_stopped(
     http: httpx.Client, charger_id: str
 ) -> None:
     answer = http.post(f"/ocpp/chargers/{charger_id}/stop-charger?wait=60")
@@ -73,10 +73,10 @@ def test_a_watcher_sees_a_charger_stop_step_by_step(http: httpx.Client, charger_
     wait_until(
         lambda: http.get(f"/ocpp/chargers/{charger_id}").json()["runtime"]["ocpp"]["state"] == "accepted", 20
     )
-    told: list[tuple[str, dict[str, Any]]] = []
+    received: list[tuple[str, dict[str, Any]]] = []
     with http.stream("GET", f"/ocpp/chargers/{charger_id}/events") as stream:
         events = _events(stream)
-        told.append(next(events))
+        received.append(next(events))
         stopping = threading.Thread(
             target=httpx.post,
             args=(f"{http.base_url}/ocpp/chargers/{charger_id}/stop-charger",),
@@ -86,17 +86,17 @@ def test_a_watcher_sees_a_charger_stop_step_by_step(http: httpx.Client, charger_
         seen = {"succeeded": False, "stopped": False, "disconnected": False}
         while not all(seen.values()):
             name, data = next(events)
-            told.append((name, data))
+            received.append((name, data))
             seen["succeeded"] |= data.get("status") == "succeeded"
             seen["stopped"] |= data.get("observed") == "stopped"
             seen["disconnected"] |= data.get("state") == "disconnected"
         stopping.join()
 
-    assert told[0][0] == "snapshot"
-    assert told[0][1]["runtime"]["observed"] == "running"
-    statuses = [data["status"] for name, data in told if name == "command"]
+    assert received[0][0] == "snapshot"
+    assert received[0][1]["runtime"]["observed"] == "running"
+    statuses = [data["status"] for name, data in received if name == "command"]
     assert statuses == ["queued", "applied", "succeeded"]
-    assert all("at" in data for _, data in told[1:])
+    assert all("at" in data for _, data in received[1:])
 
 
 def _events(stream: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -15,8 +15,8 @@ from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 from ocpplab.errors import NotFoundError
 
 from tests.contract.conftest import Api
-from tests.embedded.waiting import wait_until
-from tests.stack import RememberingCsms, Stack
+from tests.support.stack import RememberingCsms, Stack
+from tests.support.waiting import wait_until
 
 ONE_TRY: Any = {"max_retries": 0}
 
@@ -97,12 +97,12 @@ def test_the_sdk_takes_a_charger_through_its_whole_life(  # noqa: PLR0917  # fix
 
     # Stop -> disconnected.
     stop = sdk("stop_runtime", charger_id=charger_id, request={})
-    asked_at = monotonic()
+    requested_at = monotonic()
     csms.wait_for_end(identity, within_s=3)
     assert (stop.id, stop.event_type, stop.payload["desired_count"]) == (charger_id, "stop_charger", 0)
     assert wait_for_command(api, stop)["status"] == "succeeded"
     assert session.closed_at is not None
-    assert session.closed_at - asked_at < 3
+    assert session.closed_at - requested_at < 3
     assert api(f"/ocpp/chargers/{charger_id}")["runtime"]["observed"] == "stopped"
 
     # Start -> connected again.

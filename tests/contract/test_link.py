@@ -16,9 +16,9 @@ from websockets.http11 import Request, Response
 from embedded.ports import HOST
 from tests.contract.conftest import Api
 from tests.contract.test_end_to_end import create_at
-from tests.embedded.waiting import wait_until
 from tests.simulator.tls import certify, server_tls
-from tests.stack import RememberingCsms
+from tests.support.stack import RememberingCsms
+from tests.support.waiting import wait_until
 
 NOBODY = "ws://127.0.0.1:9/"
 

@@ -10,9 +10,9 @@ import pytest
 
 from embedded.ecs.process import EcsProcess, running_ecs
 from shared.models import Charger
-from tests.embedded.ecs.support import QUICK, Fleet
 from tests.simulator.charger import QUICK as QUICK_CHARGER
-from tests.simulator.csms import Csms, Link, call16
+from tests.support.csms import Csms, Link, call16
+from tests.support.ecs_services import QUICK, Fleet
 from worker.reconcile.provision import environment
 
 CHARGING = {"CHARGER_EV_PLUG_IN_S": "0"}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.install import WHOLE
 from tests.docs.pages import ROOT, Block
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 #: What a fresh checkout does not have.
 LEFT_OUT = (".git", ".venv", ".chargehand", ".*_cache", "__pycache__", ".coverage*", ".hypothesis")

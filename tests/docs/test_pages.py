@@ -13,7 +13,7 @@ from embedded.ports import free_port
 from embedded.stack.joining import belongs_to_a_stack
 from tests.docs.pages import ROOT, SHELLS, Block, blocks, pages
 from tests.docs.reader import Failed, Reader, check_out, until_ctrl_c, write_variables
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 README = ROOT / "README.md"
 #: The block that runs while the tests read the pages.

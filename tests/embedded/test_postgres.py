@@ -16,8 +16,8 @@ from embedded import postgres
 from embedded.ports import free_port
 from embedded.postgres import postgres_program, prepare_postgres, running_postgres
 from embedded.process import NotReady, running, spawn
-from tests.conftest import JWT_SECRET
-from tests.embedded.waiting import wait_until
+from tests.support.environment import JWT_SECRET
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_another_user_of_the_machine_is_refused(server: str, protocol: int, pass
 
 
 @needs_binary
-def test_a_full_server_refuses_instead_of_forgetting(tmp_path: Path) -> None:
+def test_a_full_server_refuses_instead_of_evicting(tmp_path: Path) -> None:
     with running_redis(tmp_path) as url, client_of(url) as client:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 

@@ -13,7 +13,7 @@ import pytest
 from embedded import supervisor as supervisor_module
 from embedded.process import NotReady, Program
 from embedded.supervisor import StopRequested, Supervisor, trim
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 

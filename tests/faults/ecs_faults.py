@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.embedded.waiting import wait_until
 from tests.faults.rig import CLUSTER
 from tests.faults.scene import Scene
+from tests.support.waiting import wait_until
 
 # ECS.
 

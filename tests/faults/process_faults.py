@@ -3,8 +3,8 @@
 import signal
 from functools import partial
 
-from tests.embedded.waiting import wait_until
 from tests.faults.scene import Scene
+from tests.support.waiting import wait_until
 
 # Workers.
 

@@ -31,9 +31,9 @@ from shared.models import Command
 from shared.queues import Queue
 from shared.settings import TokenSettings
 from shared.vocabulary import FINAL
-from tests.conftest import JWT_SECRET
-from tests.embedded.waiting import wait_until
-from tests.faults.proxy import TcpProxy
+from tests.support.environment import JWT_SECRET
+from tests.support.proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.embedded.waiting import wait_until
 from tests.faults.load import Load
 from tests.faults.rig import Rig
+from tests.support.waiting import wait_until
 
 UNAVAILABLE = 503  # with Retry-After: the database does not answer
 NO_ANSWER = 0  # the connection ended

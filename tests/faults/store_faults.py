@@ -3,9 +3,9 @@
 import signal
 
 from shared.queues import Queue
-from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
 from tests.faults.scene import Scene
+from tests.support.waiting import wait_until
 
 # Redis.
 

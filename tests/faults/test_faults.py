@@ -14,7 +14,7 @@ from tests.faults.rig import Rig
 from tests.faults.scene import UNAVAILABLE, Scene
 
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
-WAIT_S = 60  # for convergence: longer than any bound, to tell late from never
+WAIT_S = 60  # for convergence: longer than any bound, so that late and never differ
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import pytest
 from scripts import steps
 from scripts.install import UNUSED, WHOLE
 from scripts.uv import pip_settings, uv_environment
-from tests.embedded.waiting import wait_until
 from tests.scripts.wheels import ENDLESS_UV, FAILING_UV, STAND_IN_FOR_UV, make_checkout, make_wheel
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -211,9 +211,7 @@ def test_a_long_step_says_that_it_still_runs(
     assert set(more) == {"  ... 0 s"}
 
 
-def test_uv_gets_the_indexes_and_certificates_that_pip_was_told(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_uv_gets_the_indexes_and_certificates_of_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     configuration = tmp_path / "pip.conf"
     configuration.write_text(
         "[global]\nindex-url = https://a.example/simple\nextra-index-url =\n  https://b.example/simple\n"

@@ -11,7 +11,7 @@ from typing import Any, Self
 from simulator.lifecycle import build_charge_point, live
 from simulator.log import EventLog
 from simulator.settings import read_settings
-from tests.simulator.csms import until
+from tests.support.waiting import wait_until_async
 
 Event = dict[str, Any]
 
@@ -53,7 +53,7 @@ class _Charger:
 
     async def event(self, condition: Callable[[Event], bool], *, within_s: float = 10.0) -> Event:
         """The first event that fits, waiting for it if there is none yet."""
-        await until(lambda: any(map(condition, self.events)), within_s=within_s)
+        await wait_until_async(lambda: any(map(condition, self.events)), within_s=within_s)
         return next(filter(condition, self.events))
 
     async def connection(self, state: str, reason: str | None = None, *, within_s: float = 10.0) -> Event:

@@ -6,7 +6,8 @@ from typing import Any
 
 from simulator.clock import format_time, parse_time
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import NOW, Csms, Link, Payload, call16, call201, until
+from tests.support.csms import NOW, Csms, Link, Payload, call16, call201
+from tests.support.waiting import wait_until_async
 
 
 def in_seconds(seconds: float) -> str:
@@ -41,7 +42,9 @@ class Talk:
             )
         assert answer.status == "Accepted"
         started = await (self.link.next("StartTransaction") if self.is_16 else self.event("Started"))
-        await until(lambda: self.connector.power_w > 0 and not self.model.has_queued_messages(None))
+        await wait_until_async(
+            lambda: self.connector.power_w > 0 and not self.model.has_queued_messages(None)
+        )
         return started
 
     async def request_stop(self) -> str:
@@ -75,7 +78,7 @@ async def open_talk(version: str, **environment: object) -> AsyncIterator[Talk]:
     async with Csms() as csms, LocalCharger(csms.url, version, **settings | environment) as charger:
         link = await csms.link()
         expected = len(charger.model.reporting_numbers())
-        await until(lambda: len(link.all("StatusNotification")) == expected)
+        await wait_until_async(lambda: len(link.all("StatusNotification")) == expected)
         link.calls.clear()
         yield Talk(csms, charger, link)
 

@@ -13,7 +13,7 @@ from simulator.link import schemas
 from simulator.v16.charge_point import ChargePoint16
 from simulator.v201.charge_point import ChargePoint201
 from simulator.versions import VERSIONS
-from tests.simulator.csms import ANSWERS
+from tests.support.csms import ANSWERS
 
 ROOT = Path(simulator.settings.__file__).parent
 TEXT = (ROOT.parent / "docs" / "ocpp.md").read_text()

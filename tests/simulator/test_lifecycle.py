@@ -21,7 +21,8 @@ from simulator.link.websocket import LinkError
 from simulator.log import EventLog
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, environment
-from tests.simulator.csms import NOW, Csms, boot_answers, until
+from tests.support.csms import NOW, Csms, boot_answers
+from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
@@ -186,7 +187,7 @@ async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
             assert link.all("StatusNotification") == []
 
             await charger.connection("accepted")
-            await until(lambda: len(link.all("StatusNotification")) == 2)
+            await wait_until_async(lambda: len(link.all("StatusNotification")) == 2)
 
     assert len(link.all("BootNotification")) == 3
     boots = [e["timestamp"] for e in charger.frames("BootNotification") if e["direction"] == "cp_to_csms"]

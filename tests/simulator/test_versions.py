@@ -7,7 +7,8 @@ from simulator.link.frames import Payload
 from simulator.v201.charge_point import ChargePoint201
 from simulator.versions import VERSIONS, Version
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import ANSWERS, Csms, until
+from tests.support.csms import ANSWERS, Csms
+from tests.support.waiting import wait_until_async
 
 ROW = Version(
     name="OCPP2.1",
@@ -44,7 +45,7 @@ async def test_a_version_that_is_added_by_a_row_and_a_class_boots_and_answers(
         boot = await link.next("BootNotification")
         update = '{"chargingProfileId":1,"scheduleUpdate":{"limit":16}}'
         await link.socket.send(f'[2,"7","UpdateDynamicSchedule",{update}]')
-        await until(lambda: '[3,"7",{"status":"Rejected"}]' in link.frames)
+        await wait_until_async(lambda: '[3,"7",{"status":"Rejected"}]' in link.frames)
 
     assert boot["charging_station"]["model"] == "Two point one"
     assert charger.states()[:3] == ["connecting", "connected", "accepted"]

@@ -1,4 +1,4 @@
-"""A fleet with old settings, and workers that come with new ones."""
+"""A fleet with old settings, and workers with new ones, for the tests of rollouts."""
 
 from datetime import timedelta
 
@@ -6,17 +6,17 @@ from sqlalchemy import func, update
 
 from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import FakeEcs
+from tests.support.fake_ecs import FakeEcs
+from tests.support.world import World
 from worker.maintenance.rollout import START_AFTER_S, roll_out
 from worker.reconcile.converge import converge
 from worker.reconcile.provision import fleet_spec
 
-FAST = 6000.0  # chargers in a minute, so that the rate is not what holds
+FAST = 6000.0  # chargers per minute: so many that the rate does not limit
 
 
 def old_fleet(world: World) -> list[str]:
-    """Five chargers that run with the old settings, which the workers have had for long."""
+    """Five chargers that run with the old settings, which all workers have had for an hour."""
     roll_out(world.sessions, fleet_spec(world.ecs), FAST)
     chargers = running(world, 5)
     pass_time(world, 3600)
@@ -33,7 +33,7 @@ def running(world: World, how_many: int) -> list[str]:
 
 
 def pass_time(world: World, seconds: float) -> None:
-    """For the specs and the rollouts, but not for workers that are there: they have a spec all the time."""
+    """Let time pass for specs and rollouts. Workers keep their spec in use meanwhile."""
     ago = timedelta(seconds=seconds)
     with world.sessions.begin() as session:
         session.execute(
@@ -49,7 +49,7 @@ def nobody_has(world: World, spec: str, for_s: float = GONE_AFTER_S + 1) -> None
 
 
 def new_workers(world: World, spec: str = "spec-2") -> FakeEcs:
-    """Workers of other settings have come, and have been there for long enough."""
+    """Workers with another spec, which has been the fleet's for START_AFTER_S."""
     ecs = world.ecs.with_spec(spec)
     roll_out(world.sessions, spec, 0)
     pass_time(world, START_AFTER_S)
@@ -74,8 +74,8 @@ def deliver_all(world: World, ecs: FakeEcs, chargers: list[str]) -> None:
     world.ecs.settle()
 
 
-def go_on(world: World, ecs: FakeEcs, chargers: list[str]) -> None:
-    """One round: who is due begins, messages arrive, ECS does its part, the observer looks twice."""
+def run_round(world: World, ecs: FakeEcs, chargers: list[str]) -> None:
+    """One round: chargers that are due begin, messages are delivered, ECS settles, and the observer runs twice."""
     beat(world, ecs)
     for charger_id in chargers:
         if world.charger(charger_id).publish_at is not None:

@@ -16,7 +16,7 @@ from sqlalchemy import QueuePool
 
 from shared.database.engine import Sessions
 from shared.error_codes import ErrorCode
-from tests.worker.fake_ecs import FakeEcs
+from tests.support.fake_ecs import FakeEcs
 from worker.ecs.client import EcsRejected, EcsUnavailable, TaskView
 
 CALL_TIMEOUT_S = 30  # for a task to reach its next call; the database's own time-outs are shorter

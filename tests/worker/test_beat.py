@@ -18,7 +18,7 @@ from embedded.redis import prepare_redis, running_redis
 from shared.broker.app import make_celery
 from shared.queues import QUEUE_OF, Queue, TaskName
 from shared.settings import Settings
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from worker.broker.beat import Scheduler, beat_schedule
 
 QUICK = 0.001  # seconds

@@ -13,7 +13,7 @@ import worker.broker.control  # noqa: F401 - registers the commands
 from embedded.redis import running_redis
 from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 THREADS = 2
 

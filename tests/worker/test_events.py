@@ -1,4 +1,4 @@
-"""What a worker tells Flower: every task's events, whatever happens to the broker meanwhile."""
+"""What a worker sends to Flower: every task's events, whatever happens to the broker meanwhile."""
 
 import threading
 from collections import defaultdict
@@ -19,7 +19,7 @@ from embedded.ports import HOST, free_port
 from embedded.redis import running_redis
 from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from worker.broker.events import Dispatcher
 
 SLOTS = 16

@@ -16,7 +16,7 @@ from celery.contrib.testing.worker import start_worker
 from embedded.redis import running_redis
 from shared.broker.app import make_celery, send
 from shared.queues import TaskName, message
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 THREADS = 4
 
@@ -28,7 +28,7 @@ class Work:
         self.takes_s = 0.0
         self.taken: list[str] = []
         self.now = 0
-        self.most = 0
+        self.highest = 0
         self.holds = threading.Event()
         self.holds.set()
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class Work:
         with self._lock:
             self.taken.append(charger_id)
             self.now += 1
-            self.most = max(self.most, self.now)
+            self.highest = max(self.highest, self.now)
         time.sleep(self.takes_s)
         self.holds.wait(30)
         with self._lock:
@@ -108,7 +108,7 @@ def test_a_backlog_is_taken_in_order_and_recorded_nowhere_else(
 
     assert sorted(work.taken) == names(800)
     assert work.taken[:THREADS] == names(THREADS)
-    assert work.most <= THREADS
+    assert work.highest <= THREADS
     assert "cmdstat_hset" not in calls, "unacknowledged messages are recorded in Redis"
 
 

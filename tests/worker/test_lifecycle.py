@@ -25,11 +25,11 @@ from embedded.redis import Redis, prepare_redis
 from shared.broker.app import make_celery, send
 from shared.models import Charger, FleetSpec
 from shared.queues import QUEUE_OF, TaskName, message
-from tests.conftest import environment
-from tests.embedded.waiting import wait_until
 from tests.faults.poison import POISON
-from tests.worker.conftest import World
-from tests.worker.embedded import ROLE, Embedded
+from tests.support.embedded_ecs import ROLE, Embedded
+from tests.support.environment import environment
+from tests.support.waiting import wait_until
+from tests.support.world import World
 from worker.broker.quarantine import QUARANTINE, is_readable, quarantine_unreadable
 from worker.reconcile.converge import converge
 

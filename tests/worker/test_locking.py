@@ -1,4 +1,4 @@
-"""Who changes several chargers at once takes them in one order."""
+"""Transactions that change several chargers lock them in one order."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +11,12 @@ from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.queues import TaskName, message
 from shared.vocabulary import CommandStatus
-from tests.embedded.waiting import wait_until
-from tests.worker.conftest import World
+from tests.support.waiting import wait_until
+from tests.support.world import World
 from tests.worker.rolling import beat, deliver_all, new_workers, old_fleet, under_way
 from worker.maintenance import sweep
 from worker.maintenance.leftovers import remove_leftovers
-from worker.observe import observe
+from worker.observe.due import release
 
 
 def waiting(world: World) -> int:
@@ -26,7 +26,7 @@ def waiting(world: World) -> int:
         return session.scalar(text(count)) or 0
 
 
-def test_who_waits_for_a_charger_holds_none_that_comes_after_it(world: World) -> None:
+def test_a_transaction_that_waits_for_a_charger_holds_none_that_comes_after_it(world: World) -> None:
     first, second = sorted(world.create(f"CP-{number}") for number in range(2))
 
     def lock_both() -> None:
@@ -48,7 +48,7 @@ def test_who_waits_for_a_charger_holds_none_that_comes_after_it(world: World) ->
     assert free == second
 
 
-def test_who_refers_to_a_charger_keeps_nobody_waiting_who_changes_it(world: World) -> None:
+def test_a_reference_to_a_charger_delays_no_change_of_it(world: World) -> None:
     charger_id = world.ready()
     refer = select(Charger.id).where(Charger.id == charger_id).with_for_update(read=True, key_share=True)
 
@@ -62,8 +62,8 @@ def test_who_refers_to_a_charger_keeps_nobody_waiting_who_changes_it(world: Worl
     assert world.status(stop) == CommandStatus.SUCCEEDED
 
 
-def test_a_page_of_log_lines_keeps_no_rollout_waiting(world: World) -> None:
-    """Its writer refers to the chargers all the time, when they talk much."""
+def test_a_page_of_log_lines_delays_no_rollout(world: World) -> None:
+    """While chargers log much, the log reader holds references to them all the time."""
     chargers = old_fleet(world)
     new = new_workers(world)
 
@@ -76,9 +76,10 @@ def test_a_page_of_log_lines_keeps_no_rollout_waiting(world: World) -> None:
     assert (begun, removed) == (3, 3)
 
 
-def hand_back(world: World, charger_ids: list[str]) -> None:
+def release_claims(world: World, charger_ids: list[str]) -> None:
+    chargers = [world.charger(charger_id) for charger_id in charger_ids]
     with world.sessions.begin() as session:
-        observe._hand_back(session, charger_ids)
+        release(session, chargers)
 
 
 def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
@@ -90,11 +91,11 @@ def find_the_broker_away(world: World, charger_ids: list[str]) -> None:
     sweep._publish(world.sessions, celery, [(TaskName.STOP, hint) for hint in hints])
 
 
-@pytest.mark.parametrize("change", [hand_back, find_the_broker_away])
-def test_postgresql_finds_no_deadlock_between_those_who_change_many_chargers(
+@pytest.mark.parametrize("change", [release_claims, find_the_broker_away])
+def test_postgresql_finds_no_deadlock_between_changes_of_many_chargers(
     world: World, change: Callable[[World, list[str]], None]
 ) -> None:
-    """The rows lie in the reverse order of their ids, so who does not order his locks takes the last one first."""
+    """The rows are stored in the reverse order of their ids, so a change without an order locks the last one first."""
     charger_ids = sorted(world.create(f"CP-{number:02}") for number in range(40))
     for charger_id in reversed(charger_ids):
         with world.sessions.begin() as session:

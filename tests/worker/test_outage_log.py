@@ -6,8 +6,8 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 from shared.database.engine import transactional
-from tests.embedded.waiting import wait_until
-from worker.outage_log import DatabaseOutageLog
+from tests.support.waiting import wait_until
+from worker.outage_log import DatabaseOutageLog, OutageLog
 
 
 def test_a_transaction_that_ended_while_its_worker_was_frozen_is_an_outage(engine: Engine) -> None:
@@ -40,3 +40,17 @@ def test_a_lock_that_a_worker_does_not_get_is_contention_and_no_outage(engine: E
 def test_an_error_of_a_statement_itself_is_raised(engine: Engine) -> None:
     with pytest.raises(ProgrammingError), DatabaseOutageLog().suppress(), engine.connect() as connection:
         connection.execute(text("SELECT * FROM no_such_table"))
+
+
+def test_an_outage_is_one_line_at_its_beginning_and_one_at_its_end() -> None:
+    outage = OutageLog("logs", OSError)
+    with structlog.testing.capture_logs() as lines:
+        for error in (None, OSError("away"), OSError("still away"), None, None, OSError("again")):
+            with outage.suppress():
+                if error:
+                    raise error
+        with pytest.raises(ValueError, match="a bug"), outage.suppress():
+            raise ValueError("a bug")
+
+    assert [line["event"] for line in lines] == ["logs.away", "logs.back", "logs.away"]
+    assert lines[0]["error"] == "OSError: away"

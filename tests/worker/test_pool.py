@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from billiard.einfo import ExceptionInfo
 
-from tests.embedded.waiting import wait_until
-from worker.broker.pool import MAX_GROWTH, TaskPool
+from tests.support.waiting import wait_until
+from worker.broker.pool import TaskPool
+from worker.ecs.client import MAX_GROWTH
 
 THREADS = 2
 

@@ -11,7 +11,7 @@ from typing import Any
 from billiard.einfo import ExceptionInfo
 from celery.concurrency import thread
 
-MAX_GROWTH = 4  # times the threads of the start
+from worker.ecs.client import MAX_GROWTH
 
 
 class TaskPool(thread.TaskPool):

@@ -1,4 +1,4 @@
-"""Call Amazon ECS. Besides worker/observe/logs.py the only code that calls boto3.
+"""Call Amazon ECS. Besides worker/logs/client.py the only code that calls boto3.
 
 Every method that calls ECS raises exactly two errors, and BudgetSpent if the client has a budget: EcsUnavailable is tried
 again, EcsRejected is recorded. "No exception" is not success: botocore returns a cut 200 answer as an empty dictionary, so
@@ -14,7 +14,6 @@ import boto3
 from botocore.config import Config
 
 from shared.settings import EcsSettings
-from worker.broker.pool import MAX_GROWTH
 from worker.ecs.budget import Budget
 from worker.ecs.errors import (
     EcsRejected,
@@ -36,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["EcsClient", "EcsRejected", "EcsUnavailable", "ServiceView", "TaskDefinitionMissing", "TaskView"]
 
 ATTEMPTS = 2  # of botocore, within a call; longer waits are a delay on the row
+MAX_GROWTH = (
+    4  # times its threads at the start, to which a worker may grow: there are connections for so many
+)
 
 # Items in one call, from the ECS API reference.
 DESCRIBE_SERVICES_LIMIT = 10

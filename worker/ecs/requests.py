@@ -98,7 +98,7 @@ def container(
             "options": {
                 "awslogs-group": settings.log_group,
                 "awslogs-region": settings.region,
-                # The stream becomes <charger id>/charger/<task id>: worker/observe/logs.py reads it back.
+                # The stream becomes <charger id>/charger/<task id>: worker/logs/page.py reads it back.
                 "awslogs-stream-prefix": charger_id,
             },
         },

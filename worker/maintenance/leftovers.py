@@ -1,7 +1,8 @@
-"""Delete what nothing uses any more: of updates, of rollouts, and of workers that died or came second.
+"""Delete task definitions and services that no charger uses: after updates and rollouts, and of workers that died.
 
-Whoever records another revision of a charger's family marks the charger; a revision is deleted when ECS has accepted the
-recorded one and nothing waits to be brought to ECS. It stays marked until all of them are gone, whatever call fails on the way.
+A worker that records another revision of a charger's task definition marks the charger (`leftovers_at`). The other revisions
+are deleted once ECS has accepted the recorded one and no change is open. The mark stays until all of them are deleted,
+whichever call fails in between.
 """
 
 from collections.abc import Collection
@@ -18,15 +19,16 @@ from worker.ecs.client import DELETE_TASK_DEFINITIONS_LIMIT, EcsClient
 
 log = structlog.get_logger(__name__)
 
-#: Chargers at once: mostly a definition each, so one call deletes them all.
-MOST = DELETE_TASK_DEFINITIONS_LIMIT
-CERTAIN_AFTER = timedelta(minutes=15)  # no call for a charger is on its way for so long
+#: Chargers in one run. Most have one definition to delete, so one call deletes them all.
+MAX_CHARGERS = DELETE_TASK_DEFINITIONS_LIMIT
+CHECK_AFTER = timedelta(minutes=15)  # after the removal of a charger: no call of a worker takes that long
 
 
 def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
-    """Go on with some chargers. Returns how many have none left now.
+    """Delete unused task definitions of up to MAX_CHARGERS marked chargers. Returns how many chargers are done.
 
-    Uses what commands leave of the ECS rate budget. Raises EcsUnavailable, EcsRejected.
+    Safe to repeat, also concurrently. Ends early, returning 0, when commands need the rate budget. Raises EcsUnavailable,
+    EcsRejected.
     """
     with sessions.begin() as session:
         chargers = _used(session)
@@ -35,8 +37,8 @@ def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
     try:
         found = {charger_id: ecs.task_definitions(charger_id) for charger_id in chargers}
         with sessions.begin() as session:
-            # What is recorded, and did not change while the revisions were listed, is all that is used.
             still = _used(session, chargers)
+        # If the recorded revision did not change meanwhile, all others are unused.
         used = still.items() & chargers.items()
         ecs.delete_task_definitions(
             {
@@ -63,21 +65,21 @@ def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
 
 
 def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
-    """Check chargers that were forgotten some time ago. Returns for how many of them nothing is left.
+    """Delete what ECS has of chargers that were removed CHECK_AFTER ago. Returns for how many nothing is left.
 
-    A call that was on its way when the last of a charger was deleted may have made a service or a task definition
-    anew, and its worker may have died before it saw that the charger is forgotten. Uses what commands leave of the
-    ECS rate budget. Raises EcsUnavailable, EcsRejected.
+    A worker whose call was on its way during the removal may have created a service or a task definition, and died before
+    it saw that the charger is gone. Safe to repeat, also concurrently. Ends early, returning 0, when commands need the rate
+    budget. Raises EcsUnavailable, EcsRejected.
     """
-    came_back = exists().where(Charger.id == RemovedCharger.charger_id)
+    exists_again = exists().where(Charger.id == RemovedCharger.charger_id)
     due = (
         RemovedCharger.checked_at.is_(None),
-        RemovedCharger.removed_at < func.now() - CERTAIN_AFTER,
-        ~came_back,
+        RemovedCharger.removed_at < func.now() - CHECK_AFTER,
+        ~exists_again,
     )
     with sessions.begin() as session:
         removed = session.scalars(
-            select(RemovedCharger.charger_id).where(*due).order_by(func.random()).limit(MOST)
+            select(RemovedCharger.charger_id).where(*due).order_by(func.random()).limit(MAX_CHARGERS)
         ).all()
     if not removed:
         return 0
@@ -101,9 +103,9 @@ def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
 
 
 def _used(session: Session, charger_ids: Collection[str] | None = None) -> dict[str, tuple[str, datetime]]:
-    """Of some marked chargers whose service has it: the recorded task definition, and the mark.
+    """The recorded task definition, which the service has, and the mark, of some marked chargers by their id.
 
-    In no order, because one may fail always.
+    Chosen at random, so that chargers whose calls always fail do not hold up the others.
     """
     chosen = (
         select(Charger.id, Charger.task_definition_arn, Charger.leftovers_at)
@@ -117,7 +119,7 @@ def _used(session: Session, charger_ids: Collection[str] | None = None) -> dict[
             or_(Charger.rollout_hash.is_(None), Charger.rollout_hash == Charger.spec_hash),
         )
         .order_by(func.random())
-        .limit(MOST)
+        .limit(MAX_CHARGERS)
     )
     if charger_ids is not None:
         chosen = chosen.where(Charger.id.in_(charger_ids))

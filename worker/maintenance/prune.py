@@ -1,9 +1,11 @@
-"""Delete what nobody needs any more, in batches: each is a transaction of its own and bounded in rows.
+"""Delete rows after their retention, in batches: each is a transaction with a bounded number of rows.
 
-One worker does it at a time; another that begins meanwhile leaves it to the first.
+One worker prunes at a time. Another one that starts meanwhile ends without deleting anything. All functions are safe to
+repeat, and return how many rows they deleted.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from sqlalchemy import Delete, delete, func, select, text, tuple_
@@ -12,56 +14,52 @@ from sqlalchemy.orm import Session
 from shared.database.engine import Sessions
 from shared.models import ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
 from shared.vocabulary import OPEN
-from worker.observe.logs import log_partitions
+from worker.logs.partitions import log_partitions
 
-KEYS_KEPT_FOR = timedelta(hours=24)
-SPECS_KEPT_FOR = timedelta(days=1)
-BATCH = 10_000  # rows in one statement, far below its time-out
-CHARGERS = 1_000  # whose commands one statement reads
-REMOVED_CHARGERS = 100  # whose frames one transaction deletes
-FORGET_LOCK = 0x464F5247  # any number that nobody else locks in this database
+KEY_RETENTION = timedelta(hours=24)  # docs/api.md promises it
+SPEC_RETENTION = timedelta(days=1)  # after the last worker that had the spec
+BATCH = 10_000  # rows in one statement: 0.2 s, far below its time-out
+MAX_CHARGERS = 1_000  # whose commands one statement reads
+MAX_REMOVED_CHARGERS = 100  # whose frames one transaction deletes
+PRUNE_LOCK = 0x464F5247  # key of the advisory lock; nothing else in this database uses it
 
 
 def prune_keys(sessions: Sessions) -> int:
-    """Delete the Idempotency-Keys whose time is over. Returns how many."""
+    """Delete Idempotency-Keys older than KEY_RETENTION."""
     columns = (IdempotencyKey.organization_id, IdempotencyKey.route, IdempotencyKey.key)
-    old = select(*columns).where(IdempotencyKey.created_at < func.now() - KEYS_KEPT_FOR)
-    return _forget(sessions, delete(IdempotencyKey).where(tuple_(*columns).in_(old.limit(BATCH))))
+    old = select(*columns).where(IdempotencyKey.created_at < func.now() - KEY_RETENTION)
+    return _delete_all(sessions, delete(IdempotencyKey).where(tuple_(*columns).in_(old.limit(BATCH))))
 
 
 def prune_events(sessions: Sessions, retention_days: int) -> int:
-    """Delete the events that are older than the retention. Returns how many."""
+    """Delete events older than the retention."""
     columns = (ChargerEvent.charger_id, ChargerEvent.id)
     old = select(*columns).where(ChargerEvent.at < func.now() - timedelta(days=retention_days))
-    return _forget(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
+    return _delete_all(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
 
 
 def prune_specs(sessions: Sessions) -> int:
-    """Delete the specs that no worker has had for long: one that comes back comes anew. Returns how many."""
-    old = delete(FleetSpec).where(FleetSpec.seen_at < func.now() - SPECS_KEPT_FOR)
+    """Delete specs that no worker has had for SPEC_RETENTION. One that comes back is rolled out as a new one."""
+    old = delete(FleetSpec).where(FleetSpec.seen_at < func.now() - SPEC_RETENTION)
     with sessions.begin() as session:
         return session.connection().execute(old).rowcount
 
 
-def _forget(sessions: Sessions, some: Delete) -> int:
-    """Repeat the deletion of a batch until there is none left."""
-    forgotten = 0
-
-    def batch(session: Session) -> bool:
-        nonlocal forgotten
-        rows: int = session.connection().execute(some).rowcount
-        forgotten += rows
-        return rows == BATCH
-
-    _in_batches(sessions, batch)
-    return forgotten
+def _delete_all(sessions: Sessions, some: Delete) -> int:
+    """Repeat the deletion of a batch until no row is left. Returns how many rows there were."""
+    pruned, rows = 0, BATCH
+    while rows == BATCH:
+        with _batch(sessions) as session:
+            rows = session.connection().execute(some).rowcount if session is not None else 0
+        pruned += rows
+    return pruned
 
 
-# A charger whose oldest command stays is done with after one reading of the index: so is a large fleet each hour. (An
-# array, and a limit for each charger, leave PostgreSQL no plan that reads the whole table.)
-FORGET_COMMANDS = text("""
+# A charger whose oldest command stays costs one read of the index, so the hourly run over a large fleet is cheap. The
+# array, and the limit per charger, leave PostgreSQL no plan that reads the whole table.
+PRUNE_COMMANDS = text("""
 WITH portion AS MATERIALIZED (SELECT id, generation FROM chargers WHERE id > :after ORDER BY id LIMIT :chargers),
-gone AS (
+deleted AS (
     DELETE FROM commands WHERE id = ANY (ARRAY (
         SELECT old.id FROM portion
         CROSS JOIN LATERAL (
@@ -78,81 +76,82 @@ gone AS (
         LIMIT :batch
     )) RETURNING id
 )
-SELECT (SELECT max(id) FROM portion) AS last, (SELECT count(*) FROM gone) AS forgotten
+SELECT (SELECT max(id) FROM portion) AS last, (SELECT count(*) FROM deleted) AS pruned
 """)
 
 
 def prune_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int) -> int:
-    """Delete final commands that ended long ago, and those beyond a charger's newest so many. Returns how many.
+    """Delete final commands that ended `kept_days` ago, and those beyond a charger's newest `kept_per_charger`.
 
     A charger's newest command stays, and so does every open one.
     """
-    forgotten, after = 0, ""
-
-    def batch(session: Session) -> bool:
-        nonlocal forgotten, after
-        found = session.execute(
-            FORGET_COMMANDS,
-            {
-                "after": after,
-                "chargers": CHARGERS,
-                "kept_for": timedelta(days=kept_days),
-                "kept": kept_per_charger,
-                "open": [str(status) for status in OPEN],
-                "batch": BATCH,
-            },
-        ).one()
-        forgotten += found.forgotten
-        if found.forgotten < BATCH:
+    pruned = 0
+    after: str | None = ""  # the last charger whose commands are done
+    while after is not None:
+        with _batch(sessions) as session:
+            if session is None:
+                break
+            found = session.execute(
+                PRUNE_COMMANDS,
+                {
+                    "after": after,
+                    "chargers": MAX_CHARGERS,
+                    "kept_for": timedelta(days=kept_days),
+                    "kept": kept_per_charger,
+                    "open": [str(status) for status in OPEN],
+                    "batch": BATCH,
+                },
+            ).one()
+        pruned += found.pruned
+        if found.pruned < BATCH:
             after = found.last
-        return found.last is not None
-
-    _in_batches(sessions, batch)
-    return forgotten
+    return pruned
 
 
 def prune_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
-    """Delete the frames of chargers that were deleted so long ago, and forget those chargers. Returns how many frames.
+    """Delete the frames of chargers that were deleted `kept_days` ago, and then their rows in `removed_chargers`.
 
-    One of which ECS may still have something is remembered, with its frames, until that is removed (worker/maintenance/leftovers.py).
+    A charger stays, with its frames, until ECS was checked for what is left of it (worker/maintenance/leftovers.py).
     """
-    forgotten = 0
-
-    def batch(session: Session) -> bool:
-        nonlocal forgotten
-        of_chargers = session.scalars(
-            select(RemovedCharger.charger_id)
-            .where(
-                RemovedCharger.deleted_at <= func.now() - timedelta(days=kept_days),
-                RemovedCharger.checked_at.is_not(None),
-            )
-            .order_by(RemovedCharger.deleted_at)
-            .limit(REMOVED_CHARGERS)
-        ).all()
-        if not of_chargers:
-            return False
-        left = BATCH
-        for partition in log_partitions(session):
-            frames = text(
-                f"DELETE FROM {partition} WHERE ctid = ANY (ARRAY ("  # noqa: S608  # a name of ours
-                f"SELECT ctid FROM {partition} WHERE charger_id = ANY (:chargers) LIMIT :left))"
-            )
-            left -= session.connection().execute(frames, {"chargers": of_chargers, "left": left}).rowcount
-            if not left:
-                break
-        else:
-            session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(of_chargers)))
-        forgotten += BATCH - left
-        return True
-
-    _in_batches(sessions, batch)
-    return forgotten
+    pruned = 0
+    while True:
+        with _batch(sessions) as session:
+            rows = _delete_frames(session, kept_days) if session is not None else None
+        if rows is None:
+            return pruned
+        pruned += rows
 
 
-def _in_batches(sessions: Sessions, batch: Callable[[Session], bool]) -> None:
-    """Repeat the batch until it says that it was the last one, or until another worker is at it."""
-    more = True
-    while more:
-        with sessions.begin() as session:
-            alone = session.scalar(select(func.pg_try_advisory_xact_lock(FORGET_LOCK)))
-            more = bool(alone) and batch(session)
+def _delete_frames(session: Session, kept_days: int) -> int | None:
+    """Delete up to BATCH frames, and the chargers if these were all. Returns how many frames, None when no charger is left."""
+    charger_ids = session.scalars(
+        select(RemovedCharger.charger_id)
+        .where(
+            RemovedCharger.deleted_at <= func.now() - timedelta(days=kept_days),
+            RemovedCharger.checked_at.is_not(None),
+        )
+        .order_by(RemovedCharger.deleted_at)
+        .limit(MAX_REMOVED_CHARGERS)
+    ).all()
+    if not charger_ids:
+        return None
+    left = BATCH
+    for partition in log_partitions(session):
+        frames = text(
+            f"DELETE FROM {partition} WHERE ctid = ANY (ARRAY ("  # noqa: S608  # a name from pg_inherits
+            f"SELECT ctid FROM {partition} WHERE charger_id = ANY (:chargers) LIMIT :left))"
+        )
+        left -= session.connection().execute(frames, {"chargers": charger_ids, "left": left}).rowcount
+        if not left:
+            break
+    else:
+        session.execute(delete(RemovedCharger).where(RemovedCharger.charger_id.in_(charger_ids)))
+    return BATCH - left
+
+
+@contextmanager
+def _batch(sessions: Sessions) -> Iterator[Session | None]:
+    """A transaction for one batch. None while another worker prunes."""
+    with sessions.begin() as session:
+        is_alone = session.scalar(select(func.pg_try_advisory_xact_lock(PRUNE_LOCK)))
+        yield session if is_alone else None

@@ -1,15 +1,15 @@
-"""Bring new settings (an image, a size, a role) to the chargers that there are, some in a minute.
+"""Roll new settings (an image, a size, a role) out to the existing chargers, at a number of chargers per minute.
 
-What makes a charger's task is its spec; `fleet_spec` is a digest of what all chargers have of it in common. The fleet's
-spec is that of the workers which came last: of those in use, the one that came into use most recently. It is in use
-while a worker that serves the maintenance queue has it; one that nobody had for GONE_AFTER_S has gone, and comes anew.
-So, in a rolling deployment, workers that still have the old settings undo nothing, also those that start again; and when
-all workers have the same settings, these are the fleet's, whichever came last.
+`fleet_spec` is the digest of the part of a task definition that all chargers have in common: a spec. The fleet's spec is the
+one that came into use last, of those in use. A spec is in use while a worker that serves the maintenance queue has it; after
+GONE_AFTER_S without such a worker it is out of use, and new when it comes back. So in a rolling deployment the workers that
+still have the old settings undo nothing, even if they restart; and when all workers have the same settings, these are the
+fleet's.
 
-A rollout marks a charger: `rollout_hash` is the spec that it is to get, and `drifted_at` says that ECS does not have it yet.
-From there on it is a repair: a worker of that spec makes a new task definition and updates the service, and the
-observer sees the charger settle. It starts with FIRST chargers, and never has more under way than run with the new
-spec already: a bad image stops it by itself.
+A rollout marks a charger: `rollout_hash` is the spec that it gets, and `drifted_at` shows that ECS does not have it yet.
+The rest is a repair: a worker of that spec registers a task definition and updates the service, and the observer settles
+the charger. A rollout begins with FIRST chargers and never has more in progress than already run with the new spec, so a
+bad image stops it.
 """
 
 from dataclasses import dataclass
@@ -24,51 +24,33 @@ from shared.database.engine import Sessions
 from shared.fleet.spec import GONE_AFTER_S, fleets_spec
 from shared.models import Charger, FleetSpec
 from shared.vocabulary import ProvisioningStatus
+from worker.observe.rollout import ROLLOUT_REASON
 
 log = structlog.get_logger(__name__)
 
-FIRST = 3  # chargers that may be under way before one runs with the new spec
-START_AFTER_S = (
-    60.0  # a spec is rolled out when it has been the fleet's for so long: time to notice a mistake
-)
-STUCK_AFTER_S = 300.0  # who is under way for so long does not come up
-BURST_S = 10.0  # chargers of so many seconds may begin at once
-REASON = "A new image, size or role is being rolled out"
-
-
-def is_redeployed(charger: Charger) -> bool:
-    """Whether ECS has accepted what the rollout wants, and the charger has to come up with it."""
-    return (
-        charger.rollout_hash is not None
-        and charger.rollout_hash == charger.spec_hash
-        and charger.drifted_at is None
-    )
-
-
-def settle_rollout(charger: Charger) -> bool:
-    """The charger is as desired, for a while already. True when that ended its rollout."""
-    if not is_redeployed(charger):
-        return False
-    charger.rollout_hash = None
-    charger.reason = None
-    return True
+FIRST = 3  # chargers that may be in progress before one runs with the new spec
+START_AFTER_S = 60.0  # from when a spec is the fleet's until its rollout begins: time to notice a mistake
+STUCK_AFTER_S = 300.0  # in progress for longer, a charger does not come up
+BURST_S = 10.0  # the chargers that the rate allows in this time may begin at once
 
 
 def roll_out(sessions: Sessions, spec: str, per_minute: float) -> int:
-    """Note that a worker has this spec, and begin with the chargers whose turn it is. Returns how many.
+    """Record that a worker has this spec, and begin the rollout of as many chargers as the rate allows. Returns how many.
 
-    Any number of workers may do it at once: who has the same spec waits for the row of that spec.
+    Does nothing more if the spec is not the fleet's, or not for START_AFTER_S yet. With `per_minute` 0 no charger begins. Safe
+    to repeat, also concurrently: workers with the same spec wait for the lock on its row.
     """
     with sessions.begin() as session:
-        _note(session, spec)
+        _record_use(session, spec)
         target = _target(session)
         if target.hash != spec or target.since > target.now - timedelta(seconds=START_AFTER_S):
             return 0
-        _give_up_others(session, spec)
+        _cancel_others(session, spec)
         _mark_again(session, spec)
         begun = 0
-        if (room := _room(session, target, _burst(per_minute))) > 0 and per_minute > 0:
-            begun = _begin(session, target, per_minute, room)
+        allowed = _allowed(session, target, _burst(per_minute))
+        if allowed > 0 and per_minute > 0:
+            begun = _begin(session, target, per_minute, allowed)
     if begun:
         log.info("rollout.begun", spec=spec, chargers=begun)
     return begun
@@ -85,8 +67,8 @@ class _Target:
     now: datetime
 
 
-def _note(session: Session, spec: str) -> None:
-    """The row stays locked until the transaction ends."""
+def _record_use(session: Session, spec: str) -> None:
+    """Write that a worker has this spec now. The row stays locked until the transaction ends."""
     came_back = FleetSpec.seen_at < func.now() - timedelta(seconds=GONE_AFTER_S)
     session.execute(
         insert(FleetSpec)
@@ -107,14 +89,14 @@ def _target(session: Session) -> _Target:
     return _Target(*session.execute(fleets_spec().with_only_columns(*columns, func.clock_timestamp())).one())
 
 
-def _give_up_others(session: Session, spec: str) -> None:
-    """Who was about to leave this spec for another one stays."""
+def _cancel_others(session: Session, spec: str) -> None:
+    """End the rollout of chargers that have this spec and were to get another one."""
     ids = _locked(Charger.rollout_hash.is_not(None), Charger.rollout_hash != spec, Charger.spec_hash == spec)
     session.execute(update(Charger).where(Charger.id.in_(ids)).values(rollout_hash=None))
 
 
 def _mark_again(session: Session, spec: str) -> None:
-    """A command of its own, or a worker of an earlier version, may have taken the mark away."""
+    """Restore `drifted_at`, which a command of the charger or a worker of an earlier version may have cleared."""
     ids = _locked(
         Charger.rollout_hash == spec,
         Charger.spec_hash.is_distinct_from(spec),
@@ -126,10 +108,12 @@ def _mark_again(session: Session, spec: str) -> None:
     )
 
 
-def _room(session: Session, target: _Target, most: int) -> int:
-    """How many more may be under way, up to `most`. Notes and logs when the rollout stops by itself, and goes on."""
+def _allowed(session: Session, target: _Target, max_chargers: int) -> int:
+    """How many more chargers may begin, at most `max_chargers`. Records and logs when the rollout pauses and resumes."""
     mine = and_(Charger.rollout_hash == target.hash, Charger.deleted_at.is_(None))
-    under_way, oldest = session.execute(select(func.count(), func.min(Charger.rollout_at)).where(mine)).one()
+    in_progress, oldest = session.execute(
+        select(func.count(), func.min(Charger.rollout_at)).where(mine)
+    ).one()
     running = (
         select(Charger.id)
         .where(
@@ -138,31 +122,31 @@ def _room(session: Session, target: _Target, most: int) -> int:
             Charger.deleted_at.is_(None),
             Charger.running_count > 0,
         )
-        .limit(under_way + most)  # more need not be counted
+        .limit(in_progress + max_chargers)  # more need not be counted
         .subquery()
     )
     proven = session.scalars(select(func.count()).select_from(running)).one()
-    room = min(most, max(FIRST, proven) - under_way)
+    allowed = min(max_chargers, max(FIRST, proven) - in_progress)
     stuck = oldest is not None and oldest <= target.now - timedelta(seconds=STUCK_AFTER_S)
-    if room > 0 and target.paused_at is not None:
-        _note_pause(session, target, None)
+    if allowed > 0 and target.paused_at is not None:
+        _record_pause(session, target, None)
         log.info("rollout.resumed", spec=target.hash)
-    elif room <= 0 and stuck and target.paused_at is None:
-        _note_pause(session, target, target.now)
+    elif allowed <= 0 and stuck and target.paused_at is None:
+        _record_pause(session, target, target.now)
         why = session.scalar(select(Charger.reason).where(mine).order_by(Charger.rollout_at).limit(1))
-        log.warning("rollout.paused", spec=target.hash, not_settled=under_way, reason=why)
-    return room
+        log.warning("rollout.paused", spec=target.hash, not_settled=in_progress, reason=why)
+    return allowed
 
 
-def _note_pause(session: Session, target: _Target, paused_at: datetime | None) -> None:
+def _record_pause(session: Session, target: _Target, paused_at: datetime | None) -> None:
     session.execute(update(FleetSpec).where(FleetSpec.hash == target.hash).values(paused_at=paused_at))
 
 
-def _begin(session: Session, target: _Target, per_minute: float, most: int) -> int:
-    """Mark those whose turn it is, as many as the rate allows by now."""
+def _begin(session: Session, target: _Target, per_minute: float, max_chargers: int) -> int:
+    """Mark as many chargers as the rate allows by now, at most `max_chargers`. Returns how many."""
     every = timedelta(minutes=1 / per_minute)
     paced_at = max(target.paced_at, target.now - _burst(per_minute) * every)
-    due = min(most, (target.now - paced_at) // every)
+    due = min(max_chargers, (target.now - paced_at) // every)
     if due <= 0:
         return 0
     spec = target.hash
@@ -175,7 +159,7 @@ def _begin(session: Session, target: _Target, per_minute: float, most: int) -> i
             Charger.rollout_hash.is_distinct_from(spec),
             or_(Charger.drifted_at.is_(None), Charger.rollout_hash.is_not(None)),
         )
-        # Who waits for another spec in vain first, who is down for a reason of its own last.
+        # Chargers that were to get another spec come first, chargers that are down for another reason last.
         .order_by(Charger.rollout_hash, Charger.running_count != Charger.desired_count, Charger.id)
         .limit(due)
         .with_for_update(key_share=True, skip_locked=True)
@@ -190,7 +174,7 @@ def _begin(session: Session, target: _Target, per_minute: float, most: int) -> i
             publish_at=func.now(),
             not_before=None,
             attempts=0,
-            reason=REASON,
+            reason=ROLLOUT_REASON,
             reason_code=None,
             observe_at=func.now(),
         )
@@ -208,7 +192,7 @@ def _burst(per_minute: float) -> int:
 
 
 def _locked(*conditions: ColumnElement[bool]) -> ScalarSelect[str]:
-    """Those of them that nobody else holds: the next time has the others."""
+    """The ids of these chargers, locked. Those that another transaction holds are left to the next run."""
     return (
         select(Charger.id)
         .where(*conditions)
@@ -217,7 +201,7 @@ def _locked(*conditions: ColumnElement[bool]) -> ScalarSelect[str]:
     )
 
 
-#: Nothing else is to be done for it.
+#: The charger is provisioned and has no open command.
 _SETTLED = (
     Charger.deleted_at.is_(None),
     Charger.provisioning_status == ProvisioningStatus.READY,

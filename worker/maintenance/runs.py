@@ -1,4 +1,4 @@
-"""How a run of a maintenance task is noted on the task's row."""
+"""Record how each run of a maintenance task ended, in the task's row of `maintenance_runs`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,19 +16,19 @@ from worker.outage_log import first_line
 
 
 @contextmanager
-def noted(sessions: Sessions, task: TaskName) -> Iterator[None]:
-    """Write when the block ended, how long it took, and whether it failed. Its errors pass."""
-    began = monotonic()
+def record_run(sessions: Sessions, task: TaskName) -> Iterator[None]:
+    """Write when the block ended, how long it took, and its error if it failed, which is raised again."""
+    started = monotonic()
     try:
         yield
     except Exception as error:
-        with suppress(SQLAlchemyError):  # the first error says more
-            _note(sessions, task, monotonic() - began, first_line(error)[:MESSAGE_LENGTH])
+        with suppress(SQLAlchemyError):  # the block's own error says more
+            _write(sessions, task, monotonic() - started, first_line(error)[:MESSAGE_LENGTH])
         raise
-    _note(sessions, task, monotonic() - began, None)
+    _write(sessions, task, monotonic() - started, None)
 
 
-def _note(sessions: Sessions, task: TaskName, duration_s: float, error: str | None) -> None:
+def _write(sessions: Sessions, task: TaskName, duration_s: float, error: str | None) -> None:
     first = insert(MaintenanceRun).values(
         task=task,
         finished_at=func.now(),

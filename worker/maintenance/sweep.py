@@ -1,4 +1,7 @@
-"""Publish again what is open and has not moved. A queue may lose anything; a row may not."""
+"""Publish again every charger whose command or repair is open and that no worker has handled for a while.
+
+So no command depends on a message: the queue may lose one, the row stays.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -16,16 +19,16 @@ from shared.vocabulary import EventType
 
 log = structlog.get_logger(__name__)
 
-SWEEP_LIMIT = 500  # chargers in one sweep: what a pool takes in before the next one
-MOST_WAITING = 500  # messages on a queue: with more, workers have enough to do, or nobody serves it
-#: How long the sweep leaves a charger alone that it just published.
-PUBLISH_AGAIN = timedelta(seconds=10)
+SWEEP_LIMIT = 500  # chargers in one sweep: about what a pool handles before the next one
+MAX_WAITING = 500  # messages on a queue: with more, its workers are busy, or no worker serves it
+PUBLISH_AGAIN_AFTER = timedelta(seconds=10)  # unless a worker has handled the charger by then
 
 
 def sweep(sessions: Sessions, celery: Celery) -> int:
-    """Publish every charger whose time has come. Returns how many. Two sweeps at once share the work.
+    """Publish the chargers whose `publish_at` has passed, up to SWEEP_LIMIT. Returns how many.
 
-    What would go to a queue that is full already waits for a later sweep.
+    Safe to repeat; concurrent sweeps share the work. A later sweep publishes those whose queue has MAX_WAITING messages,
+    or all of them if the broker is unavailable, which raises nothing.
     """
     with sessions.begin() as session:
         due = (
@@ -38,7 +41,7 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
         chargers = session.execute(
             update(Charger)
             .where(Charger.id.in_(due.scalar_subquery()))
-            .values(publish_at=func.now() + PUBLISH_AGAIN)
+            .values(publish_at=func.now() + PUBLISH_AGAIN_AFTER)
             .returning(
                 Charger.id,
                 Charger.newest_command_id,
@@ -73,7 +76,7 @@ def _hint(charger: Any) -> tuple[TaskName, Message]:
 
 def _publish(sessions: Sessions, celery: Celery, messages: list[tuple[TaskName, Message]]) -> None:
     try:
-        send(celery, messages, max_waiting=MOST_WAITING)
+        send(celery, messages, max_waiting=MAX_WAITING)
     except BROKER_ERRORS as error:
         log.warning("broker.away", error=str(error), left_to_the_next_sweep=len(messages))
         unsent = [item["charger_id"] for _, item in messages]

@@ -2,17 +2,17 @@
 
 from shared.models import Charger
 from worker.ecs.client import EcsClient, TaskView
-from worker.maintenance.rollout import is_redeployed
+from worker.observe.rollout import is_redeployed
 
 
 def must_run(charger: Charger) -> bool:
-    """Whether an open command succeeds, or a rollout ends, when a task keeps running."""
+    """Whether an open command succeeds, or a rollout ends, only when a task keeps running."""
     is_open = charger.settled_generation < charger.generation or is_redeployed(charger)
     return charger.desired_count > 0 and is_open
 
 
-def restarting(charger: Charger) -> bool:
-    """Whether an open restart has recorded a task that must stop first."""
+def is_restarting(charger: Charger) -> bool:
+    """Whether an open restart has recorded the task that must stop (`restart_task_arn`)."""
     return (
         charger.restart_task_arn is not None
         and charger.restart_task_generation == charger.restart_generation
@@ -20,15 +20,15 @@ def restarting(charger: Charger) -> bool:
     )
 
 
-def gone(arn: str | None, tasks: dict[str, TaskView]) -> bool:
-    """Whether the task has stopped. One that ECS no longer has did: ECS keeps a stopped task for about an hour."""
+def has_stopped(arn: str | None, tasks: dict[str, TaskView]) -> bool:
+    """Whether this task, if any, has stopped. ECS keeps a stopped task for about an hour, so a missing one has."""
     return arn is None or arn not in tasks or tasks[arn].stopped
 
 
 def running_task(
     ecs: EcsClient, charger: Charger, tasks: dict[str, TaskView], ended: str | None
 ) -> str | None:
-    """The ARN of the charger's running task, None when none runs: the recorded one, else the one of ListTasks. Never `ended`.
+    """The ARN of the charger's running task: the recorded one, else the one of ListTasks. Never `ended`. None when none runs.
 
     ListTasks is eventually consistent, so its task is described before it counts. Raises what `EcsClient` raises.
     """

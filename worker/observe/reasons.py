@@ -1,4 +1,4 @@
-"""ECS's words for why a task does not run, as a code and a sentence that a charger's user understands."""
+"""Translate ECS's reasons why a task does not run into an error code and a sentence for the charger's user."""
 
 from typing import NamedTuple
 
@@ -7,12 +7,14 @@ from worker.ecs.client import ServiceView, TaskView
 
 
 class Reason(NamedTuple):
+    """Why a charger does not run."""
+
     code: ErrorCode
-    text: str
+    text: str  #: a sentence and ECS's own words, at most MESSAGE_LENGTH characters
 
 
-# Words of stoppedReason and service events (ECS developer guide, "Stopped task error codes" and "Service
-# event messages"), most telling first.
+# Words of stoppedReason and of service events in lower case (ECS developer guide, "Stopped task error codes" and
+# "Service event messages"). The first match counts, so the most specific words come first.
 KNOWN = (
     (
         ("cannotpullcontainer", "cannotpullimage"),
@@ -38,17 +40,20 @@ KNOWN = (
 )
 
 
-#: What `explain` may answer.
+#: Every code that `explain` returns.
 CODES = frozenset({ErrorCode.DEPLOYMENT_FAILED, *(code for _, code, _ in KNOWN)})
 
 
 def explain(service: ServiceView, stopped: TaskView | None) -> Reason | None:
-    """Why the service runs less than it should. None while it is simply starting."""
+    """Why the service runs fewer tasks than it should. None while it is simply starting.
+
+    `stopped` is the newest stopped task. Given-up deployments come first, then events, then stopped tasks.
+    """
     if service.rollout_failure:
         cause = _known(stopped.stopped_reason if stopped else None)
         text = f"ECS gave up on the deployment: {service.rollout_failure}"
         return _cut(ErrorCode.DEPLOYMENT_FAILED, f"{text}. {cause.text}" if cause else text)
-    # An event that tells a reason is the newest of all: a start that follows it has an event of its own.
+    # `event` is the newest event, so no start has followed it: a start has an event of its own.
     return _known(service.event) or _known(_stopped_text(stopped))
 
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from shared.models import Charger, Command
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from api.routes import not_implemented
-from tests.api.conftest import NEW_CHARGER, Fleet
-from tests.conftest import JWT_SECRET
+from tests.support.environment import JWT_SECRET
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 NOW = int(time.time())
 

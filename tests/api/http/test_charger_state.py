@@ -10,8 +10,8 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from api.http.charger_state import runtime_of
 from shared.models import Charger, LogCursor
-from tests.api.conftest import Fleet
-from tests.links import line, read_lines
+from tests.support.fleet import Fleet
+from tests.support.links import line, read_lines
 
 
 @pytest.mark.parametrize(

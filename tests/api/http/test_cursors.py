@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from api.http.cursors import InvalidCursor, read_cursor, serializer_of, write_cursor
 from shared.fleet.listing import Sort, SortKey
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]
 FILTERS: list[dict[str, str]] = [

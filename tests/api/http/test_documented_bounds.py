@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
-from tests.api.conftest import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 NUMBERS = ["-1", "0", "1", "60", "61", "100", "101", "1000", "1001", "999999999", "1000000000", "9" * 12]
 TEXTS = [

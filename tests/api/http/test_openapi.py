@@ -13,7 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from api.app import create_app
 from api.live.streams import LIFE_S, SILENCE_S
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 #: The document and its own page.
 UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}"}

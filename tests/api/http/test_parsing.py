@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.api.http.refusals import JSON, assert_items, assert_plain
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.api.conftest import NEW_CHARGER, Fleet
 from tests.api.http.refusals import assert_plain
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
 

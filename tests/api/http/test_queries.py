@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.api.conftest import Fleet
 from tests.api.http.refusals import assert_items
+from tests.support.fleet import Fleet
 
 pytestmark = pytest.mark.usefixtures("nothing_written")
 

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.api.conftest import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
 

@@ -8,7 +8,7 @@ from flask import Flask
 from api.http.ws_url import InvalidWsUrl, normalise_ws_url
 from api.resources import Resources
 from shared.destinations import read_destinations
-from tests.api.conftest import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 
 @pytest.mark.parametrize(

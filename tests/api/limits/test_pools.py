@@ -16,9 +16,9 @@ from api.limits.pools import OWN_CONNECTIONS, make_pools
 from api.resources import Resources
 from shared.database.engine import Sessions, transactional
 from shared.settings import Settings
-from tests.api.conftest import NEW_CHARGER, Fleet
-from tests.conftest import Token
-from tests.embedded.waiting import wait_until
+from tests.support.environment import Token
+from tests.support.fleet import NEW_CHARGER, Fleet
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from embedded.ports import free_port
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, Command
 from shared.settings import Settings
-from tests.api.conftest import NEW_CHARGER, Fleet
-from tests.conftest import Token
-from tests.embedded.waiting import wait_until
+from tests.support.environment import Token
+from tests.support.fleet import NEW_CHARGER, Fleet
+from tests.support.waiting import wait_until
 
 CHARGERS = "/ocpp/chargers"
 MAX_CHARGERS = 5

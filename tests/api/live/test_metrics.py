@@ -14,8 +14,9 @@ from sqlalchemy import event, func, text, update
 from api.live import metrics
 from api.resources import Resources
 from shared.models import Charger, FleetSpec, LogCursor
-from tests.api.conftest import Fleet, note_runs
-from tests.embedded.waiting import wait_until
+from tests.api.conftest import note_runs
+from tests.support.fleet import Fleet
+from tests.support.waiting import wait_until
 
 
 def _metric(client: FlaskClient, line: str) -> float:

@@ -13,7 +13,7 @@ from embedded.ports import free_port
 from embedded.process import running
 from embedded.redis import Redis, prepare_redis
 from shared.queues import TaskName, message
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 class Broker:

@@ -27,8 +27,8 @@ from embedded.redis import prepare_redis
 from shared.database.connection import SHARED_CONNECTIONS
 from shared.settings import Settings
 from tests.api.conftest import client_of
-from tests.shared.database.pooler import running_pooler
 from tests.shared.database.test_schema import set_revision
+from tests.support.pooler import running_pooler
 
 ADDRESS = re.compile(r"127\.0\.0\.1|localhost|:\d+")
 

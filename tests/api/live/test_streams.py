@@ -15,8 +15,9 @@ from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.fleet.events import MAX_EVENTS, events_after
 from shared.models import ChargerEvent
-from tests.api.conftest import Fleet
-from tests.api.watching import Watch, event_ids
+from tests.support.fleet import Fleet
+from tests.support.waiting import wait_until
+from tests.support.watching import Watch, event_ids
 
 
 def test_a_stream_gives_signs_of_life_and_ends_after_a_while(
@@ -80,11 +81,8 @@ def test_all_streams_share_one_query(fleet: Fleet, app: Flask, watch: Watch) -> 
 def test_the_database_is_not_polled_while_no_stream_is_open(fleet: Fleet, app: Flask, watch: Watch) -> None:
     watch(fleet.ready()).close()
     resources: Resources = app.extensions["chargehand"]
-    deadline = monotonic() + 5
 
-    while resources.streams._poller._running:
-        assert monotonic() < deadline
-        sleep(0.01)
+    wait_until(lambda: not resources.streams._poller._running)
 
     assert resources.streams.count == 0
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.database.catalog import CATALOG_FILE
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 CATALOG: list[dict[str, Any]] = json.loads(CATALOG_FILE.read_text())
 MODELS = [(brand, model) for brand in CATALOG for model in brand["models"]]

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from shared.vocabulary import ProvisioningStatus
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 DC = {"brand_slug": "abb", "model_slug": "terra-54", "connector_type": "CCS2"}
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from shared.models import Charger
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 CHARGERS = 20_000
 RARE = 20  # chargers with each rare value

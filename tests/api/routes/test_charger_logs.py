@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from api.resources import Resources
 from shared.models import ChargerLog
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 NOON = datetime(2026, 4, 9, 12, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.vocabulary import ProvisioningStatus
-from tests.api.conftest import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 FIELDS = {
     "id",

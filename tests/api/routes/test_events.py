@@ -10,9 +10,9 @@ from sqlalchemy import update
 from shared.database.engine import Sessions
 from shared.models import Charger
 from shared.vocabulary import EventType, ProvisioningStatus
-from tests.api.conftest import Fleet
-from tests.api.watching import Watch, event_ids
-from tests.links import line, read_lines
+from tests.support.fleet import Fleet
+from tests.support.links import line, read_lines
+from tests.support.watching import Watch, event_ids
 
 
 def test_a_stream_begins_with_a_snapshot_of_the_charger(fleet: Fleet, watch: Watch) -> None:

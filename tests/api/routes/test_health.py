@@ -12,7 +12,8 @@ from sqlalchemy import make_url, text
 from api.live import readiness
 from shared.database.engine import Sessions, make_engine
 from shared.settings import Settings
-from tests.api.conftest import NEW_CHARGER, Fleet, client_of, closed_port, note_runs
+from tests.api.conftest import client_of, closed_port, note_runs
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 
 @pytest.fixture

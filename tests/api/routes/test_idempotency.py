@@ -15,7 +15,7 @@ from sqlalchemy import Engine, delete, func, select, text, update
 from shared.database.engine import Sessions, transactional
 from shared.models import Charger, Command, IdempotencyKey
 from shared.vocabulary import ProvisioningStatus
-from tests.api.conftest import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 KEY = {"Idempotency-Key": "key-1"}
 REPLAYED = "Idempotent-Replayed"

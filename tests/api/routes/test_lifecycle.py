@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from shared.vocabulary import ProvisioningStatus
-from tests.api.conftest import Fleet
+from tests.support.fleet import Fleet
 
 EVENTS = [
     ("start-charger", "start_charger", 1),

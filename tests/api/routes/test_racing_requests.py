@@ -12,8 +12,8 @@ from shared.fleet.commands import LifecycleRequest, record_command
 from shared.models import Charger
 from shared.settings import Settings
 from shared.vocabulary import EventType
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import FakeEcs
+from tests.support.fake_ecs import FakeEcs
+from tests.support.world import World
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 
 from api.resources import Resources
 from shared.vocabulary import CommandStatus
-from tests.api.conftest import NEW_CHARGER, Fleet, InBackground
+from tests.api.conftest import InBackground
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 UNTIL = "wait=30&until=accepted"
 RUNS: dict[str, Any] = {"running_count": 1, "provisioning_status": "READY"}

@@ -17,7 +17,8 @@ from api.live.watcher import MAX_WOKEN_PER_POLL, Provisioning, Watcher, _Waiter
 from api.resources import Resources
 from shared.database.engine import Sessions
 from shared.vocabulary import CommandStatus
-from tests.api.conftest import NEW_CHARGER, Fleet, InBackground
+from tests.api.conftest import InBackground
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 ACTIONS = ["start-charger", "stop-charger", "reset-charger", "restart-charger"]
 ERROR = {"code": "image_unavailable", "message": "The image cannot be pulled"}

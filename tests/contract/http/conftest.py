@@ -14,8 +14,9 @@ from sqlalchemy import Engine, update
 
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger
-from tests.api.server import running_api
-from tests.conftest import Token, delete_rows
+from tests.conftest import delete_rows
+from tests.support.api_server import running_api
+from tests.support.environment import Token
 
 ONE_TRY = {"max_retries": 0}
 # As the SDK sets it up, without reading the certificates of the system for each client.

@@ -1,4 +1,4 @@
-"""The operations of the installed SDK, as it sends them: nothing here is a list that could be forgotten."""
+"""The operations of the installed SDK, as it sends them: read from the SDK, so none is missing."""
 
 import inspect
 import re

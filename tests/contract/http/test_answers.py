@@ -18,8 +18,8 @@ from sqlalchemy import text
 
 from shared.database.engine import Sessions
 from shared.models import ChargerLog
-from tests.conftest import Token
 from tests.contract.http.conftest import Sdk
+from tests.support.environment import Token
 
 WALLBOX = {
     "identity": "CP-TEST-001",

@@ -19,10 +19,10 @@ from sqlalchemy import Engine, make_url, text
 
 from embedded.ports import free_port
 from shared.database.engine import Sessions
-from tests.api.server import running_api
-from tests.conftest import Token
 from tests.contract.http.conftest import Sdk
 from tests.contract.http.test_answers import WALLBOX
+from tests.support.api_server import running_api
+from tests.support.environment import Token
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -152,11 +152,11 @@ def test_a_charger_without_a_runtime_is_unprocessable(sdk: Sdk, operation: str) 
 
 
 @pytest.mark.parametrize(
-    "wish", [{"brand_slug": "nobody"}, {"model_slug": "terra-184"}, {"connector_type": "CCS2"}], ids=str
+    "fields", [{"brand_slug": "nobody"}, {"model_slug": "terra-184"}, {"connector_type": "CCS2"}], ids=str
 )
-def test_a_create_against_the_catalog_is_a_bad_request(sdk: Sdk, wish: dict[str, str]) -> None:
+def test_a_create_against_the_catalog_is_a_bad_request(sdk: Sdk, fields: dict[str, str]) -> None:
     with pytest.raises(BadRequestError) as raised:
-        sdk("chargers.create", **WALLBOX | wish)
+        sdk("chargers.create", **WALLBOX | fields)
 
     assert isinstance(raised.value.body.detail, str)
 

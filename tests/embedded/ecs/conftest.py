@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from embedded.ecs.process import EcsProcess, running_ecs
-from tests.embedded.ecs.support import QUICK, TASK_COMMAND, Fleet
+from tests.support.ecs_services import QUICK, TASK_COMMAND, Fleet
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from embedded.ecs.authentication import basic
 from embedded.ecs.process import TESTS
 from embedded.ports import HOST
-from tests.embedded.ecs.support import CLUSTER, Fleet, new_name
+from tests.support.ecs_services import CLUSTER, Fleet, new_name
 
 LIST = "AmazonEC2ContainerServiceV20141113.ListServices"
 DELETE = "AmazonEC2ContainerServiceV20141113.DeleteCluster"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded.ecs.support import GROUP, ROLE, Fleet, code, new_name
+from tests.support.ecs_services import GROUP, ROLE, Fleet, code, new_name
 
 
 def test_a_revision_is_never_used_twice(fleet: Fleet) -> None:

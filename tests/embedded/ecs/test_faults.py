@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, HTTPClientError
 
-from tests.embedded.ecs.support import CLUSTER, GROUP, STOP_FIRST, Fleet, until
+from tests.support.ecs_services import CLUSTER, GROUP, STOP_FIRST, Fleet
+from tests.support.waiting import wait_until
 
 
 def error_of(call: Any) -> tuple[int, str]:
@@ -96,7 +97,7 @@ def test_reads_answer_for_a_while_as_before_the_last_change(fleet: Fleet) -> Non
 
     name = fleet.create(definition)
     missing = fleet.ecs.describe_services(cluster=CLUSTER, services=[name])["failures"]
-    until(lambda: fleet.ecs.describe_services(cluster=CLUSTER, services=[name])["services"])
+    wait_until(lambda: fleet.ecs.describe_services(cluster=CLUSTER, services=[name])["services"])
     fleet.until_running(name)
     task = fleet.task(name)
     fleet.update(name, desiredCount=0)
@@ -104,7 +105,7 @@ def test_reads_answer_for_a_while_as_before_the_last_change(fleet: Fleet) -> Non
 
     assert [failure["reason"] for failure in missing] == ["MISSING"]
     assert after_the_change == ((1, 1, 0), task, "RUNNING")
-    until(lambda: fleet.counts(name) == (0, 0, 0))
+    wait_until(lambda: fleet.counts(name) == (0, 0, 0))
 
 
 @pytest.mark.parametrize("answer", ["cut", "error"])
@@ -118,7 +119,7 @@ def test_a_ghost_is_applied_after_its_caller_has_an_error(fleet: Fleet, answer: 
 
     assert fleet.describe(name)["desiredCount"] == 0
     fleet.update(name, desiredCount=0)
-    until(lambda: fleet.describe(name)["desiredCount"] == 1)
+    wait_until(lambda: fleet.describe(name)["desiredCount"] == 1)
 
 
 def test_a_rule_applies_as_often_as_it_says(fleet: Fleet) -> None:
@@ -212,7 +213,7 @@ def test_an_image_that_cannot_be_pulled(fleet: Fleet) -> None:
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": False}}
     name = fleet.create(fleet.define(), "dep-pull-1", deploymentConfiguration=STOP_FIRST | breaker)
 
-    until(lambda: fleet.describe(name)["deployments"][0]["rolloutState"] == "FAILED")
+    wait_until(lambda: fleet.describe(name)["deployments"][0]["rolloutState"] == "FAILED")
 
     for task in fleet.stopped_tasks(name):
         assert task["stopCode"] == "TaskFailedToStart"
@@ -232,7 +233,7 @@ def test_a_task_that_cannot_be_placed(fleet: Fleet, kind: str, words: str) -> No
     fleet.process.set_faults({"kind": kind, "service": f"dep-{kind}"})
     name = fleet.create(fleet.define(), f"dep-{kind}")
 
-    event = until(lambda: next((each for each in fleet.events(name) if words in each), ""))
+    event = wait_until(lambda: next((each for each in fleet.events(name) if words in each), ""))
 
     assert event.startswith(f"(service {name}) was unable to place a task. Reason: ")
     assert fleet.counts(name) == (1, 0, 0)
@@ -245,7 +246,7 @@ def test_a_task_that_exits_at_once(fleet: Fleet) -> None:
     fleet.process.set_faults({"kind": "exit_at_once", "exit_code": 78, "service": "dep-exits"})
     name = fleet.create(fleet.define(), "dep-exits")
 
-    [task] = until(lambda: fleet.stopped_tasks(name))[:1]
+    [task] = wait_until(lambda: fleet.stopped_tasks(name))[:1]
 
     assert task["stopCode"] == "EssentialContainerExited"
     assert task["containers"][0]["exitCode"] == 78
@@ -257,7 +258,7 @@ def test_a_slow_start_shows_a_pending_task(fleet: Fleet) -> None:
     fleet.process.set_faults({"kind": "slow_start", "seconds": 0.6, "service": "dep-slow"})
     name = fleet.create(fleet.define(), "dep-slow")
 
-    until(lambda: fleet.counts(name) == (1, 0, 1))
+    wait_until(lambda: fleet.counts(name) == (1, 0, 1))
     task = fleet.describe_task(fleet.task(name))
     assert (task["lastStatus"], task["desiredStatus"]) == ("PENDING", "RUNNING")
     fleet.until_running(name)
@@ -268,13 +269,13 @@ def test_a_slow_start_shows_a_pending_task(fleet: Fleet) -> None:
 def test_a_pending_task_can_be_stopped_and_starts_when_the_rule_goes(fleet: Fleet) -> None:
     fleet.process.set_faults({"kind": "slow_start", "seconds": 60, "service": "dep-very-slow"})
     name = fleet.create(fleet.define(), "dep-very-slow")
-    until(lambda: fleet.counts(name) == (1, 0, 1))
+    wait_until(lambda: fleet.counts(name) == (1, 0, 1))
     pending = fleet.task(name)
 
     fleet.stop(pending)
 
     stopped = fleet.until_stopped(pending)
     assert "exitCode" not in stopped["containers"][0]
-    until(lambda: fleet.counts(name) == (1, 0, 1))
+    wait_until(lambda: fleet.counts(name) == (1, 0, 1))
     fleet.process.set_faults()
     fleet.until_running(name)

@@ -10,7 +10,7 @@ from moto.logs.utils import EventMessageFilter
 
 from embedded.ecs import logs
 from embedded.ecs.logs import Event, FleetLogs, Group, Query
-from tests.embedded.ecs.support import GROUP, Fleet
+from tests.support.ecs_services import GROUP, Fleet
 
 
 def test_each_line_is_an_event_of_the_tasks_stream(fleet: Fleet) -> None:

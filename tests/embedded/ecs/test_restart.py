@@ -12,7 +12,8 @@ import pytest
 
 from embedded.ecs.process import EcsProcess
 from embedded.ecs.scheduling.containers import end_orphans
-from tests.embedded.ecs.support import CLUSTER, Fleet, until
+from tests.support.ecs_services import CLUSTER, Fleet
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_the_tasks_of_a_killed_ecs_end(own_fleet: Fleet) -> None:
 
     own_fleet.process.kill()
 
-    until(lambda: not psutil.pid_exists(pid))
+    wait_until(lambda: not psutil.pid_exists(pid))
 
 
 def test_an_orphan_that_will_not_stop_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +163,7 @@ def test_it_ends_with_the_parent_that_holds_its_input(own_fleet: Fleet) -> None:
 
     own_fleet.process.close_input()
 
-    until(lambda: not psutil.pid_exists(task))
+    wait_until(lambda: not psutil.pid_exists(task))
 
 
 def test_a_second_one_on_the_same_state_is_refused(own_process: EcsProcess) -> None:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from embedded.ecs.scheduling.specification import environment_for
-from tests.embedded.ecs.support import CLUSTER, STOP_FIRST, Fleet, new_name, until
+from tests.support.ecs_services import CLUSTER, STOP_FIRST, Fleet, new_name
+from tests.support.waiting import wait_until
 
 
 def test_a_service_runs_its_task_and_counts_it(fleet: Fleet) -> None:
@@ -85,7 +86,7 @@ def test_a_task_that_does_not_stop_is_killed_after_its_timeout(fleet: Fleet) -> 
 
     stop_requested_at = time.monotonic()
     fleet.update(name, desiredCount=0)
-    until(lambda: fleet.describe_task(arn)["lastStatus"] == "STOPPING")
+    wait_until(lambda: fleet.describe_task(arn)["lastStatus"] == "STOPPING")
     task = fleet.until_stopped(arn)
 
     assert time.monotonic() - stop_requested_at >= 1
@@ -101,7 +102,7 @@ def test_a_stopped_task_is_replaced_when_its_process_is_gone(fleet: Fleet) -> No
     repeated = fleet.stop(arn, "restart of generation 7, again")
 
     assert (answered["desiredStatus"], repeated["desiredStatus"]) == ("STOPPED", "STOPPED")
-    until(lambda: fleet.counts(name) == (1, 0, 0))
+    wait_until(lambda: fleet.counts(name) == (1, 0, 0))
     fleet.until_running(name)
     stopped = fleet.describe_task(arn)
     assert stopped["lastStatus"] == "STOPPED"
@@ -155,7 +156,7 @@ def test_any_order_of_changes_ends_at_the_last_one(fleet: Fleet, seed: int) -> N
         change()
     fleet.update(name, desiredCount=seed % 2)
 
-    until(lambda: fleet.counts(name) == (seed % 2, seed % 2, 0))
+    wait_until(lambda: fleet.counts(name) == (seed % 2, seed % 2, 0))
     fleet.until_steady(name)
 
 
@@ -216,7 +217,7 @@ def test_a_service_may_have_several_tasks(fleet: Fleet) -> None:
     fleet.until_running(name, 3)
     fleet.update(name, desiredCount=1)
 
-    until(lambda: fleet.counts(name) == (1, 1, 0))
+    wait_until(lambda: fleet.counts(name) == (1, 1, 0))
 
 
 def test_a_killed_process_is_reported_and_replaced(fleet: Fleet) -> None:
@@ -236,7 +237,7 @@ def test_a_killed_process_is_reported_and_replaced(fleet: Fleet) -> None:
 def test_repeated_crashes_wait_longer_each_time(fleet: Fleet) -> None:
     name = fleet.create(fleet.define(CHARGER_TASK_LIVES_S="0", CHARGER_TASK_EXITS_WITH="3"))
 
-    until(lambda: len(fleet.stopped_tasks(name)) >= 5)
+    wait_until(lambda: len(fleet.stopped_tasks(name)) >= 5)
 
     tasks = fleet.stopped_tasks(name)
     assert {task["containers"][0]["exitCode"] for task in tasks} == {3}
@@ -253,7 +254,7 @@ def test_the_circuit_breaker_ends_a_deployment_that_cannot_start(fleet: Fleet) -
     fleet.process.set_faults({"kind": "cannot_pull_image", "service": name})
     fleet.create(fleet.define(), name, deploymentConfiguration=STOP_FIRST | breaker)
 
-    until(lambda: fleet.describe(name)["deployments"][0]["rolloutState"] == "FAILED")
+    wait_until(lambda: fleet.describe(name)["deployments"][0]["rolloutState"] == "FAILED")
 
     [deployment] = fleet.describe(name)["deployments"]
     assert deployment["failedTasks"] == 3
@@ -282,7 +283,7 @@ def test_the_circuit_breaker_rolls_back_when_asked(fleet: Fleet) -> None:
     fleet.process.set_faults({"kind": "cannot_pull_image", "service": name})
     fleet.update(name, taskDefinition=fleet.define())
 
-    until(lambda: fleet.describe(name)["taskDefinition"] == good)
+    wait_until(lambda: fleet.describe(name)["taskDefinition"] == good)
     fleet.process.set_faults()
     fleet.until_steady(name)
 
@@ -293,7 +294,7 @@ def test_the_children_of_a_task_end_with_it(fleet: Fleet) -> None:
 
     fleet.update(name, desiredCount=0)
 
-    until(lambda: not psutil.pid_exists(child))
+    wait_until(lambda: not psutil.pid_exists(child))
 
 
 def test_a_task_sees_its_definition_and_nothing_secret(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +329,7 @@ def test_a_task_has_a_folder_of_its_own_that_goes_with_it(fleet: Fleet) -> None:
     assert (successor.parent, list(successor.iterdir())) == (folder.parent, [])
 
     fleet.delete(name)
-    until(lambda: fleet.describe(name)["status"] == "INACTIVE")
+    wait_until(lambda: fleet.describe(name)["status"] == "INACTIVE")
     assert not folder.parent.exists()
 
 
@@ -357,7 +358,7 @@ def test_a_task_without_its_log_group_never_runs(fleet: Fleet) -> None:
     )
     name = fleet.create(answer["taskDefinition"]["taskDefinitionArn"], launchType="EC2")
 
-    [task] = until(lambda: fleet.stopped_tasks(name))[:1]
+    [task] = wait_until(lambda: fleet.stopped_tasks(name))[:1]
 
     assert task["stopCode"] == "TaskFailedToStart"
     assert "The specified log group '/not/there' does not exist" in task["stoppedReason"]
@@ -374,7 +375,7 @@ def test_a_deleted_service_drains_before_it_is_inactive(fleet: Fleet) -> None:
     assert fleet.describe(name)["status"] == "DRAINING"
     assert fleet.delete(name)["status"] == "DRAINING"
 
-    until(lambda: fleet.describe(name)["status"] == "INACTIVE")
+    wait_until(lambda: fleet.describe(name)["status"] == "INACTIVE")
     assert fleet.describe_task(arn)["lastStatus"] == "STOPPED"
     assert fleet.counts(name) == (0, 0, 0)
 
@@ -389,4 +390,4 @@ def test_the_cluster_counts_services_and_tasks(fleet: Fleet) -> None:
     assert counted() == (services + 1, tasks + 1)
 
     fleet.delete(name)
-    until(lambda: counted() == (services, tasks))
+    wait_until(lambda: counted() == (services, tasks))

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded.ecs.support import CLUSTER, NETWORK, Fleet, code, new_name, until
+from tests.support.ecs_services import CLUSTER, NETWORK, Fleet, code, new_name
+from tests.support.waiting import wait_until
 
 # Creating
 
@@ -49,7 +50,7 @@ def test_a_draining_service_cannot_be_created_again_yet(fleet: Fleet) -> None:
         fleet.create(definition, name)
     assert code(error) == "InvalidParameterException"
 
-    until(lambda: fleet.describe(name)["status"] == "INACTIVE")
+    wait_until(lambda: fleet.describe(name)["status"] == "INACTIVE")
     fleet.create(definition, name)
     fleet.until_running(name)
 
@@ -106,7 +107,7 @@ def test_a_service_that_is_not_active_cannot_be_updated(fleet: Fleet) -> None:
     """moto changes it."""
     name = fleet.create(fleet.define(), desiredCount=0)
     fleet.delete(name)
-    until(lambda: fleet.describe(name)["status"] == "INACTIVE")
+    wait_until(lambda: fleet.describe(name)["status"] == "INACTIVE")
 
     with pytest.raises(ClientError) as error:
         fleet.update(name, desiredCount=1)
@@ -171,7 +172,7 @@ def test_services_are_listed_in_pages_without_inactive_ones(fleet: Fleet) -> Non
     names = {fleet.create(definition, desiredCount=0) for _ in range(3)}
     gone = fleet.create(definition, desiredCount=0)
     fleet.delete(gone)
-    until(lambda: fleet.describe(gone)["status"] == "INACTIVE")
+    wait_until(lambda: fleet.describe(gone)["status"] == "INACTIVE")
 
     pages = [
         page["serviceArns"]

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.embedded.ecs.support import CLUSTER, Fleet, code, until
+from tests.support.ecs_services import CLUSTER, Fleet, code
+from tests.support.waiting import wait_until
 
 MISSING_TASK = "0123456789abcdef0123456789abcdef"
 
@@ -16,7 +17,7 @@ def test_tasks_are_listed_by_service_status_and_family(fleet: Fleet) -> None:
     first = fleet.task(name)
     fleet.stop(first)
     fleet.until_stopped(first)
-    until(lambda: fleet.ecs.list_tasks(cluster=CLUSTER, serviceName=name)["taskArns"])
+    wait_until(lambda: fleet.ecs.list_tasks(cluster=CLUSTER, serviceName=name)["taskArns"])
 
     running = fleet.task(name)
     family = fleet.describe(other)["taskDefinition"].rsplit("/", 1)[-1].split(":")[0]

@@ -3,7 +3,7 @@
 import pytest
 
 from embedded.stack.joining import belongs_to_a_stack, joining_environment, leads_elsewhere
-from tests.conftest import environment
+from tests.support.environment import environment
 
 
 def test_a_joining_process_gets_the_stacks_servers_and_not_the_secret_of_tokens(

@@ -14,7 +14,7 @@ from embedded.ports import HOST, Ports, PortUnusable, claim, free_port
 from embedded.stack.environment import number_of_workers
 from embedded.stack.state_folder import CannotStart
 from tests.embedded.stack.up import refused, start_up
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture

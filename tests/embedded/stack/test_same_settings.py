@@ -9,10 +9,10 @@ import pytest
 from embedded.stack.environment import share_environment
 from embedded.stack.programs import Addresses
 from shared.startup.environment import load_settings
-from tests.conftest import JWT_SECRET
+from tests.support.environment import JWT_SECRET
+from worker.ecs.aws_settings import with_region
 from worker.ecs.client import EcsClient
 from worker.reconcile.provision import fleet_spec
-from worker.startup.aws_settings import with_region
 
 
 @pytest.fixture(autouse=True)

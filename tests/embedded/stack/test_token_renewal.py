@@ -10,8 +10,8 @@ from embedded.stack.description import write_stack_file
 from embedded.stack.state_folder import STACK_FILE
 from embedded.supervisor import StopRequested, Supervisor
 from embedded.up import keep_running
-from tests.conftest import environment
-from tests.embedded.waiting import wait_until
+from tests.support.environment import environment
+from tests.support.waiting import wait_until
 
 
 def test_a_running_stack_renews_its_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,9 +25,9 @@ from botocore.exceptions import ClientError
 from embedded.ports import HOST, free_port
 from embedded.stack.greeting import FIRST_CHARGER, unusual
 from embedded.stack.state_folder import STACK_FILE
-from tests.conftest import JWT_SECRET
 from tests.embedded.stack.up import Up, own_environment, refused, start_up
-from tests.embedded.waiting import wait_until
+from tests.support.environment import JWT_SECRET
+from tests.support.waiting import wait_until
 
 CHARGER = {
     "identity": "CP-1",

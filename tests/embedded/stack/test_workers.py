@@ -18,8 +18,8 @@ import pytest
 from embedded.process import Program, running
 from embedded.stack.joining import joining_environment
 from tests.embedded.stack.up import Up, running_up
-from tests.embedded.waiting import wait_until
-from tests.stack import ecs_owner
+from tests.support.stack import ecs_owner
+from tests.support.waiting import wait_until
 
 WORKERS = 3
 CHARGERS = 10

@@ -18,7 +18,7 @@ import psutil
 from embedded.ports import HOST, free_port
 from embedded.stack.joining import belongs_to_a_stack
 from embedded.stack.state_folder import STACK_FILE
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 UP = (sys.executable, "-m", "chargehand", "up")
 READY_WITHIN_S = 60  # other tests may use the machine; on an idle laptop it takes a few seconds

@@ -21,7 +21,7 @@ from shared.database.diagnosis import connection_trouble
 from shared.database.engine import check_fit, make_engine, transactional
 from shared.database.migrate import migrate, migration_trouble
 from shared.database.url import SESSION
-from tests.shared.database.pooler import running_pooler
+from tests.support.pooler import running_pooler
 
 #: Settings of a role or a database that change what answers and statements mean.
 ODD = {

@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from shared.database import connection as connecting
 from shared.database.engine import make_engine, transactional
-from tests.faults.proxy import TcpProxy
+from tests.support.proxy import TcpProxy
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shared.database.engine import contention, is_unavailable, make_engine, transactional
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 
 UNAVAILABLE, CONTENTION, FAULT = "unavailable", "contention", "fault"
 

@@ -12,9 +12,9 @@ from shared.database.engine import Sessions, make_engine
 from shared.database.migrate import migrate
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink, ShownLink
-from tests.links import line, read_lines
 from tests.shared.fleet.test_charger_counts import charger
 from tests.shared.migrations.test_migrations import _go, _url
+from tests.support.links import line, read_lines
 
 NOW = datetime(2026, 4, 2, 9, 15, tzinfo=UTC)
 ARN = "arn:aws:ecs:us-east-1:123456789012:task/chargehand/{}"

@@ -17,9 +17,9 @@ from shared.database.engine import make_engine, transactional
 from shared.database.migrate import alembic_config, migrate
 from shared.models import Base, Brand, Charger
 from shared.models.chargers import UNUSED_COLUMNS
-from tests.conftest import environment
-from tests.embedded.waiting import wait_until
 from tests.shared.fleet.test_charger_counts import charger
+from tests.support.environment import environment
+from tests.support.waiting import wait_until
 
 STALE_GROUPS = text("""
     SELECT count(*) FROM chargers WHERE list_group IS DISTINCT FROM list_group(

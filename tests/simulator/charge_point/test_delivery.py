@@ -5,8 +5,9 @@ import json
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, call16, call201, until
 from tests.simulator.talk import TOKEN, Talk, start_remotely, transaction_calls
+from tests.support.csms import Csms, call16, call201
+from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
@@ -34,18 +35,20 @@ async def test_offline_events_are_reported_in_order_after_the_reconnect(version:
                 call201.SendLocalList(version_number=1, update_type="Full", local_authorization_list=[listed])
             )
         csms.kill()
-        await until(lambda: not model.online)
+        await wait_until_async(lambda: not model.online)
 
         connector = model.station.connectors[0]
         model.actions.perform("PlugIn", None)
         model.actions.perform("PresentToken", {"idToken": "TAG"})
         assert connector.power_w > 0
-        await until(lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0)
+        await wait_until_async(
+            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0
+        )
         model.actions.perform("PresentToken", {"idToken": "TAG"})
 
         async with Csms(port=csms.port) as again:
             link = await again.link()
-            await until(lambda: not model.has_queued_messages(None))
+            await wait_until_async(lambda: not model.has_queued_messages(None))
 
     reported = transaction_calls(link)
     if version == "OCPP1.6":
@@ -71,7 +74,7 @@ async def test_a_transaction_survives_a_lost_connection(version: str) -> None:
         first = await csms.accepted()
         await start_remotely(first, version)
         connector = charger.model.station.connectors[0]
-        await until(lambda: connector.power_w > 0 and not charger.model.has_queued_messages(None))
+        await wait_until_async(lambda: connector.power_w > 0 and not charger.model.has_queued_messages(None))
         before = connector.transaction
 
         first.socket.transport.abort()
@@ -106,9 +109,9 @@ async def test_offline_only_known_tokens_start_unless_all_may() -> None:
 async def test_statuses_that_came_and_went_offline_are_not_reported() -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         first = await csms.accepted()
-        await until(lambda: len(first.all("StatusNotification")) == 2)
+        await wait_until_async(lambda: len(first.all("StatusNotification")) == 2)
         first.socket.transport.abort()
-        await until(lambda: not charger.model.online)
+        await wait_until_async(lambda: not charger.model.online)
         charger.model.actions.perform("PlugIn", None)
         charger.model.actions.perform("Unplug", None)
 
@@ -131,7 +134,9 @@ async def test_a_refused_transaction_message_is_sent_three_times_and_then_droppe
     talk.model.actions.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
-    await until(lambda: any("given up after 3 attempts" in remark for remark in talk.charger.remarks()))
+    await wait_until_async(
+        lambda: any("given up after 3 attempts" in remark for remark in talk.charger.remarks())
+    )
 
     del talk.csms.raw_answers[action]
     await talk.perform("Unplug")
@@ -146,7 +151,9 @@ async def test_an_unanswered_call_does_not_stop_the_charger() -> None:
         link = await csms.accepted()
         csms.raw_answers["Heartbeat"] = None
         charger.model.registration.send_heartbeat()
-        await until(lambda: any("Heartbeat was not answered" in remark for remark in charger.remarks()))
+        await wait_until_async(
+            lambda: any("Heartbeat was not answered" in remark for remark in charger.remarks())
+        )
 
         del csms.raw_answers["Heartbeat"]
         charger.model.registration.send_heartbeat()
@@ -160,7 +167,7 @@ async def test_after_a_long_time_offline_every_status_is_reported_again(
 ) -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         first = await csms.accepted()
-        await until(lambda: len(first.all("StatusNotification")) == 2)
+        await wait_until_async(lambda: len(first.all("StatusNotification")) == 2)
         charger.model.options.set("offline_threshold_s", threshold_s)
 
         first.socket.transport.abort()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.charger import ChargerProcess, LocalCharger
-from tests.simulator.csms import Csms, Payload, call16, call201, until
 from tests.simulator.talk import TOKEN, start_remotely, transaction_calls
+from tests.support.csms import Csms, Payload, call16, call201
+from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
@@ -21,7 +22,7 @@ async def test_a_transaction_that_a_restart_ended_is_reported(version: str, end:
         async with ChargerProcess(csms.url, version, **settings) as charger:
             first = await csms.accepted()
             await start_remotely(first, version)
-            await until(
+            await wait_until_async(
                 lambda: "transaction_ids" not in state_file.read_text() or "4711" in state_file.read_text()
             )
             assert charger.process is not None
@@ -207,7 +208,7 @@ async def test_a_state_file_that_cannot_be_written_does_not_stop_the_charger(tmp
         await csms.accepted()
         charger.model.actions.perform("PlugIn", None)
 
-        await until(lambda: any("cannot be written" in remark for remark in charger.remarks()))
+        await wait_until_async(lambda: any("cannot be written" in remark for remark in charger.remarks()))
         assert charger.model.online
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, until
+from tests.support.csms import Csms
+from tests.support.waiting import wait_until_async
 
 CASES: list[tuple[str | bytes, str, str, str]] = [
     # what the CSMS sends; the id of the answer; its code in 1.6; in 2.0.1
@@ -51,7 +52,7 @@ async def test_each_bad_frame_gets_its_error_and_the_connection_goes_on(version:
 
             await link.socket.send(sent)
 
-            await until(lambda: _errors(link.frames[before:]))  # noqa: B023
+            await wait_until_async(lambda: _errors(link.frames[before:]))  # noqa: B023
             (error,) = _errors(link.frames[before:])
             assert error[1:3] == [unique_id, code_16 if version == "OCPP1.6" else code_201], sent
     assert charger.states().count("connecting") == 1
@@ -67,7 +68,7 @@ async def test_an_answer_to_no_call_is_logged_and_not_answered(answer: str) -> N
         await link.socket.send(answer)
         await link.socket.send("nonsense")
 
-        await until(lambda: _errors(link.frames))
+        await wait_until_async(lambda: _errors(link.frames))
         assert len(_errors(link.frames)) == 1
         assert len(charger.remarks()) == 2
 
@@ -79,7 +80,9 @@ async def test_an_answer_that_breaks_the_schema_is_logged_and_not_used() -> None
 
         charger.model.registration.send_heartbeat()
 
-        await until(lambda: any("answer to Heartbeat is not valid" in remark for remark in charger.remarks()))
+        await wait_until_async(
+            lambda: any("answer to Heartbeat is not valid" in remark for remark in charger.remarks())
+        )
         del csms.raw_answers["Heartbeat"]
         charger.model.registration.send_heartbeat()
         await link.next("Heartbeat")

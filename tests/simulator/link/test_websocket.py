@@ -11,8 +11,8 @@ from websockets.http11 import Request
 from simulator.link.websocket import MAX_FRAME_BYTES, retry_delays
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, LocalCharger
-from tests.simulator.csms import Csms
 from tests.simulator.tls import certify, server_tls
+from tests.support.csms import Csms
 
 SUBPROTOCOL = {"OCPP1.6": "ocpp1.6", "OCPP2.0.1": "ocpp2.0.1"}
 

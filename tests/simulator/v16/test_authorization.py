@@ -3,8 +3,9 @@
 import pytest
 
 from simulator.clock import format_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import Talk, in_seconds
+from tests.support.csms import Payload
+from tests.support.waiting import wait_until_async
 
 
 @pytest.mark.charger(configuration='{"LocalPreAuthorize": "true"}')
@@ -49,10 +50,10 @@ async def test_a_local_list_is_updated_in_steps(talk: Talk) -> None:
 async def test_a_cached_tag_is_not_authorized_again_until_the_cache_is_cleared(talk: Talk) -> None:
     await talk.perform("PresentToken", '{"idToken": "CARD"}')
     await talk.link.next("Authorize")
-    await until(lambda: "card" in talk.model.authorizer.cache)
+    await wait_until_async(lambda: "card" in talk.model.authorizer.cache)
 
     await talk.perform("PresentToken", '{"idToken": "CARD", "connector": 2}')
-    await until(lambda: talk.model.station.connectors[1].token)
+    await wait_until_async(lambda: talk.model.station.connectors[1].token)
     assert len(talk.link.all("Authorize")) == 1
     assert (await talk.call("ClearCache")).status == "Accepted"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, boot_answers, call16
 from tests.simulator.talk import Talk
+from tests.support.csms import Csms, boot_answers, call16
 
 
 async def test_configuration_is_read_changed_and_refused_key_by_key(talk: Talk) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulator.csms import NOW
 from tests.simulator.talk import Talk
+from tests.support.csms import NOW
 
 
 @pytest.mark.charger(job_step_s=0.02, reboot_s=0.02)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import Talk, in_seconds
+from tests.support.csms import Payload
+from tests.support.waiting import wait_until_async
 
 
 def profile(limit: float, *, purpose: str = "TxDefaultProfile", **more: Any) -> Payload:
@@ -61,7 +62,7 @@ async def test_the_power_changes_with_the_periods_of_a_profile(talk: Talk) -> No
     await talk.start()
     assert talk.connector.power_w == 4_000
 
-    await until(lambda: talk.connector.power_w == 8_000)
+    await wait_until_async(lambda: talk.connector.power_w == 8_000)
 
 
 async def test_a_profile_that_comes_with_a_remote_start_is_for_that_transaction(talk: Talk) -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from simulator.clock import parse_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import Talk
+from tests.support.csms import Payload
+from tests.support.waiting import wait_until_async
 
 
 async def test_a_remote_start_plugs_the_car_in_and_charges_until_the_remote_stop(talk: Talk) -> None:
@@ -160,7 +161,7 @@ async def test_a_car_may_stop_requesting_energy_and_request_it_again(talk: Talk)
     assert talk.connector.power_w == 0
     await talk.perform("RequestEnergy")
 
-    await until(lambda: talk.connector.power_w == 22_000)
+    await wait_until_async(lambda: talk.connector.power_w == 22_000)
 
 
 @pytest.mark.charger(

@@ -3,8 +3,9 @@
 import pytest
 
 from simulator.clock import format_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import TOKEN, Talk, in_seconds
+from tests.support.csms import Payload
+from tests.support.waiting import wait_until_async
 
 
 @pytest.mark.charger(configuration='{"AuthCtrlr.LocalPreAuthorize": "true"}')
@@ -27,7 +28,7 @@ async def test_a_local_list_authorizes_without_asking(talk: Talk) -> None:
 
 async def test_customer_information_is_reported_and_cleared(talk: Talk) -> None:
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
-    await until(lambda: "tag" in talk.model.authorizer.cache)
+    await wait_until_async(lambda: "tag" in talk.model.authorizer.cache)
 
     request: Payload = {"id_token": TOKEN, "report": True, "clear": True}
     assert (await talk.call("CustomerInformation", request_id=1, **request)).status == "Accepted"
@@ -44,7 +45,7 @@ async def test_customer_information_is_reported_and_cleared(talk: Talk) -> None:
 
 async def test_the_cache_is_cleared(talk: Talk) -> None:
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
-    await until(lambda: talk.model.authorizer.cache)
+    await wait_until_async(lambda: talk.model.authorizer.cache)
 
     assert (await talk.call("ClearCache")).status == "Accepted"
 

@@ -3,8 +3,9 @@
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.simulator.csms import Csms, boot_answers, call201, until
 from tests.simulator.talk import TOKEN, Talk
+from tests.support.csms import Csms, boot_answers, call201
+from tests.support.waiting import wait_until_async
 
 
 async def test_an_inoperative_evse_is_unavailable_and_starts_nothing(talk: Talk) -> None:
@@ -100,7 +101,7 @@ async def test_each_message_can_be_triggered(talk: Talk, message: str, status: s
     if message == "TransactionEvent":
         await talk.start()
         await talk.event("Updated", "ChargingStateChanged")
-    await until(lambda: not talk.model.has_queued_messages(None))
+    await wait_until_async(lambda: not talk.model.has_queued_messages(None))
 
     answer = await talk.call("TriggerMessage", requested_message=message, evse={"id": 1})
 
@@ -166,4 +167,6 @@ async def test_an_unsupported_request_is_answered_not_supported(talk: Talk, acti
 
     await talk.link.socket.send(f'[2,"77","{action}",{payloads[action]}]')
 
-    await until(lambda: any(frame.startswith('[4,"77","NotSupported"') for frame in talk.link.frames))
+    await wait_until_async(
+        lambda: any(frame.startswith('[4,"77","NotSupported"') for frame in talk.link.frames)
+    )

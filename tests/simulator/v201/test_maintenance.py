@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.csms import NOW, Payload
 from tests.simulator.talk import Talk, in_seconds
+from tests.support.csms import NOW, Payload
 
 
 def firmware(location: str, **more: Any) -> Payload:

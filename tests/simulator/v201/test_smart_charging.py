@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.csms import Payload
 from tests.simulator.talk import TOKEN, Talk, in_seconds
+from tests.support.csms import Payload
 
 
 def profile(limit: float, *, purpose: str = "TxDefaultProfile", **more: Any) -> Payload:

@@ -6,8 +6,9 @@ from itertools import pairwise
 import pytest
 
 from simulator.clock import parse_time
-from tests.simulator.csms import Payload, until
 from tests.simulator.talk import TOKEN, Talk
+from tests.support.csms import Payload
+from tests.support.waiting import wait_until_async
 
 
 def triggers(talk: Talk) -> list[tuple[str, str]]:
@@ -129,7 +130,7 @@ async def test_a_requested_start_is_authorized_first_where_that_is_configured(ta
     ).status == "Accepted"
 
     await talk.link.next("Authorize")
-    await until(lambda: not talk.connector.claimed)
+    await wait_until_async(lambda: not talk.connector.claimed)
     assert talk.link.all("TransactionEvent") == []
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulator.csms import Payload
 from tests.simulator.talk import Talk
+from tests.support.csms import Payload
 
 
 def variable(component: str, name: str, instance: str | None = None, evse_id: int | None = None) -> Payload:

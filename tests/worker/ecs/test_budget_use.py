@@ -9,9 +9,9 @@ import pytest
 
 from shared.settings import BudgetSettings, SettingsError
 from shared.startup.environment import load_settings
-from tests.worker.conftest import World
+from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.world import World
 from tests.worker.ecs.budgets import take
-from tests.worker.embedded import Embedded, client_at
 from worker.ecs import budget as budget_module
 from worker.ecs.budget import GROUP_OF, QUOTAS, Budget, BudgetSpent, on_behalf_of
 from worker.ecs.client import EcsClient, ServiceView

@@ -11,9 +11,9 @@ import pytest
 from shared.settings import EcsSettings
 from shared.startup.environment import load_settings
 from simulator.settings import read_settings
-from tests.conftest import environment
-from tests.worker.embedded import Embedded, client_at
-from tests.worker.fake_ecs import FakeEcs
+from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.environment import environment
+from tests.support.fake_ecs import FakeEcs
 from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
 
 
@@ -173,7 +173,7 @@ def test_a_task_that_nobody_knows_is_stopped_already(side: Side) -> None:
     assert side.ecs.describe_tasks([arn]) == {}
 
 
-def test_a_crashed_task_tells_its_exit_code(side: Side, charger_id: str) -> None:
+def test_a_crashed_task_has_its_exit_code(side: Side, charger_id: str) -> None:
     side.ensure(charger_id, side.define(charger_id))
     arn = side.until_running(charger_id)
 
@@ -197,7 +197,7 @@ def test_another_definition_replaces_the_task(side: Side, charger_id: str) -> No
     assert side.until_running(charger_id) != old
 
 
-def test_a_definition_that_is_gone_is_told_apart_from_other_refusals(side: Side, charger_id: str) -> None:
+def test_a_definition_that_is_gone_differs_from_other_refusals(side: Side, charger_id: str) -> None:
     definition = side.define(charger_id)
     side.ensure(charger_id, definition)
     nowhere = definition.rsplit(":", 1)[0] + ":99"

@@ -17,7 +17,8 @@ import pytest
 from embedded.ports import HOST, free_port
 from shared.error_codes import ErrorCode
 from shared.settings import EcsSettings
-from tests.worker.embedded import Embedded, client_at
+from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.waiting import wait_until
 from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 
 
@@ -36,9 +37,8 @@ def given(embedded: Embedded) -> Given:
     charger_id = f"dep-{uuid4().hex[:12]}"
     definition = embedded.ecs.ensure_task_definition(charger_id, {"CHARGER_IDENTITY": "CP-1"}, {})
     ensure(embedded.ecs, charger_id, definition, exists=False)
-    deadline = time.monotonic() + 5
-    while (task := embedded.ecs.current_task(charger_id)) is None:
-        assert time.monotonic() < deadline
+    task = wait_until(lambda: embedded.ecs.current_task(charger_id))
+    assert task is not None
     return Given(embedded.ecs, charger_id, definition, task)
 
 
@@ -125,7 +125,7 @@ def test_a_call_whose_answer_was_lost_can_be_repeated(embedded: Embedded, given:
         CALLS[action](given)
 
 
-def test_services_that_ecs_calls_missing_are_none_and_the_others_are_told(
+def test_services_that_ecs_calls_missing_are_none_and_the_others_are_returned(
     embedded: Embedded, given: Given
 ) -> None:
     """ECS may call a service MISSING that exists: a caller that acts on it must call twice."""
@@ -290,7 +290,7 @@ def test_what_may_pass_is_unavailable(
         "Unable to describe task definition.",
     ],
 )
-def test_a_task_definition_that_is_gone_is_told_by_its_words(
+def test_a_task_definition_that_is_gone_is_recognized_by_its_words(
     oracle: tuple[Oracle, EcsClient], message: str
 ) -> None:
     server, ecs = oracle

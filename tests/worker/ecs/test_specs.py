@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.embedded.waiting import wait_until
-from tests.worker.embedded import Embedded
+from tests.support.embedded_ecs import Embedded
+from tests.support.waiting import wait_until
 from worker.ecs.client import EcsClient, EcsUnavailable
 from worker.ecs.requests import definition
 from worker.reconcile.provision import fleet_spec

@@ -21,12 +21,12 @@ from shared.fleet.errors import ChargerNotFound, InvalidCharger, NotReady
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, FleetSpec, RemovedCharger
 from shared.vocabulary import EventType
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.reconcile.history import ExpectedCommand, History, active_service
 from tests.worker.reconcile.invariants import Invariants
 from tests.worker.stepping import Fate, SteppedEcs, SteppedTask
 from worker.ecs.client import EcsRejected, EcsUnavailable
-from worker.maintenance.leftovers import CERTAIN_AFTER, remove_leftovers, remove_orphans
+from worker.maintenance.leftovers import CHECK_AFTER, remove_leftovers, remove_orphans
 from worker.maintenance.rollout import roll_out
 from worker.maintenance.sweep import sweep
 
@@ -287,9 +287,7 @@ class Fleet(RuleBasedStateMachine):
             self._settle()
             self.nothing_is_wrong()
         with self.world.sessions.begin() as session:
-            session.execute(
-                update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CERTAIN_AFTER)
-            )
+            session.execute(update(RemovedCharger).values(removed_at=RemovedCharger.removed_at - CHECK_AFTER))
         for _ in range(2):
             self._run(self._remove_leftovers)
             self._settle()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.vocabulary import CommandStatus, EventType
-from tests.worker.fake_ecs import FakeEcs, FakeService
+from tests.support.fake_ecs import FakeEcs, FakeService
 
 
 @dataclass(frozen=True)

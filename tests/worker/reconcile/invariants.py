@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from shared.models import Charger, Command
 from shared.vocabulary import FINAL, OPEN, CommandStatus
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.reconcile.history import History, active_service, snapshot_of
 from tests.worker.stepping import SteppedEcs
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.embedded.waiting import wait_until
+from tests.support.waiting import wait_until
 from worker.reconcile.coalesce import MAX_THREADS_PER_CHARGER, CoalescingQueue
 
 OVERTAKEN_AFTER_S = 0.3

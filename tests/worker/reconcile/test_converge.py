@@ -7,8 +7,8 @@ from shared.error_codes import ErrorCode
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import fail_once
+from tests.support.fake_ecs import fail_once
+from tests.support.world import World
 from worker.ecs.client import EcsRejected, TaskDefinitionMissing
 from worker.reconcile.failure import RETRY_MAX_S, retry_delay_s
 from worker.reconcile.provision import Step

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.error_codes import RETRYABLE, ErrorCode
 from shared.models import Base, Charger, Command
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import Action, fail_once
+from tests.support.fake_ecs import Action, fail_once
+from tests.support.world import World
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
 from worker.reconcile.converge import record_internal_error

@@ -7,9 +7,9 @@ import pytest
 
 from shared.settings import BudgetSettings
 from shared.vocabulary import CommandStatus
-from tests.worker.conftest import World
-from tests.worker.embedded import Embedded, client_at
-from tests.worker.fake_ecs import fail_once
+from tests.support.embedded_ecs import Embedded, client_at
+from tests.support.fake_ecs import fail_once
+from tests.support.world import World
 from worker.ecs import turns
 from worker.ecs.budget import Budget, BudgetSpent, on_behalf_of
 

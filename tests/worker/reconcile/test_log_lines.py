@@ -8,8 +8,8 @@ import structlog
 
 from shared.error_codes import ErrorCode
 from shared.vocabulary import EventType
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import fail_once
+from tests.support.fake_ecs import fail_once
+from tests.support.world import World
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import EcsRejected
 from worker.reconcile.failure import RETRY_MAX_S

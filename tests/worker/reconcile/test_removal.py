@@ -1,8 +1,8 @@
 """A deleted charger leaves nothing behind, costs ECS little, and its row is removed only then."""
 
 from shared.error_codes import ErrorCode
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import fail_once
+from tests.support.fake_ecs import fail_once
+from tests.support.world import World
 from worker.ecs.client import EcsRejected
 
 

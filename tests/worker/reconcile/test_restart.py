@@ -4,8 +4,8 @@ from sqlalchemy import update
 
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
-from tests.worker.conftest import World
-from tests.worker.fake_ecs import fail_once
+from tests.support.fake_ecs import fail_once
+from tests.support.world import World
 
 
 def stops(world: World) -> list[str]:

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.worker.conftest import World
+from tests.support.world import World
 from tests.worker.reconcile.fleet_machine import Fleet
 
 STEPS = 50

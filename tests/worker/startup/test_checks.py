@@ -9,7 +9,7 @@ import pytest
 
 from shared.database import connection as connecting
 from shared.settings import Settings
-from tests.conftest import environment
+from tests.support.environment import environment
 from worker.broker.pool import TaskPool
 from worker.resources import Process
 from worker.startup import checks as start

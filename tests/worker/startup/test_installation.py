@@ -24,7 +24,7 @@ from embedded.ports import HOST, free_port
 from shared.database.engine import Sessions, make_engine
 from shared.fleet.installation import Services, move, record, recorded
 from shared.settings import Settings
-from tests.conftest import environment
+from tests.support.environment import environment
 from worker.ecs.client import EcsClient, EcsUnavailable
 from worker.startup.checks import stop_if_wrong
 from worker.startup.installation import Guard, WrongEcs, is_amazon
@@ -210,7 +210,7 @@ def test_an_embedded_ecs_is_known_by_its_name_and_not_by_its_port(guard: GuardOf
         ("https://amazonaws.com.example.org", False),
     ],
 )
-def test_amazons_addresses_are_told_from_others(url: str, amazons: bool) -> None:
+def test_amazons_addresses_differ_from_others(url: str, amazons: bool) -> None:
     assert is_amazon(url) is amazons
 
 

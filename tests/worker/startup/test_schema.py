@@ -6,8 +6,8 @@ from pathlib import Path
 from sqlalchemy import text
 
 from shared.database.engine import make_engine
-from tests.conftest import environment
-from tests.embedded.waiting import wait_until
+from tests.support.environment import environment
+from tests.support.waiting import wait_until
 from tests.worker.test_lifecycle import Broker, Worker
 
 

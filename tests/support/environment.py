@@ -1,0 +1,22 @@
+"""The settings with which every part of the product starts under test."""
+
+from collections.abc import Callable
+
+JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
+
+Token = Callable[..., str]  #: the fixture `token`
+
+
+def environment(database_url: str, redis_url: str) -> dict[str, str]:
+    """The variables with which any part of the product starts under test."""
+    return {
+        "CHARGEHAND_ENV": "production",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "JWT_SECRET": JWT_SECRET,
+        "RATE_LIMIT": "",
+        "CHARGEHAND_INSTALLATION": "tests",  # their ECS has another address in each test
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "tests",
+        "AWS_SECRET_ACCESS_KEY": "tests",
+    }

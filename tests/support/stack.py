@@ -1,0 +1,213 @@
+"""The whole product as processes: embedded ECS, API under its server, worker and beat. And a CSMS that remembers."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import orjson
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from embedded.csms import CHARGERS
+from embedded.ports import HOST, free_port
+from embedded.process import Program, running
+from tests.support.environment import environment
+from tests.support.waiting import wait_until
+
+PYTHON = sys.executable
+
+
+@dataclass
+class Stack:
+    """Where the parts of a running product are."""
+
+    api_url: str
+    ecs_url: str
+    database_url: str
+    redis_url: str
+    environment: dict[str, str]
+    folder: Path
+
+    def set_faults(self, *rules: dict[str, Any]) -> None:
+        """Make the embedded ECS misbehave; no rules make it behave again."""
+        httpx.put(
+            f"{self.ecs_url}/_chargehand/faults", json=list(rules), auth=self.ecs_owner
+        ).raise_for_status()
+
+    @property
+    def ecs_owner(self) -> tuple[str, str]:
+        """User name and password of the routes under /_chargehand."""
+        return ecs_owner(self.environment)
+
+
+def ecs_owner(environment: Mapping[str, str]) -> tuple[str, str]:
+    return environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+
+
+@contextmanager
+def running_stack(folder: Path, database_url: str, redis_url: str, **settings: str) -> Iterator[Stack]:
+    """Everything but the database and the broker, ready. `settings` are more environment variables."""
+    api_port, ecs_port = free_port(), free_port()
+    ecs_url = f"http://{HOST}:{ecs_port}"
+    variables = {
+        **environment(database_url, redis_url),
+        "CHARGEHAND_ENV": "embedded",
+        "AWS_ENDPOINT_URL": ecs_url,
+        "BIND": f"{HOST}:{api_port}",
+        "PATH": "/usr/bin:/bin",
+        **settings,
+    }
+    stack = Stack(f"http://{HOST}:{api_port}", ecs_url, database_url, redis_url, variables, folder)
+    with ExitStack() as parts:
+        for program in (
+            ecs_program(stack, ecs_port),
+            api_program(stack),
+            worker_program(stack),
+            beat_program(stack),
+        ):
+            parts.enter_context(running(program, folder / "logs" / f"{program.name}.log", within_s=40))
+        yield stack
+
+
+def ecs_program(stack: Stack, port: int) -> Program:
+    return Program(
+        name="ecs",
+        argv=(PYTHON, "-m", "embedded.ecs", "--port", str(port), "--state-dir", str(stack.folder / "ecs")),
+        is_ready=lambda: answers(f"{stack.ecs_url}/_chargehand/health"),
+        env=stack.environment,
+        stop_within_s=12,
+    )
+
+
+def api_program(stack: Stack) -> Program:
+    return Program(
+        name="api",
+        argv=(PYTHON, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
+        is_ready=lambda: answers(f"{stack.api_url}/ready"),
+        env=stack.environment,
+    )
+
+
+def worker_program(stack: Stack, name: str = "worker") -> Program:
+    options = f"-Q lifecycle,provisioning,maintenance --without-gossip --without-mingle -n {name}@%h"
+    return Program(
+        name=name,
+        argv=(PYTHON, "-m", "celery", "-A", "worker.celery_app", "worker", *options.split()),
+        env=stack.environment,
+    )
+
+
+def beat_program(stack: Stack) -> Program:
+    return Program(
+        name="beat",
+        argv=(PYTHON, "-m", "celery", "-A", "worker.celery_app", "beat"),
+        env=stack.environment,
+    )
+
+
+def answers(url: str) -> bool:
+    """True when a GET is answered with 200."""
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@dataclass
+class Session:
+    """One connection of a charger, in seconds of the monotonic clock."""
+
+    identity: str
+    subprotocol: str | None
+    opened_at: float
+    booted_at: float | None = None
+    closed_at: float | None = None
+    actions: list[str] = field(default_factory=list)
+
+
+class RememberingCsms:
+    """The embedded CSMS's charge points on a server of ours, which notes every session."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self.url = ""
+
+    def __enter__(self) -> "RememberingCsms":
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        self._loop.close()
+
+    def of(self, identity: str) -> list[Session]:
+        return [session for session in self.sessions if session.identity == identity]
+
+    def open_now(self, identity: str) -> list[Session]:
+        return [session for session in self.of(identity) if session.closed_at is None]
+
+    def wait_for_boot(self, identity: str, within_s: float = 5) -> Session:
+        """The charger's open session, when its BootNotification has come."""
+        wait_until(lambda: any(session.booted_at for session in self.open_now(identity)), within_s)
+        return self.open_now(identity)[0]
+
+    def wait_for_end(self, identity: str, within_s: float = 3) -> None:
+        wait_until(lambda: not self.open_now(identity), within_s)
+
+    def most_at_once(self, identity: str) -> int:
+        """How many sessions of the identity were ever open together."""
+        sessions = self.of(identity)
+        return max(
+            (
+                sum(
+                    other.opened_at <= session.opened_at
+                    and (other.closed_at is None or other.closed_at > session.opened_at)
+                    for other in sessions
+                )
+                for session in sessions
+            ),
+            default=0,
+        )
+
+    async def _serve(self) -> None:
+        subprotocols = [name for name in CHARGERS if name]
+        async with serve(self._talk, HOST, 0, subprotocols=subprotocols, compression=None) as server:
+            self.url = f"ws://{HOST}:{server.sockets[0].getsockname()[1]}/ocpp"
+            self._ready.set()
+            await self._stop.wait()
+
+    async def _talk(self, connection: ServerConnection) -> None:
+        assert connection.request is not None
+        identity = unquote(urlsplit(connection.request.path).path.rsplit("/", 1)[-1])
+        session = Session(identity, connection.subprotocol, monotonic())
+        self.sessions.append(session)
+        charger = CHARGERS[connection.subprotocol](identity, connection, 30)
+        answer = charger.route_message
+
+        async def note(raw: str) -> None:
+            frame = orjson.loads(raw)
+            if frame[0] == 2:
+                session.actions.append(frame[2])
+            await answer(raw)
+            if frame[0] == 2 and frame[2] == "BootNotification":
+                session.booted_at = monotonic()
+
+        charger.route_message = note
+        try:
+            await charger.start()
+        except ConnectionClosed:
+            session.closed_at = monotonic()

@@ -1,0 +1,52 @@
+"""Create and drop the partitions of charger_logs: a table for each day (UTC)."""
+
+from datetime import UTC, date, timedelta
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from shared.database.engine import Sessions
+from worker.logs.quota import prune_volumes
+
+PARTITIONS_LOCK = 0x4C4F4753  # key of the advisory lock; nothing else in this database uses it
+
+
+def ensure_partitions(session: Session, days: set[date]) -> None:
+    """Create the partitions that are missing. Safe to repeat, also concurrently: the second worker waits for the first."""
+    for day in sorted(days):
+        name = _partition(day)
+        if session.scalar(select(func.to_regclass(name))) is None:
+            session.execute(select(func.pg_advisory_xact_lock(PARTITIONS_LOCK)))
+            session.execute(
+                text(
+                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF charger_logs "
+                    f"FOR VALUES FROM ('{day}T00:00:00Z') TO ('{day + timedelta(days=1)}T00:00:00Z')"
+                )
+            )
+
+
+def prune_logs(sessions: Sessions, retention_days: int) -> list[str]:
+    """Drop the partitions of days before the retention, and their volumes. Returns the partitions' names."""
+    with sessions.begin() as session:
+        today = session.scalars(select(func.now())).one().astimezone(UTC).date()
+        oldest = _partition(today - timedelta(days=retention_days))
+        old = [name for name in log_partitions(session) if name < oldest]
+        for name in old:
+            session.execute(text(f"DROP TABLE {name}"))
+        prune_volumes(session, before=today - timedelta(days=retention_days))
+    return old
+
+
+def log_partitions(session: Session) -> list[str]:
+    """The names of the partitions, the oldest day first."""
+    names = session.scalars(
+        text(
+            "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid "
+            "WHERE inhparent = 'charger_logs'::regclass"
+        )
+    )
+    return sorted(names)
+
+
+def _partition(day: date) -> str:
+    return f"charger_logs_{day:%Y%m%d}"

@@ -1,0 +1,83 @@
+"""Claim the chargers that are due for an observation, the longest due first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import case, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from shared.fleet.locking import lock_chargers
+from shared.models import Charger
+from shared.settings import Timing
+from worker.logs.apply_links import link_in_doubt
+from worker.reconcile.provision import DRAINING
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Chargers that one run observes."""
+
+    chargers: Sequence[Charger]  #: detached from any session
+    links_in_doubt: set[
+        str
+    ]  #: the ids of those whose running task must be found out: worker/logs/apply_links.py
+    at: datetime  #: the database's clock when they were claimed, which is before ECS is called
+
+
+def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
+    """Claim up to `limit` chargers, and set when each is due again. Concurrent runs claim different chargers.
+
+    That is after `observe_every_s` for a charger in transition, and after `observe_settled_every_s` for all others. A
+    deleted charger is observed only while its service drains.
+    """
+    in_doubt = link_in_doubt(timing.settle_s)
+    in_transition = or_(
+        Charger.deleted_at.is_not(None),
+        Charger.settled_generation < Charger.generation,
+        Charger.running_count != Charger.desired_count,
+        Charger.pending_count != 0,
+        in_doubt,
+        Charger.rollout_hash.is_not(None),
+    )
+    due = (
+        select(Charger.id)
+        .where(
+            Charger.observe_at <= func.now(),
+            or_(Charger.deleted_at.is_(None), Charger.service_status == DRAINING),
+        )
+        .order_by(Charger.observe_at)
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
+    rows = session.execute(
+        update(Charger)
+        .where(Charger.id.in_(due.scalar_subquery()))
+        .values(
+            observe_at=func.now()
+            + case(
+                (in_transition, timedelta(seconds=timing.observe_every_s)),
+                else_=timedelta(seconds=timing.observe_settled_every_s),
+            )
+        )
+        .returning(Charger, in_doubt)
+        .execution_options(synchronize_session=False)
+    ).all()
+    now = session.scalars(select(func.now())).one()
+    session.expunge_all()
+    return Claim(
+        chargers=[charger for charger, _ in rows],
+        links_in_doubt={charger.id for charger, is_in_doubt in rows if is_in_doubt},
+        at=now,
+    )
+
+
+def release(session: Session, chargers: Sequence[Charger]) -> None:
+    """Make claimed chargers that were not observed due again, at once."""
+    charger_ids = [charger.id for charger in chargers]
+    lock_chargers(session, charger_ids)
+    session.execute(
+        update(Charger)
+        .where(Charger.id.in_(charger_ids), Charger.observe_at.is_not(None))
+        .values(observe_at=func.now())
+    )
