@@ -53,8 +53,7 @@ def migrate(*, as_json: bool) -> None:
     from alembic.util import CommandError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from shared.database.diagnosis import migration_trouble
-    from shared.database.engine import migrate
+    from shared.database.migrate import migrate, migration_trouble
     from shared.startup.checks import checked_settings
 
     with bad_settings_in_one_line():

@@ -19,7 +19,8 @@ from embedded.postgres import prepare_postgres
 from embedded.process import Program, running
 from embedded.redis import prepare_redis
 from shared.auth.tokens import make_token
-from shared.database.engine import make_engine, migrate
+from shared.database.engine import make_engine
+from shared.database.migrate import migrate
 from shared.settings import TokenSettings
 
 ORGANIZATION = "bench"

@@ -2,12 +2,9 @@
 
 import re
 
-import psycopg
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from shared.database.connection import SHARED_CONNECTIONS, UnfitDatabase
-from shared.database.engine import LOCKED
 
 #: Messages of servers, poolers and libpq when a connection fails, which has no SQLSTATE. In English only: for another
 #: language connection_trouble returns NOT_AVAILABLE.
@@ -56,36 +53,6 @@ REFUSALS = (
 STATEMENT_POOLING = "in statement pooling mode"
 NOT_AVAILABLE = "The database is not available"
 
-#: For a statement of a migration, by the first characters of its SQLSTATE (PostgreSQL's appendix A).
-MIGRATION_ERRORS = (
-    (
-        "42501",
-        "The role may not do what the migration needs: let the owner of the tables migrate, or GRANT CREATE ON "
-        "SCHEMA ... to the role of DATABASE_URL",
-    ),
-    (
-        "3F000",
-        "The search_path names no schema that exists: make it, or correct search_path in DATABASE_URL, the role or "
-        "the database",
-    ),
-    (
-        ("42P07", "42710", "42723", "42701"),
-        "Something that no migration made has a name that one needs: use a database or a schema of Chargehand's own",
-    ),
-    (
-        ("42P01", "42703", "42704", "42883"),
-        "Something that an earlier migration made is gone: restore the database from a backup",
-    ),
-    ("23", "A row does not fit what the migration adds: correct or delete it, then repeat this"),
-    (
-        "53",
-        "The database has no room for the migration: give it disk, memory or connections, then repeat this",
-    ),
-    ("25006", "The database takes no writes, because it is a standby or set to read only: name the primary"),
-    ("57014", "Somebody cancelled the migration: repeat this"),
-    (("08", "57P", "58"), "The database went away during the migration: repeat this when it is back"),
-)
-
 
 def connection_trouble(error: BaseException) -> str:
     """Why the connection failed, in a sentence without an address, user or password."""
@@ -96,28 +63,6 @@ def connection_trouble(error: BaseException) -> str:
     if STATEMENT_POOLING in text:  # of PgBouncer
         return SHARED_CONNECTIONS
     return next((words for pattern, words in REFUSALS if re.search(pattern, text)), NOT_AVAILABLE)
-
-
-def migration_trouble(error: BaseException) -> str:
-    """Why the migration failed, in a sentence for its operator."""
-    if isinstance(error, CommandError):
-        return (
-            f"The database has a schema that this version does not know ({first_line(error)}): "
-            "use the version that made it, or a database of Chargehand's own"
-        )
-    refused = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(refused, UnfitDatabase) or STATEMENT_POOLING in str(refused):
-        return connection_trouble(error)
-    if isinstance(refused, LOCKED):
-        return (
-            "Another transaction, perhaps a backup, holds a table that the migration needs: "
-            "repeat this when it has ended"
-        )
-    state = refused.sqlstate if isinstance(refused, psycopg.Error) else None
-    if state is None:
-        return f"{connection_trouble(error)} ({first_line(refused)})"
-    words = next((words for begin, words in MIGRATION_ERRORS if state.startswith(begin)), None)
-    return f"{words or 'The database refused the migration'} ({first_line(refused)})"
 
 
 def first_line(error: BaseException | None) -> str:

@@ -1,27 +1,18 @@
-"""Make engines and sessions, classify database errors, and run migrations. PostgreSQL only."""
+"""Make engines and sessions, and classify database errors. PostgreSQL only."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 from typing import Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.database.catalog import load_catalog
 from shared.database.connection import CONNECT_TIMEOUT_S, connect
 from shared.database.url import connection_parameters
-
-LOCK_PAUSE_S = 3.0
-LOCK_TRIES = 75  # 5 minutes: a backup may hold a table that long; after that the migration fails
-LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
-MIGRATION_LOCK = 6_041_971  # any number, as long as all versions use the same
 
 #: SQLSTATE classes and codes (PostgreSQL's appendix A) of a server that cannot serve any statement at the moment.
 UNAVAILABLE_STATES = (
@@ -171,56 +162,3 @@ class Sessions(sessionmaker[Session]):
 def transactional(engine: Engine) -> Engine:
     """The same pool, with connections that begin a transaction, which the caller ends."""
     return engine.execution_options(isolation_level="READ COMMITTED")
-
-
-def migrate(url: str) -> None:
-    """Bring the schema to the newest version and the catalog to its file. Safe to repeat and to race.
-
-    The service may run meanwhile. Raises OperationalError when others hold a table through all tries: finished
-    migrations stay, and a repeat continues with the next one.
-    """
-    engine = make_engine(url, pool_size=2, migrates=True)
-    try:
-        check_fit(engine)
-        with transactional(engine).connect() as connection:
-            _wait_for_turn(connection)
-            for tries_left in reversed(range(LOCK_TRIES)):
-                if _upgraded(connection, is_last_try=not tries_left):
-                    break
-                sleep(LOCK_PAUSE_S)
-    finally:
-        engine.dispose()
-
-
-def _wait_for_turn(connection: Connection) -> None:
-    """Return when no other process migrates this database. Closing the connection gives up the lock.
-
-    A statement that waits for the lock would hold a snapshot, and a concurrent index build waits for snapshots.
-    """
-    while not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK}):
-        connection.rollback()
-        sleep(0.2)
-    connection.commit()
-
-
-def _upgraded(connection: Connection, *, is_last_try: bool) -> bool:
-    """Whether all migrations were applied. False when one did not get a lock, unless it is the last try."""
-    config = alembic_config()
-    config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-        load_catalog(connection)
-        connection.commit()
-    except OperationalError as error:
-        connection.rollback()
-        if is_last_try or not isinstance(error.orig, LOCKED):
-            raise
-        return False
-    return True
-
-
-def alembic_config() -> Config:
-    """Alembic's configuration, without an ini file."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[1] / "migrations"))
-    return config

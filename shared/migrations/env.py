@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that shared.database.engine.migrate hands over.
+"""Alembic's entry: runs on the connection that shared.database.migrate.migrate hands over.
 
 Each migration is a transaction of its own, so that one can commit in its middle, and a repeat begins with the first
 that did not end.

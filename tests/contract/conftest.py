@@ -15,7 +15,7 @@ from tests.support.stack import RememberingCsms, Stack, running_stack
 Api = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(server_folder: Path, new_database: Callable[[], str], redis_url: str) -> Iterator[Stack]:
     """One for all tests that do not break it. On its own database of the broker."""
     with running_stack(

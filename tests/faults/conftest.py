@@ -17,7 +17,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[VERDICTS] = []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
     with (
         TemporaryDirectory(prefix="chargehand-faults-", ignore_cleanup_errors=True) as folder,

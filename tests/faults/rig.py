@@ -25,7 +25,8 @@ from embedded.postgres import prepare_postgres
 from embedded.process import Program, end, last_lines, spawn
 from embedded.redis import prepare_redis
 from shared.auth.tokens import make_token
-from shared.database.engine import make_engine, migrate
+from shared.database.engine import make_engine
+from shared.database.migrate import migrate
 from shared.models import Command
 from shared.queues import Queue
 from shared.settings import TokenSettings

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from ocpplab import AsyncOcpplabSDK, OcpplabSDK
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, update
 
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger
+from tests.conftest import delete_rows
 from tests.support.api_server import running_api
 from tests.support.environment import Token
 
@@ -89,13 +90,7 @@ def sdk(base_url: str, token: Token, form: str) -> Sdk:
 def backend(backend_engine: Engine) -> Iterator[Sessions]:
     """The server's database, empty but for the catalog."""
     yield Sessions(backend_engine)
-    with backend_engine.begin() as connection:
-        connection.execute(
-            text(
-                "TRUNCATE chargers, commands, charger_links, charger_logs, log_cursors, idempotency_keys, charger_events, "
-                "maintenance_runs, fleet_specs, removed_chargers, log_volumes, log_cuts"
-            )
-        )
+    delete_rows(backend_engine)
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from sqlalchemy.exc import OperationalError
 from embedded.ports import free_port
 from shared.database import connection as connecting
 from shared.database.connection import SHARED_CONNECTIONS
-from shared.database.diagnosis import connection_trouble, migration_trouble
-from shared.database.engine import check_fit, make_engine, migrate, transactional
+from shared.database.diagnosis import connection_trouble
+from shared.database.engine import check_fit, make_engine, transactional
+from shared.database.migrate import migrate, migration_trouble
 from shared.database.url import SESSION
 from tests.support.pooler import running_pooler
 

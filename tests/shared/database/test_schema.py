@@ -1,11 +1,14 @@
 """A schema that is older than this version is reported before any work begins; a newer one is fine."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 
 from shared.database.engine import make_engine
+from shared.database.migrate import alembic_config
 from shared.database.schema import schema_trouble_of
 
 
@@ -51,3 +54,11 @@ def test_a_database_that_was_never_migrated_is_reported(new_database: Callable[[
     engine.dispose()
 
     assert trouble == "The database has not been migrated: run chargehand migrate"
+
+
+def test_the_file_of_each_migration_begins_with_its_revision_and_the_newest_comes_last() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    newest_first = [(script.revision, Path(script.path).name[:5]) for script in scripts.walk_revisions()]
+
+    assert all(begins == f"{revision}_" for revision, begins in newest_first)
+    assert newest_first == sorted(newest_first, reverse=True)

@@ -8,7 +8,8 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, delete, select, text, update
 
-from shared.database.engine import Sessions, make_engine, migrate
+from shared.database.engine import Sessions, make_engine
+from shared.database.migrate import migrate
 from shared.fleet.links import ACCEPTED
 from shared.models import Charger, ChargerLink, ShownLink
 from tests.shared.fleet.test_charger_counts import charger

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Engine, insert, inspect, select, text, update
 from sqlalchemy.orm import Session
 
 from chargehand.cli import main
-from shared.database import engine as database
-from shared.database.engine import alembic_config, make_engine, migrate, transactional
+from shared.database import migrate as migrating
+from shared.database.engine import make_engine, transactional
+from shared.database.migrate import alembic_config, migrate
 from shared.models import Base, Brand, Charger
 from shared.models.chargers import UNUSED_COLUMNS
 from tests.shared.fleet.test_charger_counts import charger
@@ -180,7 +181,7 @@ def test_the_upgrade_fills_a_charger_that_was_locked_as_soon_as_it_is_free(own: 
 def test_an_upgrade_that_waits_for_a_backup_does_not_block_queries(
     own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "LOCK_PAUSE_S", 0.1)
+    monkeypatch.setattr(migrating, "LOCK_PAUSE_S", 0.1)
     _go(own, command.downgrade, "0005")
 
     with ThreadPoolExecutor() as threads, transactional(own).connect() as backup:
@@ -203,8 +204,8 @@ def test_an_upgrade_that_waits_for_a_backup_does_not_block_queries(
 def test_an_upgrade_that_gets_no_lock_in_time_fails_and_can_be_repeated(
     own: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "LOCK_TRIES", 2)
-    monkeypatch.setattr(database, "LOCK_PAUSE_S", 0.1)
+    monkeypatch.setattr(migrating, "LOCK_TRIES", 2)
+    monkeypatch.setattr(migrating, "LOCK_PAUSE_S", 0.1)
     _go(own, command.downgrade, "0005")
 
     with transactional(own).connect() as backup:
