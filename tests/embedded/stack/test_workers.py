@@ -155,7 +155,7 @@ def test_flowers_buttons_resize_a_worker_or_say_why_not(fleet: Fleet) -> None:
 
     assert (grown.status_code, refused.status_code) == (200, 403)
     assert "grow or shrink the pool, or start workers" in refused.text
-    assert fleet.worker(worker)["stats"]["pool"]["max-concurrency"] == 18
+    assert fleet.worker(worker)["stats"]["pool"]["max-concurrency"] == 34
     fleet.command_all("stop")
     fleet.command_all("start")
 
