@@ -12,6 +12,7 @@ from embedded.ecs.process import EcsProcess, running_ecs
 from shared.database.engine import Sessions
 from shared.settings import EcsSettings, Settings
 from shared.startup.environment import load_settings
+from tests.support.ecs_services import clients
 from tests.support.embedded_ecs import QUICK, TASK_COMMAND, Embedded, client_at, on_fargate
 from tests.support.environment import environment
 from tests.support.fake_ecs import FakeEcs
@@ -31,6 +32,8 @@ def ecs_process() -> Iterator[EcsProcess]:
         TemporaryDirectory(prefix="chargehand-ecs-") as folder,
         running_ecs(Path(folder), task_command=TASK_COMMAND, arguments=QUICK) as process,
     ):
+        # The first call takes a busy machine longer than the read time-out of `ecs_client`.
+        clients(process.endpoint_url)[0].list_task_definitions()
         yield process
 
 

@@ -158,7 +158,11 @@ def run_printed_commands(shared: Shared) -> str:
     """As a user who copies and pastes them. Returns their output."""
     _, _, commands = shared.up.output.partition("In a second terminal, in this folder:")
     done = subprocess.run(
-        ["/bin/sh", "-ec", commands.lstrip("\n").partition("\n\n")[0]],  # a line that came later is no command
+        [
+            "/bin/sh",
+            "-ec",
+            commands.lstrip("\n").partition("\n\n")[0],
+        ],  # a line that came later is no command
         env=own_environment(),
         cwd=shared.called_in,
         capture_output=True,
