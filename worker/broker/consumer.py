@@ -31,7 +31,9 @@ class ReconnectingConsumer(Consumer):
         """Whether the broker accepts our queues, which it does not during a failover. Quarantines unreadable messages."""
         connection: Any = self.app.connection_for_read()
         try:
-            connection.connect()
+            connection.ensure_connection(
+                max_retries=0, reraise_as_library_errors=False
+            )  # `connect` sleeps 2 s
             for queue in self.app.amqp.queues.consume_from.values():
                 queue(connection.default_channel).declare()
             if connection.transport.driver_type == "redis":
