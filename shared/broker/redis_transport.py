@@ -20,13 +20,14 @@ class Channel(redis.Channel):
     do_restore = False  # unacknowledged messages are not put back: the sweep publishes their commands again
 
     def queue_declare(self, queue: str | None = None, passive: bool = False, **options: Any) -> Any:
-        """As kombu's. Reports 0 messages while Redis is full, because kombu counts them in a transaction."""
+        """As kombu's. Counts the messages without a transaction while Redis is full."""
         try:
             return super().queue_declare(queue, passive, **options)
         except ResponseError as error:
             if FULL not in str(error):
                 raise
-            return queue_declare_ok_t(queue or "", 0, 0)
+            name = queue or ""
+            return queue_declare_ok_t(name, self.client.llen(name), 0)
 
     def queue_bind(self, *args: Any, **options: Any) -> None:
         """As kombu's, which binds the queue in this process first. A full Redis does not store the binding."""

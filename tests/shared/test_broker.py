@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -13,8 +13,9 @@ from api.limits.rate_limit import RateLimit, TooManyRequests
 from embedded.ports import free_port
 from embedded.process import Program, running
 from embedded.redis import find_redis
-from shared.broker.app import BROKER_ERRORS, CLUSTER, broker_trouble, check_broker, make_celery
+from shared.broker.app import BROKER_ERRORS, CLUSTER, Sender, broker_trouble, check_broker, make_celery
 from shared.broker.url import BadBrokerUrl, broker_url, check_redis_url
+from shared.queues import Queue, TaskName
 
 
 @pytest.mark.parametrize(
@@ -176,3 +177,14 @@ def test_a_redis_cluster_and_a_number_that_it_does_not_have_are_named(odd_redis:
         said.append(broker_trouble(refused.value))
 
     assert said == [CLUSTER, CLUSTER, "The broker refuses: DB index is out of range"]
+
+
+def test_the_messages_on_a_full_redis_are_counted(odd_redis: Callable[..., str]) -> None:
+    """So neither beat nor the sweep adds to a queue that filled it."""
+    url = f"unix://{odd_redis('full')}"
+    with closing(Sender(make_celery(broker_url(url), publisher=True))) as sender:
+        sender.send([(TaskName.SWEEP, {}), (TaskName.OBSERVE, {})])
+        with redis.Redis.from_url(url) as client:
+            client.config_set("maxmemory", 1)
+
+        assert sender.waiting(Queue.MAINTENANCE) == 2
