@@ -65,6 +65,12 @@ CORE_MUTATIONS = (
         "            applied_at = now(),\n",
     ),
     Mutation(
+        "a command that the rate budget held back fails at the first error after its turn",
+        "worker/reconcile/desired.py",
+        "func.coalesce(func.now() - Command.held_since, timedelta())",
+        "timedelta()",
+    ),
+    Mutation(
         "task definitions that were deregistered before the budget ran out stay",
         "worker/ecs/client.py",
         "        return active | dict.fromkeys(",

@@ -22,8 +22,8 @@ PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproj
 MACHINE = "tests/worker/reconcile/test_state_machine.py"
 # Test files, wherever they are below tests/worker.
 TESTS = (
-    "converge removal observe restart sweep coalesce pool intake settling stale_answers budget budget_use turns late_logs "
-    "beat prune links writing_links rollout rollout_mixed rollout_midway leftovers specs log_quota"
+    "converge removal observe restart held_back sweep coalesce pool intake settling stale_answers budget budget_use turns "
+    "late_logs beat prune links writing_links rollout rollout_mixed rollout_midway leftovers specs log_quota"
 )
 LINKS = "shared/migrations/versions/0012_give_links_rows_of_their_own.py"
 RUNS = 60
