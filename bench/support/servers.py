@@ -24,7 +24,7 @@ from shared.database.migrate import migrate
 from shared.settings import TokenSettings
 
 ORGANIZATION = "bench"
-WORKER_CONCURRENCY = 32  # the default of shared/settings.py
+WORKER_CONCURRENCY = 32  # the default of shared/startup/environment.py
 JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
 
 #: For parts that measure the API alone: one organization has all chargers, and no worker finishes their commands.
