@@ -183,10 +183,15 @@ class ApiWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
         """Answer what gunicorn itself refuses as the app would: as JSON."""
         if isinstance(exc, errors.ParseException) and not isinstance(exc, OURS):
             status, detail = STATUS_OF.get(type(exc), "400 Bad Request"), str(exc)
-            log.warning("request.refused", status=status, error=detail)
+            log.warning("request.refused", status=status, error=detail, address=addr[0] if addr else None)
         else:
             status, detail = "500 Internal Server Error", "Internal Server Error"
-            log.error("request.failed", exc_info=exc)
+            log.error(
+                "request.failed",
+                method=getattr(req, "method", None),
+                path=getattr(req, "path", None),
+                exc_info=exc,
+            )
         body = orjson.dumps({"detail": detail})
         head = f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         with suppress(OSError, Timeout):

@@ -178,6 +178,15 @@ def test_what_the_server_refuses_by_itself_is_json_too(server: str, request_: by
     assert body.startswith(b'{"detail":"')
 
 
+def test_a_request_that_the_server_refuses_is_logged_with_the_clients_address(
+    server: str, server_log: Path
+) -> None:
+    _exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")
+
+    refused = [line for line in server_log.read_text().splitlines() if "request.refused" in line]
+    assert "127.0.0.1" in refused[-1]
+
+
 def test_a_chunked_body_counts_as_it_comes(server: str, headers: dict[str, str]) -> None:
     answer = httpx.post(
         f"{server}/ocpp/chargers",
