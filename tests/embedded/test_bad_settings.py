@@ -1,6 +1,6 @@
 """Every program says in its last line which setting is wrong, and ends with an error.
 
-Which values are wrong is tested in tests/shared/test_settings.py, without a process.
+Which values are wrong is tested in tests/shared/startup/test_environment.py, without a process.
 """
 
 import os
