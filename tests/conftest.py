@@ -34,7 +34,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 #: Tables whose rows are there before the first test.
-KEPT = {"catalog_brands", "catalog_models", "installation"}
+PRESERVED_TABLES = {"catalog_brands", "catalog_models", "installation"}
 
 
 @pytest.hookimpl(optionalhook=True)  # without xdist nobody calls it
@@ -128,7 +128,7 @@ def delete_rows(engine: Engine) -> None:
 
     TRUNCATE takes twenty times as long, because it creates the file of every index again.
     """
-    tables = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in KEPT]
+    tables = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in PRESERVED_TABLES]
     tables.sort(key=lambda table: table.name == "charger_counts")  # last: the triggers of chargers write it
     with engine.begin() as connection:
         for table in tables:
