@@ -34,7 +34,7 @@ def test_a_poller_goes_on_after_an_error_and_says_so_once(
     def poll() -> None:
         nonlocal polled
         polled += 1
-        if polled <= 3 and cause == "an outage":
+        if polled <= 3 and cause == "an unavailable database":
             nowhere().connect()
         if polled <= 3:
             raise ValueError("nobody foresaw this")

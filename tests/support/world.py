@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 
 from shared.database.engine import Sessions
 from shared.fleet import chargers, commands
+from shared.fleet.locking import lock_chargers
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
 from shared.settings import Timing
@@ -86,6 +87,7 @@ class World:
 
     def observe_once(self) -> int:
         with self.sessions.begin() as session:
+            lock_chargers(session, session.scalars(select(Charger.id)).all())  # other threads may change them
             session.execute(
                 update(Charger).where(Charger.observe_at.is_not(None)).values(observe_at=func.now())
             )

@@ -196,6 +196,7 @@ def test_postgresql_finds_no_deadlock_between_the_log_reader_and_all_others(
 
     def publish() -> None:
         with world.sessions.begin() as session:
+            lock_chargers(session, chargers)  # as every part of the product does
             session.execute(update(Charger).values(publish_at=func.now()))
         sweep(world.sessions, celery)
 
