@@ -38,6 +38,10 @@ class ProvisioningStatus(StrEnum):
     FAILED = "FAILED"
 
 
+#: A new charger that is neither READY nor FAILED yet.
+IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
+
+
 class ObservedState(StrEnum):
     """The meaning of an ECS service's counts. The database's observed_state() returns the same words."""
 

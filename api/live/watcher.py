@@ -26,10 +26,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits.slots import Full, FullForOrganization, Slots
 from api.poller import Poller
-from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import is_open, may_be_accepted
 from shared.models import Charger, Command
-from shared.vocabulary import OPEN
+from shared.vocabulary import IN_PROGRESS, OPEN
 
 POLL_S = 0.1
 # Waiters of one organization that a poll wakes: hundreds that continue at once would delay all other requests.

@@ -30,7 +30,7 @@ from shared.fleet import chargers, logs
 from shared.fleet.chargers import ChargerChanges, CreateRequest, DeleteRequest, NewCharger, UpdateRequest
 from shared.fleet.commands import LifecycleRequest
 from shared.models import Charger
-from shared.vocabulary import EventType
+from shared.vocabulary import IN_PROGRESS, EventType
 
 operations = Operations(
     "chargers",
@@ -98,7 +98,7 @@ def get_charger_status(query: WaitQuery, charger_id: str) -> ResponseReturnValue
     Provisioning only: whether the charger runs now is in its `runtime`.
     """
     charger = _read_charger(charger_id)
-    in_progress = charger.provisioning_status in chargers.IN_PROGRESS
+    in_progress = charger.provisioning_status in IN_PROGRESS
     if query.wait_s and in_progress and wait_for(Provisioning(charger_id), query.wait_s):
         charger = _read_charger(charger_id)
     return {

@@ -16,11 +16,10 @@ from api.limits.reads import TooManyReads
 from api.live.watcher import Link, Provisioning
 from api.resources import resources
 from shared.database.engine import is_unavailable
-from shared.fleet.chargers import IN_PROGRESS
 from shared.fleet.links import Outcome, outcome_of
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
-from shared.vocabulary import FINAL
+from shared.vocabulary import FINAL, IN_PROGRESS
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.ids import new_charger_id, new_command_id, new_run_id
 from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
-from shared.vocabulary import PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 
 #: What a charger's process is configured with: a change of these needs another task (contract 13, item 24).
 REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
@@ -32,8 +32,6 @@ __all__ = [
     "get_charger",
     "update_charger",
 ]
-
-IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
 class Unchanged(Enum):

@@ -12,12 +12,11 @@ from sqlalchemy.orm import Session
 from shared.error_codes import ErrorCode
 from shared.models import Charger, Command
 from shared.settings import Timing
-from shared.vocabulary import CommandStatus, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, CommandStatus, ProvisioningStatus
 from worker.observe.current_task import must_run
 from worker.observe.observation import Observation
 from worker.observe.rollout import settle_rollout
 from worker.reconcile.failure import give_up
-from worker.reconcile.provision import IN_PROGRESS
 
 log = structlog.get_logger(__name__)
 

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 from shared.error_codes import MESSAGE_LENGTH, ErrorCode, error_detail
 from shared.models import Charger, Command
 from shared.settings import Timing
-from shared.vocabulary import OPEN, CommandStatus, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, OPEN, CommandStatus, ProvisioningStatus
 from worker.reconcile.desired import HELD_FOR, DesiredState, log_change
 from worker.reconcile.outcome import Rejected, Retry
-from worker.reconcile.provision import IN_PROGRESS
 
 RETRY_FIRST_S = 0.5
 RETRY_MAX_S = 10.0  # after an ECS outage the whole fleet is retried within this time

@@ -6,7 +6,7 @@ from sqlalchemy import case, exists, func, select, update
 
 from shared.database.engine import Sessions
 from shared.models import Charger
-from shared.vocabulary import ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, ProvisioningStatus
 from worker.ecs.client import EcsClient, ServiceView
 from worker.reconcile.desired import DesiredState
 
@@ -14,8 +14,6 @@ from worker.reconcile.desired import DesiredState
 DRAINING = "DRAINING"
 INACTIVE = "INACTIVE"
 DRAINING_CHECKED_AFTER_S = 30.0  # by a worker, unless the observer has reported INACTIVE before
-
-IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
 class Step(StrEnum):
