@@ -1,6 +1,8 @@
 """The meters of a charger: where their registers begin, and what a reading looks like. Both versions."""
 
+import json
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,10 @@ from hypothesis import strategies as st
 
 from simulator.settings import BadSettings, read_settings
 from simulator.station.station import new_connector
-from tests.simulator.charger import environment
-from tests.simulator.talk import open_talk
-from tests.support.csms import Payload
+from tests.simulator.charger import LocalCharger, environment
+from tests.simulator.talk import Talk, open_talk, start_remotely
+from tests.support.csms import Csms, Payload, call16, call201
+from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
@@ -71,3 +74,61 @@ async def test_a_transaction_begins_and_ends_at_the_register(version: str) -> No
             ]
 
     assert all(5_000_000 <= value < 5_000_100 for value in values)
+
+
+@pytest.mark.charger(max_power_w=10_000_000, connector_type="CCS2")
+@pytest.mark.parametrize("version", ["OCPP1.6"])
+@pytest.mark.parametrize(("power_w", "text"), [(1_234_567.8, "1234567.8"), (150_000.5, "150000.5"), (7, "7")])
+async def test_a_value_in_1_6_is_a_plain_decimal(talk: Talk, power_w: float, text: str) -> None:
+    """OCPP 1.6 part 1, 7.41: a value is a decimal as text; readers take no exponent."""
+    await talk.start()
+    await talk.perform("SetPower", json.dumps({"powerW": power_w}))
+
+    await talk.call("TriggerMessage", requested_message="MeterValues", connector_id=1)
+
+    reported = await talk.link.next("MeterValues")
+    assert [value["value"] for value in readings_of(reported) if value["unit"] == "W"] == [text]
+
+
+@VERSIONS
+@pytest.mark.parametrize("data", ['{"powerW": NaN}', '{"powerW": 1e999}', '{"powerW": 1' + "0" * 400 + "}"])
+async def test_a_power_that_is_no_finite_number_is_refused(talk: Talk, data: str) -> None:
+    await talk.start()
+
+    assert await talk.perform("SetPower", data) == "Rejected"
+    assert await talk.perform("PlugIn", data.replace("powerW", 'connector": 2, "energyWh')) == "Rejected"
+
+    assert talk.connector.power_w == 22_000
+    assert not talk.model.station.connectors[1].plugged
+
+
+@VERSIONS
+async def test_what_was_reported_survives_a_power_cut(version: str, tmp_path: Path) -> None:
+    state_file = tmp_path / "state.json"
+    more = {
+        "state_file": state_file,
+        "max_power_w": 10_000_000,
+        "ev_energy_wh": 10_000_000,
+        "ev_plug_in_s": 0,
+    }
+    async with Csms() as csms, LocalCharger(csms.url, version, **more) as charger:
+        link = await csms.accepted()
+        await start_remotely(link, version)
+        connector = charger.model.station.connectors[0]
+        await wait_until_async(lambda: connector.power_w > 0)
+        before_wh = connector.energy_wh
+        await wait_until_async(lambda: _counted(charger) > before_wh + 50)
+        if version == "OCPP1.6":
+            await link.call(call16.TriggerMessage(requested_message="MeterValues", connector_id=1))
+        else:
+            await link.call(call201.TriggerMessage(requested_message="MeterValues", evse={"id": 1}))
+        reported = float(readings_of(await link.next("MeterValues"))[0]["value"])
+
+        saved = json.loads(state_file.read_text())["connectors"][0]["energy_wh"]
+
+    assert saved >= reported - 0.5  # reported in whole watt-hours
+
+
+def _counted(charger: LocalCharger) -> float:
+    charger.model.station.energy.update_meters()
+    return charger.model.station.connectors[0].energy_wh
