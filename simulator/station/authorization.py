@@ -129,7 +129,7 @@ class Authorizer:
             self.cache[name] = self.cache[name]._replace(used_at=self._now())
 
     def _decide_offline(self, token: Token) -> TokenInfo:
-        """By what is known when it is decided: the list may have changed while the CSMS was asked."""
+        """By what is known when it is decided: the list may have changed since the request."""
         known = self.find(token)
         if known and self._options.flag("local_authorize_offline"):
             self._touch(token)
