@@ -1,4 +1,4 @@
-"""A fault of the charger's own code is told, and ends neither the charger nor another one."""
+"""A fault of the charger's own code is logged, and ends neither the charger nor another one."""
 
 import pytest
 from ocpp.exceptions import InternalError  # type: ignore[import-untyped]
