@@ -121,9 +121,9 @@ class Electrics:
     def watts(self, amperes: float, phases: int | None = None) -> float:
         return amperes * self.voltage_v * min(phases or self.phases, self.phases)
 
-    def amperes(self, watts: float) -> float:
+    def amperes(self, watts: float, phases: int | None = None) -> float:
         """Per phase."""
-        return watts / (self.voltage_v * self.phases)
+        return watts / (self.voltage_v * min(phases or self.phases, self.phases))
 
 
 def electrics_of(connector_type: str, max_power_w: float) -> Electrics:
