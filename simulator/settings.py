@@ -30,6 +30,7 @@ class Settings:
     ca_file: str | None = None
     destinations: Destinations = OPEN  #: where the operator lets it connect
     state_file: str | None = None
+    meter_start_wh: int | None = None  #: the registers of a new charger; None: a value from its identity
 
     connect_jitter_s: float = 0.2  #: the first connect waits up to this long
     retry_wait_s: float = 1.0  #: doubled after each failure
@@ -77,6 +78,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             read.text("CHARGER_WS_URL_ALLOW", ""), read.text("CHARGER_WS_URL_DENY", "")
         ),
         state_file=read.optional("CHARGER_STATE_FILE"),
+        meter_start_wh=read.optional_number("CHARGER_METER_START_WH", maximum=1_000_000_000),
         connect_jitter_s=read.seconds("CHARGER_CONNECT_JITTER_S", 0.2),
         retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
         retry_random_s=read.seconds("CHARGER_RETRY_RANDOM_S", 30.0),
@@ -123,6 +125,12 @@ class _Reader:
         if not (value.isascii() and value.isdigit() and minimum <= int(value) <= maximum):
             raise BadSettings(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}")
         return int(value)
+
+    def optional_number(self, name: str, *, maximum: int) -> int | None:
+        """From 0 up; None when the variable is absent."""
+        if self.optional(name) is None:
+            return None
+        return self.whole_number(name, 0, minimum=0, maximum=maximum)
 
     def seconds(self, name: str, default: float, *, minimum: float = 0.0) -> float:
         value = self.optional(name)

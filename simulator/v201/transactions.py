@@ -112,6 +112,7 @@ class Transactions201(CommonRequests):
         """Rejected when none of the connectors has a reading, as in libocpp."""
         self.station.energy.update_meters()
         answer = REJECTED
+        self.keep_state()
         for connector in connectors:
             readings = self.meter_values(connector, "aligned", "Trigger", self.clock.now())
             if readings:

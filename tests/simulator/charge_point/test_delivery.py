@@ -41,8 +41,9 @@ async def test_offline_events_are_reported_in_order_after_the_reconnect(version:
         model.actions.perform("PlugIn", None)
         model.actions.perform("PresentToken", {"idToken": "TAG"})
         assert connector.power_w > 0
+        meter_start_wh = connector.energy_wh
         await wait_until_async(
-            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0
+            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > meter_start_wh
         )
         model.actions.perform("PresentToken", {"idToken": "TAG"})
 
