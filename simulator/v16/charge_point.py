@@ -131,17 +131,17 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("GetConfiguration")
     def _get_configuration(self, payload: Payload) -> Payload:
-        """Spells a known key as the specification does, and an unknown one as it was asked for.
+        """Spells a known key as the specification does, and an unknown one as it was requested.
 
         Raises OCPPError for more keys than GetConfigurationMaxKeys (part 1, 9.1.8).
         """
-        asked = payload.get("key") or []
-        check_size(payload, asked, self.options.number("max_keys"))
-        wanted = dict.fromkeys(key.lower() for key in asked) or OPTION_OF_KEY
+        requested = payload.get("key") or []
+        check_size(payload, requested, self.options.number("max_keys"))
+        wanted = dict.fromkeys(key.lower() for key in requested) or OPTION_OF_KEY
         known = [OPTION_OF_KEY[key] for key in wanted if key in OPTION_OF_KEY]
         return {
             "configurationKey": [self._describe_key(option) for option in known],
-            "unknownKey": [key for key in asked if key.lower() not in OPTION_OF_KEY],
+            "unknownKey": [key for key in requested if key.lower() not in OPTION_OF_KEY],
         }
 
     def _describe_key(self, option: Option) -> Payload:

@@ -91,7 +91,7 @@ class DeviceModel:
         return criterion != "Problem" if variable is None else self._value(variable) == "true"
 
     def _look_up(self, request: Payload) -> tuple[Payload, Variable | None]:
-        """The result with the names as they were asked, and its status where there is no such value."""
+        """The result with the names as they were requested, and its status where there is no such value."""
         kind = request.get("attributeType", "Actual")
         result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
         key = _key(request)
@@ -250,7 +250,7 @@ def _lower(name: str | None) -> str | None:
 
 def _matches(key: Key, pattern: Key) -> bool:
     """What a GetReport leaves out (EVSE, connector, variable, an instance) matches any."""
-    return all(asked in (None, own) for own, asked in zip(key, pattern, strict=True))
+    return all(wanted in (None, own) for own, wanted in zip(key, pattern, strict=True))
 
 
 def _rejected(reason_code: str) -> Payload:

@@ -18,20 +18,20 @@ class Variables201(CommonRequests):
 
     @handles("GetVariables")
     def _get_variables(self, payload: Payload) -> Payload:
-        asked = self._checked(payload, "getVariableData", "get_variables")
-        return {"getVariableResult": [self.device.get(each) for each in asked]}
+        requested = self._checked(payload, "getVariableData", "get_variables")
+        return {"getVariableResult": [self.device.get(each) for each in requested]}
 
     @handles("SetVariables")
     def _set_variables(self, payload: Payload) -> Payload:
-        asked = self._checked(payload, "setVariableData", "set_variables")
-        return {"setVariableResult": [self.device.set(each) for each in asked]}
+        requested = self._checked(payload, "setVariableData", "set_variables")
+        return {"setVariableResult": [self.device.set(each) for each in requested]}
 
     def _checked(self, payload: Payload, field: str, limit: str) -> list[Payload]:
         """The list in this field. Raises OCPPError for a request above ItemsPerMessage or BytesPerMessage."""
-        asked: list[Payload] = payload.get(field, [])
+        requested: list[Payload] = payload.get(field, [])
         number = self.options.number
-        check_size(payload, asked, number(f"{limit}_items"), number(f"{limit}_bytes"))
-        return asked
+        check_size(payload, requested, number(f"{limit}_items"), number(f"{limit}_bytes"))
+        return requested
 
     @handles("GetBaseReport")
     def _get_base_report(self, payload: Payload) -> Payload:

@@ -166,7 +166,7 @@ def entry_names(report: Payload) -> set[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("requested", "found"),
     [
         (
             variable("devicedatactrlr", "itemspermessage", "getreport"),
@@ -193,24 +193,24 @@ def entry_names(report: Payload) -> set[tuple[object, ...]]:
     ],
 )
 async def test_what_a_report_request_leaves_out_matches_any(
-    talk: Talk, asked: Payload, found: set[tuple[object, ...]]
+    talk: Talk, requested: Payload, found: set[tuple[object, ...]]
 ) -> None:
     """B08.FR.22 and .23, TC_B_55: an instance, an EVSE or a connector that is not named."""
-    assert (await talk.call("GetReport", request_id=1, component_variable=[asked])).status == "Accepted"
+    assert (await talk.call("GetReport", request_id=1, component_variable=[requested])).status == "Accepted"
 
     assert entry_names(await talk.link.next("NotifyReport")) == found
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "requested",
     [
         variable("DeviceDataCtrlr", "ItemsPerMessage", "Nonsense"),
         {"component": {"name": "TxCtrlr", "instance": "1"}},
         {"component": {"name": "EVSE", "evse": {"id": 2, "connector_id": 1}}},
     ],
 )
-async def test_a_report_of_what_does_not_exist_is_empty(talk: Talk, asked: Payload) -> None:
-    answer = await talk.call("GetReport", request_id=1, component_variable=[asked])
+async def test_a_report_of_what_does_not_exist_is_empty(talk: Talk, requested: Payload) -> None:
+    answer = await talk.call("GetReport", request_id=1, component_variable=[requested])
 
     assert answer.status == "EmptyResultSet"
 
@@ -308,17 +308,19 @@ async def test_a_request_above_the_published_size_is_refused(
     more = {"request_id": 1} if name == "GetReport" else {}
     extra = {"attribute_value": "1"} if name == "SetVariables" else {}
     most = talk.model.options.number(f"{option}_items")
-    asked = [variable("TxCtrlr", f"V{number}") | extra for number in range(most)]
+    requested = [variable("TxCtrlr", f"V{number}") | extra for number in range(most)]
 
-    answer = await talk.call(name, **{field: asked}, **more)
+    answer = await talk.call(name, **{field: requested}, **more)
     if name != "GetReport":
         results = getattr(answer, f"{field.removesuffix('_data')}_result")
-        assert [each["variable"]["name"] for each in results] == [each["variable"]["name"] for each in asked]
+        assert [each["variable"]["name"] for each in results] == [
+            each["variable"]["name"] for each in requested
+        ]
     with pytest.raises(OccurrenceConstraintViolationError):
-        await talk.call(name, **{field: [*asked, asked[0]]}, **more)
+        await talk.call(name, **{field: [*requested, requested[0]]}, **more)
     talk.model.options.set(f"{option}_bytes", 500)
     with pytest.raises(FormatViolationError):
-        await talk.call(name, **{field: asked}, **more)
+        await talk.call(name, **{field: requested}, **more)
 
 
 async def test_no_page_of_a_report_follows_the_end_of_its_connection(talk: Talk) -> None:
