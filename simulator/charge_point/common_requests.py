@@ -1,7 +1,7 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
 import json
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     FormatViolationError,
@@ -56,7 +56,7 @@ class CommonRequests(ChargePoint):
         return known
 
     def update_local_list(
-        self, version: int, entries: Iterable[tuple[str, Payload | None]], update_type: str
+        self, version: int, entries: Sequence[tuple[str, Payload | None]], update_type: str
     ) -> Payload:
         """An entry without info is removed from the list."""
         read = [(name, None if info is None else self.read_token_info(info)) for name, info in entries]
@@ -64,13 +64,9 @@ class CommonRequests(ChargePoint):
         self.keep_state()
         return {"status": status}
 
-    def refuse_if_invalid(self, transaction_id: str, info: TokenInfo) -> None:
-        """Takes the CSMS's status of the token of a running transaction.
-
-        ConcurrentTx is about another transaction of the token, and does not stop this one.
-        """
-        if info.status not in ("Accepted", "ConcurrentTx"):
-            self.station.transactions.refuse_token(transaction_id, info)
+    def take_token_info(self, transaction_id: str, token: Token, info: Payload) -> None:
+        """Takes what the CSMS's answer to a report of a transaction says about its token."""
+        self.station.transactions.take_token_info(transaction_id, self.learn_token(token, info))
 
     # Availability
 

@@ -48,7 +48,7 @@ class DeviceModel:
 
     def get(self, request: Payload) -> Payload:
         """The result for one entry of GetVariables."""
-        result, variable = self._look_up(request)
+        result, variable = self._identify(request)
         if variable is None:
             return result
         if variable.mutability == "WriteOnly":
@@ -57,7 +57,7 @@ class DeviceModel:
 
     def set(self, request: Payload) -> Payload:
         """The result for one entry of SetVariables."""
-        result, variable = self._look_up(request)
+        result, variable = self._identify(request)
         if variable is None:
             return result
         if isinstance(variable, Fact) or variable.mutability == "ReadOnly":
@@ -90,7 +90,7 @@ class DeviceModel:
         variable = self._find(key._replace(variable=criterion.lower(), variable_instance=None))
         return criterion != "Problem" if variable is None else self._value(variable) == "true"
 
-    def _look_up(self, request: Payload) -> tuple[Payload, Variable | None]:
+    def _identify(self, request: Payload) -> tuple[Payload, Variable | None]:
         """The result with the names as they were requested, and its status where there is no such value."""
         kind = request.get("attributeType", "Actual")
         result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
