@@ -40,6 +40,7 @@ class Settings:
     retry_max_s: float = 60.0  #: upper limit of a wait, with its random part
     open_timeout_s: float = 10.0  #: from the TCP connection to the end of the WebSocket handshake
     call_timeout_s: float = 30.0
+    strict: bool = False  #: refuses every payload of the CSMS that breaks its schema
     boot_on_reconnect: bool = False
     reboot_s: float = 1.0  #: from the end of the connection to the start of the next after a Reset
     job_step_s: float = 2.0  #: each step of a simulated firmware update or log upload
@@ -93,6 +94,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
         open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, minimum=0.1),
         call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, minimum=0.1),
+        strict=read.switch("CHARGER_STRICT", False),
         boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),
         reboot_s=read.seconds("CHARGER_REBOOT_S", 1.0),
         job_step_s=read.seconds("CHARGER_JOB_STEP_S", 2.0),

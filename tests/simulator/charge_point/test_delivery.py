@@ -131,7 +131,7 @@ RETRY_AT_ONCE = json.dumps({"TransactionMessageRetryInterval": 0})
 @pytest.mark.charger(configuration=RETRY_AT_ONCE)
 async def test_a_refused_transaction_message_is_sent_three_times_and_then_dropped(talk: Talk) -> None:
     action = "StartTransaction" if talk.is_16 else "TransactionEvent"
-    talk.csms.raw_answers[action] = '{"nonsense":1}'
+    talk.csms.raw_answers[action] = '"nonsense"'
     talk.model.actions.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
