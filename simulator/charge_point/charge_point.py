@@ -7,6 +7,7 @@ from dataclasses import asdict
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
     NotSupportedError,
+    OCPPError,
     SecurityError,
 )
 
@@ -114,7 +115,9 @@ class ChargePoint(Translation):
             raise NotSupportedError("this charger does not support this action")
         try:
             return handler(self, payload)
-        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        except OCPPError:
+            raise
+        except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
 
@@ -300,4 +303,8 @@ class ChargePoint(Translation):
 def _facts(settings: Settings) -> dict[str, str]:
     """The options that follow from the settings."""
     profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {"connectors": str(settings.connectors), "security_profile": str(profile)}
+    return {
+        "connectors": str(settings.connectors),
+        "phase_rotation_max": str(settings.connectors + 1),
+        "security_profile": str(profile),
+    }

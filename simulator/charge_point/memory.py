@@ -12,7 +12,8 @@ from typing import Any
 from simulator.charge_point.charging_profiles import ProfileRefused, read_profile
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
-from simulator.station.model import Connector, Ev, Reservation, Token, Transaction
+from simulator.station.ev import Ev
+from simulator.station.model import Connector, Reservation, Token, Transaction
 from simulator.station.station import Station
 
 State = dict[str, Any]
