@@ -30,6 +30,7 @@ class Settings:
     ca_file: str | None = None
     destinations: Destinations = OPEN  #: where the operator lets it connect
     state_file: str | None = None
+    meter_start_wh: int | None = None  #: the registers of a new charger; None: a value from its identity
 
     connect_jitter_s: float = 0.2  #: the first connect waits up to this long
     retry_wait_s: float = 1.0  #: doubled after each failure
@@ -37,6 +38,7 @@ class Settings:
     retry_max_s: float = 60.0  #: upper limit of a wait, with its random part
     open_timeout_s: float = 10.0  #: from the TCP connection to the end of the WebSocket handshake
     call_timeout_s: float = 30.0
+    strict: bool = False  #: refuses every payload of the CSMS that breaks its schema
     boot_on_reconnect: bool = False
     reboot_s: float = 1.0  #: from the end of the connection to the start of the next after a Reset
     job_step_s: float = 2.0  #: each step of a simulated firmware update or log upload
@@ -77,12 +79,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             read.text("CHARGER_WS_URL_ALLOW", ""), read.text("CHARGER_WS_URL_DENY", "")
         ),
         state_file=read.optional("CHARGER_STATE_FILE"),
+        meter_start_wh=read.optional_number("CHARGER_METER_START_WH", maximum=1_000_000_000),
         connect_jitter_s=read.seconds("CHARGER_CONNECT_JITTER_S", 0.2),
         retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
         retry_random_s=read.seconds("CHARGER_RETRY_RANDOM_S", 30.0),
         retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
         open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, minimum=0.1),
         call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, minimum=0.1),
+        strict=read.switch("CHARGER_STRICT", False),
         boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),
         reboot_s=read.seconds("CHARGER_REBOOT_S", 1.0),
         job_step_s=read.seconds("CHARGER_JOB_STEP_S", 2.0),
@@ -123,6 +127,12 @@ class _Reader:
         if not (value.isascii() and value.isdigit() and minimum <= int(value) <= maximum):
             raise BadSettings(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}")
         return int(value)
+
+    def optional_number(self, name: str, *, maximum: int) -> int | None:
+        """From 0 up; None when the variable is absent."""
+        if self.optional(name) is None:
+            return None
+        return self.whole_number(name, 0, minimum=0, maximum=maximum)
 
     def seconds(self, name: str, default: float, *, minimum: float = 0.0) -> float:
         value = self.optional(name)

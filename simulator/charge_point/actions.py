@@ -1,6 +1,7 @@
 """Actions of drivers and cars, which a CSMS's test performs by DataTransfer (docs/ocpp.md)."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -58,10 +59,11 @@ def _read(data: object) -> Fields | None:
 
 
 def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
+    energy_wh = _amount(fields["energyWh"]) if "energyWh" in fields else None
     if not station.cable.plug(connector):
         return False
-    if "energyWh" in fields and connector.ev:
-        connector.ev.wanted_wh = float(fields["energyWh"])
+    if energy_wh is not None and connector.ev:
+        connector.ev.wanted_wh = energy_wh
         station.energy.update_power()
     return True
 
@@ -74,8 +76,19 @@ def _present_token(station: Station, connector: Connector, fields: Fields) -> bo
 
 def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
     power_w = fields["powerW"]
-    station.cable.set_power(connector, None if power_w is None else max(float(power_w), 0.0))
+    station.cable.set_power(connector, None if power_w is None else _amount(power_w))
     return True
+
+
+def _amount(value: Any) -> float:
+    """Not below 0. Raises ValueError for what is not a finite number: a meter would never lose it again."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number: {str(value)[:20]}")
+    return max(number, 0.0)
 
 
 def _set_fault(station: Station, connector: Connector, fields: Fields) -> bool:

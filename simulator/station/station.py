@@ -8,7 +8,7 @@ from simulator.station.availability import Availability
 from simulator.station.cable import Cable
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
-from simulator.station.metering import Sampling
+from simulator.station.metering import Sampling, meter_start_wh
 from simulator.station.model import Connector, Token, electrics_of
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Reports, Resources
@@ -34,7 +34,7 @@ class Station:
             options=options,
             clock=clock,
             electrics=electrics,
-            connectors=[Connector(number) for number in range(1, settings.connectors + 1)],
+            connectors=[new_connector(settings, number) for number in range(1, settings.connectors + 1)],
             profiles=Profiles(electrics, settings.max_power_w),
             timers=Timers(),
             reports=reports,
@@ -127,3 +127,7 @@ class Station:
         if connector.is_free and not connector.plugged and self.reservations.allows(connector, token):
             self.cable.plug(connector)
             self.sessions.present_token(connector, token)
+
+
+def new_connector(settings: Settings, number: int) -> Connector:
+    return Connector(number, energy_wh=meter_start_wh(settings, number), limit_w=settings.max_power_w)

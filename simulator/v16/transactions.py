@@ -90,7 +90,7 @@ class Transactions16(CommonRequests):
         readings = read_meter(connector, self.station.electrics, self.options.members(option))
         sampled = [
             {
-                "value": f"{reading.value:g}" if reading.value % 1 else f"{reading.value:.0f}",
+                "value": f"{reading.value:.1f}".removesuffix(".0"),
                 "context": context,
                 "measurand": reading.measurand,
                 "location": "EV" if reading.measurand == "SoC" else "Outlet",
@@ -102,6 +102,7 @@ class Transactions16(CommonRequests):
 
     def trigger_meter_values(self, numbers: range) -> None:
         self.station.energy.update_meters()
+        self.keep_state()
         for connector in self.station.connectors:
             value = self.meter_value(connector, "sampled", "Trigger", self.clock.now())
             if connector.number not in numbers or value is None:

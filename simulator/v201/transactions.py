@@ -110,6 +110,7 @@ class Transactions201(CommonRequests):
 
     def trigger_meter_values(self, connectors: list[Connector]) -> Payload:
         self.station.energy.update_meters()
+        self.keep_state()
         for connector in connectors:
             readings = self.meter_values(connector, "aligned", "Trigger", self.clock.now())
             if readings:
