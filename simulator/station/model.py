@@ -41,6 +41,7 @@ class Transaction:
     next_seq_no: int = 0  #: OCPP 2.0.1
     reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
     energy_limit_wh: float | None = None  #: what a refused token may draw in all
+    deauthorized: bool = False  #: a refused token has drawn it, and the transaction goes on without energy
 
 
 class Ending(NamedTuple):
@@ -93,6 +94,8 @@ class Connector:
             return "Charging"
         if self.token is None or self.transaction is None:
             return "EVConnected"
+        if self.transaction.deauthorized:
+            return "SuspendedEVSE"
         if not self.ev.requests_energy or self.power_set_w == 0:
             return "SuspendedEV"
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"

@@ -111,7 +111,7 @@ class Station:
         self._drivers.follow_car(connector)
 
     def energy_limit_reached(self, connector: Connector) -> None:
-        self.transactions.end(connector, "Deauthorized", "DeAuthorized")
+        self.transactions.deauthorize(connector)
 
     # What simulated drivers do
 
