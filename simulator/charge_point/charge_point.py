@@ -85,7 +85,7 @@ class ChargePoint(Translation):
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
             self.delivery.outbox.drop_volatile()
-            self.statuses.forget_unanswered()
+            self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
@@ -238,7 +238,7 @@ class ChargePoint(Translation):
     def power_on(self) -> None:
         self.registration.status = "Unknown"
         self._reboot_wanted.clear()
-        self.statuses.forget()
+        self.statuses.clear()
         self.station.power_on()
 
     def power_off(self) -> None:

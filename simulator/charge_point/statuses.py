@@ -59,11 +59,11 @@ class Statuses:
             if not only_changes or latest is None or not latest.answered or self._is_new(number):
                 self.send(number)
 
-    def forget_unanswered(self) -> None:
+    def drop_unanswered(self) -> None:
         """After a connection was lost: nobody knows whether the CSMS got what it has not answered."""
         self._latest = {number: report for number, report in self._latest.items() if report.answered}
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         self._latest.clear()
 
     def _is_new(self, connector_number: int) -> bool:
