@@ -296,4 +296,8 @@ class ChargePoint(Translation):
 def _facts(settings: Settings) -> dict[str, str]:
     """The options that follow from the settings."""
     profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {"connectors": str(settings.connectors), "security_profile": str(profile)}
+    return {
+        "connectors": str(settings.connectors),
+        "phase_rotation_max": str(settings.connectors + 1),
+        "security_profile": str(profile),
+    }

@@ -28,7 +28,7 @@ class Station:
         authorizer: Authorizer,
         reports: Reports,
     ) -> None:
-        electrics = electrics_of(settings.connector_type, settings.max_power_w)
+        electrics = electrics_of(settings.connector_type, settings.max_power_w, settings.ev_power_factor)
         resources = Resources(
             settings=settings,
             options=options,

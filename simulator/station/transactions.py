@@ -42,6 +42,8 @@ class Transactions:
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
+        if connector.transaction:
+            self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
