@@ -21,7 +21,7 @@ class Availability:
         if fault and connector.transaction:
             self._transactions.end(connector, "AbnormalCondition", FAULT_REASONS.get(fault, "Other"))
         elif fault:
-            self._transactions.release_token(connector)
+            self._transactions.drop_authorization(connector)
         self._reservations.end_unusable()
         self._energy.apply_change(connector)
 
@@ -32,6 +32,8 @@ class Availability:
             return False
         connector.operative_next = None
         connector.operative = operative
+        if not operative:
+            self._transactions.drop_authorization(connector)
         self._reservations.end_unusable()
         self._energy.apply_change(connector)
         return True

@@ -41,9 +41,12 @@ class Transactions:
                 transaction.token = connector.token
                 transaction.reservation_id = self._reservations.use(connector)
             transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
+            self._resources.profiles.assign(next_transaction(connector), transaction.id)
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
+        if connector.transaction:
+            self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
@@ -57,9 +60,7 @@ class Transactions:
         elif connector.transaction:
             self.end(connector, trigger, reason, token)
         else:
-            self._resources.timers.cancel(connector, "connect timeout")
-            self._resources.timers.cancel(connector, "arrival")
-            self.release_token(connector)
+            self.drop_authorization(connector)
         self._energy.apply_change(connector)
 
     def end(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
@@ -123,6 +124,12 @@ class Transactions:
             self._resources.report_update(connector, transaction, "Deauthorized")
             self._resources.reports.report_status(connector)
             self._drivers.expect_departure(connector)
+
+    def drop_authorization(self, connector: Connector) -> None:
+        """Ends an authorization that has not led to a transaction: its driver does not wait any longer."""
+        self._resources.timers.cancel(connector, "connect timeout")
+        self._resources.timers.cancel(connector, "arrival")
+        self.release_token(connector)
 
     def release_token(self, connector: Connector) -> None:
         """Clears the token, and the profile that came with its remote start."""

@@ -4,6 +4,7 @@ from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
+from simulator.v201.answers import rejected
 from simulator.v201.authorization import Authorization201
 from simulator.v201.maintenance import Maintenance201
 from simulator.v201.smart_charging import SmartCharging201
@@ -79,7 +80,7 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
         if "evseId" in payload:
-            return REJECTED | _status_info("UnsupportedParam", "an EVSE cannot be reset on its own")
+            return rejected("UnsupportedParam", "an EVSE cannot be reset on its own")
         if payload["type"] == "OnIdle":
             return ACCEPTED if self.reboot_when_idle() else {"status": "Scheduled"}
         self.station.transactions.end_all("ImmediateReset")
@@ -90,9 +91,8 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
 
     @handles("TriggerMessage")
     def _trigger_message(self, payload: Payload) -> Payload:
+        """An EVSE that matters for the message must exist; it is ignored for any other (F06.FR.02)."""
         connectors = self._connectors(payload.get("evse"))
-        if not connectors:
-            return REJECTED
         match payload["requestedMessage"]:
             case "BootNotification":
                 return self._trigger_boot()
@@ -105,12 +105,19 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
             case "MeterValues":
                 return self.trigger_meter_values(connectors)
             case "StatusNotification":
-                for connector in connectors:
-                    self.send_status(connector.number, requested=True)
+                return self._trigger_status(payload.get("evse", {}))
             case "TransactionEvent":
                 return self.trigger_transaction_events(connectors)
             case _:
                 return {"status": "NotImplemented"}
+        return ACCEPTED
+
+    def _trigger_status(self, evse: Payload) -> Payload:
+        """Rejected without an EVSE and its connector (F06.FR.12)."""
+        connector = self.station.connector(evse.get("id", 0))
+        if connector is None or evse.get("connectorId") != CONNECTOR_ID:
+            return REJECTED
+        self.send_status(connector.number, requested=True)
         return ACCEPTED
 
     def _trigger_boot(self) -> Payload:
@@ -127,7 +134,3 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
         if connector is None or evse.get("connectorId", CONNECTOR_ID) != CONNECTOR_ID:
             return []
         return [connector]
-
-
-def _status_info(code: str, text: str) -> Payload:
-    return {"statusInfo": {"reasonCode": code, "additionalInfo": text}}
