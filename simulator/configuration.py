@@ -99,7 +99,7 @@ OPTIONS = (
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
     _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
-    _ro("ws_protocol", None, "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP"),
+    _ro("transfer_protocols", "SupportedFileTransferProtocols", "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "FTP,FTPS,HTTP,HTTPS,SFTP"),
     _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat"),
     _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
     _rw("password", "AuthorizationKey", "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly"),
