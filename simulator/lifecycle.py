@@ -92,6 +92,7 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.log,
         charge_point.answer,
         charge_point.settings.call_timeout_s,
+        strict=charge_point.settings.strict,
     )
     try:
         await run_together(session.receive(), charge_point.talk(session))

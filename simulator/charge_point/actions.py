@@ -1,6 +1,7 @@
 """Actions of drivers and cars, which a CSMS's test performs by DataTransfer (docs/ocpp.md)."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -58,12 +59,8 @@ def _read(data: object) -> Fields | None:
 
 
 def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
-    if not station.cable.plug(connector):
-        return False
-    if "energyWh" in fields and connector.ev:
-        connector.ev.wanted_wh = float(fields["energyWh"])
-        station.energy.update_power()
-    return True
+    energy_wh = _amount(fields["energyWh"]) if "energyWh" in fields else None
+    return station.cable.plug(connector, energy_wh)
 
 
 def _present_token(station: Station, connector: Connector, fields: Fields) -> bool:
@@ -74,8 +71,19 @@ def _present_token(station: Station, connector: Connector, fields: Fields) -> bo
 
 def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
     power_w = fields["powerW"]
-    station.cable.set_power(connector, None if power_w is None else max(float(power_w), 0.0))
+    station.cable.set_power(connector, None if power_w is None else _amount(power_w))
     return True
+
+
+def _amount(value: Any) -> float:
+    """Not below 0. Raises ValueError for what is not a finite number: a meter would never lose it again."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number: {str(value)[:20]}")
+    return max(number, 0.0)
 
 
 def _set_fault(station: Station, connector: Connector, fields: Fields) -> bool:
@@ -104,6 +112,7 @@ def _describe(connector: Connector) -> str:
             "transaction": transaction.id if transaction else None,
             "energyWh": round(connector.energy_wh, 1),
             "powerW": round(connector.power_w, 1),
+            "socPercent": round(connector.ev.soc_percent, 1) if connector.ev else None,
             "fault": connector.fault,
         }
     )

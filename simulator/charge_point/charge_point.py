@@ -6,6 +6,7 @@ import time
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
     NotSupportedError,
+    OCPPError,
     SecurityError,
 )
 
@@ -111,7 +112,9 @@ class ChargePoint(Translation):
             raise NotSupportedError("this charger does not support this action")
         try:
             return handler(self, payload)
-        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+        except OCPPError:
+            raise
+        except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
 

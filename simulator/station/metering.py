@@ -1,12 +1,18 @@
 """Readings of the connectors' meters, and the intervals at which they are reported."""
 
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from simulator.settings import Settings
 from simulator.station.energy import Energy
 from simulator.station.model import Connector, Electrics
 from simulator.station.resources import Resources
+
+#: A used meter shows at least this much, and less than ten million watt-hours: what a public charging point
+#: delivers in its first years. The value stays exact as a float and short as a text.
+USED_WH = 100_000
 
 
 class Reading(NamedTuple):
@@ -55,6 +61,18 @@ class Sampling:
             else:
                 self._resources.reports.report_meter(connector)
         self.restart_clock_aligned()
+
+
+def meter_start_wh(settings: Settings, number: int) -> float:
+    """The register of a new charger's connector.
+
+    Without the setting it differs from charger to charger and from connector to connector, and is the same after
+    each start without a state file: a register at 0 hides that a CSMS takes it for the energy of a session.
+    """
+    if settings.meter_start_wh is not None:
+        return float(settings.meter_start_wh)
+    spread = zlib.crc32(f"{settings.identity}/{number}".encode())
+    return float(USED_WH + spread % (10_000_000 - USED_WH))
 
 
 def read_meter(connector: Connector, electrics: Electrics, measurands: Iterable[str]) -> list[Reading]:

@@ -8,7 +8,7 @@ from simulator.station.availability import Availability
 from simulator.station.cable import Cable
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
-from simulator.station.metering import Sampling
+from simulator.station.metering import Sampling, meter_start_wh
 from simulator.station.model import Connector, Token, electrics_of
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Reports, Resources
@@ -28,13 +28,13 @@ class Station:
         authorizer: Authorizer,
         reports: Reports,
     ) -> None:
-        electrics = electrics_of(settings.connector_type, settings.max_power_w)
+        electrics = electrics_of(settings.connector_type, settings.max_power_w, settings.ev_power_factor)
         resources = Resources(
             settings=settings,
             options=options,
             clock=clock,
             electrics=electrics,
-            connectors=[Connector(number) for number in range(1, settings.connectors + 1)],
+            connectors=[new_connector(settings, number) for number in range(1, settings.connectors + 1)],
             profiles=Profiles(electrics, settings.max_power_w),
             timers=Timers(),
             reports=reports,
@@ -105,7 +105,7 @@ class Station:
         self._drivers.follow_car(connector)
 
     def energy_limit_reached(self, connector: Connector) -> None:
-        self.transactions.end(connector, "Deauthorized", "DeAuthorized")
+        self.transactions.deauthorize(connector)
 
     # What simulated drivers do
 
@@ -121,3 +121,7 @@ class Station:
         if connector.is_free and not connector.plugged and self.reservations.allows(connector, token):
             self.cable.plug(connector)
             self.sessions.present_token(connector, token)
+
+
+def new_connector(settings: Settings, number: int) -> Connector:
+    return Connector(number, energy_wh=meter_start_wh(settings, number), limit_w=settings.max_power_w)

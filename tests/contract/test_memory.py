@@ -65,7 +65,8 @@ def test_no_charger_is_given_a_place_to_remember_things(fleet: Fleet) -> None:
 def test_a_new_task_starts_without_memory_and_a_reset_keeps_it(fleet: Fleet, end: str) -> None:
     async def scenario() -> None:
         async with Csms() as csms:
-            name = fleet.given(**variables(csms), **QUICK_CHARGER, **CHARGING, CHARGER_REBOOT_S="0.1")
+            settings = {**QUICK_CHARGER, **CHARGING, "CHARGER_REBOOT_S": "0.1", "CHARGER_METER_START_WH": "0"}
+            name = fleet.given(**variables(csms), **settings)
             first = await csms.accepted()
             default = await configured(first)
             await first.call(call16.ChangeConfiguration(key=KEY, value=CHANGED))

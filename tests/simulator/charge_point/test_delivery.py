@@ -41,8 +41,9 @@ async def test_offline_events_are_reported_in_order_after_the_reconnect(version:
         model.actions.perform("PlugIn", None)
         model.actions.perform("PresentToken", {"idToken": "TAG"})
         assert connector.power_w > 0
+        meter_start_wh = connector.energy_wh
         await wait_until_async(
-            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0
+            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > meter_start_wh
         )
         model.actions.perform("PresentToken", {"idToken": "TAG"})
 
@@ -130,7 +131,7 @@ RETRY_AT_ONCE = json.dumps({"TransactionMessageRetryInterval": 0})
 @pytest.mark.charger(configuration=RETRY_AT_ONCE)
 async def test_a_refused_transaction_message_is_sent_three_times_and_then_dropped(talk: Talk) -> None:
     action = "StartTransaction" if talk.is_16 else "TransactionEvent"
-    talk.csms.raw_answers[action] = '{"nonsense":1}'
+    talk.csms.raw_answers[action] = '"nonsense"'
     talk.model.actions.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
