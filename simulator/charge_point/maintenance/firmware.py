@@ -145,7 +145,7 @@ class FirmwareUpdates:
         self._continue(update, self._step_s, self._finish_download)
 
     def _finish_download(self, update: Update) -> None:
-        protocols = self._options.members("transfer_protocols")
+        protocols = self._options.members("file_protocols")
         if is_reachable(update.location, protocols) and FAIL_DOWNLOAD not in update.location:
             self._report(update, "Downloaded")
             self._check_signature(update)

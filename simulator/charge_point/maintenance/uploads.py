@@ -56,7 +56,7 @@ class LogUploads:
         self._timers.start(None, TIMER, self._step_s, lambda: self._finish(upload))
 
     def _finish(self, upload: Upload) -> None:
-        protocols = self._options.members("transfer_protocols")
+        protocols = self._options.members("file_protocols")
         if is_reachable(upload.location, protocols) and FAIL_UPLOAD not in upload.location:
             self._end("Uploaded")
         elif upload.retries > 0:
