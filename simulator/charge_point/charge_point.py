@@ -15,6 +15,7 @@ from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance import Maintenance, Update
+from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
@@ -51,6 +52,7 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
             settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
@@ -89,6 +91,7 @@ class ChargePoint(Translation):
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
+        self.network.accept()
         if booted:
             self.maintenance.finish_after_reboot()
         else:
@@ -120,6 +123,11 @@ class ChargePoint(Translation):
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+
+    def end_attempt(self) -> None:
+        """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
+        if self.network.end_attempt():
+            self.registration.status = "Unknown"
 
     @property
     def is_accepted(self) -> bool:
@@ -243,6 +251,7 @@ class ChargePoint(Translation):
 
     def power_on(self) -> None:
         self.registration.status = "Unknown"
+        self.network.restart()
         self._reboot_wanted.clear()
         self._sent_statuses.clear()
         self._confirmed_statuses.clear()
@@ -267,6 +276,7 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
+            "network": self.network.describe(),
             "firmware_version": self.maintenance.firmware_version,
             "update": asdict(self.maintenance.update) if self.maintenance.update else None,
             "outbox": self.delivery.outbox.describe(),
@@ -282,6 +292,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self.network.restore(state.get("network", {}))
         self.maintenance.firmware_version = state["firmware_version"]
         update = state["update"]
         if update and update["reboots"]:
@@ -307,4 +318,5 @@ def _facts(settings: Settings) -> dict[str, str]:
         "connectors": str(settings.connectors),
         "phase_rotation_max": str(settings.connectors + 1),
         "security_profile": str(profile),
+        **retry_options(settings),
     }
