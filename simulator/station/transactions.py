@@ -68,7 +68,7 @@ class Transactions:
             return
         self._energy.update_meters()
         connector.power_w = 0.0
-        moment = self._resources.clock.now()
+        moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
@@ -86,7 +86,7 @@ class Transactions:
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
         for connector, transaction in list(self._resources.running()):
-            ending = Ending("AbnormalCondition", reason, moment)
+            ending = Ending("AbnormalCondition", reason, max(moment, transaction.started_at))
             self._resources.reports.report_ended(connector, transaction, ending)
             connector.power_w = 0.0
             self._clear(connector, transaction)

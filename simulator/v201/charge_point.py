@@ -81,7 +81,7 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """An EVSE that matters for the message must exist; it is ignored for any other (F06.FR.02)."""
         connectors = self._connectors(payload.get("evse"))
