@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import asdict
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -14,14 +13,15 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
-from simulator.charge_point.maintenance import Maintenance, Update
+from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
-from simulator.link.outbox import Answer, Message, OnAnswer, ignore
+from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
@@ -57,11 +57,12 @@ class ChargePoint(Translation):
         self.station = Station(
             settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
         )
-        self.maintenance = Maintenance(self.clock, settings.job_step_s, settings.firmware_version, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self)
         self.actions = Actions(self.station)
         self.delivery = Delivery(self.options, log, self)
         self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
         #: by transaction: the readings at its start, which the report of its end repeats
@@ -69,8 +70,6 @@ class ChargePoint(Translation):
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
-        self._sent_statuses: dict[int, str] = {}  # by connector: the last one that was queued
-        self._confirmed_statuses: dict[int, str] = {}  # and the last one that the CSMS answered
         self._offline_since_s = 0.0
 
     # A connection
@@ -87,23 +86,19 @@ class ChargePoint(Translation):
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
             self.delivery.outbox.drop_volatile()
-            self._sent_statuses = dict(self._confirmed_statuses)
+            self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
         self.network.accept()
-        if booted:
-            self.maintenance.finish_after_reboot()
-        else:
+        if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
         self.registration.restart_heartbeat()
         offline_s = time.monotonic() - self._offline_since_s
-        only_changes = not booted and offline_s <= self.options.number("offline_threshold_s")
-        for number in self.reporting_numbers():
-            if not only_changes or self._confirmed_statuses.get(number) != self.status_of(number):
-                self.send_status(number)
+        threshold_s = self.options.number("offline_threshold_s")
+        self.statuses.report_all(only_changes=not booted and offline_s <= threshold_s)
         self.delivery.outbox.wake()
 
     def answer(self, action: str, payload: Payload) -> Payload:
@@ -116,6 +111,8 @@ class ChargePoint(Translation):
         handler = self.handlers.get(action)
         if handler is None:
             raise NotSupportedError("this charger does not support this action")
+        if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
+            return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             return handler(self, payload)
         except OCPPError:
@@ -147,22 +144,41 @@ class ChargePoint(Translation):
     def send(
         self, action: str, payload: Payload, on_answer: OnAnswer = ignore, *, requested: bool = False
     ) -> None:
-        """Queues a call that is dropped when the charger is offline."""
+        """Queues a call that is dropped when the charger is offline: `on_answer` then gets a CallFailed."""
         if self.online:
-            self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+            self.delivery.queue(Message(action, payload, on_answer, requested))
+        else:
+            on_answer(CallFailed(CallFailed.DROPPED, f"{action} was not sent: the charger is offline"))
 
     def send_durable(
-        self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
+        self,
+        action: str,
+        payload: Payload,
+        transaction_id: str | None = None,
+        *,
+        droppable: bool = False,
+        requested: bool = False,
     ) -> None:
-        """Queues a call that waits for a connection, and survives a restart."""
-        message = Message(action, payload, durable=True, droppable=droppable, transaction_id=transaction_id)
-        self.delivery.outbox.put(message)
+        """Queues a call that waits for a connection, and survives a restart.
+
+        It is sent once more if its connection breaks before the answer; one about a transaction also if the CSMS
+        does not take it.
+        """
+        message = Message(
+            action,
+            payload,
+            requested=requested,
+            durable=True,
+            droppable=droppable,
+            transaction_id=transaction_id,
+        )
+        self.delivery.queue(message)
         self.keep_state()
 
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
-            return message.requested
+            return message.requested and not message.durable
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
@@ -177,24 +193,14 @@ class ChargePoint(Translation):
             await asyncio.sleep(0.02)
 
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
-        status = self.status_of(connector_number)
-
-        def confirm(answer: Answer) -> None:
-            if not isinstance(answer, CallFailed):
-                self._confirmed_statuses[connector_number] = status
-
-        self._sent_statuses[connector_number] = status
-        payload = self.status_payload(connector_number, status)
-        self.send("StatusNotification", payload, confirm, requested=requested)
+        self.statuses.send(connector_number, requested=requested)
 
     def report_status(self, connector: Connector) -> None:
         self.report_status_of(connector.number)
 
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
-        sent = self._sent_statuses.get(connector_number)
-        if self.reachable and sent != self.status_of(connector_number):
-            self.send_status(connector_number)
+        self.statuses.report(connector_number)
 
     # What follows from a changed option or clock
 
@@ -213,12 +219,17 @@ class ChargePoint(Translation):
 
     def follow_clock(self) -> None:
         self.station.follow_clock()
+        self.maintenance.follow_clock()
 
     # Rebooting
 
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
-        """Ends the session and boots again; a gentle reboot delivers first what is queued."""
+        """Ends the session and boots again; a gentle reboot delivers first what is queued.
+
+        Until then nothing new starts.
+        """
         self.boot_reason = reason
+        self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
@@ -253,13 +264,13 @@ class ChargePoint(Translation):
         self.registration.status = "Unknown"
         self.network.restart()
         self._reboot_wanted.clear()
-        self._sent_statuses.clear()
-        self._confirmed_statuses.clear()
+        self.statuses.clear()
         self.station.power_on()
+        self.maintenance.power_on()
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.stop()
+        self.maintenance.power_off()
         self.memory.save(clean=True)
 
     # Memory across restarts
@@ -277,10 +288,9 @@ class ChargePoint(Translation):
             "saved_at": self.clock.now(),
             "options": self.options.changes,
             "network": self.network.describe(),
-            "firmware_version": self.maintenance.firmware_version,
-            "update": asdict(self.maintenance.update) if self.maintenance.update else None,
             "outbox": self.delivery.outbox.describe(),
             "first_readings": self.first_readings,
+            **self.maintenance.describe(),
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
         }
@@ -293,10 +303,8 @@ class ChargePoint(Translation):
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
         self.network.restore(state.get("network", {}))
-        self.maintenance.firmware_version = state["firmware_version"]
-        update = state["update"]
-        if update and update["reboots"]:
-            self.maintenance.update = Update(**update)
+        self.maintenance.restore(state)
+        if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])

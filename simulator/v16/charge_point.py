@@ -152,7 +152,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """A connector that matters for the message must exist; it is ignored for any other (part 1, 5.17)."""
         number = payload.get("connectorId")
@@ -177,4 +177,18 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             return REJECTED
         for number in numbers:
             self.send_status(number, requested=True)
+        return ACCEPTED
+
+    @handles("ExtendedTriggerMessage")
+    def _extended_trigger_message(self, payload: Payload) -> Payload:
+        """As TriggerMessage, with the statuses of the security extensions (whitepaper, 6.16)."""
+        match payload["requestedMessage"]:
+            case "FirmwareStatusNotification":
+                self.trigger_signed_firmware_status()
+            case "LogStatusNotification":
+                self.trigger_log_status()
+            case "SignChargePointCertificate":
+                return {"status": "NotImplemented"}
+            case _:
+                return self._trigger_message(payload)
         return ACCEPTED

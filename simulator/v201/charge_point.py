@@ -4,6 +4,7 @@ from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
+from simulator.v201.answers import rejected
 from simulator.v201.authorization import Authorization201
 from simulator.v201.maintenance import Maintenance201
 from simulator.v201.network import Network201
@@ -38,12 +39,20 @@ class ChargePoint201(
         connector = self.station.connectors[connector_number - 1]
         conditions = (
             ("Faulted", connector.fault),
-            ("Occupied", connector.transaction),
+            ("Occupied", connector.transaction and connector.transaction.token),
             ("Unavailable", not connector.operative),
-            ("Occupied", connector.plugged),
             ("Reserved", self.station.reservations.find(connector)),
+            ("Occupied", connector.transaction or connector.plugged),
+            ("Reserved", self.station.reservations.keeps(connector)),
         )
         return next((status for status, holds in conditions if holds), "Available")
+
+    def report_status(self, connector: Connector) -> None:
+        """Reservations of any EVSE make the last free ones Reserved, whichever EVSE has changed (H02.FR.06)."""
+        super().report_status(connector)
+        if any(each.connector_number == 0 for each in self.station.reservations.by_id.values()):
+            for number in self.reporting_numbers():
+                self.report_status_of(number)
 
     def status_payload(self, connector_number: int, status: str) -> Payload:
         return {
@@ -74,7 +83,7 @@ class ChargePoint201(
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
         if "evseId" in payload:
-            return REJECTED | _status_info("UnsupportedParam", "an EVSE cannot be reset on its own")
+            return rejected("UnsupportedParam", "an EVSE cannot be reset on its own")
         if payload["type"] == "OnIdle":
             return ACCEPTED if self.reboot_when_idle() else {"status": "Scheduled"}
         self.station.transactions.end_all("ImmediateReset")
@@ -83,7 +92,7 @@ class ChargePoint201(
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """An EVSE that matters for the message must exist; it is ignored for any other (F06.FR.02)."""
         connectors = self._connectors(payload.get("evse"))
@@ -128,7 +137,3 @@ class ChargePoint201(
         if connector is None or evse.get("connectorId", CONNECTOR_ID) != CONNECTOR_ID:
             return []
         return [connector]
-
-
-def _status_info(code: str, text: str) -> Payload:
-    return {"statusInfo": {"reasonCode": code, "additionalInfo": text}}
