@@ -46,8 +46,14 @@ class Transactions:
         elif self._is_start(connector):
             self._begin(connector, trigger)
         if connector.transaction:
+            self._note_ready(connector, connector.transaction)
             self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
+
+    def _note_ready(self, connector: Connector, transaction: Transaction) -> None:
+        """Relative charging profiles begin when energy may first flow (OCPP 2.0.1 K01.FR.42)."""
+        if transaction.ready_at is None and connector.plugged and connector.token:
+            transaction.ready_at = self._resources.clock.now()
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
         """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""
@@ -70,7 +76,7 @@ class Transactions:
             return
         self._energy.update_meters()
         connector.power_w = 0.0
-        moment = self._resources.clock.now()
+        moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
@@ -89,7 +95,7 @@ class Transactions:
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
         for connector, transaction in list(self._resources.running()):
-            ending = Ending("AbnormalCondition", reason, moment)
+            ending = Ending("AbnormalCondition", reason, max(moment, transaction.started_at))
             self._resources.reports.report_ended(connector, transaction, ending)
             connector.power_w = 0.0
             self._clear(connector, transaction)

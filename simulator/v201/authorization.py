@@ -35,7 +35,7 @@ class Authorization201(CommonRequests):
         ]
         return self.update_local_list(payload["versionNumber"], entries, payload["updateType"])
 
-    @handles("CustomerInformation")
+    @handles("CustomerInformation", when_busy=REJECTED)
     def _customer_information(self, payload: Payload) -> Payload:
         """The charger knows customers by their tokens only: by the cache and the local list."""
         if not payload["report"] and not payload["clear"]:
@@ -58,6 +58,7 @@ class Authorization201(CommonRequests):
                 "generatedAt": self.clock.stamp(),
                 "requestId": payload["requestId"],
             },
+            requested=True,
         )
         return ACCEPTED
 

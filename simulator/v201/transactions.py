@@ -87,8 +87,13 @@ class Transactions201(CommonRequests):
             **event,
         }
         transaction.next_seq_no += 1
-        droppable = event["eventType"] == "Updated"
-        self.send_durable("TransactionEvent", payload, transaction.id, droppable=droppable)
+        self.send_durable(
+            "TransactionEvent",
+            payload,
+            transaction.id,
+            droppable=event["eventType"] == "Updated",
+            requested=event["triggerReason"] == "Trigger",
+        )
 
     def report_meter(self, connector: Connector) -> None:
         readings = self.meter_values(connector, "aligned", "Sample.Clock", self.clock.now())
