@@ -57,7 +57,7 @@ class Availability:
         """Idle connectors become Unavailable now, the others after their transactions (2.0.1, B12)."""
         self.set_operative(self._connectors, "reset", False)
 
-    def forget_reset(self) -> None:
+    def end_reset(self) -> None:
         """The charger starts anew; its statuses are reported after the boot."""
         for connector in self._connectors:
             connector.inoperative.discard("reset")

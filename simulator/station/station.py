@@ -82,7 +82,7 @@ class Station:
 
     def power_on(self) -> None:
         """Starts the timers of what was restored, and the automatic sessions."""
-        self.availability.forget_reset()
+        self.availability.end_reset()
         for connector in self.connectors:
             connector.closed = False
             if connector.used:
