@@ -27,6 +27,7 @@ from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -50,15 +51,30 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
+        self.timers = Timers()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(self.clock, settings.job_step_s, settings.firmware_version, self)
+        self.maintenance = Maintenance(
+            self.clock, self.timers, settings.job_step_s, settings.firmware_version, self
+        )
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.online = False
         self.boot_reason = "PowerUp"

@@ -1,6 +1,5 @@
 """Sends the queued calls one after another, and repeats the durable ones until the CSMS takes them."""
 
-import asyncio
 import time
 from typing import Never, Protocol
 
@@ -10,6 +9,7 @@ from simulator.link.outbox import Answer, Message, Outbox
 from simulator.link.schemas import SchemaViolation
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
+from simulator.station.timers import Timers
 
 
 class Sender(Protocol):
@@ -27,10 +27,11 @@ class Sender(Protocol):
 
 
 class Delivery:
-    def __init__(self, options: Options, log: EventLog, sender: Sender) -> None:
+    def __init__(self, options: Options, log: EventLog, timers: Timers, sender: Sender) -> None:
         self.outbox = Outbox()
         self._options = options
         self._log = log
+        self._timers = timers
         self._sender = sender
         self._durable_paused_until_s = 0.0
 
@@ -68,7 +69,7 @@ class Delivery:
         if retriable and message.attempts < self._options.number("transaction_attempts"):
             pause_s = self._options.number("transaction_retry_s") * message.attempts
             self._durable_paused_until_s = time.monotonic() + pause_s
-            asyncio.get_running_loop().call_later(pause_s, self.outbox.wake)
+            self._timers.start(None, "transaction_retry", pause_s, self.outbox.wake)
             return
         if isinstance(answer, CallFailed):
             self._log.remark("error", f"{message.action} was given up after {message.attempts} attempts")

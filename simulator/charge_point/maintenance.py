@@ -1,6 +1,5 @@
 """Simulated firmware updates and log uploads: their steps are reported, but nothing is transferred."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -8,6 +7,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from simulator.clock import Clock
+from simulator.station.timers import Timers
 
 #: A location that contains one of these makes that step fail, for tests of a CSMS.
 FAIL_DOWNLOAD, FAIL_INSTALL, FAIL_UPLOAD = "fail-download", "fail-install", "fail-upload"
@@ -38,12 +38,13 @@ class Update:
 
 
 class Maintenance:
-    def __init__(self, clock: Clock, step_s: float, firmware_version: str, reports: Reports) -> None:
+    def __init__(
+        self, clock: Clock, timers: Timers, step_s: float, firmware_version: str, reports: Reports
+    ) -> None:
         self._clock = clock
+        self._timers = timers
         self._step_s = step_s
         self._reports = reports
-        self._update_timer: asyncio.TimerHandle | None = None
-        self._upload_timer: asyncio.TimerHandle | None = None
         self.firmware_version = firmware_version
         self.firmware_status = "Idle"
         self.log_status = "Idle"
@@ -62,20 +63,16 @@ class Maintenance:
 
     def upload_log(self, location: str, request_id: int | None) -> tuple[str, bool]:
         """The name of the file, and whether this upload replaces another."""
-        replaced = self._upload_timer is not None
-        if self._upload_timer:
-            self._upload_timer.cancel()
+        replaced = self._timers.is_running(None, "upload")
         self.log_request_id = request_id
         result = "UploadFailure" if FAIL_UPLOAD in location else "Uploaded"
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self._report_log, "Uploading")
+        self._timers.start(None, "uploading", 0, lambda: self._report_log("Uploading"))
 
         def finish() -> None:
-            self._upload_timer = None
             self._report_log(result)
             self.log_status = "Idle"
 
-        self._upload_timer = loop.call_later(self._step_s, finish)
+        self._timers.start(None, "upload", self._step_s, finish)
         return f"log-{int(self._clock.now())}.txt", replaced
 
     def finish_after_reboot(self) -> None:
@@ -88,10 +85,8 @@ class Maintenance:
 
     def stop(self) -> None:
         """At power-off. An update that is not installed yet is lost."""
-        for timer in (self._update_timer, self._upload_timer):
-            if timer:
-                timer.cancel()
-        self._upload_timer = None
+        for name in ("update", "uploading", "upload"):
+            self._timers.cancel(None, name)
         if self.update and not self.update.reboots:
             self.update = None
 
@@ -128,9 +123,7 @@ class Maintenance:
         self._reports.reboot("FirmwareUpdate")
 
     def _continue(self, update: Update, delay_s: float, step: Callable[[Update], None]) -> None:
-        if self._update_timer:
-            self._update_timer.cancel()
-        self._update_timer = asyncio.get_running_loop().call_later(delay_s, step, update)
+        self._timers.start(None, "update", delay_s, lambda: step(update))
 
     def _report_firmware(self, status: str) -> None:
         self.firmware_status = status
