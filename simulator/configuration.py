@@ -73,6 +73,7 @@ OPTIONS = (
     _rw("local_pre_authorize", "LocalPreAuthorize", "AuthCtrlr.LocalPreAuthorize", "boolean", "false"),
     _rw("accept_unknown_offline", "AllowOfflineTxForUnknownId", "AuthCtrlr.OfflineTxForUnknownIdEnabled", "boolean", "false"),
     _rw("cache_enabled", "AuthorizationCacheEnabled", "AuthCacheCtrlr.Enabled", "boolean", "true"),
+    _seconds("cache_lifetime_s", None, "AuthCacheCtrlr.LifeTime", 0),
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),

@@ -10,6 +10,8 @@ from simulator.versions import VERSIONS
 
 MAX_CONNECTORS = 100
 
+CURVES = ("flat", "taper")
+
 
 class BadSettings(ValueError):
     """A variable is missing or invalid; the message names it."""
@@ -48,7 +50,13 @@ class Settings:
     ev_unplug_s: float | None = 10.0  #: after charging has stopped, until the car leaves; None: never
     ev_energy_wh: float = 20_000.0
     ev_battery_wh: float = 60_000.0
+    ev_soc_percent: int | None = (
+        None  #: when a car arrives; None: it is full with the energy that it requests
+    )
     ev_max_power_w: float | None = None  #: None: as much as the charger
+    ev_curve: str | None = None  #: a name of `CURVES`; None: taper at DC, flat at AC
+    ev_phases: int = 3
+    ev_power_factor: float = 1.0
     session_every_s: float = 0.0  #: automatic sessions at each connector, on average this long apart; 0: none
     session_id_tag: str = "CHARGEHAND"  #: the token of automatic sessions
 
@@ -95,7 +103,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ev_unplug_s=read.seconds_or_never("CHARGER_EV_UNPLUG_S", 10.0),
         ev_energy_wh=read.whole_number("CHARGER_EV_ENERGY_WH", 20_000, minimum=1, maximum=10_000_000),
         ev_battery_wh=read.whole_number("CHARGER_EV_BATTERY_WH", 60_000, minimum=1, maximum=10_000_000),
+        ev_soc_percent=read.optional_number("CHARGER_EV_SOC_PERCENT", maximum=100),
         ev_max_power_w=read.whole_number("CHARGER_EV_MAX_POWER_W", 0, minimum=0, maximum=10_000_000) or None,
+        ev_curve=read.choice("CHARGER_EV_CURVE", CURVES),
+        ev_phases=read.whole_number("CHARGER_EV_PHASES", 3, minimum=1, maximum=3),
+        ev_power_factor=read.decimal("CHARGER_EV_POWER_FACTOR", 1.0, minimum=0.5, maximum=1.0),
         session_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
         session_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
     )
@@ -133,6 +145,22 @@ class _Reader:
         if self.optional(name) is None:
             return None
         return self.whole_number(name, 0, minimum=0, maximum=maximum)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        value = self.optional(name)
+        if value is not None and value not in choices:
+            raise BadSettings(f"{name} must be {' or '.join(choices)}, not {value!r}")
+        return value
+
+    def decimal(self, name: str, default: float, *, minimum: float, maximum: float) -> float:
+        value = self.optional(name)
+        try:
+            number = default if value is None else float(value)
+        except ValueError:
+            number = minimum - 1
+        if not minimum <= number <= maximum:
+            raise BadSettings(f"{name} must be a number from {minimum:g} to {maximum:g}, not {value!r}")
+        return number
 
     def seconds(self, name: str, default: float, *, minimum: float = 0.0) -> float:
         value = self.optional(name)

@@ -235,6 +235,21 @@ class Body(Schema):
         unknown = "exclude"
 
 
+class OneOf(fields.Field[dict[str, Any]]):
+    """An object of an answer that fits one of several schemas: the first whose required keys it has."""
+
+    def __init__(self, *schemas: type[Schema], **kwargs: Any) -> None:
+        self.schemas = tuple(schema() for schema in schemas)
+        super().__init__(**kwargs)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return next(schema for schema in self.schemas if _required(schema) <= value.keys()).dump(value)
+
+
+def _required(schema: Schema) -> set[str]:
+    return {name for name, field in schema.fields.items() if field.required}
+
+
 class Query(Schema):
     """The query of a request. An unknown parameter is an error: it may be a misspelt filter."""
 

@@ -242,7 +242,7 @@ class ChargerCount(Base):
 
 
 class RemovedCharger(Base):
-    """A removed charger, kept while a late call may have left something in ECS, or its frames are in charger_logs."""
+    """A removed charger, kept while a late call may have left something in ECS, or its log is stored."""
 
     __tablename__ = "removed_chargers"
 

@@ -60,12 +60,7 @@ def _read(data: object) -> Fields | None:
 
 def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
     energy_wh = _amount(fields["energyWh"]) if "energyWh" in fields else None
-    if not station.cable.plug(connector):
-        return False
-    if energy_wh is not None and connector.ev:
-        connector.ev.wanted_wh = energy_wh
-        station.energy.update_power()
-    return True
+    return station.cable.plug(connector, energy_wh)
 
 
 def _present_token(station: Station, connector: Connector, fields: Fields) -> bool:
@@ -117,6 +112,7 @@ def _describe(connector: Connector) -> str:
             "transaction": transaction.id if transaction else None,
             "energyWh": round(connector.energy_wh, 1),
             "powerW": round(connector.power_w, 1),
+            "socPercent": round(connector.ev.soc_percent, 1) if connector.ev else None,
             "fault": connector.fault,
         }
     )

@@ -1,6 +1,6 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from simulator.charge_point.actions import VENDOR_ID
 from simulator.charge_point.charge_point import ChargePoint
@@ -50,7 +50,7 @@ class CommonRequests(ChargePoint):
         return known
 
     def update_local_list(
-        self, version: int, entries: Iterable[tuple[str, Payload | None]], update_type: str
+        self, version: int, entries: Sequence[tuple[str, Payload | None]], update_type: str
     ) -> Payload:
         """An entry without info is removed from the list."""
         read = [(name, None if info is None else self.read_token_info(info)) for name, info in entries]
@@ -58,13 +58,9 @@ class CommonRequests(ChargePoint):
         self.keep_state()
         return {"status": status}
 
-    def refuse_if_invalid(self, transaction_id: str, info: TokenInfo) -> None:
-        """Takes the CSMS's status of the token of a running transaction.
-
-        ConcurrentTx is about another transaction of the token, and does not stop this one.
-        """
-        if info.status not in ("Accepted", "ConcurrentTx"):
-            self.station.transactions.refuse_token(transaction_id, info)
+    def take_token_info(self, transaction_id: str, token: Token, info: Payload) -> None:
+        """Takes what the CSMS's answer to a report of a transaction says about its token."""
+        self.station.transactions.take_token_info(transaction_id, self.learn_token(token, info))
 
     # Availability
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
-from simulator.station.model import Connector, Ev, Reservation, Token, Transaction
+from simulator.station.ev import Ev
+from simulator.station.model import Connector, Reservation, Token, Transaction
 from simulator.station.smart_charging import Profiles, read_profile
 from simulator.station.station import Station
 

@@ -3,11 +3,9 @@
 import time
 from typing import Protocol
 
+from simulator.station.ev import NEGLIGIBLE_WH
 from simulator.station.model import Connector
 from simulator.station.resources import Resources
-
-#: A smaller remainder counts as none; otherwise a rounding error would repeat the last wake-up.
-NEGLIGIBLE_WH = 0.01
 
 #: With nothing to wait for, power is computed again after this long.
 MAX_WAKE_S = 3600.0
@@ -32,11 +30,11 @@ class Energy:
         hours = (now_s - self._metered_at_s) / 3600
         self._metered_at_s = now_s
         for connector in self._resources.connectors:
-            energy_wh = min(connector.power_w * hours, remaining_wh(connector))
+            energy_wh = min(connector.power_w * hours, _left_wh(connector))
             connector.energy_wh += energy_wh
             if connector.ev is not None:
                 connector.ev.drawn_wh += energy_wh
-                if connector.power_w and connector.ev.wanted_wh - connector.ev.drawn_wh < NEGLIGIBLE_WH:
+                if connector.power_w and connector.ev.remaining_wh < NEGLIGIBLE_WH:
                     connector.ev.requests_energy = False
 
     def update_power(self) -> None:
@@ -68,11 +66,10 @@ class Energy:
         profiles, now = self._resources.profiles, self._resources.clock.now()
         power_before_w = connector.power_w
         connector.limit_w = profiles.limit_w(connector, now, sharing)
-        left_wh = min(remaining_wh(connector), _allowance_wh(connector))
-        connector.power_w = _drawn_w(connector) if left_wh > 0 else 0.0
+        connector.limit_phases = self._resources.electrics.phases
+        connector.power_w = _drawn_w(connector) if _left_wh(connector) > 0 else 0.0
         self._report(connector, power_before_w)
-        until_full_s = left_wh * 3600 / connector.power_w if connector.power_w else MAX_WAKE_S
-        return min(until_full_s, profiles.next_change(connector, now) - now)
+        return min(_steady_s(connector), profiles.next_change(connector, now) - now)
 
     def _report(self, connector: Connector, power_before_w: float) -> None:
         transaction = connector.transaction
@@ -84,19 +81,25 @@ class Energy:
             self._resources.report_update(connector, transaction, "ChargingRateChanged")
 
 
-def remaining_wh(connector: Connector) -> float:
-    """What the car still takes."""
-    if connector.ev is None:
-        return 0.0
-    return max(connector.ev.wanted_wh - connector.ev.drawn_wh, 0.0)
+def _left_wh(connector: Connector) -> float:
+    """What may still flow."""
+    return min(connector.ev.remaining_wh, _allowance_wh(connector)) if connector.ev else 0.0
+
+
+def _steady_s(connector: Connector) -> float:
+    """How long the car draws its present power."""
+    if connector.ev is None or not connector.power_w:
+        return MAX_WAKE_S
+    return min(_left_wh(connector), connector.ev.until_next_step_wh) * 3600 / connector.power_w
 
 
 def _drawn_w(connector: Connector) -> float:
     ev = connector.ev
     if not (connector.transaction and ev and connector.token and ev.requests_energy and connector.is_usable):
         return 0.0
-    wanted_w = ev.max_power_w if connector.power_set_w is None else connector.power_set_w
-    return min(wanted_w, connector.limit_w)
+    wanted_w = ev.power_w if connector.power_set_w is None else connector.power_set_w
+    # The charger signals amperes (IEC 61851-1): a car with fewer phases draws its share of the watts.
+    return min(wanted_w, connector.limit_w * connector.phases / connector.limit_phases)
 
 
 def _allowance_wh(connector: Connector) -> float:

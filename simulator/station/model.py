@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from simulator.station.ev import Ev
+
 
 class Token(NamedTuple):
     """Identifies a driver: an idTag in OCPP 1.6, an idToken with its type in 2.0.1."""
@@ -12,22 +14,6 @@ class Token(NamedTuple):
 
     def is_same(self, other: "Token | None") -> bool:
         return other is not None and self.value.lower() == other.value.lower()
-
-
-@dataclass(slots=True)
-class Ev:
-    """The car at a connector."""
-
-    wanted_wh: float  #: it requests no more energy after this much
-    battery_wh: float
-    max_power_w: float
-    drawn_wh: float = 0.0
-    requests_energy: bool = True
-
-    @property
-    def soc_percent(self) -> float:
-        missing_wh = max(self.wanted_wh - self.drawn_wh, 0.0)
-        return max(0.0, min(100.0, 100.0 * (1 - missing_wh / self.battery_wh)))
 
 
 @dataclass(slots=True)
@@ -41,6 +27,7 @@ class Transaction:
     next_seq_no: int = 0  #: OCPP 2.0.1
     reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
     energy_limit_wh: float | None = None  #: what a refused token may draw in all
+    deauthorized: bool = False  #: a refused token has drawn it, and the transaction goes on without energy
 
 
 class Ending(NamedTuple):
@@ -71,6 +58,7 @@ class Connector:
     energy_wh: float = 0.0  #: the meter's register; it only grows
     power_w: float = 0.0
     limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
+    limit_phases: int = 1  #: on which the limit allows it
     fault: str | None = None
     operative: bool = True
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends
@@ -84,6 +72,11 @@ class Connector:
         return self.ev is not None
 
     @property
+    def phases(self) -> int:
+        """Those that carry current when the car charges."""
+        return min(self.limit_phases, self.ev.phases) if self.ev else self.limit_phases
+
+    @property
     def charging_state(self) -> str:
         """In the words of OCPP 2.0.1."""
         if self.ev is None:
@@ -92,6 +85,8 @@ class Connector:
             return "Charging"
         if self.token is None or self.transaction is None:
             return "EVConnected"
+        if self.transaction.deauthorized:
+            return "SuspendedEVSE"
         if not self.ev.requests_energy or self.power_set_w == 0:
             return "SuspendedEV"
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
@@ -117,17 +112,19 @@ class Electrics:
     voltage_v: float
     phases: int
     is_dc: bool
+    power_factor: float = 1.0  #: of the cars; 1 for DC
 
     def watts(self, amperes: float, phases: int | None = None) -> float:
-        return amperes * self.voltage_v * min(phases or self.phases, self.phases)
+        return amperes * self.voltage_v * min(phases or self.phases, self.phases) * self.power_factor
 
-    def amperes(self, watts: float) -> float:
+    def amperes(self, watts: float, phases: int | None = None) -> float:
         """Per phase."""
-        return watts / (self.voltage_v * self.phases)
+        return watts / (self.voltage_v * min(phases or self.phases, self.phases) * self.power_factor)
 
 
-def electrics_of(connector_type: str, max_power_w: float) -> Electrics:
+def electrics_of(connector_type: str, max_power_w: float, power_factor: float = 1.0) -> Electrics:
     """400 V for DC connectors; 230 V for AC, with three phases above 7.4 kW."""
     if any(name in connector_type.upper() for name in ("CCS", "CHADEMO", "GBT_DC", "NACS")):
         return Electrics(voltage_v=400.0, phases=1, is_dc=True)
-    return Electrics(voltage_v=230.0, phases=3 if max_power_w > 7400 else 1, is_dc=False)
+    phases = 3 if max_power_w > 7400 else 1
+    return Electrics(voltage_v=230.0, phases=phases, is_dc=False, power_factor=power_factor)

@@ -29,7 +29,7 @@ class Station:
         reports: Reports,
         timers: Timers,
     ) -> None:
-        electrics = electrics_of(settings.connector_type, settings.max_power_w)
+        electrics = electrics_of(settings.connector_type, settings.max_power_w, settings.ev_power_factor)
         resources = Resources(
             settings=settings,
             options=options,
@@ -106,7 +106,7 @@ class Station:
         self._drivers.follow_car(connector)
 
     def energy_limit_reached(self, connector: Connector) -> None:
-        self.transactions.end(connector, "Deauthorized", "DeAuthorized")
+        self.transactions.deauthorize(connector)
 
     # What simulated drivers do
 

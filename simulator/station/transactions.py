@@ -42,6 +42,8 @@ class Transactions:
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
+        if connector.transaction:
+            self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
@@ -49,6 +51,7 @@ class Transactions:
         if connector.transaction and not self.stop_points & {"Authorized", "PowerPathClosed"}:
             self._energy.update_meters()
             connector.token = None
+            connector.transaction.energy_limit_wh = None
             connector.power_w = 0.0
             self._resources.report_update(connector, connector.transaction, trigger)
         elif connector.transaction:
@@ -89,18 +92,36 @@ class Transactions:
             connector.power_w = 0.0
             self._clear(connector, transaction)
 
-    def refuse_token(self, transaction_id: str, info: TokenInfo) -> None:
-        """The CSMS does not accept the token of a transaction that already runs."""
+    def take_token_info(self, transaction_id: str, info: TokenInfo) -> None:
+        """Takes what the CSMS says about the token of a running transaction; any status but Accepted refuses it."""
         connector = self.find(transaction_id)
-        if connector is None or connector.transaction is None or not self._options.flag("stop_on_invalid_id"):
+        if connector is None or connector.transaction is None:
             return
-        allowed_wh = self._options.number("invalid_id_wh")
-        if allowed_wh:
+        if info.status == "Accepted":
+            connector.group = info.group or connector.group
+        elif connector.transaction.energy_limit_wh is None:
+            self._energy.update_meters()
             drawn_wh = connector.energy_wh - connector.transaction.meter_start_wh
-            connector.transaction.energy_limit_wh = drawn_wh + allowed_wh
+            connector.transaction.energy_limit_wh = drawn_wh + self._options.number("invalid_id_wh")
             self._energy.update_power()
-        else:
-            self.end(connector, "Deauthorized", "DeAuthorized")
+
+    def deauthorize(self, connector: Connector) -> None:
+        """A refused token has drawn all that it may. A repeat changes nothing.
+
+        The option `stop_on_invalid_id` decides whether only the energy stops (OCPP 1.6 part 1, 9.1;
+        2.0.1, E05.FR.02, .08 and .10).
+        """
+        transaction = connector.transaction
+        if transaction is None:
+            return
+        if self._options.flag("stop_on_invalid_id"):
+            self.stop(connector, "Deauthorized", "DeAuthorized")
+        elif not transaction.deauthorized:
+            transaction.deauthorized = True
+            connector.power_w = 0.0
+            self._resources.report_update(connector, transaction, "Deauthorized")
+            self._resources.reports.report_status(connector)
+            self._drivers.expect_departure(connector)
 
     def release_token(self, connector: Connector) -> None:
         """Clears the token, and the profile that came with its remote start."""

@@ -36,6 +36,8 @@ class Transactions16(CommonRequests):
         super().__init__(settings, log)
         #: the CSMS's transactionId by our id; kept until the CSMS has the StopTransaction
         self._csms_ids: dict[str, int] = {}
+        #: the idTag of a transaction whose StopTransaction names none, by our id; kept as long
+        self._ended_tags: dict[str, str] = {}
 
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         payload = {
@@ -67,6 +69,8 @@ class Transactions16(CommonRequests):
         }
         if ending.token:
             payload["idTag"] = ending.token.value[:20]
+        elif transaction.token:
+            self._ended_tags[transaction.id] = transaction.token.value[:20]
         first = self.first_readings.pop(transaction.id, None)
         last = self.meter_value(connector, "ended", "Transaction.End", ending.moment)
         if first and last:
@@ -131,18 +135,23 @@ class Transactions16(CommonRequests):
         transaction_id = message.transaction_id
         if transaction_id is None:
             return
+        id_tag = message.payload.get("idTag")
         if message.action == "StopTransaction":
             self._csms_ids.pop(transaction_id, None)
-        elif message.action == "StartTransaction" and not isinstance(answer, CallFailed):
+            id_tag = id_tag or self._ended_tags.pop(transaction_id, None)
+        if isinstance(answer, CallFailed):
+            return
+        if message.action == "StartTransaction":
             self._csms_ids[transaction_id] = answer["transactionId"]
-            info = self.learn_token(Token(message.payload["idTag"]), answer["idTagInfo"])
-            self.refuse_if_invalid(transaction_id, info)
+        if id_tag and "idTagInfo" in answer:
+            self.take_token_info(transaction_id, Token(id_tag), answer["idTagInfo"])
 
     def describe(self) -> State:
-        return super().describe() | {"transaction_ids": self._csms_ids}
+        return super().describe() | {"transaction_ids": self._csms_ids, "ended_tags": self._ended_tags}
 
     def recall(self, state: State) -> None:
         self._csms_ids.update(state["transaction_ids"])
+        self._ended_tags.update(state.get("ended_tags", {}))
         super().recall(state)
 
     # Remote control

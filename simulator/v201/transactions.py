@@ -127,9 +127,9 @@ class Transactions201(CommonRequests):
     def handle_durable_answer(self, message: Message, answer: Answer) -> None:
         if message.transaction_id is None or isinstance(answer, CallFailed) or "idTokenInfo" not in answer:
             return
-        if "idToken" in message.payload and message.payload["eventType"] != "Ended":
-            info = self.learn_token(read_token(message.payload["idToken"]), answer["idTokenInfo"])
-            self.refuse_if_invalid(message.transaction_id, info)
+        if "idToken" in message.payload:
+            token = read_token(message.payload["idToken"])
+            self.take_token_info(message.transaction_id, token, answer["idTokenInfo"])
 
     # Remote control
 
