@@ -1,5 +1,6 @@
 """The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
@@ -32,8 +33,9 @@ class Option(NamedTuple):
     instance: str | None = None
     unit: str | None = None
     minimum: int | None = None
-    maximum: int | None = None
+    maximum: int | None = None  #: of a number, or of a text's length
     members: tuple[str, ...] = ()
+    pattern: str | None = None  #: of each member of a list in a text
 
 
 def _rw(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
@@ -64,7 +66,21 @@ def _measurands(name: str, key: str | None, path: str | None, default: str) -> O
     return _rw(name, key, path, "MemberList", default, members=MEASURANDS)
 
 
+def _constant(name: str, key: str | None, path: str | None, number: int) -> Option:
+    return _ro(name, key, path, "integer", str(number))
+
+
 ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
+PROFILES_16 = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
+
+#: Measurands in OCPP 1.6, each of which a list may name once.
+ALL_MEASURANDS = 22
+
+#: OCPP 1.6 part 1, 9.1.7: `1.RST` for a connector, or one value for the whole charger.
+PHASE_ROTATION = r"(\d{1,3}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
+
+#: Of a request's JSON.
+MESSAGE_BYTES = 128 * 1024
 
 OPTIONS = (
     # Authorization
@@ -77,14 +93,15 @@ OPTIONS = (
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
+    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", MESSAGE_BYTES),
     # Transactions
     _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
     _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", minimum=0, maximum=1_000_000),
     _rw("stop_on_unplug", "StopTransactionOnEVSideDisconnect", "TxCtrlr.StopTxOnEVSideDisconnect", "boolean", "true"),
     _ro("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", None, "boolean", "true"),
-    _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS),
-    _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS),
+    _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS, minimum=1),
+    _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS, minimum=1),
     _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", minimum=1, maximum=100),
     _seconds("transaction_retry_s", "TransactionMessageRetryInterval", "OCPPCommCtrlr.MessageAttemptInterval/TransactionEvent", 10),
     # Meter values
@@ -96,32 +113,45 @@ OPTIONS = (
     _seconds("aligned_s", "ClockAlignedDataInterval", "AlignedDataCtrlr.Interval", 0),
     _measurands("aligned", "MeterValuesAlignedData", "AlignedDataCtrlr.Measurands", "Energy.Active.Import.Register"),
     _ro("aligned_ended", "StopTxnAlignedData", None, "string", ""),
+    _constant("aligned_max", "MeterValuesAlignedDataMaxLength", None, ALL_MEASURANDS),
+    _constant("sampled_max", "MeterValuesSampledDataMaxLength", None, ALL_MEASURANDS),
+    _constant("aligned_ended_max", "StopTxnAlignedDataMaxLength", None, ALL_MEASURANDS),
+    _constant("ended_max", "StopTxnSampledDataMaxLength", None, ALL_MEASURANDS),
     # The connection
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
     _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
-    _ro("ws_protocol", None, "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP"),
-    _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat"),
+    _ro("file_protocols", "SupportedFileTransferProtocols", "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP",
+        members=("HTTP", "HTTPS", "FTP")),
+    _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat", members=("Heartbeat",)),
     _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
     _rw("password", "AuthorizationKey", "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly"),
-    _ro("supported_profiles", "SupportedFeatureProfiles", None, "string",
-        "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"),
-    _ro("max_keys", "GetConfigurationMaxKeys", None, "integer", "100"),
+    _rw("organization", None, "SecurityCtrlr.OrganizationName", "string", "Chargehand", minimum=1, maximum=64),
+    _ro("supported_profiles", "SupportedFeatureProfiles", None, "string", PROFILES_16),
+    _constant("supported_profiles_max", "SupportedFeatureProfilesMaxLength", None, len(PROFILES_16.split(","))),
+    _constant("max_keys", "GetConfigurationMaxKeys", None, 100),
     _ro("connectors", "NumberOfConnectors", None, "integer", "1"),
-    _rw("phase_rotation", "ConnectorPhaseRotation", None, "string", "NotApplicable"),
-    _rw("reset_retries", "ResetRetries", None, "integer", "0", minimum=0, maximum=10),
+    _constant("phase_rotation_max", "ConnectorPhaseRotationMaxLength", None, 2),
+    _rw("phase_rotation", "ConnectorPhaseRotation", None, "string", "NotApplicable", maximum=500, pattern=PHASE_ROTATION),
+    _rw("reset_retries", "ResetRetries", "OCPPCommCtrlr.ResetRetries", "integer", "0", minimum=0, maximum=10),
     # Smart charging and reservation
     _ro("max_stack_level", "ChargeProfileMaxStackLevel", "SmartChargingCtrlr.ProfileStackLevel", "integer", "20"),
     _ro("rate_units_16", "ChargingScheduleAllowedChargingRateUnit", None, "string", "Current,Power"),
-    _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W"),
+    _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W", members=("A", "W")),
     _ro("max_periods", "ChargingScheduleMaxPeriods", "SmartChargingCtrlr.PeriodsPerSchedule", "integer", "100"),
-    _ro("max_profiles", "MaxChargingProfilesInstalled", "SmartChargingCtrlr.Entries/ChargingProfiles", "integer", "50"),
+    _constant("max_profiles", "MaxChargingProfilesInstalled", None, 50),
     _ro("reserve_any", "ReserveConnectorZeroSupported", "ReservationCtrlr.NonEvseSpecific", "boolean", "true"),
     # The device model itself
-    _ro("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", "integer", "40"),
-    _ro("variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetVariables", "integer", "100"),
-    _ro("set_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/SetVariables", "integer", "100"),
+    _constant("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", 40),
+    _constant("report_bytes", None, "DeviceDataCtrlr.BytesPerMessage/GetReport", MESSAGE_BYTES),
+    _constant("get_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetVariables", 100),
+    _constant("get_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/GetVariables", MESSAGE_BYTES),
+    _constant("set_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/SetVariables", 100),
+    _constant("set_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/SetVariables", MESSAGE_BYTES),
 )  # fmt: skip
+
+#: By 1.6's key in lower case: keys are not case-sensitive (its type is CiString50).
+OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
 
 
 class Options:
@@ -183,13 +213,32 @@ def _normalised(option: Option, text: str) -> str | None:
     match option.kind:
         case "boolean":
             return text.lower() if text.lower() in ("true", "false") else None
-        case "integer":
-            if not (text.isascii() and text.isdigit() and len(text) < 10):
-                return None
-            within = (option.minimum or 0) <= int(text) <= (option.maximum or 2**31)
-            return str(int(text)) if within else None
+        case "integer" | "decimal":
+            return _normalised_number(option, text)
         case "MemberList":
-            members = [member.strip() for member in text.split(",") if member.strip()]
-            return ",".join(members) if set(members) <= set(option.members) else None
+            return _normalised_list(option, text)
         case _:
-            return text
+            return text if _fits(option, text) else None
+
+
+def _normalised_number(option: Option, text: str) -> str | None:
+    whole = option.kind == "integer"
+    if not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return None
+    within = (option.minimum or 0) <= float(text) <= (option.maximum or 2**31)
+    return (str(int(text)) if whole else text) if within else None
+
+
+def _normalised_list(option: Option, text: str) -> str | None:
+    """A list names each member once, and at least `minimum` of them."""
+    members = [member.strip() for member in text.split(",") if member.strip()]
+    is_set = len(set(members)) == len(members) and set(members) <= set(option.members)
+    return ",".join(members) if is_set and len(members) >= (option.minimum or 0) else None
+
+
+def _fits(option: Option, text: str) -> bool:
+    if not (option.minimum or 0) <= len(text) <= (option.maximum or len(text)):
+        return False
+    return option.pattern is None or all(
+        re.fullmatch(option.pattern, member.strip()) for member in text.split(",")
+    )

@@ -16,11 +16,12 @@ from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance import Maintenance, Update
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
-from simulator.link.outbox import Answer, Message, OnAnswer, ignore
+from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
@@ -76,6 +77,7 @@ class ChargePoint(Translation):
             outbox=self.delivery.outbox,
         )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
         #: by transaction: the readings at its start, which the report of its end repeats
@@ -83,8 +85,6 @@ class ChargePoint(Translation):
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
-        self._sent_statuses: dict[int, str] = {}  # by connector: the last one that was queued
-        self._confirmed_statuses: dict[int, str] = {}  # and the last one that the CSMS answered
         self._offline_since_s = 0.0
 
     # A connection
@@ -101,7 +101,7 @@ class ChargePoint(Translation):
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
             self.delivery.outbox.drop_volatile()
-            self._sent_statuses = dict(self._confirmed_statuses)
+            self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
@@ -113,10 +113,8 @@ class ChargePoint(Translation):
             )
         self.registration.restart_heartbeat()
         offline_s = time.monotonic() - self._offline_since_s
-        only_changes = not booted and offline_s <= self.options.number("offline_threshold_s")
-        for number in self.reporting_numbers():
-            if not only_changes or self._confirmed_statuses.get(number) != self.status_of(number):
-                self.send_status(number)
+        threshold_s = self.options.number("offline_threshold_s")
+        self.statuses.report_all(only_changes=not booted and offline_s <= threshold_s)
         self.delivery.outbox.wake()
 
     def answer(self, action: str, payload: Payload) -> Payload:
@@ -155,9 +153,11 @@ class ChargePoint(Translation):
     def send(
         self, action: str, payload: Payload, on_answer: OnAnswer = ignore, *, requested: bool = False
     ) -> None:
-        """Queues a call that is dropped when the charger is offline."""
+        """Queues a call that is dropped when the charger is offline: `on_answer` then gets a CallFailed."""
         if self.online:
             self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+        else:
+            on_answer(CallFailed(CallFailed.DROPPED, f"{action} was not sent: the charger is offline"))
 
     def send_durable(
         self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
@@ -185,24 +185,14 @@ class ChargePoint(Translation):
             await asyncio.sleep(0.02)
 
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
-        status = self.status_of(connector_number)
-
-        def confirm(answer: Answer) -> None:
-            if not isinstance(answer, CallFailed):
-                self._confirmed_statuses[connector_number] = status
-
-        self._sent_statuses[connector_number] = status
-        payload = self.status_payload(connector_number, status)
-        self.send("StatusNotification", payload, confirm, requested=requested)
+        self.statuses.send(connector_number, requested=requested)
 
     def report_status(self, connector: Connector) -> None:
         self.report_status_of(connector.number)
 
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
-        sent = self._sent_statuses.get(connector_number)
-        if self.reachable and sent != self.status_of(connector_number):
-            self.send_status(connector_number)
+        self.statuses.report(connector_number)
 
     # What follows from a changed option or clock
 
@@ -225,8 +215,12 @@ class ChargePoint(Translation):
     # Rebooting
 
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
-        """Ends the session and boots again; a gentle reboot delivers first what is queued."""
+        """Ends the session and boots again; a gentle reboot delivers first what is queued.
+
+        Until then nothing new starts.
+        """
         self.boot_reason = reason
+        self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
@@ -260,8 +254,7 @@ class ChargePoint(Translation):
     def power_on(self) -> None:
         self.registration.status = "Unknown"
         self._reboot_wanted.clear()
-        self._sent_statuses.clear()
-        self._confirmed_statuses.clear()
+        self.statuses.clear()
         self.station.power_on()
 
     def power_off(self) -> None:
@@ -319,4 +312,8 @@ class ChargePoint(Translation):
 def _facts(settings: Settings) -> dict[str, str]:
     """The options that follow from the settings."""
     profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {"connectors": str(settings.connectors), "security_profile": str(profile)}
+    return {
+        "connectors": str(settings.connectors),
+        "phase_rotation_max": str(settings.connectors + 1),
+        "security_profile": str(profile),
+    }

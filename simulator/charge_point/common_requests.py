@@ -1,6 +1,12 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Sequence, Sized
+
+from ocpp.exceptions import (  # type: ignore[import-untyped]
+    FormatViolationError,
+    OccurrenceConstraintViolationError,
+)
 
 from simulator.charge_point.actions import VENDOR_ID
 from simulator.charge_point.charge_point import ChargePoint
@@ -106,6 +112,14 @@ class CommonRequests(ChargePoint):
                 for period in periods
             ],
         }
+
+
+def check_size(payload: Payload, items: Sized, max_items: int, max_bytes: int | None = None) -> None:
+    """Raises the OCPPError of a request that is larger than the charger says it takes (OCPP 2.0.1, B06.FR.16, .17)."""
+    if len(items) > max_items:
+        raise OccurrenceConstraintViolationError(f"at most {max_items} at once")
+    if max_bytes is not None and len(json.dumps(payload, ensure_ascii=False).encode()) > max_bytes:
+        raise FormatViolationError(f"at most {max_bytes} bytes at once")
 
 
 def read_expiry(text: str | None) -> float | None:

@@ -75,8 +75,16 @@ class Outbox:
         return (message for message in self._messages if message.durable)
 
     def drop_volatile(self) -> None:
-        """After the connection was lost: only durable messages wait for the next one."""
+        """After the connection was lost: only durable messages wait for the next one.
+
+        Each other one calls back with a CallFailed: no answer will come.
+        """
+        dropped = [message for message in self._messages if not message.durable]
         self._messages = deque(self.durable())
+        for message in dropped:
+            message.on_answer(
+                CallFailed(CallFailed.DROPPED, f"{message.action} was lost with the connection")
+            )
 
     def describe(self) -> list[list[Any]]:
         """The durable messages, for the state file."""

@@ -28,6 +28,7 @@ class CallFailed(Exception):
     TIMEOUT = "NoAnswer"
     BAD_ANSWER = "BadAnswer"
     UNSENT = "Unsent"
+    DROPPED = "Dropped"
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")

@@ -19,7 +19,7 @@ class Availability:
         if fault and connector.transaction:
             self._transactions.end(connector, "AbnormalCondition", FAULT_REASONS.get(fault, "Other"))
         elif fault:
-            self._transactions.release_token(connector)
+            self._transactions.drop_authorization(connector)
         self._energy.apply_change(connector)
 
     def set_operative(self, connector: Connector, operative: bool) -> bool:
@@ -29,5 +29,7 @@ class Availability:
             return False
         connector.operative_next = None
         connector.operative = operative
+        if not operative:
+            self._transactions.drop_authorization(connector)
         self._energy.apply_change(connector)
         return True

@@ -64,6 +64,7 @@ class Connector:
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends
     used: bool = False  #: its transaction has ended, and the car is still plugged in
     claimed: bool = False  #: its token is being checked
+    closed: bool = False  #: the charger is about to go off: nothing starts here any more
     remote_start_id: int | None = None
     power_set_w: float | None = None  #: drawn by the car as an action set it; None: as much as it can
 
@@ -102,7 +103,7 @@ class Connector:
 
     @property
     def is_usable(self) -> bool:
-        return self.operative and self.fault is None
+        return self.operative and self.fault is None and not self.closed
 
 
 @dataclass(frozen=True, slots=True)

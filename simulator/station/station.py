@@ -79,10 +79,16 @@ class Station:
     def power_on(self) -> None:
         """Starts the timers of what was restored, and the automatic sessions."""
         for connector in self.connectors:
+            connector.closed = False
             if connector.used:
                 self._drivers.expect_departure(connector)
         self._drivers.start_automatic_sessions()
         self.follow_clock()
+
+    def close(self) -> None:
+        """Before the power goes off: no transaction begins until it is on again."""
+        for connector in self.connectors:
+            connector.closed = True
 
     def power_off(self) -> None:
         """Stops every timer, and with them all that happens without a request."""

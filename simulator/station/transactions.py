@@ -57,9 +57,7 @@ class Transactions:
         elif connector.transaction:
             self.end(connector, trigger, reason, token)
         else:
-            self._resources.timers.cancel(connector, "connect timeout")
-            self._resources.timers.cancel(connector, "arrival")
-            self.release_token(connector)
+            self.drop_authorization(connector)
         self._energy.apply_change(connector)
 
     def end(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
@@ -122,6 +120,12 @@ class Transactions:
             self._resources.report_update(connector, transaction, "Deauthorized")
             self._resources.reports.report_status(connector)
             self._drivers.expect_departure(connector)
+
+    def drop_authorization(self, connector: Connector) -> None:
+        """Ends an authorization that has not led to a transaction: its driver does not wait any longer."""
+        self._resources.timers.cancel(connector, "connect timeout")
+        self._resources.timers.cancel(connector, "arrival")
+        self.release_token(connector)
 
     def release_token(self, connector: Connector) -> None:
         """Clears the token, and the profile that came with its remote start."""

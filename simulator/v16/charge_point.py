@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from simulator.charge_point.common_requests import ACCEPTED, REJECTED
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED, check_size
 from simulator.charge_point.translation import handles
+from simulator.configuration import OPTION_OF_KEY, Option
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
 from simulator.v16.authorization import Authorization16
@@ -120,7 +121,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("ChangeConfiguration")
     def _change_configuration(self, payload: Payload) -> Payload:
-        option = next((option for option in self.options if option.key == payload["key"]), None)
+        option = OPTION_OF_KEY.get(payload["key"].lower())
         if option is None:
             return {"status": "NotSupported"}
         status = self.options.change(option, payload["value"])
@@ -130,27 +131,31 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("GetConfiguration")
     def _get_configuration(self, payload: Payload) -> Payload:
-        keys = payload.get("key") or None
-        known = {option.key: option for option in self.options if option.key}
-        wanted = list(known) if keys is None else [key for key in keys if key in known]
-        answer: Payload = {
-            "configurationKey": [],
-            "unknownKey": [key for key in keys or () if key not in known],
+        """Spells a known key as the specification does, and an unknown one as it was requested.
+
+        Raises OCPPError for more keys than GetConfigurationMaxKeys (part 1, 9.1.8).
+        """
+        requested = payload.get("key") or []
+        check_size(payload, requested, self.options.number("max_keys"))
+        wanted = dict.fromkeys(key.lower() for key in requested) or OPTION_OF_KEY
+        known = [OPTION_OF_KEY[key] for key in wanted if key in OPTION_OF_KEY]
+        return {
+            "configurationKey": [self._describe_key(option) for option in known],
+            "unknownKey": [key for key in requested if key.lower() not in OPTION_OF_KEY],
         }
-        for option in (known[key] for key in dict.fromkeys(wanted)):
-            entry: Payload = {"key": option.key, "readonly": option.mutability == "ReadOnly"}
-            if option.mutability != "WriteOnly":
-                entry["value"] = self.options.text(option.name)[:500]
-            answer["configurationKey"].append(entry)
-        return answer
+
+    def _describe_key(self, option: Option) -> Payload:
+        entry: Payload = {"key": option.key, "readonly": option.mutability == "ReadOnly"}
+        if option.mutability != "WriteOnly":
+            entry["value"] = self.options.text(option.name)[:500]
+        return entry
 
     # Remote trigger
 
     @handles("TriggerMessage")
     def _trigger_message(self, payload: Payload) -> Payload:
+        """A connector that matters for the message must exist; it is ignored for any other (part 1, 5.17)."""
         number = payload.get("connectorId")
-        if number is not None and not 0 <= number <= len(self.station.connectors):
-            return REJECTED
         numbers = self.reporting_numbers() if number is None else range(number, number + 1)
         match payload["requestedMessage"]:
             case "BootNotification":
@@ -162,8 +167,14 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             case "Heartbeat":
                 self.registration.send_heartbeat(requested=True)
             case "MeterValues":
-                self.trigger_meter_values(numbers)
-            case "StatusNotification":
-                for each in numbers:
-                    self.send_status(each, requested=True)
+                return self.trigger_meter_values(numbers)
+            case _:
+                return self._trigger_statuses(numbers)
+        return ACCEPTED
+
+    def _trigger_statuses(self, numbers: range) -> Payload:
+        if not set(numbers) <= set(self.reporting_numbers()):
+            return REJECTED
+        for number in numbers:
+            self.send_status(number, requested=True)
         return ACCEPTED

@@ -104,8 +104,10 @@ class Transactions16(CommonRequests):
         ]
         return {"timestamp": format_time(moment), "sampledValue": sampled} if sampled else None
 
-    def trigger_meter_values(self, numbers: range) -> None:
+    def trigger_meter_values(self, numbers: range) -> Payload:
+        """Rejected when none of the connectors has a reading."""
         self.station.energy.update_meters()
+        answer = REJECTED
         self.keep_state()
         for connector in self.station.connectors:
             value = self.meter_value(connector, "sampled", "Trigger", self.clock.now())
@@ -116,6 +118,8 @@ class Transactions16(CommonRequests):
             if known is not None:
                 payload["transactionId"] = known
             self.send("MeterValues", payload, requested=True)
+            answer = ACCEPTED
+        return answer
 
     # The transactionId, which the CSMS gives
 

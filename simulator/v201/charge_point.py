@@ -82,9 +82,8 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
 
     @handles("TriggerMessage")
     def _trigger_message(self, payload: Payload) -> Payload:
+        """An EVSE that matters for the message must exist; it is ignored for any other (F06.FR.02)."""
         connectors = self._connectors(payload.get("evse"))
-        if not connectors:
-            return REJECTED
         match payload["requestedMessage"]:
             case "BootNotification":
                 return self._trigger_boot()
@@ -97,12 +96,19 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
             case "MeterValues":
                 return self.trigger_meter_values(connectors)
             case "StatusNotification":
-                for connector in connectors:
-                    self.send_status(connector.number, requested=True)
+                return self._trigger_status(payload.get("evse", {}))
             case "TransactionEvent":
                 return self.trigger_transaction_events(connectors)
             case _:
                 return {"status": "NotImplemented"}
+        return ACCEPTED
+
+    def _trigger_status(self, evse: Payload) -> Payload:
+        """Rejected without an EVSE and its connector (F06.FR.12)."""
+        connector = self.station.connector(evse.get("id", 0))
+        if connector is None or evse.get("connectorId") != CONNECTOR_ID:
+            return REJECTED
+        self.send_status(connector.number, requested=True)
         return ACCEPTED
 
     def _trigger_boot(self) -> Payload:

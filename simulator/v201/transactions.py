@@ -109,13 +109,16 @@ class Transactions201(CommonRequests):
         return [{"timestamp": format_time(moment), "sampledValue": sampled}] if sampled else []
 
     def trigger_meter_values(self, connectors: list[Connector]) -> Payload:
+        """Rejected when none of the connectors has a reading, as in libocpp."""
         self.station.energy.update_meters()
+        answer = REJECTED
         self.keep_state()
         for connector in connectors:
             readings = self.meter_values(connector, "aligned", "Trigger", self.clock.now())
             if readings:
                 self.send("MeterValues", {"evseId": connector.number, "meterValue": readings}, requested=True)
-        return ACCEPTED
+                answer = ACCEPTED
+        return answer
 
     def trigger_transaction_events(self, connectors: list[Connector]) -> Payload:
         self.station.energy.update_meters()

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import re
-import selectors
 import subprocess
 import sys
 from contextlib import suppress
@@ -21,6 +20,7 @@ from simulator.link.websocket import LinkError
 from simulator.log import EventLog
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, Event, LocalCharger, environment
+from tests.simulator.virtual_time import VirtualTimeLoop
 from tests.support.csms import NOW, Csms, boot_answers
 from tests.support.waiting import wait_until_async
 
@@ -271,22 +271,3 @@ def test_200_chargers_reconnect_within_a_minute_and_never_a_tenth_of_them_in_one
     assert len(reconnects_s) == 200
     assert max(reconnects_s) <= 60
     assert max(sum(start <= other < start + 1 for other in reconnects_s) for start in reconnects_s) <= 20
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """Its time jumps to the next timer instead of waiting for it."""
-
-    def __init__(self) -> None:
-        self._clock = _VirtualClock()
-        super().__init__(self._clock)
-
-    def time(self) -> float:
-        return self._clock.now_s
-
-
-class _VirtualClock(selectors.DefaultSelector):
-    now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now_s += timeout or 0
-        return super().select(0)

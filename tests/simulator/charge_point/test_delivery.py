@@ -178,3 +178,63 @@ async def test_after_a_long_time_offline_every_status_is_reported_again(
         await second.next("Heartbeat")
 
     assert len(second.all("StatusNotification")) == reported
+
+
+@VERSIONS
+@pytest.mark.parametrize("question", ["PresentToken", "a remote start"])
+async def test_a_question_that_the_link_took_with_it_does_not_occupy_the_connector(
+    version: str, question: str
+) -> None:
+    """The offline rules decide about the token (OCPP 1.6, 4.1; 2.0.1, C15): here they know it not."""
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
+        first = await csms.accepted()
+        charger.model.options.set("authorize_remote_start", "true")
+        csms.raw_answers["Authorize"] = None
+        connector = charger.model.station.connectors[0]
+        if question == "PresentToken":
+            charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
+        elif version == "OCPP1.6":
+            await first.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+        else:
+            await first.call(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=7))
+        await wait_until_async(lambda: any('"Authorize"' in frame for frame in first.frames))
+        assert not connector.is_free
+        first.socket.transport.abort()
+
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+        await wait_until_async(lambda: connector.is_free)
+        del csms.raw_answers["Authorize"]
+        await start_remotely(second, version)
+
+
+@VERSIONS
+async def test_a_status_that_the_csms_has_not_answered_is_reported_again(version: str) -> None:
+    """The status has changed back by then, but the CSMS may know the one that it did not answer."""
+    async with Csms() as csms, LocalCharger(csms.url, version) as charger:
+        first = await csms.accepted()
+        known = len(charger.model.reporting_numbers())
+        await wait_until_async(lambda: len(first.all("StatusNotification")) == known)
+        csms.raw_answers["StatusNotification"] = None
+        charger.model.actions.perform("PlugIn", None)
+        await wait_until_async(lambda: "Preparing" in first.frames[-1] or "Occupied" in first.frames[-1])
+        first.socket.transport.abort()
+        await wait_until_async(lambda: not charger.model.online)
+        charger.model.actions.perform("Unplug", None)
+        del csms.raw_answers["StatusNotification"]
+
+        second = await csms.link(2)
+
+        status = await second.next("StatusNotification")
+        assert (status.get("status") or status["connector_status"]) == "Available"
+
+
+async def test_a_second_fault_with_the_same_status_is_reported() -> None:
+    """OCPP 1.6, 4.9: a StatusNotification is about an error, too."""
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        link = await csms.accepted()
+        charger.model.actions.perform("Fault", {"fault": "OverVoltage"})
+        charger.model.actions.perform("Fault", {"fault": "GroundFailure"})
+
+        await link.next("StatusNotification", lambda payload: payload["error_code"] == "OverVoltage")
+        await link.next("StatusNotification", lambda payload: payload["error_code"] == "GroundFailure")
