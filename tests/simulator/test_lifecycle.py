@@ -213,16 +213,16 @@ async def test_the_waits_grow_until_a_connection_is_accepted(version: str, then:
         accepts[0] = False
         await link.socket.close()
         for number in range(2, 6):
-            await wait_until_async(lambda: len(csms.requests) == number)  # noqa: B023
+            await wait_until_async(lambda: len(csms.requests) >= number)  # noqa: B023
             if then == "closes":
                 await (await csms.link(number)).socket.close()
         accepts[0] = True
         again = await csms.link(6 if then == "closes" else 2)
-        await charger.connection("accepted", "still_accepted")
+        await wait_until_async(lambda: charger.model.reachable)
         charger.model.registration.send_heartbeat()
         await again.next("Heartbeat")
         await again.socket.close()
-        await wait_until_async(lambda: len(csms.requests) == 7)
+        await wait_until_async(lambda: len(csms.requests) >= 7)
 
     ended = [event for event in charger.events if event.get("state") == "disconnected"][:-1]
     began = [event for event in charger.events if event.get("state") == "connecting"][1:]
