@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import asdict
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -14,7 +13,7 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
-from simulator.charge_point.maintenance import Maintenance, Update
+from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
@@ -63,9 +62,7 @@ class ChargePoint(Translation):
             reports=self,
             timers=self.timers,
         )
-        self.maintenance = Maintenance(
-            self.clock, self.timers, settings.job_step_s, settings.firmware_version, self
-        )
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.registration = Registration(
@@ -105,9 +102,7 @@ class ChargePoint(Translation):
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
-        if booted:
-            self.maintenance.finish_after_reboot()
-        else:
+        if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
@@ -211,6 +206,7 @@ class ChargePoint(Translation):
 
     def follow_clock(self) -> None:
         self.station.follow_clock()
+        self.maintenance.follow_clock()
 
     # Rebooting
 
@@ -256,10 +252,10 @@ class ChargePoint(Translation):
         self._reboot_wanted.clear()
         self.statuses.clear()
         self.station.power_on()
+        self.maintenance.power_on()
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.stop()
         self.memory.save(clean=True)
 
     # Memory across restarts
@@ -276,10 +272,9 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
-            "firmware_version": self.maintenance.firmware_version,
-            "update": asdict(self.maintenance.update) if self.maintenance.update else None,
             "outbox": self.delivery.outbox.describe(),
             "first_readings": self.first_readings,
+            **self.maintenance.describe(),
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
         }
@@ -291,10 +286,8 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
-        self.maintenance.firmware_version = state["firmware_version"]
-        update = state["update"]
-        if update and update["reboots"]:
-            self.maintenance.update = Update(**update)
+        self.maintenance.restore(state)
+        if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])

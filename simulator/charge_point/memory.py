@@ -4,15 +4,16 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from simulator.charge_point.charging_profiles import ProfileRefused, read_profile
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.ev import Ev
 from simulator.station.model import Connector, Reservation, Token, Transaction
-from simulator.station.smart_charging import Profiles, read_profile
 from simulator.station.station import Station
 
 State = dict[str, Any]
@@ -92,7 +93,7 @@ def describe_station(station: Station) -> State:
         "connectors": [_describe_connector(connector) for connector in station.connectors],
         "reservations": [asdict(reservation) for reservation in station.reservations.by_id.values()],
         "profiles": [
-            [profile.payload, profile.connector_number, profile.transaction_id]
+            [profile.payload, profile.connector_number, profile.transaction_id, profile.received_at]
             for profile in station.profiles
         ],
     }
@@ -104,12 +105,20 @@ def restore_station(station: Station, state: State) -> None:
     for described in state["reservations"]:
         reservation = Reservation(**described | {"token": Token(*described["token"])})
         station.reservations.by_id[reservation.id] = reservation
-    _restore_profiles(station.profiles, state["profiles"])
+    _restore_profiles(station, state["profiles"], state["saved_at"])
 
 
-def _restore_profiles(profiles: Profiles, described: list[Any]) -> None:
-    for payload, connector_number, transaction_id in described:
-        profiles.install(read_profile(payload, connector_number, transaction_id))
+def _restore_profiles(station: Station, described: list[Any], saved_at: float) -> None:
+    """Leaves out one that an older release took and this one refuses, and one whose remote start the restart ended."""
+    for payload, connector_number, transaction_id, *received_at in described:
+        if transaction_id is not None and station.transactions.find(transaction_id) is None:
+            continue
+        with suppress(ProfileRefused):
+            moment = received_at[0] if received_at else saved_at
+            profile = read_profile(
+                payload, connector_number, transaction_id, electrics=station.electrics, received_at=moment
+            )
+            station.profiles.add(profile)
 
 
 def describe_authorizer(authorizer: Authorizer) -> State:

@@ -37,17 +37,21 @@ class Energy:
                 if connector.power_w and connector.ev.remaining_wh < NEGLIGIBLE_WH:
                     connector.ev.requests_energy = False
 
+    @property
+    def sharing(self) -> int:
+        """The connectors that share the limit of the charger: those whose car may charge and wants to."""
+        return sum(
+            bool(c.transaction and c.token and c.ev and c.ev.requests_energy)
+            for c in self._resources.connectors
+        )
+
     def update_power(self) -> None:
         """Updates the meters, then sets the power that each connector draws until the next change."""
         self.update_meters()
         for connector, _ in list(self._resources.running()):
             if _allowance_wh(connector) < NEGLIGIBLE_WH:
                 self._events.energy_limit_reached(connector)
-        sharing = sum(
-            bool(c.transaction and c.token and c.ev and c.ev.requests_energy)
-            for c in self._resources.connectors
-        )
-        wake_s = MAX_WAKE_S
+        wake_s, sharing = MAX_WAKE_S, self.sharing
         for connector in self._resources.connectors:
             wake_s = min(wake_s, self._update_connector(connector, sharing))
         if any(True for _ in self._resources.running()):
@@ -65,11 +69,11 @@ class Energy:
         """Seconds until the power changes without another event."""
         profiles, now = self._resources.profiles, self._resources.clock.now()
         power_before_w = connector.power_w
-        connector.limit_w = profiles.limit_w(connector, now, sharing)
-        connector.limit_phases = self._resources.electrics.phases
+        limit = profiles.limit(connector, now, sharing)
+        connector.limit_w, connector.limit_phases = limit.power_w, limit.phases
         connector.power_w = _drawn_w(connector) if _left_wh(connector) > 0 else 0.0
         self._report(connector, power_before_w)
-        return min(_steady_s(connector), profiles.next_change(connector, now) - now)
+        return min(_steady_s(connector), limit.until - now)
 
     def _report(self, connector: Connector, power_before_w: float) -> None:
         transaction = connector.transaction

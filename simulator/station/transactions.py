@@ -39,6 +39,7 @@ class Transactions:
         if transaction is not None:
             transaction.token = transaction.token or connector.token
             transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
+            self._resources.profiles.assign(next_transaction(connector), transaction.id)
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)

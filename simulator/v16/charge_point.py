@@ -178,3 +178,17 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         for number in numbers:
             self.send_status(number, requested=True)
         return ACCEPTED
+
+    @handles("ExtendedTriggerMessage")
+    def _extended_trigger_message(self, payload: Payload) -> Payload:
+        """As TriggerMessage, with the statuses of the security extensions (whitepaper, 6.16)."""
+        match payload["requestedMessage"]:
+            case "FirmwareStatusNotification":
+                self.trigger_signed_firmware_status()
+            case "LogStatusNotification":
+                self.trigger_log_status()
+            case "SignChargePointCertificate":
+                return {"status": "NotImplemented"}
+            case _:
+                return self._trigger_message(payload)
+        return ACCEPTED

@@ -4,6 +4,7 @@ from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
+from simulator.v201.answers import rejected
 from simulator.v201.authorization import Authorization201
 from simulator.v201.maintenance import Maintenance201
 from simulator.v201.smart_charging import SmartCharging201
@@ -71,7 +72,7 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
         if "evseId" in payload:
-            return REJECTED | _status_info("UnsupportedParam", "an EVSE cannot be reset on its own")
+            return rejected("UnsupportedParam", "an EVSE cannot be reset on its own")
         if payload["type"] == "OnIdle":
             return ACCEPTED if self.reboot_when_idle() else {"status": "Scheduled"}
         self.station.transactions.end_all("ImmediateReset")
@@ -125,7 +126,3 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
         if connector is None or evse.get("connectorId", CONNECTOR_ID) != CONNECTOR_ID:
             return []
         return [connector]
-
-
-def _status_info(code: str, text: str) -> Payload:
-    return {"statusInfo": {"reasonCode": code, "additionalInfo": text}}

