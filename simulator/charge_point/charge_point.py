@@ -122,6 +122,8 @@ class ChargePoint(Translation):
         handler = self.handlers.get(action)
         if handler is None:
             raise NotSupportedError("this charger does not support this action")
+        if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
+            return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             return handler(self, payload)
         except OCPPError:
@@ -150,22 +152,39 @@ class ChargePoint(Translation):
     ) -> None:
         """Queues a call that is dropped when the charger is offline: `on_answer` then gets a CallFailed."""
         if self.online:
-            self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+            self.delivery.queue(Message(action, payload, on_answer, requested))
         else:
             on_answer(CallFailed(CallFailed.DROPPED, f"{action} was not sent: the charger is offline"))
 
     def send_durable(
-        self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
+        self,
+        action: str,
+        payload: Payload,
+        transaction_id: str | None = None,
+        *,
+        droppable: bool = False,
+        requested: bool = False,
     ) -> None:
-        """Queues a call that waits for a connection, and survives a restart."""
-        message = Message(action, payload, durable=True, droppable=droppable, transaction_id=transaction_id)
-        self.delivery.outbox.put(message)
+        """Queues a call that waits for a connection, and survives a restart.
+
+        It is sent once more if its connection breaks before the answer; one about a transaction also if the CSMS
+        does not take it.
+        """
+        message = Message(
+            action,
+            payload,
+            requested=requested,
+            durable=True,
+            droppable=droppable,
+            transaction_id=transaction_id,
+        )
+        self.delivery.queue(message)
         self.keep_state()
 
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
-            return message.requested
+            return message.requested and not message.durable
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from simulator.station.energy import Energy
 from simulator.station.model import Connector
+from simulator.station.reservations import Reservations
 from simulator.station.transactions import Transactions
 
 #: The stoppedReason of OCPP 2.0.1 for a fault that has the name of an OCPP 1.6 error code.
@@ -9,9 +10,10 @@ FAULT_REASONS = {"GroundFailure": "GroundFault", "OverCurrentFailure": "Overcurr
 
 
 class Availability:
-    def __init__(self, energy: Energy, transactions: Transactions) -> None:
+    def __init__(self, energy: Energy, transactions: Transactions, reservations: Reservations) -> None:
         self._energy = energy
         self._transactions = transactions
+        self._reservations = reservations
 
     def set_fault(self, connector: Connector, fault: str | None) -> None:
         """A fault ends the transaction; None is the repair."""
@@ -20,6 +22,7 @@ class Availability:
             self._transactions.end(connector, "AbnormalCondition", FAULT_REASONS.get(fault, "Other"))
         elif fault:
             self._transactions.drop_authorization(connector)
+        self._reservations.end_unusable()
         self._energy.apply_change(connector)
 
     def set_operative(self, connector: Connector, operative: bool) -> bool:
@@ -31,5 +34,6 @@ class Availability:
         connector.operative = operative
         if not operative:
             self._transactions.drop_authorization(connector)
+        self._reservations.end_unusable()
         self._energy.apply_change(connector)
         return True

@@ -58,7 +58,7 @@ class Station:
             reservations=self.reservations,
             drivers=self._drivers,
         )
-        self.availability = Availability(self.energy, self.transactions)
+        self.availability = Availability(self.energy, self.transactions, self.reservations)
         self.cable = Cable(resources, self.energy, self.transactions)
         self.sessions = Sessions(
             resources,

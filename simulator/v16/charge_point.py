@@ -152,7 +152,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """A connector that matters for the message must exist; it is ignored for any other (part 1, 5.17)."""
         number = payload.get("connectorId")

@@ -36,12 +36,20 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
         connector = self.station.connectors[connector_number - 1]
         conditions = (
             ("Faulted", connector.fault),
-            ("Occupied", connector.transaction),
+            ("Occupied", connector.transaction and connector.transaction.token),
             ("Unavailable", not connector.operative),
-            ("Occupied", connector.plugged),
             ("Reserved", self.station.reservations.find(connector)),
+            ("Occupied", connector.transaction or connector.plugged),
+            ("Reserved", self.station.reservations.keeps(connector)),
         )
         return next((status for status, holds in conditions if holds), "Available")
+
+    def report_status(self, connector: Connector) -> None:
+        """Reservations of any EVSE make the last free ones Reserved, whichever EVSE has changed (H02.FR.06)."""
+        super().report_status(connector)
+        if any(each.connector_number == 0 for each in self.station.reservations.by_id.values()):
+            for number in self.reporting_numbers():
+                self.report_status_of(number)
 
     def status_payload(self, connector_number: int, status: str) -> Payload:
         return {
@@ -81,7 +89,7 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """An EVSE that matters for the message must exist; it is ignored for any other (F06.FR.02)."""
         connectors = self._connectors(payload.get("evse"))

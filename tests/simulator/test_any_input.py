@@ -101,6 +101,9 @@ def _call(model: ChargePoint, action: str, payload: Any) -> None:
 
 
 async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
+    if model.wants_reboot:
+        model.power_off()
+        model.power_on()
     for _ in range(3):  # lets the callbacks run that wait for the next turn
         await asyncio.sleep(0)
     for index, connector in enumerate(model.station.connectors):
