@@ -95,15 +95,16 @@ def _log_fault(charge_point: ChargePoint, error: Exception) -> str:
 
 async def _keep_connected(charge_point: ChargePoint) -> Never:
     settings, log = charge_point.settings, charge_point.log
-    delays = retry_delays(settings)
+    delays = retry_delays(charge_point.network.settings())
     await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
     while True:
         try:
             await _connect_and_hold(charge_point)
         except LinkError as error:
             log.connection("disconnected", error.reason, error.detail)
+            charge_point.end_attempt()
             if error.was_accepted:
-                delays = retry_delays(settings)
+                delays = retry_delays(charge_point.network.settings())
         if charge_point.wants_reboot:
             charge_point.power_off()
             await asyncio.sleep(settings.reboot_s)
@@ -121,7 +122,7 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
 
 
 async def _connect_and_hold(charge_point: ChargePoint) -> None:
-    settings = charge_point.settings
+    settings = charge_point.network.settings()
     charge_point.log.connection("connecting", None, settings.url)
     socket = await open_link(
         settings,
@@ -140,17 +141,21 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.version,
         charge_point.log,
         charge_point.answer,
-        charge_point.settings.call_timeout_s,
+        charge_point.network.profile.call_timeout_s,
         strict=charge_point.settings.strict,
     )
     try:
         await run_together(session.receive(), charge_point.talk(session))
-    except ConnectionClosed as closed:
-        error = explain_close(closed)
+    except (ConnectionClosed, Rebooting) as end:
+        error = _explain_end(end)
         # A CSMS that closes each new link without a word has not accepted it, though the last boot still counts.
         error.was_accepted = charge_point.is_accepted and session.heard
-        raise error from closed
-    except Rebooting:
-        raise LinkError("reset", "the charger reboots") from None
+        raise error from end
     finally:
         await socket.close(1001, "switched off")
+
+
+def _explain_end(end: ConnectionClosed | Rebooting) -> LinkError:
+    if isinstance(end, ConnectionClosed):
+        return explain_close(end)
+    return LinkError("reset", "the charger reboots")

@@ -14,6 +14,7 @@ from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
+from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
@@ -53,6 +54,7 @@ class ChargePoint(Translation):
         self.clock = Clock()
         self.timers = Timers()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
             settings,
@@ -102,6 +104,7 @@ class ChargePoint(Translation):
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
+        self.network.accept()
         if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
@@ -131,6 +134,11 @@ class ChargePoint(Translation):
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+
+    def end_attempt(self) -> None:
+        """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
+        if self.network.end_attempt():
+            self.registration.status = "Unknown"
 
     @property
     def is_accepted(self) -> bool:
@@ -268,6 +276,7 @@ class ChargePoint(Translation):
 
     def power_on(self) -> None:
         self.registration.status = "Unknown"
+        self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
         self.station.power_on()
@@ -291,6 +300,7 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
+            "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
             "first_readings": self.first_readings,
             **self.maintenance.describe(),
@@ -305,6 +315,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
@@ -328,4 +339,5 @@ def _facts(settings: Settings) -> dict[str, str]:
         "connectors": str(settings.connectors),
         "phase_rotation_max": str(settings.connectors + 1),
         "security_profile": str(profile),
+        **retry_options(settings),
     }

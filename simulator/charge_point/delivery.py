@@ -10,7 +10,6 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.station.timers import Timers
 
-
 #: The timer that runs while messages about transactions wait for another attempt.
 PAUSE = "transaction retry"
 

@@ -22,6 +22,7 @@ class Transaction:
     started_at: float  #: seconds since the epoch, the CSMS's time
     meter_start_wh: float
     token: Token | None = None
+    ready_at: float | None = None  #: when the car was plugged in and authorized; the same clock
     remote_start_id: int | None = None
     reservation_id: int | None = None
     next_seq_no: int = 0  #: OCPP 2.0.1

@@ -7,12 +7,15 @@ from simulator.station.model import Connector
 from simulator.v201.answers import rejected
 from simulator.v201.authorization import Authorization201
 from simulator.v201.maintenance import Maintenance201
+from simulator.v201.network import Network201
 from simulator.v201.smart_charging import SmartCharging201
 from simulator.v201.transactions import CONNECTOR_ID, Transactions201
 from simulator.v201.variables import Variables201
 
 
-class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201):
+class ChargePoint201(
+    Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201, Network201
+):
     def boot_payload(self) -> Payload:
         return {
             "reason": self.boot_reason,
