@@ -78,7 +78,7 @@ async def test_a_fault_ends_the_connection_in_order_and_the_charger_starts_again
 
 async def test_no_timer_runs_after_the_end_of_its_charger() -> None:
     """Also when the end itself fails: else a dead charger would drive cars beside its successor."""
-    async with open_talk("OCPP1.6", visitor_every_s=1, sample_s=1) as talk:
+    async with open_talk("OCPP1.6", CHARGER_VISITOR_EVERY_S=1) as talk:
         await talk.start()
         fail_in_each_part(talk.model)
         await talk.charger.connection("disconnected", "charger_fault")
