@@ -243,18 +243,21 @@ class ChargePoint(Translation):
         Until then nothing new starts.
         """
         self.boot_reason = reason
+        self._reset_when_idle = False
         self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
     def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction."""
+        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
         self._reset_when_idle = True
-        return self._reboot_if_idle()
+        if self._reboot_if_idle():
+            return True
+        self.station.availability.await_reset()
+        return False
 
     def _reboot_if_idle(self) -> bool:
         if self._reset_when_idle and not self.station.is_busy:
-            self._reset_when_idle = False
             self.reboot("ScheduledReset")
             return True
         return False
