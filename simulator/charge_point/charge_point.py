@@ -15,6 +15,7 @@ from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
+from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
@@ -28,6 +29,7 @@ from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -51,15 +53,29 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
+        self.timers = Timers()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
         self.online = False
@@ -90,6 +106,7 @@ class ChargePoint(Translation):
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
+        self.network.accept()
         if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
@@ -123,6 +140,11 @@ class ChargePoint(Translation):
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
         return answer
+
+    def end_attempt(self) -> None:
+        """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
+        if self.network.end_attempt():
+            self.registration.status = "Unknown"
 
     @property
     def is_accepted(self) -> bool:
@@ -239,18 +261,21 @@ class ChargePoint(Translation):
         Until then nothing new starts.
         """
         self.boot_reason = reason
+        self._reset_when_idle = False
         self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
     def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction."""
+        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
         self._reset_when_idle = True
-        return self._reboot_if_idle()
+        if self._reboot_if_idle():
+            return True
+        self.station.availability.await_reset()
+        return False
 
     def _reboot_if_idle(self) -> bool:
         if self._reset_when_idle and not self.station.is_busy:
-            self._reset_when_idle = False
             self.reboot("ScheduledReset")
             return True
         return False
@@ -282,6 +307,7 @@ class ChargePoint(Translation):
 
     def power_on(self) -> None:
         self.registration.status = "Unknown"
+        self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
         self.station.power_on()
@@ -289,7 +315,6 @@ class ChargePoint(Translation):
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.power_off()
         self.memory.save(clean=True)
 
     # Memory across restarts
@@ -306,6 +331,7 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
+            "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
             "first_readings": self.first_readings,
             **self.maintenance.describe(),
@@ -320,6 +346,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
@@ -343,4 +370,5 @@ def _facts(settings: Settings) -> dict[str, str]:
         "connectors": str(settings.connectors),
         "phase_rotation_max": str(settings.connectors + 1),
         "security_profile": str(profile),
+        **retry_options(settings),
     }

@@ -46,8 +46,14 @@ class Transactions:
         elif self._is_start(connector):
             self._begin(connector, trigger)
         if connector.transaction:
+            self._note_ready(connector, connector.transaction)
             self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
+
+    def _note_ready(self, connector: Connector, transaction: Transaction) -> None:
+        """Relative charging profiles begin when energy may first flow (OCPP 2.0.1 K01.FR.42)."""
+        if transaction.ready_at is None and connector.plugged and connector.token:
+            transaction.ready_at = self._resources.clock.now()
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
         """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""

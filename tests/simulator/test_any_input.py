@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from typing import Any
 
 import pytest
@@ -33,13 +34,14 @@ def _requests(version: Version, action: str) -> st.SearchStrategy[Step]:
     return st.tuples(st.just(action), Payloads(schema).values())
 
 
+NO_AMOUNTS = [-5, 1e300, 10**400, math.inf, math.nan, "nan", True, []]
 DRIVER_DATA = st.fixed_dictionaries(
     {},
     optional={
         "connector": st.integers(0, 3),
         "idToken": st.sampled_from(["TAG", "tag", "OTHER"]),
-        "powerW": st.sampled_from([None, 0, 7_000, 10**9, -5]),
-        "energyWh": st.sampled_from([0, 1, 10_000]),
+        "powerW": st.sampled_from([None, 0, 7_000, 10**9, *NO_AMOUNTS]),
+        "energyWh": st.sampled_from([0, 1, 10_000, *NO_AMOUNTS]),
         "fault": st.sampled_from(["OverCurrentFailure", "Nonsense", ""]),
     },
 )
