@@ -143,6 +143,7 @@ def _describe_connector(connector: Connector) -> State:
         "fault": connector.fault,
         "operative": connector.operative if connector.operative_next is None else connector.operative_next,
         "used": connector.used,
+        "cable_locked": connector.cable_locked,
     }
 
 
@@ -157,6 +158,7 @@ def _restore_connector(connector: Connector, described: State) -> None:
     connector.fault = described["fault"]
     connector.operative = bool(described["operative"])
     connector.used = bool(described["used"])
+    connector.cable_locked = bool(described.get("cable_locked"))
 
 
 def _known_fields(kind: type[Ev] | type[Transaction], described: State) -> State:
