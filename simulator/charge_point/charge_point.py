@@ -28,6 +28,7 @@ from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector, electrics_of
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -51,6 +52,7 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
+        self.timers = Timers()
         fixed = _fixed_options(settings.connector_type, settings.max_power_w)
         self.options = Options(
             {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
@@ -58,12 +60,24 @@ class ChargePoint(Translation):
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
         self.online = False
@@ -232,18 +246,21 @@ class ChargePoint(Translation):
         Until then nothing new starts.
         """
         self.boot_reason = reason
+        self._reset_when_idle = False
         self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
     def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction."""
+        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
         self._reset_when_idle = True
-        return self._reboot_if_idle()
+        if self._reboot_if_idle():
+            return True
+        self.station.availability.await_reset()
+        return False
 
     def _reboot_if_idle(self) -> bool:
         if self._reset_when_idle and not self.station.is_busy:
-            self._reset_when_idle = False
             self.reboot("ScheduledReset")
             return True
         return False
@@ -273,7 +290,6 @@ class ChargePoint(Translation):
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.power_off()
         self.memory.save(clean=True)
 
     # Memory across restarts

@@ -216,8 +216,8 @@ class DeviceModel:
         yield Fact("Connector", "ConnectorType", "string", lambda: settings.connector_type, number, 1)
 
     def _availability(self) -> str:
-        connectors = self._charge_point.station.connectors
-        return "Available" if any(connector.operative for connector in connectors) else "Unavailable"
+        availability = self._charge_point.station.availability
+        return "Available" if availability.is_station_available else "Unavailable"
 
     def _problems(self) -> Iterator[bool]:
         return (connector.fault is not None for connector in self._charge_point.station.connectors)

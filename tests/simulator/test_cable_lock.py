@@ -6,7 +6,7 @@ from tests.simulator.talk import Talk, open_talk
 from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
-KEPT = {"OCPP1.6": "Finishing", "OCPP2.0.1": "Occupied"}
+STATUS_WITH_CABLE = {"OCPP1.6": "Finishing", "OCPP2.0.1": "Occupied"}
 
 
 async def charge_and_leave(talk: Talk) -> None:
@@ -27,7 +27,7 @@ async def test_a_cable_that_is_not_unlocked_keeps_its_connector_until_it_is(vers
     async with open_talk(version, configuration=configuration) as talk:
         await charge_and_leave(talk)
         await wait_until_async(lambda: not talk.connector.transaction)
-        assert talk.model.status_of(1) == KEPT[version]
+        assert talk.model.status_of(1) == STATUS_WITH_CABLE[version]
 
         assert await unlock(talk) == "Unlocked"
 

@@ -365,7 +365,7 @@ async def test_a_fixed_cable_is_never_unlocked(talk: Talk) -> None:
     )
 
 
-async def test_only_a_significant_change_of_the_power_is_told(talk: Talk) -> None:
+async def test_only_a_significant_change_of_the_power_is_sent(talk: Talk) -> None:
     """TriggerReasonEnumType: "Rate of charging changed by more than LimitChangeSignificance"."""
     data = variable("SmartChargingCtrlr", "LimitChangeSignificance") | {"attribute_value": "10.5"}
     await talk.call("SetVariables", set_variable_data=[data])
@@ -376,9 +376,9 @@ async def test_only_a_significant_change_of_the_power_is_told(talk: Talk) -> Non
     await talk.event("Updated", "ChargingRateChanged")
     await talk.request_stop()
     await talk.event("Ended")
-    told = [
+    sent = [
         event
         for event in talk.link.all("TransactionEvent")
         if event["trigger_reason"] == "ChargingRateChanged"
     ]
-    assert len(told) == 1
+    assert len(sent) == 1
