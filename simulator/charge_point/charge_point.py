@@ -64,8 +64,6 @@ class ChargePoint(Translation):
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
-        #: by transaction: the readings at its start, which the report of its end repeats
-        self.first_readings: dict[str, Payload] = {}
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
@@ -184,10 +182,10 @@ class ChargePoint(Translation):
         match name:
             case "heartbeat_s":
                 self.registration.restart_heartbeat()
-            case "sample_s":
+            case "sample_s" | "ended_s":
                 for connector in self.station.connectors:
                     self.station.sampling.restart(connector)
-            case "aligned_s":
+            case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
@@ -263,14 +261,12 @@ class ChargePoint(Translation):
             "firmware_version": self.maintenance.firmware_version,
             "update": asdict(self.maintenance.update) if self.maintenance.update else None,
             "outbox": self.delivery.outbox.describe(),
-            "first_readings": self.first_readings,
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
         }
 
     def recall(self, state: memory.State) -> None:
         """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
-        self.first_readings.update(state["first_readings"])
         memory.restore_authorizer(self.authorizer, state)
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])

@@ -11,7 +11,7 @@ from typing import Any
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.ev import Ev
-from simulator.station.model import Connector, Reservation, Token, Transaction
+from simulator.station.model import Connector, Reading, Reservation, Sample, Token, Transaction
 from simulator.station.smart_charging import Profiles, read_profile
 from simulator.station.station import Station
 
@@ -143,11 +143,19 @@ def _restore_connector(connector: Connector, described: State) -> None:
     if described["transaction"]:
         token = described["transaction"]["token"]
         known = _known_fields(Transaction, described["transaction"])
-        connector.transaction = Transaction(**known | {"token": Token(*token) if token else None})
+        kept = {"token": Token(*token) if token else None, "samples": _samples(known.get("samples", []))}
+        connector.transaction = Transaction(**known | kept)
     connector.energy_wh = float(described["energy_wh"])
     connector.fault = described["fault"]
     connector.operative = bool(described["operative"])
     connector.used = bool(described["used"])
+
+
+def _samples(described: list[Any]) -> list[Sample]:
+    return [
+        Sample(moment, context, [Reading(*each) for each in readings])
+        for moment, context, readings in described
+    ]
 
 
 def _known_fields(kind: type[Ev] | type[Transaction], described: State) -> State:
