@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from dataclasses import asdict
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -14,7 +13,8 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
-from simulator.charge_point.maintenance import Maintenance, Update
+from simulator.charge_point.maintenance.maintenance import Maintenance
+from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
@@ -28,6 +28,7 @@ from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -51,15 +52,29 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
+        self.timers = Timers()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(self.clock, settings.job_step_s, settings.firmware_version, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
         self.online = False
@@ -87,9 +102,8 @@ class ChargePoint(Translation):
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
-        if booted:
-            self.maintenance.finish_after_reboot()
-        else:
+        self.network.accept()
+        if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
@@ -109,6 +123,8 @@ class ChargePoint(Translation):
         handler = self.handlers.get(action)
         if handler is None:
             raise NotSupportedError("this charger does not support this action")
+        if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
+            return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             return handler(self, payload)
         except OCPPError:
@@ -116,6 +132,11 @@ class ChargePoint(Translation):
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+
+    def end_attempt(self) -> None:
+        """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
+        if self.network.end_attempt():
+            self.registration.status = "Unknown"
 
     @property
     def is_accepted(self) -> bool:
@@ -137,22 +158,39 @@ class ChargePoint(Translation):
     ) -> None:
         """Queues a call that is dropped when the charger is offline: `on_answer` then gets a CallFailed."""
         if self.online:
-            self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+            self.delivery.queue(Message(action, payload, on_answer, requested))
         else:
             on_answer(CallFailed(CallFailed.DROPPED, f"{action} was not sent: the charger is offline"))
 
     def send_durable(
-        self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
+        self,
+        action: str,
+        payload: Payload,
+        transaction_id: str | None = None,
+        *,
+        droppable: bool = False,
+        requested: bool = False,
     ) -> None:
-        """Queues a call that waits for a connection, and survives a restart."""
-        message = Message(action, payload, durable=True, droppable=droppable, transaction_id=transaction_id)
-        self.delivery.outbox.put(message)
+        """Queues a call that waits for a connection, and survives a restart.
+
+        It is sent once more if its connection breaks before the answer; one about a transaction also if the CSMS
+        does not take it.
+        """
+        message = Message(
+            action,
+            payload,
+            requested=requested,
+            durable=True,
+            droppable=droppable,
+            transaction_id=transaction_id,
+        )
+        self.delivery.queue(message)
         self.keep_state()
 
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
-            return message.requested
+            return message.requested and not message.durable
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
@@ -193,6 +231,7 @@ class ChargePoint(Translation):
 
     def follow_clock(self) -> None:
         self.station.follow_clock()
+        self.maintenance.follow_clock()
 
     # Rebooting
 
@@ -202,18 +241,21 @@ class ChargePoint(Translation):
         Until then nothing new starts.
         """
         self.boot_reason = reason
+        self._reset_when_idle = False
         self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
     def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction."""
+        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
         self._reset_when_idle = True
-        return self._reboot_if_idle()
+        if self._reboot_if_idle():
+            return True
+        self.station.availability.await_reset()
+        return False
 
     def _reboot_if_idle(self) -> bool:
         if self._reset_when_idle and not self.station.is_busy:
-            self._reset_when_idle = False
             self.reboot("ScheduledReset")
             return True
         return False
@@ -235,13 +277,14 @@ class ChargePoint(Translation):
 
     def power_on(self) -> None:
         self.registration.status = "Unknown"
+        self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
         self.station.power_on()
+        self.maintenance.power_on()
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.stop()
         self.memory.save(clean=True)
 
     # Memory across restarts
@@ -258,9 +301,9 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
-            "firmware_version": self.maintenance.firmware_version,
-            "update": asdict(self.maintenance.update) if self.maintenance.update else None,
+            "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
+            **self.maintenance.describe(),
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
         }
@@ -271,10 +314,9 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
-        self.maintenance.firmware_version = state["firmware_version"]
-        update = state["update"]
-        if update and update["reboots"]:
-            self.maintenance.update = Update(**update)
+        self.network.restore(state.get("network", {}))
+        self.maintenance.restore(state)
+        if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
@@ -296,4 +338,5 @@ def _facts(settings: Settings) -> dict[str, str]:
         "connectors": str(settings.connectors),
         "phase_rotation_max": str(settings.connectors + 1),
         "security_profile": str(profile),
+        **retry_options(settings),
     }

@@ -1,7 +1,7 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
 import json
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Sequence, Sized
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     FormatViolationError,
@@ -9,13 +9,12 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 )
 
 from simulator.charge_point.actions import VENDOR_ID
-from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.smart_charging import SmartCharging
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time, parse_time
 from simulator.link.frames import Payload
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Reading, Sample, Token, Transaction
-from simulator.station.smart_charging import Profile, install_profile
+from simulator.station.model import Connector, Level, Reading, Sample, Token, Transaction
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
@@ -28,7 +27,7 @@ CONTEXT_OF_TRIGGER = {
 }
 
 
-class CommonRequests(ChargePoint):
+class CommonRequests(SmartCharging):
     @handles("CancelReservation")
     def _cancel_reservation(self, payload: Payload) -> Payload:
         return ACCEPTED if self.station.reservations.cancel(payload["reservationId"]) else REJECTED
@@ -70,9 +69,10 @@ class CommonRequests(ChargePoint):
 
     # Availability
 
-    def set_operative(self, connectors: Iterable[Connector], operative: bool) -> Payload:
-        done = [self.station.availability.set_operative(each, operative) for each in connectors]
-        return ACCEPTED if all(done) else {"status": "Scheduled"}
+    def set_operative(self, connectors: list[Connector], level: Level, status: str) -> Payload:
+        """Sets the own state of a level to Operative or Inoperative."""
+        done = self.station.availability.set_operative(connectors, level, status == "Operative")
+        return ACCEPTED if done else {"status": "Scheduled"}
 
     # Meter values
 
@@ -98,45 +98,6 @@ class CommonRequests(ChargePoint):
             **self.describe_value(reading),
         }
         return described | ({"phase": reading.phase} if reading.phase else {})
-
-    # Smart charging
-
-    def install_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> bool:
-        return install_profile(self.station.profiles, self.options, given, connector_number, transaction_id)
-
-    def set_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> Payload:
-        """Installs the profile and applies it."""
-        if not self.install_profile(given, connector_number, transaction_id):
-            return REJECTED
-        self.station.energy.update_power()
-        self.keep_state()
-        return ACCEPTED
-
-    def remove_profiles(self, profiles: list[Profile]) -> Payload:
-        self.station.profiles.remove(profiles)
-        self.station.energy.update_power()
-        self.keep_state()
-        return ACCEPTED if profiles else {"status": "Unknown"}
-
-    def composite_schedule(self, connector_number: int, now: float, request: Payload) -> Payload | None:
-        """From `now` on, in the unit and for the duration of the request. None for an unknown connector.
-
-        Connector 0 has the limits of the whole charger.
-        """
-        connector = self.station.connector(connector_number)
-        if connector is None and connector_number != 0:
-            return None
-        duration_s, unit = request["duration"], request.get("chargingRateUnit", "W")
-        periods = self.station.profiles.composite(connector, now, duration_s, unit)
-        return {
-            "duration": duration_s,
-            "chargingRateUnit": unit,
-            "chargingSchedulePeriod": [
-                {"startPeriod": round(period.start_s), "limit": period.limit}
-                | ({"numberPhases": period.phases} if period.phases else {})
-                for period in periods
-            ],
-        }
 
 
 def check_size(payload: Payload, items: Sized, max_items: int, max_bytes: int | None = None) -> None:

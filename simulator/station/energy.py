@@ -37,17 +37,17 @@ class Energy:
                 if connector.power_w and connector.ev.remaining_wh < NEGLIGIBLE_WH:
                     connector.ev.requests_energy = False
 
+    def sharing(self, connector: Connector | None = None) -> int:
+        """How many connectors share the limit of the charger: those that may draw power, and this one."""
+        return sum(each is connector or _may_draw(each) for each in self._resources.connectors)
+
     def update_power(self) -> None:
         """Updates the meters, then sets the power that each connector draws until the next change."""
         self.update_meters()
         for connector, _ in list(self._resources.running()):
             if _allowance_wh(connector) < NEGLIGIBLE_WH:
                 self._events.energy_limit_reached(connector)
-        sharing = sum(
-            bool(c.transaction and c.token and c.ev and c.ev.requests_energy)
-            for c in self._resources.connectors
-        )
-        wake_s = MAX_WAKE_S
+        wake_s, sharing = MAX_WAKE_S, self.sharing()
         for connector in self._resources.connectors:
             wake_s = min(wake_s, self._update_connector(connector, sharing))
         if any(True for _ in self._resources.running()):
@@ -65,11 +65,11 @@ class Energy:
         """Seconds until the power changes without another event."""
         profiles, now = self._resources.profiles, self._resources.clock.now()
         power_before_w = connector.power_w
-        connector.limit_w = profiles.limit_w(connector, now, sharing)
-        connector.limit_phases = self._resources.electrics.phases
+        limit = profiles.limit(connector, now, sharing)
+        connector.limit_w, connector.limit_phases = limit.power_w, limit.phases
         connector.power_w = _drawn_w(connector) if _left_wh(connector) > 0 else 0.0
         self._report(connector, power_before_w)
-        return min(_steady_s(connector), profiles.next_change(connector, now) - now)
+        return min(_steady_s(connector), limit.until - now)
 
     def _report(self, connector: Connector, power_before_w: float) -> None:
         transaction = connector.transaction
@@ -93,9 +93,15 @@ def _steady_s(connector: Connector) -> float:
     return min(_left_wh(connector), connector.ev.until_next_step_wh) * 3600 / connector.power_w
 
 
+def _may_draw(connector: Connector) -> bool:
+    transaction, ev = connector.transaction, connector.ev
+    wants = ev is not None and ev.requests_energy and connector.is_usable
+    return wants and transaction is not None and connector.token is not None and not transaction.deauthorized
+
+
 def _drawn_w(connector: Connector) -> float:
     ev = connector.ev
-    if not (connector.transaction and ev and connector.token and ev.requests_energy and connector.is_usable):
+    if ev is None or not _may_draw(connector):
         return 0.0
     wanted_w = ev.power_w if connector.power_set_w is None else connector.power_set_w
     # The charger signals amperes (IEC 61851-1): a car with fewer phases draws its share of the watts.

@@ -28,6 +28,7 @@ class Station:
         clock: Clock,
         authorizer: Authorizer,
         reports: Reports,
+        timers: Timers,
     ) -> None:
         electrics = electrics_of(settings.connector_type, settings.max_power_w, settings.ev_power_factor)
         resources = Resources(
@@ -37,7 +38,7 @@ class Station:
             electrics=electrics,
             connectors=[new_connector(settings, number) for number in range(1, settings.connectors + 1)],
             profiles=Profiles(electrics, settings.max_power_w),
-            timers=Timers(),
+            timers=timers,
             reports=reports,
         )
         self._settings = settings
@@ -59,7 +60,12 @@ class Station:
             reservations=self.reservations,
             drivers=self._drivers,
         )
-        self.availability = Availability(self.energy, self.transactions)
+        self.availability = Availability(
+            resources,
+            energy=self.energy,
+            transactions=self.transactions,
+            reservations=self.reservations,
+        )
         self.cable = Cable(resources, self.energy, self.transactions)
         self.sessions = Sessions(
             resources,
@@ -79,6 +85,7 @@ class Station:
 
     def power_on(self) -> None:
         """Starts the timers of what was restored, and the automatic sessions."""
+        self.availability.end_reset()
         for connector in self.connectors:
             connector.closed = False
             if connector.used:

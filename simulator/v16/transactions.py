@@ -1,5 +1,6 @@
 """OCPP 1.6: StartTransaction, StopTransaction, MeterValues, remote starts and stops."""
 
+from simulator.charge_point.charging_profiles import ProfileRefused
 from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.memory import State
 from simulator.charge_point.translation import handles
@@ -10,7 +11,6 @@ from simulator.link.session import CallFailed
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.model import Connector, Ending, Reading, Token, Transaction
-from simulator.station.transactions import next_transaction
 
 #: The transactionId of a StopTransaction whose StartTransaction was never answered.
 UNKNOWN_TRANSACTION = -1
@@ -157,16 +157,15 @@ class Transactions16(CommonRequests):
     def _remote_start(self, payload: Payload) -> Payload:
         token = Token(payload["idTag"])
         number = payload.get("connectorId")
-        connector = self.station.sessions.choose_connector(token, number)
+        check = self.options.flag("authorize_remote_start")
+        connector = self.station.sessions.choose_connector(token, number, check=check)
         if not self.is_accepted or number == 0 or connector is None:
             return REJECTED
-        if "chargingProfile" in payload:
-            given = payload["chargingProfile"]
-            if given["chargingProfilePurpose"] != "TxProfile":
-                return REJECTED
-            if not self.install_profile(given, connector.number, next_transaction(connector)):
-                return REJECTED
-        check = self.options.flag("authorize_remote_start")
+        try:
+            self.install_profile_of_start(payload, connector)
+        except ProfileRefused as refused:
+            self.log.remark("warning", f"the charging profile of the remote start is refused: {refused}")
+            return REJECTED
         self.station.sessions.start_remotely(connector, token, None, check=check)
         return ACCEPTED
 

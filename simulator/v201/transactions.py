@@ -1,5 +1,6 @@
 """OCPP 2.0.1: TransactionEvent, MeterValues, requested starts and stops."""
 
+from simulator.charge_point.charging_profiles import ProfileRefused
 from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
@@ -7,8 +8,8 @@ from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message
 from simulator.link.session import CallFailed
 from simulator.station.model import Connector, Ending, Reading, Token, Transaction
-from simulator.station.transactions import next_transaction
-from simulator.v201.authorization import describe_token, read_token
+from simulator.v201.answers import rejected
+from simulator.v201.authorization import describe_token, read_group, read_token
 
 #: The only connector of each EVSE.
 CONNECTOR_ID = 1
@@ -52,6 +53,8 @@ class Transactions201(CommonRequests):
             event["numberOfPhasesUsed"] = connector.phases
         if trigger in ("Authorized", "RemoteStart"):
             event |= _token_field(transaction.token)
+            if transaction.reservation_id is not None:
+                event["reservationId"] = transaction.reservation_id
         self._send_event(connector, transaction, event)
 
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
@@ -82,8 +85,13 @@ class Transactions201(CommonRequests):
             **event,
         }
         transaction.next_seq_no += 1
-        droppable = event["eventType"] == "Updated"
-        self.send_durable("TransactionEvent", payload, transaction.id, droppable=droppable)
+        self.send_durable(
+            "TransactionEvent",
+            payload,
+            transaction.id,
+            droppable=event["eventType"] == "Updated",
+            requested=event["triggerReason"] == "Trigger",
+        )
 
     def report_meter(self, connector: Connector) -> None:
         readings = self.meter_values(connector, "aligned", "Sample.Clock", self.clock.now())
@@ -125,21 +133,24 @@ class Transactions201(CommonRequests):
     @handles("RequestStartTransaction")
     def _request_start(self, payload: Payload) -> Payload:
         token = read_token(payload["idToken"])
-        connector = self.station.sessions.choose_connector(token, payload.get("evseId"))
+        group = read_group(payload)
+        check = self.options.flag("authorize_remote_start")
+        connector = self.station.sessions.choose_connector(
+            token, payload.get("evseId"), group=group, check=check
+        )
         if not self.is_accepted or connector is None:
             return REJECTED
-        if "chargingProfile" in payload:
-            given = payload["chargingProfile"]
-            purpose_fits = given["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in given
-            installed = purpose_fits and self.install_profile(
-                given, connector.number, next_transaction(connector)
-            )
-            if not installed:
-                return REJECTED
+        try:
+            self.install_profile_of_start(payload, connector)
+        except ProfileRefused as refused:
+            # F01.FR.26 names these two reason codes.
+            code = "InvalidSchedule" if refused.code == "InvalidSchedule" else "InvalidProfile"
+            return rejected(code, str(refused))
         # With an EV already plugged in and TxStartPoint EVConnected, a transaction runs by now.
         running = connector.transaction
-        check = self.options.flag("authorize_remote_start")
-        self.station.sessions.start_remotely(connector, token, payload["remoteStartId"], check=check)
+        self.station.sessions.start_remotely(
+            connector, token, payload["remoteStartId"], group=group, check=check
+        )
         return ACCEPTED | ({"transactionId": running.id} if running else {})
 
     @handles("RequestStopTransaction")
