@@ -26,7 +26,7 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector
+from simulator.station.model import Connector, electrics_of
 from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
@@ -53,7 +53,10 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        self.options = Options(
+            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+        )
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
@@ -340,3 +343,8 @@ def _facts(settings: Settings) -> dict[str, str]:
         "security_profile": str(profile),
         **retry_options(settings),
     }
+
+
+def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
+    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
+    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}
