@@ -1,4 +1,4 @@
-"""`chargehand chargers logs`: shows OCPP frames, the newest last."""
+"""`chargehand chargers logs`: shows OCPP frames, remarks or connection events, the newest last."""
 
 import json
 import shutil
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from chargehand.client.http import Client, Row
 
 ARROWS = {"cp_to_csms": "→", "csms_to_cp": "←"}
+KINDS = ("frame", "remark", "connection")
+NOTHING = {None: "No frames", "remark": "No remarks", "connection": "No connection events"}
 POLL_S = 1.0
 WIDTH = 160  # columns, without a terminal
 
@@ -32,27 +34,53 @@ WIDTH = 160  # columns, without a terminal
     show_default=True,
     help="How many of the newest.",
 )
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help="OCPP messages, what the charger could not do or accept, or the changes of its link.",
+)
 @click.option("--event", help="One OCPP action only, such as BootNotification.")
 @click.option("--full", is_flag=True, help="Show whole payloads.")
 @as_json
 def logs(
-    *, names: tuple[str, ...], follow: bool, limit: int, event: str | None, full: bool, as_json: bool
+    *,
+    names: tuple[str, ...],
+    follow: bool,
+    limit: int,
+    kind: str,
+    event: str | None,
+    full: bool,
+    as_json: bool,
 ) -> None:
-    """Show the frames that chargers exchanged with their CSMS: → is to it, ← from it.
+    """Show the frames that chargers exchanged with their CSMS: → is to it, ← from it. Or other lines of their logs.
 
     --json prints a list; with --follow, a line of JSON for each frame.
     """
     from chargehand.client.finding import find_chargers
 
+    if event and kind != KINDS[0]:
+        raise click.UsageError("only frames have an OCPP action: leave out --event or --kind")
     if not names:
         raise click.UsageError("name chargers by their id or identity")
     with connect() as client:
         chargers = {row["id"]: row["identity"] for row in find_chargers(client, names)}
         style = Style(as_json=as_json, with_identity=len(names) > 1, full=full)
+        wanted = Selection(limit, None if kind == KINDS[0] else kind, event)
         if follow:
-            follow_frames(client, chargers, limit, event, style)
+            follow_frames(client, chargers, wanted, style)
         else:
-            print_newest(client, chargers, limit, event, style)
+            print_newest(client, chargers, wanted, style)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which lines of a log."""
+
+    limit: int  #: how many of the newest
+    kind: str | None  #: None are frames: an API of an earlier release knows no kinds
+    event: str | None
 
 
 @dataclass(frozen=True)
@@ -64,37 +92,36 @@ class Style:
     full: bool  #: payloads are not cut
 
 
-def print_newest(
-    client: "Client", chargers: dict[str, str], limit: int, event: str | None, style: Style
-) -> None:
-    """Print the newest frames of each charger, in the order of time. `chargers` has the identity of each id."""
+def print_newest(client: "Client", chargers: dict[str, str], wanted: Selection, style: Style) -> None:
+    """Print what is wanted of each charger, in the order of time. `chargers` has the identity of each id."""
     from chargehand.client.frames import newest_frames
 
     found = [
         frame
         for charger_id, identity in chargers.items()
-        for frame in with_identity(identity, newest_frames(client, charger_id, limit, event))
+        for frame in with_identity(
+            identity, newest_frames(client, charger_id, wanted.limit, wanted.event, wanted.kind)
+        )
     ]
     if style.as_json:
         print_json(sorted(found, key=instant_of))
         return
     print_frames(found, style)
     if not found:
-        note(
-            "No frame matches: --follow waits for new ones."
-            if event
-            else "No frames: --follow waits for new ones."
-        )
+        nothing = "No frame matches" if wanted.event else NOTHING[wanted.kind]
+        note(f"{nothing}: --follow waits for new ones.")
 
 
-def follow_frames(
-    client: "Client", chargers: dict[str, str], limit: int, event: str | None, style: Style
-) -> NoReturn:
+def follow_frames(client: "Client", chargers: dict[str, str], wanted: Selection, style: Style) -> NoReturn:
     """Print the newest frames, then new ones, until Ctrl-C."""
     from chargehand.client.frames import Follower
 
-    followers = [(identity, Follower(client, id_, event)) for id_, identity in chargers.items()]
-    frames = [frame for identity, one in followers for frame in with_identity(identity, one.first(limit))]
+    followers = [
+        (identity, Follower(client, id_, wanted.event, wanted.kind)) for id_, identity in chargers.items()
+    ]
+    frames = [
+        frame for identity, one in followers for frame in with_identity(identity, one.first(wanted.limit))
+    ]
     while True:
         print_frames(frames, style)
         time.sleep(POLL_S)
@@ -121,14 +148,20 @@ def instant_of(frame: "Row") -> datetime:
 
 
 def line_of(frame: "Row", *, name: bool, full: bool) -> str:
-    """The frame as a line: `12:00:00.123 CP-1 → BootNotification {...}`."""
+    """The frame as a line, `12:00:00.123 CP-1 → BootNotification {...}`, or the remark or connection event."""
     time_of_day = frame["timestamp"].partition("T")[2].removesuffix("Z")
     when = f"{time_of_day.partition('.')[0]}.{time_of_day.partition('.')[2][:3]:0<3}"
-    arrow = ARROWS.get(frame["direction"], "?")
-    words = [when, *([frame["identity"]] if name else []), arrow, frame["action"], payload_of(frame)]
+    words = [when, *([frame["identity"]] if name else []), *words_of(frame)]
     line = printable(" ".join(words))
     width = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
     return line if full or len(line) <= width else f"{line[: width - 1]}…"
+
+
+def words_of(frame: "Row") -> list[str]:
+    """What the line says besides its time and charger."""
+    if "action" in frame:
+        return [ARROWS.get(frame["direction"], "?"), frame["action"], payload_of(frame)]
+    return [word for name in ("level", "state", "reason", "message") if (word := frame.get(name))]
 
 
 def payload_of(frame: "Row") -> str:

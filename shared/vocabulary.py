@@ -69,6 +69,22 @@ class OcppState(StrEnum):
     REJECTED = "rejected"
 
 
+class LogKind(StrEnum):
+    """The lines of a charger's log."""
+
+    FRAME = "frame"  #: an OCPP message that it sent or received
+    REMARK = "remark"  #: what it could not do or accept, and why
+    CONNECTION = "connection"  #: a change of its link to its CSMS
+
+
+class RemarkLevel(StrEnum):
+    """The weight of a remark."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
 #: How long a published command may stay queued before the sweep publishes it again: longer than a message
 #: usually takes to a worker, and short enough that a person waiting for the charger hardly notices a lost one.
 PUBLISH_GRACE = timedelta(seconds=3)

@@ -1,23 +1,31 @@
 """The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 Kind = Literal[
     "boolean", "integer", "decimal", "string", "OptionList", "MemberList", "SequenceList", "dateTime"
 ]
 Mutability = Literal["ReadWrite", "ReadOnly", "WriteOnly"]
-Status = Literal["Accepted", "Rejected"]
+Status = Literal["Accepted", "RebootRequired", "Rejected"]
 
 MEASURANDS = (
     "Current.Import",
     "Current.Offered",
+    "Energy.Active.Import.Interval",
     "Energy.Active.Import.Register",
+    "Frequency",
     "Power.Active.Import",
+    "Power.Factor",
     "Power.Offered",
+    "Power.Reactive.Import",
     "SoC",
     "Voltage",
 )
+#: A list may name one phase of these: `Voltage.L1` (OCPP 1.6 part 1, 9.1.17).
+PHASED = frozenset({"Current.Import", "Power.Active.Import", "Power.Reactive.Import", "Voltage"})
+PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 TX_POINTS = ("Authorized", "EVConnected", "PowerPathClosed")
 
 
@@ -32,8 +40,10 @@ class Option(NamedTuple):
     instance: str | None = None
     unit: str | None = None
     minimum: int | None = None
-    maximum: int | None = None
+    maximum: int | None = None  #: of a number, or of a text's length
     members: tuple[str, ...] = ()
+    pattern: str | None = None  #: of each member of a list in a text
+    counts_at_boot: bool = False
 
 
 def _rw(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
@@ -64,7 +74,24 @@ def _measurands(name: str, key: str | None, path: str | None, default: str) -> O
     return _rw(name, key, path, "MemberList", default, members=MEASURANDS)
 
 
+def _constant(name: str, key: str | None, path: str | None, number: int) -> Option:
+    return _ro(name, key, path, "integer", str(number))
+
+
 ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
+PROFILES_16 = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
+
+#: A list may name each measurand once, and each phase of those that have phases.
+ALL_MEASURANDS = len(MEASURANDS) + len(PHASED) * len(PHASES)
+
+#: OCPP 1.6 part 1, 9.1.7: `1.RST` for a connector, or one value for the whole charger.
+PHASE_ROTATION = r"(\d{1,3}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
+
+#: The numbers of the network profiles (OCPP 2.0.1, B09).
+NETWORK_SLOTS = ("1", "2", "3")
+
+#: Of a request's JSON.
+MESSAGE_BYTES = 128 * 1024
 
 OPTIONS = (
     # Authorization
@@ -73,17 +100,19 @@ OPTIONS = (
     _rw("local_pre_authorize", "LocalPreAuthorize", "AuthCtrlr.LocalPreAuthorize", "boolean", "false"),
     _rw("accept_unknown_offline", "AllowOfflineTxForUnknownId", "AuthCtrlr.OfflineTxForUnknownIdEnabled", "boolean", "false"),
     _rw("cache_enabled", "AuthorizationCacheEnabled", "AuthCacheCtrlr.Enabled", "boolean", "true"),
+    _seconds("cache_lifetime_s", None, "AuthCacheCtrlr.LifeTime", 0),
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
+    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", MESSAGE_BYTES),
     # Transactions
     _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
     _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", minimum=0, maximum=1_000_000),
     _rw("stop_on_unplug", "StopTransactionOnEVSideDisconnect", "TxCtrlr.StopTxOnEVSideDisconnect", "boolean", "true"),
-    _ro("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", None, "boolean", "true"),
-    _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS),
-    _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS),
+    _rw("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", "OCPPCommCtrlr.UnlockOnEVSideDisconnect", "boolean", "true"),
+    _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS, minimum=1),
+    _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS, minimum=1),
     _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", minimum=1, maximum=100),
     _seconds("transaction_retry_s", "TransactionMessageRetryInterval", "OCPPCommCtrlr.MessageAttemptInterval/TransactionEvent", 10),
     # Meter values
@@ -91,52 +120,83 @@ OPTIONS = (
     _measurands("sampled", "MeterValuesSampledData", "SampledDataCtrlr.TxUpdatedMeasurands", ENERGY_AND_POWER),
     _measurands("started", None, "SampledDataCtrlr.TxStartedMeasurands", "Energy.Active.Import.Register"),
     _measurands("ended", "StopTxnSampledData", "SampledDataCtrlr.TxEndedMeasurands", "Energy.Active.Import.Register"),
-    _ro("ended_s", None, "SampledDataCtrlr.TxEndedInterval", "integer", "0", unit="s"),
+    _seconds("ended_s", None, "SampledDataCtrlr.TxEndedInterval", 0),
+    _ro("register_is_whole", None, "SampledDataCtrlr.RegisterValuesWithoutPhases", "boolean", "true"),
     _seconds("aligned_s", "ClockAlignedDataInterval", "AlignedDataCtrlr.Interval", 0),
     _measurands("aligned", "MeterValuesAlignedData", "AlignedDataCtrlr.Measurands", "Energy.Active.Import.Register"),
-    _ro("aligned_ended", "StopTxnAlignedData", None, "string", ""),
+    _rw("aligned_idle_only", None, "AlignedDataCtrlr.SendDuringIdle", "boolean", "false"),
+    _measurands("aligned_ended", "StopTxnAlignedData", "AlignedDataCtrlr.TxEndedMeasurands", ""),
+    _seconds("aligned_ended_s", None, "AlignedDataCtrlr.TxEndedInterval", 0),
+    _constant("ended_max_values", "StopTransactionMaxMeterValues", None, 50),
+    _constant("aligned_max", "MeterValuesAlignedDataMaxLength", None, ALL_MEASURANDS),
+    _constant("sampled_max", "MeterValuesSampledDataMaxLength", None, ALL_MEASURANDS),
+    _constant("aligned_ended_max", "StopTxnAlignedDataMaxLength", None, ALL_MEASURANDS),
+    _constant("ended_max", "StopTxnSampledDataMaxLength", None, ALL_MEASURANDS),
     # The connection
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
     _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
-    _ro("ws_protocol", None, "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "HTTP,HTTPS,FTP"),
-    _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat"),
+    _seconds("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", 1, minimum=1),
+    _seconds("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", 30),
+    _rw("retry_doublings", None, "OCPPCommCtrlr.RetryBackOffRepeatTimes", "integer", "5", minimum=0, maximum=10),
+    _rw("network_priority", None, "OCPPCommCtrlr.NetworkConfigurationPriority", "SequenceList", "1",
+        members=NETWORK_SLOTS, minimum=1, counts_at_boot=True),
+    _rw("network_attempts", None, "OCPPCommCtrlr.NetworkProfileConnectionAttempts", "integer", "3", minimum=1, maximum=100),
+    _ro("file_protocols", "SupportedFileTransferProtocols", "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "FTP,FTPS,HTTP,HTTPS,SFTP",
+        members=("FTP", "FTPS", "HTTP", "HTTPS", "SFTP")),
+    _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat", members=("Heartbeat",)),
     _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
     _rw("password", "AuthorizationKey", "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly"),
-    _ro("supported_profiles", "SupportedFeatureProfiles", None, "string",
-        "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"),
-    _ro("max_keys", "GetConfigurationMaxKeys", None, "integer", "100"),
+    _rw("organization", None, "SecurityCtrlr.OrganizationName", "string", "Chargehand", minimum=1, maximum=64),
+    _ro("supported_profiles", "SupportedFeatureProfiles", None, "string", PROFILES_16),
+    _constant("supported_profiles_max", "SupportedFeatureProfilesMaxLength", None, len(PROFILES_16.split(","))),
+    _constant("max_keys", "GetConfigurationMaxKeys", None, 100),
     _ro("connectors", "NumberOfConnectors", None, "integer", "1"),
-    _rw("phase_rotation", "ConnectorPhaseRotation", None, "string", "NotApplicable"),
-    _rw("reset_retries", "ResetRetries", None, "integer", "0", minimum=0, maximum=10),
+    _constant("phase_rotation_max", "ConnectorPhaseRotationMaxLength", None, 2),
+    _rw("phase_rotation", "ConnectorPhaseRotation", None, "string", "NotApplicable", maximum=500, pattern=PHASE_ROTATION),
+    _rw("reset_retries", "ResetRetries", "OCPPCommCtrlr.ResetRetries", "integer", "0", minimum=0, maximum=10),
     # Smart charging and reservation
     _ro("max_stack_level", "ChargeProfileMaxStackLevel", "SmartChargingCtrlr.ProfileStackLevel", "integer", "20"),
     _ro("rate_units_16", "ChargingScheduleAllowedChargingRateUnit", None, "string", "Current,Power"),
-    _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W"),
+    _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W", members=("A", "W")),
     _ro("max_periods", "ChargingScheduleMaxPeriods", "SmartChargingCtrlr.PeriodsPerSchedule", "integer", "100"),
-    _ro("max_profiles", "MaxChargingProfilesInstalled", "SmartChargingCtrlr.Entries/ChargingProfiles", "integer", "50"),
+    _constant("max_profiles", "MaxChargingProfilesInstalled", None, 50),
+    _rw("rate_change_percent", None, "SmartChargingCtrlr.LimitChangeSignificance", "decimal", "0", unit="Percent", minimum=0, maximum=100),
     _ro("reserve_any", "ReserveConnectorZeroSupported", "ReservationCtrlr.NonEvseSpecific", "boolean", "true"),
     # The device model itself
-    _ro("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", "integer", "40"),
-    _ro("variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetVariables", "integer", "100"),
-    _ro("set_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/SetVariables", "integer", "100"),
+    _constant("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", 40),
+    _constant("report_bytes", None, "DeviceDataCtrlr.BytesPerMessage/GetReport", MESSAGE_BYTES),
+    _constant("get_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetVariables", 100),
+    _constant("get_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/GetVariables", MESSAGE_BYTES),
+    _constant("set_variables_items", None, "DeviceDataCtrlr.ItemsPerMessage/SetVariables", 100),
+    _constant("set_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/SetVariables", MESSAGE_BYTES),
 )  # fmt: skip
+
+#: By 1.6's key in lower case: keys are not case-sensitive (its type is CiString50).
+OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
 
 
 class Options:
     """The values in force; `changes` has those that the CSMS set, for the state file."""
 
-    def __init__(self, facts: Mapping[str, str], configuration: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        facts: Mapping[str, str],
+        configuration: Mapping[str, str],
+        fixed: Collection[str] = (),
+    ) -> None:
         """`facts` are values by option name, `configuration` by 1.6 key or 2.0.1 Component.Variable.
 
+        An option in `fixed` cannot be changed at this charger.
         Raises ValueError for a setting that is unknown or that a CSMS could not make.
         """
         self._known = {option.name: option for option in OPTIONS}
         self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
+        self._fixed = frozenset(fixed)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
             option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
-            if option is None or self.change(option, text) != "Accepted":
+            if option is None or self.change(option, text) == "Rejected":
                 raise ValueError(f"{name}={text} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}
@@ -157,18 +217,29 @@ class Options:
     def number(self, name: str) -> int:
         return int(self.text(name))
 
+    def decimal(self, name: str) -> float:
+        return float(self.text(name))
+
     def flag(self, name: str) -> bool:
         return self.text(name) == "true"
 
     def members(self, name: str) -> list[str]:
         return [member for member in self.text(name).split(",") if member]
 
+    def mutability(self, option: Option) -> Mutability:
+        return "ReadOnly" if option.name in self._fixed else option.mutability
+
     def change(self, option: Option, text: str) -> Status:
         value = _normalised(option, text)
-        if option.mutability == "ReadOnly" or value is None:
+        if self.mutability(option) == "ReadOnly" or value is None:
             return "Rejected"
         self.changes[option.name] = value
-        return "Accepted"
+        return "RebootRequired" if option.counts_at_boot else "Accepted"
+
+    def reset(self, *names: str) -> None:
+        """Takes back what was set."""
+        for name in names:
+            self.changes.pop(name, None)
 
 
 def _path(option: Option) -> str | None:
@@ -182,13 +253,39 @@ def _normalised(option: Option, text: str) -> str | None:
     match option.kind:
         case "boolean":
             return text.lower() if text.lower() in ("true", "false") else None
-        case "integer":
-            if not (text.isascii() and text.isdigit() and len(text) < 10):
-                return None
-            within = (option.minimum or 0) <= int(text) <= (option.maximum or 2**31)
-            return str(int(text)) if within else None
-        case "MemberList":
-            members = [member.strip() for member in text.split(",") if member.strip()]
-            return ",".join(members) if set(members) <= set(option.members) else None
+        case "integer" | "decimal":
+            return _normalised_number(option, text)
+        case "MemberList" | "SequenceList":
+            return _normalised_list(option, text)
         case _:
-            return text
+            return text if _fits(option, text) else None
+
+
+def _normalised_number(option: Option, text: str) -> str | None:
+    whole = option.kind == "integer"
+    if not re.fullmatch(r"[0-9]{1,9}" if whole else r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return None
+    within = (option.minimum or 0) <= float(text) <= (option.maximum or 2**31)
+    return (str(int(text)) if whole else text) if within else None
+
+
+def _normalised_list(option: Option, text: str) -> str | None:
+    """A list names each member once, and at least `minimum` of them."""
+    members = [member.strip() for member in text.split(",") if member.strip()]
+    named = {split_phase(member)[0] for member in members}
+    is_set = len(set(members)) == len(members) and named <= set(option.members)
+    return ",".join(members) if is_set and len(members) >= (option.minimum or 0) else None
+
+
+def _fits(option: Option, text: str) -> bool:
+    if not (option.minimum or 0) <= len(text) <= (option.maximum or len(text)):
+        return False
+    return option.pattern is None or all(
+        re.fullmatch(option.pattern, member.strip()) for member in text.split(",")
+    )
+
+
+def split_phase(member: str) -> tuple[str, str | None]:
+    """A measurand, and the phase that is named with it."""
+    measurand, _, phase = member.rpartition(".")
+    return (measurand, phase) if measurand in PHASED and phase in PHASES else (member, None)

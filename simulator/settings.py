@@ -10,6 +10,8 @@ from simulator.versions import VERSIONS
 
 MAX_CONNECTORS = 100
 
+CURVES = ("flat", "taper")
+
 
 class BadSettings(ValueError):
     """A variable is missing or invalid; the message names it."""
@@ -30,6 +32,7 @@ class Settings:
     ca_file: str | None = None
     destinations: Destinations = OPEN  #: where the operator lets it connect
     state_file: str | None = None
+    meter_start_wh: int | None = None  #: the registers of a new charger; None: a value from its identity
 
     connect_jitter_s: float = 0.2  #: the first connect waits up to this long
     retry_wait_s: float = 1.0  #: doubled after each failure
@@ -37,6 +40,7 @@ class Settings:
     retry_max_s: float = 60.0  #: upper limit of a wait, with its random part
     open_timeout_s: float = 10.0  #: from the TCP connection to the end of the WebSocket handshake
     call_timeout_s: float = 30.0
+    strict: bool = False  #: refuses every payload of the CSMS that breaks its schema
     boot_on_reconnect: bool = False
     reboot_s: float = 1.0  #: from the end of the connection to the start of the next after a Reset
     job_step_s: float = 2.0  #: each step of a simulated firmware update or log upload
@@ -46,7 +50,13 @@ class Settings:
     ev_unplug_s: float | None = 10.0  #: after charging has stopped, until the car leaves; None: never
     ev_energy_wh: float = 20_000.0
     ev_battery_wh: float = 60_000.0
+    ev_soc_percent: int | None = (
+        None  #: when a car arrives; None: it is full with the energy that it requests
+    )
     ev_max_power_w: float | None = None  #: None: as much as the charger
+    ev_curve: str | None = None  #: a name of `CURVES`; None: taper at DC, flat at AC
+    ev_phases: int = 3
+    ev_power_factor: float = 1.0
     session_every_s: float = 0.0  #: automatic sessions at each connector, on average this long apart; 0: none
     session_id_tag: str = "CHARGEHAND"  #: the token of automatic sessions
 
@@ -63,7 +73,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     read = _Reader(environ)
     settings = Settings(
         identity=_checked_identity(read.required("CHARGER_IDENTITY")),
-        ws_url=_checked_ws_url(read.required("CHARGER_WS_URL")),
+        ws_url=check_ws_url("CHARGER_WS_URL", read.required("CHARGER_WS_URL")),
         ocpp_version=_known_version(read.text("CHARGER_OCPP_VERSION", "OCPP1.6")),
         vendor_name=read.text("CHARGER_VENDOR_NAME", "Chargehand"),
         model=read.text("CHARGER_MODEL", "Simulator"),
@@ -77,12 +87,14 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
             read.text("CHARGER_WS_URL_ALLOW", ""), read.text("CHARGER_WS_URL_DENY", "")
         ),
         state_file=read.optional("CHARGER_STATE_FILE"),
+        meter_start_wh=read.optional_number("CHARGER_METER_START_WH", maximum=1_000_000_000),
         connect_jitter_s=read.seconds("CHARGER_CONNECT_JITTER_S", 0.2),
         retry_wait_s=read.seconds("CHARGER_RETRY_WAIT_S", 1.0),
         retry_random_s=read.seconds("CHARGER_RETRY_RANDOM_S", 30.0),
         retry_max_s=read.seconds("CHARGER_RETRY_MAX_S", 60.0),
         open_timeout_s=read.seconds("CHARGER_OPEN_TIMEOUT_S", 10.0, minimum=0.1),
         call_timeout_s=read.seconds("CHARGER_CALL_TIMEOUT_S", 30.0, minimum=0.1),
+        strict=read.switch("CHARGER_STRICT", False),
         boot_on_reconnect=read.switch("CHARGER_BOOT_ON_RECONNECT", False),
         reboot_s=read.seconds("CHARGER_REBOOT_S", 1.0),
         job_step_s=read.seconds("CHARGER_JOB_STEP_S", 2.0),
@@ -91,7 +103,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ev_unplug_s=read.seconds_or_never("CHARGER_EV_UNPLUG_S", 10.0),
         ev_energy_wh=read.whole_number("CHARGER_EV_ENERGY_WH", 20_000, minimum=1, maximum=10_000_000),
         ev_battery_wh=read.whole_number("CHARGER_EV_BATTERY_WH", 60_000, minimum=1, maximum=10_000_000),
+        ev_soc_percent=read.optional_number("CHARGER_EV_SOC_PERCENT", maximum=100),
         ev_max_power_w=read.whole_number("CHARGER_EV_MAX_POWER_W", 0, minimum=0, maximum=10_000_000) or None,
+        ev_curve=read.choice("CHARGER_EV_CURVE", CURVES),
+        ev_phases=read.whole_number("CHARGER_EV_PHASES", 3, minimum=1, maximum=3),
+        ev_power_factor=read.decimal("CHARGER_EV_POWER_FACTOR", 1.0, minimum=0.5, maximum=1.0),
         session_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
         session_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
     )
@@ -123,6 +139,28 @@ class _Reader:
         if not (value.isascii() and value.isdigit() and minimum <= int(value) <= maximum):
             raise BadSettings(f"{name} must be a whole number from {minimum} to {maximum}, not {value!r}")
         return int(value)
+
+    def optional_number(self, name: str, *, maximum: int) -> int | None:
+        """From 0 up; None when the variable is absent."""
+        if self.optional(name) is None:
+            return None
+        return self.whole_number(name, 0, minimum=0, maximum=maximum)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        value = self.optional(name)
+        if value is not None and value not in choices:
+            raise BadSettings(f"{name} must be {' or '.join(choices)}, not {value!r}")
+        return value
+
+    def decimal(self, name: str, default: float, *, minimum: float, maximum: float) -> float:
+        value = self.optional(name)
+        try:
+            number = default if value is None else float(value)
+        except ValueError:
+            number = minimum - 1
+        if not minimum <= number <= maximum:
+            raise BadSettings(f"{name} must be a number from {minimum:g} to {maximum:g}, not {value!r}")
+        return number
 
     def seconds(self, name: str, default: float, *, minimum: float = 0.0) -> float:
         value = self.optional(name)
@@ -177,18 +215,19 @@ def _destinations(allow: str, deny: str) -> Destinations:
         raise BadSettings(f"CHARGER_WS_URL_ALLOW or CHARGER_WS_URL_DENY: {error}") from error
 
 
-def _checked_ws_url(ws_url: str) -> str:
+def check_ws_url(name: str, ws_url: str) -> str:
+    """The URL. Raises BadSettings, which calls it by this name."""
     if len(ws_url) > MAX_URL_LENGTH or not ws_url.isascii() or not ws_url.isprintable() or " " in ws_url:
-        raise BadSettings("CHARGER_WS_URL must be at most 2048 ASCII characters without spaces")
+        raise BadSettings(f"{name} must be at most 2048 ASCII characters without spaces")
     try:
         parts = urlsplit(ws_url)
         port = parts.port
     except ValueError as error:
-        raise BadSettings(f"CHARGER_WS_URL is not a URL: {error}") from error
+        raise BadSettings(f"{name} is not a URL: {error}") from error
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise BadSettings("CHARGER_WS_URL must be ws://HOST... or wss://HOST...")
+        raise BadSettings(f"{name} must be ws://HOST... or wss://HOST...")
     if "@" in parts.netloc:
-        raise BadSettings("CHARGER_WS_URL must not carry credentials: use CHARGER_PASSWORD")
+        raise BadSettings(f"{name} must not carry credentials: use CHARGER_PASSWORD")
     if parts.fragment or port == 0:
-        raise BadSettings("CHARGER_WS_URL must not have a fragment or port 0")
+        raise BadSettings(f"{name} must not have a fragment or port 0")
     return ws_url

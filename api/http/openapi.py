@@ -12,12 +12,13 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
+from marshmallow import fields
 from werkzeug.routing import BaseConverter
 
 from api.http import schemas
 from api.http.auth import ORGANIZATION_HEADER
 from api.http.errors import RETRY_AFTER_S
-from api.http.fields import documented
+from api.http.fields import OneOf, documented
 from api.http.idempotency_key import KEY, KEY_HEADER, REPLAYED_HEADER
 from api.http.operations import ERROR_NAMES
 from shared.auth.tokens import ORGANIZATION_ID
@@ -69,6 +70,7 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
             "servers": [{"url": "/"}],
         },
     )
+    document.ma_plugin.converter.add_attribute_function(_one_of)
     for converter in converters:
         document.register_converter(
             converter, lambda found: {"type": "string", "pattern": documented(re.compile(found.regex))}
@@ -161,6 +163,13 @@ class _Document(Api):  # type: ignore[misc]  # flask-smorest has no types
 
     def _register_error_handlers(self) -> None:
         """Nothing: api/http/errors.py registers them."""
+
+
+def _one_of(converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+    """The schemas of a OneOf field; nothing for other fields."""
+    if not isinstance(field, OneOf):
+        return {}
+    return {"oneOf": [converter.resolve_nested_schema(schema) for schema in field.schemas]}
 
 
 def _error(status: int, description: str) -> dict[str, Any]:

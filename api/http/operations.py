@@ -115,6 +115,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 answer,
                 description=HTTPStatus(status).phrase,
                 example=examples.answer,
+                examples=examples.answers,
                 content_type=content_type,
                 headers=LOCATION_HEADER if status == 202 else {},
             )(documented)

@@ -165,14 +165,15 @@ def restart_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> Re
 def list_charger_logs(query: LogsQuery, charger_id: str) -> ResponseReturnValue:
     """List charger logs
 
-    The frames that the charger exchanged with its CSMS, newest first. A page of long messages is shorter
-    than its `limit`: continue at `next_offset`.
+    The frames that the charger exchanged with its CSMS, its remarks, or the changes of its link, newest first. A page
+    of long messages is shorter than its `limit`: continue at `next_offset`.
     """
     with resources().reads() as session:
         found = logs.list_logs(
             session,
             organization_id=requester().organization_id,
             charger_id=charger_id,
+            kind=query.kind,
             start_date=query.start_date,
             end_date=query.end_date,
             event=query.event,

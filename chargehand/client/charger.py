@@ -61,9 +61,15 @@ class Charger:
         """Delete it. Its process ends shortly afterwards. Raises Refused, with the status 404, if it was already deleted."""
         self._client.delete(self._path)
 
-    def logs(self, *, event: str | None = None, limit: int = MAX_FRAMES) -> list[Row]:
-        """The newest frames, at most `limit`, the oldest first: `direction`, `action`, `message` and `timestamp`."""
-        return newest_frames(self._client, self.id, limit, event)
+    def logs(
+        self, *, event: str | None = None, kind: str | None = None, limit: int = MAX_FRAMES
+    ) -> list[Row]:
+        """The newest frames, at most `limit`, the oldest first: `direction`, `action`, `message` and `timestamp`.
+
+        With kind="remark", what the charger could not do or accept, with `level` instead of direction and action. With
+        kind="connection", the changes of its link, with `state` and `reason`.
+        """
+        return newest_frames(self._client, self.id, limit, event, kind)
 
     def wait_until_accepted(self, *, within_s: float = WITHIN_S) -> None:
         """Wait until the CSMS has accepted it."""

@@ -1,4 +1,4 @@
-"""Reads the frames of a charger, each of them once."""
+"""Reads the log of a charger, each entry once: its frames, or its remarks or connection events."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,18 +11,20 @@ FIRST_PAGE = 100
 MAX_LATENESS = timedelta(seconds=60)  # after a newer frame; the default of LOG_OVERLAP_SECONDS
 RESOLUTION = timedelta(microseconds=1)  # of timestamps
 
-Key = tuple[str, str, str, str | None]
+Key = tuple[tuple[str, str | None], ...]
 
 
-def newest_frames(client: Client, charger_id: str, max_frames: int, event: str | None = None) -> list[Row]:
-    """The newest frames, at most max_frames, the oldest first, without repeats. Raises Failure."""
+def newest_frames(
+    client: Client, charger_id: str, max_frames: int, event: str | None = None, kind: str | None = None
+) -> list[Row]:
+    """The newest frames, at most max_frames, the oldest first, without repeats; with `kind`, of that kind. Raises Failure."""
     if max_frames < 1:
         return []
     if max_frames <= MAX_PAGE:
-        page: list[Row] = client.get(_path(charger_id), event=event, limit=max_frames)["data"]
+        page: list[Row] = client.get(_path(charger_id), event=event, kind=kind, limit=max_frames)["data"]
         return page[::-1]
     frames: list[Row] = []
-    for page in _pages(client, charger_id, event):
+    for page in _pages(client, charger_id, event, kind):
         frames += page
         if len(frames) >= max_frames:
             break
@@ -35,15 +37,17 @@ class Follower:
     A frame that arrives later still, as a longer LOG_OVERLAP_SECONDS of the workers allows, is left out.
     """
 
-    def __init__(self, client: Client, charger_id: str, event: str | None = None) -> None:
-        self._client, self._charger_id, self._event = client, charger_id, event
+    def __init__(
+        self, client: Client, charger_id: str, event: str | None = None, kind: str | None = None
+    ) -> None:
+        self._client, self._charger_id, self._event, self._kind = client, charger_id, event, kind
         self._seen: Counter[Key] = Counter()
         self._since: datetime | None = None  #: older frames are not read again; None before the first frame
 
     def first(self, max_frames: int) -> list[Row]:
         """The newest frames, at most max_frames, the oldest first. Raises Failure."""
         wanted = max(max_frames, FIRST_PAGE)
-        frames = newest_frames(self._client, self._charger_id, wanted, self._event)
+        frames = newest_frames(self._client, self._charger_id, wanted, self._event, self._kind)
         if frames:
             self._since = _at(frames[-1]) - MAX_LATENESS
             if len(frames) == wanted:  # there may be older ones, which are not wanted
@@ -70,18 +74,18 @@ class Follower:
     def _window(self) -> list[Row]:
         """All frames since `_since`, the oldest first."""
         start = self._since.isoformat() if self._since else None
-        pages = _pages(self._client, self._charger_id, self._event, start)
+        pages = _pages(self._client, self._charger_id, self._event, self._kind, start)
         return [frame for page in pages for frame in page][::-1]
 
 
 def _pages(
-    client: Client, charger_id: str, event: str | None, start: str | None = None
+    client: Client, charger_id: str, event: str | None, kind: str | None, start: str | None = None
 ) -> Iterator[list[Row]]:
     """Pages of frames, the newest first. The next page continues at a time, because a count shifts when frames arrive."""
     end: str | None = None
     while True:
         page: list[Row] = client.get(
-            _path(charger_id), event=event, start_date=start, end_date=end, limit=MAX_PAGE
+            _path(charger_id), event=event, kind=kind, start_date=start, end_date=end, limit=MAX_PAGE
         )["data"]
         oldest = page[-1]["timestamp"] if page else None
         if len(page) < MAX_PAGE or oldest == page[0]["timestamp"]:
@@ -97,7 +101,7 @@ def _path(charger_id: str) -> str:
 
 
 def _key(frame: Row) -> Key:
-    return frame["timestamp"], frame["direction"], frame["action"], frame["message"]
+    return tuple(sorted(frame.items()))
 
 
 def _at(frame: Row) -> datetime:

@@ -1,18 +1,31 @@
-"""Pages of the OCPP frames that a charger exchanged with its CSMS."""
+"""Pages of a charger's log: the OCPP frames that it exchanged with its CSMS, its remarks, or its connection events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, Subquery, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from shared.fleet.scope import get_charger
-from shared.models import ChargerLog
+from shared.models import ChargerLog, ChargerLogLine
+from shared.vocabulary import LogKind
+
+Table = type[ChargerLog] | type[ChargerLogLine]
+
+#: What an entry of each kind has beside `message` and `timestamp`.
+FIELDS: Mapping[LogKind, tuple[str, ...]] = MappingProxyType(
+    {
+        LogKind.FRAME: ("direction", "action"),
+        LogKind.REMARK: ("level",),
+        LogKind.CONNECTION: ("state", "reason"),
+    }
+)
 
 
 class LogPage(NamedTuple):
-    """A page of matching frames."""
+    """A page of matching entries."""
 
     rows: list[dict[str, Any]]
     total: int  #: matches over all pages
@@ -24,6 +37,7 @@ def list_logs(
     *,
     organization_id: str,
     charger_id: str,
+    kind: LogKind,
     start_date: datetime | None,
     end_date: datetime | None,
     event: str | None,
@@ -31,39 +45,43 @@ def list_logs(
     offset: int,
     max_bytes: int,
 ) -> LogPage:
-    """Frames between the two instants (inclusive), of one OCPP action if given, newest first.
+    """Entries of this kind between the two instants (inclusive), newest first; frames of one OCPP action if `event` is given.
 
-    A page has at most `limit` frames and max_bytes of messages, but at least one frame. A message longer than max_bytes
-    is cut, and its frame has `truncated`. Raises ChargerNotFound.
+    A page has at most `limit` entries and max_bytes of messages, but at least one entry. A message longer than max_bytes
+    is cut, and its entry has `truncated`. Raises ChargerNotFound.
     """
     get_charger(session, organization_id=organization_id, charger_id=charger_id)
-    matches = [ChargerLog.charger_id == charger_id]
+    table: Table = ChargerLog if kind is LogKind.FRAME else ChargerLogLine
+    matches = [table.charger_id == charger_id]
+    if table is ChargerLogLine:
+        matches.append(ChargerLogLine.kind == kind)
     if start_date is not None:
-        matches.append(ChargerLog.timestamp >= start_date)
+        matches.append(table.timestamp >= start_date)
     if end_date is not None:
-        matches.append(ChargerLog.timestamp <= end_date)
+        matches.append(table.timestamp <= end_date)
     if event is not None:
         matches.append(ChargerLog.action == event)
-    total = session.scalar(select(func.count()).select_from(ChargerLog).where(*matches)) or 0
-    rows = session.execute(_within(max_bytes, _newest(matches, limit=limit, offset=offset))).all()
+    total = session.scalar(select(func.count()).select_from(table).where(*matches)) or 0
+    newest = _newest(table, matches, limit=limit, offset=offset)
+    rows = session.execute(_within(max_bytes, newest, FIELDS[kind])).all()
     end = offset + len(rows)
-    return LogPage([_frame(row) for row in rows], total, end if rows and end < total else None)
+    return LogPage([_entry(row) for row in rows], total, end if rows and end < total else None)
 
 
-def _newest(matches: Sequence[ColumnElement[bool]], *, limit: int, offset: int) -> Subquery:
-    """The frames of a page with the size of each message, which PostgreSQL knows without reading the message."""
+def _newest(table: Table, matches: Sequence[ColumnElement[bool]], *, limit: int, offset: int) -> Subquery:
+    """The entries of a page with the size of each message, which PostgreSQL knows without reading the message."""
     return (
-        select(ChargerLog, func.coalesce(func.octet_length(ChargerLog.message), 0).label("size"))
+        select(table, func.coalesce(func.octet_length(table.message), 0).label("size"))
         .where(*matches)
-        .order_by(*_newest_first(ChargerLog))
+        .order_by(*_newest_first(table))
         .limit(limit)
         .offset(offset)
         .subquery("newest")
     )
 
 
-def _within(max_bytes: int, newest: Subquery) -> Select[Any]:
-    """The first frames whose messages together have at most max_bytes."""
+def _within(max_bytes: int, newest: Subquery, fields: Sequence[str]) -> Select[Any]:
+    """The first entries whose messages together have at most max_bytes."""
     row = newest.c
     order = _newest_first(row)
     so_far = func.sum(row.size).over(order_by=order)
@@ -72,8 +90,7 @@ def _within(max_bytes: int, newest: Subquery) -> Select[Any]:
     too_long = found.size > max_bytes
     return (
         select(
-            found.direction,
-            found.action,
+            *(found[name] for name in fields),
             found.timestamp,
             # A character has up to four bytes.
             case((too_long, func.left(found.message, max_bytes // 4)), else_=found.message).label("message"),
@@ -84,12 +101,12 @@ def _within(max_bytes: int, newest: Subquery) -> Select[Any]:
     )
 
 
-def _newest_first(frames: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    return frames.timestamp.desc(), frames.event_id.desc()
+def _newest_first(entries: Any) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return entries.timestamp.desc(), entries.event_id.desc()
 
 
-def _frame(row: Any) -> dict[str, Any]:
-    frame: dict[str, Any] = row._asdict()
-    if not frame["truncated"]:
-        del frame["truncated"]
-    return frame
+def _entry(row: Any) -> dict[str, Any]:
+    entry: dict[str, Any] = row._asdict()
+    if not entry["truncated"]:
+        del entry["truncated"]
+    return entry

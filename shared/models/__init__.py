@@ -8,7 +8,7 @@ from shared.models.events import ChargerEvent
 from shared.models.idempotency import IdempotencyKey
 from shared.models.installation import Installation
 from shared.models.links import ChargerLink, ShownLink
-from shared.models.logs import ChargerLog, LogCursor, LogCut, LogVolume
+from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogVolume
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
 
@@ -21,6 +21,7 @@ __all__ = [
     "ChargerEvent",
     "ChargerLink",
     "ChargerLog",
+    "ChargerLogLine",
     "ChargerSearch",
     "Command",
     "FleetSpec",

@@ -1,4 +1,4 @@
-"""OCPP frames, the quota on them, and how far the log group has been read."""
+"""The lines of the chargers' logs, the quota on frames, and how far the log group has been read."""
 
 from datetime import date, datetime
 from typing import Any
@@ -21,6 +21,23 @@ class ChargerLog(Base):
     )  #: CloudWatch's id, so a line read twice is one row
     direction: Mapped[str]
     action: Mapped[str]
+    message: Mapped[str | None]
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (timestamp)"},)
+
+
+class ChargerLogLine(Base):
+    """A line of a charger's log that is no frame. Partitioned by day of `timestamp`."""
+
+    __tablename__ = "charger_log_lines"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    timestamp: Mapped[datetime] = mapped_column(primary_key=True)
+    event_id: Mapped[str] = mapped_column(primary_key=True)  #: CloudWatch's id, as that of a frame
+    kind: Mapped[str]  #: LogKind.REMARK or LogKind.CONNECTION
+    level: Mapped[str | None]  #: of a remark, a RemarkLevel
+    state: Mapped[str | None]  #: of a connection event, an OcppState
+    reason: Mapped[str | None]  #: of a connection event, a word of docs/ocpp.md
     message: Mapped[str | None]
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (timestamp)"},)

@@ -32,7 +32,7 @@ class Actions:
             return Outcome("Rejected", "no such connector")
         try:
             done = action(self._station, connector, fields)
-        except (LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Outcome("Rejected", f"data is wrong: {error!r}"[:200])
         if isinstance(done, str):
             return Outcome("Accepted", done)
@@ -58,12 +58,8 @@ def _read(data: object) -> Fields | None:
 
 
 def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
-    if not station.cable.plug(connector):
-        return False
-    if "energyWh" in fields and connector.ev:
-        connector.ev.wanted_wh = float(fields["energyWh"])
-        station.energy.update_power()
-    return True
+    energy_wh = _amount(fields["energyWh"]) if "energyWh" in fields else None
+    return station.cable.plug(connector, energy_wh)
 
 
 def _present_token(station: Station, connector: Connector, fields: Fields) -> bool:
@@ -74,8 +70,20 @@ def _present_token(station: Station, connector: Connector, fields: Fields) -> bo
 
 def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
     power_w = fields["powerW"]
-    station.cable.set_power(connector, None if power_w is None else max(float(power_w), 0.0))
+    station.cable.set_power(connector, None if power_w is None else _amount(power_w))
     return True
+
+
+#: In watts or watt-hours: a gigawatt is more than any car has, and a number that a meter can add to.
+MAX_AMOUNT = 1e9
+
+
+def _amount(value: Any) -> float:
+    """Raises an error for what is no number from 0 to MAX_AMOUNT: a meter would never lose it again."""
+    number = float(value)
+    if not 0 <= number <= MAX_AMOUNT or isinstance(value, bool):
+        raise ValueError(f"not a number from 0 to {MAX_AMOUNT:g}: {str(value)[:20]}")
+    return number
 
 
 def _set_fault(station: Station, connector: Connector, fields: Fields) -> bool:
@@ -104,6 +112,7 @@ def _describe(connector: Connector) -> str:
             "transaction": transaction.id if transaction else None,
             "energyWh": round(connector.energy_wh, 1),
             "powerW": round(connector.power_w, 1),
+            "socPercent": round(connector.ev.soc_percent, 1) if connector.ev else None,
             "fault": connector.fault,
         }
     )

@@ -2,30 +2,34 @@
 
 import asyncio
 import time
-from dataclasses import asdict
+from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
     NotSupportedError,
+    OCPPError,
     SecurityError,
 )
 
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
-from simulator.charge_point.maintenance import Maintenance, Update
+from simulator.charge_point.maintenance.maintenance import Maintenance
+from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
-from simulator.link.outbox import Answer, Message, OnAnswer, ignore
+from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector
+from simulator.station.model import Connector, electrics_of
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -49,25 +53,40 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
-        self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.timers = Timers()
+        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        self.options = Options(
+            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+        )
+        self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(self.clock, settings.job_step_s, settings.firmware_version, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
-        #: by transaction: the readings at its start, which the report of its end repeats
-        self.first_readings: dict[str, Payload] = {}
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
-        self._sent_statuses: dict[int, str] = {}  # by connector: the last one that was queued
-        self._confirmed_statuses: dict[int, str] = {}  # and the last one that the CSMS answered
+        self._ending = asyncio.Event()
         self._offline_since_s = 0.0
 
     # A connection
@@ -84,39 +103,49 @@ class ChargePoint(Translation):
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
             self.delivery.outbox.drop_volatile()
-            self._sent_statuses = dict(self._confirmed_statuses)
+            self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
-        if booted:
-            self.maintenance.finish_after_reboot()
-        else:
+        self.network.accept()
+        if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
         self.registration.restart_heartbeat()
         offline_s = time.monotonic() - self._offline_since_s
-        only_changes = not booted and offline_s <= self.options.number("offline_threshold_s")
-        for number in self.reporting_numbers():
-            if not only_changes or self._confirmed_statuses.get(number) != self.status_of(number):
-                self.send_status(number)
+        threshold_s = self.options.number("offline_threshold_s")
+        self.statuses.report_all(only_changes=not booted and offline_s <= threshold_s)
         self.delivery.outbox.wake()
 
     def answer(self, action: str, payload: Payload) -> Payload:
         """The answer to the CSMS's call. Messages that it causes are queued, so they leave after it.
 
-        Raises OCPPError.
+        What the call has changed is saved before the answer leaves: what was accepted is kept. Raises OCPPError.
         """
         if self.registration.status in ("Unknown", "Rejected"):
             raise SecurityError("this charger has not been accepted")
         handler = self.handlers.get(action)
         if handler is None:
             raise NotSupportedError("this charger does not support this action")
+        if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
+            return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
-            return handler(self, payload)
-        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            answer = handler(self, payload)
+            if not action.startswith("Get"):  # those change nothing
+                self.keep_state()
+                self.memory.save_if_due()
+        except OCPPError:
+            raise
+        except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+        return answer
+
+    def end_attempt(self) -> None:
+        """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
+        if self.network.end_attempt():
+            self.registration.status = "Unknown"
 
     @property
     def is_accepted(self) -> bool:
@@ -136,54 +165,75 @@ class ChargePoint(Translation):
     def send(
         self, action: str, payload: Payload, on_answer: OnAnswer = ignore, *, requested: bool = False
     ) -> None:
-        """Queues a call that is dropped when the charger is offline."""
+        """Queues a call that is dropped when the charger is offline: `on_answer` then gets a CallFailed."""
         if self.online:
-            self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+            self.delivery.queue(Message(action, payload, on_answer, requested))
+        else:
+            on_answer(CallFailed(CallFailed.DROPPED, f"{action} was not sent: the charger is offline"))
 
     def send_durable(
-        self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
+        self,
+        action: str,
+        payload: Payload,
+        transaction_id: str | None = None,
+        *,
+        droppable: bool = False,
+        requested: bool = False,
     ) -> None:
-        """Queues a call that waits for a connection, and survives a restart."""
-        message = Message(action, payload, durable=True, droppable=droppable, transaction_id=transaction_id)
-        self.delivery.outbox.put(message)
+        """Queues a call that waits for a connection, and survives a restart.
+
+        It is sent once more if its connection breaks before the answer; one about a transaction also if the CSMS
+        does not take it.
+        """
+        message = Message(
+            action,
+            payload,
+            requested=requested,
+            durable=True,
+            droppable=droppable,
+            transaction_id=transaction_id,
+        )
+        self.delivery.queue(message)
         self.keep_state()
 
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
-            return message.requested
+            return message.requested and not message.durable
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
-    async def wait_for_delivery(self, limit_s: float) -> None:
-        """Returns when the CSMS has every durable message, or cannot be reached, or after `limit_s`."""
+    async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
+        """Returns when the CSMS has every durable message, or after `limit_s`.
+
+        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
+        """
         deadline_s = time.monotonic() + limit_s
         outbox = self.delivery.outbox
-        while self.reachable and any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+        while any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+            if not self.reachable and not (reconnect and outbox.has_transaction()):
+                return
             await asyncio.sleep(0.02)
 
+    async def wait_to_connect(self, delay_s: float) -> None:
+        """Before the next attempt; the end of the charger makes one attempt early."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._ending.wait()
+        self._ending.clear()
+
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
-        status = self.status_of(connector_number)
-
-        def confirm(answer: Answer) -> None:
-            if not isinstance(answer, CallFailed):
-                self._confirmed_statuses[connector_number] = status
-
-        self._sent_statuses[connector_number] = status
-        payload = self.status_payload(connector_number, status)
-        self.send("StatusNotification", payload, confirm, requested=requested)
+        self.statuses.send(connector_number, requested=requested)
 
     def report_status(self, connector: Connector) -> None:
         self.report_status_of(connector.number)
 
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
-        sent = self._sent_statuses.get(connector_number)
-        if self.reachable and sent != self.status_of(connector_number):
-            self.send_status(connector_number)
+        self.statuses.report(connector_number)
 
     # What follows from a changed option or clock
 
@@ -191,10 +241,10 @@ class ChargePoint(Translation):
         match name:
             case "heartbeat_s":
                 self.registration.restart_heartbeat()
-            case "sample_s":
+            case "sample_s" | "ended_s":
                 for connector in self.station.connectors:
                     self.station.sampling.restart(connector)
-            case "aligned_s":
+            case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
@@ -202,23 +252,31 @@ class ChargePoint(Translation):
 
     def follow_clock(self) -> None:
         self.station.follow_clock()
+        self.maintenance.follow_clock()
 
     # Rebooting
 
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
-        """Ends the session and boots again; a gentle reboot delivers first what is queued."""
+        """Ends the session and boots again; a gentle reboot delivers first what is queued.
+
+        Until then nothing new starts.
+        """
         self.boot_reason = reason
+        self._reset_when_idle = False
+        self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
     def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction."""
+        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
         self._reset_when_idle = True
-        return self._reboot_if_idle()
+        if self._reboot_if_idle():
+            return True
+        self.station.availability.await_reset()
+        return False
 
     def _reboot_if_idle(self) -> bool:
         if self._reset_when_idle and not self.station.is_busy:
-            self._reset_when_idle = False
             self.reboot("ScheduledReset")
             return True
         return False
@@ -238,16 +296,26 @@ class ChargePoint(Translation):
             await asyncio.sleep(ANSWER_S)
         raise Rebooting
 
+    def end_for_good(self) -> None:
+        """Ends the transactions before the process ends; nothing new starts.
+
+        The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
+        Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
+        """
+        self.station.close()
+        self.station.transactions.end_all("Reboot", "AbnormalCondition")
+        self._ending.set()
+
     def power_on(self) -> None:
         self.registration.status = "Unknown"
+        self.network.restart()
         self._reboot_wanted.clear()
-        self._sent_statuses.clear()
-        self._confirmed_statuses.clear()
+        self.statuses.clear()
         self.station.power_on()
+        self.maintenance.power_on()
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.stop()
         self.memory.save(clean=True)
 
     # Memory across restarts
@@ -264,25 +332,22 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
-            "firmware_version": self.maintenance.firmware_version,
-            "update": asdict(self.maintenance.update) if self.maintenance.update else None,
+            "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
-            "first_readings": self.first_readings,
+            **self.maintenance.describe(),
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
         }
 
     def recall(self, state: memory.State) -> None:
         """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
-        self.first_readings.update(state["first_readings"])
         memory.restore_authorizer(self.authorizer, state)
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
-        self.maintenance.firmware_version = state["firmware_version"]
-        update = state["update"]
-        if update and update["reboots"]:
-            self.maintenance.update = Update(**update)
+        self.network.restore(state.get("network", {}))
+        self.maintenance.restore(state)
+        if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
@@ -300,4 +365,14 @@ class ChargePoint(Translation):
 def _facts(settings: Settings) -> dict[str, str]:
     """The options that follow from the settings."""
     profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {"connectors": str(settings.connectors), "security_profile": str(profile)}
+    return {
+        "connectors": str(settings.connectors),
+        "phase_rotation_max": str(settings.connectors + 1),
+        "security_profile": str(profile),
+        **retry_options(settings),
+    }
+
+
+def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
+    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
+    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}

@@ -1,15 +1,20 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Sequence, Sized
+
+from ocpp.exceptions import (  # type: ignore[import-untyped]
+    FormatViolationError,
+    OccurrenceConstraintViolationError,
+)
 
 from simulator.charge_point.actions import VENDOR_ID
-from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.smart_charging import SmartCharging
 from simulator.charge_point.translation import handles
-from simulator.clock import parse_time
+from simulator.clock import format_time, parse_time
 from simulator.link.frames import Payload
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Token
-from simulator.station.smart_charging import Profile, install_profile
+from simulator.station.model import Connector, Level, Reading, Sample, Token, Transaction
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
@@ -22,7 +27,7 @@ CONTEXT_OF_TRIGGER = {
 }
 
 
-class CommonRequests(ChargePoint):
+class CommonRequests(SmartCharging):
     @handles("CancelReservation")
     def _cancel_reservation(self, payload: Payload) -> Payload:
         return ACCEPTED if self.station.reservations.cancel(payload["reservationId"]) else REJECTED
@@ -50,7 +55,7 @@ class CommonRequests(ChargePoint):
         return known
 
     def update_local_list(
-        self, version: int, entries: Iterable[tuple[str, Payload | None]], update_type: str
+        self, version: int, entries: Sequence[tuple[str, Payload | None]], update_type: str
     ) -> Payload:
         """An entry without info is removed from the list."""
         read = [(name, None if info is None else self.read_token_info(info)) for name, info in entries]
@@ -58,58 +63,49 @@ class CommonRequests(ChargePoint):
         self.keep_state()
         return {"status": status}
 
-    def refuse_if_invalid(self, transaction_id: str, info: TokenInfo) -> None:
-        """Takes the CSMS's status of the token of a running transaction.
-
-        ConcurrentTx is about another transaction of the token, and does not stop this one.
-        """
-        if info.status not in ("Accepted", "ConcurrentTx"):
-            self.station.transactions.refuse_token(transaction_id, info)
+    def take_token_info(self, transaction_id: str, token: Token, info: Payload) -> None:
+        """Takes what the CSMS's answer to a report of a transaction says about its token."""
+        self.station.transactions.take_token_info(transaction_id, self.learn_token(token, info))
 
     # Availability
 
-    def set_operative(self, connectors: Iterable[Connector], operative: bool) -> Payload:
-        done = [self.station.availability.set_operative(each, operative) for each in connectors]
-        return ACCEPTED if all(done) else {"status": "Scheduled"}
+    def set_operative(self, connectors: list[Connector], level: Level, status: str) -> Payload:
+        """Sets the own state of a level to Operative or Inoperative."""
+        done = self.station.availability.set_operative(connectors, level, status == "Operative")
+        return ACCEPTED if done else {"status": "Scheduled"}
 
-    # Smart charging
+    # Meter values
 
-    def install_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> bool:
-        return install_profile(self.station.profiles, self.options, given, connector_number, transaction_id)
+    def meter_values(self, connector: Connector, name: str, context: str, moment: float) -> list[Payload]:
+        """One, or none when the list of that name has no measurand that the connector has now."""
+        readings = self.station.meter.read(connector, name, context)
+        return [self._describe_sample(Sample(moment, context, readings))] if readings else []
 
-    def set_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> Payload:
-        """Installs the profile and applies it."""
-        if not self.install_profile(given, connector_number, transaction_id):
-            return REJECTED
-        self.station.energy.update_power()
-        self.keep_state()
-        return ACCEPTED
+    def values_of_end(self, connector: Connector, transaction: Transaction, moment: float) -> list[Payload]:
+        """What was recorded for the report of the transaction's end, and the readings at its end."""
+        recorded = [self._describe_sample(sample) for sample in transaction.samples]
+        return recorded + self.meter_values(connector, "ended", "Transaction.End", moment)
 
-    def remove_profiles(self, profiles: list[Profile]) -> Payload:
-        self.station.profiles.remove(profiles)
-        self.station.energy.update_power()
-        self.keep_state()
-        return ACCEPTED if profiles else {"status": "Unknown"}
+    def _describe_sample(self, sample: Sample) -> Payload:
+        values = [self._describe_reading(reading, sample.context) for reading in sample.readings]
+        return {"timestamp": format_time(sample.moment), "sampledValue": values}
 
-    def composite_schedule(self, connector_number: int, now: float, request: Payload) -> Payload | None:
-        """From `now` on, in the unit and for the duration of the request. None for an unknown connector.
-
-        Connector 0 has the limits of the whole charger.
-        """
-        connector = self.station.connector(connector_number)
-        if connector is None and connector_number != 0:
-            return None
-        duration_s, unit = request["duration"], request.get("chargingRateUnit", "W")
-        periods = self.station.profiles.composite(connector, now, duration_s, unit)
-        return {
-            "duration": duration_s,
-            "chargingRateUnit": unit,
-            "chargingSchedulePeriod": [
-                {"startPeriod": round(period.start_s), "limit": period.limit}
-                | ({"numberPhases": period.phases} if period.phases else {})
-                for period in periods
-            ],
+    def _describe_reading(self, reading: Reading, context: str) -> Payload:
+        described = {
+            "context": context,
+            "measurand": reading.measurand,
+            "location": "EV" if reading.measurand == "SoC" else "Outlet",
+            **self.describe_value(reading),
         }
+        return described | ({"phase": reading.phase} if reading.phase else {})
+
+
+def check_size(payload: Payload, items: Sized, max_items: int, max_bytes: int | None = None) -> None:
+    """Raises the OCPPError of a request that is larger than the charger says it takes (OCPP 2.0.1, B06.FR.16, .17)."""
+    if len(items) > max_items:
+        raise OccurrenceConstraintViolationError(f"at most {max_items} at once")
+    if max_bytes is not None and len(json.dumps(payload, ensure_ascii=False).encode()) > max_bytes:
+        raise FormatViolationError(f"at most {max_bytes} bytes at once")
 
 
 def read_expiry(text: str | None) -> float | None:

@@ -4,14 +4,16 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from simulator.charge_point.charging_profiles import ProfileRefused, read_profile
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
-from simulator.station.model import Connector, Ev, Reservation, Token, Transaction
-from simulator.station.smart_charging import Profiles, read_profile
+from simulator.station.ev import Ev
+from simulator.station.model import Connector, Level, Reading, Reservation, Sample, Token, Transaction
 from simulator.station.station import Station
 
 State = dict[str, Any]
@@ -91,7 +93,7 @@ def describe_station(station: Station) -> State:
         "connectors": [_describe_connector(connector) for connector in station.connectors],
         "reservations": [asdict(reservation) for reservation in station.reservations.by_id.values()],
         "profiles": [
-            [profile.payload, profile.connector_number, profile.transaction_id]
+            [profile.payload, profile.connector_number, profile.transaction_id, profile.received_at]
             for profile in station.profiles
         ],
     }
@@ -103,12 +105,20 @@ def restore_station(station: Station, state: State) -> None:
     for described in state["reservations"]:
         reservation = Reservation(**described | {"token": Token(*described["token"])})
         station.reservations.by_id[reservation.id] = reservation
-    _restore_profiles(station.profiles, state["profiles"])
+    _restore_profiles(station, state["profiles"], state["saved_at"])
 
 
-def _restore_profiles(profiles: Profiles, described: list[Any]) -> None:
-    for payload, connector_number, transaction_id in described:
-        profiles.install(read_profile(payload, connector_number, transaction_id))
+def _restore_profiles(station: Station, described: list[Any], saved_at: float) -> None:
+    """Leaves out one that an older release took and this one refuses, and one whose remote start the restart ended."""
+    for payload, connector_number, transaction_id, *received_at in described:
+        if transaction_id is not None and station.transactions.find(transaction_id) is None:
+            continue
+        with suppress(ProfileRefused):
+            moment = received_at[0] if received_at else saved_at
+            profile = read_profile(
+                payload, connector_number, transaction_id, electrics=station.electrics, received_at=moment
+            )
+            station.profiles.add(profile)
 
 
 def describe_authorizer(authorizer: Authorizer) -> State:
@@ -131,8 +141,9 @@ def _describe_connector(connector: Connector) -> State:
         "transaction": asdict(connector.transaction) if connector.transaction else None,
         "energy_wh": connector.energy_wh,
         "fault": connector.fault,
-        "operative": connector.operative if connector.operative_next is None else connector.operative_next,
+        "inoperative": sorted(connector.inoperative - {"reset"}),
         "used": connector.used,
+        "cable_locked": connector.cable_locked,
     }
 
 
@@ -142,11 +153,28 @@ def _restore_connector(connector: Connector, described: State) -> None:
     if described["transaction"]:
         token = described["transaction"]["token"]
         known = _known_fields(Transaction, described["transaction"])
-        connector.transaction = Transaction(**known | {"token": Token(*token) if token else None})
+        kept = {"token": Token(*token) if token else None, "samples": _samples(known.get("samples", []))}
+        connector.transaction = Transaction(**known | kept)
     connector.energy_wh = float(described["energy_wh"])
     connector.fault = described["fault"]
-    connector.operative = bool(described["operative"])
+    connector.inoperative = set(_inoperative_levels(described))
+    connector.operative = not connector.inoperative
     connector.used = bool(described["used"])
+    connector.cable_locked = bool(described.get("cable_locked"))
+
+
+def _samples(described: list[Any]) -> list[Sample]:
+    return [
+        Sample(moment, context, [Reading(*each) for each in readings])
+        for moment, context, readings in described
+    ]
+
+
+def _inoperative_levels(described: State) -> list[Level]:
+    """An older file has one flag for all levels."""
+    if "inoperative" in described:
+        return [level for level in ("station", "EVSE", "connector") if level in described["inoperative"]]
+    return [] if described["operative"] else ["EVSE"]
 
 
 def _known_fields(kind: type[Ev] | type[Transaction], described: State) -> State:

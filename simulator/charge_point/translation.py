@@ -7,16 +7,20 @@ from typing import ClassVar, TypeVar
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Ending, Reservation, Token, Transaction
+from simulator.station.model import Connector, Ending, Reading, Reservation, Token, Transaction
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
 
 
-def handles(action: str) -> Callable[[HandlerT], HandlerT]:
-    """Marks the method that answers this action of the CSMS."""
+def handles(action: str, *, when_busy: Payload | None = None) -> Callable[[HandlerT], HandlerT]:
+    """Marks the method that answers this action of the CSMS.
+
+    `when_busy` answers a request for more messages while many requested ones wait.
+    """
 
     def mark(method: HandlerT) -> HandlerT:
         method.action = action  # type: ignore[attr-defined]
+        method.when_busy = when_busy  # type: ignore[attr-defined]
         return method
 
     return mark
@@ -66,6 +70,10 @@ class Translation(ABC):
 
     @abstractmethod
     def report_meter(self, connector: Connector) -> None: ...
+
+    @abstractmethod
+    def describe_value(self, reading: Reading) -> Payload:
+        """The fields of a SampledValue that have the value and its unit."""
 
     @abstractmethod
     def report_reservation_ended(self, reservation: Reservation, status: str) -> None: ...

@@ -8,8 +8,9 @@ is an error. A test compares the results with the library's own.
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import ocpp  # type: ignore[import-untyped]
 
@@ -36,6 +37,17 @@ def check_payload(version: Version, action: str, payload: object, *, answer: boo
     """Raises SchemaViolation. The action is one that `is_known_action` knows."""
     schema = _load(version, action, answer)
     _check(payload, schema, schema.get("definitions", {}), "payload")
+
+
+def tolerate(version: Version, action: str, payload: object, *, answer: bool) -> tuple[Any, list[str]]:
+    """A payload without those of its fields that nobody needs and that break the schema, and what is left out.
+
+    These are unknown fields, and optional ones that are null; in an answer also optional fields that are invalid in
+    another way, and a whole number may be written as a decimal (`300.0`). Raises SchemaViolation if the rest is invalid.
+    """
+    schema = _load(version, action, answer)
+    reader = _TolerantReader(schema.get("definitions", {}), answer)
+    return reader.read(payload, schema, "payload"), reader.left_out
 
 
 @cache
@@ -81,9 +93,7 @@ def _reduce(schema: Schema) -> Schema:
 def _check(value: object, schema: Schema, definitions: Mapping[str, Schema], where: str) -> None:
     if "$ref" in schema:
         schema = definitions[schema["$ref"]]
-    for keyword, rule in schema.items():
-        if keyword in RULES and not RULES[keyword](value, rule, schema):
-            raise SchemaViolation(keyword, f"{where}: {_explain(keyword, rule, value, schema)}")
+    _check_alone(value, schema, where)
     if isinstance(value, dict):
         properties = schema.get("properties", {})
         for name, part in value.items():
@@ -94,8 +104,63 @@ def _check(value: object, schema: Schema, definitions: Mapping[str, Schema], whe
             _check(part, schema["items"], definitions, f"{where}[{index}]")
 
 
+def _check_alone(value: object, schema: Schema, where: str) -> None:
+    """Checks a value without its parts."""
+    for keyword, rule in schema.items():
+        if keyword in RULES and not RULES[keyword](value, rule, schema):
+            raise SchemaViolation(keyword, f"{where}: {_explain(keyword, rule, value, schema)}")
+
+
+class _TolerantReader:
+    def __init__(self, definitions: Mapping[str, Schema], answer: bool) -> None:
+        self._definitions = definitions
+        self._answer = answer
+        self.left_out: list[str] = []
+
+    def read(self, value: object, schema: Schema, where: str) -> object:
+        if "$ref" in schema:
+            schema = self._definitions[schema["$ref"]]
+        if isinstance(value, dict) and "properties" in schema:
+            value = self._read_object(value, schema, where)
+        elif isinstance(value, list) and "items" in schema:
+            value = [
+                self.read(part, schema["items"], f"{where}[{index}]") for index, part in enumerate(value)
+            ]
+        elif self._answer and schema.get("type") == "integer" and _is_whole(value):
+            value = int(value)
+        _check_alone(value, schema, where)
+        return value
+
+    def _read_object(self, value: Mapping[str, object], schema: Schema, where: str) -> dict[str, object]:
+        kept: dict[str, object] = {}
+        for name, part in value.items():
+            if name not in schema["properties"]:
+                if schema.get("additionalProperties") is False:
+                    self.left_out.append(f"{where}: has unknown {name[:50]}")
+                else:
+                    kept[name] = part
+                continue
+            try:
+                kept[name] = self.read(part, schema["properties"][name], f"{where}.{name}")
+            except SchemaViolation as violation:
+                if name in schema.get("required", ()) or not (self._answer or part is None):
+                    raise
+                self.left_out.append(str(violation))
+        return kept
+
+
+def _is_whole(value: object) -> TypeGuard[float]:
+    return isinstance(value, float) and value.is_integer()
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Not one that JSON can write and no charger can compute with: 1e999 is infinite."""
+    return (isinstance(value, float) and isfinite(value)) or _is_integer(value)
+
+
+def _is_integer(value: object) -> bool:
+    """At most 64 bits; OCPP 2.0.1 part 2, 2.1 has 32, but a CSMS may count its transactions beyond."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 TYPES: dict[str, Callable[[object], bool]] = {
@@ -103,7 +168,7 @@ TYPES: dict[str, Callable[[object], bool]] = {
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "integer": _is_integer,
     "number": _is_number,
 }
 
@@ -124,9 +189,7 @@ RULES: dict[str, Callable[[Any, Any, Schema], bool]] = {
     "minimum": lambda value, rule, _: not _is_number(value) or value >= rule,
     "maximum": lambda value, rule, _: not _is_number(value) or value <= rule,
     # Always 0.1 in these schemas: at most one decimal.
-    "multipleOf": lambda value, rule, _: (
-        not _is_number(value) or round(value / rule) == round(value / rule, 6)
-    ),
+    "multipleOf": lambda value, rule, _: not _is_number(value) or _is_whole(round(value / rule, 6)),
 }
 
 

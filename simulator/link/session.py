@@ -17,7 +17,9 @@ from simulator.versions import Version
 #: The action in the log of a frame that cannot be read, or that answers no call.
 UNKNOWN_ACTION = "Unknown"
 
-Answerer = Callable[[str, Payload], Payload]
+Answer = frames.CallResult | frames.CallError | frames.BadAnswer
+#: None: this call is not answered.
+Answerer = Callable[[str, Payload], Payload | None]
 
 
 class CallFailed(Exception):
@@ -26,6 +28,7 @@ class CallFailed(Exception):
     TIMEOUT = "NoAnswer"
     BAD_ANSWER = "BadAnswer"
     UNSENT = "Unsent"
+    DROPPED = "Dropped"
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")
@@ -40,18 +43,27 @@ class Session:
         log: EventLog,
         answer: Answerer,
         call_timeout_s: float,
+        *,
+        strict: bool = False,
     ) -> None:
+        """`strict` refuses every payload that breaks its schema; else what nobody needs is left out, with a remark."""
         self._socket = socket
         self._version = version
         self._log = log
         self._answer = answer
         self._call_timeout_s = call_timeout_s
+        self._strict = strict
+        self.heard = False  #: whether the CSMS has said anything
+        self._tolerated: set[str] = set()
         self._one_call_at_a_time = asyncio.Lock()
         self._awaited: tuple[str, str, asyncio.Future[Payload]] | None = None
         self._action_of_late_answer: dict[str, str] = {}
 
     async def call(self, action: str, payload: Payload) -> Payload:
-        """The CSMS's answer. Raises CallFailed, ConnectionClosed, or SchemaViolation for an invalid payload."""
+        """The CSMS's answer, which the caller must take in before it awaits anything: then comes the next frame.
+
+        Raises CallFailed, ConnectionClosed, or SchemaViolation for an invalid payload.
+        """
         schemas.check_payload(self._version, action, payload, answer=False)
         async with self._one_call_at_a_time:
             unique_id = f"{random.getrandbits(128):032x}"
@@ -68,44 +80,52 @@ class Session:
                 self._awaited = None
 
     async def receive(self) -> Never:
-        """Reads and answers frames until the connection ends. Raises ConnectionClosed."""
+        """Reads and answers frames until the connection ends. Raises ConnectionClosed.
+
+        Gives way after each frame: whoever awaited an answer acts on it before the next frame is looked at. A CSMS may
+        send StartTransaction.conf and a RemoteStopTransaction of that transaction in one TCP segment.
+        """
         while True:
             text = await self._socket.recv()
-            try:
-                frame = frames.parse_frame(text)
-            except frames.BadFrame as bad:
-                self._log.frame("csms_to_cp", UNKNOWN_ACTION, _readable(text))
-                self._log.remark("warning", f"the CSMS sent a bad frame: {bad}")
-                if bad.unique_id is not None:
-                    await self._send_error(UNKNOWN_ACTION, bad.unique_id, bad.code, bad.description)
-                continue
-            match frame:
-                case frames.Call():
-                    self._log.frame("csms_to_cp", frame.action, _readable(text))
-                    await self._answer_call(frame)
-                case _:
-                    self._take_answer(frame, _readable(text))
+            self.heard = True
+            await self._take_frame(text)
+            await asyncio.sleep(0)
+
+    async def _take_frame(self, text: str | bytes) -> None:
+        try:
+            frame = frames.parse_frame(text)
+        except frames.BadFrame as bad:
+            self._log.frame("csms_to_cp", UNKNOWN_ACTION, _readable(text))
+            self._log.remark("warning", f"the CSMS sent a bad frame: {bad}")
+            await self._send_error(UNKNOWN_ACTION, bad.unique_id, bad.code, bad.description)
+        except frames.BadAnswer as bad:
+            self._take_answer(bad, _readable(text))
+        else:
+            if isinstance(frame, frames.Call):
+                self._log.frame("csms_to_cp", frame.action, _readable(text))
+                await self._answer_call(frame)
+            else:
+                self._take_answer(frame, _readable(text))
 
     async def _answer_call(self, call: frames.Call) -> None:
         try:
             self._refuse_unknown(call.action)
-            schemas.check_payload(self._version, call.action, call.payload, answer=False)
-            answer = self._answer(call.action, call.payload)
-            schemas.check_payload(self._version, call.action, answer, answer=True)
+            answer = self._answer(call.action, self._read_payload(call.action, call.payload, answer=False))
         except SchemaViolation as violation:
             code = CODE_OF_KEYWORD.get(violation.keyword, "FormatViolation")
             await self._send_error(call.action, call.unique_id, code, str(violation))
         except OCPPError as refusal:
             await self._send_error(call.action, call.unique_id, refusal.code, str(refusal.description))
         else:
-            await self._send(call.action, frames.result_text(call.unique_id, answer))
+            if answer is not None:
+                await self._send_result(call, answer)
 
     def _refuse_unknown(self, action: str) -> None:
         """NotImplemented is for unknown actions, as in OCPP; the library's descriptions swap it with NotSupported."""
         if not schemas.is_known_action(self._version, action):
             raise NotImplementedError("this action is not part of the protocol")
 
-    def _take_answer(self, frame: frames.CallResult | frames.CallError, text: str) -> None:
+    def _take_answer(self, frame: Answer, text: str) -> None:
         if self._awaited is None or self._awaited[0] != frame.unique_id:
             action = self._action_of_late_answer.pop(frame.unique_id, UNKNOWN_ACTION)
             self._log.frame("csms_to_cp", action, text)
@@ -117,16 +137,56 @@ class Session:
         self._log.frame("csms_to_cp", action, text)
         if future.done():
             return
-        if isinstance(frame, frames.CallError):
-            future.set_exception(CallFailed(frame.code, frame.description))
-            return
         try:
-            schemas.check_payload(self._version, action, frame.payload, answer=True)
+            future.set_result(self._read_answer(action, frame))
+        except CallFailed as failure:
+            future.set_exception(failure)
         except SchemaViolation as violation:
             self._log.remark("warning", f"the CSMS's answer to {action} is not valid: {violation}")
             future.set_exception(CallFailed(CallFailed.BAD_ANSWER, str(violation)))
+
+    def _read_answer(self, action: str, frame: Answer) -> Payload:
+        """The payload. Raises CallFailed for an error, and SchemaViolation for an answer that cannot be used."""
+        if isinstance(frame, frames.BadAnswer):
+            raise SchemaViolation("frame", str(frame))
+        if frame.oddity:
+            if self._strict:
+                raise SchemaViolation("frame", frame.oddity)
+            self._remark_once(f"the CSMS's answer to {action}", frame.oddity)
+        if isinstance(frame, frames.CallError):
+            raise CallFailed(frame.code, frame.description)
+        return self._read_payload(action, frame.payload, answer=True)
+
+    def _read_payload(self, action: str, payload: Payload, *, answer: bool) -> Payload:
+        """The payload without what is tolerated. Raises SchemaViolation."""
+        try:
+            schemas.check_payload(self._version, action, payload, answer=answer)
+        except SchemaViolation:
+            if self._strict:
+                raise
         else:
-            future.set_result(frame.payload)
+            return payload
+        kept: Payload
+        kept, left_out = schemas.tolerate(self._version, action, payload, answer=answer)
+        if left_out:
+            whose = f"the CSMS's answer to {action}" if answer else f"the CSMS's {action}"
+            self._remark_once(whose, f"is used without a part of it: {'; '.join(left_out)}")
+        return kept
+
+    def _remark_once(self, whose: str, oddity: str) -> None:
+        """Once per connection and message: a CSMS with a habit would fill the log."""
+        if whose not in self._tolerated:
+            self._tolerated.add(whose)
+            self._log.remark("warning", f"{whose} {oddity[:500]}")
+
+    async def _send_result(self, call: frames.Call, answer: Payload) -> None:
+        try:
+            schemas.check_payload(self._version, call.action, answer, answer=True)
+        except SchemaViolation as violation:
+            self._log.remark("error", f"{call.action} could not be answered: {violation}")
+            await self._send_error(call.action, call.unique_id, "InternalError", "the answer is not valid")
+        else:
+            await self._send(call.action, frames.result_text(call.unique_id, answer))
 
     async def _send_error(self, action: str, unique_id: str, code: str, description: str) -> None:
         code = self._version.error_codes.get(code, code)

@@ -1,7 +1,8 @@
 """Plugs cars in and out, and sets the energy and the power that they request."""
 
-from simulator.station.energy import NEGLIGIBLE_WH, Energy, remaining_wh
-from simulator.station.model import Connector, Ev
+from simulator.station.energy import Energy
+from simulator.station.ev import NEGLIGIBLE_WH, Ev
+from simulator.station.model import Connector
 from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions
 
@@ -13,11 +14,14 @@ class Cable:
         self._energy = energy
         self._transactions = transactions
 
-    def plug(self, connector: Connector) -> bool:
-        """False when a car is plugged in already."""
+    def plug(self, connector: Connector, energy_wh: float | None = None) -> bool:
+        """A car comes that requests this much energy, or that of the settings. False when one is plugged in already."""
         if connector.plugged:
             return False
+        connector.cable_locked = False
         connector.ev = self._new_ev()
+        if energy_wh is not None:
+            connector.ev.request(energy_wh)
         self._resources.timers.cancel(connector, "connect timeout")
         self._resources.timers.cancel(connector, "arrival")
         self._transactions.advance(connector, "CablePluggedIn")
@@ -29,6 +33,7 @@ class Cable:
             return False
         self._energy.update_meters()
         connector.ev = None
+        connector.cable_locked = self._keeps_cable(connector)
         connector.used = False
         self._resources.timers.cancel(connector, "departure")
         transaction = connector.transaction
@@ -45,14 +50,19 @@ class Cable:
         self._energy.apply_change(connector)
         return True
 
+    def unlock(self, connector: Connector) -> None:
+        """Lets go of a cable that a car has left behind."""
+        connector.cable_locked = False
+        self._energy.apply_change(connector)
+
     def request_energy(self, connector: Connector, requests: bool) -> bool:
-        """The car starts or stops requesting energy. False without a car."""
+        """The car starts or stops requesting energy; one that has all it wanted starts anew. False without a car."""
         ev = connector.ev
         if ev is None:
             return False
         ev.requests_energy = requests
-        if requests and remaining_wh(connector) < NEGLIGIBLE_WH:
-            ev.wanted_wh = max(ev.wanted_wh, ev.drawn_wh + self._settings.ev_energy_wh)
+        if requests and ev.remaining_wh < NEGLIGIBLE_WH:
+            ev.request(self._settings.ev_energy_wh)
         self._energy.update_power()
         return True
 
@@ -61,9 +71,24 @@ class Cable:
         connector.power_set_w = power_w
         self._energy.update_power()
 
+    def _keeps_cable(self, connector: Connector) -> bool:
+        """A socket locks the cable for a transaction, and until then or longer (1.6, UnlockConnectorOnEVSideDisconnect)."""
+        was_locked = connector.used or connector.transaction is not None
+        is_socket = not self._resources.electrics.is_dc
+        return was_locked and is_socket and not self._resources.options.flag("unlock_on_unplug")
+
     def _new_ev(self) -> Ev:
-        return Ev(
-            wanted_wh=self._settings.ev_energy_wh,
-            battery_wh=max(self._settings.ev_battery_wh, self._settings.ev_energy_wh),
-            max_power_w=self._settings.ev_max_power_w or self._settings.max_power_w,
+        """With the setting `ev_soc_percent` it requests no more than fits; else it is full with what it requests."""
+        settings, electrics = self._settings, self._resources.electrics
+        soc = settings.ev_soc_percent
+        ev = Ev(
+            wanted_wh=0.0,
+            battery_wh=settings.ev_battery_wh,
+            max_power_w=settings.ev_max_power_w or settings.max_power_w,
+            arrival_wh=settings.ev_battery_wh * (100 if soc is None else soc) / 100,
+            tapers=electrics.is_dc if settings.ev_curve is None else settings.ev_curve == "taper",
+            phases=min(settings.ev_phases, electrics.phases),
         )
+        room_wh = float("inf") if soc is None else ev.battery_wh - ev.arrival_wh
+        ev.request(min(settings.ev_energy_wh, room_wh))
+        return ev

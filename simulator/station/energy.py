@@ -3,11 +3,9 @@
 import time
 from typing import Protocol
 
+from simulator.station.ev import NEGLIGIBLE_WH
 from simulator.station.model import Connector
 from simulator.station.resources import Resources
-
-#: A smaller remainder counts as none; otherwise a rounding error would repeat the last wake-up.
-NEGLIGIBLE_WH = 0.01
 
 #: With nothing to wait for, power is computed again after this long.
 MAX_WAKE_S = 3600.0
@@ -32,12 +30,16 @@ class Energy:
         hours = (now_s - self._metered_at_s) / 3600
         self._metered_at_s = now_s
         for connector in self._resources.connectors:
-            energy_wh = min(connector.power_w * hours, remaining_wh(connector))
+            energy_wh = min(connector.power_w * hours, _left_wh(connector))
             connector.energy_wh += energy_wh
             if connector.ev is not None:
                 connector.ev.drawn_wh += energy_wh
-                if connector.power_w and connector.ev.wanted_wh - connector.ev.drawn_wh < NEGLIGIBLE_WH:
+                if connector.power_w and connector.ev.remaining_wh < NEGLIGIBLE_WH:
                     connector.ev.requests_energy = False
+
+    def sharing(self, connector: Connector | None = None) -> int:
+        """How many connectors share the limit of the charger: those that may draw power, and this one."""
+        return sum(each is connector or _may_draw(each) for each in self._resources.connectors)
 
     def update_power(self) -> None:
         """Updates the meters, then sets the power that each connector draws until the next change."""
@@ -45,11 +47,7 @@ class Energy:
         for connector, _ in list(self._resources.running()):
             if _allowance_wh(connector) < NEGLIGIBLE_WH:
                 self._events.energy_limit_reached(connector)
-        sharing = sum(
-            bool(c.transaction and c.token and c.ev and c.ev.requests_energy)
-            for c in self._resources.connectors
-        )
-        wake_s = MAX_WAKE_S
+        wake_s, sharing = MAX_WAKE_S, self.sharing()
         for connector in self._resources.connectors:
             wake_s = min(wake_s, self._update_connector(connector, sharing))
         if any(True for _ in self._resources.running()):
@@ -66,37 +64,52 @@ class Energy:
     def _update_connector(self, connector: Connector, sharing: int) -> float:
         """Seconds until the power changes without another event."""
         profiles, now = self._resources.profiles, self._resources.clock.now()
-        power_before_w = connector.power_w
-        connector.limit_w = profiles.limit_w(connector, now, sharing)
-        left_wh = min(remaining_wh(connector), _allowance_wh(connector))
-        connector.power_w = _drawn_w(connector) if left_wh > 0 else 0.0
-        self._report(connector, power_before_w)
-        until_full_s = left_wh * 3600 / connector.power_w if connector.power_w else MAX_WAKE_S
-        return min(until_full_s, profiles.next_change(connector, now) - now)
+        limit = profiles.limit(connector, now, sharing)
+        connector.limit_w, connector.limit_phases = limit.power_w, limit.phases
+        connector.power_w = _drawn_w(connector) if _left_wh(connector) > 0 else 0.0
+        self._report(connector)
+        return min(_steady_s(connector), limit.until - now)
 
-    def _report(self, connector: Connector, power_before_w: float) -> None:
+    def _report(self, connector: Connector) -> None:
         transaction = connector.transaction
         if transaction and connector.charging_state != transaction.reported_state:
             self._resources.report_update(connector, transaction, "ChargingStateChanged")
             self._resources.reports.report_status(connector)
             self._events.charging_state_changed(connector)
-        elif transaction and connector.power_w != power_before_w:
+        elif transaction and self._is_significant(connector.power_w, transaction.reported_power_w):
             self._resources.report_update(connector, transaction, "ChargingRateChanged")
 
+    def _is_significant(self, power_w: float, reported_w: float) -> bool:
+        """Whether a rate "changed by more than LimitChangeSignificance" (OCPP 2.0.1, TriggerReasonEnumType)."""
+        percent = self._resources.options.decimal("rate_change_percent")
+        return abs(power_w - reported_w) > reported_w * percent / 100
 
-def remaining_wh(connector: Connector) -> float:
-    """What the car still takes."""
-    if connector.ev is None:
-        return 0.0
-    return max(connector.ev.wanted_wh - connector.ev.drawn_wh, 0.0)
+
+def _left_wh(connector: Connector) -> float:
+    """What may still flow."""
+    return min(connector.ev.remaining_wh, _allowance_wh(connector)) if connector.ev else 0.0
+
+
+def _steady_s(connector: Connector) -> float:
+    """How long the car draws its present power."""
+    if connector.ev is None or not connector.power_w:
+        return MAX_WAKE_S
+    return min(_left_wh(connector), connector.ev.until_next_step_wh) * 3600 / connector.power_w
+
+
+def _may_draw(connector: Connector) -> bool:
+    transaction, ev = connector.transaction, connector.ev
+    wants = ev is not None and ev.requests_energy and connector.is_usable
+    return wants and transaction is not None and connector.token is not None and not transaction.deauthorized
 
 
 def _drawn_w(connector: Connector) -> float:
     ev = connector.ev
-    if not (connector.transaction and ev and connector.token and ev.requests_energy and connector.is_usable):
+    if ev is None or not _may_draw(connector):
         return 0.0
-    wanted_w = ev.max_power_w if connector.power_set_w is None else connector.power_set_w
-    return min(wanted_w, connector.limit_w)
+    wanted_w = ev.power_w if connector.power_set_w is None else connector.power_set_w
+    # The charger signals amperes (IEC 61851-1): a car with fewer phases draws its share of the watts.
+    return min(wanted_w, connector.limit_w * connector.phases / connector.limit_phases)
 
 
 def _allowance_wh(connector: Connector) -> float:

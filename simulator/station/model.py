@@ -1,7 +1,9 @@
 """The data of a charger: connectors with their cars, meters, tokens and transactions. No OCPP messages."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from simulator.station.ev import Ev
 
 
 class Token(NamedTuple):
@@ -14,20 +16,19 @@ class Token(NamedTuple):
         return other is not None and self.value.lower() == other.value.lower()
 
 
-@dataclass(slots=True)
-class Ev:
-    """The car at a connector."""
+class Reading(NamedTuple):
+    measurand: str
+    value: float
+    unit: str | None = None  #: None: it has none
+    phase: str | None = None  #: None: of all phases
 
-    wanted_wh: float  #: it requests no more energy after this much
-    battery_wh: float
-    max_power_w: float
-    drawn_wh: float = 0.0
-    requests_energy: bool = True
 
-    @property
-    def soc_percent(self) -> float:
-        missing_wh = max(self.wanted_wh - self.drawn_wh, 0.0)
-        return max(0.0, min(100.0, 100.0 * (1 - missing_wh / self.battery_wh)))
+class Sample(NamedTuple):
+    """Readings of one moment."""
+
+    moment: float  #: seconds since the epoch, the CSMS's time
+    context: str  #: in OCPP's words
+    readings: list[Reading]
 
 
 @dataclass(slots=True)
@@ -36,11 +37,15 @@ class Transaction:
     started_at: float  #: seconds since the epoch, the CSMS's time
     meter_start_wh: float
     token: Token | None = None
+    ready_at: float | None = None  #: when the car was plugged in and authorized; the same clock
     remote_start_id: int | None = None
     reservation_id: int | None = None
     next_seq_no: int = 0  #: OCPP 2.0.1
     reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
     energy_limit_wh: float | None = None  #: what a refused token may draw in all
+    samples: list[Sample] = field(default_factory=list)  #: for the report of its end
+    reported_power_w: float = 0.0  #: the power that the CSMS knows
+    deauthorized: bool = False  #: a refused token has drawn it, and the transaction goes on without energy
 
 
 class Ending(NamedTuple):
@@ -61,6 +66,11 @@ class Reservation:
     expires_at: float
 
 
+#: What keeps its own state of availability (2.0.1, G03 and G04); `reset`: the charger waits to be reset.
+#: OCPP 1.6 knows two: its connector 0 is the station, any other an EVSE.
+Level = Literal["station", "EVSE", "connector", "reset"]
+
+
 @dataclass(slots=True)
 class Connector:
     number: int  #: from 1; in OCPP 2.0.1 the id of an EVSE with one connector
@@ -69,19 +79,31 @@ class Connector:
     group: str | None = None  #: of that token; its other tokens may end the transaction
     transaction: Transaction | None = None
     energy_wh: float = 0.0  #: the meter's register; it only grows
+    interval_start_wh: dict[str, float] = field(
+        default_factory=dict
+    )  #: by list: the register at its last reading
     power_w: float = 0.0
     limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
+    limit_phases: int = 1  #: on which the limit allows it
     fault: str | None = None
-    operative: bool = True
+    inoperative: set[Level] = field(default_factory=set)  #: the levels that are set Inoperative
+    operative: bool = True  #: derived from the levels, when no transaction runs
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends
+    cable_locked: bool = False  #: the car has left, and its cable is still locked in the socket
     used: bool = False  #: its transaction has ended, and the car is still plugged in
     claimed: bool = False  #: its token is being checked
+    closed: bool = False  #: the charger is about to go off: nothing starts here any more
     remote_start_id: int | None = None
     power_set_w: float | None = None  #: drawn by the car as an action set it; None: as much as it can
 
     @property
     def plugged(self) -> bool:
         return self.ev is not None
+
+    @property
+    def phases(self) -> int:
+        """Those that carry current when the car charges."""
+        return min(self.limit_phases, self.ev.phases) if self.ev else self.limit_phases
 
     @property
     def charging_state(self) -> str:
@@ -92,6 +114,8 @@ class Connector:
             return "Charging"
         if self.token is None or self.transaction is None:
             return "EVConnected"
+        if self.transaction.deauthorized:
+            return "SuspendedEVSE"
         if not self.ev.requests_energy or self.power_set_w == 0:
             return "SuspendedEV"
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
@@ -106,8 +130,13 @@ class Connector:
         return without_token and self.token is None and not self.claimed and self.is_usable
 
     @property
+    def is_out_of_service(self) -> bool:
+        """Faulted or Unavailable, and not only until a reset."""
+        return self.fault is not None or bool(not self.operative and self.inoperative - {"reset"})
+
+    @property
     def is_usable(self) -> bool:
-        return self.operative and self.fault is None
+        return self.operative and self.fault is None and not self.closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +146,19 @@ class Electrics:
     voltage_v: float
     phases: int
     is_dc: bool
+    power_factor: float = 1.0  #: of the cars; 1 for DC
 
     def watts(self, amperes: float, phases: int | None = None) -> float:
-        return amperes * self.voltage_v * min(phases or self.phases, self.phases)
+        return amperes * self.voltage_v * min(phases or self.phases, self.phases) * self.power_factor
 
-    def amperes(self, watts: float) -> float:
+    def amperes(self, watts: float, phases: int | None = None) -> float:
         """Per phase."""
-        return watts / (self.voltage_v * self.phases)
+        return watts / (self.voltage_v * min(phases or self.phases, self.phases) * self.power_factor)
 
 
-def electrics_of(connector_type: str, max_power_w: float) -> Electrics:
+def electrics_of(connector_type: str, max_power_w: float, power_factor: float = 1.0) -> Electrics:
     """400 V for DC connectors; 230 V for AC, with three phases above 7.4 kW."""
     if any(name in connector_type.upper() for name in ("CCS", "CHADEMO", "GBT_DC", "NACS")):
         return Electrics(voltage_v=400.0, phases=1, is_dc=True)
-    return Electrics(voltage_v=230.0, phases=3 if max_power_w > 7400 else 1, is_dc=False)
+    phases = 3 if max_power_w > 7400 else 1
+    return Electrics(voltage_v=230.0, phases=phases, is_dc=False, power_factor=power_factor)

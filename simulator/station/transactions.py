@@ -37,26 +37,36 @@ class Transactions:
         """A cable or a token was added: an update of the running transaction, or perhaps the start of one."""
         transaction = connector.transaction
         if transaction is not None:
-            transaction.token = transaction.token or connector.token
+            if transaction.token is None and connector.token:
+                transaction.token = connector.token
+                transaction.reservation_id = self._reservations.use(connector)
             transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
+            self._resources.profiles.assign(next_transaction(connector), transaction.id)
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
+        if connector.transaction:
+            self._note_ready(connector, connector.transaction)
+            self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
+
+    def _note_ready(self, connector: Connector, transaction: Transaction) -> None:
+        """Relative charging profiles begin when energy may first flow (OCPP 2.0.1 K01.FR.42)."""
+        if transaction.ready_at is None and connector.plugged and connector.token:
+            transaction.ready_at = self._resources.clock.now()
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
         """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""
         if connector.transaction and not self.stop_points & {"Authorized", "PowerPathClosed"}:
             self._energy.update_meters()
             connector.token = None
+            connector.transaction.energy_limit_wh = None
             connector.power_w = 0.0
             self._resources.report_update(connector, connector.transaction, trigger)
         elif connector.transaction:
             self.end(connector, trigger, reason, token)
         else:
-            self._resources.timers.cancel(connector, "connect timeout")
-            self._resources.timers.cancel(connector, "arrival")
-            self.release_token(connector)
+            self.drop_authorization(connector)
         self._energy.apply_change(connector)
 
     def end(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
@@ -66,13 +76,14 @@ class Transactions:
             return
         self._energy.update_meters()
         connector.power_w = 0.0
-        moment = self._resources.clock.now()
+        moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
-        self._resources.timers.cancel(connector, "sample")
+        self._sampling.restart(connector)
         if connector.operative_next is not None:
             connector.operative, connector.operative_next = connector.operative_next, None
+            self._reservations.end_unusable()
         if connector.plugged:
             self._drivers.expect_departure(connector)
         self._energy.apply_change(connector)
@@ -84,23 +95,47 @@ class Transactions:
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
         for connector, transaction in list(self._resources.running()):
-            ending = Ending("AbnormalCondition", reason, moment)
+            ending = Ending("AbnormalCondition", reason, max(moment, transaction.started_at))
             self._resources.reports.report_ended(connector, transaction, ending)
             connector.power_w = 0.0
             self._clear(connector, transaction)
 
-    def refuse_token(self, transaction_id: str, info: TokenInfo) -> None:
-        """The CSMS does not accept the token of a transaction that already runs."""
+    def take_token_info(self, transaction_id: str, info: TokenInfo) -> None:
+        """Takes what the CSMS says about the token of a running transaction; any status but Accepted refuses it."""
         connector = self.find(transaction_id)
-        if connector is None or connector.transaction is None or not self._options.flag("stop_on_invalid_id"):
+        if connector is None or connector.transaction is None:
             return
-        allowed_wh = self._options.number("invalid_id_wh")
-        if allowed_wh:
+        if info.status == "Accepted":
+            connector.group = info.group or connector.group
+        elif connector.transaction.energy_limit_wh is None:
+            self._energy.update_meters()
             drawn_wh = connector.energy_wh - connector.transaction.meter_start_wh
-            connector.transaction.energy_limit_wh = drawn_wh + allowed_wh
+            connector.transaction.energy_limit_wh = drawn_wh + self._options.number("invalid_id_wh")
             self._energy.update_power()
-        else:
-            self.end(connector, "Deauthorized", "DeAuthorized")
+
+    def deauthorize(self, connector: Connector) -> None:
+        """A refused token has drawn all that it may. A repeat changes nothing.
+
+        The option `stop_on_invalid_id` decides whether only the energy stops (OCPP 1.6 part 1, 9.1;
+        2.0.1, E05.FR.02, .08 and .10).
+        """
+        transaction = connector.transaction
+        if transaction is None:
+            return
+        if self._options.flag("stop_on_invalid_id"):
+            self.stop(connector, "Deauthorized", "DeAuthorized")
+        elif not transaction.deauthorized:
+            transaction.deauthorized = True
+            connector.power_w = 0.0
+            self._resources.report_update(connector, transaction, "Deauthorized")
+            self._resources.reports.report_status(connector)
+            self._drivers.expect_departure(connector)
+
+    def drop_authorization(self, connector: Connector) -> None:
+        """Ends an authorization that has not led to a transaction: its driver does not wait any longer."""
+        self._resources.timers.cancel(connector, "connect timeout")
+        self._resources.timers.cancel(connector, "arrival")
+        self.release_token(connector)
 
     def release_token(self, connector: Connector) -> None:
         """Clears the token, and the profile that came with its remote start."""
@@ -131,13 +166,12 @@ class Transactions:
             token=connector.token,
             remote_start_id=connector.remote_start_id,
         )
-        reservation = self._reservations.find(connector, connector.token)
-        if reservation:
-            transaction.reservation_id = reservation.id
-            self._reservations.remove(reservation)
+        if connector.token:
+            transaction.reservation_id = self._reservations.use(connector)
         connector.transaction = transaction
         self._resources.profiles.assign(next_transaction(connector), transaction.id)
         transaction.reported_state = connector.charging_state
+        self._sampling.begin(connector)
         self._resources.reports.report_started(connector, transaction, trigger)
         self._sampling.restart(connector)
 

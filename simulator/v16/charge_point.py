@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from simulator.charge_point.common_requests import ACCEPTED, REJECTED
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED, check_size
 from simulator.charge_point.translation import handles
+from simulator.configuration import OPTION_OF_KEY, Option
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
 from simulator.v16.authorization import Authorization16
@@ -58,14 +59,13 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     def status_of(self, connector_number: int) -> str:
         connector = self.station.connector(connector_number)
         if connector is None:
-            usable = any(connector.operative for connector in self.station.connectors)
-            return "Available" if usable else "Unavailable"
+            return "Available" if self.station.availability.is_station_available else "Unavailable"
         if connector.transaction:
             return STATUS_OF_CHARGING_STATE[connector.charging_state]
         conditions = (
             ("Faulted", connector.fault),
             ("Unavailable", not connector.operative),
-            ("Finishing", connector.used),
+            ("Finishing", connector.used or connector.cable_locked),
             ("Preparing", connector.plugged or connector.token or connector.claimed),
             ("Reserved", self.station.reservations.find(connector)),
         )
@@ -93,11 +93,10 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("ChangeAvailability")
     def _change_availability(self, payload: Payload) -> Payload:
+        if payload["connectorId"] == 0:
+            return self.set_operative(self.station.connectors, "station", payload["type"])
         connector = self.station.connector(payload["connectorId"])
-        if connector is None and payload["connectorId"] != 0:
-            return REJECTED
-        connectors = [connector] if connector else self.station.connectors
-        return self.set_operative(connectors, payload["type"] == "Operative")
+        return self.set_operative([connector], "EVSE", payload["type"]) if connector else REJECTED
 
     @handles("UnlockConnector")
     def _unlock_connector(self, payload: Payload) -> Payload:
@@ -107,6 +106,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         if connector.fault == "ConnectorLockFailure":
             return {"status": "UnlockFailed"}
         self.station.transactions.end(connector, "UnlockCommand", "UnlockCommand")
+        self.station.cable.unlock(connector)
         return {"status": "Unlocked"}
 
     @handles("Reset")
@@ -120,7 +120,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("ChangeConfiguration")
     def _change_configuration(self, payload: Payload) -> Payload:
-        option = next((option for option in self.options if option.key == payload["key"]), None)
+        option = OPTION_OF_KEY.get(payload["key"].lower())
         if option is None:
             return {"status": "NotSupported"}
         status = self.options.change(option, payload["value"])
@@ -130,27 +130,31 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("GetConfiguration")
     def _get_configuration(self, payload: Payload) -> Payload:
-        keys = payload.get("key") or None
-        known = {option.key: option for option in self.options if option.key}
-        wanted = list(known) if keys is None else [key for key in keys if key in known]
-        answer: Payload = {
-            "configurationKey": [],
-            "unknownKey": [key for key in keys or () if key not in known],
+        """Spells a known key as the specification does, and an unknown one as it was requested.
+
+        Raises OCPPError for more keys than GetConfigurationMaxKeys (part 1, 9.1.8).
+        """
+        requested = payload.get("key") or []
+        check_size(payload, requested, self.options.number("max_keys"))
+        wanted = dict.fromkeys(key.lower() for key in requested) or OPTION_OF_KEY
+        known = [OPTION_OF_KEY[key] for key in wanted if key in OPTION_OF_KEY]
+        return {
+            "configurationKey": [self._describe_key(option) for option in known],
+            "unknownKey": [key for key in requested if key.lower() not in OPTION_OF_KEY],
         }
-        for option in (known[key] for key in dict.fromkeys(wanted)):
-            entry: Payload = {"key": option.key, "readonly": option.mutability == "ReadOnly"}
-            if option.mutability != "WriteOnly":
-                entry["value"] = self.options.text(option.name)[:500]
-            answer["configurationKey"].append(entry)
-        return answer
+
+    def _describe_key(self, option: Option) -> Payload:
+        entry: Payload = {"key": option.key, "readonly": self.options.mutability(option) == "ReadOnly"}
+        if option.mutability != "WriteOnly":
+            entry["value"] = self.options.text(option.name)[:500]
+        return entry
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
+        """A connector that matters for the message must exist; it is ignored for any other (part 1, 5.17)."""
         number = payload.get("connectorId")
-        if number is not None and not 0 <= number <= len(self.station.connectors):
-            return REJECTED
         numbers = self.reporting_numbers() if number is None else range(number, number + 1)
         match payload["requestedMessage"]:
             case "BootNotification":
@@ -162,8 +166,28 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             case "Heartbeat":
                 self.registration.send_heartbeat(requested=True)
             case "MeterValues":
-                self.trigger_meter_values(numbers)
-            case "StatusNotification":
-                for each in numbers:
-                    self.send_status(each, requested=True)
+                return self.trigger_meter_values(numbers)
+            case _:
+                return self._trigger_statuses(numbers)
+        return ACCEPTED
+
+    def _trigger_statuses(self, numbers: range) -> Payload:
+        if not set(numbers) <= set(self.reporting_numbers()):
+            return REJECTED
+        for number in numbers:
+            self.send_status(number, requested=True)
+        return ACCEPTED
+
+    @handles("ExtendedTriggerMessage")
+    def _extended_trigger_message(self, payload: Payload) -> Payload:
+        """As TriggerMessage, with the statuses of the security extensions (whitepaper, 6.16)."""
+        match payload["requestedMessage"]:
+            case "FirmwareStatusNotification":
+                self.trigger_signed_firmware_status()
+            case "LogStatusNotification":
+                self.trigger_log_status()
+            case "SignChargePointCertificate":
+                return {"status": "NotImplemented"}
+            case _:
+                return self._trigger_message(payload)
         return ACCEPTED

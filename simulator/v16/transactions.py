@@ -1,5 +1,6 @@
 """OCPP 1.6: StartTransaction, StopTransaction, MeterValues, remote starts and stops."""
 
+from simulator.charge_point.charging_profiles import ProfileRefused
 from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.memory import State
 from simulator.charge_point.translation import handles
@@ -9,12 +10,16 @@ from simulator.link.outbox import Answer, Message
 from simulator.link.session import CallFailed
 from simulator.log import EventLog
 from simulator.settings import Settings
-from simulator.station.metering import read_meter
-from simulator.station.model import Connector, Ending, Token, Transaction
-from simulator.station.transactions import next_transaction
+from simulator.station.model import Connector, Ending, Reading, Token, Transaction
 
 #: The transactionId of a StopTransaction whose StartTransaction was never answered.
 UNKNOWN_TRANSACTION = -1
+
+#: The lists that are read at a trigger: what is reported at once, and what with the end of the transaction.
+LISTS_OF_TRIGGER = {
+    "MeterValuePeriodic": ("sampled", "ended"),
+    "MeterValueClock": ("aligned", "aligned_ended"),
+}
 
 STOP_REASONS = frozenset(
     {
@@ -36,6 +41,8 @@ class Transactions16(CommonRequests):
         super().__init__(settings, log)
         #: the CSMS's transactionId by our id; kept until the CSMS has the StopTransaction
         self._csms_ids: dict[str, int] = {}
+        #: the idTag of a transaction whose StopTransaction names none, by our id; kept as long
+        self._ended_tags: dict[str, str] = {}
 
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         payload = {
@@ -46,17 +53,18 @@ class Transactions16(CommonRequests):
         }
         if transaction.reservation_id is not None:
             payload["reservationId"] = transaction.reservation_id
-        first = self.meter_value(connector, "ended", "Transaction.Begin", self.clock.now())
-        if first:
-            self.first_readings[transaction.id] = first
         self.send_durable("StartTransaction", payload, transaction.id)
 
     def report_updated(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
-        """Of all that happens in a transaction, 1.6 has a message for readings only."""
-        context = CONTEXT_OF_TRIGGER.get(trigger)
-        if context:
-            option = "aligned" if context == "Sample.Clock" else "sampled"
-            self._send_meter_value(connector, option, context, transaction)
+        """Of all that happens in a transaction, 1.6 has a message for readings only.
+
+        Its end reports those of the same intervals (part 1, 9.1.25 and 9.1.27); 2.0.1 has intervals for it.
+        """
+        if trigger in LISTS_OF_TRIGGER:
+            context, (reported, recorded) = CONTEXT_OF_TRIGGER[trigger], LISTS_OF_TRIGGER[trigger]
+            self._send_meter_values(connector, reported, context, transaction)
+            if not self.options.number(f"{recorded}_s"):
+                self.station.sampling.record(connector, recorded, context)
 
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
         payload: Payload = {
@@ -67,50 +75,44 @@ class Transactions16(CommonRequests):
         }
         if ending.token:
             payload["idTag"] = ending.token.value[:20]
-        first = self.first_readings.pop(transaction.id, None)
-        last = self.meter_value(connector, "ended", "Transaction.End", ending.moment)
-        if first and last:
-            payload["transactionData"] = [first, last]
+        elif transaction.token:
+            self._ended_tags[transaction.id] = transaction.token.value[:20]
+        if values := self.values_of_end(connector, transaction, ending.moment):
+            payload["transactionData"] = values
         self.send_durable("StopTransaction", payload, transaction.id)
 
     def report_meter(self, connector: Connector) -> None:
-        self._send_meter_value(connector, "aligned", "Sample.Clock", None)
+        self._send_meter_values(connector, "aligned", "Sample.Clock", None)
 
-    def _send_meter_value(
-        self, connector: Connector, option: str, context: str, transaction: Transaction | None
+    def _send_meter_values(
+        self, connector: Connector, name: str, context: str, transaction: Transaction | None
     ) -> None:
-        value = self.meter_value(connector, option, context, self.clock.now())
-        if value is None:
-            return
-        payload = {"connectorId": connector.number, "meterValue": [value]}
-        self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
+        values = self.meter_values(connector, name, context, self.clock.now())
+        if values:
+            payload = {"connectorId": connector.number, "meterValue": values}
+            self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
 
-    def meter_value(self, connector: Connector, option: str, context: str, moment: float) -> Payload | None:
-        """None when the option lists no measurand that the connector has now."""
-        readings = read_meter(connector, self.station.electrics, self.options.members(option))
-        sampled = [
-            {
-                "value": f"{reading.value:g}" if reading.value % 1 else f"{reading.value:.0f}",
-                "context": context,
-                "measurand": reading.measurand,
-                "location": "EV" if reading.measurand == "SoC" else "Outlet",
-                "unit": reading.unit,
-            }
-            for reading in readings
-        ]
-        return {"timestamp": format_time(moment), "sampledValue": sampled} if sampled else None
+    def describe_value(self, reading: Reading) -> Payload:
+        """A value is a decimal as text."""
+        text = f"{reading.value:.3f}".rstrip("0").removesuffix(".")
+        return {"value": text} | ({"unit": reading.unit} if reading.unit else {})
 
-    def trigger_meter_values(self, numbers: range) -> None:
+    def trigger_meter_values(self, numbers: range) -> Payload:
+        """Rejected when none of the connectors has a reading."""
         self.station.energy.update_meters()
+        answer = REJECTED
+        self.keep_state()
         for connector in self.station.connectors:
-            value = self.meter_value(connector, "sampled", "Trigger", self.clock.now())
-            if connector.number not in numbers or value is None:
+            values = self.meter_values(connector, "sampled", "Trigger", self.clock.now())
+            if connector.number not in numbers or not values:
                 continue
-            payload = {"connectorId": connector.number, "meterValue": [value]}
+            payload = {"connectorId": connector.number, "meterValue": values}
             known = self.csms_id(connector.transaction)
             if known is not None:
                 payload["transactionId"] = known
             self.send("MeterValues", payload, requested=True)
+            answer = ACCEPTED
+        return answer
 
     # The transactionId, which the CSMS gives
 
@@ -130,18 +132,23 @@ class Transactions16(CommonRequests):
         transaction_id = message.transaction_id
         if transaction_id is None:
             return
+        id_tag = message.payload.get("idTag")
         if message.action == "StopTransaction":
             self._csms_ids.pop(transaction_id, None)
-        elif message.action == "StartTransaction" and not isinstance(answer, CallFailed):
+            id_tag = id_tag or self._ended_tags.pop(transaction_id, None)
+        if isinstance(answer, CallFailed):
+            return
+        if message.action == "StartTransaction":
             self._csms_ids[transaction_id] = answer["transactionId"]
-            info = self.learn_token(Token(message.payload["idTag"]), answer["idTagInfo"])
-            self.refuse_if_invalid(transaction_id, info)
+        if id_tag and "idTagInfo" in answer:
+            self.take_token_info(transaction_id, Token(id_tag), answer["idTagInfo"])
 
     def describe(self) -> State:
-        return super().describe() | {"transaction_ids": self._csms_ids}
+        return super().describe() | {"transaction_ids": self._csms_ids, "ended_tags": self._ended_tags}
 
     def recall(self, state: State) -> None:
         self._csms_ids.update(state["transaction_ids"])
+        self._ended_tags.update(state.get("ended_tags", {}))
         super().recall(state)
 
     # Remote control
@@ -150,16 +157,15 @@ class Transactions16(CommonRequests):
     def _remote_start(self, payload: Payload) -> Payload:
         token = Token(payload["idTag"])
         number = payload.get("connectorId")
-        connector = self.station.sessions.choose_connector(token, number)
+        check = self.options.flag("authorize_remote_start")
+        connector = self.station.sessions.choose_connector(token, number, check=check)
         if not self.is_accepted or number == 0 or connector is None:
             return REJECTED
-        if "chargingProfile" in payload:
-            given = payload["chargingProfile"]
-            if given["chargingProfilePurpose"] != "TxProfile":
-                return REJECTED
-            if not self.install_profile(given, connector.number, next_transaction(connector)):
-                return REJECTED
-        check = self.options.flag("authorize_remote_start")
+        try:
+            self.install_profile_of_start(payload, connector)
+        except ProfileRefused as refused:
+            self.log.remark("warning", f"the charging profile of the remote start is refused: {refused}")
+            return REJECTED
         self.station.sessions.start_remotely(connector, token, None, check=check)
         return ACCEPTED
 

@@ -1,10 +1,12 @@
 """OCPP 2.0.1's device model: the options of the charger, and read-only facts about its components."""
 
+import json
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from simulator.charge_point.charge_point import ChargePoint
-from simulator.configuration import Option
+from simulator.configuration import OPTIONS, Mutability, Option
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
 
@@ -20,108 +22,122 @@ class Fact(NamedTuple):
     connector_id: int | None = None
     unit: str | None = None
     maximum: float | None = None  #: its maxLimit
-
-    @property
-    def place(self) -> Payload:
-        component: Payload = {"name": self.component}
-        if self.evse_id is not None:
-            component["evse"] = {"id": self.evse_id} | (
-                {"connectorId": self.connector_id} if self.connector_id is not None else {}
-            )
-        return {"component": component, "variable": {"name": self.variable}}
+    instance: str | None = None
+    minimum: float | None = None
+    members: tuple[str, ...] = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
 
 
-Key = tuple[str, str | None, int | None, int | None, str, str | None]
+Variable = Option | Fact
+
+
+class Key(NamedTuple):
+    """Names a variable, in lower case: names are not case-sensitive (OCPP 2.0.1 part 1, 4)."""
+
+    component: str
+    instance: str | None
+    evse_id: int | None
+    connector_id: int | None
+    variable: str | None  #: None in a GetReport: any
+    variable_instance: str | None
 
 
 class DeviceModel:
     def __init__(self, charge_point: ChargePoint) -> None:
         self._charge_point = charge_point
-        self._options: dict[Key, Option] = {
-            _key(_option_place(option)): option for option in charge_point.options if option.component
-        }
-        self._facts: dict[Key, Fact] = {_key(fact.place): fact for fact in self._list_facts()}
+        self._facts: dict[Key, Fact] = {_key(_place(fact)): fact for fact in self._list_facts()}
 
     def get(self, request: Payload) -> Payload:
         """The result for one entry of GetVariables."""
-        kind = request.get("attributeType", "Actual")
-        result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
-        key = _key(request)
-        if key not in self._options and key not in self._facts:
-            return result | {"attributeStatus": self._missing(key)}
-        if kind != "Actual":
-            return result | {"attributeStatus": "NotSupportedAttributeType"}
-        option = self._options.get(key)
-        if option is None:
-            return result | {"attributeStatus": "Accepted", "attributeValue": self._facts[key].read()[:2500]}
-        if option.mutability == "WriteOnly":
-            return result | {"attributeStatus": "Rejected"}
-        value = self._charge_point.options.text(option.name)
-        return result | {"attributeStatus": "Accepted", "attributeValue": value[:2500]}
+        result, variable = self._identify(request)
+        if variable is None:
+            return result
+        if self._mutability(variable) == "WriteOnly":
+            return result | _rejected("WriteOnly")
+        return result | {"attributeStatus": "Accepted", "attributeValue": self._value(variable)[:2500]}
 
     def set(self, request: Payload) -> Payload:
         """The result for one entry of SetVariables."""
-        kind = request.get("attributeType", "Actual")
-        result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
-        key = _key(request)
-        if key in self._facts:
-            return result | {"attributeStatus": "Rejected"}
-        if key not in self._options:
-            return result | {"attributeStatus": self._missing(key)}
-        if kind != "Actual":
-            return result | {"attributeStatus": "NotSupportedAttributeType"}
-        option = self._options[key]
-        status = self._charge_point.options.change(option, request["attributeValue"])
-        if status != "Rejected":
-            self._charge_point.apply_option(option.name)
+        result, variable = self._identify(request)
+        if variable is None:
+            return result
+        if isinstance(variable, Fact) or self._mutability(variable) == "ReadOnly":
+            return result | _rejected("ReadOnly")
+        is_priority = variable.name == "network_priority"
+        if is_priority and not self._charge_point.network.has_slots(request["attributeValue"]):
+            return result | _rejected("InvalidNetworkConf")
+        status = self._charge_point.options.change(variable, request["attributeValue"])
+        if status == "Rejected":
+            return result | _rejected("InvalidValue")
+        self._charge_point.apply_option(variable.name)
         return result | {"attributeStatus": status}
 
     def report(self, base: str) -> list[Payload]:
-        """The configuration inventory is the options; the summary is the states of the components."""
-        options = [self._describe_option(option) for option in self._options.values()]
-        facts = [_describe_fact(fact) for fact in self._facts.values()]
+        """The entries of a base report: all, what can be set, or the states of the components (B07.FR.07 to .09)."""
         match base:
+            case "FullInventory":
+                chosen = [variable for _, variable in self._variables()]
             case "ConfigurationInventory":
-                return options
-            case "SummaryInventory":
-                return [_describe_fact(f) for f in self._facts.values() if f.variable in SUMMARY]
+                chosen = [each for _, each in self._variables() if self._mutability(each) != "ReadOnly"]
             case _:
-                return facts + options
+                chosen = [each for _, each in self._variables() if each.variable in SUMMARY]
+        return [self._describe(variable) for variable in chosen]
 
     def select(self, wanted: list[Payload] | None, criteria: list[str] | None) -> list[Payload]:
         """The entries that match one of the components (and variable) and one of the criteria of a GetReport."""
-        entries = self.report("FullInventory")
-        if wanted is not None:
-            entries = [entry for entry in entries if any(_matches(entry, each) for each in wanted)]
-        if criteria is not None:
-            names = {VARIABLE_OF_CRITERION[criterion] for criterion in criteria}
-            entries = [
-                entry
-                for entry in entries
-                if entry["variable"]["name"] in names and entry["variableAttribute"][0].get("value") == "true"
-            ]
-        return entries
+        patterns = None if wanted is None else [_key(each) for each in wanted]
+        return [
+            self._describe(variable)
+            for key, variable in self._variables()
+            if (patterns is None or any(_matches(key, pattern) for pattern in patterns))
+            and (criteria is None or any(self._meets(key, criterion) for criterion in criteria))
+        ]
 
-    def _missing(self, key: Key) -> str:
-        known = {(component, evse_id) for component, _, evse_id, *_ in (*self._options, *self._facts)}
-        return "UnknownVariable" if (key[0], key[2]) in known else "UnknownComponent"
+    def _meets(self, key: Key, criterion: str) -> bool:
+        """Whether the variable's component has the criterion as a variable that is true.
 
-    def _describe_option(self, option: Option) -> Payload:
-        attribute: Payload = {"mutability": option.mutability, "persistent": True}
-        if option.mutability != "WriteOnly":
-            attribute["value"] = self._charge_point.options.text(option.name)
-        characteristics: Payload = {"dataType": option.kind, "supportsMonitoring": False}
-        if option.unit:
-            characteristics["unit"] = option.unit
-        if option.minimum is not None:
-            characteristics["minLimit"] = option.minimum
-        if option.maximum is not None:
-            characteristics["maxLimit"] = option.maximum
-        if option.members:
-            characteristics["valuesList"] = ",".join(option.members)
-        return _option_place(option) | {
+        A component without Active, Available or Enabled counts as such (B08.FR.07 to .10).
+        """
+        variable = self._find(key._replace(variable=criterion.lower(), variable_instance=None))
+        return criterion != "Problem" if variable is None else self._value(variable) == "true"
+
+    def _identify(self, request: Payload) -> tuple[Payload, Variable | None]:
+        """The result with the names as they were requested, and its status where there is no such value."""
+        kind = request.get("attributeType", "Actual")
+        result = {"component": request["component"], "variable": request["variable"], "attributeType": kind}
+        key = _key(request)
+        variable = self._find(key)
+        if variable is None:
+            known = any(other[:4] == key[:4] for other, _ in self._variables())
+            return result | {"attributeStatus": "UnknownVariable" if known else "UnknownComponent"}, None
+        if kind != "Actual":
+            return result | {"attributeStatus": "NotSupportedAttributeType"}, None
+        return result, variable
+
+    def _find(self, key: Key) -> Variable | None:
+        return OPTION_OF_KEY.get(key) or self._facts.get(key)
+
+    def _variables(self) -> Iterator[tuple[Key, Variable]]:
+        yield from self._facts.items()
+        yield from OPTION_OF_KEY.items()
+
+    def _mutability(self, variable: Variable) -> Mutability:
+        return "ReadOnly" if isinstance(variable, Fact) else self._charge_point.options.mutability(variable)
+
+    def _value(self, variable: Variable) -> str:
+        return (
+            variable.read() if isinstance(variable, Fact) else self._charge_point.options.text(variable.name)
+        )
+
+    def _describe(self, variable: Variable) -> Payload:
+        """The variable as an entry of a report. It persists where a state file keeps it."""
+        attribute: Payload = {"mutability": self._mutability(variable)}
+        if isinstance(variable, Option):
+            attribute["persistent"] = self._charge_point.memory.enabled
+        if attribute["mutability"] != "WriteOnly":
+            attribute["value"] = self._value(variable)[:2500]
+        return _place(variable) | {
             "variableAttribute": [attribute],
-            "variableCharacteristics": characteristics,
+            "variableCharacteristics": _characteristics(variable),
         }
 
     def _list_facts(self) -> Iterator[Fact]:
@@ -139,12 +155,48 @@ class DeviceModel:
             "Controller", "FirmwareVersion", "string", lambda: charge_point.maintenance.firmware_version
         )
         yield Fact("ClockCtrlr", "DateTime", "dateTime", charge_point.clock.stamp)
-        yield Fact("AuthCacheCtrlr", "Storage", "integer", lambda: str(len(charge_point.authorizer.cache)))
+        yield Fact("SecurityCtrlr", "Identity", "string", lambda: settings.identity)
+        yield Fact("SecurityCtrlr", "CertificateEntries", "integer", lambda: "0")
+        for component in ("AuthCacheCtrlr", "LocalAuthListCtrlr", "ReservationCtrlr", "SmartChargingCtrlr"):
+            yield Fact(component, "Available", "boolean", lambda: "true")
+        network = charge_point.network
+        yield Fact("OCPPCommCtrlr", "ActiveNetworkProfile", "string", lambda: str(network.profile.slot))
         yield Fact(
-            "LocalAuthListCtrlr", "Entries", "integer", lambda: str(len(charge_point.authorizer.local_list))
+            "OCPPCommCtrlr",
+            "MessageTimeout",
+            "integer",
+            lambda: str(math.ceil(network.profile.call_timeout_s)),
+            unit="s",
+            instance="Default",
         )
+        yield from self._list_counts()
         for connector in charge_point.station.connectors:
             yield from self._list_evse_facts(connector, phases)
+
+    def _list_counts(self) -> Iterator[Fact]:
+        """How much is stored, with the most that can be."""
+        authorizer, options = self._charge_point.authorizer, self._charge_point.options
+        profiles = self._charge_point.station.profiles
+
+        def cache_bytes() -> str:
+            return str(len(json.dumps(authorizer.cache)))
+
+        yield Fact("AuthCacheCtrlr", "Storage", "integer", cache_bytes, unit="B")
+        yield Fact(
+            "SmartChargingCtrlr",
+            "Entries",
+            "integer",
+            lambda: str(len(profiles)),
+            maximum=options.number("max_profiles"),
+            instance="ChargingProfiles",
+        )
+        yield Fact(
+            "LocalAuthListCtrlr",
+            "Entries",
+            "integer",
+            lambda: str(len(authorizer.local_list)),
+            maximum=options.number("local_list_max"),
+        )
 
     def _list_evse_facts(self, connector: Connector, phases: str) -> Iterator[Fact]:
         settings, number = self._charge_point.settings, connector.number
@@ -164,70 +216,68 @@ class DeviceModel:
         yield Fact("Connector", "ConnectorType", "string", lambda: settings.connector_type, number, 1)
 
     def _availability(self) -> str:
-        connectors = self._charge_point.station.connectors
-        return "Available" if any(connector.operative for connector in connectors) else "Unavailable"
+        availability = self._charge_point.station.availability
+        return "Available" if availability.is_station_available else "Unavailable"
 
     def _problems(self) -> Iterator[bool]:
         return (connector.fault is not None for connector in self._charge_point.station.connectors)
 
 
-#: The variables of a SummaryInventory (OCPP 2.0.1 part 2, B07.FR.09).
+#: The variables of a SummaryInventory (B07.FR.09).
 SUMMARY = ("AvailabilityState", "Problem")
 
-VARIABLE_OF_CRITERION = {
-    "Active": "Active",
-    "Available": "Available",
-    "Enabled": "Enabled",
-    "Problem": "Problem",
-}
+
+def _place(variable: Variable) -> Payload:
+    component: Payload = {"name": variable.component}
+    if isinstance(variable, Fact) and variable.evse_id is not None:
+        component["evse"] = {"id": variable.evse_id}
+        if variable.connector_id is not None:
+            component["evse"]["connectorId"] = variable.connector_id
+    instance = {"instance": variable.instance} if variable.instance else {}
+    return {"component": component, "variable": {"name": variable.variable} | instance}
 
 
-def _option_place(option: Option) -> Payload:
-    variable: Payload = {"name": option.variable}
-    if option.instance:
-        variable["instance"] = option.instance
-    return {"component": {"name": option.component}, "variable": variable}
-
-
-def _describe_fact(fact: Fact) -> Payload:
-    characteristics: Payload = {"dataType": fact.kind, "supportsMonitoring": False}
-    if fact.unit:
-        characteristics["unit"] = fact.unit
-    if fact.maximum is not None:
-        characteristics["maxLimit"] = fact.maximum
-    if fact.kind == "OptionList":
-        characteristics["valuesList"] = "Available,Occupied,Reserved,Unavailable,Faulted"
-    return fact.place | {
-        "variableAttribute": [{"value": fact.read(), "mutability": "ReadOnly"}],
-        "variableCharacteristics": characteristics,
-    }
+def _characteristics(variable: Variable) -> Payload:
+    found: Payload = {"dataType": variable.kind, "supportsMonitoring": False}
+    if variable.unit:
+        found["unit"] = variable.unit
+    if variable.kind.endswith("List"):
+        return found | {"valuesList": ",".join(variable.members)}
+    if variable.minimum is not None:
+        found["minLimit"] = variable.minimum
+    if variable.maximum is not None:
+        found["maxLimit"] = variable.maximum
+    return found
 
 
 def _key(place: Payload) -> Key:
-    """Names of components and variables are not case-sensitive (OCPP 2.0.1 part 1, 4)."""
-    component, variable = place["component"], place["variable"]
+    component, variable = place["component"], place.get("variable", {})
     evse = component.get("evse", {})
-    return (
+    return Key(
         component["name"].lower(),
-        component.get("instance"),
+        _lower(component.get("instance")),
         evse.get("id"),
         evse.get("connectorId"),
-        variable["name"].lower(),
-        variable.get("instance"),
+        _lower(variable.get("name")),
+        _lower(variable.get("instance")),
     )
 
 
-def _matches(entry: Payload, wanted: Payload) -> bool:
-    component, wanted_component = entry["component"], wanted["component"]
-    if component["name"].lower() != wanted_component["name"].lower():
-        return False
-    if "evse" in wanted_component and component.get("evse", {}) | wanted_component["evse"] != component.get(
-        "evse", {}
-    ):
-        return False
-    variable = wanted.get("variable")
-    return variable is None or entry["variable"]["name"].lower() == variable["name"].lower()
+def _lower(name: str | None) -> str | None:
+    return None if name is None else name.lower()
+
+
+def _matches(key: Key, pattern: Key) -> bool:
+    """What a GetReport leaves out (EVSE, connector, variable, an instance) matches any."""
+    return all(wanted in (None, own) for own, wanted in zip(key, pattern, strict=True))
+
+
+def _rejected(reason_code: str) -> Payload:
+    return {"attributeStatus": "Rejected", "attributeStatusInfo": {"reasonCode": reason_code}}
 
 
 def _truth(value: bool) -> str:
     return "true" if value else "false"
+
+
+OPTION_OF_KEY = {_key(_place(option)): option for option in OPTIONS if option.component}

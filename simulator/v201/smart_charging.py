@@ -1,76 +1,170 @@
 """OCPP 2.0.1: charging profiles and composite schedules."""
 
-from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests
+import math
+from collections.abc import Callable
+from itertools import groupby
+
+from ocpp.exceptions import GenericError  # type: ignore[import-untyped]
+
+from simulator.charge_point.charging_profiles import ProfileRefused, refuse_if, schedules_of
+from simulator.charge_point.common_requests import ACCEPTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
-from simulator.station.smart_charging import Profile
+from simulator.station.charging_profile import Profile
+from simulator.v201.answers import rejected
+
+#: Profiles in one report: with 100 periods each they are some 50 kB.
+REPORTED_AT_ONCE = 10
 
 
 class SmartCharging201(CommonRequests):
     @handles("SetChargingProfile")
     def _set_charging_profile(self, payload: Payload) -> Payload:
         number, given = payload["evseId"], payload["chargingProfile"]
+        try:
+            self.set_profile(given, number, self._transaction_of(number, given))
+        except ProfileRefused as refused:
+            return rejected(refused.code, str(refused))
+        return ACCEPTED
+
+    def _transaction_of(self, number: int, given: Payload) -> str | None:
+        """The transaction that a TxProfile is for. Raises ProfileRefused for a wrong EVSE or purpose."""
+        purpose = given["chargingProfilePurpose"]
+        # K01.FR.22
+        is_external = purpose == "ChargingStationExternalConstraints"
+        refuse_if(is_external, "InvalidProfile", "a CSMS sets no external constraints")
         connector = self.station.connector(number)
-        if connector is None and number != 0:
-            return REJECTED
-        transaction_id = None
-        match given["chargingProfilePurpose"]:
-            case "ChargingStationMaxProfile" | "ChargingStationExternalConstraints" if number != 0:
-                return REJECTED
-            case "TxProfile":
-                transaction_id = given.get("transactionId")
-                running = self.station.transactions.find(transaction_id or "")
-                if connector is None or running is not connector:
-                    return REJECTED
-        return self.set_profile(given, number, transaction_id)
+        refuse_if(connector is None and number != 0, "UnknownEvse", f"there is no EVSE {number}")
+        at_station = purpose != "ChargingStationMaxProfile" or number == 0
+        refuse_if(not at_station, "InvalidValue", "a ChargingStationMaxProfile is for EVSE 0")
+        if purpose != "TxProfile":
+            return None
+        # K01.FR.16, .03, .09 and .33
+        refuse_if(number == 0, "InvalidValue", "a TxProfile is for one EVSE")
+        refuse_if("transactionId" not in given, "MissingParam", "a TxProfile has a transactionId")
+        transaction_id = str(given["transactionId"])
+        runs_here = self.station.transactions.find(transaction_id) is connector
+        refuse_if(not runs_here, "TxNotFound", f"EVSE {number} does not have that transaction")
+        return transaction_id
+
+    def check_profile(self, given: Payload) -> None:
+        schedules = schedules_of(given)
+        refuse_if(len(schedules) > 1, "InvalidSchedule", "several schedules are for ISO 15118 only")
+        refuse_if("salesTariff" in schedules[0], "UnsupportedParam", "a salesTariff is for ISO 15118 only")
+        kind, has_start = given["chargingProfileKind"], "startSchedule" in schedules[0]
+        # K01.FR.38 and .40
+        of_station = given["chargingProfilePurpose"] == "ChargingStationMaxProfile"
+        refuse_if(
+            of_station and kind == "Relative", "InvalidValue", "a ChargingStationMaxProfile is never Relative"
+        )
+        refuse_if(
+            kind != "Relative" and not has_start, "InvalidSchedule", f"{kind} profiles have a startSchedule"
+        )
+        for period in schedules[0]["chargingSchedulePeriod"]:
+            self._check_phases(period)
+
+    def _check_phases(self, period: Payload) -> None:
+        """Refuses what K01.FR.44 and .45 would silently change, as EVerest's libocpp does."""
+        electrics, phases = self.station.electrics, period.get("numberPhases")
+        # K01.FR.19, .20 and .48: the charger has no ACPhaseSwitchingSupported.
+        refuse_if(
+            "phaseToUse" in period, "UnsupportedParam", "the charger does not switch phases: no phaseToUse"
+        )
+        refuse_if(electrics.is_dc and phases is not None, "InvalidSchedule", "numberPhases is not for DC")
+        too_many = phases is not None and phases > electrics.phases
+        refuse_if(too_many, "InvalidSchedule", f"more phases than the {electrics.phases} of the charger")
+
+    def profiles_replaced_by(self, profile: Profile) -> list[Profile]:
+        """The one of the same id (K01.FR.05)."""
+        others = [each for each in self.station.profiles if each.id != profile.id]
+        conflict = next((each for each in others if _conflict(profile, each)), None)
+        if conflict:
+            raise ProfileRefused(
+                "DuplicateProfile", f"profile {conflict.id} has that purpose and stack level"
+            )
+        return super().profiles_replaced_by(profile)
 
     @handles("ClearChargingProfile")
     def _clear_charging_profile(self, payload: Payload) -> Payload:
-        criteria = payload.get("chargingProfileCriteria", {})
-        return self.remove_profiles(
-            [
-                profile
-                for profile in self.station.profiles
-                if payload.get("chargingProfileId") == profile.id
-                or ("chargingProfileId" not in payload and _fits(profile, criteria))
-            ]
-        )
+        """By id, or else by criteria that are all met (K10.FR.03, .04)."""
+        if "chargingProfileId" in payload:
+            return self.remove_profiles(
+                each for each in self.station.profiles if each.id == payload["chargingProfileId"]
+            )
+        fits = _criteria(payload.get("chargingProfileCriteria", {}))
+        return self.remove_profiles(filter(fits, self.station.profiles))
 
     @handles("GetChargingProfiles")
     def _get_charging_profiles(self, payload: Payload) -> Payload:
+        """Every profile comes from the CSMS: its source is CSO (K09)."""
+        if self.delivery.outbox.is_busy:
+            raise GenericError("too many messages wait")  # the answer has no status for it
         criteria = payload["chargingProfile"]
-        if "CSO" not in criteria.get("chargingLimitSource", ["CSO"]):
-            return {"status": "NoProfiles"}
         place: Payload = {"evseId": payload["evseId"]} if "evseId" in payload else {}
-        found = [profile for profile in self.station.profiles if _fits(profile, criteria | place)]
-        if "chargingProfileId" in criteria:
-            found = [profile for profile in found if profile.id in criteria["chargingProfileId"]]
-        numbers = sorted({profile.connector_number for profile in found})
-        for number in numbers:
+        fits, ids = _criteria(criteria | place), criteria.get("chargingProfileId")
+        found = [each for each in self.station.profiles if fits(each) and (ids is None or each.id in ids)]
+        if not found or "CSO" not in criteria.get("chargingLimitSource", ["CSO"]):
+            return {"status": "NoProfiles"}
+        self._report_profiles(payload["requestId"], found)
+        return ACCEPTED
+
+    def _report_profiles(self, request_id: int, profiles: list[Profile]) -> None:
+        """Each report is about one EVSE; all but the last are to be continued (K09.FR.01, .02)."""
+        by_evse = groupby(sorted(profiles, key=_evse), key=_evse)
+        pages = [
+            (number, page) for number, group in by_evse for page in _pages(list(group), REPORTED_AT_ONCE)
+        ]
+        for index, (number, page) in enumerate(pages):
             report = {
-                "requestId": payload["requestId"],
+                "requestId": request_id,
                 "chargingLimitSource": "CSO",
-                "chargingProfile": [p.payload for p in found if p.connector_number == number],
+                "chargingProfile": [_describe(profile) for profile in page],
                 "evseId": number,
-                "tbc": number != numbers[-1],
+                "tbc": index + 1 < len(pages),
             }
-            self.send("ReportChargingProfiles", report)
-        return ACCEPTED if found else {"status": "NoProfiles"}
+            self.send("ReportChargingProfiles", report, requested=True)
 
     @handles("GetCompositeSchedule")
     def _get_composite_schedule(self, payload: Payload) -> Payload:
-        now = self.clock.now()
-        schedule = self.composite_schedule(payload["evseId"], now, payload)
-        if schedule is None:
-            return REJECTED
-        place = {"evseId": payload["evseId"], "scheduleStart": format_time(now)}
+        start = math.ceil(self.clock.now())
+        try:
+            schedule = self.composite_schedule(payload["evseId"], start, payload)
+        except ProfileRefused as refused:
+            return rejected(refused.code, str(refused))
+        place = {"evseId": payload["evseId"], "scheduleStart": format_time(start)}
         return {"status": "Accepted", "schedule": schedule | place}
 
 
-def _fits(profile: Profile, criteria: Payload) -> bool:
-    return (
+def _conflict(new: Profile, old: Profile) -> bool:
+    """Whether two profiles cannot both be installed: no rule would say which of them counts."""
+    if (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
+        return False
+    if new.purpose == "TxProfile":  # K01.FR.39
+        return new.transaction_id == old.transaction_id
+    if new.connector_number != old.connector_number:  # K01.FR.52 and .53
+        return 0 in (new.connector_number, old.connector_number)
+    return new.valid_from < old.valid_to and old.valid_from < new.valid_to  # K01.FR.06
+
+
+def _criteria(criteria: Payload) -> Callable[[Profile], bool]:
+    """Whether a profile meets all of the criteria that are there."""
+    return lambda profile: (
         criteria.get("evseId") in (None, profile.connector_number)
         and criteria.get("chargingProfilePurpose") in (None, profile.purpose)
         and criteria.get("stackLevel") in (None, profile.stack_level)
     )
+
+
+def _describe(profile: Profile) -> Payload:
+    """As the CSMS sent it; that of a requested start has the id of its transaction by now."""
+    known = {"transactionId": profile.transaction_id} if profile.transaction_id else {}
+    return profile.payload | known
+
+
+def _evse(profile: Profile) -> int:
+    return profile.connector_number
+
+
+def _pages(profiles: list[Profile], size: int) -> list[list[Profile]]:
+    return [profiles[start : start + size] for start in range(0, len(profiles), size)]

@@ -1,15 +1,15 @@
 """OCPP 2.0.1: TransactionEvent, MeterValues, requested starts and stops."""
 
+from simulator.charge_point.charging_profiles import ProfileRefused
 from simulator.charge_point.common_requests import ACCEPTED, CONTEXT_OF_TRIGGER, REJECTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message
 from simulator.link.session import CallFailed
-from simulator.station.metering import read_meter
-from simulator.station.model import Connector, Ending, Token, Transaction
-from simulator.station.transactions import next_transaction
-from simulator.v201.authorization import describe_token, read_token
+from simulator.station.model import Connector, Ending, Reading, Token, Transaction
+from simulator.v201.answers import rejected
+from simulator.v201.authorization import describe_token, read_group, read_token
 
 #: The only connector of each EVSE.
 CONNECTOR_ID = 1
@@ -33,8 +33,6 @@ STOPPED_REASONS = frozenset(
 class Transactions201(CommonRequests):
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         readings = self.meter_values(connector, "started", "Transaction.Begin", transaction.started_at)
-        if first := self.meter_values(connector, "ended", "Transaction.Begin", transaction.started_at):
-            self.first_readings[transaction.id] = first[0]
         event: Payload = {"eventType": "Started", "triggerReason": trigger, **_token_field(transaction.token)}
         if readings:
             event["meterValue"] = readings
@@ -51,13 +49,16 @@ class Transactions201(CommonRequests):
             if not readings:
                 return
             event["meterValue"] = readings
+        if trigger == "ChargingStateChanged" and connector.power_w and not self.station.electrics.is_dc:
+            event["numberOfPhasesUsed"] = connector.phases
         if trigger in ("Authorized", "RemoteStart"):
             event |= _token_field(transaction.token)
+            if transaction.reservation_id is not None:
+                event["reservationId"] = transaction.reservation_id
         self._send_event(connector, transaction, event)
 
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
-        readings = self.meter_values(connector, "ended", "Transaction.End", ending.moment)
-        first = self.first_readings.pop(transaction.id, None)
+        readings = self.values_of_end(connector, transaction, ending.moment)
         event: Payload = {
             "eventType": "Ended",
             "triggerReason": ending.trigger,
@@ -65,7 +66,7 @@ class Transactions201(CommonRequests):
             **_token_field(ending.token),
         }
         if readings:
-            event["meterValue"] = [first, *readings] if first else readings
+            event["meterValue"] = readings
         reason = ending.reason if ending.reason in STOPPED_REASONS else "Other"
         self._send_event(connector, transaction, event, {"stoppedReason": reason})
 
@@ -84,8 +85,13 @@ class Transactions201(CommonRequests):
             **event,
         }
         transaction.next_seq_no += 1
-        droppable = event["eventType"] == "Updated"
-        self.send_durable("TransactionEvent", payload, transaction.id, droppable=droppable)
+        self.send_durable(
+            "TransactionEvent",
+            payload,
+            transaction.id,
+            droppable=event["eventType"] == "Updated",
+            requested=event["triggerReason"] == "Trigger",
+        )
 
     def report_meter(self, connector: Connector) -> None:
         readings = self.meter_values(connector, "aligned", "Sample.Clock", self.clock.now())
@@ -93,28 +99,20 @@ class Transactions201(CommonRequests):
             payload = {"evseId": connector.number, "meterValue": readings}
             self.send_durable("MeterValues", payload, droppable=True)
 
-    def meter_values(self, connector: Connector, option: str, context: str, moment: float) -> list[Payload]:
-        """One, or none when the option lists no measurand that the connector has now."""
-        readings = read_meter(connector, self.station.electrics, self.options.members(option))
-        sampled = [
-            {
-                "value": reading.value,
-                "context": context,
-                "measurand": reading.measurand,
-                "location": "EV" if reading.measurand == "SoC" else "Outlet",
-                "unitOfMeasure": {"unit": reading.unit},
-            }
-            for reading in readings
-        ]
-        return [{"timestamp": format_time(moment), "sampledValue": sampled}] if sampled else []
+    def describe_value(self, reading: Reading) -> Payload:
+        return {"value": reading.value} | ({"unitOfMeasure": {"unit": reading.unit}} if reading.unit else {})
 
     def trigger_meter_values(self, connectors: list[Connector]) -> Payload:
+        """Rejected when none of the connectors has a reading, as in libocpp."""
         self.station.energy.update_meters()
+        answer = REJECTED
+        self.keep_state()
         for connector in connectors:
             readings = self.meter_values(connector, "aligned", "Trigger", self.clock.now())
             if readings:
                 self.send("MeterValues", {"evseId": connector.number, "meterValue": readings}, requested=True)
-        return ACCEPTED
+                answer = ACCEPTED
+        return answer
 
     def trigger_transaction_events(self, connectors: list[Connector]) -> Payload:
         self.station.energy.update_meters()
@@ -126,30 +124,33 @@ class Transactions201(CommonRequests):
     def handle_durable_answer(self, message: Message, answer: Answer) -> None:
         if message.transaction_id is None or isinstance(answer, CallFailed) or "idTokenInfo" not in answer:
             return
-        if "idToken" in message.payload and message.payload["eventType"] != "Ended":
-            info = self.learn_token(read_token(message.payload["idToken"]), answer["idTokenInfo"])
-            self.refuse_if_invalid(message.transaction_id, info)
+        if "idToken" in message.payload:
+            token = read_token(message.payload["idToken"])
+            self.take_token_info(message.transaction_id, token, answer["idTokenInfo"])
 
     # Remote control
 
     @handles("RequestStartTransaction")
     def _request_start(self, payload: Payload) -> Payload:
         token = read_token(payload["idToken"])
-        connector = self.station.sessions.choose_connector(token, payload.get("evseId"))
+        group = read_group(payload)
+        check = self.options.flag("authorize_remote_start")
+        connector = self.station.sessions.choose_connector(
+            token, payload.get("evseId"), group=group, check=check
+        )
         if not self.is_accepted or connector is None:
             return REJECTED
-        if "chargingProfile" in payload:
-            given = payload["chargingProfile"]
-            purpose_fits = given["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in given
-            installed = purpose_fits and self.install_profile(
-                given, connector.number, next_transaction(connector)
-            )
-            if not installed:
-                return REJECTED
+        try:
+            self.install_profile_of_start(payload, connector)
+        except ProfileRefused as refused:
+            # F01.FR.26 names these two reason codes.
+            code = "InvalidSchedule" if refused.code == "InvalidSchedule" else "InvalidProfile"
+            return rejected(code, str(refused))
         # With an EV already plugged in and TxStartPoint EVConnected, a transaction runs by now.
         running = connector.transaction
-        check = self.options.flag("authorize_remote_start")
-        self.station.sessions.start_remotely(connector, token, payload["remoteStartId"], check=check)
+        self.station.sessions.start_remotely(
+            connector, token, payload["remoteStartId"], group=group, check=check
+        )
         return ACCEPTED | ({"transactionId": running.id} if running else {})
 
     @handles("RequestStopTransaction")

@@ -1,6 +1,6 @@
 """OCPP 2.0.1: the requests and reports of the device model."""
 
-from simulator.charge_point.common_requests import ACCEPTED, CommonRequests
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests, check_size
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.log import EventLog
@@ -18,20 +18,30 @@ class Variables201(CommonRequests):
 
     @handles("GetVariables")
     def _get_variables(self, payload: Payload) -> Payload:
-        return {"getVariableResult": [self.device.get(each) for each in payload["getVariableData"]]}
+        requested = self._checked(payload, "getVariableData", "get_variables")
+        return {"getVariableResult": [self.device.get(each) for each in requested]}
 
     @handles("SetVariables")
     def _set_variables(self, payload: Payload) -> Payload:
-        return {"setVariableResult": [self.device.set(each) for each in payload["setVariableData"]]}
+        requested = self._checked(payload, "setVariableData", "set_variables")
+        return {"setVariableResult": [self.device.set(each) for each in requested]}
 
-    @handles("GetBaseReport")
+    def _checked(self, payload: Payload, field: str, limit: str) -> list[Payload]:
+        """The list in this field. Raises OCPPError for a request above ItemsPerMessage or BytesPerMessage."""
+        requested: list[Payload] = payload.get(field, [])
+        number = self.options.number
+        check_size(payload, requested, number(f"{limit}_items"), number(f"{limit}_bytes"))
+        return requested
+
+    @handles("GetBaseReport", when_busy=REJECTED)
     def _get_base_report(self, payload: Payload) -> Payload:
         self._send_report(payload["requestId"], self.device.report(payload["reportBase"]))
         return ACCEPTED
 
-    @handles("GetReport")
+    @handles("GetReport", when_busy=REJECTED)
     def _get_report(self, payload: Payload) -> Payload:
-        found = self.device.select(payload.get("componentVariable"), payload.get("componentCriteria"))
+        wanted = self._checked(payload, "componentVariable", "report") or None
+        found = self.device.select(wanted, payload.get("componentCriteria"))
         if not found:
             return {"status": "EmptyResultSet"}
         self._send_report(payload["requestId"], found)

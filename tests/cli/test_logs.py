@@ -156,3 +156,20 @@ def test_frames_are_in_the_order_of_time_also_at_a_full_second(
     frames = run("chargers", "logs", name, "--event", "Test", "--json").json
 
     assert [frame["message"] for frame in frames] == [early, late]
+
+
+def test_connection_events_say_why_a_charger_does_not_reach_its_csms(run: Run, name: str) -> None:
+    run("chargers", "create", name, "--ws-url", "ws://127.0.0.1:9/ocpp", "--no-wait")
+    events = ("chargers", "logs", name, "--kind", "connection")
+    wait_until(lambda: len(run(*events, "--json").json) >= 2)
+
+    lines = run(*events).out.splitlines()
+    first = run(*events, "--json").json[0]
+
+    assert lines[0].endswith("connecting ws://127.0.0.1:9/ocpp/" + name)
+    assert lines[1].endswith("disconnected connection_refused nothing listens on 127.0.0.1:9")
+    assert (first["identity"], first["state"], first["reason"]) == (name, "connecting", None)
+    assert "No remarks" in run("chargers", "logs", name, "--kind", "remark").err
+    refused = run("chargers", "logs", name, "--kind", "remark", "--event", "Authorize")
+    assert "only frames have an OCPP action" in refused.err
+    assert refused.status == 2

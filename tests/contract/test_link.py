@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,17 @@ async def reject_boots(connection: ServerConnection) -> None:
 
 async def say_nothing(connection: ServerConnection) -> None:
     await connection.wait_closed()
+
+
+def answer_boots_with(*answer: Any) -> Callable[[ServerConnection], Awaitable[None]]:
+    """A CSMS that answers each BootNotification with this: the frame's type, then what follows the call's id."""
+
+    async def talk(connection: ServerConnection) -> None:
+        async for raw in connection:
+            type_, *rest = answer
+            await connection.send(orjson.dumps([type_, orjson.loads(raw)[1], *rest]).decode())
+
+    return talk
 
 
 def unauthorized(connection: ServerConnection, _request: Request) -> Response:
@@ -145,3 +156,25 @@ def test_a_csms_that_goes_away_and_a_charger_that_is_stopped_show(charger_at: Ch
 
     assert accepted["last_frame_at"] is not None
     assert stopped["since"] >= gone["since"] > accepted["since"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((4, "InternalError", "SQL is down", {}), "SQL is down"),
+        ((3, {"status": "Accepted", "interval": 60}), "currentTime"),
+    ],
+    ids=["an error", "an answer without currentTime"],
+)
+def test_the_log_says_what_the_charger_could_not_accept(
+    api: Api, charger_at: ChargerAt, answer: tuple[Any, ...], words: str
+) -> None:
+    with a_server(answer_boots_with(*answer), subprotocols=["ocpp1.6"]) as address:
+        link = charger_at(f"ws://{address}/ocpp")
+        wait_for(link, "", "connected")
+        logs = f"/ocpp/chargers/{link()['charger_id']}/logs"
+        wait_until(lambda: words in str(api(f"{logs}?kind=remark")["data"]), 15)
+
+    states = [event["state"] for event in api(f"{logs}?kind=connection")["data"]]
+    assert states[::-1][:2] == ["connecting", "connected"]
+    assert {frame["action"] for frame in api(logs)["data"]} == {"BootNotification"}

@@ -99,8 +99,14 @@ MUTATIONS = (
     Mutation(
         "a flood of frames is kept whole",
         "worker/logs/page.py",
-        "sorted(within_quota(session, ours, organization_of, max_bytes_per_day), key",
-        "sorted(ours, key",
+        "sorted(within_quota(session, frames, organization_of, max_bytes_per_day), key",
+        "sorted(frames, key",
+    ),
+    Mutation(
+        "a flood of remarks is kept whole",
+        "worker/logs/lines.py",
+        "    if grown:\n",
+        "    if not grown:\n",
     ),
     Mutation(
         "a line that is read again is lost to the quota",

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -137,6 +137,8 @@ class Csms:
         self.answers: dict[str, Answer] = {}
         #: the payload of an answer as text, unchecked; None: no answer
         self.raw_answers: dict[str, str | None] = {}
+        #: the frames to answer a call with by its id, unchecked, in one TCP segment
+        self.raw_frames: dict[str, Callable[[str], Sequence[str]]] = {}
         self.port = port
         self._subprotocols = [Subprotocol(name) for name in subprotocols]
         self._tls = tls
@@ -213,7 +215,9 @@ class Csms:
                 assert isinstance(text, str)
                 link.frames.append(text)
                 frame = json.loads(text)
-                if frame[0] == 2 and frame[2] in self.raw_answers:
+                if frame[0] == 2 and frame[2] in self.raw_frames:
+                    send_together(socket, *self.raw_frames[frame[2]](frame[1]))
+                elif frame[0] == 2 and frame[2] in self.raw_answers:
                     raw = self.raw_answers[frame[2]]
                     if raw is not None:
                         await socket.send(f'[3,"{frame[1]}",{raw}]')
@@ -229,3 +233,10 @@ class Csms:
             return getattr(results, action)(**(answer if isinstance(answer, dict) else await answer))
 
         return {"_on_action": on(action)(answer), "_skip_schema_validation": False}
+
+
+def send_together(socket: ServerConnection, *texts: str) -> None:
+    """Sends frames in one TCP segment, as a CSMS does that writes them in one breath."""
+    for text in texts:
+        socket.protocol.send_text(text.encode())
+    socket.transport.write(b"".join(socket.protocol.data_to_send()))

@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 from shared.models import Charger, ChargerLink
 from shared.vocabulary import OcppState
 
+MAX_TEXT = 2_000  # characters of a reason or a remark
 NO_LINK_YET = (OcppState.DISCONNECTED, OcppState.CONNECTING)
 
 
@@ -61,7 +62,7 @@ def _newest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, 
         link = links.setdefault(key, dict.fromkeys(_COLUMNS) | dict(zip(_KEYS, key, strict=True)))
         if line["type"] == "frame":
             link["last_frame_at"] = max(link["last_frame_at"] or line["at"], line["at"])
-        elif line.get("state") in list(OcppState) and line["at"] >= (link["since"] or line["at"]):
+        elif is_connection_event(line) and line["at"] >= (link["since"] or line["at"]):
             link["reason"] = _reason(line, link)
             link["state"], link["since"] = line["state"], line["at"]
     return {key: link for key, link in links.items() if link["since"] or link["last_frame_at"]}
@@ -70,9 +71,20 @@ def _newest(lines: Iterable[dict[str, Any]]) -> dict[tuple[str, str], dict[str, 
 def _reason(line: dict[str, Any], before: dict[str, Any]) -> str | None:
     """The line's reason. A new attempt has none, so it keeps the reason of the failed attempt before it."""
     if line["state"] != OcppState.CONNECTING:
-        return storable(line.get("detail") or line.get("reason"))
+        return bounded(line.get("detail") or line.get("reason"))
     reason: str | None = before["reason"] if before["state"] in NO_LINK_YET else None
     return reason
+
+
+def is_connection_event(line: dict[str, Any]) -> bool:
+    """Whether the line reports a state of the link, as a charger writes it."""
+    return line["type"] == "connection" and line.get("state") in list(OcppState)
+
+
+def bounded(value: Any) -> str | None:
+    """The value as `storable` makes it, cut to MAX_TEXT: much of it can be the CSMS's text."""
+    text = storable(value)
+    return text if text is None or len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
 
 
 def storable(value: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Copy the log group of the fleet into charger_logs and charger_links.
+"""Copy the log group of the fleet into charger_logs, charger_log_lines and charger_links.
 
 A fast pass reads from a little before the end of the last one, because events arrive late, to the newest event. A page
 and the position after it are written in one transaction, and each event has a key, so a crash between two pages loses

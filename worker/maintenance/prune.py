@@ -20,7 +20,7 @@ KEY_RETENTION = timedelta(hours=24)  # docs/api.md promises it
 SPEC_RETENTION = timedelta(days=1)  # after the last worker that had the spec
 BATCH = 10_000  # rows in one statement: 0.2 s, far below its time-out
 MAX_CHARGERS = 1_000  # whose commands one statement reads
-MAX_REMOVED_CHARGERS = 100  # whose frames one transaction deletes
+MAX_REMOVED_CHARGERS = 100  # whose logs one transaction deletes
 PRUNE_LOCK = 0x464F5247  # key of the advisory lock; nothing else in this database uses it
 
 
@@ -109,21 +109,21 @@ def prune_commands(sessions: Sessions, *, kept_days: int, kept_per_charger: int)
 
 
 def prune_logs_of_deleted(sessions: Sessions, *, kept_days: int) -> int:
-    """Delete the frames of chargers that were deleted `kept_days` ago, and then their rows in `removed_chargers`.
+    """Delete the stored logs of chargers that were deleted `kept_days` ago, and then their rows in `removed_chargers`.
 
-    A charger stays, with its frames, until ECS was checked for what is left of it (worker/maintenance/leftovers.py).
+    A charger stays, with its log, until ECS was checked for what is left of it (worker/maintenance/leftovers.py).
     """
     pruned = 0
     while True:
         with _batch(sessions) as session:
-            rows = _delete_frames(session, kept_days) if session is not None else None
+            rows = _delete_logs(session, kept_days) if session is not None else None
         if rows is None:
             return pruned
         pruned += rows
 
 
-def _delete_frames(session: Session, kept_days: int) -> int | None:
-    """Delete up to BATCH frames, and the chargers if these were all. Returns how many frames, None when no charger is left."""
+def _delete_logs(session: Session, kept_days: int) -> int | None:
+    """Delete up to BATCH log lines, and the chargers if these were all. Returns how many lines, None when no charger is left."""
     charger_ids = session.scalars(
         select(RemovedCharger.charger_id)
         .where(
@@ -137,11 +137,11 @@ def _delete_frames(session: Session, kept_days: int) -> int | None:
         return None
     left = BATCH
     for partition in log_partitions(session):
-        frames = text(
+        lines = text(
             f"DELETE FROM {partition} WHERE ctid = ANY (ARRAY ("  # noqa: S608  # a name from pg_inherits
             f"SELECT ctid FROM {partition} WHERE charger_id = ANY (:chargers) LIMIT :left))"
         )
-        left -= session.connection().execute(frames, {"chargers": charger_ids, "left": left}).rowcount
+        left -= session.connection().execute(lines, {"chargers": charger_ids, "left": left}).rowcount
         if not left:
             break
     else:

@@ -1,4 +1,4 @@
-"""The frames that a charger exchanged with its CSMS."""
+"""The frames that a charger exchanged with its CSMS, its remarks, and the changes of its link."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from api.resources import Resources
-from shared.models import ChargerLog
+from shared.models import ChargerLog, ChargerLogLine
 from tests.support.fleet import Fleet
 
 NOON = datetime(2026, 4, 9, 12, tzinfo=UTC)
@@ -163,3 +163,93 @@ def test_a_message_that_no_page_can_hold_is_cut_and_marked(fleet: Fleet, charger
     assert page["next_offset"] == 1
     assert [(frame["message"], frame.get("truncated")) for frame in rest["data"]] == [("short", None)]
     assert rest["next_offset"] is None
+
+
+@pytest.fixture
+def lines(fleet: Fleet, charger_id: str) -> Iterator[None]:
+    """Two remarks and two connection events of the charger, at different times."""
+    rows = (
+        {"kind": "remark", "level": "warning", "message": "the answer is not valid"},
+        {"kind": "connection", "state": "connected"},
+        {"kind": "remark", "level": "error", "message": "\x1b[31mred\n"},
+        {"kind": "connection", "state": "disconnected", "reason": "http_401", "message": "HTTP 401"},
+    )
+    with fleet.sessions.begin() as session:
+        session.execute(
+            text(
+                "CREATE TABLE lines_of_that_day PARTITION OF charger_log_lines "
+                "FOR VALUES FROM ('2026-04-09T00:00:00Z') TO ('2026-04-10T00:00:00Z')"
+            )
+        )
+        for minute, row in enumerate(rows):
+            at = NOON + timedelta(minutes=minute)
+            session.add(ChargerLogLine(charger_id=charger_id, timestamp=at, event_id="1", **row))
+    yield
+    with fleet.sessions.begin() as session:
+        session.execute(text("DROP TABLE lines_of_that_day"))
+
+
+@pytest.mark.usefixtures("lines")
+def test_remarks_and_connection_events_are_pages_of_their_own(fleet: Fleet, charger_id: str) -> None:
+    """The default stays the contract's: frames only."""
+    url = f"/ocpp/chargers/{charger_id}/logs"
+    remarks, events = fleet.get(f"{url}?kind=remark").json, fleet.get(f"{url}?kind=connection").json
+
+    assert remarks["data"] == [
+        {"level": "error", "message": "\x1b[31mred\n", "timestamp": "2026-04-09T12:02:00Z"},
+        {"level": "warning", "message": "the answer is not valid", "timestamp": "2026-04-09T12:00:00Z"},
+    ]
+    assert events["data"] == [
+        {
+            "state": "disconnected",
+            "reason": "http_401",
+            "message": "HTTP 401",
+            "timestamp": "2026-04-09T12:03:00Z",
+        },
+        {"state": "connected", "reason": None, "message": None, "timestamp": "2026-04-09T12:01:00Z"},
+    ]
+    assert (remarks["total"], events["total"]) == (2, 2)
+    assert fleet.get(url).data == fleet.get(f"{url}?kind=frame").data
+    assert fleet.get(url).json["total"] == 3
+
+
+@pytest.mark.usefixtures("lines")
+def test_remarks_are_cut_by_time_limit_and_offset_as_frames_are(fleet: Fleet, charger_id: str) -> None:
+    url = f"/ocpp/chargers/{charger_id}/logs?kind=remark"
+    second = fleet.get(f"{url}&limit=1&offset=1").json
+    early = fleet.get(f"{url}&end_date=2026-04-09T12:01:00Z").json
+
+    assert [entry["level"] for entry in second["data"]] == ["warning"]
+    assert (second["total"], second["next_offset"]) == (2, None)
+    assert [entry["level"] for entry in early["data"]] == ["warning"]
+    assert b"\x1b" not in fleet.get(url).data
+
+
+@pytest.mark.usefixtures("lines")
+@pytest.mark.parametrize("kind", ["frame", "remark", "connection"])
+def test_no_kind_of_line_is_another_organizations(fleet: Fleet, charger_id: str, kind: str) -> None:
+    answer = fleet.get(f"/ocpp/chargers/{charger_id}/logs?kind={kind}", organization="globex")
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("kind=", "kind"),
+        ("kind=log", "kind"),
+        ("kind=remark,frame", "kind"),
+        ("kind=remark&event=Heartbeat", "event"),
+    ],
+)
+def test_a_kind_that_is_none_is_refused(fleet: Fleet, query: str, parameter: str) -> None:
+    answer = fleet.get(f"/ocpp/chargers/dep-123/logs?{query}")
+
+    assert answer.status_code == 422
+    assert [problem["loc"] for problem in answer.json["detail"]] == [["query", parameter]]
+
+
+def test_an_action_may_be_asked_of_frames_by_name(fleet: Fleet, charger_id: str) -> None:
+    answer = fleet.get(f"/ocpp/chargers/{charger_id}/logs?kind=FRAME&event=Heartbeat")
+
+    assert [entry["action"] for entry in answer.json["data"]] == ["Heartbeat"]

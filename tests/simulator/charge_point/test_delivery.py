@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from ocpp.exceptions import GenericError  # type: ignore[import-untyped]
 
+from simulator.link.outbox import REQUESTED_CAPACITY
 from tests.simulator.charger import LocalCharger
-from tests.simulator.talk import TOKEN, Talk, start_remotely, transaction_calls
+from tests.simulator.talk import TOKEN, Talk, in_seconds, start_remotely, transaction_calls
 from tests.support.csms import Csms, call16, call201
 from tests.support.waiting import wait_until_async
 
@@ -41,8 +43,9 @@ async def test_offline_events_are_reported_in_order_after_the_reconnect(version:
         model.actions.perform("PlugIn", None)
         model.actions.perform("PresentToken", {"idToken": "TAG"})
         assert connector.power_w > 0
+        meter_start_wh = connector.energy_wh
         await wait_until_async(
-            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > 0
+            lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > meter_start_wh
         )
         model.actions.perform("PresentToken", {"idToken": "TAG"})
 
@@ -130,7 +133,7 @@ RETRY_AT_ONCE = json.dumps({"TransactionMessageRetryInterval": 0})
 @pytest.mark.charger(configuration=RETRY_AT_ONCE)
 async def test_a_refused_transaction_message_is_sent_three_times_and_then_dropped(talk: Talk) -> None:
     action = "StartTransaction" if talk.is_16 else "TransactionEvent"
-    talk.csms.raw_answers[action] = '{"nonsense":1}'
+    talk.csms.raw_answers[action] = '"nonsense"'
     talk.model.actions.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
@@ -177,3 +180,139 @@ async def test_after_a_long_time_offline_every_status_is_reported_again(
         await second.next("Heartbeat")
 
     assert len(second.all("StatusNotification")) == reported
+
+
+@VERSIONS
+@pytest.mark.parametrize("question", ["PresentToken", "a remote start"])
+async def test_a_question_that_the_link_took_with_it_does_not_occupy_the_connector(
+    version: str, question: str
+) -> None:
+    """The offline rules decide about the token (OCPP 1.6, 4.1; 2.0.1, C15): here they know it not."""
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
+        first = await csms.accepted()
+        charger.model.options.set("authorize_remote_start", "true")
+        csms.raw_answers["Authorize"] = None
+        connector = charger.model.station.connectors[0]
+        if question == "PresentToken":
+            charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
+        elif version == "OCPP1.6":
+            await first.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+        else:
+            await first.call(call201.RequestStartTransaction(id_token=TOKEN, remote_start_id=7))
+        await wait_until_async(lambda: any('"Authorize"' in frame for frame in first.frames))
+        assert not connector.is_free
+        first.socket.transport.abort()
+
+        second = await csms.link(2)
+        await charger.connection("accepted", "still_accepted")
+        await wait_until_async(lambda: connector.is_free)
+        del csms.raw_answers["Authorize"]
+        await start_remotely(second, version)
+
+
+@VERSIONS
+async def test_a_status_that_the_csms_has_not_answered_is_reported_again(version: str) -> None:
+    """The status has changed back by then, but the CSMS may know the one that it did not answer."""
+    async with Csms() as csms, LocalCharger(csms.url, version) as charger:
+        first = await csms.accepted()
+        known = len(charger.model.reporting_numbers())
+        await wait_until_async(lambda: len(first.all("StatusNotification")) == known)
+        csms.raw_answers["StatusNotification"] = None
+        charger.model.actions.perform("PlugIn", None)
+        await wait_until_async(lambda: "Preparing" in first.frames[-1] or "Occupied" in first.frames[-1])
+        first.socket.transport.abort()
+        await wait_until_async(lambda: not charger.model.online)
+        charger.model.actions.perform("Unplug", None)
+        del csms.raw_answers["StatusNotification"]
+
+        second = await csms.link(2)
+
+        status = await second.next("StatusNotification")
+        assert (status.get("status") or status["connector_status"]) == "Available"
+
+
+async def test_a_second_fault_with_the_same_status_is_reported() -> None:
+    """OCPP 1.6, 4.9: a StatusNotification is about an error, too."""
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        link = await csms.accepted()
+        charger.model.actions.perform("Fault", {"fault": "OverVoltage"})
+        charger.model.actions.perform("Fault", {"fault": "GroundFailure"})
+
+        await link.next("StatusNotification", lambda payload: payload["error_code"] == "OverVoltage")
+        await link.next("StatusNotification", lambda payload: payload["error_code"] == "GroundFailure")
+
+
+@VERSIONS
+async def test_a_refused_report_is_sent_once_and_delays_no_transaction(version: str) -> None:
+    """Only messages about transactions are repeated: OCPP 1.6 part 1, 9.1 (TransactionMessageAttempts); 2.0.1, E13."""
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0, job_step_s=600) as charger:
+        link = await csms.accepted()
+        csms.raw_answers["FirmwareStatusNotification"] = "[]"
+        charger.model.report_firmware("Downloading", None)
+
+        await start_remotely(link, version)
+
+        reports = [frame for frame in link.frames if '"FirmwareStatusNotification"' in frame]
+        assert len(reports) == 1
+        assert not charger.model.delivery.outbox.has_action("FirmwareStatusNotification")
+
+
+@VERSIONS
+@pytest.mark.charger(
+    configuration=json.dumps({"TransactionMessageRetryInterval": 0, "MeterValueSampleInterval": 0})
+)
+async def test_readings_that_are_always_refused_delay_the_end_of_their_transaction_once(talk: Talk) -> None:
+    """The first takes all its attempts, each of the others one."""
+    await talk.start()
+    transaction = talk.connector.transaction
+    assert transaction is not None
+    action = "MeterValues" if talk.is_16 else "TransactionEvent"
+    talk.csms.raw_answers[action] = '"refused"'
+    for _ in range(4):
+        talk.model.report_updated(talk.connector, transaction, "MeterValuePeriodic")
+    await wait_until_async(lambda: not talk.model.has_queued_messages(None))
+    sent = [frame for frame in talk.link.frames if f'"{action}"' in frame and "Sample.Periodic" in frame]
+    assert len(sent) == 3 + 1 + 1 + 1
+
+    del talk.csms.raw_answers[action]
+    talk.model.report_updated(talk.connector, transaction, "MeterValuePeriodic")
+    await talk.link.next(action)
+
+
+@VERSIONS
+async def test_what_the_csms_requests_while_it_does_not_read_is_bounded(talk: Talk) -> None:
+    talk.csms.raw_answers["Heartbeat"] = None
+
+    statuses = [
+        (await talk.call("TriggerMessage", requested_message="Heartbeat")).status
+        for _ in range(REQUESTED_CAPACITY + 3)
+    ]
+
+    assert statuses[:REQUESTED_CAPACITY] == ["Accepted"] * REQUESTED_CAPACITY
+    assert statuses[REQUESTED_CAPACITY:] == ["Rejected"] * 3
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_no_report_is_requested_beyond_the_bound(talk: Talk) -> None:
+    talk.csms.raw_answers["NotifyReport"] = None
+    while not talk.model.delivery.outbox.is_busy:
+        await talk.call("GetBaseReport", request_id=1, report_base="FullInventory")
+
+    report = await talk.call("GetBaseReport", request_id=1, report_base="FullInventory")
+    customer = await talk.call("CustomerInformation", request_id=1, report=True, clear=False, id_token=TOKEN)
+    with pytest.raises(GenericError):
+        await talk.call("GetChargingProfiles", request_id=1, charging_profile={})
+
+    assert (report.status, customer.status) == ("Rejected", "Rejected")
+
+
+@VERSIONS
+async def test_no_transaction_ends_before_it_has_begun(talk: Talk) -> None:
+    """The CSMS's clock falls back by an hour in between."""
+    started = await talk.start()
+    talk.model.clock.set(in_seconds(-3600))
+
+    talk.model.station.transactions.end_all("Local")
+
+    ended = await (talk.link.next("StopTransaction") if talk.is_16 else talk.event("Ended"))
+    assert ended["timestamp"] == started["timestamp"]

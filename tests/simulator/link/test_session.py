@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from tests.simulator.charger import LocalCharger
-from tests.support.csms import Csms
+from tests.simulator.talk import Talk
+from tests.support.csms import Csms, Link
 from tests.support.waiting import wait_until_async
+
+VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
 CASES: list[tuple[str | bytes, str, str, str]] = [
     # what the CSMS sends; the id of the answer; its code in 1.6; in 2.0.1
@@ -39,15 +42,25 @@ CASES: list[tuple[str | bytes, str, str, str]] = [
         "TypeConstraintViolation",
         "TypeConstraintViolation",
     ),
+    (
+        '[2,"7","Reset",{"type":1e999}]',
+        "7",
+        "TypeConstraintViolation",
+        "TypeConstraintViolation",
+    ),
+]
+STRICT_CASES: list[tuple[str | bytes, str, str, str]] = [
     ('[2,"7","Heartbeat",{"x":1}]', "7", "FormationViolation", "FormatViolation"),
+    ('[2,"7","GetLocalListVersion",{"x":null}]', "7", "FormationViolation", "FormatViolation"),
 ]
 
 
-@pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
-async def test_each_bad_frame_gets_its_error_and_the_connection_goes_on(version: str) -> None:
-    async with Csms() as csms, LocalCharger(csms.url, version) as charger:
+@VERSIONS
+@pytest.mark.parametrize("strict", ["false", "true"])
+async def test_each_bad_frame_gets_its_error_and_the_connection_goes_on(version: str, strict: str) -> None:
+    async with Csms() as csms, LocalCharger(csms.url, version, strict=strict) as charger:
         link = await csms.accepted()
-        for sent, unique_id, code_16, code_201 in CASES:
+        for sent, unique_id, code_16, code_201 in CASES + (STRICT_CASES if strict == "true" else []):
             before = len(link.frames)
 
             await link.socket.send(sent)
@@ -73,6 +86,91 @@ async def test_an_answer_to_no_call_is_logged_and_not_answered(answer: str) -> N
         assert len(charger.remarks()) == 2
 
 
+@VERSIONS
+async def test_a_request_is_taken_without_what_it_has_too_much(version: str) -> None:
+    """Unknown keys, and null where a key may be absent; what real CSMSs send is no reason to refuse them."""
+    sent = {
+        "OCPP1.6": '[2,"7","GetConfiguration",{"key":null,"x":{"y":1}}]',
+        "OCPP2.0.1": '[2,"7","GetTransactionStatus",{"transactionId":null,"x":{"y":1}}]',
+    }
+    async with Csms() as csms, LocalCharger(csms.url, version) as charger:
+        link = await csms.accepted()
+
+        for _ in range(2):
+            await link.socket.send(sent[version])
+
+        await wait_until_async(lambda: len([frame for frame in link.frames if '[3,"7"' in frame]) == 2)
+        (remark,) = charger.remarks()  # not one for each
+        assert "is used without a part of it" in remark
+        assert "has unknown x" in remark
+
+
+#: Answers to Heartbeat that a tolerant charger takes.
+USABLE = [
+    '[3,"ID",{"currentTime":"2031-01-01T00:00:00Z","x":1}]',
+    '[3,"ID",{"currentTime":"2031-01-01T00:00:00Z"},"more"]',
+]
+#: Those that nobody can use, because they say too little.
+UNUSABLE = [
+    '[3,"ID",null]',  # 1.6J says that a null payload is an empty one
+    '[3,"ID"]',
+    '[3,"ID",[]]',
+    '[3,"ID","text"]',
+    '[3,"ID",[{}]]',
+    '[3,"ID",{"currentTime":null}]',
+    '[3,"ID",{"currentTime":12}]',
+    '[3,"ID",{"currentTime":NaN}]',
+    '[3,"ID",{"currentTime":1e999}]',
+    '[3,"ID",{"currentTime":' + "7" * 400 + "}]",
+    '[3,"ID",{"currentTime":' + "7" * 5000 + "}]",
+    '[3,"ID",{"currentTime":' + "[" * 100_000,
+    ' [ 3 , "ID", {"currentTime":"203',
+    '[4,"ID"]',
+    '[4,"ID",null,null,null]',
+    '[4,"ID","InternalError","went wrong","SQL [insert into ocpp_tag ...]"]',
+    '[4,"ID",12,[],{},7]',
+    '[4,"ID","InternalError","went wrong",{}]',
+]
+
+
+@pytest.mark.parametrize("strict", ["false", "true"])
+async def test_no_answer_holds_up_the_next_call(strict: str) -> None:
+    """mikuso/ocpp-rpc#35, steve-community/steve#45 and their kind; the call timeout of 30 s is never waited for."""
+    async with Csms() as csms, LocalCharger(csms.url, strict=strict) as charger:
+        link = await csms.accepted()
+        model = charger.model
+        for answer in USABLE + UNUSABLE:
+            csms.raw_frames["Heartbeat"] = lambda unique_id: [answer.replace("ID", unique_id)]  # noqa: B023
+            before = len(charger.remarks())
+
+            model.registration.send_heartbeat()
+
+            await wait_until_async(lambda: not model.delivery.outbox.has_action("Heartbeat"), within_s=3)
+            failed = any("Heartbeat failed" in remark for remark in charger.remarks()[before:])
+            assert failed == (strict == "true" or answer in UNUSABLE), answer
+    assert charger.states().count("connecting") == 1
+    assert len(link.frames) > len(UNUSABLE)
+
+
+async def test_an_optional_part_of_an_answer_that_is_wrong_counts_as_absent(talk: Talk) -> None:
+    """Home Assistant's `parentIdTag: null`, and whatever else is wrong where nothing need be."""
+    answer = {
+        "OCPP1.6": '{"transactionId":7.0,"idTagInfo":{"status":"Accepted","parentIdTag":null,"expiryDate":5}}',
+        "OCPP2.0.1": '{"totalCost":"free","idTokenInfo":{"status":"Accepted","language1":null,"x":[]}}',
+    }[talk.model.version.name]
+    talk.csms.raw_answers["StartTransaction" if talk.is_16 else "TransactionEvent"] = answer
+
+    talk.model.actions.perform("PlugIn", None)
+    await talk.perform("PresentToken", '{"idToken": "TAG"}')
+
+    await wait_until_async(lambda: talk.connector.power_w > 0 and not talk.model.has_queued_messages(None))
+    action = "StartTransaction" if talk.is_16 else '"Started"'
+    assert len([frame for frame in talk.link.frames if action in frame]) == 1
+    if talk.is_16:
+        await talk.call("RemoteStopTransaction", transaction_id=7)
+        assert (await talk.link.next("StopTransaction"))["transaction_id"] == 7
+
+
 async def test_an_answer_that_breaks_the_schema_is_logged_and_not_used() -> None:
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         link = await csms.accepted()
@@ -86,6 +184,89 @@ async def test_an_answer_that_breaks_the_schema_is_logged_and_not_used() -> None
         del csms.raw_answers["Heartbeat"]
         charger.model.registration.send_heartbeat()
         await link.next("Heartbeat")
+
+
+# The order of frames
+
+BOOT = '{"status":"Accepted","interval":300,"currentTime":"2030-01-01T12:00:00Z"}'
+
+
+@VERSIONS
+@pytest.mark.parametrize("behind", ["GetConfiguration", "RemoteStart"])
+async def test_a_request_right_behind_the_acceptance_finds_an_accepted_charger(
+    version: str, behind: str
+) -> None:
+    """Home Assistant's CSMS writes both in one breath."""
+    requests = {
+        ("OCPP1.6", "GetConfiguration"): '"GetConfiguration",{}',
+        ("OCPP1.6", "RemoteStart"): '"RemoteStartTransaction",{"idTag":"TAG"}',
+        ("OCPP2.0.1", "GetConfiguration"): '"GetBaseReport",{"requestId":1,"reportBase":"FullInventory"}',
+        ("OCPP2.0.1", "RemoteStart"): '"RequestStartTransaction",{"remoteStartId":1,"idToken":'
+        '{"idToken":"TAG","type":"Central"}}',
+    }
+    async with Csms() as csms, LocalCharger(csms.url, version):
+        csms.raw_frames["BootNotification"] = lambda unique_id: [
+            f'[3,"{unique_id}",{BOOT}]',
+            f'[2,"7",{requests[version, behind]}]',
+        ]
+        link = await csms.link()
+
+        answer = await _answer_to(link, "7")
+
+    assert answer[0] == 3
+    assert answer[2].get("status", "Accepted") == "Accepted"
+
+
+@pytest.mark.parametrize("version", ["OCPP1.6"])
+@pytest.mark.parametrize("behind", ["RemoteStopTransaction", "SetChargingProfile"])
+async def test_a_request_about_a_transaction_may_come_right_behind_its_id(talk: Talk, behind: str) -> None:
+    profile = (
+        '{"chargingProfileId":1,"stackLevel":0,"chargingProfilePurpose":"TxProfile","transactionId":7,'
+        '"chargingProfileKind":"Relative","chargingSchedule":{"chargingRateUnit":"W",'
+        '"chargingSchedulePeriod":[{"startPeriod":0,"limit":1000}]}}'
+    )
+    request = {
+        "RemoteStopTransaction": '{"transactionId":7}',
+        "SetChargingProfile": f'{{"connectorId":1,"csChargingProfiles":{profile}}}',
+    }[behind]
+    talk.csms.raw_frames["StartTransaction"] = lambda unique_id: [
+        f'[3,"{unique_id}",{{"transactionId":7,"idTagInfo":{{"status":"Accepted"}}}}]',
+        f'[2,"7","{behind}",{request}]',
+    ]
+
+    talk.model.actions.perform("PlugIn", None)
+    await talk.perform("PresentToken", '{"idToken": "TAG"}')
+
+    assert (await _answer_to(talk.link, "7"))[2] == {"status": "Accepted"}
+
+
+async def test_a_request_right_behind_an_authorization_finds_what_it_allowed(talk: Talk) -> None:
+    """The connector is claimed by the token: its state says so before the next frame is looked at."""
+    info = '"idTagInfo"' if talk.is_16 else '"idTokenInfo"'
+    talk.csms.raw_frames["Authorize"] = lambda unique_id: [
+        f'[3,"{unique_id}",{{{info}:{{"status":"Accepted"}}}}]',
+        '[2,"7","DataTransfer",{"vendorId":"chargehand","messageId":"State","data":"{}"}]',
+    ]
+    talk.model.actions.perform("PlugIn", None)
+
+    await talk.perform("PresentToken", '{"idToken": "TAG"}')
+
+    state = json.loads((await _answer_to(talk.link, "7"))[2]["data"])
+    assert state["transaction"] is not None
+
+
+@pytest.fixture(params=["OCPP1.6", "OCPP2.0.1"])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def _answer_to(link: Link, unique_id: str) -> Any:
+    def answers() -> list[Any]:
+        frames = [json.loads(frame) for frame in link.frames]
+        return [frame for frame in frames if frame[0] in (3, 4) and frame[1] == unique_id]
+
+    await wait_until_async(answers)
+    return answers()[0]
 
 
 def _errors(frames: list[str]) -> list[Any]:

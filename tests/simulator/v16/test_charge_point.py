@@ -1,6 +1,7 @@
 """OCPP 1.6: configuration, availability, reset and triggers."""
 
 import pytest
+from ocpp.exceptions import OccurenceConstraintViolationError  # type: ignore[import-untyped]
 
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import Talk
@@ -28,6 +29,9 @@ async def test_configuration_is_read_changed_and_refused_key_by_key(talk: Talk) 
         ("HeartbeatInterval", "often", "Rejected"),
         ("MeterValuesSampledData", "Voltage,Colour", "Rejected"),
         ("AuthorizationCacheEnabled", "maybe", "Rejected"),
+        ("MeterValuesSampledData", "Voltage,Voltage", "Rejected"),
+        ("ConnectorPhaseRotation", "0.RST,1.Unknown", "Accepted"),
+        ("ConnectorPhaseRotation", "0.ABC", "Rejected"),
         ("NumberOfConnectors", "5", "Rejected"),
         ("Nonsense", "1", "NotSupported"),
     ],
@@ -37,6 +41,56 @@ async def test_a_configuration_change_is_checked(talk: Talk, key: str, value: st
     if status == "Accepted":
         (entry,) = (await talk.call("GetConfiguration", key=[key])).configuration_key
         assert entry["value"] == value.lower() if key.endswith("Enabled") else value
+
+
+async def test_a_key_is_found_in_any_letter_case_and_answered_as_it_is_defined(talk: Talk) -> None:
+    """A key is a CiString50 (part 1, 7.1); an unknown one is answered as it was requested."""
+    changed = await talk.call("ChangeConfiguration", key="heartbeatinterval", value="17")
+    answer = await talk.call(
+        "GetConfiguration", key=["HEARTBEATINTERVAL", "nonSense", "HeartbeatInterval", "numberofconnectors"]
+    )
+
+    assert changed.status == "Accepted"
+    assert [(entry["key"], entry["value"]) for entry in answer.configuration_key] == [
+        ("HeartbeatInterval", "17"),
+        ("NumberOfConnectors", "2"),
+    ]
+    assert answer.unknown_key == ["nonSense"]
+
+
+async def test_no_more_keys_are_answered_than_the_charger_says(talk: Talk) -> None:
+    """Part 1, 9.1.8: GetConfigurationMaxKeys."""
+    (entry,) = (await talk.call("GetConfiguration", key=["GetConfigurationMaxKeys"])).configuration_key
+    keys = [f"Key{number}" for number in range(int(entry["value"]) + 1)]
+
+    assert (await talk.call("GetConfiguration", key=keys[1:])).unknown_key == keys[1:]
+    with pytest.raises(OccurenceConstraintViolationError):
+        await talk.call("GetConfiguration", key=keys)
+
+
+#: Part 1, 9.1 to 9.4, and the security whitepaper: required, or required with a feature that this charger has.
+REQUIRED_KEYS = """
+    AuthorizeRemoteTxRequests ClockAlignedDataInterval ConnectionTimeOut ConnectorPhaseRotation GetConfigurationMaxKeys
+    HeartbeatInterval LocalAuthorizeOffline LocalPreAuthorize MeterValuesAlignedData MeterValuesSampledData
+    MeterValueSampleInterval NumberOfConnectors ResetRetries StopTransactionOnEVSideDisconnect StopTransactionOnInvalidId
+    StopTxnAlignedData StopTxnSampledData SupportedFeatureProfiles TransactionMessageAttempts
+    TransactionMessageRetryInterval UnlockConnectorOnEVSideDisconnect
+    LocalAuthListEnabled LocalAuthListMaxLength SendLocalListMaxLength
+    ChargeProfileMaxStackLevel ChargingScheduleAllowedChargingRateUnit ChargingScheduleMaxPeriods
+    MaxChargingProfilesInstalled
+    AuthorizationKey SecurityProfile SupportedFileTransferProtocols
+"""
+
+
+async def test_every_required_key_is_there(talk: Talk) -> None:
+    everything = (await talk.call("GetConfiguration")).configuration_key
+
+    assert set(REQUIRED_KEYS.split()) <= {entry["key"] for entry in everything}
+    values = {entry["key"]: entry.get("value") for entry in everything}
+    assert len(values["SupportedFeatureProfiles"].split(",")) == int(
+        values["SupportedFeatureProfilesMaxLength"]
+    )
+    assert values["ConnectorPhaseRotationMaxLength"] == "3"
 
 
 async def test_a_changed_heartbeat_interval_takes_effect_at_once(talk: Talk) -> None:
@@ -154,10 +208,24 @@ async def test_each_message_can_be_triggered(talk: Talk, message: str, action: s
     assert '"Accepted"' in talk.link.frames[-2]
 
 
-async def test_nothing_is_triggered_on_a_connector_that_does_not_exist(talk: Talk) -> None:
-    answer = await talk.call("TriggerMessage", requested_message="StatusNotification", connector_id=3)
+@pytest.mark.parametrize(
+    ("message", "connector_id", "status"),
+    [
+        ("StatusNotification", 3, "Rejected"),
+        ("MeterValues", 3, "Rejected"),
+        ("MeterValues", 0, "Rejected"),
+        ("StatusNotification", 0, "Accepted"),
+        ("Heartbeat", 3, "Accepted"),
+        ("DiagnosticsStatusNotification", 3, "Accepted"),
+    ],
+)
+async def test_the_connector_of_a_trigger_counts_where_the_message_is_about_one(
+    talk: Talk, message: str, connector_id: int, status: str
+) -> None:
+    """Part 1, 5.17: the requested message is leading, and a connector that is not relevant is ignored."""
+    answer = await talk.call("TriggerMessage", requested_message=message, connector_id=connector_id)
 
-    assert answer.status == "Rejected"
+    assert answer.status == status
 
 
 async def test_a_pending_charger_sends_what_is_triggered_and_nothing_else() -> None:

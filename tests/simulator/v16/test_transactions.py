@@ -129,7 +129,7 @@ async def test_a_transaction_whose_tag_the_csms_refuses_is_ended(talk: Talk) -> 
     assert talk.connector.power_w == 0
 
 
-@pytest.mark.charger(max_power_w=3_600_000, configuration='{"MaxEnergyOnInvalidId": "100"}')
+@pytest.mark.charger(max_power_w=3_600_000, configuration='{"MaxEnergyOnInvalidId": "100"}', meter_start_wh=0)
 async def test_a_refused_token_may_draw_what_is_configured(talk: Talk) -> None:
     """3.6 MW is 1 kWh per second."""
     talk.csms.answers["StartTransaction"] = {"transaction_id": 9, "id_tag_info": {"status": "Invalid"}}
@@ -141,7 +141,7 @@ async def test_a_refused_token_may_draw_what_is_configured(talk: Talk) -> None:
     assert 100 <= stopped["meter_stop"] < 250
 
 
-@pytest.mark.charger(max_power_w=3_600_000, ev_energy_wh=100, ev_unplug_s=0.05)
+@pytest.mark.charger(max_power_w=3_600_000, ev_energy_wh=100, ev_unplug_s=0.05, meter_start_wh=0)
 async def test_a_car_that_is_full_stops_drawing_and_leaves(talk: Talk) -> None:
     await talk.call("RemoteStartTransaction", id_tag="TAG", connector_id=1)
 

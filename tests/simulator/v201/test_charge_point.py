@@ -4,7 +4,7 @@ import pytest
 
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import TOKEN, Talk
-from tests.support.csms import Csms, boot_answers, call201
+from tests.support.csms import Csms, Payload, boot_answers, call201
 from tests.support.waiting import wait_until_async
 
 
@@ -103,7 +103,7 @@ async def test_each_message_can_be_triggered(talk: Talk, message: str, status: s
         await talk.event("Updated", "ChargingStateChanged")
     await wait_until_async(lambda: not talk.model.has_queued_messages(None))
 
-    answer = await talk.call("TriggerMessage", requested_message=message, evse={"id": 1})
+    answer = await talk.call("TriggerMessage", requested_message=message, evse={"id": 1, "connector_id": 1})
 
     assert answer.status == status
     if status == "Accepted":
@@ -111,12 +111,37 @@ async def test_each_message_can_be_triggered(talk: Talk, message: str, status: s
         assert payload.get("trigger_reason", "Trigger") == "Trigger"
 
 
-async def test_a_trigger_for_no_transaction_or_an_unknown_evse_is_rejected(talk: Talk) -> None:
-    for fields in (
-        {"requested_message": "TransactionEvent"},
-        {"requested_message": "MeterValues", "evse": {"id": 7}},
-    ):
-        assert (await talk.call("TriggerMessage", **fields)).status == "Rejected"
+@pytest.mark.parametrize(
+    ("message", "evse", "status"),
+    [
+        ("TransactionEvent", None, "Rejected"),
+        ("MeterValues", {"id": 7}, "Rejected"),
+        ("StatusNotification", None, "Rejected"),
+        ("StatusNotification", {"id": 1}, "Rejected"),
+        ("StatusNotification", {"id": 0, "connector_id": 1}, "Rejected"),
+        ("StatusNotification", {"id": 1, "connector_id": 2}, "Rejected"),
+        ("StatusNotification", {"id": 7, "connector_id": 1}, "Rejected"),
+        ("Heartbeat", {"id": 7}, "Accepted"),
+        ("LogStatusNotification", {"id": 7}, "Accepted"),
+        ("SignV2GCertificate", {"id": 7}, "NotImplemented"),
+    ],
+)
+async def test_the_evse_of_a_trigger_counts_where_the_message_is_about_one(
+    talk: Talk, message: str, evse: Payload | None, status: str
+) -> None:
+    """F06.FR.02, .06 and .12; libocpp's handle_trigger_message."""
+    answer = await talk.call("TriggerMessage", requested_message=message, evse=evse)
+
+    assert answer.status == status
+
+
+@pytest.mark.parametrize("evse", [None, {"id": 1}])
+async def test_readings_without_a_measurand_cannot_be_triggered(talk: Talk, evse: Payload | None) -> None:
+    talk.model.options.set("aligned", "")
+
+    answer = await talk.call("TriggerMessage", requested_message="MeterValues", evse=evse)
+
+    assert answer.status == "Rejected"
 
 
 async def test_a_pending_station_reports_and_boots_when_the_csms_requests_it() -> None:
@@ -148,7 +173,6 @@ async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
     "action",
     [
         "SetMonitoringBase",
-        "SetNetworkProfile",
         "InstallCertificate",
         "SetDisplayMessage",
         "PublishFirmware",
@@ -158,7 +182,6 @@ async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
 async def test_an_unsupported_request_is_answered_not_supported(talk: Talk, action: str) -> None:
     payloads = {
         "SetMonitoringBase": '{"monitoringBase":"All"}',
-        "SetNetworkProfile": '{"configurationSlot":1,"connectionData":{"ocppVersion":"OCPP20","ocppTransport":"JSON","ocppCsmsUrl":"ws://x","messageTimeout":30,"securityProfile":0,"ocppInterface":"Wired0"}}',
         "InstallCertificate": '{"certificateType":"CSMSRootCertificate","certificate":"x"}',
         "SetDisplayMessage": '{"message":{"id":1,"priority":"AlwaysFront","message":{"format":"UTF8","content":"x"}}}',
         "PublishFirmware": '{"location":"x","checksum":"x","requestId":1}',

@@ -57,10 +57,11 @@ async def test_the_drawn_power_follows_the_profiles(talk: Talk) -> None:
 
 async def test_installed_profiles_are_reported(talk: Talk) -> None:
     for evse_id in (0, 1):
-        given = profile(5_000, id=10 + evse_id)
+        given = profile(5_000, id=10 + evse_id, level=evse_id)
         await talk.call("SetChargingProfile", evse_id=evse_id, charging_profile=given)
 
-    answer = await talk.call("GetChargingProfiles", request_id=3, charging_profile={"stack_level": 0})
+    wanted = {"charging_profile_purpose": "TxDefaultProfile", "charging_limit_source": ["CSO", "EMS"]}
+    answer = await talk.call("GetChargingProfiles", request_id=3, charging_profile=wanted)
     reports = [await talk.link.next("ReportChargingProfiles") for _ in range(2)]
 
     assert answer.status == "Accepted"

@@ -154,7 +154,7 @@ async def test_the_status_of_a_transaction_is_reported(talk: Talk) -> None:
     assert (await talk.call("GetTransactionStatus")).messages_in_queue is False
 
 
-@pytest.mark.charger(max_power_w=3_600_000, ev_energy_wh=100, ev_unplug_s=0.05)
+@pytest.mark.charger(max_power_w=3_600_000, ev_energy_wh=100, ev_unplug_s=0.05, meter_start_wh=0)
 async def test_a_car_that_is_full_stops_drawing_and_leaves(talk: Talk) -> None:
     await talk.call("RequestStartTransaction", id_token=TOKEN, remote_start_id=7)
 

@@ -59,6 +59,9 @@ class LogGroup:
     ) -> None:
         self.write(charger_id, {"type": "connection", "state": state, **other}, ago_s, task)
 
+    def remark(self, charger_id: str, message: object, ago_s: float = 0, **other: object) -> None:
+        self.write(charger_id, {"type": "log", "level": "warning", "message": message, **other}, ago_s)
+
     def read(self) -> int:
         return read_logs(self.sessions, self.client, self.timing)
 

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from shared.models import Charger
+from shared.models import Charger, ChargerEvent
 from tests.support.links import line, shown_link
 from tests.support.world import World
 from tests.worker.logs.log_group import PAGE, CrashingClient, LogGroup
@@ -35,6 +35,24 @@ def test_the_newest_connection_event_is_the_link_whatever_the_order(world: World
     group.read()
 
     assert link_of(world, charger_id) == ("disconnected", "closed")
+
+
+def test_why_a_charger_is_not_accepted_changes_while_its_link_stays_up(world: World, group: LogGroup) -> None:
+    """The newest reason is shown, and each is an event, also words that this release does not know."""
+    charger_id = world.create()
+    link_of(world, charger_id)
+    reasons = [None, "boot_pending", "boot_refused_by_aliens", "boot_pending"]
+    shown = []
+    for number, reason in enumerate(reasons):
+        group.link(charger_id, "connected", ago_s=9 - number, reason=reason)
+        group.read()
+        shown.append(link_of(world, charger_id))
+
+    assert shown == [("connected", reason) for reason in reasons]
+    with world.sessions() as session:
+        of_link = (ChargerEvent.charger_id == charger_id, ChargerEvent.type == "ocpp")
+        events = session.scalars(select(ChargerEvent.data).where(*of_link).order_by(ChargerEvent.id))
+        assert [event["reason"] for event in events][-len(reasons) :] == reasons
 
 
 def test_a_new_try_keeps_the_reason_of_the_last_one(world: World, group: LogGroup) -> None:

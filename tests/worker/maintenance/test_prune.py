@@ -10,6 +10,7 @@ from shared.models import (
     Charger,
     ChargerEvent,
     ChargerLog,
+    ChargerLogLine,
     Command,
     FleetSpec,
     IdempotencyKey,
@@ -136,7 +137,7 @@ def test_no_open_command_is_pruned(world: World) -> None:
 def add_frames(world: World, charger_id: str, days_ago: int, count: int) -> None:
     at = datetime.now(UTC) - timedelta(days=days_ago)
     with world.sessions.begin() as session:
-        ensure_partitions(session, {at.date()})
+        ensure_partitions(session, ChargerLog, {at.date()})
         session.add_all(
             ChargerLog(
                 charger_id=charger_id, timestamp=at, event_id=str(number), direction="in", action="Heartbeat"
@@ -190,6 +191,21 @@ def test_frames_of_a_deleted_charger_are_pruned_after_the_delay(
     assert frames_of(world, there, first, second, lately) == [3, 0, 0, 7]
     with world.sessions() as session:
         assert session.scalars(select(RemovedCharger.charger_id)).all() == [lately]
+
+
+def test_the_remarks_of_a_deleted_charger_go_with_its_frames(world: World) -> None:
+    there, deleted = world.ready("CP-1"), removed(world, "CP-2", days_ago=2)
+    at = datetime.now(UTC)
+    with world.sessions.begin() as session:
+        ensure_partitions(session, ChargerLogLine, {at.date()})
+        for charger_id in (there, deleted):
+            session.add(ChargerLogLine(charger_id=charger_id, timestamp=at, event_id="1", kind="remark"))
+
+    pruned = prune_logs_of_deleted(world.sessions, kept_days=1)
+
+    assert pruned == 8
+    with world.sessions() as session:
+        assert session.scalars(select(ChargerLogLine.charger_id)).all() == [there]
 
 
 def test_a_removed_charger_is_kept_until_ecs_has_nothing_of_it(world: World) -> None:

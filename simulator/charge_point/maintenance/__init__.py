@@ -1,0 +1,1 @@
+"""Simulated firmware updates and log uploads: their steps are reported, but nothing is transferred."""

@@ -1,0 +1,385 @@
+"""Firmware updates, in their three forms: OCPP 1.6's, the signed one of its security extensions, OCPP 2.0.1's."""
+
+from base64 import b64encode
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from ocpp.exceptions import OCPPError  # type: ignore[import-untyped]
+
+from tests.simulator.charger import LocalCharger
+from tests.simulator.talk import Talk, in_seconds
+from tests.simulator.tls import certify
+from tests.support.csms import NOW, Csms, Link, Payload, call16, call201
+from tests.support.waiting import wait_until_async
+
+LOCATION = "https://files.example/fw-2.1.0.bin"
+SIGNATURE = b64encode(bytes(256)).decode()
+
+
+class Form(NamedTuple):
+    version: str
+    request: str
+    report: str
+
+    def build(self, location: str = LOCATION, request_id: int = 4, at: str = NOW, **more: Any) -> Any:
+        """The request; `more` are `retries`, `retry_interval` and fields of `firmware`."""
+        if self is PLAIN:
+            return call16.UpdateFirmware(location=location, retrieve_date=at, **more)
+        attempts = {name: more.pop(name) for name in ("retries", "retry_interval") if name in more}
+        firmware = {"location": location, "retrieve_date_time": at, **more}
+        if self is SIGNED:
+            firmware = {"signing_certificate": certificate(), "signature": SIGNATURE} | firmware
+        return getattr(call16 if self is SIGNED else call201, self.request)(
+            request_id=request_id, firmware=firmware, **attempts
+        )
+
+    async def send(self, talk: Talk, *positional: Any, **named: Any) -> Any:
+        return await talk.link.call(self.build(*positional, **named))
+
+    def statuses(self, *links: Link) -> list[str]:
+        return [payload["status"] for link in links for payload in link.all(self.report)]
+
+    async def wait_for(self, link: Link, status: str) -> Payload:
+        return await link.next(self.report, lambda payload: payload["status"] == status)
+
+
+PLAIN = Form("OCPP1.6", "UpdateFirmware", "FirmwareStatusNotification")
+SIGNED = Form("OCPP1.6", "SignedUpdateFirmware", "SignedFirmwareStatusNotification")
+CURRENT = Form("OCPP2.0.1", "UpdateFirmware", "FirmwareStatusNotification")
+NUMBERED = {"1.6 signed": SIGNED, "2.0.1": CURRENT}
+FORMS = {"1.6": PLAIN, **NUMBERED}
+
+
+@cache
+def certificate() -> str:
+    return certify()[0].decode()
+
+
+def in_forms(forms: dict[str, Form] = FORMS) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("version", "form"), [(form.version, form) for form in forms.values()], ids=forms
+    )
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02, reboot_s=0.02)
+async def test_an_update_is_reported_step_by_step_and_boots_the_new_firmware(talk: Talk, form: Form) -> None:
+    await form.send(talk)
+
+    again = await talk.csms.link(2)
+    boot = await again.next("BootNotification")
+    await form.wait_for(again, "Installed")
+    described = boot if talk.is_16 else boot["charging_station"]
+    assert described["firmware_version"] == "fw-2.1.0"
+    assert talk.is_16 or boot["reason"] == "FirmwareUpdate"
+    steps = ["Downloading", "Downloaded", "SignatureVerified", "Installing", "InstallRebooting"]
+    only_if_signed = {"SignatureVerified"} if form is CURRENT else set()
+    not_in_16 = {"SignatureVerified", "InstallRebooting"} if form is PLAIN else set()
+    assert form.statuses(talk.link) == [each for each in steps if each not in only_if_signed | not_in_16]
+    assert form.statuses(again) == ["Installed"]
+    numbers = {payload.get("request_id") for payload in talk.link.all(form.report)}
+    assert numbers == {None if form is PLAIN else 4}
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02)
+async def test_a_location_that_cannot_be_fails_to_download_and_changes_nothing(
+    talk: Talk, form: Form
+) -> None:
+    """Home Assistant asks for this one, to see what a charger can."""
+    await form.send(talk, "dummy://dummy")
+
+    await form.wait_for(talk.link, "DownloadFailed")
+    assert form.statuses(talk.link) == ["Downloading", "DownloadFailed"]
+    assert talk.model.maintenance.firmware_version == "1.0.0"
+    answer = await form.send(talk)
+    assert form is PLAIN or answer.status == "Accepted"
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02)
+async def test_a_failed_installation_leaves_the_old_firmware(talk: Talk, form: Form) -> None:
+    await form.send(talk, "ftp://x/fail-install.bin")
+
+    await form.wait_for(talk.link, "InstallationFailed")
+    assert talk.model.maintenance.firmware_version == "1.0.0"
+    assert not talk.model.wants_reboot
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.01)
+async def test_a_download_is_tried_again_as_often_as_the_request_says(talk: Talk, form: Form) -> None:
+    """As EVerest counts: `retries` are attempts after the first. L01.FR.30: one Downloading per attempt."""
+    await form.send(talk, "ftp://x/fail-download", retries=2, retry_interval=0)
+
+    await form.wait_for(talk.link, "DownloadFailed")
+    assert form.statuses(talk.link) == [*["Downloading"] * 3, "DownloadFailed"]
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.01)
+async def test_the_next_attempt_waits_for_its_interval(talk: Talk, form: Form) -> None:
+    await form.send(talk, "ftp://x/fail-download", retries=1, retry_interval=600)
+
+    update = talk.model.maintenance.firmware.update
+    assert update is not None
+    await wait_until_async(lambda: update.retries == 0)
+    assert form.statuses(talk.link) == ["Downloading"]
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02)
+async def test_no_number_of_a_request_keeps_the_charger_busy_or_ends_it(talk: Talk, form: Form) -> None:
+    await form.send(talk, "ftp://x/fail-download", retries=-5, retry_interval=-5)
+    await form.wait_for(talk.link, "DownloadFailed")
+
+    await form.send(talk, "ftp://x/fail-download", retries=2**31 - 1, retry_interval=2**31 - 1)
+
+    await wait_until_async(lambda: len(form.statuses(talk.link)) == 3)
+    update = talk.model.maintenance.firmware.update
+    assert update is not None
+    await wait_until_async(lambda: update.retries == 9)
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02)
+async def test_an_update_waits_for_the_end_of_a_transaction(talk: Talk, form: Form) -> None:
+    """L01.FR.06. It is InstallScheduled meanwhile, as TC_L_15_CS expects it."""
+    await talk.start()
+    await form.send(talk)
+    await form.wait_for(talk.link, "Downloaded" if form is PLAIN else "InstallScheduled")
+
+    if talk.is_16:
+        await talk.call("RemoteStopTransaction", transaction_id=4711)
+    else:
+        await talk.request_stop()
+
+    await form.wait_for(talk.link, "Installing")
+    assert form.statuses(talk.link).count("InstallScheduled") == (0 if form is PLAIN else 1)
+    ended = "StopTransaction" if talk.is_16 else "TransactionEvent"
+    actions = [call.action for call in talk.link.calls]
+    assert actions.index(ended) < len(actions) - 1
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02)
+async def test_an_update_waits_for_its_times(talk: Talk, form: Form) -> None:
+    await form.send(talk, at=in_seconds(600))
+    if form is PLAIN:
+        await talk.call("TriggerMessage", requested_message="FirmwareStatusNotification")
+        assert (await talk.link.next(form.report)) == {"status": "Idle"}
+        return
+    assert (await talk.link.next(form.report)) == {"status": "DownloadScheduled", "request_id": 4}
+
+    answer = await form.send(talk, request_id=5, install_date_time=in_seconds(600))
+
+    assert answer.status == "AcceptedCanceled"
+    assert (await form.wait_for(talk.link, "InstallScheduled"))["request_id"] == 5
+    assert "Installing" not in form.statuses(talk.link)
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02)
+async def test_a_time_in_the_past_is_now(talk: Talk, form: Form) -> None:
+    more = {} if form is PLAIN else {"install_date_time": "2001-01-01T00:00:00Z"}
+    await form.send(talk, at="2001-01-01T00:00:00Z", **more)
+
+    await form.wait_for(talk.link, "Installing")
+    assert not [status for status in form.statuses(talk.link) if "Scheduled" in status]
+
+
+@in_forms()
+async def test_what_is_no_time_is_refused(talk: Talk, form: Form) -> None:
+    """UpdateFirmware.conf of 1.6 has no status, so it is a CALLERROR."""
+    if form is PLAIN:
+        with pytest.raises(OCPPError, match="not a time"):
+            await form.send(talk, at="noon")
+    else:
+        assert (await form.send(talk, at="noon")).status == "Rejected"
+        assert (await form.send(talk, install_date_time="soon")).status == "Rejected"
+    assert talk.model.maintenance.firmware.update is None
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02, connectors=1)
+async def test_an_update_follows_the_clock_of_the_csms(talk: Talk, form: Form) -> None:
+    await form.send(talk, at=in_seconds(3600))
+
+    talk.csms.answers["Heartbeat"] = {"current_time": in_seconds(3601)}
+    await talk.call("TriggerMessage", requested_message="Heartbeat")
+
+    await form.wait_for(talk.link, "Downloaded")
+
+
+# Another update, or a reboot, in the middle
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02, reboot_s=0.02)
+async def test_an_update_is_rejected_while_the_charger_reboots_into_another(talk: Talk, form: Form) -> None:
+    """L01.FR.27: it can no longer cancel that one."""
+    answers: list[Payload] = []
+
+    def take(payload: Payload) -> Payload:
+        if payload["status"] == "InstallRebooting":
+            answers.append(talk.model.answer(form.request, another))
+        return {}
+
+    firmware = {"location": LOCATION, "retrieveDateTime": NOW}
+    another = {"requestId": 5, "firmware": firmware}
+    talk.csms.answers[form.report] = take
+
+    await form.send(talk)
+
+    again = await talk.csms.link(2)
+    assert (await form.wait_for(again, "Installed"))["request_id"] == 4
+    assert answers == [{"status": "Rejected"}]
+
+
+@in_forms()
+@pytest.mark.charger(reboot_s=0.02)
+@pytest.mark.parametrize(
+    ("status", "afterwards"), [("Downloading", "DownloadFailed"), ("Installing", "InstallationFailed")]
+)
+async def test_a_reset_fails_what_is_in_progress(
+    talk: Talk, form: Form, status: str, afterwards: str
+) -> None:
+    firmware = talk.model.maintenance.firmware
+    if status == "Installing":
+        await talk.start()
+        firmware._step_s = 0.01
+        await form.send(talk)
+        await wait_until_async(lambda: firmware.update and firmware.update.status == "InstallScheduled")
+        firmware._step_s = 600
+        talk.model.station.transactions.end_all("Reboot")
+    else:
+        await form.send(talk)
+    await form.wait_for(talk.link, status)
+
+    await talk.call("Reset", type="Soft" if talk.is_16 else "Immediate")
+
+    again = await talk.csms.link(2)
+    await form.wait_for(again, afterwards)
+    assert form.statuses(again) == [afterwards]
+    assert talk.model.maintenance.firmware_version == "1.0.0"
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02, reboot_s=0.02)
+@pytest.mark.parametrize("status", ["DownloadScheduled", "InstallScheduled"])
+async def test_a_reset_keeps_what_is_scheduled(talk: Talk, form: Form, status: str) -> None:
+    firmware = talk.model.maintenance.firmware
+    later = {"at" if status == "DownloadScheduled" else "install_date_time": in_seconds(600)}
+    await form.send(talk, **later)
+    await wait_until_async(lambda: firmware.update and firmware.update.status == status)
+
+    await talk.call("Reset", type="Hard" if talk.is_16 else "Immediate")
+    again = await talk.csms.accepted(2)
+    talk.csms.answers["Heartbeat"] = {"current_time": in_seconds(601)}
+    await again.call((call16 if talk.is_16 else call201).TriggerMessage(requested_message="Heartbeat"))
+
+    await form.wait_for(again, "Installing")
+
+
+@in_forms()
+async def test_an_update_that_a_restart_interrupted_has_failed(
+    version: str, form: Form, tmp_path: Path
+) -> None:
+    settings: Payload = {"state_file": tmp_path / "state.json", "job_step_s": 600}
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, version, **settings):
+            first = await csms.accepted()
+            await first.call(form.build())
+            await form.wait_for(first, "Downloading")
+
+        async with LocalCharger(csms.url, version, **settings):
+            second = await csms.link(2)
+            await form.wait_for(second, "DownloadFailed")
+
+
+# Signatures
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02)
+async def test_an_update_with_a_certificate_that_is_none_is_refused(talk: Talk, form: Form) -> None:
+    """L01.FR.22; L01.FR.24 of the whitepaper."""
+    answer = await form.send(talk, signing_certificate="junk", signature=SIGNATURE)
+
+    assert answer.status == "InvalidCertificate"
+    assert talk.model.maintenance.firmware.update is None
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02)
+async def test_an_update_with_a_signature_that_is_none_is_not_installed(talk: Talk, form: Form) -> None:
+    await form.send(talk, signing_certificate=certificate(), signature="junk")
+
+    await form.wait_for(talk.link, "InvalidSignature")
+    assert form.statuses(talk.link) == ["Downloading", "Downloaded", "InvalidSignature"]
+    assert talk.model.maintenance.firmware_version == "1.0.0"
+
+
+@pytest.mark.charger(job_step_s=0.02)
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+@pytest.mark.parametrize("half", [{"signature": SIGNATURE}, {"signing_certificate": ""}])
+async def test_a_signed_update_needs_signature_and_certificate(talk: Talk, half: Payload) -> None:
+    """L01: "if a signature is missing entirely" it is InvalidSignature."""
+    if "signing_certificate" in half:
+        half = {"signing_certificate": certificate()}
+
+    await CURRENT.send(talk, **half)
+
+    await CURRENT.wait_for(talk.link, "InvalidSignature")
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02)
+async def test_a_well_formed_signature_can_be_made_to_fail(talk: Talk, form: Form) -> None:
+    given = {"signing_certificate": certificate(), "signature": SIGNATURE}
+    await form.send(talk, "https://files.example/fail-signature.bin", **given)
+
+    await form.wait_for(talk.link, "InvalidSignature")
+
+
+# TriggerMessage
+
+
+@in_forms()
+@pytest.mark.charger(job_step_s=0.02, reboot_s=0.02)
+async def test_a_triggered_status_is_the_last_one_and_idle_after_a_success(talk: Talk, form: Form) -> None:
+    """L01.FR.25 and .26; L01.FR.28 and .29 of the whitepaper."""
+    assert await triggered(talk.link, form) == {"status": "Idle"}
+
+    await form.send(talk, "ftp://x/fail-download")
+    await form.wait_for(talk.link, "DownloadFailed")
+    number = {} if form is PLAIN else {"request_id": 4}
+    assert await triggered(talk.link, form) == {"status": "DownloadFailed"} | number
+
+    await form.send(talk)
+    again = await talk.csms.link(2)
+    await form.wait_for(again, "Installed")
+    assert await triggered(again, form) == {"status": "Idle"}
+
+
+@pytest.mark.charger(job_step_s=0.02)
+@pytest.mark.parametrize("version", ["OCPP1.6"])
+async def test_each_message_of_1_6_has_the_status_of_its_own_kind_of_update(talk: Talk) -> None:
+    await SIGNED.send(talk, "ftp://x/fail-download")
+    await SIGNED.wait_for(talk.link, "DownloadFailed")
+
+    assert await triggered(talk.link, PLAIN) == {"status": "Idle"}
+    assert (await triggered(talk.link, SIGNED))["status"] == "DownloadFailed"
+
+
+async def triggered(link: Link, form: Form) -> Payload:
+    known = len(link.all(form.report))
+    request = call16.ExtendedTriggerMessage if form is SIGNED else call16.TriggerMessage
+    if form is CURRENT:
+        request = call201.TriggerMessage
+    answer = await link.call(request(requested_message="FirmwareStatusNotification"))
+    assert answer.status == "Accepted"
+    await wait_until_async(lambda: len(link.all(form.report)) > known)
+    return link.all(form.report)[-1]

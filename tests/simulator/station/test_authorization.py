@@ -1,0 +1,176 @@
+"""Tokens: the local list, the cache, and what the CSMS says about a token whose transaction runs."""
+
+import pytest
+
+from tests.simulator.station.both import (
+    answer_authorize,
+    answer_start,
+    answer_stop,
+    list_version,
+    request_start,
+    request_stop,
+    send_list,
+    show,
+    started,
+    stopped,
+)
+from tests.simulator.talk import Talk
+from tests.support.waiting import wait_until_async
+
+NO_STOP = '"StopTransactionOnInvalidId": "false"'
+PRE_AUTHORIZE = '"LocalPreAuthorize": "true"'
+
+
+@pytest.mark.parametrize("status", ["Blocked", "ConcurrentTx"])
+async def test_any_status_but_accepted_ends_a_transaction_that_has_begun(talk: Talk, status: str) -> None:
+    """OCPP 1.6 part 1, 9.1 StopTransactionOnInvalidId; 2.0.1, E05.FR.10."""
+    answer_start(talk, status)
+
+    await request_start(talk, "TAG", 1)
+
+    assert (await stopped(talk))["reason"] == "DeAuthorized"
+    assert talk.connector.power_w == 0
+
+
+@pytest.mark.charger(configuration=f"{{{NO_STOP}}}", ev_unplug_s=0.05)
+async def test_a_refused_token_keeps_its_transaction_without_energy_where_that_is_configured(
+    talk: Talk,
+) -> None:
+    """OCPP 1.6 part 1, 9.1: only the energy stops; 2.0.1, E05.FR.02. Then the driver leaves."""
+    answer_start(talk, "Blocked")
+
+    await request_start(talk, "TAG", 1)
+
+    if talk.is_16:
+        await talk.status("SuspendedEVSE")
+    else:
+        suspended = await talk.event("Updated", "Deauthorized")
+        assert suspended["transaction_info"]["charging_state"] == "SuspendedEVSE"
+    assert talk.connector.power_w == 0
+    assert (await stopped(talk))["reason"] == "EVDisconnected"
+
+
+@pytest.mark.charger(max_power_w=3_600_000, configuration=f'{{{NO_STOP}, "MaxEnergyOnInvalidId": "100"}}')
+async def test_a_refused_token_draws_what_is_configured_before_the_energy_stops(talk: Talk) -> None:
+    """2.0.1, E05.FR.03 and .08. 3.6 MW is 1 kWh per second."""
+    answer_start(talk, "Invalid")
+
+    await request_start(talk, "TAG", 1)
+
+    await wait_until_async(lambda: talk.connector.charging_state == "SuspendedEVSE")
+    assert talk.connector.transaction is not None
+    drawn_wh = talk.connector.energy_wh - talk.connector.transaction.meter_start_wh
+    assert 100 <= drawn_wh < 250
+    assert await request_stop(talk) == "Accepted"
+    assert (await stopped(talk))["reason"] == "Remote"
+
+
+@pytest.mark.charger(configuration=f"{{{PRE_AUTHORIZE}}}")
+@pytest.mark.parametrize("end", ["by its token", "remotely"])
+async def test_what_the_csms_says_at_the_end_of_a_transaction_is_remembered(talk: Talk, end: str) -> None:
+    """OCPP 1.6 part 1, 4.10; 2.0.1, C10.FR.04. Only the report of a stop by its token names the token."""
+    await talk.perform("PlugIn")
+    await show(talk, "TAG")
+    await started(talk)
+    await wait_until_async(lambda: talk.connector.power_w > 0 and not talk.model.has_queued_messages(None))
+    answer_stop(talk, "Blocked")
+    if end == "by its token" or not talk.is_16:
+        await show(talk, "TAG")
+    else:
+        await request_stop(talk)
+    await wait_until_async(lambda: talk.model.authorizer.cache["tag"].status == "Blocked")
+    talk.link.calls.clear()
+
+    await show(talk, "TAG", connector=2)
+
+    await talk.link.next("Authorize")
+
+
+async def test_an_empty_local_list_has_version_zero(talk: Talk) -> None:
+    """OCPP 1.6 part 1, 5.10; 2.0.1, D02.FR.02; TC_D_04."""
+    assert await send_list(talk, 4, "Full", ("GOOD", "Accepted")) == "Accepted"
+    assert await list_version(talk) == 4
+
+    assert await send_list(talk, 5, "Full") == "Accepted"
+
+    assert await list_version(talk) == 0
+
+
+async def test_a_wrong_update_of_the_local_list_changes_nothing(talk: Talk) -> None:
+    """2.0.1, D01.FR.18 and .19, and libocpp's apply_local_authorization_list."""
+    await send_list(talk, 4, "Full", ("OLD", "Accepted"))
+    new = ("NEW", "Accepted")
+
+    assert await send_list(talk, 5, "Full", new, ("ADMIN", None)) == "Failed"
+    assert await send_list(talk, 5, "Full", new, ("NEW", "Blocked")) == "Failed"
+    assert await send_list(talk, 5, "Full", new, ("new", "Accepted")) == "Failed"
+    assert await send_list(talk, 5, "Differential", new, ("NEW", None)) == "Failed"
+    assert await send_list(talk, 0, "Full", new) == "Failed"
+    assert await send_list(talk, -1, "Full") == "Failed"
+    assert await send_list(talk, 4, "Differential", new) == "VersionMismatch"
+    too_many = [(f"T{number}", "Accepted") for number in range(1001)]
+    assert await send_list(talk, 5, "Full", *too_many) == "Failed"
+
+    assert await list_version(talk) == 4
+    assert list(talk.model.authorizer.local_list) == ["old"]
+
+
+@pytest.mark.charger(configuration=f"{{{PRE_AUTHORIZE}}}")
+async def test_the_local_list_comes_before_the_cache(talk: Talk) -> None:
+    """OCPP 1.6 part 1, 3.5.3: a listed token is not cached either; 2.0.1, C13.FR.01."""
+    await show(talk, "TAG")
+    await wait_until_async(lambda: "tag" in talk.model.authorizer.cache)
+
+    await send_list(talk, 1, "Full", ("TAG", "Blocked"))
+
+    assert talk.model.authorizer.cache == {}
+    await show(talk, "TAG", connector=2)
+    await talk.link.next("Authorize", lambda _: len(talk.link.all("Authorize")) == 2)
+    await wait_until_async(lambda: talk.model.station.connectors[1].token is not None)
+    assert talk.model.authorizer.cache == {}
+
+
+@pytest.mark.charger(configuration=f'{{{PRE_AUTHORIZE}, "AuthCacheCtrlr.LifeTime": "60"}}')
+async def test_a_cached_token_is_authorized_again_when_it_was_not_used_for_the_lifetime(talk: Talk) -> None:
+    """2.0.1, AuthCacheCtrlr.LifeTime: since it was last used."""
+    cache = talk.model.authorizer.cache
+    await show(talk, "TAG")
+    await wait_until_async(lambda: "tag" in cache)
+    now = talk.model.clock.now()
+    cache["tag"] = cache["tag"]._replace(used_at=now - 59)
+
+    await show(talk, "TAG", connector=2)
+    used_at = cache["tag"].used_at
+    assert used_at is not None
+    assert used_at >= now
+    assert len(talk.link.all("Authorize")) == 1
+
+    cache["tag"] = cache["tag"]._replace(used_at=now - 61)
+    await show(talk, "TAG", connector=2)
+    await talk.perform("Unplug")
+    await wait_until_async(lambda: talk.model.station.connectors[1].token is None)
+    await show(talk, "TAG", connector=2)
+    await talk.link.next("Authorize", lambda _: len(talk.link.all("Authorize")) == 2)
+
+
+@pytest.mark.parametrize("learned", ["when it started", "from Authorize"])
+async def test_a_token_of_the_same_group_ends_a_transaction_when_the_csms_knows_it(
+    talk: Talk, learned: str
+) -> None:
+    """OCPP 1.6 part 1, 4.1 and TC_069; 2.0.1, C09. Neither list nor cache knows the second token."""
+    his = ("Accepted", "FAMILY") if learned == "from Authorize" else "Accepted"
+    answer_authorize(talk, HIS=his, HERS=("Accepted", "FAMILY"), BAD=("Blocked", "FAMILY"), ELSE="Accepted")
+    answer_start(talk, "Accepted", None if learned == "from Authorize" else "FAMILY")
+    await talk.perform("PlugIn")
+    await show(talk, "HIS")
+    await started(talk)
+    await wait_until_async(lambda: talk.connector.group == "FAMILY")
+
+    await show(talk, "ELSE")
+    await show(talk, "BAD")
+    await wait_until_async(lambda: {"else", "bad"} <= set(talk.model.authorizer.cache))
+    assert talk.connector.transaction is not None
+    await show(talk, "HERS")
+
+    ended = await stopped(talk)
+    assert (ended["token"], ended["reason"]) == ("HERS", "Local")

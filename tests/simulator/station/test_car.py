@@ -1,0 +1,198 @@
+"""The car: how much it draws, how its power falls towards a full battery, and when it leaves. Both versions."""
+
+import asyncio
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.lifecycle import build_charge_point
+from simulator.log import EventLog
+from simulator.settings import BadSettings, read_settings
+from simulator.station.ev import NEGLIGIBLE_WH, TAPER_STEPS
+from simulator.station.model import Connector, Token
+from tests.simulator.charger import environment
+from tests.simulator.talk import Talk, start_remotely
+from tests.support.waiting import wait_until_async
+
+VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+
+
+class Stage(NamedTuple):
+    """A time of constant power."""
+
+    power_w: float
+    hours: float
+    soc_percent: float  #: when it begins
+
+
+class Charge(NamedTuple):
+    stages: list[Stage]
+    counted_wh: float
+    late_wh: float  #: that flowed at most while the test computed
+    connector: Connector
+
+    @property
+    def powers(self) -> list[float]:
+        return [stage.power_w for stage in self.stages]
+
+
+def charge(**more: object) -> Charge:
+    """A car charges until it draws nothing; time passes as fast as the charger's own timer for it wakes."""
+
+    async def run() -> Charge:
+        environ = environment("ws://csms", "OCPP1.6", **{"ev_unplug_s": "never", **more})
+        model = build_charge_point(read_settings(environ), EventLog(lambda _: None))
+        model.power_on()
+        station, loop = model.station, asyncio.get_running_loop()
+        connector, energy = station.connectors[0], station.energy
+        started_s, start_wh = loop.time(), connector.energy_wh
+        station.cable.plug(connector)
+        station.sessions.start_remotely(connector, Token("TAG"), None, check=False)
+        stages: list[Stage] = []
+        while connector.power_w > 0:
+            assert connector.ev is not None
+            wait_s = station._timers._handles[0, "power"].when() - loop.time()
+            stages.append(Stage(connector.power_w, wait_s / 3600, connector.ev.soc_percent))
+            energy._metered_at_s -= wait_s
+            energy.update_power()
+        late_wh = (loop.time() - started_s) / 3600 * model.settings.max_power_w
+        model.power_off()
+        return Charge(stages, connector.energy_wh - start_wh, late_wh, connector)
+
+    return asyncio.run(run())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    battery_wh=st.integers(1, 100_000),
+    energy_wh=st.integers(1, 100_000),
+    soc=st.one_of(st.just(""), st.integers(0, 100)),
+    power_w=st.integers(50_000, 400_000),
+    curve=st.sampled_from(["flat", "taper"]),
+    phases=st.integers(1, 3),
+)
+def test_the_register_counts_power_times_time_and_no_more_than_the_car_wants(
+    *, battery_wh: int, energy_wh: int, soc: int | str, power_w: int, curve: str, phases: int
+) -> None:
+    """With a bounded number of wake-ups, whatever the battery, and a power that never rises by itself."""
+    done = charge(
+        ev_battery_wh=battery_wh,
+        ev_energy_wh=energy_wh,
+        ev_soc_percent=soc,
+        max_power_w=power_w,
+        ev_curve=curve,
+        ev_phases=phases,
+    )
+
+    ev = done.connector.ev
+    assert ev is not None
+    drawn_wh = sum(stage.power_w * stage.hours for stage in done.stages)
+    assert done.counted_wh == pytest.approx(drawn_wh, abs=done.late_wh + 2 * NEGLIGIBLE_WH + power_w * 1e-5)
+    assert done.counted_wh == pytest.approx(ev.wanted_wh, abs=NEGLIGIBLE_WH)
+    assert ev.drawn_wh <= ev.wanted_wh <= energy_wh
+    assert done.connector.charging_state == "SuspendedEV"
+    assert done.powers == sorted(done.powers, reverse=True)
+    assert len(set(done.powers)) <= TAPER_STEPS
+    assert len(done.stages) <= 2 * TAPER_STEPS
+    assert 0 <= ev.soc_percent <= 100
+
+
+def test_the_power_falls_from_80_percent_on_in_a_straight_line() -> None:
+    """As in Linear2StageBattery of ACN-Sim: constant current, then constant voltage."""
+    done = charge(
+        connector_type="CCS2",
+        max_power_w=100_000,
+        ev_battery_wh=50_000,
+        ev_soc_percent=50,
+        ev_energy_wh=50_000,
+    )
+
+    steps = dict.fromkeys((round(stage.soc_percent), stage.power_w) for stage in done.stages)
+    line = [(80 + 2 * step, 100_000 * (1 - step / 10)) for step in range(1, 10)]
+    assert list(steps) == [(50, 100_000), *((soc, pytest.approx(power_w)) for soc, power_w in line)]
+
+
+@pytest.mark.parametrize(
+    ("more", "falls"),
+    [
+        ({"connector_type": "CCS2"}, True),
+        ({"connector_type": "Type2"}, False),
+        ({"connector_type": "CCS2", "ev_curve": "flat"}, False),
+        ({"connector_type": "Type2", "ev_curve": "taper"}, True),
+    ],
+)
+def test_the_power_falls_at_dc_unless_that_is_set_otherwise(more: dict[str, str], falls: bool) -> None:
+    """An on-board charger takes so little that the battery limits it only in its last percents."""
+    assert (len(set(charge(**more).powers)) > 1) == falls
+
+
+def test_a_car_with_one_phase_draws_a_third_of_what_the_charger_offers() -> None:
+    assert set(charge(max_power_w=22_080, ev_phases=1).powers) == {7_360}
+    assert set(charge(max_power_w=22_080, ev_phases=2).powers) == {14_720}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("CHARGER_EV_SOC_PERCENT", "101", "a whole number from 0 to 100"),
+        ("CHARGER_EV_CURVE", "steep", "flat or taper"),
+        ("CHARGER_EV_PHASES", "0", "a whole number from 1 to 3"),
+        ("CHARGER_EV_POWER_FACTOR", "nan", "a number from 0.5 to 1"),
+        ("CHARGER_EV_POWER_FACTOR", "high", "a number from 0.5 to 1"),
+    ],
+)
+def test_a_car_that_cannot_be_is_refused(name: str, value: str, complaint: str) -> None:
+    with pytest.raises(BadSettings, match=f"{name} must be {complaint}"):
+        read_settings(environment("ws://csms", "OCPP1.6") | {name: value})
+
+
+@VERSIONS
+@pytest.mark.charger(ev_soc_percent=100, ev_unplug_s=0.05)
+async def test_a_car_that_arrives_full_is_suspended_and_leaves(talk: Talk) -> None:
+    if talk.is_16:
+        await talk.call("RemoteStartTransaction", id_tag="TAG", connector_id=1)
+        await talk.status("SuspendedEV")
+        assert (await talk.link.next("StopTransaction"))["reason"] == "EVDisconnected"
+    else:
+        token = {"id_token": "TAG", "type": "ISO14443"}
+        await talk.call("RequestStartTransaction", id_token=token, remote_start_id=7, evse_id=1)
+        assert (await talk.event("Started"))["transaction_info"]["charging_state"] == "SuspendedEV"
+        await talk.event("Ended", "EVCommunicationLost")
+    await talk.status("Available")
+
+
+@VERSIONS
+@pytest.mark.charger(max_power_w=10_000_000, ev_energy_wh=1_000)
+async def test_a_full_car_that_requests_energy_again_draws_as_much_again(talk: Talk) -> None:
+    await talk.start()
+    before_wh = talk.connector.energy_wh
+    await wait_until_async(lambda: talk.connector.charging_state == "SuspendedEV")
+    first_wh = talk.connector.energy_wh
+
+    await talk.perform("RequestEnergy")
+
+    assert talk.connector.charging_state == "Charging"
+    await wait_until_async(lambda: talk.connector.charging_state == "SuspendedEV")
+    assert talk.connector.energy_wh - first_wh == pytest.approx(1_000, abs=1)
+    assert talk.connector.energy_wh - before_wh <= 2_000
+
+
+@VERSIONS
+@pytest.mark.charger(
+    max_power_w=10_000_000, configuration='{"MaxEnergyOnInvalidId": "100"}', meter_start_wh=0
+)
+async def test_a_refused_token_draws_exactly_what_is_allowed(talk: Talk) -> None:
+    talk.csms.answers["StartTransaction"] = {"transaction_id": 9, "id_tag_info": {"status": "Invalid"}}
+    talk.csms.answers["TransactionEvent"] = lambda payload: (
+        {"id_token_info": {"status": "Invalid"}} if payload["event_type"] == "Started" else {}
+    )
+    await start_remotely(talk.link, talk.model.version.name)
+    transaction = talk.connector.transaction
+    assert transaction is not None
+
+    await wait_until_async(lambda: talk.connector.transaction is None)
+
+    assert transaction.energy_limit_wh is not None
+    assert talk.connector.energy_wh == pytest.approx(transaction.energy_limit_wh, abs=2 * NEGLIGIBLE_WH)
