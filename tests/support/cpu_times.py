@@ -1,6 +1,6 @@
 """The CPU time of a process's event loop over time: how long it worked, and how long it waited for a CPU.
 
-A test of timing uses it to tell what the product did from what other processes of the machine did.
+So a test of timing can separate the work of the product from that of other processes of the machine.
 """
 
 import asyncio
