@@ -36,7 +36,12 @@ class Transactions201(CommonRequests):
         readings = self.meter_values(connector, "started", "Transaction.Begin", transaction.started_at)
         if first := self.meter_values(connector, "ended", "Transaction.Begin", transaction.started_at):
             self.first_readings[transaction.id] = first[0]
-        event: Payload = {"eventType": "Started", "triggerReason": trigger, **_token_field(transaction.token)}
+        event: Payload = {
+            "eventType": "Started",
+            "triggerReason": trigger,
+            "timestamp": format_time(transaction.started_at),
+            **_token_field(transaction.token),
+        }
         if readings:
             event["meterValue"] = readings
         if transaction.reservation_id is not None:
