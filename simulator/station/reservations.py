@@ -59,7 +59,7 @@ class Reservations:
 
         Of those of any connector the latest end first. OCPP 1.6 part 1, 5.13; 2.0.1, ReservationStatusUpdate.
         """
-        usable = {c.number for c in self._resources.connectors if c.operative and not c.fault}
+        usable = {c.number for c in self._resources.connectors if not c.is_out_of_service}
         own = [r for r in self.by_id.values() if r.connector_number != 0]
         lost = [r for r in own if r.connector_number not in usable]
         for_any = self._for_any()

@@ -96,7 +96,7 @@ class Transactions:
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
-        self._resources.timers.cancel(connector, "sample")
+        self._sampling.restart(connector)
         if connector.operative_next is not None:
             connector.operative, connector.operative_next = connector.operative_next, None
             self._reservations.end_unusable()
@@ -182,6 +182,7 @@ class Transactions:
         connector.transaction = transaction
         self._resources.profiles.assign(next_transaction(connector), transaction.id)
         transaction.reported_state = connector.charging_state
+        self._sampling.begin(connector)
         self._resources.reports.report_started(connector, transaction, trigger)
         self._sampling.restart(connector)
 

@@ -59,14 +59,13 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     def status_of(self, connector_number: int) -> str:
         connector = self.station.connector(connector_number)
         if connector is None:
-            usable = any(connector.operative for connector in self.station.connectors)
-            return "Available" if usable else "Unavailable"
+            return "Available" if self.station.availability.is_station_available else "Unavailable"
         if connector.transaction:
             return STATUS_OF_CHARGING_STATE[connector.charging_state]
         conditions = (
             ("Faulted", connector.fault),
             ("Unavailable", not connector.operative),
-            ("Finishing", connector.used),
+            ("Finishing", connector.used or connector.cable_locked),
             ("Preparing", connector.plugged or connector.token or connector.claimed),
             ("Reserved", self.station.reservations.find(connector)),
         )
@@ -94,11 +93,10 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("ChangeAvailability")
     def _change_availability(self, payload: Payload) -> Payload:
+        if payload["connectorId"] == 0:
+            return self.set_operative(self.station.connectors, "station", payload["type"])
         connector = self.station.connector(payload["connectorId"])
-        if connector is None and payload["connectorId"] != 0:
-            return REJECTED
-        connectors = [connector] if connector else self.station.connectors
-        return self.set_operative(connectors, payload["type"] == "Operative")
+        return self.set_operative([connector], "EVSE", payload["type"]) if connector else REJECTED
 
     @handles("UnlockConnector")
     def _unlock_connector(self, payload: Payload) -> Payload:
@@ -108,6 +106,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         if connector.fault == "ConnectorLockFailure":
             return {"status": "UnlockFailed"}
         self.station.transactions.end(connector, "UnlockCommand", "UnlockCommand")
+        self.station.cable.unlock(connector)
         return {"status": "Unlocked"}
 
     @handles("Reset")
@@ -145,7 +144,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         }
 
     def _describe_key(self, option: Option) -> Payload:
-        entry: Payload = {"key": option.key, "readonly": option.mutability == "ReadOnly"}
+        entry: Payload = {"key": option.key, "readonly": self.options.mutability(option) == "ReadOnly"}
         if option.mutability != "WriteOnly":
             entry["value"] = self.options.text(option.name)[:500]
         return entry

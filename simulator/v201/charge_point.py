@@ -3,7 +3,7 @@
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
-from simulator.station.model import Connector
+from simulator.station.model import Connector, Level
 from simulator.v201.answers import rejected
 from simulator.v201.authorization import Authorization201
 from simulator.v201.maintenance import Maintenance201
@@ -42,7 +42,7 @@ class ChargePoint201(
             ("Occupied", connector.transaction and connector.transaction.token),
             ("Unavailable", not connector.operative),
             ("Reserved", self.station.reservations.find(connector)),
-            ("Occupied", connector.transaction or connector.plugged),
+            ("Occupied", connector.transaction or connector.plugged or connector.cable_locked),
             ("Reserved", self.station.reservations.keeps(connector)),
         )
         return next((status for status, holds in conditions if holds), "Available")
@@ -66,10 +66,14 @@ class ChargePoint201(
 
     @handles("ChangeAvailability")
     def _change_availability(self, payload: Payload) -> Payload:
-        connectors = self._connectors(payload.get("evse"))
+        evse = payload.get("evse") or {"id": 0}
+        connectors = self._connectors(evse)
         if not connectors:
             return REJECTED
-        return self.set_operative(connectors, payload["operationalStatus"] == "Operative")
+        level: Level = "connector" if "connectorId" in evse else "EVSE"
+        return self.set_operative(
+            connectors, level if evse["id"] else "station", payload["operationalStatus"]
+        )
 
     @handles("UnlockConnector")
     def _unlock_connector(self, payload: Payload) -> Payload:
@@ -78,7 +82,10 @@ class ChargePoint201(
             return {"status": "UnknownConnector"}
         if connector.transaction and connector.token:
             return {"status": "OngoingAuthorizedTransaction"}
-        return {"status": "UnlockFailed" if connector.fault == "ConnectorLockFailure" else "Unlocked"}
+        if connector.fault == "ConnectorLockFailure":
+            return {"status": "UnlockFailed"}
+        self.station.cable.unlock(connector)
+        return {"status": "Unlocked"}
 
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
