@@ -13,12 +13,19 @@ Status = Literal["Accepted", "RebootRequired", "Rejected"]
 MEASURANDS = (
     "Current.Import",
     "Current.Offered",
+    "Energy.Active.Import.Interval",
     "Energy.Active.Import.Register",
+    "Frequency",
     "Power.Active.Import",
+    "Power.Factor",
     "Power.Offered",
+    "Power.Reactive.Import",
     "SoC",
     "Voltage",
 )
+#: A list may name one phase of these: `Voltage.L1` (OCPP 1.6 part 1, 9.1.17).
+PHASED = frozenset({"Current.Import", "Power.Active.Import", "Power.Reactive.Import", "Voltage"})
+PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 TX_POINTS = ("Authorized", "EVConnected", "PowerPathClosed")
 
 
@@ -74,8 +81,8 @@ def _constant(name: str, key: str | None, path: str | None, number: int) -> Opti
 ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
 PROFILES_16 = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
 
-#: Measurands in OCPP 1.6, each of which a list may name once.
-ALL_MEASURANDS = 22
+#: A list may name each measurand once, and each phase of those that have phases.
+ALL_MEASURANDS = len(MEASURANDS) + len(PHASED) * len(PHASES)
 
 #: OCPP 1.6 part 1, 9.1.7: `1.RST` for a connector, or one value for the whole charger.
 PHASE_ROTATION = r"(\d{1,3}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
@@ -113,10 +120,14 @@ OPTIONS = (
     _measurands("sampled", "MeterValuesSampledData", "SampledDataCtrlr.TxUpdatedMeasurands", ENERGY_AND_POWER),
     _measurands("started", None, "SampledDataCtrlr.TxStartedMeasurands", "Energy.Active.Import.Register"),
     _measurands("ended", "StopTxnSampledData", "SampledDataCtrlr.TxEndedMeasurands", "Energy.Active.Import.Register"),
-    _ro("ended_s", None, "SampledDataCtrlr.TxEndedInterval", "integer", "0", unit="s"),
+    _seconds("ended_s", None, "SampledDataCtrlr.TxEndedInterval", 0),
+    _ro("register_is_whole", None, "SampledDataCtrlr.RegisterValuesWithoutPhases", "boolean", "true"),
     _seconds("aligned_s", "ClockAlignedDataInterval", "AlignedDataCtrlr.Interval", 0),
     _measurands("aligned", "MeterValuesAlignedData", "AlignedDataCtrlr.Measurands", "Energy.Active.Import.Register"),
-    _ro("aligned_ended", "StopTxnAlignedData", None, "string", ""),
+    _rw("aligned_idle_only", None, "AlignedDataCtrlr.SendDuringIdle", "boolean", "false"),
+    _measurands("aligned_ended", "StopTxnAlignedData", "AlignedDataCtrlr.TxEndedMeasurands", ""),
+    _seconds("aligned_ended_s", None, "AlignedDataCtrlr.TxEndedInterval", 0),
+    _constant("ended_max_values", "StopTransactionMaxMeterValues", None, 50),
     _constant("aligned_max", "MeterValuesAlignedDataMaxLength", None, ALL_MEASURANDS),
     _constant("sampled_max", "MeterValuesSampledDataMaxLength", None, ALL_MEASURANDS),
     _constant("aligned_ended_max", "StopTxnAlignedDataMaxLength", None, ALL_MEASURANDS),
@@ -268,7 +279,8 @@ def _normalised_number(option: Option, text: str) -> str | None:
 def _normalised_list(option: Option, text: str) -> str | None:
     """A list names each member once, and at least `minimum` of them."""
     members = [member.strip() for member in text.split(",") if member.strip()]
-    is_set = len(set(members)) == len(members) and set(members) <= set(option.members)
+    named = {split_phase(member)[0] for member in members}
+    is_set = len(set(members)) == len(members) and named <= set(option.members)
     return ",".join(members) if is_set and len(members) >= (option.minimum or 0) else None
 
 
@@ -278,3 +290,9 @@ def _fits(option: Option, text: str) -> bool:
     return option.pattern is None or all(
         re.fullmatch(option.pattern, member.strip()) for member in text.split(",")
     )
+
+
+def split_phase(member: str) -> tuple[str, str | None]:
+    """A measurand, and the phase that is named with it."""
+    measurand, _, phase = member.rpartition(".")
+    return (measurand, phase) if measurand in PHASED and phase in PHASES else (member, None)
