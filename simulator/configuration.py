@@ -1,7 +1,7 @@
 """The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 Kind = Literal[
@@ -13,12 +13,19 @@ Status = Literal["Accepted", "RebootRequired", "Rejected"]
 MEASURANDS = (
     "Current.Import",
     "Current.Offered",
+    "Energy.Active.Import.Interval",
     "Energy.Active.Import.Register",
+    "Frequency",
     "Power.Active.Import",
+    "Power.Factor",
     "Power.Offered",
+    "Power.Reactive.Import",
     "SoC",
     "Voltage",
 )
+#: A list may name one phase of these: `Voltage.L1` (OCPP 1.6 part 1, 9.1.17).
+PHASED = frozenset({"Current.Import", "Power.Active.Import", "Power.Reactive.Import", "Voltage"})
+PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 TX_POINTS = ("Authorized", "EVConnected", "PowerPathClosed")
 
 
@@ -74,8 +81,8 @@ def _constant(name: str, key: str | None, path: str | None, number: int) -> Opti
 ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
 PROFILES_16 = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
 
-#: Measurands in OCPP 1.6, each of which a list may name once.
-ALL_MEASURANDS = 22
+#: A list may name each measurand once, and each phase of those that have phases.
+ALL_MEASURANDS = len(MEASURANDS) + len(PHASED) * len(PHASES)
 
 #: OCPP 1.6 part 1, 9.1.7: `1.RST` for a connector, or one value for the whole charger.
 PHASE_ROTATION = r"(\d{1,3}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
@@ -97,13 +104,13 @@ OPTIONS = (
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
-    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", MESSAGE_BYTES),
+    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", 512 * 1024),
     # Transactions
     _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
     _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", minimum=0, maximum=1_000_000),
     _rw("stop_on_unplug", "StopTransactionOnEVSideDisconnect", "TxCtrlr.StopTxOnEVSideDisconnect", "boolean", "true"),
-    _ro("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", None, "boolean", "true"),
+    _rw("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", "OCPPCommCtrlr.UnlockOnEVSideDisconnect", "boolean", "true"),
     _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS, minimum=1),
     _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS, minimum=1),
     _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", minimum=1, maximum=100),
@@ -113,10 +120,14 @@ OPTIONS = (
     _measurands("sampled", "MeterValuesSampledData", "SampledDataCtrlr.TxUpdatedMeasurands", ENERGY_AND_POWER),
     _measurands("started", None, "SampledDataCtrlr.TxStartedMeasurands", "Energy.Active.Import.Register"),
     _measurands("ended", "StopTxnSampledData", "SampledDataCtrlr.TxEndedMeasurands", "Energy.Active.Import.Register"),
-    _ro("ended_s", None, "SampledDataCtrlr.TxEndedInterval", "integer", "0", unit="s"),
+    _seconds("ended_s", None, "SampledDataCtrlr.TxEndedInterval", 0),
+    _ro("register_is_whole", None, "SampledDataCtrlr.RegisterValuesWithoutPhases", "boolean", "true"),
     _seconds("aligned_s", "ClockAlignedDataInterval", "AlignedDataCtrlr.Interval", 0),
     _measurands("aligned", "MeterValuesAlignedData", "AlignedDataCtrlr.Measurands", "Energy.Active.Import.Register"),
-    _ro("aligned_ended", "StopTxnAlignedData", None, "string", ""),
+    _rw("aligned_idle_only", None, "AlignedDataCtrlr.SendDuringIdle", "boolean", "false"),
+    _measurands("aligned_ended", "StopTxnAlignedData", "AlignedDataCtrlr.TxEndedMeasurands", ""),
+    _seconds("aligned_ended_s", None, "AlignedDataCtrlr.TxEndedInterval", 0),
+    _constant("ended_max_values", "StopTransactionMaxMeterValues", None, 50),
     _constant("aligned_max", "MeterValuesAlignedDataMaxLength", None, ALL_MEASURANDS),
     _constant("sampled_max", "MeterValuesSampledDataMaxLength", None, ALL_MEASURANDS),
     _constant("aligned_ended_max", "StopTxnAlignedDataMaxLength", None, ALL_MEASURANDS),
@@ -150,6 +161,7 @@ OPTIONS = (
     _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W", members=("A", "W")),
     _ro("max_periods", "ChargingScheduleMaxPeriods", "SmartChargingCtrlr.PeriodsPerSchedule", "integer", "100"),
     _constant("max_profiles", "MaxChargingProfilesInstalled", None, 50),
+    _rw("rate_change_percent", None, "SmartChargingCtrlr.LimitChangeSignificance", "decimal", "0", unit="Percent", minimum=0, maximum=100),
     _ro("reserve_any", "ReserveConnectorZeroSupported", "ReservationCtrlr.NonEvseSpecific", "boolean", "true"),
     # The device model itself
     _constant("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", 40),
@@ -160,30 +172,47 @@ OPTIONS = (
     _constant("set_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/SetVariables", MESSAGE_BYTES),
 )  # fmt: skip
 
+
+def _path(option: Option) -> str | None:
+    """`Component.Variable`, with `/instance`."""
+    instance = f"/{option.instance}" if option.instance else ""
+    return f"{option.component}.{option.variable}{instance}" if option.component else None
+
+
+OPTION_OF_NAME = {option.name: option for option in OPTIONS}
+
 #: By 1.6's key in lower case: keys are not case-sensitive (its type is CiString50).
 OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
+#: By 2.0.1's Component.Variable/Instance in lower case.
+OPTION_OF_PATH = {path.lower(): option for option in OPTIONS if (path := _path(option))}
 
 
 class Options:
     """The values in force; `changes` has those that the CSMS set, for the state file."""
 
-    def __init__(self, facts: Mapping[str, str], configuration: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        facts: Mapping[str, str],
+        configuration: Mapping[str, str],
+        fixed: Collection[str] = (),
+    ) -> None:
         """`facts` are values by option name, `configuration` by 1.6 key or 2.0.1 Component.Variable.
 
+        An option in `fixed` cannot be changed at this charger.
         Raises ValueError for a setting that is unknown or that a CSMS could not make.
         """
-        self._known = {option.name: option for option in OPTIONS}
-        self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
+        self._base = dict(facts)
+        self._fixed = frozenset(fixed)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
-            option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
+            option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
             if option is None or self.change(option, text) == "Rejected":
                 raise ValueError(f"{name}={text} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}
 
     def restore(self, changes: Mapping[str, str]) -> None:
-        self.changes = {name: value for name, value in changes.items() if name in self._known}
+        self.changes = {name: value for name, value in changes.items() if name in OPTION_OF_NAME}
 
     def set(self, name: str, value: object) -> None:
         """Sets a value unchecked, also of a read-only option."""
@@ -193,10 +222,15 @@ class Options:
         return iter(OPTIONS)
 
     def text(self, name: str) -> str:
-        return self.changes.get(name, self._base[name])
+        if name in self.changes:
+            return self.changes[name]
+        return self._base[name] if name in self._base else OPTION_OF_NAME[name].default
 
     def number(self, name: str) -> int:
         return int(self.text(name))
+
+    def decimal(self, name: str) -> float:
+        return float(self.text(name))
 
     def flag(self, name: str) -> bool:
         return self.text(name) == "true"
@@ -204,9 +238,12 @@ class Options:
     def members(self, name: str) -> list[str]:
         return [member for member in self.text(name).split(",") if member]
 
+    def mutability(self, option: Option) -> Mutability:
+        return "ReadOnly" if option.name in self._fixed else option.mutability
+
     def change(self, option: Option, text: str) -> Status:
         value = _normalised(option, text)
-        if option.mutability == "ReadOnly" or value is None:
+        if self.mutability(option) == "ReadOnly" or value is None:
             return "Rejected"
         self.changes[option.name] = value
         return "RebootRequired" if option.counts_at_boot else "Accepted"
@@ -215,11 +252,6 @@ class Options:
         """Takes back what was set."""
         for name in names:
             self.changes.pop(name, None)
-
-
-def _path(option: Option) -> str | None:
-    instance = f"/{option.instance}" if option.instance else ""
-    return f"{option.component}.{option.variable}{instance}" if option.component else None
 
 
 def _normalised(option: Option, text: str) -> str | None:
@@ -247,7 +279,8 @@ def _normalised_number(option: Option, text: str) -> str | None:
 def _normalised_list(option: Option, text: str) -> str | None:
     """A list names each member once, and at least `minimum` of them."""
     members = [member.strip() for member in text.split(",") if member.strip()]
-    is_set = len(set(members)) == len(members) and set(members) <= set(option.members)
+    named = {split_phase(member)[0] for member in members}
+    is_set = len(set(members)) == len(members) and named <= set(option.members)
     return ",".join(members) if is_set and len(members) >= (option.minimum or 0) else None
 
 
@@ -257,3 +290,9 @@ def _fits(option: Option, text: str) -> bool:
     return option.pattern is None or all(
         re.fullmatch(option.pattern, member.strip()) for member in text.split(",")
     )
+
+
+def split_phase(member: str) -> tuple[str, str | None]:
+    """A measurand, and the phase that is named with it."""
+    measurand, _, phase = member.rpartition(".")
+    return (measurand, phase) if measurand in PHASED and phase in PHASES else (member, None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -26,8 +27,9 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector
+from simulator.station.model import Connector, electrics_of
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -51,25 +53,40 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
-        self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.timers = Timers()
+        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        self.options = Options(
+            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+        )
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
-        #: by transaction: the readings at its start, which the report of its end repeats
-        self.first_readings: dict[str, Payload] = {}
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
+        self._ending = asyncio.Event()
         self._offline_since_s = 0.0
 
     # A connection
@@ -78,7 +95,7 @@ class ChargePoint(Translation):
         """Registers, then sends and answers. Ends by cancellation, or raises Rebooting."""
         self.online = True
         if self.settings.boot_on_reconnect:
-            self.registration.status = "Unknown"
+            self.registration.start_over()
         try:
             await run_together(self._register(session), self.delivery.run(session), self._watch_for_reboot())
         finally:
@@ -89,7 +106,11 @@ class ChargePoint(Translation):
             self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
-        booted = await self.registration.register(session)
+        while True:
+            self._begin_work(booted=await self.registration.register(session))
+            await self.registration.wait_until_not_accepted()
+
+    def _begin_work(self, *, booted: bool) -> None:
         self.network.accept()
         if not booted:
             self.log.connection(
@@ -104,9 +125,10 @@ class ChargePoint(Translation):
     def answer(self, action: str, payload: Payload) -> Payload:
         """The answer to the CSMS's call. Messages that it causes are queued, so they leave after it.
 
-        Raises OCPPError.
+        What the call has changed is saved before the answer leaves: what was accepted is kept. Raises OCPPError.
         """
-        if self.registration.status in ("Unknown", "Rejected"):
+        status = self.registration.status
+        if status == "Unknown" or (status == "Rejected" and not self.ends_rejection(action, payload)):
             raise SecurityError("this charger has not been accepted")
         handler = self.handlers.get(action)
         if handler is None:
@@ -114,21 +136,25 @@ class ChargePoint(Translation):
         if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
-            return handler(self, payload)
+            answer = handler(self, payload)
+            if not action.startswith("Get"):  # those change nothing
+                self.keep_state()
+                self.memory.save_if_due()
         except OCPPError:
             raise
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+        return answer
 
     def end_attempt(self) -> None:
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
         if self.network.end_attempt():
-            self.registration.status = "Unknown"
+            self.registration.start_over()
 
     @property
     def is_accepted(self) -> bool:
-        return self.registration.status == "Accepted"
+        return self.registration.is_accepted
 
     @property
     def reachable(self) -> bool:
@@ -185,12 +211,24 @@ class ChargePoint(Translation):
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
-    async def wait_for_delivery(self, limit_s: float) -> None:
-        """Returns when the CSMS has every durable message, or cannot be reached, or after `limit_s`."""
+    async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
+        """Returns when the CSMS has every durable message, or after `limit_s`.
+
+        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
+        """
         deadline_s = time.monotonic() + limit_s
         outbox = self.delivery.outbox
-        while self.reachable and any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+        while any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+            if not self.reachable and not (reconnect and outbox.has_transaction()):
+                return
             await asyncio.sleep(0.02)
+
+    async def wait_to_connect(self, delay_s: float) -> None:
+        """Before the next attempt; the end of the charger makes one attempt early."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._ending.wait()
+        self._ending.clear()
 
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
@@ -208,10 +246,10 @@ class ChargePoint(Translation):
         match name:
             case "heartbeat_s":
                 self.registration.restart_heartbeat()
-            case "sample_s":
+            case "sample_s" | "ended_s":
                 for connector in self.station.connectors:
                     self.station.sampling.restart(connector)
-            case "aligned_s":
+            case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
@@ -263,8 +301,18 @@ class ChargePoint(Translation):
             await asyncio.sleep(ANSWER_S)
         raise Rebooting
 
+    def end_for_good(self) -> None:
+        """Ends the transactions before the process ends; nothing new starts.
+
+        The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
+        Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
+        """
+        self.station.close()
+        self.station.transactions.end_all("Reboot", "AbnormalCondition")
+        self._ending.set()
+
     def power_on(self) -> None:
-        self.registration.status = "Unknown"
+        self.registration.start_over()
         self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
@@ -273,7 +321,6 @@ class ChargePoint(Translation):
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.power_off()
         self.memory.save(clean=True)
 
     # Memory across restarts
@@ -292,7 +339,6 @@ class ChargePoint(Translation):
             "options": self.options.changes,
             "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
-            "first_readings": self.first_readings,
             **self.maintenance.describe(),
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
@@ -300,7 +346,6 @@ class ChargePoint(Translation):
 
     def recall(self, state: memory.State) -> None:
         """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
-        self.first_readings.update(state["first_readings"])
         memory.restore_authorizer(self.authorizer, state)
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
@@ -331,3 +376,8 @@ def _facts(settings: Settings) -> dict[str, str]:
         "security_profile": str(profile),
         **retry_options(settings),
     }
+
+
+def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
+    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
+    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}

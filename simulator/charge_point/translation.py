@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Ending, Reservation, Token, Transaction
+from simulator.station.model import Connector, Ending, Reading, Reservation, Token, Transaction
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
 
@@ -48,6 +48,10 @@ class Translation(ABC):
         """The fields that differ in a BootNotification that the CSMS triggered."""
         return {}
 
+    def ends_rejection(self, action: str, payload: Payload) -> bool:
+        """Whether a rejected charger takes this request of the CSMS."""
+        return False
+
     @abstractmethod
     def reporting_numbers(self) -> range:
         """The connectors that send a StatusNotification."""
@@ -70,6 +74,10 @@ class Translation(ABC):
 
     @abstractmethod
     def report_meter(self, connector: Connector) -> None: ...
+
+    @abstractmethod
+    def describe_value(self, reading: Reading) -> Payload:
+        """The fields of a SampledValue that have the value and its unit."""
 
     @abstractmethod
     def report_reservation_ended(self, reservation: Reservation, status: str) -> None: ...

@@ -10,6 +10,7 @@ from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
 from simulator.station.metering import Sampling, meter_start_wh
 from simulator.station.model import Connector, Token, electrics_of
+from simulator.station.readings import Meter
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Reports, Resources
 from simulator.station.sessions import Sessions
@@ -27,6 +28,7 @@ class Station:
         clock: Clock,
         authorizer: Authorizer,
         reports: Reports,
+        timers: Timers,
     ) -> None:
         electrics = electrics_of(settings.connector_type, settings.max_power_w, settings.ev_power_factor)
         resources = Resources(
@@ -36,7 +38,7 @@ class Station:
             electrics=electrics,
             connectors=[new_connector(settings, number) for number in range(1, settings.connectors + 1)],
             profiles=Profiles(electrics, settings.max_power_w),
-            timers=Timers(),
+            timers=timers,
             reports=reports,
         )
         self._settings = settings
@@ -48,7 +50,8 @@ class Station:
         self.profiles = resources.profiles
         self.reservations = Reservations(resources, authorizer)
         self.energy = Energy(resources, self)
-        self.sampling = Sampling(resources, self.energy)
+        self.meter = Meter(options, electrics)
+        self.sampling = Sampling(resources, self.energy, self.meter)
         self._drivers = Drivers(resources, self)
         self.transactions = Transactions(
             resources,
@@ -99,6 +102,7 @@ class Station:
         """Stops every timer, and with them all that happens without a request."""
         self.energy.update_meters()
         self._timers.cancel_all()
+        self.sampling.stop()
         for connector in self.connectors:
             connector.claimed = False
             connector.power_w = 0.0
