@@ -16,10 +16,10 @@ from tests.simulator.station.both import (
 from tests.simulator.talk import Talk
 from tests.support.waiting import wait_until_async
 
-#: 3.6 MW is 1 kWh per second, so a visitor who charges leaves soon, too.
-VISITS = {
+#: 3.6 MW is 1 kWh per second, so a driver who charges leaves soon, too.
+SESSIONS = {
     "CHARGER_VISITOR_EVERY_S": 0.1,
-    "CHARGER_VISITOR_ID_TAG": "VISITOR",
+    "CHARGER_VISITOR_ID_TAG": "DRIVER",
     "connectors": 1,
     "ev_unplug_s": 0,
     "ev_energy_wh": 50,
@@ -37,22 +37,22 @@ async def visit(talk: Talk) -> None:
     await wait_until_async(lambda: not talk.connector.plugged)
 
 
-@pytest.mark.charger(**VISITS)
-async def test_a_visitor_whose_token_is_refused_leaves_and_the_next_one_comes(talk: Talk) -> None:
-    answer_authorize(talk, VISITOR="Blocked")
+@pytest.mark.charger(**SESSIONS)
+async def test_a_driver_whose_token_is_refused_leaves_and_the_next_one_comes(talk: Talk) -> None:
+    answer_authorize(talk, DRIVER="Blocked")
     await wait_until_async(lambda: not talk.connector.plugged)
     talk.link.calls.clear()
 
     await talk.link.next("Authorize")
     await talk.link.next("Authorize")
     assert talk.link.all("StartTransaction") == talk.link.all("TransactionEvent") == []
-    answer_authorize(talk, VISITOR="Accepted")
+    answer_authorize(talk, DRIVER="Accepted")
 
     await started(talk)
 
 
-@pytest.mark.charger(**VISITS, call_timeout_s=0.4)
-async def test_visitors_leave_when_the_csms_does_not_answer_or_is_away(talk: Talk) -> None:
+@pytest.mark.charger(**SESSIONS, call_timeout_s=0.4)
+async def test_drivers_leave_when_the_csms_does_not_answer_or_is_away(talk: Talk) -> None:
     talk.csms.raw_answers["Authorize"] = None
     await visit(talk)
 
@@ -62,8 +62,8 @@ async def test_visitors_leave_when_the_csms_does_not_answer_or_is_away(talk: Tal
     await visit(talk)
 
 
-@pytest.mark.charger(**VISITS)
-async def test_visitors_go_on_when_the_csms_refuses_transactions_that_have_begun(talk: Talk) -> None:
+@pytest.mark.charger(**SESSIONS)
+async def test_drivers_come_again_when_the_csms_refuses_transactions_that_have_begun(talk: Talk) -> None:
     answer_start(talk, "Blocked")
 
     assert (await stopped(talk))["reason"] == "DeAuthorized"
@@ -71,7 +71,7 @@ async def test_visitors_go_on_when_the_csms_refuses_transactions_that_have_begun
 
 
 @pytest.mark.charger(
-    **VISITS,
+    **SESSIONS,
     configuration=json.dumps(
         {"StopTransactionOnEVSideDisconnect": "false", "TxCtrlr.TxStopPoint": "Authorized"}
     ),
@@ -80,8 +80,8 @@ async def test_a_driver_ends_a_transaction_that_would_go_on_without_the_cable(ta
     """Otherwise the connector would be taken for ever by a car that is gone."""
     first, second = await stopped(talk), await stopped(talk)
 
-    assert (first["reason"], first["token"]) == ("Local", "VISITOR")
-    assert (second["reason"], second["token"]) == ("Local", "VISITOR")
+    assert (first["reason"], first["token"]) == ("Local", "DRIVER")
+    assert (second["reason"], second["token"]) == ("Local", "DRIVER")
 
 
 @pytest.mark.charger(ev_plug_in_s=0.2, configuration=json.dumps({"TxCtrlr.TxStartPoint": "Authorized"}))
