@@ -14,6 +14,9 @@ from simulator.v201.authorization import describe_token, read_group, read_token
 #: The only connector of each EVSE.
 CONNECTOR_ID = 1
 
+#: With these the power changes, and with it perhaps the phases that a car uses.
+POWER_TRIGGERS = frozenset({"ChargingStateChanged", "ChargingRateChanged"})
+
 STOPPED_REASONS = frozenset(
     {
         "DeAuthorized",
@@ -49,7 +52,7 @@ class Transactions201(CommonRequests):
             if not readings:
                 return
             event["meterValue"] = readings
-        if trigger == "ChargingStateChanged" and connector.power_w and not self.station.electrics.is_dc:
+        if trigger in POWER_TRIGGERS and connector.power_w and not self.station.electrics.is_dc:
             event["numberOfPhasesUsed"] = connector.phases
         if trigger in ("Authorized", "RemoteStart"):
             event |= _token_field(transaction.token)
