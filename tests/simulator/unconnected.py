@@ -65,7 +65,7 @@ class Unconnected:
             return self.answer("SetChargingProfile", {"connectorId": number, "csChargingProfiles": profile})
         return self.answer("SetChargingProfile", {"evseId": number, "chargingProfile": profile})
 
-    def start(self, number: int, **more: Any) -> Payload:
+    def start(self, number: int, *, plug: bool = True, **more: Any) -> Payload:
         """The answer to the request for a transaction on this connector, whose car is plugged in at once."""
         if self.is_16:
             request: Payload = {"idTag": "TAG", "connectorId": number, **more}
@@ -74,7 +74,8 @@ class Unconnected:
             token = {"idToken": "TAG", "type": "ISO14443"}
             request = {"idToken": token, "remoteStartId": 1, "evseId": number, **more}
             answer = self.answer("RequestStartTransaction", request)
-        self.model.actions.perform("PlugIn", {"connector": number})
+        if plug:
+            self.model.actions.perform("PlugIn", {"connector": number})
         return answer
 
     def composite(self, number: int, duration_s: int, unit: str = "W") -> Payload:
