@@ -15,6 +15,7 @@ from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.security import SENT, boot_event
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
@@ -148,6 +149,17 @@ class ChargePoint(Translation):
         self.delivery.outbox.put(message)
         self.keep_state()
 
+    def report_security_event(self, event: str, detail: str) -> None:
+        """Writes the event to the log (A04.FR.04) or, if it is critical, queues it for the CSMS (A04.FR.01, .02).
+
+        A frame is in the log, too. A repeat reports another event.
+        """
+        if event not in SENT:
+            self.log.remark("info", f"security event {event}: {detail}")
+            return
+        payload = {"type": event, "timestamp": self.clock.stamp(), "techInfo": detail[:255]}
+        self.send_durable("SecurityEventNotification", payload)
+
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
@@ -188,9 +200,12 @@ class ChargePoint(Translation):
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
+                self.report_security_event("ReconfigurationOfSecurityParameters", "the password was changed")
         self.keep_state()
 
     def follow_clock(self) -> None:
+        """After a change that the CSMS can notice."""
+        self.report_security_event("SettingSystemTime", "set to the time of the CSMS")
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
@@ -237,6 +252,10 @@ class ChargePoint(Translation):
         self.registration.status = "Unknown"
         self._reboot_wanted.clear()
         self.statuses.clear()
+        self.report_security_event(
+            boot_event(self.boot_reason),
+            f"{self.boot_reason}, firmware {self.maintenance.firmware_version}",
+        )
         self.station.power_on()
         self.maintenance.power_on()
 

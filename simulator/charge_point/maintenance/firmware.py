@@ -12,6 +12,7 @@ from simulator.charge_point.maintenance.transfers import (
     FAIL_SIGNATURE,
     is_reachable,
 )
+from simulator.charge_point.security import EVENT_OF_FIRMWARE_STATUS
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.station.timers import Timers
@@ -38,6 +39,8 @@ class Update:
 
 class Reports(Protocol):
     def report_firmware(self, status: str, request_id: int | None) -> None: ...
+
+    def report_security_event(self, event: str, detail: str) -> None: ...
 
     def is_busy(self) -> bool:
         """Whether a transaction runs; the installation waits for its end."""
@@ -193,4 +196,7 @@ class FirmwareUpdates:
     def _report(self, update: Update, status: str) -> None:
         update.status = status
         self._reports.report_firmware(status, update.request_id)
+        event = EVENT_OF_FIRMWARE_STATUS.get(status)
+        if event:
+            self._reports.report_security_event(event, f"firmware {self.version}")
         self._reports.keep_state()
