@@ -8,7 +8,7 @@ Kind = Literal[
     "boolean", "integer", "decimal", "string", "OptionList", "MemberList", "SequenceList", "dateTime"
 ]
 Mutability = Literal["ReadWrite", "ReadOnly", "WriteOnly"]
-Status = Literal["Accepted", "Rejected"]
+Status = Literal["Accepted", "RebootRequired", "Rejected"]
 
 MEASURANDS = (
     "Current.Import",
@@ -36,6 +36,7 @@ class Option(NamedTuple):
     maximum: int | None = None  #: of a number, or of a text's length
     members: tuple[str, ...] = ()
     pattern: str | None = None  #: of each member of a list in a text
+    counts_at_boot: bool = False
 
 
 def _rw(name: str, key: str | None, path: str | None, kind: Kind, default: str, **more: object) -> Option:
@@ -79,6 +80,9 @@ ALL_MEASURANDS = 22
 #: OCPP 1.6 part 1, 9.1.7: `1.RST` for a connector, or one value for the whole charger.
 PHASE_ROTATION = r"(\d{1,3}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
 
+#: The numbers of the network profiles (OCPP 2.0.1, B09).
+NETWORK_SLOTS = ("1", "2", "3")
+
 #: Of a request's JSON.
 MESSAGE_BYTES = 128 * 1024
 
@@ -121,6 +125,12 @@ OPTIONS = (
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
     _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
+    _seconds("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", 1, minimum=1),
+    _seconds("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", 30),
+    _rw("retry_doublings", None, "OCPPCommCtrlr.RetryBackOffRepeatTimes", "integer", "5", minimum=0, maximum=10),
+    _rw("network_priority", None, "OCPPCommCtrlr.NetworkConfigurationPriority", "SequenceList", "1",
+        members=NETWORK_SLOTS, minimum=1, counts_at_boot=True),
+    _rw("network_attempts", None, "OCPPCommCtrlr.NetworkProfileConnectionAttempts", "integer", "3", minimum=1, maximum=100),
     _ro("file_protocols", "SupportedFileTransferProtocols", "OCPPCommCtrlr.FileTransferProtocols", "MemberList", "FTP,FTPS,HTTP,HTTPS,SFTP",
         members=("FTP", "FTPS", "HTTP", "HTTPS", "SFTP")),
     _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat", members=("Heartbeat",)),
@@ -167,7 +177,7 @@ class Options:
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
             option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
-            if option is None or self.change(option, text) != "Accepted":
+            if option is None or self.change(option, text) == "Rejected":
                 raise ValueError(f"{name}={text} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}
@@ -199,7 +209,12 @@ class Options:
         if option.mutability == "ReadOnly" or value is None:
             return "Rejected"
         self.changes[option.name] = value
-        return "Accepted"
+        return "RebootRequired" if option.counts_at_boot else "Accepted"
+
+    def reset(self, *names: str) -> None:
+        """Takes back what was set."""
+        for name in names:
+            self.changes.pop(name, None)
 
 
 def _path(option: Option) -> str | None:
@@ -215,7 +230,7 @@ def _normalised(option: Option, text: str) -> str | None:
             return text.lower() if text.lower() in ("true", "false") else None
         case "integer" | "decimal":
             return _normalised_number(option, text)
-        case "MemberList":
+        case "MemberList" | "SequenceList":
             return _normalised_list(option, text)
         case _:
             return text if _fits(option, text) else None

@@ -41,8 +41,8 @@ REPORT_ENDED_S = 1.5
 async def live(charge_point: ChargePoint) -> None:
     """Runs until cancelled; closes the connection before it returns."""
     settings, log = charge_point.settings, charge_point.log
-    delays = retry_delays(settings)
     charge_point.power_on()
+    delays = retry_delays(charge_point.network.settings())
     try:
         await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
         while True:
@@ -50,8 +50,9 @@ async def live(charge_point: ChargePoint) -> None:
                 await _connect_and_hold(charge_point)
             except LinkError as error:
                 log.connection("disconnected", error.reason, error.detail)
+                charge_point.end_attempt()
             if charge_point.is_accepted:
-                delays = retry_delays(settings)
+                delays = retry_delays(charge_point.network.settings())
             if charge_point.wants_reboot:
                 charge_point.power_off()
                 await asyncio.sleep(settings.reboot_s)
@@ -72,7 +73,7 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
 
 
 async def _connect_and_hold(charge_point: ChargePoint) -> None:
-    settings = charge_point.settings
+    settings = charge_point.network.settings()
     charge_point.log.connection("connecting", None, settings.url)
     socket = await open_link(
         settings,
@@ -91,7 +92,7 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.version,
         charge_point.log,
         charge_point.answer,
-        charge_point.settings.call_timeout_s,
+        charge_point.network.profile.call_timeout_s,
         strict=charge_point.settings.strict,
     )
     try:

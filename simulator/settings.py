@@ -73,7 +73,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     read = _Reader(environ)
     settings = Settings(
         identity=_checked_identity(read.required("CHARGER_IDENTITY")),
-        ws_url=_checked_ws_url(read.required("CHARGER_WS_URL")),
+        ws_url=check_ws_url("CHARGER_WS_URL", read.required("CHARGER_WS_URL")),
         ocpp_version=_known_version(read.text("CHARGER_OCPP_VERSION", "OCPP1.6")),
         vendor_name=read.text("CHARGER_VENDOR_NAME", "Chargehand"),
         model=read.text("CHARGER_MODEL", "Simulator"),
@@ -215,18 +215,19 @@ def _destinations(allow: str, deny: str) -> Destinations:
         raise BadSettings(f"CHARGER_WS_URL_ALLOW or CHARGER_WS_URL_DENY: {error}") from error
 
 
-def _checked_ws_url(ws_url: str) -> str:
+def check_ws_url(name: str, ws_url: str) -> str:
+    """The URL. Raises BadSettings, which calls it by this name."""
     if len(ws_url) > MAX_URL_LENGTH or not ws_url.isascii() or not ws_url.isprintable() or " " in ws_url:
-        raise BadSettings("CHARGER_WS_URL must be at most 2048 ASCII characters without spaces")
+        raise BadSettings(f"{name} must be at most 2048 ASCII characters without spaces")
     try:
         parts = urlsplit(ws_url)
         port = parts.port
     except ValueError as error:
-        raise BadSettings(f"CHARGER_WS_URL is not a URL: {error}") from error
+        raise BadSettings(f"{name} is not a URL: {error}") from error
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise BadSettings("CHARGER_WS_URL must be ws://HOST... or wss://HOST...")
+        raise BadSettings(f"{name} must be ws://HOST... or wss://HOST...")
     if "@" in parts.netloc:
-        raise BadSettings("CHARGER_WS_URL must not carry credentials: use CHARGER_PASSWORD")
+        raise BadSettings(f"{name} must not carry credentials: use CHARGER_PASSWORD")
     if parts.fragment or port == 0:
-        raise BadSettings("CHARGER_WS_URL must not have a fragment or port 0")
+        raise BadSettings(f"{name} must not have a fragment or port 0")
     return ws_url

@@ -88,9 +88,9 @@ class Text(fields.String):
 
 
 class Identity(Text):
-    """OCPP's identifierString, and safe as the last segment of the CSMS's URL."""
+    """OCPP's identifierString, with spaces inside as in OCPP-J 1.6 (3.1.1: `RDAM 123`); safe as the last segment of a URL."""
 
-    PATTERN = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9*\-_=:+|@.]{1,48}")
+    PATTERN = re.compile(r"(?!\.{1,2}$)(?! )[A-Za-z0-9*\-_=:+|@. ]{0,47}[A-Za-z0-9*\-_=:+|@.]")
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         bounds = {"pattern": documented(self.PATTERN)}
@@ -99,7 +99,10 @@ class Identity(Text):
     def _checked(self, value: str) -> str:
         if not self.PATTERN.fullmatch(value):
             raise ValidationError(
-                Problem("Identity should have only letters, digits and *-_=:+|@.", "string_pattern_mismatch")
+                Problem(
+                    "Identity should have only letters, digits and *-_=:+|@. and spaces between them",
+                    "string_pattern_mismatch",
+                )
             )
         return value
 

@@ -208,9 +208,6 @@ _OF_LINKS = (
 for _column in _OF_LINKS:
     cast(Table, Charger.__table__).append_column(_column)
 
-#: Columns that nothing uses. A later migration can drop them: the release before 0016 still reads every column.
-UNUSED_COLUMNS = frozenset({"ocpp_last_frame_at", "ocpp_task_id"})
-
 
 class ChargerSearch(Base):
     """The searchable text of each charger that is not deleted. Triggers keep it."""

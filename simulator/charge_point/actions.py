@@ -1,7 +1,6 @@
 """Actions of drivers and cars, which a CSMS's test performs by DataTransfer (docs/ocpp.md)."""
 
 import json
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -33,7 +32,7 @@ class Actions:
             return Outcome("Rejected", "no such connector")
         try:
             done = action(self._station, connector, fields)
-        except (LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             return Outcome("Rejected", f"data is wrong: {error!r}"[:200])
         if isinstance(done, str):
             return Outcome("Accepted", done)
@@ -75,15 +74,16 @@ def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
     return True
 
 
+#: In watts or watt-hours: a gigawatt is more than any car has, and a number that a meter can add to.
+MAX_AMOUNT = 1e9
+
+
 def _amount(value: Any) -> float:
-    """Not below 0. Raises ValueError for what is not a finite number: a meter would never lose it again."""
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"not a finite number: {str(value)[:20]}")
-    return max(number, 0.0)
+    """Raises an error for what is no number from 0 to MAX_AMOUNT: a meter would never lose it again."""
+    number = float(value)
+    if not 0 <= number <= MAX_AMOUNT or isinstance(value, bool):
+        raise ValueError(f"not a number from 0 to {MAX_AMOUNT:g}: {str(value)[:20]}")
+    return number
 
 
 def _set_fault(station: Station, connector: Connector, fields: Fields) -> bool:

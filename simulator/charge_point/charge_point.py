@@ -14,6 +14,7 @@ from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
+from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.security import SENT, boot_event
 from simulator.charge_point.statuses import Statuses
@@ -52,6 +53,7 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
             settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
@@ -89,6 +91,7 @@ class ChargePoint(Translation):
 
     async def _register(self, session: Session) -> None:
         booted = await self.registration.register(session)
+        self.network.accept()
         if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
@@ -109,6 +112,8 @@ class ChargePoint(Translation):
         handler = self.handlers.get(action)
         if handler is None:
             raise NotSupportedError("this charger does not support this action")
+        if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
+            return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             return handler(self, payload)
         except OCPPError:
@@ -116,6 +121,11 @@ class ChargePoint(Translation):
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+
+    def end_attempt(self) -> None:
+        """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
+        if self.network.end_attempt():
+            self.registration.status = "Unknown"
 
     @property
     def is_accepted(self) -> bool:
@@ -137,16 +147,33 @@ class ChargePoint(Translation):
     ) -> None:
         """Queues a call that is dropped when the charger is offline: `on_answer` then gets a CallFailed."""
         if self.online:
-            self.delivery.outbox.put(Message(action, payload, on_answer, requested))
+            self.delivery.queue(Message(action, payload, on_answer, requested))
         else:
             on_answer(CallFailed(CallFailed.DROPPED, f"{action} was not sent: the charger is offline"))
 
     def send_durable(
-        self, action: str, payload: Payload, transaction_id: str | None = None, *, droppable: bool = False
+        self,
+        action: str,
+        payload: Payload,
+        transaction_id: str | None = None,
+        *,
+        droppable: bool = False,
+        requested: bool = False,
     ) -> None:
-        """Queues a call that waits for a connection, and survives a restart."""
-        message = Message(action, payload, durable=True, droppable=droppable, transaction_id=transaction_id)
-        self.delivery.outbox.put(message)
+        """Queues a call that waits for a connection, and survives a restart.
+
+        It is sent once more if its connection breaks before the answer; one about a transaction also if the CSMS
+        does not take it.
+        """
+        message = Message(
+            action,
+            payload,
+            requested=requested,
+            durable=True,
+            droppable=droppable,
+            transaction_id=transaction_id,
+        )
+        self.delivery.queue(message)
         self.keep_state()
 
     def report_security_event(self, event: str, detail: str) -> None:
@@ -163,7 +190,7 @@ class ChargePoint(Translation):
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
-            return message.requested
+            return message.requested and not message.durable
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
@@ -217,18 +244,21 @@ class ChargePoint(Translation):
         Until then nothing new starts.
         """
         self.boot_reason = reason
+        self._reset_when_idle = False
         self.station.close()
         self._reboot_is_gentle = gentle
         self._reboot_wanted.set()
 
     def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction."""
+        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
         self._reset_when_idle = True
-        return self._reboot_if_idle()
+        if self._reboot_if_idle():
+            return True
+        self.station.availability.await_reset()
+        return False
 
     def _reboot_if_idle(self) -> bool:
         if self._reset_when_idle and not self.station.is_busy:
-            self._reset_when_idle = False
             self.reboot("ScheduledReset")
             return True
         return False
@@ -250,6 +280,7 @@ class ChargePoint(Translation):
 
     def power_on(self) -> None:
         self.registration.status = "Unknown"
+        self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
         self.report_security_event(
@@ -278,6 +309,7 @@ class ChargePoint(Translation):
         return {
             "saved_at": self.clock.now(),
             "options": self.options.changes,
+            "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
             "first_readings": self.first_readings,
             **self.maintenance.describe(),
@@ -292,6 +324,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
             self.boot_reason = "FirmwareUpdate"
@@ -315,4 +348,5 @@ def _facts(settings: Settings) -> dict[str, str]:
         "connectors": str(settings.connectors),
         "phase_rotation_max": str(settings.connectors + 1),
         "security_profile": str(profile),
+        **retry_options(settings),
     }

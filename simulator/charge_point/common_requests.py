@@ -1,7 +1,7 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
 import json
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Sequence, Sized
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     FormatViolationError,
@@ -14,7 +14,7 @@ from simulator.charge_point.translation import handles
 from simulator.clock import parse_time
 from simulator.link.frames import Payload
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Token
+from simulator.station.model import Connector, Level, Token
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
@@ -69,9 +69,10 @@ class CommonRequests(SmartCharging):
 
     # Availability
 
-    def set_operative(self, connectors: Iterable[Connector], operative: bool) -> Payload:
-        done = [self.station.availability.set_operative(each, operative) for each in connectors]
-        return ACCEPTED if all(done) else {"status": "Scheduled"}
+    def set_operative(self, connectors: list[Connector], level: Level, status: str) -> Payload:
+        """Sets the own state of a level to Operative or Inoperative."""
+        done = self.station.availability.set_operative(connectors, level, status == "Operative")
+        return ACCEPTED if done else {"status": "Scheduled"}
 
 
 def check_size(payload: Payload, items: Sized, max_items: int, max_bytes: int | None = None) -> None:

@@ -1,7 +1,6 @@
-"""Sends the queued calls one after another, and repeats the durable ones until the CSMS takes them."""
+"""Sends the queued calls one after another, and repeats those about transactions until the CSMS takes them."""
 
 import asyncio
-import time
 from typing import Never, Protocol
 
 from simulator.configuration import Options
@@ -32,7 +31,15 @@ class Delivery:
         self._options = options
         self._log = log
         self._sender = sender
-        self._durable_paused_until_s = 0.0
+        self._transactions_paused = False
+        self._readings_refused = False
+
+    def queue(self, message: Message) -> None:
+        """A full outbox drops others for it, with a remark."""
+        dropped = self.outbox.put(message)
+        if dropped:
+            actions = ", ".join(sorted({each.action for each in dropped}))
+            self._log.remark("warning", f"too many messages wait: {len(dropped)} were dropped ({actions})")
 
     async def run(self, session: Session) -> Never:
         """Sends what may be sent until cancelled. Raises ConnectionClosed."""
@@ -40,8 +47,10 @@ class Delivery:
             message = await self.outbox.next(self._may_send)
             payload = self._sender.payload_to_send(message)
             self._sender.save_before_sending()
-            message.attempts += 1
+            message.in_flight = True
             answer = await self._call(session, message.action, payload)
+            message.in_flight = False
+            message.attempts += 1
             if message.durable:
                 self._finish_durable(message, answer)
             else:
@@ -49,7 +58,7 @@ class Delivery:
                 message.on_answer(answer)
 
     def _may_send(self, message: Message) -> bool:
-        paused = message.durable and time.monotonic() < self._durable_paused_until_s
+        paused = self._transactions_paused and message.transaction_id is not None
         return not paused and self._sender.may_send(message)
 
     async def _call(self, session: Session, action: str, payload: Payload) -> Answer:
@@ -63,15 +72,36 @@ class Delivery:
             return CallFailed(CallFailed.UNSENT, str(violation))
 
     def _finish_durable(self, message: Message, answer: Answer) -> None:
-        """Repeats a refused message after growing pauses, and drops it at last (OCPP 1.6 part 1, 3.7.1)."""
-        retriable = isinstance(answer, CallFailed) and answer.code != CallFailed.UNSENT
-        if retriable and message.attempts < self._options.number("transaction_attempts"):
-            pause_s = self._options.number("transaction_retry_s") * message.attempts
-            self._durable_paused_until_s = time.monotonic() + pause_s
-            asyncio.get_running_loop().call_later(pause_s, self.outbox.wake)
-            return
+        """Repeats a refused message about a transaction after growing pauses, and drops it at last.
+
+        Messages about transactions keep their order meanwhile, and no others wait (OCPP 1.6 part 1, 3.7.1;
+        2.0.1, E13). A link that breaks before the answer costs no attempt.
+        """
+        failed = isinstance(answer, CallFailed)
         if isinstance(answer, CallFailed):
+            if answer.code != CallFailed.UNSENT and message.attempts < self._attempts(message):
+                self._pause(self._options.number("transaction_retry_s") * message.attempts)
+                return
             self._log.remark("error", f"{message.action} was given up after {message.attempts} attempts")
+        if message.transaction_id is not None and message.droppable:
+            self._readings_refused = failed
         self.outbox.remove(message)
         self._sender.handle_durable_answer(message, answer)
         self._sender.keep_state()
+
+    def _attempts(self, message: Message) -> int:
+        """Readings that are always refused must not hold up the end of their transaction.
+
+        After one was given up, each of the next has a single attempt until the CSMS takes one.
+        """
+        if message.transaction_id is None or (message.droppable and self._readings_refused):
+            return 1
+        return self._options.number("transaction_attempts")
+
+    def _pause(self, pause_s: float) -> None:
+        self._transactions_paused = True
+        asyncio.get_running_loop().call_later(pause_s, self._resume)
+
+    def _resume(self) -> None:
+        self._transactions_paused = False
+        self.outbox.wake()

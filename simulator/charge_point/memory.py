@@ -13,7 +13,7 @@ from simulator.charge_point.charging_profiles import ProfileRefused, read_profil
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.ev import Ev
-from simulator.station.model import Connector, Reservation, Token, Transaction
+from simulator.station.model import Connector, Level, Reservation, Token, Transaction
 from simulator.station.station import Station
 
 State = dict[str, Any]
@@ -141,7 +141,7 @@ def _describe_connector(connector: Connector) -> State:
         "transaction": asdict(connector.transaction) if connector.transaction else None,
         "energy_wh": connector.energy_wh,
         "fault": connector.fault,
-        "operative": connector.operative if connector.operative_next is None else connector.operative_next,
+        "inoperative": sorted(connector.inoperative - {"reset"}),
         "used": connector.used,
     }
 
@@ -155,8 +155,16 @@ def _restore_connector(connector: Connector, described: State) -> None:
         connector.transaction = Transaction(**known | {"token": Token(*token) if token else None})
     connector.energy_wh = float(described["energy_wh"])
     connector.fault = described["fault"]
-    connector.operative = bool(described["operative"])
+    connector.inoperative = set(_inoperative_levels(described))
+    connector.operative = not connector.inoperative
     connector.used = bool(described["used"])
+
+
+def _inoperative_levels(described: State) -> list[Level]:
+    """An older file has one flag for all levels."""
+    if "inoperative" in described:
+        return [level for level in ("station", "EVSE", "connector") if level in described["inoperative"]]
+    return [] if described["operative"] else ["EVSE"]
 
 
 def _known_fields(kind: type[Ev] | type[Transaction], described: State) -> State:

@@ -31,7 +31,8 @@ class SmartCharging(ChargePoint):
         now, electrics = self.clock.now(), self.station.electrics
         profile = read_profile(given, connector_number, transaction_id, electrics=electrics, received_at=now)
         self._check_limits(profile)
-        replaced = self.profiles_replaced_by(profile)
+        expired = [each for each in self.station.profiles if each.valid_to <= now]
+        replaced = self.profiles_replaced_by(profile) + [each for each in expired if each.id != profile.id]
         max_profiles, installed = self.options.number("max_profiles"), len(self.station.profiles)
         is_full = installed - len(replaced) >= max_profiles
         refuse_if(is_full, "TooManyElements", f"{max_profiles} profiles are installed")
@@ -73,14 +74,15 @@ class SmartCharging(ChargePoint):
     def composite_schedule(self, connector_number: int, start: int, request: Payload) -> Payload:
         """From `start` on, in the unit and for the duration of the request. Raises ProfileRefused.
 
-        Connector 0 has what all connectors may draw together (OCPP 2.0.1 K08.FR.03; 1.6 part 1, 5.7).
+        An idle connector counts as one that begins to charge then (OCPP 2.0.1 K08.FR.06). Connector 0 has what all
+        connectors may draw together (K08.FR.03; 1.6 part 1, 5.7).
         """
         connector = self.station.connector(connector_number)
         refuse_if(connector is None and connector_number != 0, "UnknownEvse", "there is no such connector")
         refuse_if(request["duration"] <= 0, "ValuePositiveOnly", "the duration is not above 0")
         evaluated = (1 + len(self.station.profiles)) * (1 if connector else len(self.station.connectors))
         composite = compose(
-            self._limits_of(connector_number),
+            self._limits_of(connector_number, start),
             start,
             min(request["duration"], MAX_DURATION_S),
             max_periods=self.options.number("max_periods"),
@@ -88,11 +90,12 @@ class SmartCharging(ChargePoint):
         )
         return self._describe_composite(composite, request.get("chargingRateUnit", "W"))
 
-    def _limits_of(self, connector_number: int) -> Callable[[float], Limit]:
+    def _limits_of(self, connector_number: int, start: int) -> Callable[[float], Limit]:
         profiles, connector = self.station.profiles, self.station.connector(connector_number)
         if connector is None:
-            return lambda moment: profiles.limit_of_charger(self.station.connectors, moment)
-        return lambda moment: profiles.limit(connector, moment, self.station.energy.sharing)
+            return lambda moment: profiles.limit_of_charger(self.station.connectors, moment, start)
+        sharing = self.station.energy.sharing(connector)
+        return lambda moment: profiles.limit(connector, moment, sharing, start)
 
     def _describe_composite(self, composite: Composite, unit: str) -> Payload:
         electrics = self.station.electrics

@@ -12,11 +12,15 @@ from simulator.station.model import Connector, Ending, Reservation, Token, Trans
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
 
 
-def handles(action: str) -> Callable[[HandlerT], HandlerT]:
-    """Marks the method that answers this action of the CSMS."""
+def handles(action: str, *, when_busy: Payload | None = None) -> Callable[[HandlerT], HandlerT]:
+    """Marks the method that answers this action of the CSMS.
+
+    `when_busy` answers a request for more messages while many requested ones wait.
+    """
 
     def mark(method: HandlerT) -> HandlerT:
         method.action = action  # type: ignore[attr-defined]
+        method.when_busy = when_busy  # type: ignore[attr-defined]
         return method
 
     return mark

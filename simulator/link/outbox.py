@@ -1,6 +1,7 @@
 """The calls that wait to be sent to the CSMS, in order."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,8 +13,14 @@ from simulator.link.session import CallFailed
 Answer = Payload | CallFailed
 OnAnswer = Callable[[Answer], None]
 
-#: Durable messages; beyond it the oldest droppable ones are dropped (OCPP 2.0.1, E04).
+#: Messages, durable and others counted apart; with one more, some are dropped.
 CAPACITY = 1000
+
+#: The JSON text of all durable payloads.
+CAPACITY_BYTES = 512 * 1024
+
+#: Requested messages that may wait when the CSMS requests more; beyond it, its request is refused.
+REQUESTED_CAPACITY = 100
 
 
 def ignore(_: Answer) -> None:
@@ -25,11 +32,17 @@ class Message:
     action: str
     payload: Payload
     on_answer: OnAnswer = ignore
-    requested: bool = False  #: triggered by the CSMS, so it may be sent while the boot is pending
-    durable: bool = False  #: kept while offline, and sent again when the CSMS does not take it
+    requested: bool = (
+        False  #: triggered by the CSMS; one that is not durable may be sent while the boot is pending
+    )
+    durable: bool = False  #: kept while offline
     droppable: bool = False  #: an intermediate reading: dropped first when the outbox is full
-    transaction_id: str | None = None  #: of the `Transaction`
+    transaction_id: str | None = (
+        None  #: of the `Transaction`; its messages are sent again if the CSMS refuses them
+    )
     attempts: int = 0
+    size: int = 0  #: bytes of a durable payload
+    in_flight: bool = False  #: sent, and not answered yet
 
 
 class Outbox:
@@ -37,11 +50,17 @@ class Outbox:
         self._messages: deque[Message] = deque()
         self._changed = asyncio.Event()
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message) -> list[Message]:
+        """Returns the messages that a full outbox has dropped."""
         self._messages.append(message)
-        if message.durable:
-            self._drop_above_capacity()
         self._changed.set()
+        if not message.durable:
+            return self._drop_volatile_above_capacity()
+        message.size = len(json.dumps(message.payload))
+        dropped: list[Message] = []
+        while self._is_full():
+            dropped += self._make_room()
+        return dropped
 
     def wake(self) -> None:
         """Makes `next` check again which messages may be sent."""
@@ -71,6 +90,11 @@ class Outbox:
             for message in self._messages
         )
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many requested messages wait that the CSMS shall not request more."""
+        return sum(message.requested for message in self._messages) >= REQUESTED_CAPACITY
+
     def durable(self) -> Iterator[Message]:
         return (message for message in self._messages if message.durable)
 
@@ -81,6 +105,8 @@ class Outbox:
         """
         dropped = [message for message in self._messages if not message.durable]
         self._messages = deque(self.durable())
+        for message in self._messages:
+            message.in_flight = False
         for message in dropped:
             message.on_answer(
                 CallFailed(CallFailed.DROPPED, f"{message.action} was lost with the connection")
@@ -92,7 +118,7 @@ class Outbox:
 
     def restore(self, described: list[list[Any]]) -> None:
         for action, payload, droppable, transaction_id, attempts in described:
-            self._messages.append(
+            self.put(
                 Message(
                     action,
                     payload,
@@ -103,9 +129,30 @@ class Outbox:
                 )
             )
 
-    def _drop_above_capacity(self) -> None:
-        if sum(1 for _ in self.durable()) > CAPACITY:
-            for message in self._messages:
-                if message.droppable and message.attempts == 0:
-                    self._messages.remove(message)
-                    return
+    def _is_full(self) -> bool:
+        sizes = [message.size for message in self.durable()]
+        return len(sizes) > CAPACITY or (len(sizes) > 1 and sum(sizes) > CAPACITY_BYTES)
+
+    def _make_room(self) -> list[Message]:
+        """Drops what matters least of the durable messages: readings, then reports, then a whole transaction.
+
+        Every other reading goes, so that those of the first hours of a long time offline stay, too
+        (OCPP 2.0.1 part 2, 2.1.9; libocpp).
+        """
+        kept = list(self.durable())
+        readings = [message for message in kept if message.droppable]
+        reports = [message for message in kept if message.transaction_id is None]
+        oldest = kept[0].transaction_id
+        dropped = readings[1::2] or readings[:1] or reports[:1]
+        dropped = dropped or [message for message in kept if message.transaction_id == oldest]
+        lost = set(dropped)
+        self._messages = deque(message for message in self._messages if message not in lost)
+        return dropped
+
+    def _drop_volatile_above_capacity(self) -> list[Message]:
+        waiting = [m for m in self._messages if not m.durable]
+        dropped = [m for m in waiting if not m.in_flight][:1] if len(waiting) > CAPACITY else []
+        for message in dropped:
+            self._messages.remove(message)
+            message.on_answer(CallFailed(CallFailed.DROPPED, "too many messages wait"))
+        return dropped

@@ -33,6 +33,11 @@ class Csms(Protocol):
         """`then` gets None when no answer came."""
 
 
+def is_same_group(one: str | None, other: str | None) -> bool:
+    """Whether two tokens of these groups belong together. A group is a token's value, so letter case does not matter."""
+    return one is not None and other is not None and one.lower() == other.lower()
+
+
 class Authorizer:
     def __init__(self, options: Options, now: Callable[[], float], csms: Csms) -> None:
         self._options = options

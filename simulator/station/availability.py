@@ -1,7 +1,9 @@
-"""Faults, and whether a connector is in operation."""
+"""Faults, and whether the station, its EVSEs and connectors are in operation."""
 
 from simulator.station.energy import Energy
-from simulator.station.model import Connector
+from simulator.station.model import Connector, Level
+from simulator.station.reservations import Reservations
+from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions
 
 #: The stoppedReason of OCPP 2.0.1 for a fault that has the name of an OCPP 1.6 error code.
@@ -9,9 +11,18 @@ FAULT_REASONS = {"GroundFailure": "GroundFault", "OverCurrentFailure": "Overcurr
 
 
 class Availability:
-    def __init__(self, energy: Energy, transactions: Transactions) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        energy: Energy,
+        transactions: Transactions,
+        reservations: Reservations,
+    ) -> None:
+        self._connectors = resources.connectors
         self._energy = energy
         self._transactions = transactions
+        self._reservations = reservations
 
     def set_fault(self, connector: Connector, fault: str | None) -> None:
         """A fault ends the transaction; None is the repair."""
@@ -20,10 +31,40 @@ class Availability:
             self._transactions.end(connector, "AbnormalCondition", FAULT_REASONS.get(fault, "Other"))
         elif fault:
             self._transactions.drop_authorization(connector)
+        self._reservations.end_unusable()
         self._energy.apply_change(connector)
 
-    def set_operative(self, connector: Connector, operative: bool) -> bool:
-        """False when it takes effect at the end of the transaction."""
+    @property
+    def is_station_available(self) -> bool:
+        """By the station's own state, whatever those of its connectors; until their transactions have ended."""
+        own_is_operative = not any("station" in connector.inoperative for connector in self._connectors)
+        return own_is_operative or any(connector.operative for connector in self._connectors)
+
+    def set_operative(self, connectors: list[Connector], level: Level, operative: bool) -> bool:
+        """Sets the own state of a level; a connector is in operation when all its levels are (2.0.1, G03 and G04).
+
+        `connectors` are those that belong to it. False when it takes effect at the end of a transaction.
+        """
+        for connector in connectors:
+            if operative:
+                connector.inoperative.discard(level)
+            else:
+                connector.inoperative.add(level)
+        done = [self._derive(connector) for connector in connectors]
+        return all(done)
+
+    def await_reset(self) -> None:
+        """Idle connectors become Unavailable now, the others after their transactions (2.0.1, B12)."""
+        self.set_operative(self._connectors, "reset", False)
+
+    def end_reset(self) -> None:
+        """The charger starts anew; its statuses are reported after the boot."""
+        for connector in self._connectors:
+            connector.inoperative.discard("reset")
+            connector.operative = not connector.inoperative
+
+    def _derive(self, connector: Connector) -> bool:
+        operative = not connector.inoperative
         if connector.transaction and connector.operative != operative:
             connector.operative_next = operative
             return False
@@ -31,5 +72,6 @@ class Availability:
         connector.operative = operative
         if not operative:
             self._transactions.drop_authorization(connector)
+        self._reservations.end_unusable()
         self._energy.apply_change(connector)
         return True

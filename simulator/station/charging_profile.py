@@ -14,7 +14,7 @@ class Period(NamedTuple):
     start_s: float  #: from the start of the schedule
     limit_w: float
     phases: int | None = None  #: None: all that the charger has
-    least_w: float = 0.0  #: a car that may draw less than this draws nothing
+    least_w: float = 0.0  #: a smaller share of the charger's limit is not used
 
 
 class Stretch(NamedTuple):
@@ -31,7 +31,7 @@ class Profile:
     stack_level: int
     purpose: str
     transaction_id: str | None  #: of the `Transaction`
-    start: float | None  #: None: the start of the transaction
+    start: float | None  #: None: when the transaction's car may first charge
     recurrence_s: float  #: infinity: once
     duration_s: float
     valid_from: float

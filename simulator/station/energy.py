@@ -37,13 +37,9 @@ class Energy:
                 if connector.power_w and connector.ev.remaining_wh < NEGLIGIBLE_WH:
                     connector.ev.requests_energy = False
 
-    @property
-    def sharing(self) -> int:
-        """The connectors that share the limit of the charger: those whose car may charge and wants to."""
-        return sum(
-            bool(c.transaction and c.token and c.ev and c.ev.requests_energy)
-            for c in self._resources.connectors
-        )
+    def sharing(self, connector: Connector | None = None) -> int:
+        """How many connectors share the limit of the charger: those that may draw power, and this one."""
+        return sum(each is connector or _may_draw(each) for each in self._resources.connectors)
 
     def update_power(self) -> None:
         """Updates the meters, then sets the power that each connector draws until the next change."""
@@ -51,7 +47,7 @@ class Energy:
         for connector, _ in list(self._resources.running()):
             if _allowance_wh(connector) < NEGLIGIBLE_WH:
                 self._events.energy_limit_reached(connector)
-        wake_s, sharing = MAX_WAKE_S, self.sharing
+        wake_s, sharing = MAX_WAKE_S, self.sharing()
         for connector in self._resources.connectors:
             wake_s = min(wake_s, self._update_connector(connector, sharing))
         if any(True for _ in self._resources.running()):
@@ -97,9 +93,15 @@ def _steady_s(connector: Connector) -> float:
     return min(_left_wh(connector), connector.ev.until_next_step_wh) * 3600 / connector.power_w
 
 
+def _may_draw(connector: Connector) -> bool:
+    transaction, ev = connector.transaction, connector.ev
+    wants = ev is not None and ev.requests_energy and connector.is_usable
+    return wants and transaction is not None and connector.token is not None and not transaction.deauthorized
+
+
 def _drawn_w(connector: Connector) -> float:
     ev = connector.ev
-    if not (connector.transaction and ev and connector.token and ev.requests_energy and connector.is_usable):
+    if ev is None or not _may_draw(connector):
         return 0.0
     wanted_w = ev.power_w if connector.power_set_w is None else connector.power_set_w
     # The charger signals amperes (IEC 61851-1): a car with fewer phases draws its share of the watts.

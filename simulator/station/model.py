@@ -1,7 +1,7 @@
 """The data of a charger: connectors with their cars, meters, tokens and transactions. No OCPP messages."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from simulator.station.ev import Ev
 
@@ -22,6 +22,7 @@ class Transaction:
     started_at: float  #: seconds since the epoch, the CSMS's time
     meter_start_wh: float
     token: Token | None = None
+    ready_at: float | None = None  #: when the car was plugged in and authorized; the same clock
     remote_start_id: int | None = None
     reservation_id: int | None = None
     next_seq_no: int = 0  #: OCPP 2.0.1
@@ -48,6 +49,11 @@ class Reservation:
     expires_at: float
 
 
+#: What keeps its own state of availability (2.0.1, G03 and G04); `reset`: the charger waits to be reset.
+#: OCPP 1.6 knows two: its connector 0 is the station, any other an EVSE.
+Level = Literal["station", "EVSE", "connector", "reset"]
+
+
 @dataclass(slots=True)
 class Connector:
     number: int  #: from 1; in OCPP 2.0.1 the id of an EVSE with one connector
@@ -60,7 +66,8 @@ class Connector:
     limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
     limit_phases: int = 1  #: on which the limit allows it
     fault: str | None = None
-    operative: bool = True
+    inoperative: set[Level] = field(default_factory=set)  #: the levels that are set Inoperative
+    operative: bool = True  #: derived from the levels, when no transaction runs
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends
     used: bool = False  #: its transaction has ended, and the car is still plugged in
     claimed: bool = False  #: its token is being checked
@@ -100,6 +107,11 @@ class Connector:
         """
         without_token = self.transaction is None or self.transaction.token is None
         return without_token and self.token is None and not self.claimed and self.is_usable
+
+    @property
+    def is_out_of_service(self) -> bool:
+        """Faulted or Unavailable, and not only until a reset."""
+        return self.fault is not None or bool(not self.operative and self.inoperative - {"reset"})
 
     @property
     def is_usable(self) -> bool:

@@ -1,6 +1,6 @@
 """Authorization at a connector: a token is shown there or sent by the CSMS, and starts or stops charging."""
 
-from simulator.station.authorization import Authorizer, TokenInfo
+from simulator.station.authorization import Authorizer, TokenInfo, is_same_group
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
 from simulator.station.model import Connector, Token
@@ -28,61 +28,103 @@ class Sessions:
         self._drivers = drivers
 
     def present_token(self, connector: Connector, token: Token) -> bool:
-        """A driver shows a token: it starts charging, or ends what it started. False when it can do neither."""
+        """A driver shows a token: it starts charging, or ends what it or another of its group started.
+
+        False when it can do neither; True also while the CSMS is asked.
+        """
         if connector.token is not None:
-            if token.is_same(connector.token) or self._is_same_group(connector, token):
-                self._transactions.stop(connector, "StopAuthorized", "Local", token)
-                return True
-            return False
-        if not connector.is_free or not self._reservations.allows(connector, token):
+            return self._present_to_stop(connector, token)
+        if not connector.is_free or not self._reservations.may_allow(connector, token):
             return False
         self._claim(connector)
         self._authorizer.authorize(token, lambda info: self._decide(connector, token, info, "Authorized"))
         return True
 
     def start_remotely(
-        self, connector: Connector, token: Token, remote_start_id: int | None, *, check: bool
+        self,
+        connector: Connector,
+        token: Token,
+        remote_start_id: int | None,
+        *,
+        group: str | None = None,
+        check: bool,
     ) -> None:
-        """Starts on a connector of `choose_connector`. `check`: the token is authorized first."""
+        """Starts on a connector of `choose_connector`. `group`: the one that the request names.
+
+        `check`: the token is authorized first.
+        """
         connector.remote_start_id = remote_start_id
         self._claim(connector)
-        if check:
-            self._authorizer.authorize(
-                token, lambda info: self._decide(connector, token, info, "RemoteStart")
-            )
-        else:
-            info = self._authorizer.find(token) or TokenInfo("Accepted")
-            self._decide(connector, token, info._replace(status="Accepted"), "RemoteStart")
 
-    def choose_connector(self, token: Token, number: int | None = None) -> Connector | None:
+        def decide(info: TokenInfo) -> None:
+            named = info._replace(group=info.group or group)
+            self._decide(connector, token, named, "RemoteStart")
+
+        if check:
+            self._authorizer.authorize(token, decide)
+        else:
+            known = self._authorizer.find(token) or TokenInfo("Accepted")
+            decide(known._replace(status="Accepted", group=group or known.group))
+
+    def choose_connector(
+        self, token: Token, number: int | None = None, *, group: str | None = None, check: bool = False
+    ) -> Connector | None:
         """Where this token may start: the connector of that number, or the best one; None: nowhere.
 
-        A connector that is reserved for the token comes first, then one with a car.
+        A connector that is reserved for the token comes first, then one with a car. With `check` the CSMS
+        has yet to say whether the token belongs to the group of a reservation.
         """
+        allowed = {
+            connector.number: self._reservations.allows(connector, token, group)
+            for connector in self._resources.connectors
+        }
         candidates = [
             connector
             for connector in self._resources.connectors
             if number in (None, connector.number)
             and connector.is_free
-            and self._reservations.allows(connector, token)
+            and (allowed[connector.number] or (check and self._reservations.may_allow(connector, token)))
         ]
-        ranked = sorted(
-            candidates, key=lambda c: (self._reservations.find(c) is None, not c.plugged or c.used)
+        return min(
+            candidates,
+            key=lambda c: (
+                not allowed[c.number],
+                self._reservations.find(c) is None,
+                not c.plugged or c.used,
+            ),
+            default=None,
         )
-        return ranked[0] if ranked else None
+
+    def _present_to_stop(self, connector: Connector, token: Token) -> bool:
+        """OCPP 1.6 part 1, 4.1 and TC_069; 2.0.1, C09: the CSMS says which group an unknown token has."""
+        started = connector.token
+        if token.is_same(started):
+            self._transactions.stop(connector, "StopAuthorized", "Local", token)
+            return True
+        if connector.group is None:
+            return False
+
+        def decide(info: TokenInfo) -> None:
+            accepted = info.status == "Accepted" and is_same_group(info.group, connector.group)
+            if accepted and connector.token is started:
+                self._transactions.stop(connector, "StopAuthorized", "Local", token)
+
+        known = self._authorizer.find(token)
+        if known and known.status == "Accepted" and is_same_group(known.group, connector.group):
+            decide(known)
+        else:
+            self._authorizer.authorize(token, decide)
+        return True
 
     def _claim(self, connector: Connector) -> None:
         """The connector is occupied while its token is checked."""
         connector.claimed = True
         self._resources.reports.report_status(connector)
 
-    def _is_same_group(self, connector: Connector, token: Token) -> bool:
-        known = self._authorizer.find(token)
-        return known is not None and connector.group is not None and known.group == connector.group
-
     def _decide(self, connector: Connector, token: Token, info: TokenInfo, trigger: str) -> None:
         connector.claimed = False
-        if info.status != "Accepted" or not connector.is_usable:
+        allowed = info.status == "Accepted" and self._reservations.allows(connector, token, info.group)
+        if not allowed or not connector.is_usable:
             self._transactions.release_token(connector)
             self._energy.apply_change(connector)
             return

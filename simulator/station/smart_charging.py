@@ -46,10 +46,14 @@ class Profiles:
         self.remove([profile for profile in self._installed if profile.transaction_id == transaction_id])
 
     def assign(self, placeholder: str, transaction_id: str) -> None:
-        """Gives the profile of a remote start the id of its transaction, once that has begun."""
-        for profile in self._installed:
-            if profile.transaction_id == placeholder:
-                profile.transaction_id = transaction_id
+        """Gives the profile of a remote start the id of its transaction, once that has begun.
+
+        It replaces one of the same stack level that the transaction has already.
+        """
+        for profile in [each for each in self._installed if each.transaction_id == placeholder]:
+            place = (transaction_id, profile.stack_level)
+            self.remove([each for each in self if (each.transaction_id, each.stack_level) == place])
+            profile.transaction_id = transaction_id
 
     def _set(self, installed: list[Profile]) -> None:
         self._installed = installed
@@ -59,31 +63,36 @@ class Profiles:
 
     # What they allow
 
-    def limit(self, connector: Connector, moment: float, sharing: int) -> Limit:
-        """What the connector may draw. `sharing` connectors share the charger's limit evenly."""
-        return self._limit(connector, moment, self._charger_stretch(moment), sharing)
+    def limit(
+        self, connector: Connector, moment: float, sharing: int, idle_start: float | None = None
+    ) -> Limit:
+        """What the connector may draw. `sharing` connectors share the charger's limit evenly.
 
-    def limit_of_charger(self, connectors: list[Connector], moment: float) -> Limit:
+        `idle_start` counts as the time at which charging begins, where it has not begun.
+        """
+        return self._limit(connector, moment, self._charger_stretch(moment), sharing, idle_start)
+
+    def limit_of_charger(self, connectors: list[Connector], moment: float, idle_start: float) -> Limit:
         """What the connectors may draw together."""
-        whole = self._charger_stretch(moment)
-        each = [self._limit(connector, moment, Stretch(None, UNLIMITED), 1) for connector in connectors]
+        whole, alone = self._charger_stretch(moment), Stretch(None, UNLIMITED)
+        each = [self._limit(connector, moment, alone, 1, idle_start) for connector in connectors]
         power_w = min(sum(limit.power_w for limit in each), (whole.period or NO_LIMIT).limit_w)
         until = min(whole.until, *(limit.until for limit in each))
         return Limit(power_w, self._electrics.phases, until)
 
-    def _limit(self, connector: Connector, moment: float, whole: Stretch, sharing: int) -> Limit:
-        transaction_start = connector.transaction.started_at if connector.transaction else None
+    def _limit(
+        self, connector: Connector, moment: float, whole: Stretch, sharing: int, idle_start: float | None
+    ) -> Limit:
+        transaction = connector.transaction
+        start = transaction.ready_at if transaction and transaction.ready_at is not None else idle_start
         applicable = (profile for profile in self._for_connectors if _applies(profile, connector))
-        own = _first(applicable, moment, transaction_start)
+        own = _first(applicable, moment, start)
         own_period, whole_period = own.period or NO_LIMIT, whole.period or NO_LIMIT
         phases = min(own_period.phases or self._electrics.phases, self._electrics.phases)
-        power_w = min(
-            self._max_power_w * phases / self._electrics.phases,
-            own_period.limit_w,
-            whole_period.limit_w / max(sharing, 1),
-        )
-        if power_w < max(own_period.least_w, whole_period.least_w):
-            power_w = 0.0
+        share_w = whole_period.limit_w / max(sharing, 1)
+        if share_w < max(own_period.least_w, whole_period.least_w):
+            share_w = 0.0
+        power_w = min(self._max_power_w * phases / self._electrics.phases, own_period.limit_w, share_w)
         return Limit(power_w, phases, min(own.until, whole.until))
 
     def _charger_stretch(self, moment: float) -> Stretch:

@@ -57,7 +57,12 @@ class Station:
             reservations=self.reservations,
             drivers=self._drivers,
         )
-        self.availability = Availability(self.energy, self.transactions)
+        self.availability = Availability(
+            resources,
+            energy=self.energy,
+            transactions=self.transactions,
+            reservations=self.reservations,
+        )
         self.cable = Cable(resources, self.energy, self.transactions)
         self.sessions = Sessions(
             resources,
@@ -77,6 +82,7 @@ class Station:
 
     def power_on(self) -> None:
         """Starts the timers of what was restored, and the automatic sessions."""
+        self.availability.end_reset()
         for connector in self.connectors:
             connector.closed = False
             if connector.used:

@@ -37,15 +37,23 @@ class Transactions:
         """A cable or a token was added: an update of the running transaction, or perhaps the start of one."""
         transaction = connector.transaction
         if transaction is not None:
-            transaction.token = transaction.token or connector.token
+            if transaction.token is None and connector.token:
+                transaction.token = connector.token
+                transaction.reservation_id = self._reservations.use(connector)
             transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
             self._resources.profiles.assign(next_transaction(connector), transaction.id)
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
         if connector.transaction:
+            self._note_ready(connector, connector.transaction)
             self._drivers.follow_car(connector)  # it may be full already
         self._energy.apply_change(connector)
+
+    def _note_ready(self, connector: Connector, transaction: Transaction) -> None:
+        """Relative charging profiles begin when energy may first flow (OCPP 2.0.1 K01.FR.42)."""
+        if transaction.ready_at is None and connector.plugged and connector.token:
+            transaction.ready_at = self._resources.clock.now()
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
         """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""
@@ -68,13 +76,14 @@ class Transactions:
             return
         self._energy.update_meters()
         connector.power_w = 0.0
-        moment = self._resources.clock.now()
+        moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
         self._resources.timers.cancel(connector, "sample")
         if connector.operative_next is not None:
             connector.operative, connector.operative_next = connector.operative_next, None
+            self._reservations.end_unusable()
         if connector.plugged:
             self._drivers.expect_departure(connector)
         self._energy.apply_change(connector)
@@ -86,7 +95,7 @@ class Transactions:
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
         for connector, transaction in list(self._resources.running()):
-            ending = Ending("AbnormalCondition", reason, moment)
+            ending = Ending("AbnormalCondition", reason, max(moment, transaction.started_at))
             self._resources.reports.report_ended(connector, transaction, ending)
             connector.power_w = 0.0
             self._clear(connector, transaction)
@@ -157,10 +166,8 @@ class Transactions:
             token=connector.token,
             remote_start_id=connector.remote_start_id,
         )
-        reservation = self._reservations.find(connector, connector.token)
-        if reservation:
-            transaction.reservation_id = reservation.id
-            self._reservations.remove(reservation)
+        if connector.token:
+            transaction.reservation_id = self._reservations.use(connector)
         connector.transaction = transaction
         self._resources.profiles.assign(next_transaction(connector), transaction.id)
         transaction.reported_state = connector.charging_state

@@ -59,8 +59,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     def status_of(self, connector_number: int) -> str:
         connector = self.station.connector(connector_number)
         if connector is None:
-            usable = any(connector.operative for connector in self.station.connectors)
-            return "Available" if usable else "Unavailable"
+            return "Available" if self.station.availability.is_station_available else "Unavailable"
         if connector.transaction:
             return STATUS_OF_CHARGING_STATE[connector.charging_state]
         conditions = (
@@ -94,11 +93,10 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     @handles("ChangeAvailability")
     def _change_availability(self, payload: Payload) -> Payload:
+        if payload["connectorId"] == 0:
+            return self.set_operative(self.station.connectors, "station", payload["type"])
         connector = self.station.connector(payload["connectorId"])
-        if connector is None and payload["connectorId"] != 0:
-            return REJECTED
-        connectors = [connector] if connector else self.station.connectors
-        return self.set_operative(connectors, payload["type"] == "Operative")
+        return self.set_operative([connector], "EVSE", payload["type"]) if connector else REJECTED
 
     @handles("UnlockConnector")
     def _unlock_connector(self, payload: Payload) -> Payload:
@@ -152,7 +150,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """A connector that matters for the message must exist; it is ignored for any other (part 1, 5.17)."""
         number = payload.get("connectorId")

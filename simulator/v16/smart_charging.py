@@ -43,12 +43,13 @@ class SmartCharging16(Transactions16):
 
     @handles("ClearChargingProfile")
     def _clear_charging_profile(self, payload: Payload) -> Payload:
-        """Clears those that meet all the criteria of the request (part 1, 6.13)."""
+        """By id, or else by criteria that are all met (part 1, 6.13 with errata 3.26)."""
+        if "id" in payload:
+            return self.remove_profiles(each for each in self.station.profiles if each.id == payload["id"])
         return self.remove_profiles(
             profile
             for profile in self.station.profiles
-            if payload.get("id") in (None, profile.id)
-            and payload.get("connectorId") in (None, profile.connector_number)
+            if payload.get("connectorId") in (None, profile.connector_number)
             and payload.get("chargingProfilePurpose") in (None, profile.purpose)
             and payload.get("stackLevel") in (None, profile.stack_level)
         )

@@ -164,7 +164,8 @@ class Transactions16(CommonRequests):
     def _remote_start(self, payload: Payload) -> Payload:
         token = Token(payload["idTag"])
         number = payload.get("connectorId")
-        connector = self.station.sessions.choose_connector(token, number)
+        check = self.options.flag("authorize_remote_start")
+        connector = self.station.sessions.choose_connector(token, number, check=check)
         if not self.is_accepted or number == 0 or connector is None:
             return REJECTED
         try:
@@ -172,7 +173,6 @@ class Transactions16(CommonRequests):
         except ProfileRefused as refused:
             self.log.remark("warning", f"the charging profile of the remote start is refused: {refused}")
             return REJECTED
-        check = self.options.flag("authorize_remote_start")
         self.station.sessions.start_remotely(connector, token, None, check=check)
         return ACCEPTED
 

@@ -20,10 +20,7 @@ class Authorization201(CommonRequests):
         self.send("Authorize", {"idToken": describe_token(token)}, take)
 
     def read_token_info(self, info: Payload) -> TokenInfo:
-        group = info.get("groupIdToken")
-        return TokenInfo(
-            info["status"], group["idToken"] if group else None, read_expiry(info.get("cacheExpiryDateTime"))
-        )
+        return TokenInfo(info["status"], read_group(info), read_expiry(info.get("cacheExpiryDateTime")))
 
     @handles("GetLocalListVersion")
     def _get_local_list_version(self, _: Payload) -> Payload:
@@ -38,7 +35,7 @@ class Authorization201(CommonRequests):
         ]
         return self.update_local_list(payload["versionNumber"], entries, payload["updateType"])
 
-    @handles("CustomerInformation")
+    @handles("CustomerInformation", when_busy=REJECTED)
     def _customer_information(self, payload: Payload) -> Payload:
         """The charger knows customers by their tokens only: by the cache and the local list."""
         if not payload["report"] and not payload["clear"]:
@@ -61,6 +58,7 @@ class Authorization201(CommonRequests):
                 "generatedAt": self.clock.stamp(),
                 "requestId": payload["requestId"],
             },
+            requested=True,
         )
         return ACCEPTED
 
@@ -77,12 +75,11 @@ class Authorization201(CommonRequests):
             expires_at = parse_time(payload["expiryDateTime"])
         except ValueError:
             return REJECTED
-        group = payload.get("groupIdToken")
         reservation = Reservation(
             id=payload["id"],
             connector_number=number,
             token=read_token(payload["idToken"]),
-            group=group["idToken"] if group else None,
+            group=read_group(payload),
             expires_at=expires_at,
         )
         return {"status": self.station.reservations.reserve(reservation)}
@@ -94,3 +91,8 @@ def describe_token(token: Token) -> Payload:
 
 def read_token(payload: Payload) -> Token:
     return Token(payload["idToken"], payload["type"])
+
+
+def read_group(payload: Payload) -> str | None:
+    group = payload.get("groupIdToken")
+    return group["idToken"] if group else None

@@ -3,16 +3,19 @@
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
-from simulator.station.model import Connector
+from simulator.station.model import Connector, Level
 from simulator.v201.answers import rejected
 from simulator.v201.authorization import Authorization201
 from simulator.v201.maintenance import Maintenance201
+from simulator.v201.network import Network201
 from simulator.v201.smart_charging import SmartCharging201
 from simulator.v201.transactions import CONNECTOR_ID, Transactions201
 from simulator.v201.variables import Variables201
 
 
-class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201):
+class ChargePoint201(
+    Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201, Network201
+):
     def boot_payload(self) -> Payload:
         return {
             "reason": self.boot_reason,
@@ -36,12 +39,20 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
         connector = self.station.connectors[connector_number - 1]
         conditions = (
             ("Faulted", connector.fault),
-            ("Occupied", connector.transaction),
+            ("Occupied", connector.transaction and connector.transaction.token),
             ("Unavailable", not connector.operative),
-            ("Occupied", connector.plugged),
             ("Reserved", self.station.reservations.find(connector)),
+            ("Occupied", connector.transaction or connector.plugged),
+            ("Reserved", self.station.reservations.keeps(connector)),
         )
         return next((status for status, holds in conditions if holds), "Available")
+
+    def report_status(self, connector: Connector) -> None:
+        """Reservations of any EVSE make the last free ones Reserved, whichever EVSE has changed (H02.FR.06)."""
+        super().report_status(connector)
+        if any(each.connector_number == 0 for each in self.station.reservations.by_id.values()):
+            for number in self.reporting_numbers():
+                self.report_status_of(number)
 
     def status_payload(self, connector_number: int, status: str) -> Payload:
         return {
@@ -55,10 +66,14 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
 
     @handles("ChangeAvailability")
     def _change_availability(self, payload: Payload) -> Payload:
-        connectors = self._connectors(payload.get("evse"))
+        evse = payload.get("evse") or {"id": 0}
+        connectors = self._connectors(evse)
         if not connectors:
             return REJECTED
-        return self.set_operative(connectors, payload["operationalStatus"] == "Operative")
+        level: Level = "connector" if "connectorId" in evse else "EVSE"
+        return self.set_operative(
+            connectors, level if evse["id"] else "station", payload["operationalStatus"]
+        )
 
     @handles("UnlockConnector")
     def _unlock_connector(self, payload: Payload) -> Payload:
@@ -81,7 +96,7 @@ class ChargePoint201(Authorization201, Transactions201, SmartCharging201, Mainte
 
     # Remote trigger
 
-    @handles("TriggerMessage")
+    @handles("TriggerMessage", when_busy=REJECTED)
     def _trigger_message(self, payload: Payload) -> Payload:
         """An EVSE that matters for the message must exist; it is ignored for any other (F06.FR.02)."""
         connectors = self._connectors(payload.get("evse"))

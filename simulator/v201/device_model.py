@@ -1,6 +1,7 @@
 """OCPP 2.0.1's device model: the options of the charger, and read-only facts about its components."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -62,6 +63,9 @@ class DeviceModel:
             return result
         if isinstance(variable, Fact) or variable.mutability == "ReadOnly":
             return result | _rejected("ReadOnly")
+        is_priority = variable.name == "network_priority"
+        if is_priority and not self._charge_point.network.has_slots(request["attributeValue"]):
+            return result | _rejected("InvalidNetworkConf")
         status = self._charge_point.options.change(variable, request["attributeValue"])
         if status == "Rejected":
             return result | _rejected("InvalidValue")
@@ -146,6 +150,16 @@ class DeviceModel:
         yield Fact("SecurityCtrlr", "CertificateEntries", "integer", lambda: "0")
         for component in ("AuthCacheCtrlr", "LocalAuthListCtrlr", "ReservationCtrlr", "SmartChargingCtrlr"):
             yield Fact(component, "Available", "boolean", lambda: "true")
+        network = charge_point.network
+        yield Fact("OCPPCommCtrlr", "ActiveNetworkProfile", "string", lambda: str(network.profile.slot))
+        yield Fact(
+            "OCPPCommCtrlr",
+            "MessageTimeout",
+            "integer",
+            lambda: str(math.ceil(network.profile.call_timeout_s)),
+            unit="s",
+            instance="Default",
+        )
         yield from self._list_counts()
         for connector in charge_point.station.connectors:
             yield from self._list_evse_facts(connector, phases)
@@ -193,8 +207,8 @@ class DeviceModel:
         yield Fact("Connector", "ConnectorType", "string", lambda: settings.connector_type, number, 1)
 
     def _availability(self) -> str:
-        connectors = self._charge_point.station.connectors
-        return "Available" if any(connector.operative for connector in connectors) else "Unavailable"
+        availability = self._charge_point.station.availability
+        return "Available" if availability.is_station_available else "Unavailable"
 
     def _problems(self) -> Iterator[bool]:
         return (connector.fault is not None for connector in self._charge_point.station.connectors)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from itertools import groupby
 
+from ocpp.exceptions import GenericError  # type: ignore[import-untyped]
+
 from simulator.charge_point.charging_profiles import ProfileRefused, refuse_if, schedules_of
 from simulator.charge_point.common_requests import ACCEPTED, CommonRequests
 from simulator.charge_point.translation import handles
@@ -96,6 +98,8 @@ class SmartCharging201(CommonRequests):
     @handles("GetChargingProfiles")
     def _get_charging_profiles(self, payload: Payload) -> Payload:
         """Every profile comes from the CSMS: its source is CSO (K09)."""
+        if self.delivery.outbox.is_busy:
+            raise GenericError("too many messages wait")  # the answer has no status for it
         criteria = payload["chargingProfile"]
         place: Payload = {"evseId": payload["evseId"]} if "evseId" in payload else {}
         fits, ids = _criteria(criteria | place), criteria.get("chargingProfileId")
@@ -119,7 +123,7 @@ class SmartCharging201(CommonRequests):
                 "evseId": number,
                 "tbc": index + 1 < len(pages),
             }
-            self.send("ReportChargingProfiles", report)
+            self.send("ReportChargingProfiles", report, requested=True)
 
     @handles("GetCompositeSchedule")
     def _get_composite_schedule(self, payload: Payload) -> Payload:

@@ -10,7 +10,7 @@ from simulator.link.session import CallFailed
 from simulator.station.metering import read_meter
 from simulator.station.model import Connector, Ending, Token, Transaction
 from simulator.v201.answers import rejected
-from simulator.v201.authorization import describe_token, read_token
+from simulator.v201.authorization import describe_token, read_group, read_token
 
 #: The only connector of each EVSE.
 CONNECTOR_ID = 1
@@ -54,6 +54,8 @@ class Transactions201(CommonRequests):
             event["meterValue"] = readings
         if trigger in ("Authorized", "RemoteStart"):
             event |= _token_field(transaction.token)
+            if transaction.reservation_id is not None:
+                event["reservationId"] = transaction.reservation_id
         self._send_event(connector, transaction, event)
 
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
@@ -85,8 +87,13 @@ class Transactions201(CommonRequests):
             **event,
         }
         transaction.next_seq_no += 1
-        droppable = event["eventType"] == "Updated"
-        self.send_durable("TransactionEvent", payload, transaction.id, droppable=droppable)
+        self.send_durable(
+            "TransactionEvent",
+            payload,
+            transaction.id,
+            droppable=event["eventType"] == "Updated",
+            requested=event["triggerReason"] == "Trigger",
+        )
 
     def report_meter(self, connector: Connector) -> None:
         readings = self.meter_values(connector, "aligned", "Sample.Clock", self.clock.now())
@@ -140,7 +147,11 @@ class Transactions201(CommonRequests):
     @handles("RequestStartTransaction")
     def _request_start(self, payload: Payload) -> Payload:
         token = read_token(payload["idToken"])
-        connector = self.station.sessions.choose_connector(token, payload.get("evseId"))
+        group = read_group(payload)
+        check = self.options.flag("authorize_remote_start")
+        connector = self.station.sessions.choose_connector(
+            token, payload.get("evseId"), group=group, check=check
+        )
         if not self.is_accepted or connector is None:
             return REJECTED
         try:
@@ -151,8 +162,9 @@ class Transactions201(CommonRequests):
             return rejected(code, str(refused))
         # With an EV already plugged in and TxStartPoint EVConnected, a transaction runs by now.
         running = connector.transaction
-        check = self.options.flag("authorize_remote_start")
-        self.station.sessions.start_remotely(connector, token, payload["remoteStartId"], check=check)
+        self.station.sessions.start_remotely(
+            connector, token, payload["remoteStartId"], group=group, check=check
+        )
         return ACCEPTED | ({"transactionId": running.id} if running else {})
 
     @handles("RequestStopTransaction")

@@ -1,6 +1,6 @@
 """OCPP 2.0.1: the requests and reports of the device model."""
 
-from simulator.charge_point.common_requests import ACCEPTED, CommonRequests, check_size
+from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests, check_size
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.log import EventLog
@@ -33,12 +33,12 @@ class Variables201(CommonRequests):
         check_size(payload, requested, number(f"{limit}_items"), number(f"{limit}_bytes"))
         return requested
 
-    @handles("GetBaseReport")
+    @handles("GetBaseReport", when_busy=REJECTED)
     def _get_base_report(self, payload: Payload) -> Payload:
         self._send_report(payload["requestId"], self.device.report(payload["reportBase"]))
         return ACCEPTED
 
-    @handles("GetReport")
+    @handles("GetReport", when_busy=REJECTED)
     def _get_report(self, payload: Payload) -> Payload:
         wanted = self._checked(payload, "componentVariable", "report") or None
         found = self.device.select(wanted, payload.get("componentCriteria"))

@@ -148,6 +148,18 @@ def test_a_charger_that_is_killed_comes_back_and_the_api_shows_it_in_between(
     csms.wait_for_boot(identity, within_s=10)
 
 
+def test_a_space_in_an_identity_reaches_the_csms(api: Api, csms: RememberingCsms, identity: str) -> None:
+    """OCPP-J 1.6, 3.1.1: `RDAM 123` is `RDAM%20123` in the URL."""
+    identity = identity.replace("-", " ")
+    charger_id = create(api, csms, identity)
+
+    csms.wait_for_boot(identity, within_s=10)
+
+    found = api("/ocpp/chargers", params={"identity": identity})["data"]
+    assert [charger["id"] for charger in found] == [charger_id]
+    api(f"/ocpp/chargers/{charger_id}", "DELETE")
+
+
 def test_a_new_url_moves_the_charger_to_another_csms(api: Api, csms: RememberingCsms, identity: str) -> None:
     charger_id = create(api, csms, identity)
     csms.wait_for_boot(identity)

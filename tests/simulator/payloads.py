@@ -11,7 +11,7 @@ JUNK: Strategy = st.sampled_from([None, True, 3, -1, 0.5, "", "ab", "x" * 600, [
 TENTHS = st.integers(0, 1000).map(lambda tenths: tenths / 10)
 SCALARS: dict[str | None, Strategy] = {
     "integer": st.integers(-2, 120),
-    "number": st.one_of(st.integers(0, 100), TENTHS),
+    "number": st.one_of(st.integers(-1, 100), TENTHS, st.sampled_from([-0.1, 1e9])),
     "boolean": st.booleans(),
     None: st.sampled_from([None, 3, "", "{}", {"connector": 1}]),
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from typing import Any
 
 import pytest
@@ -33,13 +34,14 @@ def _requests(version: Version, action: str) -> st.SearchStrategy[Step]:
     return st.tuples(st.just(action), Payloads(schema).values())
 
 
+NO_AMOUNTS = [-5, 1e300, 10**400, math.inf, math.nan, "nan", True, []]
 DRIVER_DATA = st.fixed_dictionaries(
     {},
     optional={
         "connector": st.integers(0, 3),
         "idToken": st.sampled_from(["TAG", "tag", "OTHER"]),
-        "powerW": st.sampled_from([None, 0, 7_000, 10**9, -5]),
-        "energyWh": st.sampled_from([0, 1, 10_000]),
+        "powerW": st.sampled_from([None, 0, 7_000, 10**9, *NO_AMOUNTS]),
+        "energyWh": st.sampled_from([0, 1, 10_000, *NO_AMOUNTS]),
         "fault": st.sampled_from(["OverCurrentFailure", "Nonsense", ""]),
     },
 )
@@ -102,6 +104,9 @@ def _call(model: ChargePoint, action: str, payload: Any) -> None:
 
 
 async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
+    if model.wants_reboot:
+        model.power_off()
+        model.power_on()
     for _ in range(3):  # lets the callbacks run that wait for the next turn
         await asyncio.sleep(0)
     for index, connector in enumerate(model.station.connectors):

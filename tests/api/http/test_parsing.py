@@ -116,7 +116,10 @@ def test_null_is_no_value_for_a_required_field(fleet: Fleet, name: str) -> None:
     [
         ("", "string_too_short"),
         ("x" * 49, "string_too_long"),
-        ("a b", "string_pattern_mismatch"),
+        (" a", "string_pattern_mismatch"),
+        ("a ", "string_pattern_mismatch"),
+        (" ", "string_pattern_mismatch"),
+        ("a\N{NO-BREAK SPACE}b", "string_pattern_mismatch"),
         ("a/b", "string_pattern_mismatch"),
         ("a%2Fb", "string_pattern_mismatch"),
         ("a\n", "value_error"),

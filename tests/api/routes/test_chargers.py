@@ -91,7 +91,7 @@ def test_a_charger_speaks_ocpp_1_6_by_default(fleet: Fleet) -> None:
     assert fleet.row(fleet.create(identity="CP-3", ocpp_version="ocpp2.0.1")).ocpp_version == "OCPP2.0.1"
 
 
-@pytest.mark.parametrize("identity", ["CP-TEST-001", "a", "x" * 48, "*-_=:+|@.", "..."])
+@pytest.mark.parametrize("identity", ["CP-TEST-001", "a", "x" * 48, "*-_=:+|@.", "...", "RDAM 123"])
 def test_every_identifier_of_ocpp_is_an_identity(fleet: Fleet, identity: str) -> None:
     assert fleet.row(fleet.create(identity=identity)).identity == identity
 

@@ -16,7 +16,6 @@ from shared.database import migrate as migrating
 from shared.database.engine import make_engine, transactional
 from shared.database.migrate import alembic_config, migrate
 from shared.models import Base, Brand, Charger
-from shared.models.chargers import UNUSED_COLUMNS
 from tests.shared.fleet.test_charger_counts import charger
 from tests.support.environment import environment
 from tests.support.waiting import wait_until
@@ -79,12 +78,7 @@ def _add_as_before(engine: Engine, new: Charger) -> str:
 
 def _differences(connection: Connection) -> list[Any]:
     """Between the database's schema and the models."""
-
-    def is_compared(_object: object, name: str | None, kind: str, *_: object) -> bool:
-        return kind != "column" or name not in UNUSED_COLUMNS
-
-    context = MigrationContext.configure(connection, opts={"include_object": is_compared})
-    return list(compare_metadata(context, Base.metadata))
+    return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
 
 
 def test_the_migrations_create_the_tables_that_the_models_describe(new_database: Callable[[], str]) -> None:

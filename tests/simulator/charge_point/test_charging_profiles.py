@@ -291,23 +291,49 @@ async def test_an_absolute_profile_without_a_start_begins_with_the_transaction()
         assert charger.power_w() == 3_000
 
 
-async def test_a_profile_is_cleared_that_meets_all_criteria(charger: Unconnected) -> None:
-    """OCPP 1.6 part 1, 6.13. In 2.0.1 an id comes before the criteria (K10.FR.03)."""
+async def test_profiles_are_cleared_by_id_or_by_criteria_that_are_all_met(charger: Unconnected) -> None:
+    """OCPP 1.6 part 1, 6.13 with errata 3.26; 2.0.1 K10.FR.03 and .04."""
     charger.install(1)
     charger.install(2, id=2, level=5)
-    if charger.is_16:
-        other_level: Fields = {"id": 1, "stackLevel": 5}
-        of_two: Fields = {"connectorId": 2, "chargingProfilePurpose": "TxDefaultProfile", "stackLevel": 5}
-    else:
-        other_level = {"chargingProfileCriteria": {"evseId": 1, "stackLevel": 5}}
-        of_two = {"chargingProfileCriteria": {"evseId": 2, "stackLevel": 5}}
 
-    assert charger.answer("ClearChargingProfile", other_level)["status"] == "Unknown"
-    assert charger.answer("ClearChargingProfile", of_two)["status"] == "Accepted"
+    def clear(profile_id: int | None = None, **criteria: Any) -> str:
+        place = {"connectorId" if charger.is_16 else "evseId": criteria.pop("number", 1)}
+        chosen = {} if profile_id is None else {"id" if charger.is_16 else "chargingProfileId": profile_id}
+        meets = place | criteria
+        request = chosen | (meets if charger.is_16 else {"chargingProfileCriteria": meets})
+        return str(charger.answer("ClearChargingProfile", request)["status"])
+
+    assert clear(stackLevel=5) == "Unknown"
+    assert clear(number=2, stackLevel=5, chargingProfilePurpose="TxDefaultProfile") == "Accepted"
     assert [profile.id for profile in charger.model.station.profiles] == [1]
-    by_id = {"id" if charger.is_16 else "chargingProfileId": 1}
-    assert charger.answer("ClearChargingProfile", by_id)["status"] == "Accepted"
+    assert clear(9, number=1) == "Unknown"
+    assert clear(1, number=2, stackLevel=5) == "Accepted", "with an id the criteria do not count"
     assert len(charger.model.station.profiles) == 0
+    assert charger.answer("ClearChargingProfile", {})["status"] == "Unknown"
+
+
+async def test_an_expired_profile_is_in_nobodys_way(charger: Unconnected) -> None:
+    charger.model.options.set("max_profiles", 1)
+    charger.install(1, validTo=format_time(NOW + 600))
+    (profile,) = charger.model.station.profiles
+    profile.valid_to = NOW - 1
+
+    assert outcome(charger, charger.install(2, id=2)) == "Accepted"
+    assert [each.id for each in charger.model.station.profiles] == [2]
+
+
+async def test_the_profile_of_a_start_replaces_one_of_its_level() -> None:
+    """As one level of a transaction has one profile (K01.FR.39)."""
+    with unconnected("OCPP2.0.1", configuration=EVCONNECTED) as charger:
+        charger.model.actions.perform("PlugIn", None)
+        transaction = charger.model.station.connectors[0].transaction
+        assert transaction is not None
+        charger.install(1, 1_000, purpose="TxProfile", transactionId=transaction.id)
+
+        charger.start(1, chargingProfile=charger.profile(3_000, id=2, purpose="TxProfile"))
+
+        assert charger.power_w() == 3_000
+        assert [profile.id for profile in charger.model.station.profiles] == [2]
 
 
 async def test_reports_of_profiles_are_bounded_and_name_the_transaction(charger_201: Unconnected) -> None:

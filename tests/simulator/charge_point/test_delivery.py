@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from ocpp.exceptions import GenericError  # type: ignore[import-untyped]
 
+from simulator.link.outbox import REQUESTED_CAPACITY
 from tests.simulator.charger import LocalCharger
-from tests.simulator.talk import TOKEN, Talk, start_remotely, transaction_calls
+from tests.simulator.talk import TOKEN, Talk, in_seconds, start_remotely, transaction_calls
 from tests.support.csms import Csms, call16, call201
 from tests.support.waiting import wait_until_async
 
@@ -238,3 +240,79 @@ async def test_a_second_fault_with_the_same_status_is_reported() -> None:
 
         await link.next("StatusNotification", lambda payload: payload["error_code"] == "OverVoltage")
         await link.next("StatusNotification", lambda payload: payload["error_code"] == "GroundFailure")
+
+
+@VERSIONS
+async def test_a_refused_report_is_sent_once_and_delays_no_transaction(version: str) -> None:
+    """Only messages about transactions are repeated: OCPP 1.6 part 1, 9.1 (TransactionMessageAttempts); 2.0.1, E13."""
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0, job_step_s=600) as charger:
+        link = await csms.accepted()
+        csms.raw_answers["FirmwareStatusNotification"] = "[]"
+        charger.model.report_firmware("Downloading", None)
+
+        await start_remotely(link, version)
+
+        reports = [frame for frame in link.frames if '"FirmwareStatusNotification"' in frame]
+        assert len(reports) == 1
+        assert not charger.model.delivery.outbox.has_action("FirmwareStatusNotification")
+
+
+@VERSIONS
+@pytest.mark.charger(
+    configuration=json.dumps({"TransactionMessageRetryInterval": 0, "MeterValueSampleInterval": 0})
+)
+async def test_readings_that_are_always_refused_delay_the_end_of_their_transaction_once(talk: Talk) -> None:
+    """The first takes all its attempts, each of the others one."""
+    await talk.start()
+    transaction = talk.connector.transaction
+    assert transaction is not None
+    action = "MeterValues" if talk.is_16 else "TransactionEvent"
+    talk.csms.raw_answers[action] = '"refused"'
+    for _ in range(4):
+        talk.model.report_updated(talk.connector, transaction, "MeterValuePeriodic")
+    await wait_until_async(lambda: not talk.model.has_queued_messages(None))
+    sent = [frame for frame in talk.link.frames if f'"{action}"' in frame and "Sample.Periodic" in frame]
+    assert len(sent) == 3 + 1 + 1 + 1
+
+    del talk.csms.raw_answers[action]
+    talk.model.report_updated(talk.connector, transaction, "MeterValuePeriodic")
+    await talk.link.next(action)
+
+
+@VERSIONS
+async def test_what_the_csms_requests_while_it_does_not_read_is_bounded(talk: Talk) -> None:
+    talk.csms.raw_answers["Heartbeat"] = None
+
+    statuses = [
+        (await talk.call("TriggerMessage", requested_message="Heartbeat")).status
+        for _ in range(REQUESTED_CAPACITY + 3)
+    ]
+
+    assert statuses[:REQUESTED_CAPACITY] == ["Accepted"] * REQUESTED_CAPACITY
+    assert statuses[REQUESTED_CAPACITY:] == ["Rejected"] * 3
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_no_report_is_requested_beyond_the_bound(talk: Talk) -> None:
+    talk.csms.raw_answers["NotifyReport"] = None
+    while not talk.model.delivery.outbox.is_busy:
+        await talk.call("GetBaseReport", request_id=1, report_base="FullInventory")
+
+    report = await talk.call("GetBaseReport", request_id=1, report_base="FullInventory")
+    customer = await talk.call("CustomerInformation", request_id=1, report=True, clear=False, id_token=TOKEN)
+    with pytest.raises(GenericError):
+        await talk.call("GetChargingProfiles", request_id=1, charging_profile={})
+
+    assert (report.status, customer.status) == ("Rejected", "Rejected")
+
+
+@VERSIONS
+async def test_no_transaction_ends_before_it_has_begun(talk: Talk) -> None:
+    """The CSMS's clock falls back by an hour in between."""
+    started = await talk.start()
+    talk.model.clock.set(in_seconds(-3600))
+
+    talk.model.station.transactions.end_all("Local")
+
+    ended = await (talk.link.next("StopTransaction") if talk.is_16 else talk.event("Ended"))
+    assert ended["timestamp"] == started["timestamp"]

@@ -1,17 +1,63 @@
 """The queue of calls to the CSMS."""
 
-from simulator.link.outbox import CAPACITY, Message, Outbox
+from itertools import pairwise
+
+import pytest
+
+from simulator.link.frames import Payload
+from simulator.link.outbox import CAPACITY, CAPACITY_BYTES, Answer, Message, Outbox
+from simulator.link.session import CallFailed
 
 
-async def test_a_full_outbox_drops_intermediate_readings_and_nothing_else() -> None:
+def about(transaction: str, action: str, payload: Payload | None = None) -> Message:
+    droppable = action == "MeterValues"
+    return Message(action, payload or {}, durable=True, droppable=droppable, transaction_id=transaction)
+
+
+def test_a_full_outbox_drops_every_other_reading_and_nothing_else() -> None:
+    """Not from the start of the time offline: OCPP 2.0.1 part 2, 2.1.9; libocpp drops in the same way."""
     outbox = Outbox()
-    outbox.put(Message("StartTransaction", {}, durable=True))
+    outbox.put(about("A", "StartTransaction"))
     for number in range(CAPACITY + 20):
-        outbox.put(Message("MeterValues", {"number": number}, durable=True, droppable=True))
-    outbox.put(Message("StopTransaction", {}, durable=True))
+        outbox.put(about("A", "MeterValues", {"number": number}))
+    outbox.put(about("A", "StopTransaction"))
 
     kept = list(outbox.durable())
 
-    assert len(kept) == CAPACITY
+    assert len(kept) <= CAPACITY
     assert (kept[0].action, kept[-1].action) == ("StartTransaction", "StopTransaction")
-    assert kept[-2].payload == {"number": CAPACITY + 19}
+    numbers = [message.payload["number"] for message in kept[1:-1]]
+    assert numbers[:3] == [0, 2, 4]
+    assert numbers[-1] == CAPACITY + 19
+    assert max(later - earlier for earlier, later in pairwise(numbers)) == 2
+
+
+@pytest.mark.parametrize("size", [10, 20_000])
+def test_an_outbox_without_readings_drops_reports_and_then_whole_transactions(size: int) -> None:
+    """Neither the number nor the bytes of the durable messages grow without a bound."""
+    outbox = Outbox()
+    outbox.put(Message("FirmwareStatusNotification", {}, durable=True))
+    dropped = []
+    for number in range(CAPACITY):
+        dropped += outbox.put(about(str(number), "StartTransaction", {"idTag": "x" * size}))
+        dropped += outbox.put(about(str(number), "StopTransaction"))
+
+    kept = list(outbox.durable())
+
+    assert len(kept) <= CAPACITY
+    assert sum(message.size for message in kept) <= CAPACITY_BYTES
+    assert dropped[0].action == "FirmwareStatusNotification"
+    starts = {message.transaction_id for message in kept if message.action == "StartTransaction"}
+    stops = {message.transaction_id for message in kept if message.action == "StopTransaction"}
+    assert starts == stops
+    assert kept[-1].transaction_id == str(CAPACITY - 1)
+
+
+def test_an_outbox_of_other_messages_drops_the_oldest_which_calls_back() -> None:
+    outbox = Outbox()
+    answers: list[Answer] = []
+    for _ in range(CAPACITY + 3):
+        outbox.put(Message("StatusNotification", {}, answers.append))
+
+    assert len(answers) == 3
+    assert all(isinstance(answer, CallFailed) for answer in answers)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.simulator.station.both import (
+    answer_authorize,
     answer_start,
     answer_stop,
     list_version,
@@ -150,3 +151,26 @@ async def test_a_cached_token_is_authorized_again_when_it_was_not_used_for_the_l
     await wait_until_async(lambda: talk.model.station.connectors[1].token is None)
     await show(talk, "TAG", connector=2)
     await talk.link.next("Authorize", lambda _: len(talk.link.all("Authorize")) == 2)
+
+
+@pytest.mark.parametrize("learned", ["when it started", "from Authorize"])
+async def test_a_token_of_the_same_group_ends_a_transaction_when_the_csms_knows_it(
+    talk: Talk, learned: str
+) -> None:
+    """OCPP 1.6 part 1, 4.1 and TC_069; 2.0.1, C09. Neither list nor cache knows the second token."""
+    his = ("Accepted", "FAMILY") if learned == "from Authorize" else "Accepted"
+    answer_authorize(talk, HIS=his, HERS=("Accepted", "FAMILY"), BAD=("Blocked", "FAMILY"), ELSE="Accepted")
+    answer_start(talk, "Accepted", None if learned == "from Authorize" else "FAMILY")
+    await talk.perform("PlugIn")
+    await show(talk, "HIS")
+    await started(talk)
+    await wait_until_async(lambda: talk.connector.group == "FAMILY")
+
+    await show(talk, "ELSE")
+    await show(talk, "BAD")
+    await wait_until_async(lambda: {"else", "bad"} <= set(talk.model.authorizer.cache))
+    assert talk.connector.transaction is not None
+    await show(talk, "HERS")
+
+    ended = await stopped(talk)
+    assert (ended["token"], ended["reason"]) == ("HERS", "Local")

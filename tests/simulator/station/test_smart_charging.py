@@ -62,8 +62,9 @@ def expected_w(profiles: list[Profile], connector: Connector, moment: int, shari
     own = own or _expected_period(profiles, "TxDefaultProfile", connector, moment) or Period(0, UNLIMITED)
     whole = _expected_period(profiles, "Max", connector, moment) or Period(0, UNLIMITED)
     phases = own.phases or 3
-    power_w = min(own.limit_w, whole.limit_w / sharing, MAX_POWER_W * phases / 3)
-    return (0.0 if power_w < max(own.least_w, whole.least_w) else power_w), phases
+    share_w = whole.limit_w / sharing
+    share_w = 0.0 if share_w < max(own.least_w, whole.least_w) else share_w
+    return min(own.limit_w, share_w, MAX_POWER_W * phases / 3), phases
 
 
 def _expected_period(
@@ -73,7 +74,7 @@ def _expected_period(
     for profile in sorted(profiles, key=lambda each: -each.stack_level):
         if profile.purpose != purpose or not _is_for(profile, connector):
             continue
-        started = transaction.started_at if transaction and profile.purpose != "Max" else None
+        started = transaction.ready_at if transaction and profile.purpose != "Max" else None
         start = profile.start if profile.start is not None else started
         if start is None or not profile.valid_from <= moment < profile.valid_to:
             continue
@@ -101,7 +102,7 @@ def test_a_composite_schedule_says_at_each_second_what_the_rules_allow_then(
         installed.add(profile)
     connector = Connector(1)
     if runs_for_s is not None:
-        connector.transaction = Transaction("T", START - runs_for_s, 0.0)
+        connector.transaction = Transaction("T", 0.0, 0.0, ready_at=START - runs_for_s)
 
     composite = compose(
         lambda moment: installed.limit(connector, moment, sharing),
@@ -127,7 +128,7 @@ def test_a_limit_holds_until_it_says_and_time_always_passes(profiles: list[Profi
     installed = Profiles(ELECTRICS, MAX_POWER_W)
     for profile in profiles:
         installed.add(profile)
-    connector = Connector(1, transaction=Transaction("T", START, 0.0))
+    connector = Connector(1, transaction=Transaction("T", 0.0, 0.0, ready_at=START))
 
     limit = installed.limit(connector, moment, 1)
 
@@ -165,12 +166,11 @@ def test_all_connectors_together_never_exceed_the_limit_of_the_charger(
 
             total_w = sum(charger.power_w(number) for number in (1, 2, 3))
             assert total_w <= limit + 1e-6
-            for number in (1, 2, 3):
+            for number in charging:
                 first = charger.composite(number, 60)["chargingSchedulePeriod"][0]
-                assert first["limit"] == pytest.approx(
-                    charger.model.station.connectors[number - 1].limit_w, abs=0.05
-                )
-                assert (number in charging) or charger.power_w(number) == 0
+                connector = charger.model.station.connectors[number - 1]
+                assert first["limit"] == pytest.approx(connector.limit_w, abs=0.05)
+            assert all(charger.power_w(number) == 0 for number in {1, 2, 3} - charging)
             assert charger.composite(0, 60)["chargingSchedulePeriod"][0]["limit"] <= limit
 
     asyncio.run(run())
@@ -191,14 +191,18 @@ async def test_a_period_of_one_phase_uses_one_phase_of_three() -> None:
         assert charger.power_w() == 16 * 230 * 3
 
 
-async def test_a_car_that_may_draw_less_than_its_minimum_draws_nothing() -> None:
-    """minChargingRate (OCPP 1.6 part 1, 7.13; 2.0.1 ChargingScheduleType) is what the car needs at least."""
+async def test_a_share_below_the_minimum_is_not_used() -> None:
+    """minChargingRate is for the distribution between connectors (OCPP 1.6 part 1, 3.13.4; 2.0.1 K01.FR.21)."""
     with unconnected("OCPP1.6") as charger:
         charger.start(1)
-        charger.install(1, 10, unit="A", schedule={"minChargingRate": 6})
-        assert charger.power_w() == 6_900
-        charger.install(0, 4_000, id=2, purpose="Max")
-        assert charger.power_w() == 0
+        charger.install(1, 5, unit="A", schedule={"minChargingRate": 6})
+        assert charger.power_w() == 5 * 690, "what the CSMS sets is not a share"
+        charger.install(0, 8_000, id=2, purpose="Max")
+        assert charger.power_w() == 5 * 690
+
+        charger.start(2)
+
+        assert (charger.power_w(), charger.power_w(2)) == (0, 4_000)
         assert charger.model.station.connectors[0].charging_state == "SuspendedEVSE"
         assert charger.composite(1, 60)["chargingSchedulePeriod"][0]["limit"] == 0
 
@@ -217,6 +221,35 @@ async def test_a_composite_schedule_is_of_a_bounded_time(
             place = {"connectorId" if charger.is_16 else "evseId": 1}
             answer = charger.answer("GetCompositeSchedule", place | {"duration": duration_s})
             assert answer["status"] == "Rejected"
+
+
+@pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+async def test_the_composite_schedule_of_an_idle_connector_is_that_of_the_next_transaction(
+    version: str,
+) -> None:
+    """K08.FR.06: as if a transaction used the TxDefaultProfile."""
+    with unconnected(version) as charger:
+        charger.install(1, 5_000, then=[{"startPeriod": 60, "limit": 3_000}])
+
+        periods = charger.composite(1, 300)["chargingSchedulePeriod"]
+
+        assert [(period["startPeriod"], period["limit"]) for period in periods] == [(0, 5_000), (60, 3_000)]
+        sums = [period["limit"] for period in charger.composite(0, 300)["chargingSchedulePeriod"]]
+        assert sums == [27_000, 25_000]
+
+
+async def test_a_relative_profile_begins_when_energy_may_flow() -> None:
+    """K01.FR.42: not with a transaction that the cable began."""
+    with unconnected("OCPP2.0.1", configuration='{"TxCtrlr.TxStartPoint": "EVConnected"}') as charger:
+        charger.install(1, 5_000, then=[{"startPeriod": 60, "limit": 3_000}])
+        charger.model.actions.perform("PlugIn", None)
+        transaction = charger.model.station.connectors[0].transaction
+        assert transaction is not None
+        transaction.started_at -= 100
+
+        charger.start(1)
+
+        assert charger.power_w() == 5_000
 
 
 async def test_a_composite_schedule_ends_before_the_first_period_that_is_too_many() -> None:

@@ -173,7 +173,6 @@ async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
     "action",
     [
         "SetMonitoringBase",
-        "SetNetworkProfile",
         "InstallCertificate",
         "SetDisplayMessage",
         "PublishFirmware",
@@ -183,7 +182,6 @@ async def test_data_of_another_vendor_is_not_known(talk: Talk) -> None:
 async def test_an_unsupported_request_is_answered_not_supported(talk: Talk, action: str) -> None:
     payloads = {
         "SetMonitoringBase": '{"monitoringBase":"All"}',
-        "SetNetworkProfile": '{"configurationSlot":1,"connectionData":{"ocppVersion":"OCPP20","ocppTransport":"JSON","ocppCsmsUrl":"ws://x","messageTimeout":30,"securityProfile":0,"ocppInterface":"Wired0"}}',
         "InstallCertificate": '{"certificateType":"CSMSRootCertificate","certificate":"x"}',
         "SetDisplayMessage": '{"message":{"id":1,"priority":"AlwaysFront","message":{"format":"UTF8","content":"x"}}}',
         "PublishFirmware": '{"location":"x","checksum":"x","requestId":1}',

@@ -252,8 +252,9 @@ REQUIRED_VARIABLES = {
     "DeviceDataCtrlr": "BytesPerMessage ItemsPerMessage",
     "EVSE": "AvailabilityState Available Power SupplyPhases",
     "LocalAuthListCtrlr": "BytesPerMessage Entries ItemsPerMessage",
-    "OCPPCommCtrlr": "FileTransferProtocols MessageAttemptInterval MessageAttempts OfflineThreshold ResetRetries "
-    "WebSocketPingInterval",
+    "OCPPCommCtrlr": "FileTransferProtocols MessageAttemptInterval MessageAttempts MessageTimeout "
+    "NetworkConfigurationPriority NetworkProfileConnectionAttempts OfflineThreshold ResetRetries RetryBackOffRandomRange "
+    "RetryBackOffRepeatTimes RetryBackOffWaitMinimum WebSocketPingInterval",
     "SampledDataCtrlr": "TxEndedInterval TxEndedMeasurands TxStartedMeasurands TxUpdatedInterval TxUpdatedMeasurands",
     "SecurityCtrlr": "CertificateEntries OrganizationName SecurityProfile",
     "SmartChargingCtrlr": "Entries PeriodsPerSchedule ProfileStackLevel RateUnit",
