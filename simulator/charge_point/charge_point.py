@@ -270,6 +270,9 @@ class ChargePoint(Translation):
     def is_busy(self) -> bool:
         return self.station.is_busy
 
+    def await_firmware(self, *, wait: bool) -> None:
+        self.station.availability.await_firmware(wait=wait)
+
     async def _watch_for_reboot(self) -> None:
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:

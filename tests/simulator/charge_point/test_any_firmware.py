@@ -53,6 +53,7 @@ class Charger:
     def __init__(self) -> None:
         self.time = VirtualTime()
         self.busy = False
+        self.closed = False  #: nothing new starts
         self.reported: dict[int | None, str] = {}
         self.events: list[str] = []
         self.firmware = FirmwareUpdates(
@@ -68,6 +69,9 @@ class Charger:
     def is_busy(self) -> bool:
         return self.busy
 
+    def await_firmware(self, *, wait: bool) -> None:
+        self.closed = wait
+
     def reboot(self, reason: str) -> None:
         self.power_cycle()
 
@@ -77,6 +81,7 @@ class Charger:
     def power_cycle(self) -> None:
         """As a restart of the process with a state file; a Reset keeps the same in memory."""
         self.time.cancel_all()
+        self.closed = False
         self.firmware.restore(self.firmware.describe())
         self.firmware.power_on()
 
@@ -127,5 +132,6 @@ def test_any_order_of_events_reports_each_update_in_a_legal_order_to_its_end(
     update = charger.firmware.update
     assert update is None or update.status in END_STATUSES
     installed = [reported for reported in charger.reported.values() if "Installed" in reported]
+    assert not charger.closed
     assert charger.events.count("FirmwareUpdated") == len(installed)
     assert charger.firmware.version == ("new" if installed else "1.0.0")

@@ -103,9 +103,26 @@ async def test_a_location_that_cannot_be_fails_to_download_and_changes_nothing(
 async def test_a_failed_installation_leaves_the_old_firmware(talk: Talk, form: Form) -> None:
     await form.send(talk, "ftp://x/fail-install.bin")
 
+    await talk.status("Unavailable")
     await form.wait_for(talk.link, "InstallationFailed")
+    await talk.status("Available")
     assert talk.model.maintenance.firmware_version == "1.0.0"
     assert not talk.model.wants_reboot
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02)
+async def test_an_update_that_is_canceled_while_it_waits_returns_the_connectors(
+    talk: Talk, form: Form
+) -> None:
+    await talk.start()
+    await form.send(talk)
+    await talk.status("Unavailable", connector_id=2)
+
+    answer = await form.send(talk, at=in_seconds(600))
+
+    assert answer.status == "AcceptedCanceled"
+    await talk.status("Available", connector_id=2)
 
 
 @in_forms()
@@ -146,10 +163,11 @@ async def test_no_number_of_a_request_keeps_the_charger_busy_or_ends_it(talk: Ta
 @in_forms()
 @pytest.mark.charger(job_step_s=0.02)
 async def test_an_update_waits_for_the_end_of_a_transaction(talk: Talk, form: Form) -> None:
-    """L01.FR.06. It is InstallScheduled meanwhile, as TC_L_15_CS expects it."""
+    """L01.FR.06 and .07. It is InstallScheduled meanwhile, as TC_L_15_CS expects it."""
     await talk.start()
     await form.send(talk)
     await form.wait_for(talk.link, "Downloaded" if form is PLAIN else "InstallScheduled")
+    await talk.status("Unavailable", connector_id=2)
 
     if talk.is_16:
         await talk.call("RemoteStopTransaction", transaction_id=4711)
