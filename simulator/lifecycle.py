@@ -2,7 +2,11 @@
 
 import asyncio
 import random
+import time
+import traceback
+from collections.abc import Callable
 from importlib import import_module
+from typing import Never
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -39,29 +43,74 @@ REPORT_ENDED_S = 1.5
 
 
 async def live(charge_point: ChargePoint) -> None:
-    """Runs until cancelled; closes the connection before it returns."""
+    """Runs until cancelled; closes the connection before it returns.
+
+    A fault of the charger's own code is logged, and restarts the charger after growing waits. It reaches no other
+    charger of the process.
+    """
     settings, log = charge_point.settings, charge_point.log
-    charge_point.power_on()
-    delays = retry_delays(charge_point.network.settings())
+    delays = retry_delays(settings)
     try:
-        await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
         while True:
-            try:
-                await _connect_and_hold(charge_point)
-            except LinkError as error:
-                log.connection("disconnected", error.reason, error.detail)
-                charge_point.end_attempt()
-            if charge_point.is_accepted:
-                delays = retry_delays(charge_point.network.settings())
-            if charge_point.wants_reboot:
-                charge_point.power_off()
-                await asyncio.sleep(settings.reboot_s)
-                charge_point.power_on()
-            else:
-                await asyncio.sleep(next(delays))
+            started_s = time.monotonic()
+            await _run_until_fault(charge_point)
+            if time.monotonic() - started_s > settings.retry_max_s:
+                delays = retry_delays(settings)
+            await asyncio.sleep(next(delays))
     except asyncio.CancelledError:
-        charge_point.power_off()
         log.connection("disconnected", "stopped", "the charger was switched off")
+
+
+async def _run_until_fault(charge_point: ChargePoint) -> None:
+    """From power-on to power-off. After a fault, transactions end as at a restart by a watchdog (OCPP 2.0.1, ReasonEnum)."""
+    try:
+        charge_point.power_on()
+        await run_together(_keep_connected(charge_point), charge_point.timers.watch())
+    except Exception as error:
+        fault = _log_fault(charge_point, error)
+        charge_point.log.connection("disconnected", "charger_fault", fault)
+        charge_point.boot_reason = "Watchdog"
+        _attempt(charge_point, lambda: charge_point.station.transactions.end_all("Reboot"))
+    finally:
+        _attempt(charge_point, charge_point.power_off)
+        charge_point.timers.cancel_all()
+
+
+def _attempt(charge_point: ChargePoint, act: Callable[[], object]) -> None:
+    """For the steps of an orderly end: one that fails is logged, and the next is taken."""
+    try:
+        act()
+    except Exception as error:
+        _log_fault(charge_point, error)
+
+
+def _log_fault(charge_point: ChargePoint, error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    fault = (
+        f"{charge_point.settings.identity} failed: {error!r} in {place.name}, {place.filename}:{place.lineno}"
+    )
+    charge_point.log.remark("error", fault)
+    return fault
+
+
+async def _keep_connected(charge_point: ChargePoint) -> Never:
+    settings, log = charge_point.settings, charge_point.log
+    delays = retry_delays(charge_point.network.settings())
+    await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
+    while True:
+        try:
+            await _connect_and_hold(charge_point)
+        except LinkError as error:
+            log.connection("disconnected", error.reason, error.detail)
+            charge_point.end_attempt()
+            if error.was_accepted:
+                delays = retry_delays(charge_point.network.settings())
+        if charge_point.wants_reboot:
+            charge_point.power_off()
+            await asyncio.sleep(settings.reboot_s)
+            charge_point.power_on()
+        else:
+            await asyncio.sleep(next(delays))
 
 
 async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:
@@ -97,9 +146,16 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
     )
     try:
         await run_together(session.receive(), charge_point.talk(session))
-    except ConnectionClosed as closed:
-        raise explain_close(closed) from closed
-    except Rebooting:
-        raise LinkError("reset", "the charger reboots") from None
+    except (ConnectionClosed, Rebooting) as end:
+        error = _explain_end(end)
+        # A CSMS that closes each new link without a word has not accepted it, though the last boot still counts.
+        error.was_accepted = charge_point.is_accepted and session.heard
+        raise error from end
     finally:
         await socket.close(1001, "switched off")
+
+
+def _explain_end(end: ConnectionClosed | Rebooting) -> LinkError:
+    if isinstance(end, ConnectionClosed):
+        return explain_close(end)
+    return LinkError("reset", "the charger reboots")

@@ -29,6 +29,7 @@ from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
 from simulator.station.station import Station
+from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
 
@@ -52,16 +53,29 @@ class ChargePoint(Translation):
         self.settings = settings
         self.log = log
         self.clock = Clock()
+        self.timers = Timers()
         self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
-            settings, options=self.options, clock=self.clock, authorizer=self.authorizer, reports=self
+            settings,
+            options=self.options,
+            clock=self.clock,
+            authorizer=self.authorizer,
+            reports=self,
+            timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self)
+        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
         self.actions = Actions(self.station)
-        self.delivery = Delivery(self.options, log, self)
-        self.registration = Registration(self, self.options, self.clock, log, self.delivery.outbox)
+        self.delivery = Delivery(self.options, log, self.timers, self)
+        self.registration = Registration(
+            self,
+            options=self.options,
+            clock=self.clock,
+            timers=self.timers,
+            log=log,
+            outbox=self.delivery.outbox,
+        )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
         self.online = False
@@ -295,7 +309,6 @@ class ChargePoint(Translation):
 
     def power_off(self) -> None:
         self.station.power_off()
-        self.maintenance.power_off()
         self.memory.save(clean=True)
 
     # Memory across restarts

@@ -1,6 +1,5 @@
 """Sends the queued calls one after another, and repeats those about transactions until the CSMS takes them."""
 
-import asyncio
 from typing import Never, Protocol
 
 from simulator.configuration import Options
@@ -9,6 +8,10 @@ from simulator.link.outbox import Answer, Message, Outbox
 from simulator.link.schemas import SchemaViolation
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
+from simulator.station.timers import Timers
+
+#: The timer that runs while messages about transactions wait for another attempt.
+PAUSE = "transaction retry"
 
 
 class Sender(Protocol):
@@ -26,12 +29,12 @@ class Sender(Protocol):
 
 
 class Delivery:
-    def __init__(self, options: Options, log: EventLog, sender: Sender) -> None:
+    def __init__(self, options: Options, log: EventLog, timers: Timers, sender: Sender) -> None:
         self.outbox = Outbox()
         self._options = options
         self._log = log
+        self._timers = timers
         self._sender = sender
-        self._transactions_paused = False
         self._readings_refused = False
 
     def queue(self, message: Message) -> None:
@@ -58,7 +61,7 @@ class Delivery:
                 message.on_answer(answer)
 
     def _may_send(self, message: Message) -> bool:
-        paused = self._transactions_paused and message.transaction_id is not None
+        paused = message.transaction_id is not None and self._timers.is_running(None, PAUSE)
         return not paused and self._sender.may_send(message)
 
     async def _call(self, session: Session, action: str, payload: Payload) -> Answer:
@@ -80,7 +83,8 @@ class Delivery:
         failed = isinstance(answer, CallFailed)
         if isinstance(answer, CallFailed):
             if answer.code != CallFailed.UNSENT and message.attempts < self._attempts(message):
-                self._pause(self._options.number("transaction_retry_s") * message.attempts)
+                pause_s = self._options.number("transaction_retry_s") * message.attempts
+                self._timers.start(None, PAUSE, pause_s, self.outbox.wake)
                 return
             self._log.remark("error", f"{message.action} was given up after {message.attempts} attempts")
         if message.transaction_id is not None and message.droppable:
@@ -97,11 +101,3 @@ class Delivery:
         if message.transaction_id is None or (message.droppable and self._readings_refused):
             return 1
         return self._options.number("transaction_attempts")
-
-    def _pause(self, pause_s: float) -> None:
-        self._transactions_paused = True
-        asyncio.get_running_loop().call_later(pause_s, self._resume)
-
-    def _resume(self) -> None:
-        self._transactions_paused = False
-        self.outbox.wake()

@@ -10,6 +10,7 @@ from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, OnAnswer, Outbox
 from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
+from simulator.station.timers import Timers
 
 Status = Literal["Unknown", "Accepted", "Pending", "Rejected"]
 
@@ -41,16 +42,23 @@ class Registration:
     """Sends BootNotification and Heartbeat, and keeps the status that the CSMS answered."""
 
     def __init__(
-        self, registrant: Registrant, options: Options, clock: Clock, log: EventLog, outbox: Outbox
+        self,
+        registrant: Registrant,
+        *,
+        options: Options,
+        clock: Clock,
+        timers: Timers,
+        log: EventLog,
+        outbox: Outbox,
     ) -> None:
         self.status: Status = "Unknown"
         self._registrant = registrant
         self._options = options
         self._clock = clock
+        self._timers = timers
         self._log = log
         self._outbox = outbox
         self._boot_now = asyncio.Event()
-        self._heartbeat: asyncio.TimerHandle | None = None
 
     async def register(self, session: Session) -> bool:
         """Returns once the CSMS accepts: True after a boot, False when an earlier one still counts."""
@@ -116,11 +124,10 @@ class Registration:
         self.stop_heartbeat()
         interval_s = self._options.number("heartbeat_s")
         if self._registrant.reachable and interval_s > 0:
-            self._heartbeat = asyncio.get_running_loop().call_later(interval_s, self._heartbeat_is_due)
+            self._timers.start(None, "heartbeat", interval_s, self._heartbeat_is_due)
 
     def stop_heartbeat(self) -> None:
-        if self._heartbeat:
-            self._heartbeat.cancel()
+        self._timers.cancel(None, "heartbeat")
 
     def send_heartbeat(self, *, requested: bool = False) -> None:
         self._registrant.send("Heartbeat", {}, self._take_heartbeat, requested=requested)

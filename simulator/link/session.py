@@ -53,6 +53,7 @@ class Session:
         self._answer = answer
         self._call_timeout_s = call_timeout_s
         self._strict = strict
+        self.heard = False  #: whether the CSMS has said anything
         self._tolerated: set[str] = set()
         self._one_call_at_a_time = asyncio.Lock()
         self._awaited: tuple[str, str, asyncio.Future[Payload]] | None = None
@@ -85,7 +86,9 @@ class Session:
         send StartTransaction.conf and a RemoteStopTransaction of that transaction in one TCP segment.
         """
         while True:
-            await self._take_frame(await self._socket.recv())
+            text = await self._socket.recv()
+            self.heard = True
+            await self._take_frame(text)
             await asyncio.sleep(0)
 
     async def _take_frame(self, text: str | bytes) -> None:

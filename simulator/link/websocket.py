@@ -40,6 +40,7 @@ class LinkError(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+        self.was_accepted = False  #: whether the CSMS had accepted the charger over this link
 
 
 async def open_link(

@@ -27,6 +27,7 @@ class Station:
         clock: Clock,
         authorizer: Authorizer,
         reports: Reports,
+        timers: Timers,
     ) -> None:
         electrics = electrics_of(settings.connector_type, settings.max_power_w, settings.ev_power_factor)
         resources = Resources(
@@ -36,7 +37,7 @@ class Station:
             electrics=electrics,
             connectors=[new_connector(settings, number) for number in range(1, settings.connectors + 1)],
             profiles=Profiles(electrics, settings.max_power_w),
-            timers=Timers(),
+            timers=timers,
             reports=reports,
         )
         self._settings = settings

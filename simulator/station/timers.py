@@ -1,7 +1,8 @@
-"""Named one-shot timers of connectors and of the whole charger."""
+"""Named one-shot timers of connectors and of the whole charger. Nothing else of a charger waits in the event loop."""
 
 import asyncio
 from collections.abc import Callable
+from typing import Never
 
 from simulator.station.model import Connector
 
@@ -11,6 +12,11 @@ class Timers:
 
     def __init__(self) -> None:
         self._handles: dict[tuple[int, str], asyncio.TimerHandle] = {}
+        self._errors: asyncio.Queue[Exception] = asyncio.Queue()
+
+    async def watch(self) -> Never:
+        """Raises what a timer raises: an error in the event loop's own handler would end the timer and nothing else."""
+        raise await self._errors.get()
 
     def start(
         self, connector: Connector | None, name: str, delay_s: float, act: Callable[[], object]
@@ -20,7 +26,10 @@ class Timers:
 
         def run() -> None:
             self._handles.pop(key, None)
-            act()
+            try:
+                act()
+            except Exception as error:
+                self._errors.put_nowait(error)
 
         self._handles[key] = asyncio.get_running_loop().call_later(delay_s, run)
 
@@ -29,6 +38,9 @@ class Timers:
         handle = self._handles.pop(_key(connector, name), None)
         if handle:
             handle.cancel()
+
+    def is_running(self, connector: Connector | None, name: str) -> bool:
+        return _key(connector, name) in self._handles
 
     def cancel_all(self) -> None:
         for handle in self._handles.values():

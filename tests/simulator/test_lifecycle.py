@@ -19,7 +19,7 @@ from simulator.lifecycle import build_charge_point, live
 from simulator.link.websocket import LinkError
 from simulator.log import EventLog
 from simulator.settings import Settings
-from tests.simulator.charger import ChargerProcess, environment
+from tests.simulator.charger import ChargerProcess, Event, LocalCharger, environment
 from tests.simulator.virtual_time import VirtualTimeLoop
 from tests.support.csms import NOW, Csms, boot_answers
 from tests.support.waiting import wait_until_async
@@ -193,6 +193,47 @@ async def test_a_rejected_charger_waits_the_interval_and_boots_again() -> None:
     boots = [e["timestamp"] for e in charger.frames("BootNotification") if e["direction"] == "cp_to_csms"]
     seconds = [float(stamp[17:23]) for stamp in boots]
     assert all(1.0 <= (later - earlier) % 60 < 2.5 for earlier, later in pairwise(seconds))
+
+
+@pytest.mark.parametrize(("version", "then"), [("OCPP1.6", "refuses"), ("OCPP2.0.1", "closes")])
+async def test_the_waits_grow_until_a_connection_is_accepted(version: str, then: str) -> None:
+    """A CSMS that accepts once, and then answers each handshake with 503, or closes each link without a word.
+
+    OCPP 2.0.1 part 4, 5.3: the waits start anew after a successful connection, not after an earlier acceptance.
+    """
+    accepts = [True]
+
+    def admit(_: object) -> tuple[int, str] | None:
+        return None if accepts[0] or then == "closes" else (503, "")
+
+    environ = {"retry_wait_s": 0.05, "retry_random_s": 0, "retry_max_s": 60, "connectors": 1}
+    async with Csms(admit=admit) as csms, LocalCharger(csms.url, version, **environ) as charger:
+        link = await csms.accepted()
+        await wait_until_async(lambda: not charger.model.delivery.outbox.has_action("StatusNotification"))
+        accepts[0] = False
+        await link.socket.close()
+        for number in range(2, 6):
+            await wait_until_async(lambda: len(csms.requests) >= number)  # noqa: B023
+            if then == "closes":
+                await (await csms.link(number)).socket.close()
+        accepts[0] = True
+        again = await csms.link(6 if then == "closes" else 2)
+        await wait_until_async(lambda: charger.model.reachable)
+        charger.model.registration.send_heartbeat()
+        await again.next("Heartbeat")
+        await again.socket.close()
+        await wait_until_async(lambda: len(csms.requests) >= 7)
+
+    ended = [event for event in charger.events if event.get("state") == "disconnected"][:-1]
+    began = [event for event in charger.events if event.get("state") == "connecting"][1:]
+    waits = [_seconds(later) - _seconds(earlier) for earlier, later in zip(ended, began, strict=True)]
+    waits = [wait % 60 for wait in waits]
+    assert all(wait > least for wait, least in zip(waits, [0.04, 0.09, 0.19, 0.39, 0.79], strict=False))
+    assert waits[5] < waits[4]
+
+
+def _seconds(event: Event) -> float:
+    return float(event["timestamp"][17:23])
 
 
 @pytest.mark.parametrize("was_accepted", [True, False])

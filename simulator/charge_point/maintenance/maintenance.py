@@ -16,18 +16,19 @@ class Reports(firmware.Reports, uploads.Reports, Protocol):
 
 
 class Maintenance:
-    def __init__(self, settings: Settings, clock: Clock, options: Options, reports: Reports) -> None:
-        self._timers = Timers()
+    def __init__(
+        self, settings: Settings, clock: Clock, options: Options, timers: Timers, reports: Reports
+    ) -> None:
         self.firmware = FirmwareUpdates(
             settings.firmware_version,
             clock=clock,
             options=options,
-            timers=self._timers,
+            timers=timers,
             step_s=settings.job_step_s,
             reports=reports,
         )
         self.log_uploads = LogUploads(
-            options=options, timers=self._timers, step_s=settings.job_step_s, reports=reports
+            options=options, timers=timers, step_s=settings.job_step_s, reports=reports
         )
 
     @property
@@ -37,9 +38,6 @@ class Maintenance:
     def power_on(self) -> None:
         self.firmware.power_on()
         self.log_uploads.power_on()
-
-    def power_off(self) -> None:
-        self._timers.cancel_all()
 
     def follow_clock(self) -> None:
         self.firmware.follow_clock()
