@@ -1,7 +1,7 @@
 """The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 Kind = Literal[
@@ -103,7 +103,7 @@ OPTIONS = (
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
     _rw("invalid_id_wh", "MaxEnergyOnInvalidId", "TxCtrlr.MaxEnergyOnInvalidId", "integer", "0", unit="Wh", minimum=0, maximum=1_000_000),
     _rw("stop_on_unplug", "StopTransactionOnEVSideDisconnect", "TxCtrlr.StopTxOnEVSideDisconnect", "boolean", "true"),
-    _ro("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", None, "boolean", "true"),
+    _rw("unlock_on_unplug", "UnlockConnectorOnEVSideDisconnect", "OCPPCommCtrlr.UnlockOnEVSideDisconnect", "boolean", "true"),
     _rw("tx_start_point", None, "TxCtrlr.TxStartPoint", "MemberList", "PowerPathClosed", members=TX_POINTS, minimum=1),
     _rw("tx_stop_point", None, "TxCtrlr.TxStopPoint", "MemberList", "Authorized,EVConnected", members=TX_POINTS, minimum=1),
     _rw("transaction_attempts", "TransactionMessageAttempts", "OCPPCommCtrlr.MessageAttempts/TransactionEvent", "integer", "3", minimum=1, maximum=100),
@@ -150,6 +150,7 @@ OPTIONS = (
     _ro("rate_units_201", None, "SmartChargingCtrlr.RateUnit", "MemberList", "A,W", members=("A", "W")),
     _ro("max_periods", "ChargingScheduleMaxPeriods", "SmartChargingCtrlr.PeriodsPerSchedule", "integer", "100"),
     _constant("max_profiles", "MaxChargingProfilesInstalled", None, 50),
+    _rw("rate_change_percent", None, "SmartChargingCtrlr.LimitChangeSignificance", "decimal", "0", unit="Percent", minimum=0, maximum=100),
     _ro("reserve_any", "ReserveConnectorZeroSupported", "ReservationCtrlr.NonEvseSpecific", "boolean", "true"),
     # The device model itself
     _constant("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", 40),
@@ -167,13 +168,20 @@ OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
 class Options:
     """The values in force; `changes` has those that the CSMS set, for the state file."""
 
-    def __init__(self, facts: Mapping[str, str], configuration: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        facts: Mapping[str, str],
+        configuration: Mapping[str, str],
+        fixed: Collection[str] = (),
+    ) -> None:
         """`facts` are values by option name, `configuration` by 1.6 key or 2.0.1 Component.Variable.
 
+        An option in `fixed` cannot be changed at this charger.
         Raises ValueError for a setting that is unknown or that a CSMS could not make.
         """
         self._known = {option.name: option for option in OPTIONS}
         self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
+        self._fixed = frozenset(fixed)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
             option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
@@ -198,15 +206,21 @@ class Options:
     def number(self, name: str) -> int:
         return int(self.text(name))
 
+    def decimal(self, name: str) -> float:
+        return float(self.text(name))
+
     def flag(self, name: str) -> bool:
         return self.text(name) == "true"
 
     def members(self, name: str) -> list[str]:
         return [member for member in self.text(name).split(",") if member]
 
+    def mutability(self, option: Option) -> Mutability:
+        return "ReadOnly" if option.name in self._fixed else option.mutability
+
     def change(self, option: Option, text: str) -> Status:
         value = _normalised(option, text)
-        if option.mutability == "ReadOnly" or value is None:
+        if self.mutability(option) == "ReadOnly" or value is None:
             return "Rejected"
         self.changes[option.name] = value
         return "RebootRequired" if option.counts_at_boot else "Accepted"

@@ -38,8 +38,9 @@ def load_kind(version: Version) -> type[ChargePoint]:
     return kind
 
 
-#: Of the 5 s from SIGTERM to the end, the time to report the end of transactions to the CSMS.
-REPORT_ENDED_S = 1.5
+#: Of the 5 s from SIGTERM to the end, the time to report the end of transactions to the CSMS; the closing handshake
+#: takes up to 2 s more.
+REPORT_ENDED_S = 2.5
 
 
 async def live(charge_point: ChargePoint) -> None:
@@ -110,14 +111,16 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
             await asyncio.sleep(settings.reboot_s)
             charge_point.power_on()
         else:
-            await asyncio.sleep(next(delays))
+            await charge_point.wait_to_connect(next(delays))
 
 
 async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:
-    """Ends the task of `live`. Without a state file, transactions are ended and reported first."""
-    if not charge_point.memory.enabled:
-        charge_point.station.transactions.end_all("Reboot")
-        await charge_point.wait_for_delivery(REPORT_ENDED_S)
+    """Ends the transactions, gives the CSMS a bounded time to take their ends, and then ends the task of `live`.
+
+    Nobody knows whether the charger comes back. A state file keeps what the CSMS has not answered.
+    """
+    charge_point.end_for_good()
+    await charge_point.wait_for_delivery(REPORT_ENDED_S, reconnect=True)
     running.cancel()
 
 

@@ -3,32 +3,33 @@
 import json
 import logging
 import os
-import re
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
+
+from simulator.masking import MASK, mask_passwords, spellings
 
 Direction = Literal["cp_to_csms", "csms_to_cp"]
 ConnectionState = Literal["connecting", "connected", "accepted", "rejected", "disconnected"]
 Level = Literal["info", "warning", "error"]
 
 STDOUT = 1
-MASK = "***"
 SHORTEST_SECRET = 4
 
-# In a frame that sets a password: OCPP 1.6's key, 2.0.1's variable, or the field of a network profile.
-SECRET_NAME = re.compile("AuthorizationKey|BasicAuthPassword", re.IGNORECASE)
-SECRET_VALUE = re.compile(
-    r'("(?:value|attributeValue|basicAuthPassword)"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE
-)
+#: Of a frame or another text; a local list of some thousand entries has 400 KB.
+MAX_TEXT_BYTES = 16 * 1024
+
+#: Passwords that are masked; older ones have long been replaced.
+MAX_SECRETS = 8
 
 
 class EventLog:
-    """Writes frames, connection events and remarks. Passwords are masked in all of them."""
+    """Writes frames, connection events and remarks. Passwords are masked in all of them, and long texts are cut."""
 
     def __init__(self, write_line: Callable[[str], None], secret: str | None = None) -> None:
         self._write_line = write_line
-        self._secrets: list[str] = []
+        self._secrets: deque[set[str]] = deque(maxlen=MAX_SECRETS)
         if secret:
             self.hide(secret)
         self._closed = False
@@ -36,13 +37,12 @@ class EventLog:
         self.on_closed: Callable[[], object] | None = None
 
     def hide(self, secret: str) -> None:
-        """Masks a secret from now on, unless it is too short to differ from other text."""
+        """Masks a secret from now on, in whatever way it is written, unless it is too short to differ from other text."""
         if len(secret) >= SHORTEST_SECRET:
-            self._secrets.append(json.dumps(secret)[1:-1])
+            self._secrets.append(spellings(secret))
 
     def frame(self, direction: Direction, action: str, message: str) -> None:
-        if SECRET_NAME.search(message):
-            message = SECRET_VALUE.sub(rf'\1"{MASK}"', message)
+        message = mask_passwords(message)
         self._write({"type": "frame", "direction": direction, "action": action, "message": message})
 
     def connection(
@@ -59,7 +59,7 @@ class EventLog:
         for name in ("message", "detail"):
             text = event.get(name)
             if text:
-                event[name] = self._mask(text)
+                event[name] = cut(self._mask(text))
         line = json.dumps({"timestamp": _timestamp(time.time()), **event}, ensure_ascii=False)
         try:
             self._write_line(line)
@@ -70,8 +70,20 @@ class EventLog:
 
     def _mask(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, MASK)
+            for spelling in secret:
+                text = text.replace(spelling, MASK)
         return text
+
+
+def cut(text: str) -> str:
+    """The text, or its first 16 KiB and a note of its length."""
+    if len(text) <= MAX_TEXT_BYTES // 4:  # at most 4 bytes per character
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= MAX_TEXT_BYTES:
+        return text
+    beginning = encoded[:MAX_TEXT_BYTES].decode("utf-8", "ignore")
+    return f"{beginning}... [cut: {len(encoded)} bytes]"
 
 
 class RemarkHandler(logging.Handler):

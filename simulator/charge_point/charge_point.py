@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -27,7 +28,7 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector
+from simulator.station.model import Connector, electrics_of
 from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
@@ -54,7 +55,10 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        self.options = Options({**_facts(settings), **self.option_defaults}, settings.configuration)
+        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        self.options = Options(
+            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+        )
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
@@ -85,6 +89,7 @@ class ChargePoint(Translation):
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
+        self._ending = asyncio.Event()
         self._offline_since_s = 0.0
 
     # A connection
@@ -119,7 +124,7 @@ class ChargePoint(Translation):
     def answer(self, action: str, payload: Payload) -> Payload:
         """The answer to the CSMS's call. Messages that it causes are queued, so they leave after it.
 
-        Raises OCPPError.
+        What the call has changed is saved before the answer leaves: what was accepted is kept. Raises OCPPError.
         """
         if self.registration.status in ("Unknown", "Rejected"):
             raise SecurityError("this charger has not been accepted")
@@ -129,12 +134,16 @@ class ChargePoint(Translation):
         if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
-            return handler(self, payload)
+            answer = handler(self, payload)
+            if not action.startswith("Get"):  # those change nothing
+                self.keep_state()
+                self.memory.save_if_due()
         except OCPPError:
             raise
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
+        return answer
 
     def end_attempt(self) -> None:
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
@@ -211,12 +220,24 @@ class ChargePoint(Translation):
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
-    async def wait_for_delivery(self, limit_s: float) -> None:
-        """Returns when the CSMS has every durable message, or cannot be reached, or after `limit_s`."""
+    async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
+        """Returns when the CSMS has every durable message, or after `limit_s`.
+
+        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
+        """
         deadline_s = time.monotonic() + limit_s
         outbox = self.delivery.outbox
-        while self.reachable and any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+        while any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+            if not self.reachable and not (reconnect and outbox.has_transaction()):
+                return
             await asyncio.sleep(0.02)
+
+    async def wait_to_connect(self, delay_s: float) -> None:
+        """Before the next attempt; the end of the charger makes one attempt early."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._ending.wait()
+        self._ending.clear()
 
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
@@ -295,6 +316,16 @@ class ChargePoint(Translation):
             await asyncio.sleep(ANSWER_S)
         raise Rebooting
 
+    def end_for_good(self) -> None:
+        """Ends the transactions before the process ends; nothing new starts.
+
+        The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
+        Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
+        """
+        self.station.close()
+        self.station.transactions.end_all("Reboot", "AbnormalCondition")
+        self._ending.set()
+
     def power_on(self) -> None:
         self.registration.status = "Unknown"
         self.network.restart()
@@ -366,3 +397,8 @@ def _facts(settings: Settings) -> dict[str, str]:
         "security_profile": str(profile),
         **retry_options(settings),
     }
+
+
+def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
+    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
+    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}

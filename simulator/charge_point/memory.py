@@ -143,6 +143,7 @@ def _describe_connector(connector: Connector) -> State:
         "fault": connector.fault,
         "inoperative": sorted(connector.inoperative - UNTIL_REBOOT),
         "used": connector.used,
+        "cable_locked": connector.cable_locked,
     }
 
 
@@ -158,6 +159,7 @@ def _restore_connector(connector: Connector, described: State) -> None:
     connector.inoperative = set(_inoperative_levels(described))
     connector.operative = not connector.inoperative
     connector.used = bool(described["used"])
+    connector.cable_locked = bool(described.get("cable_locked"))
 
 
 def _inoperative_levels(described: State) -> list[Level]:

@@ -18,6 +18,7 @@ class Cable:
         """A car comes that requests this much energy, or that of the settings. False when one is plugged in already."""
         if connector.plugged:
             return False
+        connector.cable_locked = False
         connector.ev = self._new_ev()
         if energy_wh is not None:
             connector.ev.request(energy_wh)
@@ -32,6 +33,7 @@ class Cable:
             return False
         self._energy.update_meters()
         connector.ev = None
+        connector.cable_locked = self._keeps_cable(connector)
         connector.used = False
         self._resources.timers.cancel(connector, "departure")
         transaction = connector.transaction
@@ -48,6 +50,11 @@ class Cable:
         self._energy.apply_change(connector)
         return True
 
+    def unlock(self, connector: Connector) -> None:
+        """Lets go of a cable that a car has left behind."""
+        connector.cable_locked = False
+        self._energy.apply_change(connector)
+
     def request_energy(self, connector: Connector, requests: bool) -> bool:
         """The car starts or stops requesting energy; one that has all it wanted starts anew. False without a car."""
         ev = connector.ev
@@ -63,6 +70,12 @@ class Cable:
         """The car draws this much from now on, within the limits; None: as much as it can."""
         connector.power_set_w = power_w
         self._energy.update_power()
+
+    def _keeps_cable(self, connector: Connector) -> bool:
+        """A socket locks the cable for a transaction, and until then or longer (1.6, UnlockConnectorOnEVSideDisconnect)."""
+        was_locked = connector.used or connector.transaction is not None
+        is_socket = not self._resources.electrics.is_dc
+        return was_locked and is_socket and not self._resources.options.flag("unlock_on_unplug")
 
     def _new_ev(self) -> Ev:
         """With the setting `ev_soc_percent` it requests no more than fits; else it is full with what it requests."""

@@ -64,21 +64,25 @@ class Energy:
     def _update_connector(self, connector: Connector, sharing: int) -> float:
         """Seconds until the power changes without another event."""
         profiles, now = self._resources.profiles, self._resources.clock.now()
-        power_before_w = connector.power_w
         limit = profiles.limit(connector, now, sharing)
         connector.limit_w, connector.limit_phases = limit.power_w, limit.phases
         connector.power_w = _drawn_w(connector) if _left_wh(connector) > 0 else 0.0
-        self._report(connector, power_before_w)
+        self._report(connector)
         return min(_steady_s(connector), limit.until - now)
 
-    def _report(self, connector: Connector, power_before_w: float) -> None:
+    def _report(self, connector: Connector) -> None:
         transaction = connector.transaction
         if transaction and connector.charging_state != transaction.reported_state:
             self._resources.report_update(connector, transaction, "ChargingStateChanged")
             self._resources.reports.report_status(connector)
             self._events.charging_state_changed(connector)
-        elif transaction and connector.power_w != power_before_w:
+        elif transaction and self._is_significant(connector.power_w, transaction.reported_power_w):
             self._resources.report_update(connector, transaction, "ChargingRateChanged")
+
+    def _is_significant(self, power_w: float, reported_w: float) -> bool:
+        """Whether a rate "changed by more than LimitChangeSignificance" (OCPP 2.0.1, TriggerReasonEnumType)."""
+        percent = self._resources.options.decimal("rate_change_percent")
+        return abs(power_w - reported_w) > reported_w * percent / 100
 
 
 def _left_wh(connector: Connector) -> float:

@@ -28,6 +28,7 @@ class Transaction:
     next_seq_no: int = 0  #: OCPP 2.0.1
     reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
     energy_limit_wh: float | None = None  #: what a refused token may draw in all
+    reported_power_w: float = 0.0  #: the power that the CSMS knows
     deauthorized: bool = False  #: a refused token has drawn it, and the transaction goes on without energy
 
 
@@ -72,6 +73,7 @@ class Connector:
     inoperative: set[Level] = field(default_factory=set)  #: the levels that are set Inoperative
     operative: bool = True  #: derived from the levels, when no transaction runs
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends
+    cable_locked: bool = False  #: the car has left, and its cable is still locked in the socket
     used: bool = False  #: its transaction has ended, and the car is still plugged in
     claimed: bool = False  #: its token is being checked
     closed: bool = False  #: the charger is about to go off: nothing starts here any more

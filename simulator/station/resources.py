@@ -59,4 +59,5 @@ class Resources:
     def report_update(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         """Reports an event of a running transaction, and remembers the charging state that it carries."""
         transaction.reported_state = connector.charging_state
+        transaction.reported_power_w = connector.power_w
         self.reports.report_updated(connector, transaction, trigger)

@@ -65,7 +65,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         conditions = (
             ("Faulted", connector.fault),
             ("Unavailable", not connector.operative),
-            ("Finishing", connector.used),
+            ("Finishing", connector.used or connector.cable_locked),
             ("Preparing", connector.plugged or connector.token or connector.claimed),
             ("Reserved", self.station.reservations.find(connector)),
         )
@@ -106,6 +106,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         if connector.fault == "ConnectorLockFailure":
             return {"status": "UnlockFailed"}
         self.station.transactions.end(connector, "UnlockCommand", "UnlockCommand")
+        self.station.cable.unlock(connector)
         return {"status": "Unlocked"}
 
     @handles("Reset")
@@ -143,7 +144,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         }
 
     def _describe_key(self, option: Option) -> Payload:
-        entry: Payload = {"key": option.key, "readonly": option.mutability == "ReadOnly"}
+        entry: Payload = {"key": option.key, "readonly": self.options.mutability(option) == "ReadOnly"}
         if option.mutability != "WriteOnly":
             entry["value"] = self.options.text(option.name)[:500]
         return entry

@@ -42,7 +42,7 @@ class ChargePoint201(
             ("Occupied", connector.transaction and connector.transaction.token),
             ("Unavailable", not connector.operative),
             ("Reserved", self.station.reservations.find(connector)),
-            ("Occupied", connector.transaction or connector.plugged),
+            ("Occupied", connector.transaction or connector.plugged or connector.cable_locked),
             ("Reserved", self.station.reservations.keeps(connector)),
         )
         return next((status for status, holds in conditions if holds), "Available")
@@ -82,7 +82,10 @@ class ChargePoint201(
             return {"status": "UnknownConnector"}
         if connector.transaction and connector.token:
             return {"status": "OngoingAuthorizedTransaction"}
-        return {"status": "UnlockFailed" if connector.fault == "ConnectorLockFailure" else "Unlocked"}
+        if connector.fault == "ConnectorLockFailure":
+            return {"status": "UnlockFailed"}
+        self.station.cable.unlock(connector)
+        return {"status": "Unlocked"}
 
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:

@@ -25,7 +25,6 @@ class Fact(NamedTuple):
     instance: str | None = None
     minimum: float | None = None
     members: tuple[str, ...] = ("Available", "Occupied", "Reserved", "Unavailable", "Faulted")
-    mutability: Mutability = "ReadOnly"
 
 
 Variable = Option | Fact
@@ -52,7 +51,7 @@ class DeviceModel:
         result, variable = self._identify(request)
         if variable is None:
             return result
-        if variable.mutability == "WriteOnly":
+        if self._mutability(variable) == "WriteOnly":
             return result | _rejected("WriteOnly")
         return result | {"attributeStatus": "Accepted", "attributeValue": self._value(variable)[:2500]}
 
@@ -61,7 +60,7 @@ class DeviceModel:
         result, variable = self._identify(request)
         if variable is None:
             return result
-        if isinstance(variable, Fact) or variable.mutability == "ReadOnly":
+        if isinstance(variable, Fact) or self._mutability(variable) == "ReadOnly":
             return result | _rejected("ReadOnly")
         is_priority = variable.name == "network_priority"
         if is_priority and not self._charge_point.network.has_slots(request["attributeValue"]):
@@ -73,8 +72,15 @@ class DeviceModel:
         return result | {"attributeStatus": status}
 
     def report(self, base: str) -> list[Payload]:
-        """The entries of a base report."""
-        return [self._describe(variable) for _, variable in self._variables() if BASE_REPORTS[base](variable)]
+        """The entries of a base report: all, what can be set, or the states of the components (B07.FR.07 to .09)."""
+        match base:
+            case "FullInventory":
+                chosen = [variable for _, variable in self._variables()]
+            case "ConfigurationInventory":
+                chosen = [each for _, each in self._variables() if self._mutability(each) != "ReadOnly"]
+            case _:
+                chosen = [each for _, each in self._variables() if each.variable in SUMMARY]
+        return [self._describe(variable) for variable in chosen]
 
     def select(self, wanted: list[Payload] | None, criteria: list[str] | None) -> list[Payload]:
         """The entries that match one of the components (and variable) and one of the criteria of a GetReport."""
@@ -114,6 +120,9 @@ class DeviceModel:
         yield from self._facts.items()
         yield from OPTION_OF_KEY.items()
 
+    def _mutability(self, variable: Variable) -> Mutability:
+        return "ReadOnly" if isinstance(variable, Fact) else self._charge_point.options.mutability(variable)
+
     def _value(self, variable: Variable) -> str:
         return (
             variable.read() if isinstance(variable, Fact) else self._charge_point.options.text(variable.name)
@@ -121,10 +130,10 @@ class DeviceModel:
 
     def _describe(self, variable: Variable) -> Payload:
         """The variable as an entry of a report. It persists where a state file keeps it."""
-        attribute: Payload = {"mutability": variable.mutability}
+        attribute: Payload = {"mutability": self._mutability(variable)}
         if isinstance(variable, Option):
             attribute["persistent"] = self._charge_point.memory.enabled
-        if variable.mutability != "WriteOnly":
+        if attribute["mutability"] != "WriteOnly":
             attribute["value"] = self._value(variable)[:2500]
         return _place(variable) | {
             "variableAttribute": [attribute],
@@ -214,12 +223,8 @@ class DeviceModel:
         return (connector.fault is not None for connector in self._charge_point.station.connectors)
 
 
-#: What a base report holds: all, what can be set, or the states of the components (B07.FR.07 to .09).
-BASE_REPORTS: dict[str, Callable[[Variable], bool]] = {
-    "FullInventory": lambda _: True,
-    "ConfigurationInventory": lambda variable: variable.mutability != "ReadOnly",
-    "SummaryInventory": lambda variable: variable.variable in ("AvailabilityState", "Problem"),
-}
+#: The variables of a SummaryInventory (B07.FR.09).
+SUMMARY = ("AvailabilityState", "Problem")
 
 
 def _place(variable: Variable) -> Payload:

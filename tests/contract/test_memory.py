@@ -11,7 +11,7 @@ import pytest
 from embedded.ecs.process import EcsProcess, running_ecs
 from shared.models import Charger
 from tests.simulator.charger import QUICK as QUICK_CHARGER
-from tests.support.csms import Csms, Link, call16
+from tests.support.csms import Csms, Link, Payload, call16
 from tests.support.ecs_services import QUICK, Fleet
 from worker.reconcile.provision import environment
 
@@ -89,6 +89,33 @@ def test_a_new_task_starts_without_memory_and_a_reset_keeps_it(fleet: Fleet, end
             assert successor.all("StopTransaction") == []
             ended = [payload["reason"] for payload in rebooted.all("StopTransaction")]
             assert ended == (["Reboot"] if end == "restarted" else [])
+
+    asyncio.run(asyncio.wait_for(scenario(), timeout=60))
+
+
+@pytest.mark.parametrize("end", ["stopped", "deleted"])
+def test_a_charger_that_ecs_stops_or_deletes_ends_its_transaction_at_the_csms(fleet: Fleet, end: str) -> None:
+    """The CSMS takes a second for each answer, also for the one with the transaction's id."""
+
+    async def slowly(_: Payload) -> Payload:
+        await asyncio.sleep(1)
+        return {"transaction_id": 77, "id_tag_info": {"status": "Accepted"}}
+
+    async def scenario() -> None:
+        async with Csms() as csms:
+            csms.answers["StartTransaction"] = slowly
+            name = fleet.given(**variables(csms), **QUICK_CHARGER, **CHARGING)
+            link = await csms.accepted()
+            await link.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
+            await link.next("StartTransaction")
+
+            if end == "stopped":
+                await asyncio.to_thread(fleet.update, name, desiredCount=0)
+            else:
+                await asyncio.to_thread(fleet.delete, name)
+
+            stopped = await link.next("StopTransaction")
+            assert (stopped["transaction_id"], stopped["reason"]) == (77, "Reboot")
 
     asyncio.run(asyncio.wait_for(scenario(), timeout=60))
 

@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any, Self
 
-from simulator.lifecycle import build_charge_point, live
+from simulator.lifecycle import build_charge_point, live, switch_off
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from tests.support.waiting import wait_until_async
@@ -77,6 +77,12 @@ class LocalCharger(_Charger):
     async def __aenter__(self) -> Self:
         self._life = asyncio.create_task(live(self.model))
         return self
+
+    async def switch_off(self) -> None:
+        """As SIGTERM does."""
+        assert self._life is not None
+        await switch_off(self.model, self._life)
+        await self._life
 
     async def __aexit__(self, *_: object) -> None:
         assert self._life is not None

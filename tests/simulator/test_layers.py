@@ -18,6 +18,7 @@ LAYERS = (
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},
+    {"masking"},
 )
 
 

@@ -25,6 +25,10 @@ def lines_of(secret: str | None = None) -> tuple[EventLog, list[dict[str, Any]]]
         '[2,"1","ChangeConfiguration",{"value" : "SEC\\"RET","key":"authorizationkey"}]',
         '[2,"1","SetVariables",{"setVariableData":[{"attributeValue":"SECRET","component":{"name":"SecurityCtrlr"},"variable":{"name":"BasicAuthPassword"}}]}]',
         '[2,"1","SetNetworkProfile",{"connectionData":{"basicAuthPassword":"SECRET"}}]',
+        '[2,"1","ChangeConfiguration",{"key":"Authorization\\u004bey","value":"SECRET"}]',
+        '[2,"1","NotifyReport",{"reportData":[{"component":{"name":"SecurityCtrlr"},"variable":{"name":"basicauthpassword"},"variableAttribute":[{"type":"Actual","value":"SECRET"}]}]}]',
+        '[2,"1","NotifyEvent",{"eventData":[{"variable":{"name":"BasicAuthPassword"},"actualValue":"SECRET"}]}]',
+        '[2,"1","ChangeConfiguration",{"value":["SECRET",12],"key":"AuthorizationKey"}]',
     ],
 )
 def test_a_password_in_a_frame_is_masked_and_the_frame_stays_json(frame: str) -> None:
@@ -34,6 +38,74 @@ def test_a_password_in_a_frame_is_masked_and_the_frame_stays_json(frame: str) ->
 
     assert "SEC" not in lines[0]["message"]
     assert "***" in json.dumps(json.loads(lines[0]["message"]))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET',
+        '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET\\',
+        '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET"}',
+        '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET"},' + "[" * 100_000,
+    ],
+)
+def test_a_password_in_a_frame_that_is_not_json_is_masked(frame: str) -> None:
+    log, lines = lines_of()
+
+    log.frame("csms_to_cp", "X", frame)
+
+    assert "SEC" not in lines[0]["message"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '[3,"1",{"configurationKey":[{"key":"HeartbeatInterval","value":"300"},{"key":"AuthorizationKey"}]}]',
+        '[2,"1","NotifyReport",{"reportData":[{"variable":{"name":"BasicAuthPassword"}},{"variable":{"name":"Interval"},"variableAttribute":[{"value":"300"}]}]}]',
+        '[2, "1", "GetConfiguration", {"key": ["AuthorizationKey"]}]',
+    ],
+)
+def test_all_other_values_of_a_frame_that_names_the_password_stay(frame: str) -> None:
+    log, lines = lines_of()
+
+    log.frame("cp_to_csms", "X", frame)
+
+    assert lines[0]["message"] == frame
+
+
+KEY = "4f43415f4f4354545f61646d696e5f74657374"  # the bytes of OCA_OCTT_admin_test
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("p/ss wörd!", "p/ss wörd!"),
+        ("p/ss wörd!", "ws://CP-1:p%2Fss%20w%C3%B6rd%21@csms"),
+        ("p/ss wörd!", r'{"data":"p/ss w\u00f6rd!"}'),
+        ("p/ss wörd!", repr("p/ss wörd!".encode())),
+        ('quo"te\\d', r'{"data":"quo\"te\\d"}'),
+        (KEY, KEY.upper()),
+        (KEY.upper(), KEY),
+        (KEY, "CP-1:OCA_OCTT_admin_test"),
+    ],
+)
+def test_a_password_is_masked_in_whatever_way_it_is_written(secret: str, text: str) -> None:
+    log, lines = lines_of(secret=secret)
+
+    log.remark("warning", text)
+
+    assert "***" in lines[0]["message"]
+    assert not any(part in lines[0]["message"] for part in ("ss w", "w%C3", "quo", "OCA", "4f43", "4F43"))
+
+
+def test_a_long_frame_is_cut_and_says_so() -> None:
+    log, lines = lines_of()
+
+    log.frame("csms_to_cp", "X", "ä" * 100_000)
+    log.frame("csms_to_cp", "X", "ä" * 8192)
+
+    assert lines[0]["message"] == "ä" * 8192 + "... [cut: 200000 bytes]"
+    assert lines[1]["message"] == "ä" * 8192
 
 
 def test_the_charger_s_password_is_masked_in_texts_and_nowhere_else() -> None:

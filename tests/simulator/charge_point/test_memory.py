@@ -1,21 +1,59 @@
 """What a charger remembers after its process was stopped or killed."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from simulator import lifecycle
+from tests.simulator.charge_point.test_kept import lasting_requests
 from tests.simulator.charger import ChargerProcess, LocalCharger
-from tests.simulator.talk import TOKEN, start_remotely, transaction_calls
-from tests.support.csms import Csms, Payload, call16, call201
+from tests.simulator.talk import start_remotely, transaction_calls
+from tests.support.csms import Csms, Link, Payload, call201
 from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
 
+def end_calls(link: Link, version: str) -> list[Payload]:
+    if version == "OCPP1.6":
+        return link.all("StopTransaction")
+    return [call for call in link.all("TransactionEvent") if call["event_type"] == "Ended"]
+
+
+def reason_of(end: Payload) -> str:
+    return str(end.get("reason") or end["transaction_info"]["stopped_reason"])
+
+
 @VERSIONS
-@pytest.mark.parametrize("end", ["stopped", "killed"])
-async def test_a_transaction_that_a_restart_ended_is_reported(version: str, end: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("state_file", ["with a state file", "without"])
+async def test_a_stop_ends_the_transaction_at_the_csms_once(
+    version: str, state_file: str, tmp_path: Path
+) -> None:
+    settings: Payload = {"ev_plug_in_s": 0}
+    if state_file == "with a state file":
+        settings["state_file"] = tmp_path / "state.json"
+    async with Csms() as csms:
+        async with ChargerProcess(csms.url, version, **settings) as charger:
+            first = await csms.accepted()
+            await start_remotely(first, version)
+
+            charger.terminate()
+            assert await charger.exit_code(within_s=5) == 0
+
+            (end,) = end_calls(first, version)
+            assert reason_of(end) == "Reboot"
+            assert end.get("transaction_id", 4711) == 4711
+            assert end.get("trigger_reason", "AbnormalCondition") == "AbnormalCondition"
+
+        async with LocalCharger(csms.url, version, **settings):
+            second = await csms.accepted(2)
+            assert transaction_calls(second) == []
+
+
+@VERSIONS
+async def test_a_transaction_that_a_kill_ended_is_reported(version: str, tmp_path: Path) -> None:
     state_file = tmp_path / "state.json"
     settings: Payload = {"ev_plug_in_s": 0, "state_file": state_file}
     async with Csms() as csms:
@@ -26,48 +64,82 @@ async def test_a_transaction_that_a_restart_ended_is_reported(version: str, end:
                 lambda: "transaction_ids" not in state_file.read_text() or "4711" in state_file.read_text()
             )
             assert charger.process is not None
-            if end == "stopped":
-                charger.terminate()
-            else:
-                charger.process.kill()
+            charger.process.kill()
             await charger.exit_code()
-        assert "StopTransaction" not in transaction_calls(first)
 
-        async with ChargerProcess(csms.url, version, **settings):
-            second = await csms.link(2)
-            reason = "Reboot" if end == "stopped" else "PowerLoss"
-            if version == "OCPP1.6":
-                stopped = await second.next("StopTransaction")
-                assert (stopped["transaction_id"], stopped["reason"]) == (4711, reason)
-                status = await second.next("StatusNotification", lambda payload: payload["connector_id"] == 1)
-                assert status["status"] == "Finishing"
-            else:
-                ended = await second.next(
-                    "TransactionEvent", lambda payload: payload["event_type"] == "Ended"
-                )
-                assert ended["trigger_reason"] == "AbnormalCondition"
-                assert ended["transaction_info"]["stopped_reason"] == reason
-                started = first.all("TransactionEvent")
-                assert ended["seq_no"] >= len(started)
-                identity = started[0]["transaction_info"]["transaction_id"]
-                assert ended["transaction_info"]["transaction_id"] == identity
+        async with LocalCharger(csms.url, version, **settings):
+            await check_end_after_restart(first, await csms.link(2), version, "PowerLoss")
     assert state_file.stat().st_mode & 0o777 == 0o600
 
 
 @VERSIONS
-async def test_without_a_state_file_a_stop_ends_transactions_before_the_exit(version: str) -> None:
-    async with Csms() as csms, ChargerProcess(csms.url, version, ev_plug_in_s=0) as charger:
-        link = await csms.accepted()
-        await start_remotely(link, version)
+async def test_a_stop_that_a_silent_csms_has_not_answered_is_reported_after_the_restart(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "REPORT_ENDED_S", 0.1)
+    settings: Payload = {"ev_plug_in_s": 0, "state_file": tmp_path / "state.json"}
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, version, **settings) as charger:
+            first = await csms.accepted()
+            await start_remotely(first, version)
+            await wait_until_async(lambda: not charger.model.has_queued_messages(None))
+            csms.raw_answers |= {"StopTransaction": None, "TransactionEvent": None}
+            await charger.switch_off()
+            csms.raw_answers.clear()
+
+        async with LocalCharger(csms.url, version, **settings):
+            await check_end_after_restart(first, await csms.link(2), version, "Reboot")
+
+
+async def check_end_after_restart(first: Link, second: Link, version: str, reason: str) -> None:
+    await wait_until_async(lambda: end_calls(second, version))
+    (ended,) = end_calls(second, version)
+    assert reason_of(ended) == reason
+    if version == "OCPP1.6":
+        assert ended["transaction_id"] == 4711
+        status = await second.next("StatusNotification", lambda payload: payload["connector_id"] == 1)
+        assert status["status"] == "Finishing"
+    else:
+        assert ended["trigger_reason"] == "AbnormalCondition"
+        started = first.all("TransactionEvent")
+        assert ended["seq_no"] >= len(started)
+        identity = started[0]["transaction_info"]["transaction_id"]
+        assert ended["transaction_info"]["transaction_id"] == identity
+
+
+@VERSIONS
+async def test_a_stop_while_the_link_is_down_makes_one_more_attempt(version: str) -> None:
+    """Without a state file nobody else could end the transaction at the CSMS."""
+    slow = {"retry_wait_s": 60, "retry_random_s": 0, "retry_max_s": 60}
+    async with Csms() as csms, ChargerProcess(csms.url, version, ev_plug_in_s=0, **slow) as charger:
+        first = await csms.accepted()
+        await start_remotely(first, version)
+        first.socket.transport.abort()
+        await charger.connection("disconnected", "connection_lost")
 
         charger.terminate()
-        assert await charger.exit_code(within_s=5) == 0
 
-        assert transaction_calls(link)[-1] in ("StopTransaction", "Ended")
-        if version == "OCPP1.6":
-            assert link.all("StopTransaction")[0]["reason"] == "Reboot"
-        else:
-            assert link.all("TransactionEvent")[-1]["transaction_info"]["stopped_reason"] == "Reboot"
+        assert await charger.exit_code(within_s=5) == 0
+        (end,) = end_calls(await csms.link(2), version)
+        assert reason_of(end) == "Reboot"
+
+
+async def test_a_stop_waits_for_the_transaction_id() -> None:
+    """OCPP 1.6: StopTransaction repeats what the answer to StartTransaction says."""
+
+    async def answer_late(_: Payload) -> Payload:
+        await asyncio.sleep(0.5)
+        return {"transaction_id": 77, "id_tag_info": {"status": "Accepted"}}
+
+    async with Csms() as csms, ChargerProcess(csms.url, ev_plug_in_s=0) as charger:
+        link = await csms.accepted()
+        csms.answers["StartTransaction"] = answer_late
+        await start_remotely(link, "OCPP1.6")
+
+        charger.terminate()
+
+        assert await charger.exit_code(within_s=5) == 0
+        assert [stop["transaction_id"] for stop in link.all("StopTransaction")] == [77]
 
 
 async def test_a_stop_is_in_time_though_the_csms_does_not_answer_about_the_transaction() -> None:
@@ -110,52 +182,8 @@ async def test_the_csms_s_settings_survive_a_restart(version: str, tmp_path: Pat
         async with LocalCharger(csms.url, version, **settings) as charger:
             link = await csms.accepted()
             model = charger.model
-            period: Payload = {"start_period": 0, "limit": 4_000}
-            if version == "OCPP1.6":
-                await link.call(call16.ChangeConfiguration(key="MeterValueSampleInterval", value="17"))
-                await link.call(call16.ChangeAvailability(connector_id=2, type="Inoperative"))
-                tag: Payload = {"id_tag": "TAG", "id_tag_info": {"status": "Accepted"}}
-                await link.call(
-                    call16.SendLocalList(list_version=4, update_type="Full", local_authorization_list=[tag])
-                )
-                schedule: Payload = {"charging_rate_unit": "W", "charging_schedule_period": [period]}
-                given: Payload = {
-                    "charging_profile_id": 1,
-                    "stack_level": 0,
-                    "charging_profile_purpose": "TxDefaultProfile",
-                    "charging_profile_kind": "Relative",
-                    "charging_schedule": schedule,
-                }
-                await link.call(call16.SetChargingProfile(connector_id=1, cs_charging_profiles=given))
-                await link.call(
-                    call16.ReserveNow(
-                        connector_id=1, expiry_date="2031-01-01T00:00:00Z", id_tag="TAG", reservation_id=9
-                    )
-                )
-            else:
-                place = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedInterval"}}
-                await link.call(call201.SetVariables(set_variable_data=[place | {"attribute_value": "17"}]))
-                await link.call(call201.ChangeAvailability(operational_status="Inoperative", evse={"id": 2}))
-                tag = {"id_token": TOKEN, "id_token_info": {"status": "Accepted"}}
-                await link.call(
-                    call201.SendLocalList(
-                        version_number=4, update_type="Full", local_authorization_list=[tag]
-                    )
-                )
-                schedule = {"id": 1, "charging_rate_unit": "W", "charging_schedule_period": [period]}
-                given = {
-                    "id": 1,
-                    "stack_level": 0,
-                    "charging_profile_purpose": "TxDefaultProfile",
-                    "charging_profile_kind": "Relative",
-                    "charging_schedule": [schedule],
-                }
-                await link.call(call201.SetChargingProfile(evse_id=1, charging_profile=given))
-                await link.call(
-                    call201.ReserveNow(
-                        id=9, expiry_date_time="2031-01-01T00:00:00Z", id_token=TOKEN, evse_id=1
-                    )
-                )
+            for request in lasting_requests(version):
+                await link.call(request)
             first_installed = [profile.payload for profile in model.station.profiles]
 
         async with LocalCharger(csms.url, version, **settings) as charger:

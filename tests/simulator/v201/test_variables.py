@@ -254,10 +254,10 @@ REQUIRED_VARIABLES = {
     "LocalAuthListCtrlr": "BytesPerMessage Entries ItemsPerMessage",
     "OCPPCommCtrlr": "FileTransferProtocols MessageAttemptInterval MessageAttempts MessageTimeout "
     "NetworkConfigurationPriority NetworkProfileConnectionAttempts OfflineThreshold ResetRetries RetryBackOffRandomRange "
-    "RetryBackOffRepeatTimes RetryBackOffWaitMinimum WebSocketPingInterval",
+    "RetryBackOffRepeatTimes RetryBackOffWaitMinimum UnlockOnEVSideDisconnect WebSocketPingInterval",
     "SampledDataCtrlr": "TxEndedInterval TxEndedMeasurands TxStartedMeasurands TxUpdatedInterval TxUpdatedMeasurands",
     "SecurityCtrlr": "CertificateEntries OrganizationName SecurityProfile",
-    "SmartChargingCtrlr": "Entries PeriodsPerSchedule ProfileStackLevel RateUnit",
+    "SmartChargingCtrlr": "Entries LimitChangeSignificance PeriodsPerSchedule ProfileStackLevel RateUnit",
     "TxCtrlr": "EVConnectionTimeOut StopTxOnEVSideDisconnect StopTxOnInvalidId TxStartPoint TxStopPoint",
 }
 
@@ -343,3 +343,42 @@ async def test_no_page_of_a_report_follows_the_end_of_its_connection(talk: Talk)
     await again.next("NotifyReport")
 
     assert [page["request_id"] for page in again.all("NotifyReport")] == [2]
+
+
+@pytest.mark.charger(connector_type="CCS2")
+async def test_a_fixed_cable_is_never_unlocked(talk: Talk) -> None:
+    """Part 2, appendix: UnlockOnEVSideDisconnect is ReadOnly and false with fixed cables only."""
+    place = variable("OCPPCommCtrlr", "UnlockOnEVSideDisconnect")
+    (result,) = (
+        await talk.call("SetVariables", set_variable_data=[place | {"attribute_value": "true"}])
+    ).set_variable_result
+    await talk.call("GetReport", request_id=1, component_variable=[place])
+    ((entry,),) = [report["report_data"] for report in [await talk.link.next("NotifyReport")]]
+
+    assert (result["attribute_status"], result["attribute_status_info"]["reason_code"]) == (
+        "Rejected",
+        "ReadOnly",
+    )
+    assert (entry["variable_attribute"][0]["mutability"], entry["variable_attribute"][0]["value"]) == (
+        "ReadOnly",
+        "false",
+    )
+
+
+async def test_only_a_significant_change_of_the_power_is_sent(talk: Talk) -> None:
+    """TriggerReasonEnumType: "Rate of charging changed by more than LimitChangeSignificance"."""
+    data = variable("SmartChargingCtrlr", "LimitChangeSignificance") | {"attribute_value": "10.5"}
+    await talk.call("SetVariables", set_variable_data=[data])
+    await talk.start()
+    for power_w in (20_000, 19_690, 19_680, 18_000):
+        await talk.perform("SetPower", f'{{"powerW": {power_w}}}')
+
+    await talk.event("Updated", "ChargingRateChanged")
+    await talk.request_stop()
+    await talk.event("Ended")
+    sent = [
+        event
+        for event in talk.link.all("TransactionEvent")
+        if event["trigger_reason"] == "ChargingRateChanged"
+    ]
+    assert len(sent) == 1
