@@ -13,12 +13,19 @@ Status = Literal["Accepted", "RebootRequired", "Rejected"]
 MEASURANDS = (
     "Current.Import",
     "Current.Offered",
+    "Energy.Active.Import.Interval",
     "Energy.Active.Import.Register",
+    "Frequency",
     "Power.Active.Import",
+    "Power.Factor",
     "Power.Offered",
+    "Power.Reactive.Import",
     "SoC",
     "Voltage",
 )
+#: A list may name one phase of these: `Voltage.L1` (OCPP 1.6 part 1, 9.1.17).
+PHASED = frozenset({"Current.Import", "Power.Active.Import", "Power.Reactive.Import", "Voltage"})
+PHASES = frozenset({"L1", "L2", "L3", "L1-N", "L2-N", "L3-N"})
 TX_POINTS = ("Authorized", "EVConnected", "PowerPathClosed")
 
 
@@ -74,8 +81,8 @@ def _constant(name: str, key: str | None, path: str | None, number: int) -> Opti
 ENERGY_AND_POWER = "Energy.Active.Import.Register,Power.Active.Import"
 PROFILES_16 = "Core,FirmwareManagement,LocalAuthListManagement,Reservation,SmartCharging,RemoteTrigger"
 
-#: Measurands in OCPP 1.6, each of which a list may name once.
-ALL_MEASURANDS = 22
+#: A list may name each measurand once, and each phase of those that have phases.
+ALL_MEASURANDS = len(MEASURANDS) + len(PHASED) * len(PHASES)
 
 #: OCPP 1.6 part 1, 9.1.7: `1.RST` for a connector, or one value for the whole charger.
 PHASE_ROTATION = r"(\d{1,3}\.)?(NotApplicable|Unknown|RST|RTS|SRT|STR|TRS|TSR)"
@@ -97,7 +104,7 @@ OPTIONS = (
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
-    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", MESSAGE_BYTES),
+    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", 512 * 1024),
     # Transactions
     _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
@@ -113,10 +120,14 @@ OPTIONS = (
     _measurands("sampled", "MeterValuesSampledData", "SampledDataCtrlr.TxUpdatedMeasurands", ENERGY_AND_POWER),
     _measurands("started", None, "SampledDataCtrlr.TxStartedMeasurands", "Energy.Active.Import.Register"),
     _measurands("ended", "StopTxnSampledData", "SampledDataCtrlr.TxEndedMeasurands", "Energy.Active.Import.Register"),
-    _ro("ended_s", None, "SampledDataCtrlr.TxEndedInterval", "integer", "0", unit="s"),
+    _seconds("ended_s", None, "SampledDataCtrlr.TxEndedInterval", 0),
+    _ro("register_is_whole", None, "SampledDataCtrlr.RegisterValuesWithoutPhases", "boolean", "true"),
     _seconds("aligned_s", "ClockAlignedDataInterval", "AlignedDataCtrlr.Interval", 0),
     _measurands("aligned", "MeterValuesAlignedData", "AlignedDataCtrlr.Measurands", "Energy.Active.Import.Register"),
-    _ro("aligned_ended", "StopTxnAlignedData", None, "string", ""),
+    _rw("aligned_idle_only", None, "AlignedDataCtrlr.SendDuringIdle", "boolean", "false"),
+    _measurands("aligned_ended", "StopTxnAlignedData", "AlignedDataCtrlr.TxEndedMeasurands", ""),
+    _seconds("aligned_ended_s", None, "AlignedDataCtrlr.TxEndedInterval", 0),
+    _constant("ended_max_values", "StopTransactionMaxMeterValues", None, 50),
     _constant("aligned_max", "MeterValuesAlignedDataMaxLength", None, ALL_MEASURANDS),
     _constant("sampled_max", "MeterValuesSampledDataMaxLength", None, ALL_MEASURANDS),
     _constant("aligned_ended_max", "StopTxnAlignedDataMaxLength", None, ALL_MEASURANDS),
@@ -161,8 +172,19 @@ OPTIONS = (
     _constant("set_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/SetVariables", MESSAGE_BYTES),
 )  # fmt: skip
 
+
+def _path(option: Option) -> str | None:
+    """`Component.Variable`, with `/instance`."""
+    instance = f"/{option.instance}" if option.instance else ""
+    return f"{option.component}.{option.variable}{instance}" if option.component else None
+
+
+OPTION_OF_NAME = {option.name: option for option in OPTIONS}
+
 #: By 1.6's key in lower case: keys are not case-sensitive (its type is CiString50).
 OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
+#: By 2.0.1's Component.Variable/Instance in lower case.
+OPTION_OF_PATH = {path.lower(): option for option in OPTIONS if (path := _path(option))}
 
 
 class Options:
@@ -179,19 +201,18 @@ class Options:
         An option in `fixed` cannot be changed at this charger.
         Raises ValueError for a setting that is unknown or that a CSMS could not make.
         """
-        self._known = {option.name: option for option in OPTIONS}
-        self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
+        self._base = dict(facts)
         self._fixed = frozenset(fixed)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
-            option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
+            option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
             if option is None or self.change(option, text) == "Rejected":
                 raise ValueError(f"{name}={text} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}
 
     def restore(self, changes: Mapping[str, str]) -> None:
-        self.changes = {name: value for name, value in changes.items() if name in self._known}
+        self.changes = {name: value for name, value in changes.items() if name in OPTION_OF_NAME}
 
     def set(self, name: str, value: object) -> None:
         """Sets a value unchecked, also of a read-only option."""
@@ -201,7 +222,9 @@ class Options:
         return iter(OPTIONS)
 
     def text(self, name: str) -> str:
-        return self.changes.get(name, self._base[name])
+        if name in self.changes:
+            return self.changes[name]
+        return self._base[name] if name in self._base else OPTION_OF_NAME[name].default
 
     def number(self, name: str) -> int:
         return int(self.text(name))
@@ -231,11 +254,6 @@ class Options:
             self.changes.pop(name, None)
 
 
-def _path(option: Option) -> str | None:
-    instance = f"/{option.instance}" if option.instance else ""
-    return f"{option.component}.{option.variable}{instance}" if option.component else None
-
-
 def _normalised(option: Option, text: str) -> str | None:
     """The text as it is stored; None when the option does not accept it."""
     text = text.strip()
@@ -261,7 +279,8 @@ def _normalised_number(option: Option, text: str) -> str | None:
 def _normalised_list(option: Option, text: str) -> str | None:
     """A list names each member once, and at least `minimum` of them."""
     members = [member.strip() for member in text.split(",") if member.strip()]
-    is_set = len(set(members)) == len(members) and set(members) <= set(option.members)
+    named = {split_phase(member)[0] for member in members}
+    is_set = len(set(members)) == len(members) and named <= set(option.members)
     return ",".join(members) if is_set and len(members) >= (option.minimum or 0) else None
 
 
@@ -271,3 +290,9 @@ def _fits(option: Option, text: str) -> bool:
     return option.pattern is None or all(
         re.fullmatch(option.pattern, member.strip()) for member in text.split(",")
     )
+
+
+def split_phase(member: str) -> tuple[str, str | None]:
+    """A measurand, and the phase that is named with it."""
+    measurand, _, phase = member.rpartition(".")
+    return (measurand, phase) if measurand in PHASED and phase in PHASES else (member, None)

@@ -1,9 +1,6 @@
 """Group commit: requests that arrive while a statement is in flight are recorded together by the next one."""
 
-import os
 import threading
-from collections import deque
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -21,31 +18,39 @@ log = structlog.get_logger(__name__)
 MAX_BATCH = 100  # requests in one statement
 
 
+def _locked() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 @dataclass(slots=True)
 class _Pending:
-    """A request whose statement has not come back."""
+    """A request that has not been answered."""
 
     request: LifecycleRequest
     arrived_at: float = field(default_factory=monotonic)
-    #: None when the batch could not record it: it is then recorded alone.
-    receipt: "Future[CommandReceipt | None]" = field(default_factory=Future)
+    woken: threading.Lock = field(default_factory=_locked)  #: held until it is done or has the turn
+    done: bool = False  #: without a receipt and an error: to be recorded alone
+    receipt: CommandReceipt | None = None
+    error: Exception | None = None
 
 
 class Batcher:
     """Records starts, stops and restarts. One per process.
 
-    A thread sends one statement after the other, each for all requests that are waiting. It starts with the first
-    request, so a fork before that is safe, and no request waits for others to join it.
+    The request that has the turn sends one statement for all that are waiting. When the statement has come back, it
+    wakes them, and hands the turn to the request that has waited longest since. So a request that finds no statement
+    in flight is recorded at once, by its own thread, and no request waits for others to join it.
     """
 
     def __init__(self, engine: Engine, sessions: Sessions) -> None:
         """Takes an engine that commits every statement, for the batches, and sessions for requests recorded alone."""
         self._engine = engine
         self._sessions = sessions
-        self._pending: deque[_Pending] = deque()
-        self._wake = threading.Event()
-        self._lock = threading.Lock()
-        self._pid: int | None = None
+        self._mutex = threading.Lock()  # of the two below
+        self._pending: list[_Pending] = []
+        self._turn_is_taken = False
 
     @property
     def waiting(self) -> int:
@@ -54,68 +59,78 @@ class Batcher:
 
     def record(self, request: LifecycleRequest) -> CommandReceipt:
         """Record the request, alone or with others. Raises as `record_command`, or what the database raises."""
-        pending = _Pending(request)
-        self._pending.append(pending)
-        if self._pid != os.getpid():
-            self._start()
-        self._wake.set()
-        receipt = pending.receipt.result()
-        if receipt is not None:
-            return receipt
+        mine = _Pending(request)
+        with self._mutex:
+            self._pending.append(mine)
+            has_turn, self._turn_is_taken = not self._turn_is_taken, True
+        if not has_turn:
+            mine.woken.acquire()
+        if not mine.done:
+            self._take_turn()
+        if mine.error is not None:
+            raise mine.error
+        if mine.receipt is not None:
+            return mine.receipt
         with self._sessions.begin() as session:
             return record_command(session, request)
 
-    def _start(self) -> None:
-        with self._lock:
-            if self._pid != os.getpid():
-                threading.Thread(target=self._run, name="batcher", daemon=True).start()
-                self._pid = os.getpid()
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                self._record_batch()
-
-    def _record_batch(self) -> None:
-        """Record the requests that have waited longest, at most MAX_BATCH, and resolve their futures."""
+    def _take_turn(self) -> None:
+        """Record the requests that have waited longest, this one first; then hand the turn over, whatever happened."""
         batch: list[_Pending] = []
         try:
+            self._record_batch(batch)
+        finally:
+            settled = batch or self._take(1)
+            for pending in settled:
+                pending.done = True
+            with self._mutex:
+                successor = self._pending[:1]
+                self._turn_is_taken = bool(successor)
+            for pending in (*successor, *settled[1:]):
+                pending.woken.release()
+
+    def _record_batch(self, batch: list[_Pending]) -> None:
+        """Send one statement for at most MAX_BATCH requests. Adds those that it settles to `batch`."""
+        try:
             with self._engine.connect() as connection:
-                batch = self._take(MAX_BATCH)
+                batch += self._take(MAX_BATCH)
                 receipts = record_commands(connection, [pending.request for pending in batch])
             for pending in batch:
-                pending.receipt.set_result(receipts.get(pending.request.command_id))
+                pending.receipt = receipts.get(pending.request.command_id)
         except PoolTimeout as error:
             # Requests that arrived meanwhile have not waited their time for a connection.
-            self._fail(self._take_older_than(monotonic() - CONNECT_TIMEOUT_S), error)
+            batch += self._take_older_than(monotonic() - CONNECT_TIMEOUT_S)
+            _fail(batch, error)
         except Exception as error:
             if is_unavailable(error):
                 # Also those that arrived meanwhile: otherwise each batch in turn would wait for a database that hangs.
-                self._fail(batch + self._take(len(self._pending)), error)
+                batch += self._take(len(self._pending))
+                _fail(batch, error)
             else:
-                self._record_alone(batch or self._take(1), error)
-
-    def _fail(self, batch: list[_Pending], error: Exception) -> None:
-        for pending in batch:
-            pending.receipt.set_exception(error)
-
-    def _record_alone(self, batch: list[_Pending], error: Exception) -> None:
-        """Let each request be recorded alone: one of them may have spoilt the statement for all."""
-        for pending in batch:
-            pending.receipt.set_result(None)
-        log.warning(
-            "batch.failed",
-            requests=len(batch),
-            error=str(error).partition("\n")[0],
-            exc_info=contention(error) is None,
-        )
+                _log_failure(batch, error)
 
     def _take(self, max_requests: int) -> list[_Pending]:
-        return [self._pending.popleft() for _ in range(min(max_requests, len(self._pending)))]
+        with self._mutex:
+            taken, self._pending = self._pending[:max_requests], self._pending[max_requests:]
+        return taken
 
     def _take_older_than(self, arrived_at: float) -> list[_Pending]:
         """The requests that arrived by then, and in any case the first."""
-        older = sum(pending.arrived_at <= arrived_at for pending in self._pending.copy())
+        with self._mutex:
+            older = sum(pending.arrived_at <= arrived_at for pending in self._pending)
         return self._take(max(1, older))
+
+
+def _fail(batch: list[_Pending], error: Exception) -> None:
+    for pending in batch:
+        pending.error = error
+
+
+def _log_failure(batch: list[_Pending], error: Exception) -> None:
+    """Each request is now recorded alone: one of them may have spoilt the statement for all."""
+    log.warning(
+        "batch.failed",
+        requests=len(batch),
+        error=str(error).partition("\n")[0],
+        exc_info=contention(error) is None,
+    )

@@ -84,8 +84,6 @@ class ChargePoint(Translation):
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
-        #: by transaction: the readings at its start, which the report of its end repeats
-        self.first_readings: dict[str, Payload] = {}
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
@@ -255,10 +253,10 @@ class ChargePoint(Translation):
         match name:
             case "heartbeat_s":
                 self.registration.restart_heartbeat()
-            case "sample_s":
+            case "sample_s" | "ended_s":
                 for connector in self.station.connectors:
                     self.station.sampling.restart(connector)
-            case "aligned_s":
+            case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
@@ -358,7 +356,6 @@ class ChargePoint(Translation):
             "options": self.options.changes,
             "network": self.network.describe(),
             "outbox": self.delivery.outbox.describe(),
-            "first_readings": self.first_readings,
             **self.maintenance.describe(),
             **memory.describe_authorizer(self.authorizer),
             **memory.describe_station(self.station),
@@ -366,7 +363,6 @@ class ChargePoint(Translation):
 
     def recall(self, state: memory.State) -> None:
         """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
-        self.first_readings.update(state["first_readings"])
         memory.restore_authorizer(self.authorizer, state)
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])

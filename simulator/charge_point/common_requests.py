@@ -11,10 +11,10 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point.actions import VENDOR_ID
 from simulator.charge_point.smart_charging import SmartCharging
 from simulator.charge_point.translation import handles
-from simulator.clock import parse_time
+from simulator.clock import format_time, parse_time
 from simulator.link.frames import Payload
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Level, Token
+from simulator.station.model import Connector, Level, Reading, Sample, Token, Transaction
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
@@ -73,6 +73,31 @@ class CommonRequests(SmartCharging):
         """Sets the own state of a level to Operative or Inoperative."""
         done = self.station.availability.set_operative(connectors, level, status == "Operative")
         return ACCEPTED if done else {"status": "Scheduled"}
+
+    # Meter values
+
+    def meter_values(self, connector: Connector, name: str, context: str, moment: float) -> list[Payload]:
+        """One, or none when the list of that name has no measurand that the connector has now."""
+        readings = self.station.meter.read(connector, name, context)
+        return [self._describe_sample(Sample(moment, context, readings))] if readings else []
+
+    def values_of_end(self, connector: Connector, transaction: Transaction, moment: float) -> list[Payload]:
+        """What was recorded for the report of the transaction's end, and the readings at its end."""
+        recorded = [self._describe_sample(sample) for sample in transaction.samples]
+        return recorded + self.meter_values(connector, "ended", "Transaction.End", moment)
+
+    def _describe_sample(self, sample: Sample) -> Payload:
+        values = [self._describe_reading(reading, sample.context) for reading in sample.readings]
+        return {"timestamp": format_time(sample.moment), "sampledValue": values}
+
+    def _describe_reading(self, reading: Reading, context: str) -> Payload:
+        described = {
+            "context": context,
+            "measurand": reading.measurand,
+            "location": "EV" if reading.measurand == "SoC" else "Outlet",
+            **self.describe_value(reading),
+        }
+        return described | ({"phase": reading.phase} if reading.phase else {})
 
 
 def check_size(payload: Payload, items: Sized, max_items: int, max_bytes: int | None = None) -> None:

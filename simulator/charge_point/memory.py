@@ -13,7 +13,16 @@ from simulator.charge_point.charging_profiles import ProfileRefused, read_profil
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.ev import Ev
-from simulator.station.model import UNTIL_REBOOT, Connector, Level, Reservation, Token, Transaction
+from simulator.station.model import (
+    UNTIL_REBOOT,
+    Connector,
+    Level,
+    Reading,
+    Reservation,
+    Sample,
+    Token,
+    Transaction,
+)
 from simulator.station.station import Station
 
 State = dict[str, Any]
@@ -153,13 +162,21 @@ def _restore_connector(connector: Connector, described: State) -> None:
     if described["transaction"]:
         token = described["transaction"]["token"]
         known = _known_fields(Transaction, described["transaction"])
-        connector.transaction = Transaction(**known | {"token": Token(*token) if token else None})
+        kept = {"token": Token(*token) if token else None, "samples": _samples(known.get("samples", []))}
+        connector.transaction = Transaction(**known | kept)
     connector.energy_wh = float(described["energy_wh"])
     connector.fault = described["fault"]
     connector.inoperative = set(_inoperative_levels(described))
     connector.operative = not connector.inoperative
     connector.used = bool(described["used"])
     connector.cable_locked = bool(described.get("cable_locked"))
+
+
+def _samples(described: list[Any]) -> list[Sample]:
+    return [
+        Sample(moment, context, [Reading(*each) for each in readings])
+        for moment, context, readings in described
+    ]
 
 
 def _inoperative_levels(described: State) -> list[Level]:

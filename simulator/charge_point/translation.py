@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Ending, Reservation, Token, Transaction
+from simulator.station.model import Connector, Ending, Reading, Reservation, Token, Transaction
 
 HandlerT = TypeVar("HandlerT", bound=Callable[..., Payload])
 
@@ -70,6 +70,10 @@ class Translation(ABC):
 
     @abstractmethod
     def report_meter(self, connector: Connector) -> None: ...
+
+    @abstractmethod
+    def describe_value(self, reading: Reading) -> Payload:
+        """The fields of a SampledValue that have the value and its unit."""
 
     @abstractmethod
     def report_reservation_ended(self, reservation: Reservation, status: str) -> None: ...

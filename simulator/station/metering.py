@@ -1,13 +1,14 @@
-"""Readings of the connectors' meters, and the intervals at which they are reported."""
+"""When the meters are read: in a transaction, at the times of day that the options name, and for its end."""
 
-import time
+import asyncio
 import zlib
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable
 
 from simulator.settings import Settings
+from simulator.station.clock_aligned import Boundaries
 from simulator.station.energy import Energy
-from simulator.station.model import Connector, Electrics
+from simulator.station.model import Connector, Sample
+from simulator.station.readings import Meter
 from simulator.station.resources import Resources
 
 #: A used meter shows at least this much, and less than ten million watt-hours: what a public charging point
@@ -15,52 +16,122 @@ from simulator.station.resources import Resources
 USED_WH = 100_000
 
 
-class Reading(NamedTuple):
-    measurand: str
-    value: float
-    unit: str
-
-
 class Sampling:
-    """Reports readings at the intervals of the options `sample_s` and `aligned_s`; 0 turns one off."""
+    """Reads at the intervals of the options `sample_s`, `ended_s`, `aligned_s` and `aligned_ended_s`; 0 turns one off.
 
-    def __init__(self, resources: Resources, energy: Energy) -> None:
+    The first and the third are reported at once, the others with the end of the transaction. In OCPP 1.6 what is
+    reported at once is recorded for the end, too: it has no intervals of their own for that.
+    """
+
+    def __init__(self, resources: Resources, energy: Energy, meter: Meter) -> None:
         self._resources = resources
         self._energy = energy
+        self._meter = meter
+        self._boundaries: dict[str, Boundaries] = {}
+
+    # In a transaction
+
+    def begin(self, connector: Connector) -> None:
+        """A transaction has begun."""
+        connector.interval_start_wh["sampled"] = connector.energy_wh
+        self.record(connector, "ended", "Transaction.Begin")
 
     def restart(self, connector: Connector) -> None:
-        """Samples the running transaction from now on, after its start or a change of the interval."""
-        interval_s = self._resources.options.number("sample_s")
-        self._resources.timers.cancel(connector, "sample")
-        if connector.transaction and interval_s:
-            self._sample_later(connector, time.monotonic() + interval_s, interval_s)
+        """Samples the transaction that runs from now on: after its start or end, or a change of an interval."""
+        self._repeat(connector, "sample_s", self._report_sample)
+        self._repeat(connector, "ended_s", self._record_sample)
 
-    def _sample_later(self, connector: Connector, due_s: float, interval_s: int) -> None:
+    def _repeat(self, connector: Connector, option: str, read: Callable[[Connector], None]) -> None:
+        interval_s = self._resources.options.number(option)
+        self._resources.timers.cancel(connector, option)
+        if connector.transaction and interval_s:
+            self._sample_later(connector, option, _now_s() + interval_s, interval_s, read)
+
+    def _sample_later(
+        self,
+        connector: Connector,
+        option: str,
+        due_s: float,
+        interval_s: int,
+        read: Callable[[Connector], None],
+    ) -> None:
         def sample() -> None:
             if connector.transaction:
                 self._energy.update_meters()
-                self._resources.report_update(connector, connector.transaction, "MeterValuePeriodic")
+                read(connector)
                 self._resources.reports.keep_state()
-                self._sample_later(connector, due_s + interval_s, interval_s)
+                missed = max(_now_s() - due_s, 0) // interval_s  # while the process stood still
+                self._sample_later(connector, option, due_s + (missed + 1) * interval_s, interval_s, read)
 
-        self._resources.timers.start(connector, "sample", max(due_s - time.monotonic(), 0), sample)
+        self._resources.timers.start(connector, option, max(due_s - _now_s(), 0), sample)
+
+    def _report_sample(self, connector: Connector) -> None:
+        if connector.transaction:
+            self._resources.report_update(connector, connector.transaction, "MeterValuePeriodic")
+            connector.interval_start_wh["sampled"] = connector.energy_wh
+
+    def _record_sample(self, connector: Connector) -> None:
+        self.record(connector, "ended", "Sample.Periodic")
+
+    def record(self, connector: Connector, name: str, context: str) -> None:
+        """Keeps the readings of this list for the end of the transaction; beyond `ended_max_values` every other one."""
+        transaction = connector.transaction
+        readings = self._meter.read(connector, name, context)
+        connector.interval_start_wh[name] = connector.energy_wh
+        if transaction is None or not readings:
+            return
+        transaction.samples.append(Sample(self._resources.clock.now(), context, readings))
+        # One more is read at the end.
+        if len(transaction.samples) >= self._resources.options.number("ended_max_values"):
+            del transaction.samples[1::2]
+
+    # At the times of day
 
     def restart_clock_aligned(self) -> None:
-        """After a start, or a change of the interval or of the clock."""
-        interval_s = self._resources.options.number("aligned_s")
-        self._resources.timers.cancel(None, "aligned")
-        if interval_s:
-            delay_s = interval_s - self._resources.clock.now() % interval_s
-            self._resources.timers.start(None, "aligned", delay_s, self._read_clock_aligned)
+        """After a start, or a change of an interval or of the clock."""
+        self._align("aligned_s", self._report_clock_aligned)
+        self._align("aligned_ended_s", self._record_clock_aligned)
 
-    def _read_clock_aligned(self) -> None:
-        self._energy.update_meters()
+    def stop(self) -> None:
+        """No boundary that passes until the next start is read later on."""
+        self._boundaries.clear()
+
+    def _align(self, option: str, read: Callable[[], None]) -> None:
+        """Reads if a boundary has passed, and waits for the next one."""
+        interval_s, clock = self._resources.options.number(option), self._resources.clock
+        self._resources.timers.cancel(None, option)
+        if not interval_s:
+            self._boundaries.pop(option, None)
+            return
+        boundaries = self._boundaries.setdefault(option, Boundaries())
+        if boundaries.has_passed(clock.now(), interval_s):
+            self._energy.update_meters()
+            read()
+        delay_s = boundaries.next(clock.now(), interval_s) - clock.now()
+        self._resources.timers.start(None, option, max(delay_s, 0.001), lambda: self._align(option, read))
+
+    def _report_clock_aligned(self) -> None:
+        running = any(True for _ in self._resources.running())
+        if not (running and self._resources.options.flag("aligned_idle_only")):
+            for connector in self._resources.connectors:
+                self._report_aligned(connector)
         for connector in self._resources.connectors:
-            if connector.transaction:
-                self._resources.report_update(connector, connector.transaction, "MeterValueClock")
-            else:
-                self._resources.reports.report_meter(connector)
-        self.restart_clock_aligned()
+            connector.interval_start_wh["aligned"] = connector.energy_wh
+
+    def _report_aligned(self, connector: Connector) -> None:
+        if connector.transaction:
+            self._resources.report_update(connector, connector.transaction, "MeterValueClock")
+        else:
+            self._resources.reports.report_meter(connector)
+
+    def _record_clock_aligned(self) -> None:
+        for connector in self._resources.connectors:
+            self.record(connector, "aligned_ended", "Sample.Clock")
+        self._resources.reports.keep_state()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def meter_start_wh(settings: Settings, number: int) -> float:
@@ -73,42 +144,3 @@ def meter_start_wh(settings: Settings, number: int) -> float:
         return float(settings.meter_start_wh)
     spread = zlib.crc32(f"{settings.identity}/{number}".encode())
     return float(USED_WH + spread % (10_000_000 - USED_WH))
-
-
-def read_meter(connector: Connector, electrics: Electrics, measurands: Iterable[str]) -> list[Reading]:
-    """One reading per measurand that the connector has now: SoC takes a DC charger and a car."""
-    readings = []
-    for measurand in measurands:
-        value = VALUES[measurand](connector, electrics)
-        if value is not None:
-            readings.append(Reading(measurand, round(value, 1), UNITS[measurand]))
-    return readings
-
-
-def _soc(connector: Connector, electrics: Electrics) -> float | None:
-    return connector.ev.soc_percent if connector.ev and electrics.is_dc else None
-
-
-def _offered_w(connector: Connector) -> float:
-    return connector.limit_w if connector.transaction else 0.0
-
-
-VALUES: dict[str, Callable[[Connector, Electrics], float | None]] = {
-    "Energy.Active.Import.Register": lambda connector, _: round(connector.energy_wh),
-    "Power.Active.Import": lambda connector, _: connector.power_w,
-    "Current.Import": lambda connector, electrics: electrics.amperes(connector.power_w),
-    "Power.Offered": lambda connector, _: _offered_w(connector),
-    "Current.Offered": lambda connector, electrics: electrics.amperes(_offered_w(connector)),
-    "Voltage": lambda _, electrics: electrics.voltage_v,
-    "SoC": _soc,
-}
-
-UNITS = {
-    "Energy.Active.Import.Register": "Wh",
-    "Power.Active.Import": "W",
-    "Current.Import": "A",
-    "Power.Offered": "W",
-    "Current.Offered": "A",
-    "Voltage": "V",
-    "SoC": "Percent",
-}

@@ -16,6 +16,21 @@ class Token(NamedTuple):
         return other is not None and self.value.lower() == other.value.lower()
 
 
+class Reading(NamedTuple):
+    measurand: str
+    value: float
+    unit: str | None = None  #: None: it has none
+    phase: str | None = None  #: None: of all phases
+
+
+class Sample(NamedTuple):
+    """Readings of one moment."""
+
+    moment: float  #: seconds since the epoch, the CSMS's time
+    context: str  #: in OCPP's words
+    readings: list[Reading]
+
+
 @dataclass(slots=True)
 class Transaction:
     id: str  #: made by the charger; the transactionId of OCPP 2.0.1
@@ -28,6 +43,7 @@ class Transaction:
     next_seq_no: int = 0  #: OCPP 2.0.1
     reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
     energy_limit_wh: float | None = None  #: what a refused token may draw in all
+    samples: list[Sample] = field(default_factory=list)  #: for the report of its end
     reported_power_w: float = 0.0  #: the power that the CSMS knows
     deauthorized: bool = False  #: a refused token has drawn it, and the transaction goes on without energy
 
@@ -66,6 +82,9 @@ class Connector:
     group: str | None = None  #: of that token; its other tokens may end the transaction
     transaction: Transaction | None = None
     energy_wh: float = 0.0  #: the meter's register; it only grows
+    interval_start_wh: dict[str, float] = field(
+        default_factory=dict
+    )  #: by list: the register at its last reading
     power_w: float = 0.0
     limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
     limit_phases: int = 1  #: on which the limit allows it

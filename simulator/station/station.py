@@ -10,6 +10,7 @@ from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
 from simulator.station.metering import Sampling, meter_start_wh
 from simulator.station.model import Connector, Token, electrics_of
+from simulator.station.readings import Meter
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Reports, Resources
 from simulator.station.sessions import Sessions
@@ -49,7 +50,8 @@ class Station:
         self.profiles = resources.profiles
         self.reservations = Reservations(resources, authorizer)
         self.energy = Energy(resources, self)
-        self.sampling = Sampling(resources, self.energy)
+        self.meter = Meter(options, electrics)
+        self.sampling = Sampling(resources, self.energy, self.meter)
         self._drivers = Drivers(resources, self)
         self.transactions = Transactions(
             resources,
@@ -100,6 +102,7 @@ class Station:
         """Stops every timer, and with them all that happens without a request."""
         self.energy.update_meters()
         self._timers.cancel_all()
+        self.sampling.stop()
         for connector in self.connectors:
             connector.claimed = False
             connector.power_w = 0.0

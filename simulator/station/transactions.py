@@ -71,26 +71,37 @@ class Transactions:
 
     def end(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
         """Does nothing without a transaction. `token` is the one that was shown to end it."""
-        transaction = connector.transaction
-        if transaction is None:
-            return
+        if connector.transaction:
+            self._end(connector, connector.transaction, trigger, reason, token)
+            self._energy.apply_change(connector)
+
+    def end_all(self, reason: str, trigger: str = "ResetCommand") -> None:
+        """Nobody gets the share of the charger's limit that another one leaves: all end before power is set."""
+        running = list(self._resources.running())
+        for connector, transaction in running:
+            self._end(connector, transaction, trigger, reason)
+        self._energy.apply_change(*(connector for connector, _ in running))
+
+    def _end(
+        self,
+        connector: Connector,
+        transaction: Transaction,
+        trigger: str,
+        reason: str,
+        token: Token | None = None,
+    ) -> None:
         self._energy.update_meters()
         connector.power_w = 0.0
         moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
         connector.power_set_w = None
-        self._resources.timers.cancel(connector, "sample")
+        self._sampling.restart(connector)
         if connector.operative_next is not None:
             connector.operative, connector.operative_next = connector.operative_next, None
             self._reservations.end_unusable()
         if connector.plugged:
             self._drivers.expect_departure(connector)
-        self._energy.apply_change(connector)
-
-    def end_all(self, reason: str, trigger: str = "ResetCommand") -> None:
-        for connector, _ in list(self._resources.running()):
-            self.end(connector, trigger, reason)
 
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
@@ -171,6 +182,7 @@ class Transactions:
         connector.transaction = transaction
         self._resources.profiles.assign(next_transaction(connector), transaction.id)
         transaction.reported_state = connector.charging_state
+        self._sampling.begin(connector)
         self._resources.reports.report_started(connector, transaction, trigger)
         self._sampling.restart(connector)
 

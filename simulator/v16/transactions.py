@@ -10,11 +10,16 @@ from simulator.link.outbox import Answer, Message
 from simulator.link.session import CallFailed
 from simulator.log import EventLog
 from simulator.settings import Settings
-from simulator.station.metering import read_meter
-from simulator.station.model import Connector, Ending, Token, Transaction
+from simulator.station.model import Connector, Ending, Reading, Token, Transaction
 
 #: The transactionId of a StopTransaction whose StartTransaction was never answered.
 UNKNOWN_TRANSACTION = -1
+
+#: The lists that are read at a trigger: what is reported at once, and what with the end of the transaction.
+LISTS_OF_TRIGGER = {
+    "MeterValuePeriodic": ("sampled", "ended"),
+    "MeterValueClock": ("aligned", "aligned_ended"),
+}
 
 STOP_REASONS = frozenset(
     {
@@ -48,17 +53,18 @@ class Transactions16(CommonRequests):
         }
         if transaction.reservation_id is not None:
             payload["reservationId"] = transaction.reservation_id
-        first = self.meter_value(connector, "ended", "Transaction.Begin", self.clock.now())
-        if first:
-            self.first_readings[transaction.id] = first
         self.send_durable("StartTransaction", payload, transaction.id)
 
     def report_updated(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
-        """Of all that happens in a transaction, 1.6 has a message for readings only."""
-        context = CONTEXT_OF_TRIGGER.get(trigger)
-        if context:
-            option = "aligned" if context == "Sample.Clock" else "sampled"
-            self._send_meter_value(connector, option, context, transaction)
+        """Of all that happens in a transaction, 1.6 has a message for readings only.
+
+        Its end reports those of the same intervals (part 1, 9.1.25 and 9.1.27); 2.0.1 has intervals for it.
+        """
+        if trigger in LISTS_OF_TRIGGER:
+            context, (reported, recorded) = CONTEXT_OF_TRIGGER[trigger], LISTS_OF_TRIGGER[trigger]
+            self._send_meter_values(connector, reported, context, transaction)
+            if not self.options.number(f"{recorded}_s"):
+                self.station.sampling.record(connector, recorded, context)
 
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
         payload: Payload = {
@@ -71,38 +77,25 @@ class Transactions16(CommonRequests):
             payload["idTag"] = ending.token.value[:20]
         elif transaction.token:
             self._ended_tags[transaction.id] = transaction.token.value[:20]
-        first = self.first_readings.pop(transaction.id, None)
-        last = self.meter_value(connector, "ended", "Transaction.End", ending.moment)
-        if first and last:
-            payload["transactionData"] = [first, last]
+        if values := self.values_of_end(connector, transaction, ending.moment):
+            payload["transactionData"] = values
         self.send_durable("StopTransaction", payload, transaction.id)
 
     def report_meter(self, connector: Connector) -> None:
-        self._send_meter_value(connector, "aligned", "Sample.Clock", None)
+        self._send_meter_values(connector, "aligned", "Sample.Clock", None)
 
-    def _send_meter_value(
-        self, connector: Connector, option: str, context: str, transaction: Transaction | None
+    def _send_meter_values(
+        self, connector: Connector, name: str, context: str, transaction: Transaction | None
     ) -> None:
-        value = self.meter_value(connector, option, context, self.clock.now())
-        if value is None:
-            return
-        payload = {"connectorId": connector.number, "meterValue": [value]}
-        self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
+        values = self.meter_values(connector, name, context, self.clock.now())
+        if values:
+            payload = {"connectorId": connector.number, "meterValue": values}
+            self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
 
-    def meter_value(self, connector: Connector, option: str, context: str, moment: float) -> Payload | None:
-        """None when the option lists no measurand that the connector has now."""
-        readings = read_meter(connector, self.station.electrics, self.options.members(option))
-        sampled = [
-            {
-                "value": f"{reading.value:.1f}".removesuffix(".0"),
-                "context": context,
-                "measurand": reading.measurand,
-                "location": "EV" if reading.measurand == "SoC" else "Outlet",
-                "unit": reading.unit,
-            }
-            for reading in readings
-        ]
-        return {"timestamp": format_time(moment), "sampledValue": sampled} if sampled else None
+    def describe_value(self, reading: Reading) -> Payload:
+        """A value is a decimal as text."""
+        text = f"{reading.value:.3f}".rstrip("0").removesuffix(".")
+        return {"value": text} | ({"unit": reading.unit} if reading.unit else {})
 
     def trigger_meter_values(self, numbers: range) -> Payload:
         """Rejected when none of the connectors has a reading."""
@@ -110,10 +103,10 @@ class Transactions16(CommonRequests):
         answer = REJECTED
         self.keep_state()
         for connector in self.station.connectors:
-            value = self.meter_value(connector, "sampled", "Trigger", self.clock.now())
-            if connector.number not in numbers or value is None:
+            values = self.meter_values(connector, "sampled", "Trigger", self.clock.now())
+            if connector.number not in numbers or not values:
                 continue
-            payload = {"connectorId": connector.number, "meterValue": [value]}
+            payload = {"connectorId": connector.number, "meterValue": values}
             known = self.csms_id(connector.transaction)
             if known is not None:
                 payload["transactionId"] = known

@@ -7,8 +7,7 @@ from simulator.clock import format_time
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message
 from simulator.link.session import CallFailed
-from simulator.station.metering import read_meter
-from simulator.station.model import Connector, Ending, Token, Transaction
+from simulator.station.model import Connector, Ending, Reading, Token, Transaction
 from simulator.v201.answers import rejected
 from simulator.v201.authorization import describe_token, read_group, read_token
 
@@ -34,9 +33,12 @@ STOPPED_REASONS = frozenset(
 class Transactions201(CommonRequests):
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         readings = self.meter_values(connector, "started", "Transaction.Begin", transaction.started_at)
-        if first := self.meter_values(connector, "ended", "Transaction.Begin", transaction.started_at):
-            self.first_readings[transaction.id] = first[0]
-        event: Payload = {"eventType": "Started", "triggerReason": trigger, **_token_field(transaction.token)}
+        event: Payload = {
+            "eventType": "Started",
+            "triggerReason": trigger,
+            "timestamp": format_time(transaction.started_at),
+            **_token_field(transaction.token),
+        }
         if readings:
             event["meterValue"] = readings
         if transaction.reservation_id is not None:
@@ -52,6 +54,8 @@ class Transactions201(CommonRequests):
             if not readings:
                 return
             event["meterValue"] = readings
+        if trigger == "ChargingStateChanged" and connector.power_w and not self.station.electrics.is_dc:
+            event["numberOfPhasesUsed"] = connector.phases
         if trigger in ("Authorized", "RemoteStart"):
             event |= _token_field(transaction.token)
             if transaction.reservation_id is not None:
@@ -59,8 +63,7 @@ class Transactions201(CommonRequests):
         self._send_event(connector, transaction, event)
 
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None:
-        readings = self.meter_values(connector, "ended", "Transaction.End", ending.moment)
-        first = self.first_readings.pop(transaction.id, None)
+        readings = self.values_of_end(connector, transaction, ending.moment)
         event: Payload = {
             "eventType": "Ended",
             "triggerReason": ending.trigger,
@@ -68,7 +71,7 @@ class Transactions201(CommonRequests):
             **_token_field(ending.token),
         }
         if readings:
-            event["meterValue"] = [first, *readings] if first else readings
+            event["meterValue"] = readings
         reason = ending.reason if ending.reason in STOPPED_REASONS else "Other"
         self._send_event(connector, transaction, event, {"stoppedReason": reason})
 
@@ -101,20 +104,8 @@ class Transactions201(CommonRequests):
             payload = {"evseId": connector.number, "meterValue": readings}
             self.send_durable("MeterValues", payload, droppable=True)
 
-    def meter_values(self, connector: Connector, option: str, context: str, moment: float) -> list[Payload]:
-        """One, or none when the option lists no measurand that the connector has now."""
-        readings = read_meter(connector, self.station.electrics, self.options.members(option))
-        sampled = [
-            {
-                "value": reading.value,
-                "context": context,
-                "measurand": reading.measurand,
-                "location": "EV" if reading.measurand == "SoC" else "Outlet",
-                "unitOfMeasure": {"unit": reading.unit},
-            }
-            for reading in readings
-        ]
-        return [{"timestamp": format_time(moment), "sampledValue": sampled}] if sampled else []
+    def describe_value(self, reading: Reading) -> Payload:
+        return {"value": reading.value} | ({"unitOfMeasure": {"unit": reading.unit}} if reading.unit else {})
 
     def trigger_meter_values(self, connectors: list[Connector]) -> Payload:
         """Rejected when none of the connectors has a reading, as in libocpp."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Event, Semaphore
+from threading import Event, Semaphore, current_thread
 from time import sleep
 from typing import Any
 
@@ -262,3 +262,38 @@ def test_a_new_request_does_not_fail_with_those_that_timed_out_waiting_for_a_con
 
     assert answered.result(10).command_id == late.command_id
     busy.dispose()
+
+
+class ProcessEnds(BaseException):
+    """What gevent raises in a greenlet that it ends is no `Exception` either."""
+
+
+def test_the_next_request_is_recorded_when_the_one_that_sends_the_statement_is_ended(
+    fleet: Fleet, batcher: Batcher, threads: ThreadPoolExecutor, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, other = (request(fleet.ready(identity=f"CP-{number}")) for number in range(2))
+    monkeypatch.setattr("api.live.batcher.MAX_BATCH", 1)
+
+    def end_the_first(*_: Any) -> None:
+        if gate.reached == 1:
+            raise ProcessEnds
+
+    event.listen(batcher._engine, "before_cursor_execute", end_the_first)
+    with gate.closed():
+        first = threads.submit(batcher.record, ended)
+        wait_until(lambda: gate.reached == 1)
+        second = threads.submit(batcher.record, other)
+        wait_until(lambda: batcher.waiting == 1)
+
+    with pytest.raises(ProcessEnds):
+        first.result(10)
+    assert second.result(10).command_id == other.command_id
+
+
+def test_a_lone_request_is_recorded_by_its_own_thread(fleet: Fleet, batcher: Batcher) -> None:
+    used: list[str] = []
+    event.listen(batcher._engine, "before_cursor_execute", lambda *_: used.append(current_thread().name))
+
+    batcher.record(request(fleet.ready()))
+
+    assert used == [current_thread().name]
