@@ -17,7 +17,7 @@ from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
-from simulator.charge_point.security import SENT, boot_event
+from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
@@ -69,7 +69,15 @@ class ChargePoint(Translation):
             reports=self,
             timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
+        self.security = SecurityEvents(self.clock, log, self)
+        self.maintenance = Maintenance(
+            settings,
+            clock=self.clock,
+            options=self.options,
+            timers=self.timers,
+            security=self.security,
+            reports=self,
+        )
         self.actions = Actions(self.station)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.registration = Registration(
@@ -202,17 +210,6 @@ class ChargePoint(Translation):
         self.delivery.queue(message)
         self.keep_state()
 
-    def report_security_event(self, event: str, detail: str) -> None:
-        """Writes the event to the log (A04.FR.04) or, if it is critical, queues it for the CSMS (A04.FR.01, .02).
-
-        A frame is in the log, too. A repeat reports another event.
-        """
-        if event not in SENT:
-            self.log.remark("info", f"security event {event}: {detail}")
-            return
-        payload = {"type": event, "timestamp": self.clock.stamp(), "techInfo": detail[:255]}
-        self.send_durable("SecurityEventNotification", payload)
-
     def may_send(self, message: Message) -> bool:
         """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
         if self.registration.status == "Pending":
@@ -265,12 +262,12 @@ class ChargePoint(Translation):
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
-                self.report_security_event("ReconfigurationOfSecurityParameters", "the password was changed")
+                self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
         self.keep_state()
 
     def follow_clock(self) -> None:
         """After a change that the CSMS can notice."""
-        self.report_security_event("SettingSystemTime", "set to the time of the CSMS")
+        self.security.report("SettingSystemTime", "set to the time of the CSMS")
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
@@ -334,10 +331,7 @@ class ChargePoint(Translation):
         self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
-        self.report_security_event(
-            boot_event(self.boot_reason),
-            f"{self.boot_reason}, firmware {self.maintenance.firmware_version}",
-        )
+        self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
         self.station.power_on()
         self.maintenance.power_on()
 

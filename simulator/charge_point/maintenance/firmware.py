@@ -12,7 +12,7 @@ from simulator.charge_point.maintenance.transfers import (
     FAIL_SIGNATURE,
     is_reachable,
 )
-from simulator.charge_point.security import EVENT_OF_FIRMWARE_STATUS
+from simulator.charge_point.security import EVENT_OF_FIRMWARE_STATUS, SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.station.timers import Timers
@@ -40,8 +40,6 @@ class Update:
 class Reports(Protocol):
     def report_firmware(self, status: str, request_id: int | None) -> None: ...
 
-    def report_security_event(self, event: str, detail: str) -> None: ...
-
     def is_busy(self) -> bool:
         """Whether a transaction runs; the installation waits for its end."""
 
@@ -62,6 +60,7 @@ class FirmwareUpdates:
         options: Options,
         timers: Timers,
         step_s: float,
+        security: SecurityEvents,
         reports: Reports,
     ) -> None:
         self.version = version
@@ -70,6 +69,7 @@ class FirmwareUpdates:
         self._options = options
         self._timers = timers
         self._step_s = step_s
+        self._security = security
         self._reports = reports
 
     @property
@@ -208,5 +208,5 @@ class FirmwareUpdates:
         self._reports.report_firmware(status, update.request_id)
         event = EVENT_OF_FIRMWARE_STATUS.get(status)
         if event:
-            self._reports.report_security_event(event, f"firmware {self.version}")
+            self._security.report(event, f"firmware {self.version}")
         self._reports.keep_state()

@@ -18,7 +18,7 @@ class MaintenanceRequests(CommonRequests):
         firmware = request["firmware"]
         certificate, signature = firmware.get("signingCertificate"), firmware.get("signature")
         if certificate is not None and not is_certificate(certificate):
-            self.report_security_event("InvalidFirmwareSigningCertificate", f"request {request['requestId']}")
+            self.security.report("InvalidFirmwareSigningCertificate", f"request {request['requestId']}")
             return "InvalidCertificate"
         try:
             retrieve_at = parse_time(firmware["retrieveDateTime"])

@@ -7,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.charge_point.maintenance.firmware import END_STATUSES, FirmwareUpdates, Update
+from simulator.charge_point.security import SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
+from simulator.link.frames import Payload
+from simulator.log import EventLog
 from simulator.station.model import Connector
 from simulator.station.timers import Timers
 
@@ -57,14 +60,21 @@ class Charger:
         self.reported: dict[int | None, str] = {}
         self.events: list[str] = []
         self.firmware = FirmwareUpdates(
-            "1.0.0", clock=self.time, options=Options({}, {}), timers=self.time, step_s=1.0, reports=self
+            "1.0.0",
+            clock=self.time,
+            options=Options({}, {}),
+            timers=self.time,
+            step_s=1.0,
+            security=SecurityEvents(self.time, EventLog(lambda _: None), self),
+            reports=self,
         )
 
     def report_firmware(self, status: str, request_id: int | None) -> None:
         self.reported[request_id] = self.reported.get(request_id, "") + f"{status} "
 
-    def report_security_event(self, event: str, detail: str) -> None:
-        self.events.append(event)
+    def send_durable(self, action: str, payload: Payload) -> None:
+        """Takes its security events."""
+        self.events.append(payload["type"])
 
     def is_busy(self) -> bool:
         return self.busy

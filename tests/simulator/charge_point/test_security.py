@@ -7,7 +7,8 @@ import pytest
 from ocpp.exceptions import NotImplementedError  # type: ignore[import-untyped]
 
 from simulator.clock import parse_time
-from tests.simulator.charge_point.test_firmware import (
+from tests.simulator.charger import LocalCharger
+from tests.simulator.firmware_forms import (
     FORMS,
     LOCATION,
     NUMBERED,
@@ -16,7 +17,6 @@ from tests.simulator.charge_point.test_firmware import (
     certificate,
     in_forms,
 )
-from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import Talk, in_seconds, start_remotely
 from tests.support.csms import Csms, Link, Payload
 from tests.support.waiting import wait_until_async
