@@ -17,6 +17,7 @@ from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
@@ -68,7 +69,15 @@ class ChargePoint(Translation):
             reports=self,
             timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
+        self.security = SecurityEvents(self.clock, log, self)
+        self.maintenance = Maintenance(
+            settings,
+            clock=self.clock,
+            options=self.options,
+            timers=self.timers,
+            security=self.security,
+            reports=self,
+        )
         self.actions = Actions(self.station)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.registration = Registration(
@@ -253,9 +262,12 @@ class ChargePoint(Translation):
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
+                self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
         self.keep_state()
 
     def follow_clock(self) -> None:
+        """After a change that the CSMS can notice."""
+        self.security.report("SettingSystemTime", "set to the time of the CSMS")
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
@@ -293,6 +305,9 @@ class ChargePoint(Translation):
     def is_busy(self) -> bool:
         return self.station.is_busy
 
+    def await_firmware(self, *, wait: bool) -> None:
+        self.station.availability.await_firmware(wait=wait)
+
     async def _watch_for_reboot(self) -> None:
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
@@ -316,6 +331,7 @@ class ChargePoint(Translation):
         self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
+        self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
         self.station.power_on()
         self.maintenance.power_on()
 

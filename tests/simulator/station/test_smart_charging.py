@@ -279,6 +279,17 @@ async def test_a_large_charger_shows_a_whole_day_in_quarters_of_an_hour() -> Non
         assert len(schedule["chargingSchedulePeriod"]) in (96, 97)
 
 
+@pytest.mark.parametrize("phases", [1, 3])
+async def test_the_composite_schedule_of_the_charger_is_the_sum_of_its_connectors(phases: int) -> None:
+    """TC_K_22: the limit is multiplied by the number of EVSEs, in A as in W."""
+    with unconnected("OCPP2.0.1") as charger:
+        charger.install(0, 6, unit="A", period={"numberPhases": phases})
+
+        (period,) = charger.composite(0, 400, "A")["chargingSchedulePeriod"]
+
+        assert period == {"startPeriod": 0, "limit": 12.0, "numberPhases": phases}
+
+
 async def test_a_composite_schedule_ends_before_the_first_period_that_is_too_many() -> None:
     """ChargingScheduleMaxPeriods; the duration says how far it goes."""
     with unconnected("OCPP1.6") as charger:
