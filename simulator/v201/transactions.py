@@ -163,7 +163,7 @@ class Transactions201(CommonRequests):
 
     @handles("RequestStopTransaction")
     def _request_stop(self, payload: Payload) -> Payload:
-        connector = self.station.transactions.find(payload["transactionId"])
+        connector = self.station.transactions.find(read_transaction_id(payload) or "")
         if not self.is_accepted or connector is None:
             return REJECTED
         self.station.transactions.stop(connector, "RemoteStop", "Remote")
@@ -171,11 +171,16 @@ class Transactions201(CommonRequests):
 
     @handles("GetTransactionStatus")
     def _get_transaction_status(self, payload: Payload) -> Payload:
-        transaction_id = payload.get("transactionId")
+        transaction_id = read_transaction_id(payload)
         status: Payload = {"messagesInQueue": self.has_queued_messages(transaction_id)}
         if transaction_id is not None:
             status["ongoingIndicator"] = self.station.transactions.find(transaction_id) is not None
         return status
+
+
+def read_transaction_id(payload: Payload) -> str | None:
+    """In lower case, as the charger makes it: an identifierString is not case-sensitive (CiString in libocpp)."""
+    return str(payload["transactionId"]).lower() if "transactionId" in payload else None
 
 
 def _token_field(token: Token | None) -> Payload:
