@@ -124,6 +124,11 @@ class Connector:
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
 
     @property
+    def has_cable(self) -> bool:
+        """Whether there is a cable in its socket, with a car or without."""
+        return self.plugged or self.cable_locked
+
+    @property
     def is_free(self) -> bool:
         """Whether a token may start here, reservations aside.
 
