@@ -1,13 +1,15 @@
-"""Write remarks and connection events into charger_log_lines: per charger, kind and day (UTC) the newest MAX_LINES.
+"""Write remarks and connection events into charger_log_lines: per charger, kind and day (UTC) the newest MAX_LINES or more.
 
 Much of their text is the CSMS's. A charger whose CSMS causes a flood of them loses its own older ones of that day, no frame
-and no other charger's line.
+and no other charger's line. What is too much is deleted with one of DELETE_AT new lines: then a fleet that has lost its CSMS
+costs the reader only some reads of stored lines per new one.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, time
 from typing import Any
+from zlib import crc32
 
 from sqlalchemy import Date, cast, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
@@ -19,6 +21,7 @@ from worker.logs.links import bounded, is_connection_event
 from worker.logs.partitions import ensure_partitions
 
 MAX_LINES = 500  # a charger that cannot connect writes about 2,000 lines a day
+DELETE_AT = 64  # so about as many lines more than MAX_LINES are stored at times
 
 Row = dict[str, Any]
 
@@ -30,8 +33,9 @@ def write_lines(session: Session, lines: Iterable[dict[str, Any]]) -> None:
         return
     days = {row["timestamp"].date() for row in rows}
     ensure_partitions(session, ChargerLogLine, days)
-    statement = insert(ChargerLogLine).on_conflict_do_nothing().returning(ChargerLogLine.charger_id)
-    grown = set(session.scalars(statement, rows))
+    key = (ChargerLogLine.charger_id, ChargerLogLine.event_id)
+    new = session.execute(insert(ChargerLogLine).on_conflict_do_nothing().returning(*key), rows)
+    grown = {charger_id for charger_id, event_id in new if crc32(event_id.encode()) % DELETE_AT == 0}
     if grown:
         _delete_surplus(session, grown, datetime.combine(min(days), time(), UTC))
 
