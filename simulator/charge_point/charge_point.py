@@ -95,7 +95,7 @@ class ChargePoint(Translation):
         """Registers, then sends and answers. Ends by cancellation, or raises Rebooting."""
         self.online = True
         if self.settings.boot_on_reconnect:
-            self.registration.status = "Unknown"
+            self.registration.start_over()
         try:
             await run_together(self._register(session), self.delivery.run(session), self._watch_for_reboot())
         finally:
@@ -106,7 +106,11 @@ class ChargePoint(Translation):
             self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
-        booted = await self.registration.register(session)
+        while True:
+            self._begin_work(booted=await self.registration.register(session))
+            await self.registration.wait_until_not_accepted()
+
+    def _begin_work(self, *, booted: bool) -> None:
         self.network.accept()
         if not booted:
             self.log.connection(
@@ -123,7 +127,8 @@ class ChargePoint(Translation):
 
         What the call has changed is saved before the answer leaves: what was accepted is kept. Raises OCPPError.
         """
-        if self.registration.status in ("Unknown", "Rejected"):
+        status = self.registration.status
+        if status == "Unknown" or (status == "Rejected" and not self.ends_rejection(action, payload)):
             raise SecurityError("this charger has not been accepted")
         handler = self.handlers.get(action)
         if handler is None:
@@ -145,11 +150,11 @@ class ChargePoint(Translation):
     def end_attempt(self) -> None:
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
         if self.network.end_attempt():
-            self.registration.status = "Unknown"
+            self.registration.start_over()
 
     @property
     def is_accepted(self) -> bool:
-        return self.registration.status == "Accepted"
+        return self.registration.is_accepted
 
     @property
     def reachable(self) -> bool:
@@ -307,7 +312,7 @@ class ChargePoint(Translation):
         self._ending.set()
 
     def power_on(self) -> None:
-        self.registration.status = "Unknown"
+        self.registration.start_over()
         self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
