@@ -56,13 +56,15 @@ class Transactions:
             transaction.ready_at = self._resources.clock.now()
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
-        """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""
-        if connector.transaction and not self.stop_points & {"Authorized", "PowerPathClosed"}:
+        """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone and it is plugged."""
+        outlives = connector.plugged and not self.stop_points & {"Authorized", "PowerPathClosed"}
+        if connector.transaction and outlives:
             self._energy.update_meters()
             connector.token = None
             connector.transaction.energy_limit_wh = None
             connector.power_w = 0.0
             self._resources.report_update(connector, connector.transaction, trigger)
+            self._drivers.expect_departure(connector)
         elif connector.transaction:
             self.end(connector, trigger, reason, token)
         else:
@@ -153,6 +155,11 @@ class Transactions:
         connector.token = connector.group = connector.remote_start_id = None
         self._resources.profiles.remove_transaction(next_transaction(connector))
 
+    def ends_on_unplug(self, connector: Connector) -> bool:
+        """Whether the transaction ends with the cable: by TxStopPoint, by StopTxOnEVSideDisconnect, or for want of a token."""
+        cable = self.stop_points & {"EVConnected", "PowerPathClosed"}
+        return bool(cable) or self._options.flag("stop_on_unplug") or connector.token is None
+
     @property
     def stop_points(self) -> set[str]:
         return set(self._options.members("tx_stop_point"))
@@ -188,7 +195,7 @@ class Transactions:
 
     def _clear(self, connector: Connector, transaction: Transaction) -> None:
         connector.transaction = None
-        self.release_token(connector)
+        self.drop_authorization(connector)
         connector.used = connector.plugged
         self._resources.profiles.remove_transaction(transaction.id)
 
