@@ -20,7 +20,7 @@ from tests.simulator.virtual_time import VirtualTimeLoop
 
 Step = tuple[str, Any]
 
-ACTS: st.SearchStrategy[Step] = st.sampled_from(
+ACTIONS: st.SearchStrategy[Step] = st.sampled_from(
     [("act", name) for name in ("PlugIn", "PresentToken", "Unplug", "Fault", "ClearFault")]
 )
 SESSION: st.SearchStrategy[Step] = st.just(("session", None))
@@ -28,7 +28,7 @@ WAITS: st.SearchStrategy[Step] = st.sampled_from([("wait", seconds) for seconds 
 ENDS: st.SearchStrategy[Step] = st.sampled_from(
     [("lose the link", None), ("connect", None), ("restart", None), ("kill", None), ("reset", None)]
 )
-STEPS = st.lists(st.sampled_from([SESSION, ACTS, WAITS, ENDS]).flatmap(lambda kind: kind), max_size=16)
+STEPS = st.lists(st.sampled_from([SESSION, ACTIONS, WAITS, ENDS]).flatmap(lambda kind: kind), max_size=16)
 
 CONFIGURATION = {
     "TransactionMessageRetryInterval": 0,
