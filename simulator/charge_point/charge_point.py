@@ -76,6 +76,7 @@ class ChargePoint(Translation):
             options=self.options,
             timers=self.timers,
             security=self.security,
+            station=self.station,
             reports=self,
         )
         self.actions = Actions(self.station)
@@ -88,7 +89,7 @@ class ChargePoint(Translation):
             log=log,
             outbox=self.delivery.outbox,
         )
-        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, self.timers, log)
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
@@ -146,9 +147,9 @@ class ChargePoint(Translation):
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             answer = handler(self, payload)
-            if not action.startswith("Get"):  # those change nothing
+            if not action.startswith(("Get", "Trigger")):  # those save what they change
                 self.keep_state()
-                self.memory.save_if_due()
+            self.memory.save_if_due()
         except OCPPError:
             raise
         except Exception as error:
@@ -302,12 +303,6 @@ class ChargePoint(Translation):
     def wants_reboot(self) -> bool:
         return self._reboot_wanted.is_set()
 
-    def is_busy(self) -> bool:
-        return self.station.is_busy
-
-    def await_firmware(self, *, wait: bool) -> None:
-        self.station.availability.await_firmware(wait=wait)
-
     async def _watch_for_reboot(self) -> None:
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
@@ -317,13 +312,14 @@ class ChargePoint(Translation):
         raise Rebooting
 
     def end_for_good(self) -> None:
-        """Ends the transactions before the process ends; nothing new starts.
+        """Ends transactions, updates and uploads before the process ends; nothing new starts.
 
         The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
+        self.maintenance.interrupt(keep_schedule=self.memory.enabled)
         self._ending.set()
 
     def power_on(self) -> None:

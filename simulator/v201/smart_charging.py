@@ -145,7 +145,8 @@ class SmartCharging201(CommonRequests):
 
 def _conflict(new: Profile, old: Profile) -> bool:
     """Whether two profiles cannot both be installed: no rule would say which of them counts."""
-    if (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
+    has_expired = old.valid_to <= new.received_at
+    if has_expired or (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
         return False
     if new.purpose == "TxProfile":  # K01.FR.39
         return new.transaction_id == old.transaction_id
