@@ -17,6 +17,7 @@ from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.clock import Clock
@@ -68,7 +69,16 @@ class ChargePoint(Translation):
             reports=self,
             timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
+        self.security = SecurityEvents(self.clock, log, self)
+        self.maintenance = Maintenance(
+            settings,
+            clock=self.clock,
+            options=self.options,
+            timers=self.timers,
+            security=self.security,
+            station=self.station,
+            reports=self,
+        )
         self.actions = Actions(self.station)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.registration = Registration(
@@ -79,7 +89,7 @@ class ChargePoint(Translation):
             log=log,
             outbox=self.delivery.outbox,
         )
-        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, self.timers, log)
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
@@ -137,9 +147,9 @@ class ChargePoint(Translation):
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             answer = handler(self, payload)
-            if not action.startswith("Get"):  # those change nothing
+            if not action.startswith(("Get", "Trigger")):  # those save what they change
                 self.keep_state()
-                self.memory.save_if_due()
+            self.memory.save_if_due()
         except OCPPError:
             raise
         except Exception as error:
@@ -253,9 +263,12 @@ class ChargePoint(Translation):
                 self.station.sampling.restart_clock_aligned()
             case "password":
                 self.log.hide(self.options.text("password"))
+                self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
         self.keep_state()
 
-    def follow_clock(self) -> None:
+    def follow_clock(self, jump_s: float) -> None:
+        """After the CSMS's time has changed the clock by so many seconds."""
+        self.security.report_clock(jump_s)
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
@@ -290,9 +303,6 @@ class ChargePoint(Translation):
     def wants_reboot(self) -> bool:
         return self._reboot_wanted.is_set()
 
-    def is_busy(self) -> bool:
-        return self.station.is_busy
-
     async def _watch_for_reboot(self) -> None:
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
@@ -302,13 +312,14 @@ class ChargePoint(Translation):
         raise Rebooting
 
     def end_for_good(self) -> None:
-        """Ends the transactions before the process ends; nothing new starts.
+        """Ends transactions, updates and uploads before the process ends; nothing new starts.
 
         The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
+        self.maintenance.interrupt(keep_schedule=self.memory.enabled)
         self._ending.set()
 
     def power_on(self) -> None:
@@ -316,6 +327,7 @@ class ChargePoint(Translation):
         self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
+        self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
         self.station.power_on()
         self.maintenance.power_on()
 
