@@ -89,7 +89,7 @@ class ChargePoint(Translation):
             log=log,
             outbox=self.delivery.outbox,
         )
-        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, self.timers, log)
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
@@ -147,9 +147,9 @@ class ChargePoint(Translation):
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             answer = handler(self, payload)
-            if not action.startswith("Get"):  # those change nothing
+            if not action.startswith(("Get", "Trigger")):  # those save what they change
                 self.keep_state()
-                self.memory.save_if_due()
+            self.memory.save_if_due()
         except OCPPError:
             raise
         except Exception as error:
@@ -266,9 +266,9 @@ class ChargePoint(Translation):
                 self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
         self.keep_state()
 
-    def follow_clock(self) -> None:
-        """After a change that the CSMS can notice."""
-        self.security.report("SettingSystemTime", "set to the time of the CSMS")
+    def follow_clock(self, jump_s: float) -> None:
+        """After the CSMS's time has changed the clock by so many seconds."""
+        self.security.report_clock(jump_s)
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
