@@ -120,7 +120,7 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
     Nobody knows whether the charger comes back. A state file keeps what the CSMS has not answered.
     """
     charge_point.end_for_good()
-    await charge_point.wait_for_delivery(REPORT_ENDED_S, reconnect=True)
+    await charge_point.delivery.wait_until_done(REPORT_ENDED_S, reconnect=True)
     running.cancel()
 
 

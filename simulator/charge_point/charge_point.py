@@ -14,8 +14,9 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
+from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
-from simulator.charge_point.network import Network, retry_options
+from simulator.charge_point.network import Network
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
@@ -28,7 +29,7 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector, electrics_of
+from simulator.station.model import Connector
 from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
@@ -55,9 +56,9 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        fixed = fixed_options(settings.connector_type, settings.max_power_w)
         self.options = Options(
-            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+            {**facts_of(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
         )
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
@@ -221,18 +222,6 @@ class ChargePoint(Translation):
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
-    async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
-        """Returns when the CSMS has every durable message, or after `limit_s`.
-
-        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
-        """
-        deadline_s = time.monotonic() + limit_s
-        outbox = self.delivery.outbox
-        while any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
-            if not self.reachable and not (reconnect and outbox.has_transaction()):
-                return
-            await asyncio.sleep(0.02)
-
     async def wait_to_connect(self, delay_s: float) -> None:
         """Before the next attempt; the end of the charger makes one attempt early."""
         with suppress(TimeoutError):
@@ -306,7 +295,7 @@ class ChargePoint(Translation):
     async def _watch_for_reboot(self) -> None:
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
-            await self.wait_for_delivery(GENTLE_S)
+            await self.delivery.wait_until_done(GENTLE_S)
         else:
             await asyncio.sleep(ANSWER_S)
         raise Rebooting
@@ -377,19 +366,3 @@ class ChargePoint(Translation):
                 self.recall(state)
         except memory.UNUSABLE as error:
             self.log.remark("warning", f"the state file is not used: {error}")
-
-
-def _facts(settings: Settings) -> dict[str, str]:
-    """The options that follow from the settings."""
-    profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {
-        "connectors": str(settings.connectors),
-        "phase_rotation_max": str(settings.connectors + 1),
-        "security_profile": str(profile),
-        **retry_options(settings),
-    }
-
-
-def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
-    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
-    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}
