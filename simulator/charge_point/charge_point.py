@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from typing import Never
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -19,6 +20,7 @@ from simulator.charge_point.network import Network, retry_options
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
+from simulator.charge_point.upkeep import Upkeep
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
@@ -35,9 +37,6 @@ from simulator.versions import VERSIONS
 
 #: Seconds that a gentle reboot gives the CSMS to take the messages about ended transactions.
 GENTLE_S = 10.0
-
-#: Seconds that any other reboot leaves for the answer to its request.
-ANSWER_S = 0.05
 
 
 class Rebooting(Exception):
@@ -58,6 +57,7 @@ class ChargePoint(Translation):
         self.options = Options(
             {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
         )
+        self._hide_passwords()
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
@@ -81,6 +81,7 @@ class ChargePoint(Translation):
         )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
+        self.upkeep = Upkeep(self.options)
         self.online = False
         self.boot_reason = "PowerUp"
         self._reboot_wanted = asyncio.Event()
@@ -92,12 +93,18 @@ class ChargePoint(Translation):
     # A connection
 
     async def talk(self, session: Session) -> None:
-        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting."""
+        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
         if self.settings.boot_on_reconnect:
             self.registration.status = "Unknown"
         try:
-            await run_together(self._register(session), self.delivery.run(session), self._watch_for_reboot())
+            await run_together(
+                self._register(session),
+                self.delivery.run(session),
+                self.upkeep.ping(session),
+                self.upkeep.watch_password(session),
+                self._watch_for_reboot(session),
+            )
         finally:
             self.online = False
             self._offline_since_s = time.monotonic()
@@ -156,9 +163,19 @@ class ChargePoint(Translation):
         return self.online and self.is_accepted
 
     @property
-    def password(self) -> str | None:
-        """The one that the CSMS set last, or else the one of the environment."""
-        return self.options.text("password") or self.settings.password
+    def password(self) -> bytes | None:
+        """Of Basic authentication: the one that the CSMS set last, or else the one of the environment.
+
+        1.6's key is in hexadecimal and sent as its bytes (security whitepaper, A01; TC_085_CS).
+        """
+        for name in self.password_options:
+            if text := self.options.text(name):
+                return bytes.fromhex(text) if name == "authorization_key" else text.encode()
+        return self.settings.password.encode() if self.settings.password else None
+
+    def _hide_passwords(self) -> None:
+        for name in self.password_options:
+            self.log.hide(self.options.text(name))
 
     # Messages to the CSMS
 
@@ -207,13 +224,13 @@ class ChargePoint(Translation):
         return self.delivery.outbox.has_transaction(transaction_id)
 
     async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
-        """Returns when the CSMS has every durable message, or after `limit_s`.
+        """Returns when the CSMS has every durable message and has answered what was sent, or after `limit_s`.
 
         It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
         """
         deadline_s = time.monotonic() + limit_s
         outbox = self.delivery.outbox
-        while any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
+        while outbox.has_undelivered() and time.monotonic() < deadline_s:
             if not self.reachable and not (reconnect and outbox.has_transaction()):
                 return
             await asyncio.sleep(0.02)
@@ -246,8 +263,9 @@ class ChargePoint(Translation):
                     self.station.sampling.restart(connector)
             case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
-            case "password":
-                self.log.hide(self.options.text("password"))
+            case "password" | "authorization_key":
+                self._hide_passwords()
+        self.upkeep.apply_option(name)
         self.keep_state()
 
     def follow_clock(self) -> None:
@@ -288,12 +306,12 @@ class ChargePoint(Translation):
     def is_busy(self) -> bool:
         return self.station.is_busy
 
-    async def _watch_for_reboot(self) -> None:
+    async def _watch_for_reboot(self, session: Session) -> Never:
+        """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
             await self.wait_for_delivery(GENTLE_S)
-        else:
-            await asyncio.sleep(ANSWER_S)
+        await session.settle()
         raise Rebooting
 
     def end_for_good(self) -> None:
@@ -345,6 +363,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self._hide_passwords()
         self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
