@@ -104,7 +104,7 @@ OPTIONS = (
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
-    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", MESSAGE_BYTES),
+    _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", 512 * 1024),
     # Transactions
     _seconds("connect_timeout_s", "ConnectionTimeOut", "TxCtrlr.EVConnectionTimeOut", 60),
     _rw("stop_on_invalid_id", "StopTransactionOnInvalidId", "TxCtrlr.StopTxOnInvalidId", "boolean", "true"),
@@ -136,8 +136,8 @@ OPTIONS = (
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
     _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
-    _seconds("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", 1, minimum=1),
-    _seconds("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", 30),
+    _rw("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", "integer", "1", unit="s", minimum=1, maximum=3600),
+    _rw("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", "integer", "30", unit="s", minimum=0, maximum=3600),
     _rw("retry_doublings", None, "OCPPCommCtrlr.RetryBackOffRepeatTimes", "integer", "5", minimum=0, maximum=10),
     _rw("network_priority", None, "OCPPCommCtrlr.NetworkConfigurationPriority", "SequenceList", "1",
         members=NETWORK_SLOTS, minimum=1, counts_at_boot=True),
@@ -174,8 +174,19 @@ OPTIONS = (
     _constant("set_variables_bytes", None, "DeviceDataCtrlr.BytesPerMessage/SetVariables", MESSAGE_BYTES),
 )  # fmt: skip
 
+
+def _path(option: Option) -> str | None:
+    """`Component.Variable`, with `/instance`."""
+    instance = f"/{option.instance}" if option.instance else ""
+    return f"{option.component}.{option.variable}{instance}" if option.component else None
+
+
+OPTION_OF_NAME = {option.name: option for option in OPTIONS}
+
 #: By 1.6's key in lower case: keys are not case-sensitive (its type is CiString50).
 OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
+#: By 2.0.1's Component.Variable/Instance in lower case.
+OPTION_OF_PATH = {path.lower(): option for option in OPTIONS if (path := _path(option))}
 
 
 class Options:
@@ -192,12 +203,11 @@ class Options:
         An option in `fixed` cannot be changed at this charger.
         Raises ValueError for a setting that is unknown or that a CSMS could not make.
         """
-        self._known = {option.name: option for option in OPTIONS}
-        self._base = {option.name: option.default for option in OPTIONS} | dict(facts)
+        self._base = dict(facts)
         self._fixed = frozenset(fixed)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
-            option = next((option for option in OPTIONS if name in (option.key, _path(option))), None)
+            option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
             if option is None or self.change(option, text) == "Rejected":
                 shown = "***" if option and option.mutability == "WriteOnly" else text
                 raise ValueError(f"{name}={shown} is not a setting of this charger")
@@ -205,7 +215,7 @@ class Options:
         self.changes = {}
 
     def restore(self, changes: Mapping[str, str]) -> None:
-        self.changes = {name: value for name, value in changes.items() if name in self._known}
+        self.changes = {name: value for name, value in changes.items() if name in OPTION_OF_NAME}
 
     def set(self, name: str, value: object) -> None:
         """Sets a value unchecked, also of a read-only option."""
@@ -215,7 +225,9 @@ class Options:
         return iter(OPTIONS)
 
     def text(self, name: str) -> str:
-        return self.changes.get(name, self._base[name])
+        if name in self.changes:
+            return self.changes[name]
+        return self._base[name] if name in self._base else OPTION_OF_NAME[name].default
 
     def number(self, name: str) -> int:
         return int(self.text(name))
@@ -243,11 +255,6 @@ class Options:
         """Takes back what was set."""
         for name in names:
             self.changes.pop(name, None)
-
-
-def _path(option: Option) -> str | None:
-    instance = f"/{option.instance}" if option.instance else ""
-    return f"{option.component}.{option.variable}{instance}" if option.component else None
 
 
 def _normalised(option: Option, text: str) -> str | None:

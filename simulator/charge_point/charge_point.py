@@ -15,9 +15,11 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
+from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
-from simulator.charge_point.network import Network, retry_options
+from simulator.charge_point.network import Network
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.charge_point.upkeep import Upkeep
@@ -29,7 +31,7 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector, electrics_of
+from simulator.station.model import Connector
 from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
@@ -53,11 +55,11 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        fixed = fixed_options(settings)
         self.options = Options(
-            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+            {**facts_of(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
         )
-        self._hide_passwords()
+        self.upkeep = Upkeep(settings, self.options, self.password_options, log)
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
@@ -68,7 +70,15 @@ class ChargePoint(Translation):
             reports=self,
             timers=self.timers,
         )
-        self.maintenance = Maintenance(settings, self.clock, self.options, self.timers, self)
+        self.security = SecurityEvents(self.clock, log, self)
+        self.maintenance = Maintenance(
+            settings,
+            clock=self.clock,
+            options=self.options,
+            timers=self.timers,
+            security=self.security,
+            reports=self,
+        )
         self.actions = Actions(self.station)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.registration = Registration(
@@ -81,7 +91,6 @@ class ChargePoint(Translation):
         )
         self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
         self.statuses = Statuses(self)
-        self.upkeep = Upkeep(self.options)
         self.online = False
         self.boot_reason = "PowerUp"
         self._reboot_wanted = asyncio.Event()
@@ -96,7 +105,7 @@ class ChargePoint(Translation):
         """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
         if self.settings.boot_on_reconnect:
-            self.registration.status = "Unknown"
+            self.registration.start_over()
         try:
             await run_together(
                 self._register(session),
@@ -113,7 +122,11 @@ class ChargePoint(Translation):
             self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
-        booted = await self.registration.register(session)
+        while True:
+            self._begin_work(booted=await self.registration.register(session))
+            await self.registration.wait_until_not_accepted()
+
+    def _begin_work(self, *, booted: bool) -> None:
         self.network.accept()
         if not booted:
             self.log.connection(
@@ -130,7 +143,8 @@ class ChargePoint(Translation):
 
         What the call has changed is saved before the answer leaves: what was accepted is kept. Raises OCPPError.
         """
-        if self.registration.status in ("Unknown", "Rejected"):
+        status = self.registration.status
+        if status == "Unknown" or (status == "Rejected" and not self.ends_rejection(action, payload)):
             raise SecurityError("this charger has not been accepted")
         handler = self.handlers.get(action)
         if handler is None:
@@ -152,11 +166,11 @@ class ChargePoint(Translation):
     def end_attempt(self) -> None:
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
         if self.network.end_attempt():
-            self.registration.status = "Unknown"
+            self.registration.start_over()
 
     @property
     def is_accepted(self) -> bool:
-        return self.registration.status == "Accepted"
+        return self.registration.is_accepted
 
     @property
     def reachable(self) -> bool:
@@ -164,18 +178,7 @@ class ChargePoint(Translation):
 
     @property
     def password(self) -> bytes | None:
-        """Of Basic authentication: the one that the CSMS set last, or else the one of the environment.
-
-        1.6's key is in hexadecimal and sent as its bytes (security whitepaper, A01; TC_085_CS).
-        """
-        for name in self.password_options:
-            if text := self.options.text(name):
-                return bytes.fromhex(text) if name == "authorization_key" else text.encode()
-        return self.settings.password.encode() if self.settings.password else None
-
-    def _hide_passwords(self) -> None:
-        for name in self.password_options:
-            self.log.hide(self.options.text(name))
+        return self.upkeep.password
 
     # Messages to the CSMS
 
@@ -264,11 +267,13 @@ class ChargePoint(Translation):
             case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password" | "authorization_key":
-                self._hide_passwords()
+                self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
         self.upkeep.apply_option(name)
         self.keep_state()
 
     def follow_clock(self) -> None:
+        """After a change that the CSMS can notice."""
+        self.security.report("SettingSystemTime", "set to the time of the CSMS")
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
@@ -306,6 +311,9 @@ class ChargePoint(Translation):
     def is_busy(self) -> bool:
         return self.station.is_busy
 
+    def await_firmware(self, *, wait: bool) -> None:
+        self.station.availability.await_firmware(wait=wait)
+
     async def _watch_for_reboot(self, session: Session) -> Never:
         """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
         await self._reboot_wanted.wait()
@@ -325,10 +333,11 @@ class ChargePoint(Translation):
         self._ending.set()
 
     def power_on(self) -> None:
-        self.registration.status = "Unknown"
+        self.registration.start_over()
         self.network.restart()
         self._reboot_wanted.clear()
         self.statuses.clear()
+        self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
         self.station.power_on()
         self.maintenance.power_on()
 
@@ -363,7 +372,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
-        self._hide_passwords()
+        self.upkeep.hide_passwords()
         self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
@@ -379,19 +388,3 @@ class ChargePoint(Translation):
                 self.recall(state)
         except memory.UNUSABLE as error:
             self.log.remark("warning", f"the state file is not used: {error}")
-
-
-def _facts(settings: Settings) -> dict[str, str]:
-    """The options that follow from the settings."""
-    profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {
-        "connectors": str(settings.connectors),
-        "phase_rotation_max": str(settings.connectors + 1),
-        "security_profile": str(profile),
-        **retry_options(settings),
-    }
-
-
-def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
-    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
-    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}

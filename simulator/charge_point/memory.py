@@ -13,7 +13,16 @@ from simulator.charge_point.charging_profiles import ProfileRefused, read_profil
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.ev import Ev
-from simulator.station.model import Connector, Level, Reading, Reservation, Sample, Token, Transaction
+from simulator.station.model import (
+    UNTIL_REBOOT,
+    Connector,
+    Level,
+    Reading,
+    Reservation,
+    Sample,
+    Token,
+    Transaction,
+)
 from simulator.station.station import Station
 
 State = dict[str, Any]
@@ -141,7 +150,7 @@ def _describe_connector(connector: Connector) -> State:
         "transaction": asdict(connector.transaction) if connector.transaction else None,
         "energy_wh": connector.energy_wh,
         "fault": connector.fault,
-        "inoperative": sorted(connector.inoperative - {"reset"}),
+        "inoperative": sorted(connector.inoperative - UNTIL_REBOOT),
         "used": connector.used,
         "cable_locked": connector.cable_locked,
     }

@@ -1,6 +1,6 @@
 """Smart charging, as far as the OCPP versions share it: installed profiles and composite schedules."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.charging_profiles import read_profile, refuse_if
@@ -8,7 +8,7 @@ from simulator.link.frames import Payload
 from simulator.station.charging_profile import Profile
 from simulator.station.composite import Composite, compose
 from simulator.station.model import Connector
-from simulator.station.smart_charging import Limit
+from simulator.station.smart_charging import Outlook
 from simulator.station.transactions import next_transaction
 
 #: A composite schedule is put together in one turn of the event loop. It ends after 100 days at the latest, or when
@@ -80,22 +80,20 @@ class SmartCharging(ChargePoint):
         connector = self.station.connector(connector_number)
         refuse_if(connector is None and connector_number != 0, "UnknownEvse", "there is no such connector")
         refuse_if(request["duration"] <= 0, "ValuePositiveOnly", "the duration is not above 0")
-        evaluated = (1 + len(self.station.profiles)) * (1 if connector else len(self.station.connectors))
+        outlook = self._outlook(connector, start)
         composite = compose(
-            self._limits_of(connector_number, start),
+            outlook.limit_at,
             start,
             min(request["duration"], MAX_DURATION_S),
             max_periods=self.options.number("max_periods"),
-            max_changes=max(MAX_EVALUATIONS // evaluated, 1),
+            max_changes=max(MAX_EVALUATIONS // outlook.evaluated, 1),
         )
         return self._describe_composite(composite, request.get("chargingRateUnit", "W"))
 
-    def _limits_of(self, connector_number: int, start: int) -> Callable[[float], Limit]:
-        profiles, connector = self.station.profiles, self.station.connector(connector_number)
+    def _outlook(self, connector: Connector | None, idle_start: float) -> Outlook:
         if connector is None:
-            return lambda moment: profiles.limit_of_charger(self.station.connectors, moment, start)
-        sharing = self.station.energy.sharing(connector)
-        return lambda moment: profiles.limit(connector, moment, sharing, start)
+            return self.station.profiles.outlook_of_charger(self.station.connectors, idle_start)
+        return self.station.profiles.outlook(connector, self.station.energy.sharing(connector), idle_start)
 
     def _describe_composite(self, composite: Composite, unit: str) -> Payload:
         electrics = self.station.electrics

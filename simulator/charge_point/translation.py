@@ -50,6 +50,10 @@ class Translation(ABC):
         """The fields that differ in a BootNotification that the CSMS triggered."""
         return {}
 
+    def ends_rejection(self, action: str, payload: Payload) -> bool:
+        """Whether a rejected charger takes this request of the CSMS."""
+        return False
+
     @abstractmethod
     def reporting_numbers(self) -> range:
         """The connectors that send a StatusNotification."""

@@ -38,6 +38,7 @@ class CallFailed(Exception):
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")
         self.code = code
+        self.description = description
 
 
 class Session:

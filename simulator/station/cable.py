@@ -37,10 +37,7 @@ class Cable:
         connector.used = False
         self._resources.timers.cancel(connector, "departure")
         transaction = connector.transaction
-        stops = "EVConnected" in self._transactions.stop_points or self._resources.options.flag(
-            "stop_on_unplug"
-        )
-        if transaction and stops:
+        if transaction and self._transactions.ends_on_unplug(connector):
             self._transactions.end(connector, "EVCommunicationLost", "EVDisconnected")
         elif transaction:
             connector.power_w = 0.0

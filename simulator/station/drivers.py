@@ -13,7 +13,7 @@ class Driving(Protocol):
 
     def plug(self, connector: Connector) -> bool: ...
 
-    def unplug(self, connector: Connector) -> bool: ...
+    def leave(self, connector: Connector) -> None: ...
 
     def begin_session(self, connector: Connector) -> None: ...
 
@@ -31,7 +31,7 @@ class Drivers:
 
     def expect_departure(self, connector: Connector) -> None:
         """The car leaves `ev_unplug_s` after it has stopped charging."""
-        self._start(connector, "departure", self._settings.ev_unplug_s, self._driving.unplug)
+        self._start(connector, "departure", self._settings.ev_unplug_s, self._driving.leave)
 
     def follow_car(self, connector: Connector) -> None:
         """The driver of a full car comes back for it; one whose car charges again does not."""
@@ -42,13 +42,16 @@ class Drivers:
 
     def start_automatic_sessions(self) -> None:
         """With `session_every_s` a driver comes to each connector, on average this long apart."""
+        if not self._settings.session_every_s:
+            return
         for connector in self._connectors:
             self._expect_session(connector)
+            if connector.plugged:  # since before a restart
+                self.expect_departure(connector)
 
     def _expect_session(self, connector: Connector) -> None:
-        every_s = self._settings.session_every_s
-        if every_s:
-            self._start(connector, "session", random.uniform(0.5, 1.5) * every_s, self._begin_session)
+        delay_s = random.uniform(0.5, 1.5) * self._settings.session_every_s
+        self._start(connector, "session", delay_s, self._begin_session)
 
     def _begin_session(self, connector: Connector) -> None:
         self._driving.begin_session(connector)

@@ -55,10 +55,11 @@ class Energy:
         else:
             self._resources.timers.cancel(None, "power")
 
-    def apply_change(self, connector: Connector) -> None:
-        """After anything changed at the connector: sets the power, reports the status, keeps the state."""
+    def apply_change(self, *connectors: Connector) -> None:
+        """After anything changed at these connectors: sets the power, reports the status, keeps the state."""
         self.update_power()
-        self._resources.reports.report_status(connector)
+        for connector in connectors:
+            self._resources.reports.report_status(connector)
         self._resources.reports.keep_state()
 
     def _update_connector(self, connector: Connector, sharing: int) -> float:

@@ -1,5 +1,7 @@
 """Authorization at a connector: a token is shown there or sent by the CSMS, and starts or stops charging."""
 
+from collections.abc import Callable
+
 from simulator.station.authorization import Authorizer, TokenInfo, is_same_group
 from simulator.station.drivers import Drivers
 from simulator.station.energy import Energy
@@ -27,17 +29,24 @@ class Sessions:
         self._reservations = reservations
         self._drivers = drivers
 
-    def present_token(self, connector: Connector, token: Token) -> bool:
+    def present_token(
+        self, connector: Connector, token: Token, refused: Callable[[Connector], object] | None = None
+    ) -> bool:
         """A driver shows a token: it starts charging, or ends what it or another of its group started.
 
-        False when it can do neither; True also while the CSMS is asked.
+        False when it can do neither; True also while the CSMS is asked. `refused` is called when it may not start.
         """
         if connector.token is not None:
             return self._present_to_stop(connector, token)
         if not connector.is_free or not self._reservations.may_allow(connector, token):
             return False
         self._claim(connector)
-        self._authorizer.authorize(token, lambda info: self._decide(connector, token, info, "Authorized"))
+
+        def decide(info: TokenInfo) -> None:
+            if not self._decide(connector, token, info, "Authorized") and refused:
+                refused(connector)
+
+        self._authorizer.authorize(token, decide)
         return True
 
     def start_remotely(
@@ -121,13 +130,16 @@ class Sessions:
         connector.claimed = True
         self._resources.reports.report_status(connector)
 
-    def _decide(self, connector: Connector, token: Token, info: TokenInfo, trigger: str) -> None:
+    def _decide(self, connector: Connector, token: Token, info: TokenInfo, trigger: str) -> bool:
+        """False when the token may not start here. Does nothing when the power went off meanwhile."""
+        if not connector.claimed:
+            return True
         connector.claimed = False
         allowed = info.status == "Accepted" and self._reservations.allows(connector, token, info.group)
         if not allowed or not connector.is_usable:
             self._transactions.release_token(connector)
             self._energy.apply_change(connector)
-            return
+            return False
         connector.token, connector.group, connector.used = token, info.group, False
         self._transactions.advance(connector, trigger)
         if not connector.plugged:
@@ -138,10 +150,10 @@ class Sessions:
                 )
             if trigger == "RemoteStart":
                 self._drivers.expect_arrival(connector)
+        return True
 
     def _give_up(self, connector: Connector) -> None:
         """A token was authorized, but no car came."""
-        self._resources.timers.cancel(connector, "arrival")
         self._transactions.end(connector, "EVConnectTimeout", "Timeout")
-        self._transactions.release_token(connector)
+        self._transactions.drop_authorization(connector)
         self._energy.apply_change(connector)

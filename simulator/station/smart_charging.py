@@ -1,18 +1,25 @@
 """The installed charging profiles, and the power that they allow."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from simulator.station.charging_profile import UNLIMITED, Period, Profile, Stretch
 from simulator.station.model import Connector, Electrics
 
 NO_LIMIT = Period(0.0, UNLIMITED)
+NOT_LIMITED = Stretch(None, UNLIMITED)
 
 
 class Limit(NamedTuple):
     power_w: float
     phases: int
     until: float  #: the moment until which it stays so; infinity: for good
+
+
+class Outlook(NamedTuple):
+    limit_at: Callable[[float], Limit]  #: of any moment, as long as no profile is added or removed
+    evaluated: int  #: profiles that it reads for that
 
 
 class Profiles:
@@ -63,30 +70,48 @@ class Profiles:
 
     # What they allow
 
-    def limit(
-        self, connector: Connector, moment: float, sharing: int, idle_start: float | None = None
-    ) -> Limit:
-        """What the connector may draw. `sharing` connectors share the charger's limit evenly.
+    def limit(self, connector: Connector, moment: float, sharing: int) -> Limit:
+        """What the connector may draw. `sharing` connectors share the charger's limit evenly."""
+        return self.outlook(connector, sharing, None).limit_at(moment)
 
-        `idle_start` counts as the time at which charging begins, where it has not begun.
-        """
-        return self._limit(connector, moment, self._charger_stretch(moment), sharing, idle_start)
+    def outlook(self, connector: Connector, sharing: int, idle_start: float | None) -> Outlook:
+        """`idle_start` counts as the time at which charging begins, where it has not begun."""
+        own, start = self._own(connector), _charging_since(connector, idle_start)
 
-    def limit_of_charger(self, connectors: list[Connector], moment: float, idle_start: float) -> Limit:
-        """What the connectors may draw together."""
-        whole, alone = self._charger_stretch(moment), Stretch(None, UNLIMITED)
-        each = [self._limit(connector, moment, alone, 1, idle_start) for connector in connectors]
-        power_w = min(sum(limit.power_w for limit in each), (whole.period or NO_LIMIT).limit_w)
-        until = min(whole.until, *(limit.until for limit in each))
-        return Limit(power_w, self._electrics.phases, until)
+        def limit_at(moment: float) -> Limit:
+            whole = _first(self._for_charger, moment, None)
+            return self._combine(_first(own, moment, start), whole, sharing)
 
-    def _limit(
-        self, connector: Connector, moment: float, whole: Stretch, sharing: int, idle_start: float | None
-    ) -> Limit:
-        transaction = connector.transaction
-        start = transaction.ready_at if transaction and transaction.ready_at is not None else idle_start
-        applicable = (profile for profile in self._for_connectors if _applies(profile, connector))
-        own = _first(applicable, moment, start)
+        return Outlook(limit_at, 1 + len(own) + len(self._for_charger))
+
+    def outlook_of_charger(self, connectors: list[Connector], idle_start: float) -> Outlook:
+        """What the connectors may draw together. Those that the same profiles limit alike are computed once."""
+        alike: dict[tuple[object, ...], tuple[list[Profile], float | None]] = {}
+        count: Counter[tuple[object, ...]] = Counter()
+        for connector in connectors:
+            own, start = self._own(connector), _charging_since(connector, idle_start)
+            key = (
+                *(id(profile) for profile in own),
+                start if any(each.start is None for each in own) else None,
+            )
+            alike[key] = (own, start)
+            count[key] += 1
+
+        def limit_at(moment: float) -> Limit:
+            whole = _first(self._for_charger, moment, None)
+            power_w, until, phases = 0.0, whole.until, 1
+            for key, (own, start) in alike.items():
+                limit = self._combine(_first(own, moment, start), NOT_LIMITED, 1)
+                power_w, phases = power_w + count[key] * limit.power_w, max(phases, limit.phases)
+                until = min(until, limit.until)
+            return Limit(min(power_w, (whole.period or NO_LIMIT).limit_w), phases, until)
+
+        return Outlook(limit_at, len(self._for_charger) + sum(1 + len(own) for own, _ in alike.values()))
+
+    def _own(self, connector: Connector) -> list[Profile]:
+        return [profile for profile in self._for_connectors if _applies(profile, connector)]
+
+    def _combine(self, own: Stretch, whole: Stretch, sharing: int) -> Limit:
         own_period, whole_period = own.period or NO_LIMIT, whole.period or NO_LIMIT
         phases = min(own_period.phases or self._electrics.phases, self._electrics.phases)
         share_w = whole_period.limit_w / max(sharing, 1)
@@ -95,8 +120,10 @@ class Profiles:
         power_w = min(self._max_power_w * phases / self._electrics.phases, own_period.limit_w, share_w)
         return Limit(power_w, phases, min(own.until, whole.until))
 
-    def _charger_stretch(self, moment: float) -> Stretch:
-        return _first(self._for_charger, moment, None)
+
+def _charging_since(connector: Connector, idle_start: float | None) -> float | None:
+    transaction = connector.transaction
+    return transaction.ready_at if transaction and transaction.ready_at is not None else idle_start
 
 
 def _first(ranked: Iterable[Profile], moment: float, transaction_start: float | None) -> Stretch:

@@ -128,15 +128,21 @@ class Station:
     def plug(self, connector: Connector) -> bool:
         return self.cable.plug(connector)
 
-    def unplug(self, connector: Connector) -> bool:
-        return self.cable.unplug(connector)
+    def leave(self, connector: Connector) -> None:
+        """Ends a transaction that would go on without the cable, and unplugs."""
+        if connector.transaction and not self.transactions.ends_on_unplug(connector):
+            self.transactions.stop(connector, "StopAuthorized", "Local", connector.token)
+        self.cable.unplug(connector)
 
     def begin_session(self, connector: Connector) -> None:
-        """A driver plugs in and shows the token of automatic sessions, if the connector is free for it."""
+        """A driver plugs in and shows the token of automatic sessions, if the connector is free for it.
+
+        One whose token is refused leaves again.
+        """
         token = Token(self._settings.session_id_tag)
         if connector.is_free and not connector.plugged and self.reservations.allows(connector, token):
             self.cable.plug(connector)
-            self.sessions.present_token(connector, token)
+            self.sessions.present_token(connector, token, self._drivers.expect_departure)
 
 
 def new_connector(settings: Settings, number: int) -> Connector:

@@ -56,13 +56,15 @@ class Transactions:
             transaction.ready_at = self._resources.clock.now()
 
     def stop(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
-        """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone."""
-        if connector.transaction and not self.stop_points & {"Authorized", "PowerPathClosed"}:
+        """Ends the authorization, and the transaction with it unless TxStopPoint is the cable alone and it is plugged."""
+        outlives = connector.plugged and not self.stop_points & {"Authorized", "PowerPathClosed"}
+        if connector.transaction and outlives:
             self._energy.update_meters()
             connector.token = None
             connector.transaction.energy_limit_wh = None
             connector.power_w = 0.0
             self._resources.report_update(connector, connector.transaction, trigger)
+            self._drivers.expect_departure(connector)
         elif connector.transaction:
             self.end(connector, trigger, reason, token)
         else:
@@ -71,9 +73,25 @@ class Transactions:
 
     def end(self, connector: Connector, trigger: str, reason: str, token: Token | None = None) -> None:
         """Does nothing without a transaction. `token` is the one that was shown to end it."""
-        transaction = connector.transaction
-        if transaction is None:
-            return
+        if connector.transaction:
+            self._end(connector, connector.transaction, trigger, reason, token)
+            self._energy.apply_change(connector)
+
+    def end_all(self, reason: str, trigger: str = "ResetCommand") -> None:
+        """Nobody gets the share of the charger's limit that another one leaves: all end before power is set."""
+        running = list(self._resources.running())
+        for connector, transaction in running:
+            self._end(connector, transaction, trigger, reason)
+        self._energy.apply_change(*(connector for connector, _ in running))
+
+    def _end(
+        self,
+        connector: Connector,
+        transaction: Transaction,
+        trigger: str,
+        reason: str,
+        token: Token | None = None,
+    ) -> None:
         self._energy.update_meters()
         connector.power_w = 0.0
         moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
@@ -86,11 +104,6 @@ class Transactions:
             self._reservations.end_unusable()
         if connector.plugged:
             self._drivers.expect_departure(connector)
-        self._energy.apply_change(connector)
-
-    def end_all(self, reason: str, trigger: str = "ResetCommand") -> None:
-        for connector, _ in list(self._resources.running()):
-            self.end(connector, trigger, reason)
 
     def end_interrupted(self, reason: str, moment: float) -> None:
         """Ends what ran when the last process ended, as of the moment that it last saved its state."""
@@ -142,6 +155,11 @@ class Transactions:
         connector.token = connector.group = connector.remote_start_id = None
         self._resources.profiles.remove_transaction(next_transaction(connector))
 
+    def ends_on_unplug(self, connector: Connector) -> bool:
+        """Whether the transaction ends with the cable: by TxStopPoint, by StopTxOnEVSideDisconnect, or for want of a token."""
+        cable = self.stop_points & {"EVConnected", "PowerPathClosed"}
+        return bool(cable) or self._options.flag("stop_on_unplug") or connector.token is None
+
     @property
     def stop_points(self) -> set[str]:
         return set(self._options.members("tx_stop_point"))
@@ -177,7 +195,7 @@ class Transactions:
 
     def _clear(self, connector: Connector, transaction: Transaction) -> None:
         connector.transaction = None
-        self.release_token(connector)
+        self.drop_authorization(connector)
         connector.used = connector.plugged
         self._resources.profiles.remove_transaction(transaction.id)
 

@@ -179,7 +179,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             self.send_status(number, requested=True)
         return ACCEPTED
 
-    @handles("ExtendedTriggerMessage")
+    @handles("ExtendedTriggerMessage", when_busy=REJECTED)
     def _extended_trigger_message(self, payload: Payload) -> Payload:
         """As TriggerMessage, with the statuses of the security extensions (whitepaper, 6.16)."""
         match payload["requestedMessage"]:

@@ -30,6 +30,10 @@ class ChargePoint201(
     def triggered_boot(self) -> Payload:
         return {"reason": "Triggered"}
 
+    def ends_rejection(self, action: str, payload: Payload) -> bool:
+        """A BootNotification may be triggered before the interval is over (F06, TC_B_31; libocpp)."""
+        return action == "TriggerMessage" and payload["requestedMessage"] == "BootNotification"
+
     # Status
 
     def reporting_numbers(self) -> range:

@@ -114,11 +114,11 @@ class DeviceModel:
         return result, variable
 
     def _find(self, key: Key) -> Variable | None:
-        return OPTION_OF_KEY.get(key) or self._facts.get(key)
+        return OPTION_OF_PLACE.get(key) or self._facts.get(key)
 
     def _variables(self) -> Iterator[tuple[Key, Variable]]:
         yield from self._facts.items()
-        yield from OPTION_OF_KEY.items()
+        yield from OPTION_OF_PLACE.items()
 
     def _mutability(self, variable: Variable) -> Mutability:
         return "ReadOnly" if isinstance(variable, Fact) else self._charge_point.options.mutability(variable)
@@ -269,7 +269,9 @@ def _lower(name: str | None) -> str | None:
 
 def _matches(key: Key, pattern: Key) -> bool:
     """What a GetReport leaves out (EVSE, connector, variable, an instance) matches any."""
-    return all(wanted in (None, own) for own, wanted in zip(key, pattern, strict=True))
+    return key.component == pattern.component and all(
+        wanted in (None, own) for own, wanted in zip(key, pattern, strict=True)
+    )
 
 
 def _rejected(reason_code: str) -> Payload:
@@ -280,4 +282,4 @@ def _truth(value: bool) -> str:
     return "true" if value else "false"
 
 
-OPTION_OF_KEY = {_key(_place(option)): option for option in OPTIONS if option.component}
+OPTION_OF_PLACE = {_key(_place(option)): option for option in OPTIONS if option.component}

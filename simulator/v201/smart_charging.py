@@ -119,11 +119,18 @@ class SmartCharging201(CommonRequests):
             report = {
                 "requestId": request_id,
                 "chargingLimitSource": "CSO",
-                "chargingProfile": [_describe(profile) for profile in page],
+                "chargingProfile": [self._describe(profile) for profile in page],
                 "evseId": number,
                 "tbc": index + 1 < len(pages),
             }
             self.send("ReportChargingProfiles", report, requested=True)
+
+    def _describe(self, profile: Profile) -> Payload:
+        """As the CSMS sent it; that of a requested start also with its transaction, once that runs."""
+        transaction_id = profile.transaction_id
+        if transaction_id is None or self.station.transactions.find(transaction_id) is None:
+            return profile.payload
+        return profile.payload | {"transactionId": transaction_id}
 
     @handles("GetCompositeSchedule")
     def _get_composite_schedule(self, payload: Payload) -> Payload:
@@ -154,12 +161,6 @@ def _criteria(criteria: Payload) -> Callable[[Profile], bool]:
         and criteria.get("chargingProfilePurpose") in (None, profile.purpose)
         and criteria.get("stackLevel") in (None, profile.stack_level)
     )
-
-
-def _describe(profile: Profile) -> Payload:
-    """As the CSMS sent it; that of a requested start has the id of its transaction by now."""
-    known = {"transactionId": profile.transaction_id} if profile.transaction_id else {}
-    return profile.payload | known
 
 
 def _evse(profile: Profile) -> int:

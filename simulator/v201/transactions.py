@@ -33,7 +33,12 @@ STOPPED_REASONS = frozenset(
 class Transactions201(CommonRequests):
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         readings = self.meter_values(connector, "started", "Transaction.Begin", transaction.started_at)
-        event: Payload = {"eventType": "Started", "triggerReason": trigger, **_token_field(transaction.token)}
+        event: Payload = {
+            "eventType": "Started",
+            "triggerReason": trigger,
+            "timestamp": format_time(transaction.started_at),
+            **_token_field(transaction.token),
+        }
         if readings:
             event["meterValue"] = readings
         if transaction.reservation_id is not None:

@@ -74,8 +74,8 @@ async def test_a_configuration_that_a_csms_could_not_set_is_refused(configuratio
         build_charge_point(settings, EventLog(lambda _: None))
 
 
-async def test_a_configuration_is_set_by_the_name_of_either_version() -> None:
-    configuration = '{"HeartbeatInterval": 17, "TxCtrlr.TxStartPoint": "Authorized", "OCPPCommCtrlr.MessageAttempts/TransactionEvent": "5"}'
+async def test_a_configuration_is_set_by_the_name_of_either_version_in_any_letter_case() -> None:
+    configuration = '{"heartbeatinterval": 17, "txctrlr.TXSTARTPOINT": "Authorized", "OCPPCommCtrlr.MessageAttempts/TransactionEvent": "5"}'
 
     charge_point = build_charge_point(
         read_settings({**LEAST, "CHARGER_CONFIGURATION": configuration}), EventLog(lambda _: None)

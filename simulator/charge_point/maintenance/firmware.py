@@ -12,6 +12,7 @@ from simulator.charge_point.maintenance.transfers import (
     FAIL_SIGNATURE,
     is_reachable,
 )
+from simulator.charge_point.security import EVENT_OF_FIRMWARE_STATUS, SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.station.timers import Timers
@@ -42,6 +43,9 @@ class Reports(Protocol):
     def is_busy(self) -> bool:
         """Whether a transaction runs; the installation waits for its end."""
 
+    def await_firmware(self, *, wait: bool) -> None:
+        """Takes the connectors out of service, or returns them."""
+
     def reboot(self, reason: str) -> None: ...
 
     def keep_state(self) -> None: ...
@@ -56,6 +60,7 @@ class FirmwareUpdates:
         options: Options,
         timers: Timers,
         step_s: float,
+        security: SecurityEvents,
         reports: Reports,
     ) -> None:
         self.version = version
@@ -64,6 +69,7 @@ class FirmwareUpdates:
         self._options = options
         self._timers = timers
         self._step_s = step_s
+        self._security = security
         self._reports = reports
 
     @property
@@ -76,12 +82,14 @@ class FirmwareUpdates:
 
         Another update is canceled (L01.FR.24), unless the charger already reboots into its firmware (L01.FR.27).
         """
-        old = self.update
         if self.reboots:
             return "Rejected"
+        replaces = self.update is not None and self.update.status not in END_STATUSES
+        if replaces:
+            self._reports.await_firmware(wait=False)
         self.update = update
         self._schedule_download(update)
-        return "AcceptedCanceled" if old and old.status not in END_STATUSES else "Accepted"
+        return "AcceptedCanceled" if replaces else "Accepted"
 
     def power_on(self) -> None:
         """Finishes or continues what the power-off interrupted.
@@ -164,13 +172,17 @@ class FirmwareUpdates:
         self._schedule_installation(update)
 
     def _schedule_installation(self, update: Update) -> None:
-        """At its time, and when no transaction runs; while it waits, it is InstallScheduled (L01.FR.06, .16)."""
+        """At its time, and when no transaction runs; while it waits, it is InstallScheduled (L01.FR.06, .16).
+
+        From its time on, no other transaction begins (L01.FR.07).
+        """
         wait_s = update.install_at - self._clock.now()
-        if wait_s <= 0 and self._reports.is_busy():
-            wait_s = max(self._step_s, SHORTEST_POLL_S)
         if wait_s <= 0:
-            self._install(update)
-            return
+            self._reports.await_firmware(wait=True)
+            if not self._reports.is_busy():
+                self._install(update)
+                return
+            wait_s = max(self._step_s, SHORTEST_POLL_S)
         if update.status != "InstallScheduled":
             self._report(update, "InstallScheduled")
         self._continue(update, wait_s, self._schedule_installation)
@@ -182,6 +194,7 @@ class FirmwareUpdates:
     def _finish_installation(self, update: Update) -> None:
         if FAIL_INSTALL in update.location:
             self._report(update, "InstallationFailed")
+            self._reports.await_firmware(wait=False)
             return
         self.version = PurePosixPath(urlsplit(update.location).path).stem or self.version
         self._report(update, "InstallRebooting")
@@ -193,4 +206,7 @@ class FirmwareUpdates:
     def _report(self, update: Update, status: str) -> None:
         update.status = status
         self._reports.report_firmware(status, update.request_id)
+        event = EVENT_OF_FIRMWARE_STATUS.get(status)
+        if event:
+            self._security.report(event, f"firmware {self.version}")
         self._reports.keep_state()

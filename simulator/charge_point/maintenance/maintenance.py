@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from simulator.charge_point.maintenance import firmware, uploads
 from simulator.charge_point.maintenance.firmware import FirmwareUpdates
 from simulator.charge_point.maintenance.uploads import LogUploads
+from simulator.charge_point.security import SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.settings import Settings
@@ -17,7 +18,14 @@ class Reports(firmware.Reports, uploads.Reports, Protocol):
 
 class Maintenance:
     def __init__(
-        self, settings: Settings, clock: Clock, options: Options, timers: Timers, reports: Reports
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        options: Options,
+        timers: Timers,
+        security: SecurityEvents,
+        reports: Reports,
     ) -> None:
         self.firmware = FirmwareUpdates(
             settings.firmware_version,
@@ -25,6 +33,7 @@ class Maintenance:
             options=options,
             timers=timers,
             step_s=settings.job_step_s,
+            security=security,
             reports=reports,
         )
         self.log_uploads = LogUploads(

@@ -279,12 +279,19 @@ async def test_readings_that_are_always_refused_delay_the_end_of_their_transacti
     await talk.link.next(action)
 
 
-@VERSIONS
-async def test_what_the_csms_requests_while_it_does_not_read_is_bounded(talk: Talk) -> None:
+@pytest.mark.parametrize(
+    ("version", "trigger"),
+    [
+        ("OCPP1.6", "TriggerMessage"),
+        ("OCPP1.6", "ExtendedTriggerMessage"),
+        ("OCPP2.0.1", "TriggerMessage"),
+    ],
+)
+async def test_what_the_csms_requests_while_it_does_not_read_is_bounded(talk: Talk, trigger: str) -> None:
     talk.csms.raw_answers["Heartbeat"] = None
 
     statuses = [
-        (await talk.call("TriggerMessage", requested_message="Heartbeat")).status
+        (await talk.call(trigger, requested_message="Heartbeat")).status
         for _ in range(REQUESTED_CAPACITY + 3)
     ]
 

@@ -252,6 +252,44 @@ async def test_a_relative_profile_begins_when_energy_may_flow() -> None:
         assert charger.power_w() == 5_000
 
 
+async def test_a_reset_does_not_share_the_limit_anew_at_each_end() -> None:
+    with unconnected("OCPP2.0.1", connectors=3) as charger:
+        for number in (1, 2, 3):
+            charger.start(number)
+        charger.install(0, 9_000, purpose="Max", kind="Absolute", schedule=START_2020)
+        outbox = charger.model.delivery.outbox
+        before = len(list(outbox.durable()))
+
+        charger.model.station.transactions.end_all("ImmediateReset")
+
+        events = [message.payload["eventType"] for message in outbox.durable()]
+        assert events[before:] == ["Ended"] * 3
+
+
+async def test_a_large_charger_shows_a_whole_day_in_quarters_of_an_hour() -> None:
+    with unconnected("OCPP1.6", connectors=100) as charger:
+        then = [{"startPeriod": 900 * index, "limit": 1_000 + index} for index in range(1, 96)]
+        daily: dict[str, Any] = {"kind": "Recurring", "recurrencyKind": "Daily", "schedule": START_2020}
+        charger.install(0, 1_000, then=then, **daily)
+        charger.start(1)
+
+        schedule = charger.composite(0, DAY_S)
+
+        assert schedule["duration"] == DAY_S
+        assert len(schedule["chargingSchedulePeriod"]) in (96, 97)
+
+
+@pytest.mark.parametrize("phases", [1, 3])
+async def test_the_composite_schedule_of_the_charger_is_the_sum_of_its_connectors(phases: int) -> None:
+    """TC_K_22: the limit is multiplied by the number of EVSEs, in A as in W."""
+    with unconnected("OCPP2.0.1") as charger:
+        charger.install(0, 6, unit="A", period={"numberPhases": phases})
+
+        (period,) = charger.composite(0, 400, "A")["chargingSchedulePeriod"]
+
+        assert period == {"startPeriod": 0, "limit": 12.0, "numberPhases": phases}
+
+
 async def test_a_composite_schedule_ends_before_the_first_period_that_is_too_many() -> None:
     """ChargingScheduleMaxPeriods; the duration says how far it goes."""
     with unconnected("OCPP1.6") as charger:

@@ -94,6 +94,22 @@ async def test_a_lower_security_profile_is_rejected(talk: Talk) -> None:
 
 
 @pytest.mark.charger(reboot_s=0.02)
+async def test_a_higher_security_profile_replaces_the_lower_one_when_it_is_accepted(talk: Talk) -> None:
+    """A05.FR.06 and .07: SecurityProfile follows, and no profile below it is used again."""
+    talk.model.options.set("password", "0123456789abcdef")
+    await store(talk.link, 2, talk.csms.url, security_profile=1)
+    await set_variable(talk.link, "NetworkConfigurationPriority", "2,1")
+    await talk.link.call(call201.Reset(type="Immediate"))
+
+    link = await talk.csms.accepted(2)
+
+    assert talk.model.options.text("security_profile") == "1"
+    assert await get_variable(link, "NetworkConfigurationPriority") == "2"
+    assert await set_variable(link, "NetworkConfigurationPriority", "2,1") == "Rejected"
+    assert (await store(link, 1, talk.csms.url)).status == "Rejected"
+
+
+@pytest.mark.charger(reboot_s=0.02)
 async def test_a_charger_comes_back_to_the_csms_that_accepted_it_last(talk: Talk) -> None:
     """B10.FR.03 and .04: after NetworkProfileConnectionAttempts the next profile, at last the one that worked."""
     await store(talk.link, 2, "ws://127.0.0.1:9/")

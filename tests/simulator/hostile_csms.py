@@ -1,0 +1,174 @@
+"""A process with a CSMS that lets most chargers live in peace, and plagues those whose identity says so.
+
+`python -m tests.simulator.hostile_csms CHARGERS SECONDS` prints its port. When all chargers are accepted it plagues for so many
+seconds, prints a Report as JSON, and ends.
+"""
+
+import asyncio
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from time import monotonic
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from tests.support.cpu_times import CpuTimes
+
+Call = tuple[str, dict[str, Any]]
+
+HEARTBEAT_S = 2
+DAYS = 100
+NOW = "2026-11-27T12:00:00Z"
+
+
+class Report:
+    """What the CSMS saw. Times are those of the monotonic clock, which all processes share."""
+
+    def __init__(self) -> None:
+        self.began = self.ended = 0.0  #: the time of the plagues
+        self.beats: defaultdict[str, list[float]] = defaultdict(list)  #: by identity
+        self.answers: defaultdict[str, Counter[str]] = defaultdict(Counter)  #: to the plagues, by identity
+        self.lost: list[str] = []  #: identities whose connection ended meanwhile
+        self.cpu_times = CpuTimes()
+
+    def as_json(self) -> str:
+        return json.dumps(self.__dict__ | {"cpu_times": self.cpu_times.samples})
+
+
+class HostileCsms:
+    def __init__(self, chargers: int, plagued_s: float) -> None:
+        self.report = Report()
+        self._chargers, self._plagued_s = chargers, plagued_s
+        self._accepted: set[str] = set()
+        self._all_accepted, self._end = asyncio.Event(), asyncio.Event()
+
+    async def run(self) -> None:
+        names = [Subprotocol(name) for name in ("ocpp1.6", "ocpp2.0.1")]
+        async with serve(
+            self._talk, "127.0.0.1", 0, subprotocols=names, compression=None, ping_interval=None
+        ) as server:
+            print(next(iter(server.sockets)).getsockname()[1], flush=True)
+            sampling = asyncio.create_task(self.report.cpu_times.sample())
+            await self._all_accepted.wait()
+            await asyncio.sleep(HEARTBEAT_S)
+            self.report.began = monotonic()
+            await asyncio.sleep(self._plagued_s)
+            self.report.ended = monotonic()
+            print(self.report.as_json(), flush=True)
+            self._end.set()
+            sampling.cancel()
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        assert socket.request is not None
+        identity = socket.request.path.rpartition("/")[2]
+        plague = asyncio.create_task(self._plague(socket, identity))
+        try:
+            async for text in socket:
+                await self._take(socket, identity, json.loads(text))
+        except ConnectionClosed:
+            pass
+        finally:
+            plague.cancel()
+            if not self._end.is_set():
+                self.report.lost.append(identity)
+
+    async def _take(self, socket: ServerConnection, identity: str, frame: list[Any]) -> None:
+        if frame[0] != 2:
+            self.report.answers[identity][_kind_of(frame)] += 1
+            return
+        if frame[2] == "Heartbeat":
+            self.report.beats[identity].append(monotonic())
+        await socket.send(json.dumps([3, frame[1], _answer(frame[2])]))
+        if frame[2] == "BootNotification":
+            self._accepted.add(identity)
+            if len(self._accepted) == self._chargers:
+                self._all_accepted.set()
+
+    async def _plague(self, socket: ServerConnection, identity: str) -> None:
+        """Sends the calls of this charger's plague, without waiting for answers, until the connection ends."""
+        plague = PLAGUES.get(identity.partition("-")[0])
+        if plague is None:
+            return
+        await self._all_accepted.wait()
+        try:
+            async for action, payload in plague(socket.subprotocol == "ocpp1.6"):
+                await socket.send(json.dumps([2, f"{next(_NUMBERS)}", action, payload]))
+        except ConnectionClosed:
+            pass
+
+
+_NUMBERS = count()
+
+
+def _kind_of(frame: list[Any]) -> str:
+    """`InternalError`, the status of an answer, or `answer`."""
+    return str(frame[2]) if frame[0] == 4 else str(frame[2].get("status", "answer"))
+
+
+def _answer(action: str) -> dict[str, Any]:
+    if action == "BootNotification":
+        return {"currentTime": NOW, "interval": HEARTBEAT_S, "status": "Accepted"}
+    return {"currentTime": NOW} if action == "Heartbeat" else {}
+
+
+async def _flood(is_v16: bool) -> AsyncIterator[Call]:
+    """As fast as the charger reads."""
+    everything = ("GetConfiguration", {}) if is_v16 else ("GetBaseReport", {"reportBase": "FullInventory"})
+    for number in count():
+        yield "TriggerMessage", {"requestedMessage": "Heartbeat"}
+        yield everything[0], everything[1] | ({} if is_v16 else {"requestId": number})
+        await asyncio.sleep(0)
+
+
+async def _failing(is_v16: bool) -> AsyncIterator[Call]:
+    """The charger's handler of ClearCache raises: the test breaks it."""
+    while True:
+        yield "ClearCache", {}
+        await asyncio.sleep(0.2)
+
+
+async def _schedules(is_v16: bool) -> AsyncIterator[Call]:
+    """20 daily profiles of 100 periods, then what they come to over 100 days."""
+    for number in range(20):
+        yield "SetChargingProfile", _profile(number, is_v16=is_v16)
+    connector = {"connectorId": 1} if is_v16 else {"evseId": 1}
+    while True:
+        yield "GetCompositeSchedule", connector | {"duration": DAYS * 86_400}
+        await asyncio.sleep(1)
+
+
+def _profile(number: int, *, is_v16: bool) -> dict[str, Any]:
+    periods = [{"startPeriod": 600 * each, "limit": 1000.0 + each + number} for each in range(100)]
+    schedule = {
+        "startSchedule": "2026-01-01T00:00:00Z",
+        "chargingRateUnit": "W",
+        "chargingSchedulePeriod": periods,
+    }
+    profile = {
+        "stackLevel": number,
+        "chargingProfilePurpose": "TxDefaultProfile",
+        "chargingProfileKind": "Recurring",
+        "recurrencyKind": "Daily",
+    }
+    if is_v16:
+        profile |= {"chargingProfileId": number + 1, "chargingSchedule": schedule}
+        return {"connectorId": 1, "csChargingProfiles": profile}
+    profile |= {"id": number + 1, "chargingSchedule": [schedule | {"id": number + 1}]}
+    return {"evseId": 1, "chargingProfile": profile}
+
+
+#: By the first part of an identity. Others are left in peace.
+PLAGUES: dict[str, Callable[[bool], AsyncIterator[Call]]] = {
+    "FLOOD": _flood,
+    "FAILS": _failing,
+    "SCHEDULES": _schedules,
+}
+
+
+if __name__ == "__main__":
+    asyncio.run(HostileCsms(int(sys.argv[1]), float(sys.argv[2])).run())
