@@ -21,7 +21,7 @@ class Actions:
 
     def perform(self, name: str, data: object) -> Outcome:
         """Performs an action with `data`, an object or its JSON text, at its `connector` (default 1)."""
-        action = ACTIONS.get(name)
+        action = ACTION_OF_NAME.get(name.lower())
         if action is None:
             return Outcome("UnknownMessageId", f"one of {', '.join(ACTIONS)}")
         fields = _read(data)
@@ -130,3 +130,6 @@ ACTIONS: dict[str, Callable[[Station, Connector, Fields], bool | str]] = {
     "ClearFault": _clear_fault,
     "State": _state,
 }
+
+#: By messageId in lower case (CiString50 in OCPP 1.6).
+ACTION_OF_NAME = {name.lower(): action for name, action in ACTIONS.items()}

@@ -77,6 +77,7 @@ class ChargePoint(Translation):
             options=self.options,
             timers=self.timers,
             security=self.security,
+            station=self.station,
             reports=self,
         )
         self.actions = Actions(self.station)
@@ -308,12 +309,6 @@ class ChargePoint(Translation):
     def wants_reboot(self) -> bool:
         return self._reboot_wanted.is_set()
 
-    def is_busy(self) -> bool:
-        return self.station.is_busy
-
-    def await_firmware(self, *, wait: bool) -> None:
-        self.station.availability.await_firmware(wait=wait)
-
     async def _watch_for_reboot(self, session: Session) -> Never:
         """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
         await self._reboot_wanted.wait()
@@ -323,13 +318,14 @@ class ChargePoint(Translation):
         raise Rebooting
 
     def end_for_good(self) -> None:
-        """Ends the transactions before the process ends; nothing new starts.
+        """Ends transactions, updates and uploads before the process ends; nothing new starts.
 
         The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
+        self.maintenance.interrupt(keep_schedule=self.memory.enabled)
         self._ending.set()
 
     def power_on(self) -> None:

@@ -43,7 +43,7 @@ class SmartCharging201(CommonRequests):
         # K01.FR.16, .03, .09 and .33
         refuse_if(number == 0, "InvalidValue", "a TxProfile is for one EVSE")
         refuse_if("transactionId" not in given, "MissingParam", "a TxProfile has a transactionId")
-        transaction_id = str(given["transactionId"])
+        transaction_id = str(given["transactionId"]).lower()  # not case-sensitive
         runs_here = self.station.transactions.find(transaction_id) is connector
         refuse_if(not runs_here, "TxNotFound", f"EVSE {number} does not have that transaction")
         return transaction_id
@@ -145,7 +145,8 @@ class SmartCharging201(CommonRequests):
 
 def _conflict(new: Profile, old: Profile) -> bool:
     """Whether two profiles cannot both be installed: no rule would say which of them counts."""
-    if (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
+    has_expired = old.valid_to <= new.received_at
+    if has_expired or (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
         return False
     if new.purpose == "TxProfile":  # K01.FR.39
         return new.transaction_id == old.transaction_id

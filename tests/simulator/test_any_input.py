@@ -82,8 +82,9 @@ async def _live_through(version: Version, steps: list[Step]) -> None:
     energy_wh = [0.0, 0.0]
     for name, request in steps:
         if name == "time passes":
-            model.station.energy._metered_at_s -= request
-            model.station.energy.update_power()
+            energy = model.station.energy
+            energy._metered_at_s = (energy._metered_at_s or 0.0) - request
+            energy.update_power()
         elif name.startswith("driver "):
             model.actions.perform(name.removeprefix("driver "), request)
         else:

@@ -159,7 +159,7 @@ async def test_an_expired_profile_is_in_nobodys_way(charger: Unconnected) -> Non
     (profile,) = charger.model.station.profiles
     profile.valid_to = NOW - 1
 
-    assert outcome(charger, charger.install(2, id=2)) == "Accepted"
+    assert outcome(charger, charger.install(1, id=2)) == "Accepted"
     assert [each.id for each in charger.model.station.profiles] == [2]
 
 
