@@ -215,7 +215,12 @@ class Options:
         self.changes = {}
 
     def restore(self, changes: Mapping[str, str]) -> None:
-        self.changes = {name: value for name, value in changes.items() if name in OPTION_OF_NAME}
+        """Takes the values of a state file, without those that are no values of an option."""
+        self.changes = {
+            name: text
+            for name, text in changes.items()
+            if name in OPTION_OF_NAME and _normalised(OPTION_OF_NAME[name], text) is not None
+        }
 
     def set(self, name: str, value: object) -> None:
         """Sets a value unchecked, also of a read-only option."""

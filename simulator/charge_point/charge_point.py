@@ -90,7 +90,7 @@ class ChargePoint(Translation):
             log=log,
             outbox=self.delivery.outbox,
         )
-        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, log)
+        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, self.timers, log)
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"
@@ -154,9 +154,9 @@ class ChargePoint(Translation):
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
             answer = handler(self, payload)
-            if not action.startswith("Get"):  # those change nothing
+            if not action.startswith(("Get", "Trigger")):  # those save what they change
                 self.keep_state()
-                self.memory.save_if_due()
+            self.memory.save_if_due()
         except OCPPError:
             raise
         except Exception as error:
