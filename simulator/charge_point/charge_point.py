@@ -272,9 +272,9 @@ class ChargePoint(Translation):
         self.upkeep.apply_option(name)
         self.keep_state()
 
-    def follow_clock(self) -> None:
-        """After a change that the CSMS can notice."""
-        self.security.report("SettingSystemTime", "set to the time of the CSMS")
+    def follow_clock(self, jump_s: float) -> None:
+        """After the CSMS's time has changed the clock by so many seconds."""
+        self.security.report_clock(jump_s)
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
