@@ -36,13 +36,21 @@ class Delivery:
         self._timers = timers
         self._sender = sender
         self._readings_refused = False
+        self._was_full = False
 
     def queue(self, message: Message) -> None:
-        """A full outbox drops others for it, with a remark."""
+        """A full outbox drops others for it, with a remark for each time that it fills up."""
         dropped = self.outbox.put(message)
-        if dropped:
+        if dropped and not self._was_full:
             actions = ", ".join(sorted({each.action for each in dropped}))
             self._log.remark("warning", f"too many messages wait: {len(dropped)} were dropped ({actions})")
+        self._was_full = bool(dropped)
+        for each in dropped:
+            failure = CallFailed(CallFailed.DROPPED, "too many messages wait")
+            if each.durable:
+                self._sender.handle_durable_answer(each, failure)
+            else:
+                each.on_answer(failure)
 
     async def run(self, session: Session) -> Never:
         """Sends what may be sent until cancelled. Raises ConnectionClosed."""

@@ -92,7 +92,7 @@ async def _live_through(version: Version, steps: list[Step]) -> None:
             _call(model, name, request)
         await _check(model, energy_wh)
     model.power_off()
-    expected = ("profile is refused", "security event")
+    expected = ("is refused: ", "security event")
     assert [remark for remark in remarks if not any(each in remark for each in expected)] == []
 
 

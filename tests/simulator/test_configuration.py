@@ -76,3 +76,12 @@ def test_a_default_is_a_value_of_its_option(option: Option) -> None:
         writable = option._replace(mutability="ReadWrite")
 
         assert options.change(writable, option.default) != "Rejected" or option.kind == "string"
+
+
+def test_only_values_of_an_option_are_restored() -> None:
+    """A number that is none would be a fault at its next use, after each start."""
+    options = Options({}, {})
+
+    options.restore({"heartbeat_s": "soon", "sample_s": "7", "network_priority": "", "no_option": "1"})
+
+    assert options.changes == {"sample_s": "7"}

@@ -37,14 +37,19 @@ class Update:
     status: str = "Idle"  #: the one that was reported last
 
 
-class Reports(Protocol):
-    def report_firmware(self, status: str, request_id: int | None) -> None: ...
+class Station(Protocol):
+    """The station, as its firmware uses it."""
 
+    @property
     def is_busy(self) -> bool:
         """Whether a transaction runs; the installation waits for its end."""
 
     def await_firmware(self, *, wait: bool) -> None:
         """Takes the connectors out of service, or returns them."""
+
+
+class Reports(Protocol):
+    def report_firmware(self, status: str, request_id: int | None) -> None: ...
 
     def reboot(self, reason: str) -> None: ...
 
@@ -61,6 +66,7 @@ class FirmwareUpdates:
         timers: Timers,
         step_s: float,
         security: SecurityEvents,
+        station: Station,
         reports: Reports,
     ) -> None:
         self.version = version
@@ -70,6 +76,7 @@ class FirmwareUpdates:
         self._timers = timers
         self._step_s = step_s
         self._security = security
+        self._station = station
         self._reports = reports
 
     @property
@@ -86,28 +93,32 @@ class FirmwareUpdates:
             return "Rejected"
         replaces = self.update is not None and self.update.status not in END_STATUSES
         if replaces:
-            self._reports.await_firmware(wait=False)
+            self._station.await_firmware(wait=False)
         self.update = update
         self._schedule_download(update)
         return "AcceptedCanceled" if replaces else "Accepted"
 
-    def power_on(self) -> None:
-        """Finishes or continues what the power-off interrupted.
+    def interrupt(self, *, keep_schedule: bool) -> None:
+        """Ends an update before or after the power was off: what was in progress has failed.
 
-        A schedule goes on, a download or an installation in progress has failed. The reports wait for the boot.
+        Without memory (`keep_schedule`), so has what is only scheduled, or needs another boot. Safe to repeat.
         """
+        self._timers.cancel(None, TIMER)
         update = self.update
         if update is None:
             return
-        match update.status:
-            case "DownloadScheduled" | "InstallScheduled":
-                self.follow_clock()
-            case "Downloading":
+        match update.status, keep_schedule:
+            case ("Downloading", _) | ("DownloadScheduled", False):
                 self._report(update, "DownloadFailed")
-            case "Installing":
+            case ("Installing", _) | ("InstallScheduled" | "InstallRebooting", False):
                 self._report(update, "InstallationFailed")
-            case "InstallRebooting":
-                self._report(update, "Installed")
+
+    def power_on(self) -> None:
+        """Continues what is scheduled; the first boot of new firmware ends its update. Reports wait for the boot."""
+        self.interrupt(keep_schedule=True)
+        self.follow_clock()
+        if self.update and self.reboots:
+            self._report(self.update, "Installed")
 
     def follow_clock(self) -> None:
         """Sets the timer of an update again that waits for its time. Safe to repeat."""
@@ -178,8 +189,8 @@ class FirmwareUpdates:
         """
         wait_s = update.install_at - self._clock.now()
         if wait_s <= 0:
-            self._reports.await_firmware(wait=True)
-            if not self._reports.is_busy():
+            self._station.await_firmware(wait=True)
+            if not self._station.is_busy:
                 self._install(update)
                 return
             wait_s = max(self._step_s, SHORTEST_POLL_S)
@@ -194,7 +205,7 @@ class FirmwareUpdates:
     def _finish_installation(self, update: Update) -> None:
         if FAIL_INSTALL in update.location:
             self._report(update, "InstallationFailed")
-            self._reports.await_firmware(wait=False)
+            self._station.await_firmware(wait=False)
             return
         self.version = PurePosixPath(urlsplit(update.location).path).stem or self.version
         self._report(update, "InstallRebooting")

@@ -9,6 +9,7 @@ from simulator.charge_point.security import SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.settings import Settings
+from simulator.station.station import Station
 from simulator.station.timers import Timers
 
 
@@ -25,6 +26,7 @@ class Maintenance:
         options: Options,
         timers: Timers,
         security: SecurityEvents,
+        station: Station,
         reports: Reports,
     ) -> None:
         self.firmware = FirmwareUpdates(
@@ -34,6 +36,7 @@ class Maintenance:
             timers=timers,
             step_s=settings.job_step_s,
             security=security,
+            station=station,
             reports=reports,
         )
         self.log_uploads = LogUploads(
@@ -46,7 +49,12 @@ class Maintenance:
 
     def power_on(self) -> None:
         self.firmware.power_on()
-        self.log_uploads.power_on()
+        self.log_uploads.interrupt()
+
+    def interrupt(self, *, keep_schedule: bool) -> None:
+        """Before the process ends: reports what it leaves undone as failed. `keep_schedule`: there is a state file."""
+        self.firmware.interrupt(keep_schedule=keep_schedule)
+        self.log_uploads.interrupt()
 
     def follow_clock(self) -> None:
         self.firmware.follow_clock()

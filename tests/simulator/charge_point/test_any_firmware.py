@@ -39,6 +39,9 @@ class VirtualTime(Clock, Timers):
     ) -> None:
         self._due = (self._now + delay_s, act)
 
+    def cancel(self, connector: Connector | None, name: str) -> None:
+        self._due = None
+
     def cancel_all(self) -> None:
         self._due = None
 
@@ -55,7 +58,7 @@ class Charger:
 
     def __init__(self) -> None:
         self.time = VirtualTime()
-        self.busy = False
+        self.is_busy = False
         self.closed = False  #: nothing new starts
         self.reported: dict[int | None, str] = {}
         self.events: list[str] = []
@@ -66,6 +69,7 @@ class Charger:
             timers=self.time,
             step_s=1.0,
             security=SecurityEvents(self.time, EventLog(lambda _: None), self),
+            station=self,
             reports=self,
         )
 
@@ -75,9 +79,6 @@ class Charger:
     def send_durable(self, action: str, payload: Payload) -> None:
         """Takes its security events."""
         self.events.append(payload["type"])
-
-    def is_busy(self) -> bool:
-        return self.busy
 
     def await_firmware(self, *, wait: bool) -> None:
         self.closed = wait
@@ -130,11 +131,11 @@ def test_any_order_of_events_reports_each_update_in_a_legal_order_to_its_end(
             case "clock":
                 charger.firmware.follow_clock()
             case "busy" | "idle":
-                charger.busy = step == "busy"
+                charger.is_busy = step == "busy"
             case float():
                 charger.time.pass_time(step)
 
-    charger.busy = False
+    charger.is_busy = False
     charger.time.pass_time(2e6)
 
     for reported in charger.reported.values():

@@ -276,6 +276,27 @@ async def test_an_update_that_a_restart_interrupted_has_failed(
             await form.wait_for(second, "DownloadFailed")
 
 
+@in_forms()
+@pytest.mark.parametrize("with_state_file", [True, False])
+@pytest.mark.parametrize("at", [NOW, in_seconds(600)])
+async def test_a_charger_that_is_switched_off_reports_what_it_leaves_undone(
+    version: str, form: Form, at: str, with_state_file: bool, tmp_path: Path
+) -> None:
+    """Nobody knows whether it comes back. Only with a state file it can keep a schedule."""
+    settings: Payload = {"state_file": tmp_path / "state.json"} if with_state_file else {}
+    kept = with_state_file and at != NOW
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, version, job_step_s=600, **settings) as charger:
+            link = await csms.accepted()
+            await link.call(form.build(at=at))
+            await charger.switch_off()
+
+        assert (form.statuses(link)[-1:] == ["DownloadFailed"]) is not kept
+    state = charger.model.maintenance.firmware.update
+    assert state is not None
+    assert state.status == ("DownloadScheduled" if kept else "DownloadFailed")
+
+
 # Signatures
 
 
