@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from typing import Never
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -21,6 +22,7 @@ from simulator.charge_point.registration import Registration
 from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
+from simulator.charge_point.upkeep import Upkeep
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
@@ -38,9 +40,6 @@ from simulator.versions import VERSIONS
 #: Seconds that a gentle reboot gives the CSMS to take the messages about ended transactions.
 GENTLE_S = 10.0
 
-#: Seconds that any other reboot leaves for the answer to its request.
-ANSWER_S = 0.05
-
 
 class Rebooting(Exception):
     """Ends the session: the charger reboots."""
@@ -56,10 +55,11 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        fixed = fixed_options(settings.connector_type, settings.max_power_w)
+        fixed = fixed_options(settings)
         self.options = Options(
             {**facts_of(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
         )
+        self.upkeep = Upkeep(settings, self.options, self.password_options, log)
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
@@ -103,12 +103,18 @@ class ChargePoint(Translation):
     # A connection
 
     async def talk(self, session: Session) -> None:
-        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting."""
+        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
         if self.settings.boot_on_reconnect:
             self.registration.start_over()
         try:
-            await run_together(self._register(session), self.delivery.run(session), self._watch_for_reboot())
+            await run_together(
+                self._register(session),
+                self.delivery.run(session),
+                self.upkeep.ping(session),
+                self.upkeep.watch_password(session),
+                self._watch_for_reboot(session),
+            )
         finally:
             self.online = False
             self._offline_since_s = time.monotonic()
@@ -172,9 +178,8 @@ class ChargePoint(Translation):
         return self.online and self.is_accepted
 
     @property
-    def password(self) -> str | None:
-        """The one that the CSMS set last, or else the one of the environment."""
-        return self.options.text("password") or self.settings.password
+    def password(self) -> bytes | None:
+        return self.upkeep.password
 
     # Messages to the CSMS
 
@@ -250,9 +255,9 @@ class ChargePoint(Translation):
                     self.station.sampling.restart(connector)
             case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
-            case "password":
-                self.log.hide(self.options.text("password"))
+            case "password" | "authorization_key":
                 self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
+        self.upkeep.apply_option(name)
         self.keep_state()
 
     def follow_clock(self, jump_s: float) -> None:
@@ -292,12 +297,12 @@ class ChargePoint(Translation):
     def wants_reboot(self) -> bool:
         return self._reboot_wanted.is_set()
 
-    async def _watch_for_reboot(self) -> None:
+    async def _watch_for_reboot(self, session: Session) -> Never:
+        """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
             await self.delivery.wait_until_done(GENTLE_S)
-        else:
-            await asyncio.sleep(ANSWER_S)
+        await session.settle()
         raise Rebooting
 
     def end_for_good(self) -> None:
@@ -351,6 +356,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self.upkeep.hide_passwords()
         self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:

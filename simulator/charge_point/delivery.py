@@ -74,12 +74,12 @@ class Delivery:
                 message.on_answer(answer)
 
     async def wait_until_done(self, limit_s: float, *, reconnect: bool = False) -> None:
-        """Returns when the CSMS has every durable message, or after `limit_s`.
+        """Returns when the CSMS has every durable message and has answered what was sent, or after `limit_s`.
 
         It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
         """
         deadline_s = time.monotonic() + limit_s
-        while any(True for _ in self.outbox.durable()) and time.monotonic() < deadline_s:
+        while self.outbox.has_undelivered() and time.monotonic() < deadline_s:
             if not self._sender.reachable and not (reconnect and self.outbox.has_transaction()):
                 return
             await asyncio.sleep(0.02)

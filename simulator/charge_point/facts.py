@@ -1,4 +1,4 @@
-"""The values of options that follow from the charger's settings."""
+"""The options that follow from the settings."""
 
 from simulator.charge_point.network import retry_options
 from simulator.settings import Settings
@@ -6,7 +6,7 @@ from simulator.station.model import electrics_of
 
 
 def facts_of(settings: Settings) -> dict[str, str]:
-    """The options that follow from the settings."""
+    """The defaults of this charger, where the settings decide them."""
     profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
     return {
         "connectors": str(settings.connectors),
@@ -16,6 +16,7 @@ def facts_of(settings: Settings) -> dict[str, str]:
     }
 
 
-def fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
+def fixed_options(settings: Settings) -> dict[str, str]:
     """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
-    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}
+    is_dc = electrics_of(settings.connector_type, settings.max_power_w).is_dc
+    return {"unlock_on_unplug": "false"} if is_dc else {}
