@@ -136,8 +136,8 @@ OPTIONS = (
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
     _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
-    _seconds("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", 1, minimum=1),
-    _seconds("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", 30),
+    _rw("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", "integer", "1", unit="s", minimum=1, maximum=3600),
+    _rw("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", "integer", "30", unit="s", minimum=0, maximum=3600),
     _rw("retry_doublings", None, "OCPPCommCtrlr.RetryBackOffRepeatTimes", "integer", "5", minimum=0, maximum=10),
     _rw("network_priority", None, "OCPPCommCtrlr.NetworkConfigurationPriority", "SequenceList", "1",
         members=NETWORK_SLOTS, minimum=1, counts_at_boot=True),
@@ -146,7 +146,9 @@ OPTIONS = (
         members=("FTP", "FTPS", "HTTP", "HTTPS", "SFTP")),
     _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat", members=("Heartbeat",)),
     _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
-    _rw("password", "AuthorizationKey", "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly"),
+    # The security whitepaper of 1.6, A01: 16 to 20 bytes in hexadecimal. 2.0.1, A01: a passwordString of 16 to 40 characters.
+    _rw("authorization_key", "AuthorizationKey", None, "string", "", mutability="WriteOnly", maximum=40, pattern="([0-9A-Fa-f]{2}){16,20}"),
+    _rw("password", None, "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly", minimum=16, maximum=40, pattern=r"[^\s\x00-\x1f\x7f\ud800-\udfff]*"),
     _rw("organization", None, "SecurityCtrlr.OrganizationName", "string", "Chargehand", minimum=1, maximum=64),
     _ro("supported_profiles", "SupportedFeatureProfiles", None, "string", PROFILES_16),
     _constant("supported_profiles_max", "SupportedFeatureProfilesMaxLength", None, len(PROFILES_16.split(","))),
@@ -207,12 +209,18 @@ class Options:
         for name, text in configuration.items():
             option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
             if option is None or self.change(option, text) == "Rejected":
-                raise ValueError(f"{name}={text} is not a setting of this charger")
+                shown = "***" if option and option.mutability == "WriteOnly" else text
+                raise ValueError(f"{name}={shown} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}
 
     def restore(self, changes: Mapping[str, str]) -> None:
-        self.changes = {name: value for name, value in changes.items() if name in OPTION_OF_NAME}
+        """Takes the values of a state file, without those that are no values of an option."""
+        self.changes = {
+            name: text
+            for name, text in changes.items()
+            if name in OPTION_OF_NAME and _normalised(OPTION_OF_NAME[name], text) is not None
+        }
 
     def set(self, name: str, value: object) -> None:
         """Sets a value unchecked, also of a read-only option."""
@@ -256,6 +264,8 @@ class Options:
 
 def _normalised(option: Option, text: str) -> str | None:
     """The text as it is stored; None when the option does not accept it."""
+    if option.mutability == "WriteOnly" and text != text.strip():
+        return None  # a password is taken as it is, or not at all
     text = text.strip()
     match option.kind:
         case "boolean":

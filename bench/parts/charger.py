@@ -12,6 +12,7 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from time import monotonic
@@ -134,7 +135,7 @@ class Csms:
             return
 
     def _answer(self, action: str) -> dict[str, Any]:
-        now = "2030-01-01T00:00:00Z"
+        now = datetime.now(UTC).isoformat()  # a clock that differs is a security event each time
         match action:
             case "BootNotification":
                 return {"currentTime": now, "interval": self.heartbeat_s, "status": "Accepted"}

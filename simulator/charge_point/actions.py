@@ -21,7 +21,7 @@ class Actions:
 
     def perform(self, name: str, data: object) -> Outcome:
         """Performs an action with `data`, an object or its JSON text, at its `connector` (default 1)."""
-        action = ACTIONS.get(name)
+        action = ACTION_OF_NAME.get(name.lower())
         if action is None:
             return Outcome("UnknownMessageId", f"one of {', '.join(ACTIONS)}")
         fields = _read(data)
@@ -52,7 +52,7 @@ def _read(data: object) -> Fields | None:
         except ValueError:
             return None
     fields = {} if data is None else data
-    if not isinstance(fields, dict) or not isinstance(fields.get("connector", 1), int):
+    if not isinstance(fields, dict) or type(fields.get("connector", 1)) is not int:
         return None
     return fields
 
@@ -62,10 +62,17 @@ def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
     return station.cable.plug(connector, energy_wh)
 
 
+#: IdTokenEnumType of OCPP 2.0.1; 1.6 does not have types.
+TOKEN_TYPES = frozenset(
+    {"Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"}
+)
+
+
 def _present_token(station: Station, connector: Connector, fields: Fields) -> bool:
-    return station.sessions.present_token(
-        connector, Token(str(fields["idToken"])[:36], fields.get("type", "ISO14443"))
-    )
+    value, kind = fields["idToken"], fields.get("type", "ISO14443")
+    if not isinstance(value, str) or not value or kind not in TOKEN_TYPES:
+        raise ValueError("idToken is a text, and type one of " + ", ".join(sorted(TOKEN_TYPES)))
+    return station.sessions.present_token(connector, Token(value[:36], kind))
 
 
 def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
@@ -130,3 +137,6 @@ ACTIONS: dict[str, Callable[[Station, Connector, Fields], bool | str]] = {
     "ClearFault": _clear_fault,
     "State": _state,
 }
+
+#: By messageId in lower case (CiString50 in OCPP 1.6).
+ACTION_OF_NAME = {name.lower(): action for name, action in ACTIONS.items()}

@@ -41,7 +41,7 @@ class CommonRequests(SmartCharging):
 
     @handles("DataTransfer")
     def _data_transfer(self, payload: Payload) -> Payload:
-        if payload["vendorId"] != VENDOR_ID:
+        if payload["vendorId"].lower() != VENDOR_ID:
             return {"status": "UnknownVendorId"}
         outcome = self.actions.perform(payload.get("messageId", ""), payload.get("data"))
         return {"status": outcome.status} | ({"data": outcome.data} if outcome.data else {})

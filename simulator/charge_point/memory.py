@@ -1,6 +1,5 @@
 """The state file: what a charger remembers after its process has ended."""
 
-import asyncio
 import json
 import os
 from collections.abc import Callable
@@ -13,8 +12,21 @@ from simulator.charge_point.charging_profiles import ProfileRefused, read_profil
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.ev import Ev
-from simulator.station.model import Connector, Level, Reading, Reservation, Sample, Token, Transaction
+from simulator.station.model import (
+    UNTIL_REBOOT,
+    Connector,
+    Level,
+    Reading,
+    Reservation,
+    Sample,
+    Token,
+    Transaction,
+)
 from simulator.station.station import Station
+from simulator.station.timers import Timers
+
+#: The timer of a save that is due.
+DUE = "save"
 
 State = dict[str, Any]
 
@@ -27,12 +39,19 @@ UNUSABLE = (OSError, ArithmeticError, AttributeError, LookupError, TypeError, Va
 class Memory:
     """Saves the charger's state; does nothing without a path."""
 
-    def __init__(self, path: str | None, identity: str, describe: Callable[[], State], log: EventLog) -> None:
+    def __init__(
+        self,
+        path: str | None,
+        identity: str,
+        describe: Callable[[], State],
+        timers: Timers,
+        log: EventLog,
+    ) -> None:
         self._path = None if path is None else Path(path)
         self._identity = identity
         self._describe = describe
+        self._timers = timers
         self._log = log
-        self._due: asyncio.Handle | None = None
 
     @property
     def enabled(self) -> bool:
@@ -41,18 +60,17 @@ class Memory:
 
     def save_soon(self) -> None:
         """Saves once for all that changes in this turn of the event loop."""
-        if self.enabled and self._due is None:
-            self._due = asyncio.get_running_loop().call_soon(self.save)
+        if self.enabled and not self._timers.is_running(None, DUE):
+            self._timers.start(None, DUE, 0, self.save)
 
     def save_if_due(self) -> None:
         """Before a message is sent: the next process must know all that the CSMS knows."""
-        if self._due is not None:
-            self._due.cancel()
+        if self._timers.is_running(None, DUE):
             self.save()
 
     def save(self, *, clean: bool = False) -> None:
         """Saves the state; a failure is a remark in the log. `clean` says that the process ends in order."""
-        self._due = None
+        self._timers.cancel(None, DUE)
         if self._path is None:
             return
         state = {"format": FORMAT, "identity": self._identity, **self._describe(), "clean": clean}
@@ -141,7 +159,7 @@ def _describe_connector(connector: Connector) -> State:
         "transaction": asdict(connector.transaction) if connector.transaction else None,
         "energy_wh": connector.energy_wh,
         "fault": connector.fault,
-        "inoperative": sorted(connector.inoperative - {"reset"}),
+        "inoperative": sorted(connector.inoperative - UNTIL_REBOOT),
         "used": connector.used,
         "cable_locked": connector.cable_locked,
     }

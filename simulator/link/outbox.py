@@ -51,7 +51,7 @@ class Outbox:
         self._changed = asyncio.Event()
 
     def put(self, message: Message) -> list[Message]:
-        """Returns the messages that a full outbox has dropped."""
+        """Returns the messages that a full outbox has dropped; nobody answers them."""
         self._messages.append(message)
         self._changed.set()
         if not message.durable:
@@ -89,6 +89,10 @@ class Outbox:
             message.transaction_id is not None and transaction_id in (None, message.transaction_id)
             for message in self._messages
         )
+
+    def has_undelivered(self) -> bool:
+        """Whether a durable message waits, or any waits for its answer."""
+        return any(message.durable or message.in_flight for message in self._messages)
 
     @property
     def is_busy(self) -> bool:
@@ -154,5 +158,4 @@ class Outbox:
         dropped = [m for m in waiting if not m.in_flight][:1] if len(waiting) > CAPACITY else []
         for message in dropped:
             self._messages.remove(message)
-            message.on_answer(CallFailed(CallFailed.DROPPED, "too many messages wait"))
         return dropped

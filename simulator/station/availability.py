@@ -1,7 +1,7 @@
 """Faults, and whether the station, its EVSEs and connectors are in operation."""
 
 from simulator.station.energy import Energy
-from simulator.station.model import Connector, Level
+from simulator.station.model import UNTIL_REBOOT, Connector, Level
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions
@@ -57,10 +57,14 @@ class Availability:
         """Idle connectors become Unavailable now, the others after their transactions (2.0.1, B12)."""
         self.set_operative(self._connectors, "reset", False)
 
+    def await_firmware(self, *, wait: bool) -> None:
+        """Likewise before new firmware is installed (2.0.1, L01.FR.07); without `wait`, they return to service."""
+        self.set_operative(self._connectors, "firmware", not wait)
+
     def end_reset(self) -> None:
         """The charger starts anew; its statuses are reported after the boot."""
         for connector in self._connectors:
-            connector.inoperative.discard("reset")
+            connector.inoperative -= UNTIL_REBOOT
             connector.operative = not connector.inoperative
 
     def _derive(self, connector: Connector) -> bool:

@@ -33,6 +33,7 @@ class Cable:
             return False
         self._energy.update_meters()
         connector.ev = None
+        connector.power_set_w = None
         connector.cable_locked = self._keeps_cable(connector)
         connector.used = False
         self._resources.timers.cancel(connector, "departure")

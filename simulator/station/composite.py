@@ -34,7 +34,7 @@ def compose(
             if len(periods) == max_periods:
                 return Composite(offset_s, periods)
             periods.append(CompositePeriod(offset_s, limit.power_w, limit.phases))
-        if limit.until >= start + duration_s:
+        if limit.until > start + duration_s - 1:  # no whole second is left
             return Composite(duration_s, periods)
         offset_s = math.ceil(limit.until) - start
     return Composite(offset_s, periods)

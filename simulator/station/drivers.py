@@ -54,6 +54,8 @@ class Drivers:
         self._start(connector, "session", delay_s, self._begin_session)
 
     def _begin_session(self, connector: Connector) -> None:
+        if self._settings.ev_unplug_s is None and _is_done(connector):
+            self._driving.leave(connector)
         self._driving.begin_session(connector)
         self._expect_session(connector)
 
@@ -67,3 +69,11 @@ class Drivers:
         """Calls `act` after the delay; None: never."""
         if delay_s is not None:
             self._timers.start(connector, name, delay_s, lambda: act(connector))
+
+
+def _is_done(connector: Connector) -> bool:
+    """Whether the car has got what it came for, or will not get it."""
+    if not connector.plugged or connector.claimed:
+        return False
+    refused = connector.transaction is not None and connector.transaction.deauthorized
+    return connector.token is None or refused or connector.charging_state == "SuspendedEV"

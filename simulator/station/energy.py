@@ -1,6 +1,5 @@
 """Computes the power that each connector draws, and the energy that its meter counts."""
 
-import time
 from typing import Protocol
 
 from simulator.station.ev import NEGLIGIBLE_WH
@@ -22,12 +21,12 @@ class Energy:
     def __init__(self, resources: Resources, events: EnergyEvents) -> None:
         self._resources = resources
         self._events = events
-        self._metered_at_s = time.monotonic()
+        self._metered_at_s: float | None = None
 
     def update_meters(self) -> None:
         """Adds the energy that has flowed since the last call to meters and cars."""
-        now_s = time.monotonic()
-        hours = (now_s - self._metered_at_s) / 3600
+        now_s = self._resources.timers.now_s()
+        hours = 0.0 if self._metered_at_s is None else (now_s - self._metered_at_s) / 3600
         self._metered_at_s = now_s
         for connector in self._resources.connectors:
             energy_wh = min(connector.power_w * hours, _left_wh(connector))

@@ -1,6 +1,5 @@
 """When the meters are read: in a transaction, at the times of day that the options name, and for its end."""
 
-import asyncio
 import zlib
 from collections.abc import Callable
 
@@ -45,7 +44,9 @@ class Sampling:
         interval_s = self._resources.options.number(option)
         self._resources.timers.cancel(connector, option)
         if connector.transaction and interval_s:
-            self._sample_later(connector, option, _now_s() + interval_s, interval_s, read)
+            self._sample_later(
+                connector, option, self._resources.timers.now_s() + interval_s, interval_s, read
+            )
 
     def _sample_later(
         self,
@@ -60,10 +61,14 @@ class Sampling:
                 self._energy.update_meters()
                 read(connector)
                 self._resources.reports.keep_state()
-                missed = max(_now_s() - due_s, 0) // interval_s  # while the process stood still
+                missed = (
+                    max(self._resources.timers.now_s() - due_s, 0) // interval_s
+                )  # while the process stood still
                 self._sample_later(connector, option, due_s + (missed + 1) * interval_s, interval_s, read)
 
-        self._resources.timers.start(connector, option, max(due_s - _now_s(), 0), sample)
+        self._resources.timers.start(
+            connector, option, max(due_s - self._resources.timers.now_s(), 0), sample
+        )
 
     def _report_sample(self, connector: Connector) -> None:
         if connector.transaction:
@@ -128,10 +133,6 @@ class Sampling:
         for connector in self._resources.connectors:
             self.record(connector, "aligned_ended", "Sample.Clock")
         self._resources.reports.keep_state()
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def meter_start_wh(settings: Settings, number: int) -> float:

@@ -66,9 +66,12 @@ class Reservation:
     expires_at: float
 
 
-#: What keeps its own state of availability (2.0.1, G03 and G04); `reset`: the charger waits to be reset.
+#: What keeps its own state of availability (2.0.1, G03 and G04); `reset`: the charger waits to be reset; `firmware`: for new firmware.
 #: OCPP 1.6 knows two: its connector 0 is the station, any other an EVSE.
-Level = Literal["station", "EVSE", "connector", "reset"]
+Level = Literal["station", "EVSE", "connector", "reset", "firmware"]
+
+#: The levels that end with a reboot.
+UNTIL_REBOOT: frozenset[Level] = frozenset({"reset", "firmware"})
 
 
 @dataclass(slots=True)
@@ -122,6 +125,11 @@ class Connector:
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
 
     @property
+    def has_cable(self) -> bool:
+        """Whether there is a cable in its socket, with a car or without."""
+        return self.plugged or self.cable_locked
+
+    @property
     def is_free(self) -> bool:
         """Whether a token may start here, reservations aside.
 
@@ -133,7 +141,7 @@ class Connector:
     @property
     def is_out_of_service(self) -> bool:
         """Faulted or Unavailable, and not only until a reset."""
-        return self.fault is not None or bool(not self.operative and self.inoperative - {"reset"})
+        return self.fault is not None or bool(not self.operative and self.inoperative - UNTIL_REBOOT)
 
     @property
     def is_usable(self) -> bool:

@@ -25,7 +25,7 @@ class Reservations:
         free = {
             c.number
             for c in self._resources.connectors
-            if c.is_free and not c.plugged and c.number not in taken
+            if c.is_free and not c.has_cable and c.number not in taken
         }
         promised = sum(r.connector_number == 0 for r in others)
         if len(free) <= promised or free.isdisjoint(c.number for c in candidates):

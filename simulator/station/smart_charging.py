@@ -99,11 +99,12 @@ class Profiles:
 
         def limit_at(moment: float) -> Limit:
             whole = _first(self._for_charger, moment, None)
-            power_w, until = 0.0, whole.until
+            power_w, until, phases = 0.0, whole.until, 1
             for key, (own, start) in alike.items():
                 limit = self._combine(_first(own, moment, start), NOT_LIMITED, 1)
-                power_w, until = power_w + count[key] * limit.power_w, min(until, limit.until)
-            return Limit(min(power_w, (whole.period or NO_LIMIT).limit_w), self._electrics.phases, until)
+                power_w, phases = power_w + count[key] * limit.power_w, max(phases, limit.phases)
+                until = min(until, limit.until)
+            return Limit(min(power_w, (whole.period or NO_LIMIT).limit_w), phases, until)
 
         return Outlook(limit_at, len(self._for_charger) + sum(1 + len(own) for own, _ in alike.values()))
 

@@ -81,6 +81,9 @@ class Station:
         """Whether a transaction runs."""
         return any(True for _ in self.running())
 
+    def await_firmware(self, *, wait: bool) -> None:
+        self.availability.await_firmware(wait=wait)
+
     # The station's power
 
     def power_on(self) -> None:

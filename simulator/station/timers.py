@@ -18,6 +18,10 @@ class Timers:
         """Raises what a timer raises: an error in the event loop's own handler would end the timer and nothing else."""
         raise await self._errors.get()
 
+    def now_s(self) -> float:
+        """Seconds on the clock of the timers, which never steps and stands still while the host is suspended."""
+        return asyncio.get_running_loop().time()
+
     def start(
         self, connector: Connector | None, name: str, delay_s: float, act: Callable[[], object]
     ) -> None:

@@ -41,6 +41,7 @@ ERROR_CODES = frozenset(
 class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     #: The key StopTransactionOnEVSideDisconnect says whether unplugging stops a transaction too.
     option_defaults: ClassVar[Mapping[str, str]] = {"tx_stop_point": "Authorized"}
+    password_options: ClassVar[tuple[str, ...]] = ("authorization_key", "password")
 
     def boot_payload(self) -> Payload:
         return {
@@ -178,7 +179,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             self.send_status(number, requested=True)
         return ACCEPTED
 
-    @handles("ExtendedTriggerMessage")
+    @handles("ExtendedTriggerMessage", when_busy=REJECTED)
     def _extended_trigger_message(self, payload: Payload) -> Payload:
         """As TriggerMessage, with the statuses of the security extensions (whitepaper, 6.16)."""
         match payload["requestedMessage"]:

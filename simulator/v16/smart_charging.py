@@ -2,6 +2,8 @@
 
 import math
 
+from ocpp.exceptions import PropertyConstraintViolationError  # type: ignore[import-untyped]
+
 from simulator.charge_point.charging_profiles import ProfileRefused, refuse_if
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
@@ -15,6 +17,8 @@ class SmartCharging16(Transactions16):
     @handles("SetChargingProfile")
     def _set_charging_profile(self, payload: Payload) -> Payload:
         number, given = payload["connectorId"], payload["csChargingProfiles"]
+        if not 0 <= number <= len(self.station.connectors):  # errata 3.39
+            raise PropertyConstraintViolationError(f"there is no connector {number}")
         try:
             self.set_profile(given, number, self._transaction_of(number, given))
         except ProfileRefused as refused:
@@ -23,10 +27,9 @@ class SmartCharging16(Transactions16):
         return ACCEPTED
 
     def _transaction_of(self, number: int, given: Payload) -> str | None:
-        """Our id of the transaction that a TxProfile is for. Raises ProfileRefused for a wrong connector."""
+        """Our id of the transaction that a TxProfile is for. Raises ProfileRefused for another connector's."""
         connector = self.station.connector(number)
         purpose = given["chargingProfilePurpose"]
-        refuse_if(connector is None and number != 0, "UnknownEvse", f"there is no connector {number}")
         at_charger = purpose != "ChargePointMaxProfile" or number == 0
         refuse_if(not at_charger, "InvalidValue", "a ChargePointMaxProfile is for connector 0")
         if purpose != "TxProfile":

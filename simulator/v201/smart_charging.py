@@ -43,7 +43,7 @@ class SmartCharging201(CommonRequests):
         # K01.FR.16, .03, .09 and .33
         refuse_if(number == 0, "InvalidValue", "a TxProfile is for one EVSE")
         refuse_if("transactionId" not in given, "MissingParam", "a TxProfile has a transactionId")
-        transaction_id = str(given["transactionId"])
+        transaction_id = str(given["transactionId"]).lower()  # not case-sensitive
         runs_here = self.station.transactions.find(transaction_id) is connector
         refuse_if(not runs_here, "TxNotFound", f"EVSE {number} does not have that transaction")
         return transaction_id
@@ -119,11 +119,18 @@ class SmartCharging201(CommonRequests):
             report = {
                 "requestId": request_id,
                 "chargingLimitSource": "CSO",
-                "chargingProfile": [_describe(profile) for profile in page],
+                "chargingProfile": [self._describe(profile) for profile in page],
                 "evseId": number,
                 "tbc": index + 1 < len(pages),
             }
             self.send("ReportChargingProfiles", report, requested=True)
+
+    def _describe(self, profile: Profile) -> Payload:
+        """As the CSMS sent it; that of a requested start also with its transaction, once that runs."""
+        transaction_id = profile.transaction_id
+        if transaction_id is None or self.station.transactions.find(transaction_id) is None:
+            return profile.payload
+        return profile.payload | {"transactionId": transaction_id}
 
     @handles("GetCompositeSchedule")
     def _get_composite_schedule(self, payload: Payload) -> Payload:
@@ -138,7 +145,8 @@ class SmartCharging201(CommonRequests):
 
 def _conflict(new: Profile, old: Profile) -> bool:
     """Whether two profiles cannot both be installed: no rule would say which of them counts."""
-    if (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
+    has_expired = old.valid_to <= new.received_at
+    if has_expired or (new.purpose, new.stack_level) != (old.purpose, old.stack_level):
         return False
     if new.purpose == "TxProfile":  # K01.FR.39
         return new.transaction_id == old.transaction_id
@@ -154,12 +162,6 @@ def _criteria(criteria: Payload) -> Callable[[Profile], bool]:
         and criteria.get("chargingProfilePurpose") in (None, profile.purpose)
         and criteria.get("stackLevel") in (None, profile.stack_level)
     )
-
-
-def _describe(profile: Profile) -> Payload:
-    """As the CSMS sent it; that of a requested start has the id of its transaction by now."""
-    known = {"transactionId": profile.transaction_id} if profile.transaction_id else {}
-    return profile.payload | known
 
 
 def _evse(profile: Profile) -> int:

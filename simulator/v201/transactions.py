@@ -14,6 +14,9 @@ from simulator.v201.authorization import describe_token, read_group, read_token
 #: The only connector of each EVSE.
 CONNECTOR_ID = 1
 
+#: With these the power changes, and with it perhaps the phases that a car uses.
+POWER_TRIGGERS = frozenset({"ChargingStateChanged", "ChargingRateChanged"})
+
 STOPPED_REASONS = frozenset(
     {
         "DeAuthorized",
@@ -54,7 +57,7 @@ class Transactions201(CommonRequests):
             if not readings:
                 return
             event["meterValue"] = readings
-        if trigger == "ChargingStateChanged" and connector.power_w and not self.station.electrics.is_dc:
+        if trigger in POWER_TRIGGERS and connector.power_w and not self.station.electrics.is_dc:
             event["numberOfPhasesUsed"] = connector.phases
         if trigger in ("Authorized", "RemoteStart"):
             event |= _token_field(transaction.token)
@@ -160,7 +163,7 @@ class Transactions201(CommonRequests):
 
     @handles("RequestStopTransaction")
     def _request_stop(self, payload: Payload) -> Payload:
-        connector = self.station.transactions.find(payload["transactionId"])
+        connector = self.station.transactions.find(read_transaction_id(payload) or "")
         if not self.is_accepted or connector is None:
             return REJECTED
         self.station.transactions.stop(connector, "RemoteStop", "Remote")
@@ -168,11 +171,16 @@ class Transactions201(CommonRequests):
 
     @handles("GetTransactionStatus")
     def _get_transaction_status(self, payload: Payload) -> Payload:
-        transaction_id = payload.get("transactionId")
+        transaction_id = read_transaction_id(payload)
         status: Payload = {"messagesInQueue": self.has_queued_messages(transaction_id)}
         if transaction_id is not None:
             status["ongoingIndicator"] = self.station.transactions.find(transaction_id) is not None
         return status
+
+
+def read_transaction_id(payload: Payload) -> str | None:
+    """In lower case, as the charger makes it: an identifierString is not case-sensitive (CiString in libocpp)."""
+    return str(payload["transactionId"]).lower() if "transactionId" in payload else None
 
 
 def _token_field(token: Token | None) -> Payload:

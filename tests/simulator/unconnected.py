@@ -1,11 +1,13 @@
 """A charger without a connection that counts as accepted, for tests of many requests: nothing waits for a CSMS."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.clock import format_time
 from simulator.lifecycle import build_charge_point
 from simulator.link import schemas
 from simulator.log import EventLog
@@ -13,6 +15,10 @@ from simulator.settings import read_settings
 from tests.simulator.charger import environment
 
 Payload = dict[str, Any]
+Fields = dict[str, Any]
+
+NOW = time.time()
+ABSOLUTE: Fields = {"kind": "Absolute", "schedule": {"startSchedule": format_time(NOW)}}
 
 
 class Unconnected:
@@ -65,7 +71,7 @@ class Unconnected:
             return self.answer("SetChargingProfile", {"connectorId": number, "csChargingProfiles": profile})
         return self.answer("SetChargingProfile", {"evseId": number, "chargingProfile": profile})
 
-    def start(self, number: int, **more: Any) -> Payload:
+    def start(self, number: int, *, plug: bool = True, **more: Any) -> Payload:
         """The answer to the request for a transaction on this connector, whose car is plugged in at once."""
         if self.is_16:
             request: Payload = {"idTag": "TAG", "connectorId": number, **more}
@@ -74,7 +80,8 @@ class Unconnected:
             token = {"idToken": "TAG", "type": "ISO14443"}
             request = {"idToken": token, "remoteStartId": 1, "evseId": number, **more}
             answer = self.answer("RequestStartTransaction", request)
-        self.model.actions.perform("PlugIn", {"connector": number})
+        if plug:
+            self.model.actions.perform("PlugIn", {"connector": number})
         return answer
 
     def composite(self, number: int, duration_s: int, unit: str = "W") -> Payload:
@@ -99,3 +106,20 @@ def unconnected(version: str, **more: object) -> Iterator[Unconnected]:
         yield charger
     finally:
         charger.model.power_off()
+
+
+def later(start_s: float, limit: float = 1) -> Fields:
+    """A later period of a charging schedule."""
+    return {"startPeriod": start_s, "limit": limit}
+
+
+def outcome(charger: Unconnected, answer: Fields) -> str:
+    """`Accepted`, or the reason code of a refusal. OCPP 1.6 has no codes: there the log says why."""
+    if answer["status"] == "Accepted":
+        return "Accepted"
+    assert answer["status"] == "Rejected"
+    if charger.is_16:
+        assert charger.remarks[-1].startswith("the charging profile is refused: ")
+        return "Rejected"
+    assert answer["statusInfo"]["additionalInfo"]
+    return str(answer["statusInfo"]["reasonCode"])

@@ -12,6 +12,7 @@ from simulator.charge_point.maintenance.transfers import (
     FAIL_SIGNATURE,
     is_reachable,
 )
+from simulator.charge_point.security import EVENT_OF_FIRMWARE_STATUS, SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.station.timers import Timers
@@ -36,11 +37,19 @@ class Update:
     status: str = "Idle"  #: the one that was reported last
 
 
-class Reports(Protocol):
-    def report_firmware(self, status: str, request_id: int | None) -> None: ...
+class Station(Protocol):
+    """The station, as its firmware uses it."""
 
+    @property
     def is_busy(self) -> bool:
         """Whether a transaction runs; the installation waits for its end."""
+
+    def await_firmware(self, *, wait: bool) -> None:
+        """Takes the connectors out of service, or returns them."""
+
+
+class Reports(Protocol):
+    def report_firmware(self, status: str, request_id: int | None) -> None: ...
 
     def reboot(self, reason: str) -> None: ...
 
@@ -56,6 +65,8 @@ class FirmwareUpdates:
         options: Options,
         timers: Timers,
         step_s: float,
+        security: SecurityEvents,
+        station: Station,
         reports: Reports,
     ) -> None:
         self.version = version
@@ -64,6 +75,8 @@ class FirmwareUpdates:
         self._options = options
         self._timers = timers
         self._step_s = step_s
+        self._security = security
+        self._station = station
         self._reports = reports
 
     @property
@@ -76,30 +89,36 @@ class FirmwareUpdates:
 
         Another update is canceled (L01.FR.24), unless the charger already reboots into its firmware (L01.FR.27).
         """
-        old = self.update
         if self.reboots:
             return "Rejected"
+        replaces = self.update is not None and self.update.status not in END_STATUSES
+        if replaces:
+            self._station.await_firmware(wait=False)
         self.update = update
         self._schedule_download(update)
-        return "AcceptedCanceled" if old and old.status not in END_STATUSES else "Accepted"
+        return "AcceptedCanceled" if replaces else "Accepted"
 
-    def power_on(self) -> None:
-        """Finishes or continues what the power-off interrupted.
+    def interrupt(self, *, keep_schedule: bool) -> None:
+        """Ends an update before or after the power was off: what was in progress has failed.
 
-        A schedule goes on, a download or an installation in progress has failed. The reports wait for the boot.
+        Without memory (`keep_schedule`), so has what is only scheduled, or needs another boot. Safe to repeat.
         """
+        self._timers.cancel(None, TIMER)
         update = self.update
         if update is None:
             return
-        match update.status:
-            case "DownloadScheduled" | "InstallScheduled":
-                self.follow_clock()
-            case "Downloading":
+        match update.status, keep_schedule:
+            case ("Downloading", _) | ("DownloadScheduled", False):
                 self._report(update, "DownloadFailed")
-            case "Installing":
+            case ("Installing", _) | ("InstallScheduled" | "InstallRebooting", False):
                 self._report(update, "InstallationFailed")
-            case "InstallRebooting":
-                self._report(update, "Installed")
+
+    def power_on(self) -> None:
+        """Continues what is scheduled; the first boot of new firmware ends its update. Reports wait for the boot."""
+        self.interrupt(keep_schedule=True)
+        self.follow_clock()
+        if self.update and self.reboots:
+            self._report(self.update, "Installed")
 
     def follow_clock(self) -> None:
         """Sets the timer of an update again that waits for its time. Safe to repeat."""
@@ -164,13 +183,17 @@ class FirmwareUpdates:
         self._schedule_installation(update)
 
     def _schedule_installation(self, update: Update) -> None:
-        """At its time, and when no transaction runs; while it waits, it is InstallScheduled (L01.FR.06, .16)."""
+        """At its time, and when no transaction runs; while it waits, it is InstallScheduled (L01.FR.06, .16).
+
+        From its time on, no other transaction begins (L01.FR.07).
+        """
         wait_s = update.install_at - self._clock.now()
-        if wait_s <= 0 and self._reports.is_busy():
-            wait_s = max(self._step_s, SHORTEST_POLL_S)
         if wait_s <= 0:
-            self._install(update)
-            return
+            self._station.await_firmware(wait=True)
+            if not self._station.is_busy:
+                self._install(update)
+                return
+            wait_s = max(self._step_s, SHORTEST_POLL_S)
         if update.status != "InstallScheduled":
             self._report(update, "InstallScheduled")
         self._continue(update, wait_s, self._schedule_installation)
@@ -182,6 +205,7 @@ class FirmwareUpdates:
     def _finish_installation(self, update: Update) -> None:
         if FAIL_INSTALL in update.location:
             self._report(update, "InstallationFailed")
+            self._station.await_firmware(wait=False)
             return
         self.version = PurePosixPath(urlsplit(update.location).path).stem or self.version
         self._report(update, "InstallRebooting")
@@ -193,4 +217,7 @@ class FirmwareUpdates:
     def _report(self, update: Update, status: str) -> None:
         update.status = status
         self._reports.report_firmware(status, update.request_id)
+        event = EVENT_OF_FIRMWARE_STATUS.get(status)
+        if event:
+            self._security.report(event, f"firmware {self.version}")
         self._reports.keep_state()

@@ -5,9 +5,11 @@ from typing import Any, Protocol
 from simulator.charge_point.maintenance import firmware, uploads
 from simulator.charge_point.maintenance.firmware import FirmwareUpdates
 from simulator.charge_point.maintenance.uploads import LogUploads
+from simulator.charge_point.security import SecurityEvents
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.settings import Settings
+from simulator.station.station import Station
 from simulator.station.timers import Timers
 
 
@@ -17,7 +19,15 @@ class Reports(firmware.Reports, uploads.Reports, Protocol):
 
 class Maintenance:
     def __init__(
-        self, settings: Settings, clock: Clock, options: Options, timers: Timers, reports: Reports
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        options: Options,
+        timers: Timers,
+        security: SecurityEvents,
+        station: Station,
+        reports: Reports,
     ) -> None:
         self.firmware = FirmwareUpdates(
             settings.firmware_version,
@@ -25,6 +35,8 @@ class Maintenance:
             options=options,
             timers=timers,
             step_s=settings.job_step_s,
+            security=security,
+            station=station,
             reports=reports,
         )
         self.log_uploads = LogUploads(
@@ -37,7 +49,12 @@ class Maintenance:
 
     def power_on(self) -> None:
         self.firmware.power_on()
-        self.log_uploads.power_on()
+        self.log_uploads.interrupt()
+
+    def interrupt(self, *, keep_schedule: bool) -> None:
+        """Before the process ends: reports what it leaves undone as failed. `keep_schedule`: there is a state file."""
+        self.firmware.interrupt(keep_schedule=keep_schedule)
+        self.log_uploads.interrupt()
 
     def follow_clock(self) -> None:
         self.firmware.follow_clock()

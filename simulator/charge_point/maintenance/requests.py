@@ -13,11 +13,12 @@ class MaintenanceRequests(CommonRequests):
     def update_firmware(self, request: Payload) -> str:
         """Starts the update of 2.0.1's UpdateFirmware or 1.6's SignedUpdateFirmware; the status of the answer.
 
-        With a signature or a certificate, the update is signed and needs both (L01.FR.04, .21, .22).
+        With a signature or a certificate, the update is signed and needs both (L01.FR.02, .04, .21, .22).
         """
         firmware = request["firmware"]
         certificate, signature = firmware.get("signingCertificate"), firmware.get("signature")
         if certificate is not None and not is_certificate(certificate):
+            self.security.report("InvalidFirmwareSigningCertificate", f"request {request['requestId']}")
             return "InvalidCertificate"
         try:
             retrieve_at = parse_time(firmware["retrieveDateTime"])

@@ -40,8 +40,9 @@ class LogUploads:
         self._try(upload)
         return replaced
 
-    def power_on(self) -> None:
-        """An upload that the power-off interrupted has failed. The report waits for the boot."""
+    def interrupt(self) -> None:
+        """Before or after the power was off, the upload in progress has failed. Safe to repeat."""
+        self._timers.cancel(None, TIMER)
         self._end("UploadFailure")
 
     def describe(self) -> dict[str, Any]:

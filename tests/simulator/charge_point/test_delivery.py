@@ -5,7 +5,8 @@ import json
 import pytest
 from ocpp.exceptions import GenericError  # type: ignore[import-untyped]
 
-from simulator.link.outbox import REQUESTED_CAPACITY
+from simulator.link.outbox import CAPACITY, REQUESTED_CAPACITY, Answer
+from simulator.link.session import CallFailed
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import TOKEN, Talk, in_seconds, start_remotely, transaction_calls
 from tests.support.csms import Csms, call16, call201
@@ -279,12 +280,19 @@ async def test_readings_that_are_always_refused_delay_the_end_of_their_transacti
     await talk.link.next(action)
 
 
-@VERSIONS
-async def test_what_the_csms_requests_while_it_does_not_read_is_bounded(talk: Talk) -> None:
+@pytest.mark.parametrize(
+    ("version", "trigger"),
+    [
+        ("OCPP1.6", "TriggerMessage"),
+        ("OCPP1.6", "ExtendedTriggerMessage"),
+        ("OCPP2.0.1", "TriggerMessage"),
+    ],
+)
+async def test_what_the_csms_requests_while_it_does_not_read_is_bounded(talk: Talk, trigger: str) -> None:
     talk.csms.raw_answers["Heartbeat"] = None
 
     statuses = [
-        (await talk.call("TriggerMessage", requested_message="Heartbeat")).status
+        (await talk.call(trigger, requested_message="Heartbeat")).status
         for _ in range(REQUESTED_CAPACITY + 3)
     ]
 
@@ -316,3 +324,14 @@ async def test_no_transaction_ends_before_it_has_begun(talk: Talk) -> None:
 
     ended = await (talk.link.next("StopTransaction") if talk.is_16 else talk.event("Ended"))
     assert ended["timestamp"] == started["timestamp"]
+
+
+@VERSIONS
+async def test_a_call_that_a_full_queue_drops_calls_back_once(talk: Talk) -> None:
+    talk.csms.raw_answers["Heartbeat"] = None
+    answers: list[Answer] = []
+    for _ in range(CAPACITY + 2):
+        talk.model.send("Heartbeat", {}, answers.append)
+
+    assert [type(answer) for answer in answers] == [CallFailed] * 2
+    assert sum("too many messages wait" in remark for remark in talk.charger.remarks()) == 1

@@ -1,66 +1,25 @@
-"""Firmware updates, in their three forms: OCPP 1.6's, the signed one of its security extensions, OCPP 2.0.1's."""
+"""Firmware updates, in both OCPP versions."""
 
-from base64 import b64encode
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from ocpp.exceptions import OCPPError  # type: ignore[import-untyped]
 
 from tests.simulator.charger import LocalCharger
+from tests.simulator.firmware_forms import (
+    CURRENT,
+    LOCATION,
+    NUMBERED,
+    PLAIN,
+    SIGNATURE,
+    SIGNED,
+    Form,
+    certificate,
+    in_forms,
+)
 from tests.simulator.talk import Talk, in_seconds
-from tests.simulator.tls import certify
 from tests.support.csms import NOW, Csms, Link, Payload, call16, call201
 from tests.support.waiting import wait_until_async
-
-LOCATION = "https://files.example/fw-2.1.0.bin"
-SIGNATURE = b64encode(bytes(256)).decode()
-
-
-class Form(NamedTuple):
-    version: str
-    request: str
-    report: str
-
-    def build(self, location: str = LOCATION, request_id: int = 4, at: str = NOW, **more: Any) -> Any:
-        """The request; `more` are `retries`, `retry_interval` and fields of `firmware`."""
-        if self is PLAIN:
-            return call16.UpdateFirmware(location=location, retrieve_date=at, **more)
-        attempts = {name: more.pop(name) for name in ("retries", "retry_interval") if name in more}
-        firmware = {"location": location, "retrieve_date_time": at, **more}
-        if self is SIGNED:
-            firmware = {"signing_certificate": certificate(), "signature": SIGNATURE} | firmware
-        return getattr(call16 if self is SIGNED else call201, self.request)(
-            request_id=request_id, firmware=firmware, **attempts
-        )
-
-    async def send(self, talk: Talk, *positional: Any, **named: Any) -> Any:
-        return await talk.link.call(self.build(*positional, **named))
-
-    def statuses(self, *links: Link) -> list[str]:
-        return [payload["status"] for link in links for payload in link.all(self.report)]
-
-    async def wait_for(self, link: Link, status: str) -> Payload:
-        return await link.next(self.report, lambda payload: payload["status"] == status)
-
-
-PLAIN = Form("OCPP1.6", "UpdateFirmware", "FirmwareStatusNotification")
-SIGNED = Form("OCPP1.6", "SignedUpdateFirmware", "SignedFirmwareStatusNotification")
-CURRENT = Form("OCPP2.0.1", "UpdateFirmware", "FirmwareStatusNotification")
-NUMBERED = {"1.6 signed": SIGNED, "2.0.1": CURRENT}
-FORMS = {"1.6": PLAIN, **NUMBERED}
-
-
-@cache
-def certificate() -> str:
-    return certify()[0].decode()
-
-
-def in_forms(forms: dict[str, Form] = FORMS) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("version", "form"), [(form.version, form) for form in forms.values()], ids=forms
-    )
 
 
 @in_forms()
@@ -103,9 +62,26 @@ async def test_a_location_that_cannot_be_fails_to_download_and_changes_nothing(
 async def test_a_failed_installation_leaves_the_old_firmware(talk: Talk, form: Form) -> None:
     await form.send(talk, "ftp://x/fail-install.bin")
 
+    await talk.status("Unavailable")
     await form.wait_for(talk.link, "InstallationFailed")
+    await talk.status("Available")
     assert talk.model.maintenance.firmware_version == "1.0.0"
     assert not talk.model.wants_reboot
+
+
+@in_forms(NUMBERED)
+@pytest.mark.charger(job_step_s=0.02)
+async def test_an_update_that_is_canceled_while_it_waits_returns_the_connectors(
+    talk: Talk, form: Form
+) -> None:
+    await talk.start()
+    await form.send(talk)
+    await talk.status("Unavailable", connector_id=2)
+
+    answer = await form.send(talk, at=in_seconds(600))
+
+    assert answer.status == "AcceptedCanceled"
+    await talk.status("Available", connector_id=2)
 
 
 @in_forms()
@@ -146,10 +122,11 @@ async def test_no_number_of_a_request_keeps_the_charger_busy_or_ends_it(talk: Ta
 @in_forms()
 @pytest.mark.charger(job_step_s=0.02)
 async def test_an_update_waits_for_the_end_of_a_transaction(talk: Talk, form: Form) -> None:
-    """L01.FR.06. It is InstallScheduled meanwhile, as TC_L_15_CS expects it."""
+    """L01.FR.06 and .07. It is InstallScheduled meanwhile, as TC_L_15_CS expects it."""
     await talk.start()
     await form.send(talk)
     await form.wait_for(talk.link, "Downloaded" if form is PLAIN else "InstallScheduled")
+    await talk.status("Unavailable", connector_id=2)
 
     if talk.is_16:
         await talk.call("RemoteStopTransaction", transaction_id=4711)
@@ -297,6 +274,27 @@ async def test_an_update_that_a_restart_interrupted_has_failed(
         async with LocalCharger(csms.url, version, **settings):
             second = await csms.link(2)
             await form.wait_for(second, "DownloadFailed")
+
+
+@in_forms()
+@pytest.mark.parametrize("with_state_file", [True, False])
+@pytest.mark.parametrize("at", [NOW, in_seconds(600)])
+async def test_a_charger_that_is_switched_off_reports_what_it_leaves_undone(
+    version: str, form: Form, at: str, with_state_file: bool, tmp_path: Path
+) -> None:
+    """Nobody knows whether it comes back. Only with a state file it can keep a schedule."""
+    settings: Payload = {"state_file": tmp_path / "state.json"} if with_state_file else {}
+    kept = with_state_file and at != NOW
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, version, job_step_s=600, **settings) as charger:
+            link = await csms.accepted()
+            await link.call(form.build(at=at))
+            await charger.switch_off()
+
+        assert (form.statuses(link)[-1:] == ["DownloadFailed"]) is not kept
+    state = charger.model.maintenance.firmware.update
+    assert state is not None
+    assert state.status == ("DownloadScheduled" if kept else "DownloadFailed")
 
 
 # Signatures

@@ -163,6 +163,17 @@ async def test_an_upload_that_a_restart_interrupted_has_failed(
 
 
 @in_forms
+async def test_a_charger_that_is_switched_off_reports_its_upload_as_failed(version: str, form: Form) -> None:
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, version, job_step_s=600) as charger:
+            link = await csms.accepted()
+            await link.call(form.build())
+            await charger.switch_off()
+
+        assert form.statuses(link)[-1] == (form.failure, number(form))
+
+
+@in_forms
 @pytest.mark.charger(job_step_s=600)
 async def test_a_triggered_status_is_that_of_the_upload_in_progress(talk: Talk, form: Form) -> None:
     """N01.FR.13; N01.FR.12 of the whitepaper."""

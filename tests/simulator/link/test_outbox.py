@@ -5,8 +5,7 @@ from itertools import pairwise
 import pytest
 
 from simulator.link.frames import Payload
-from simulator.link.outbox import CAPACITY, CAPACITY_BYTES, Answer, Message, Outbox
-from simulator.link.session import CallFailed
+from simulator.link.outbox import CAPACITY, CAPACITY_BYTES, Message, Outbox
 
 
 def about(transaction: str, action: str, payload: Payload | None = None) -> Message:
@@ -53,11 +52,11 @@ def test_an_outbox_without_readings_drops_reports_and_then_whole_transactions(si
     assert kept[-1].transaction_id == str(CAPACITY - 1)
 
 
-def test_an_outbox_of_other_messages_drops_the_oldest_which_calls_back() -> None:
+def test_an_outbox_of_other_messages_drops_the_oldest_that_is_not_sent() -> None:
     outbox = Outbox()
-    answers: list[Answer] = []
-    for _ in range(CAPACITY + 3):
-        outbox.put(Message("StatusNotification", {}, answers.append))
+    messages = [Message("StatusNotification", {}) for _ in range(CAPACITY + 3)]
+    messages[0].in_flight = True
 
-    assert len(answers) == 3
-    assert all(isinstance(answer, CallFailed) for answer in answers)
+    dropped = [lost for message in messages for lost in outbox.put(message)]
+
+    assert dropped == messages[1:4]

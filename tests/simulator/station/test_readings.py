@@ -188,13 +188,27 @@ async def test_a_list_names_what_the_charger_can_measure(talk: Talk, measurand: 
             await change
 
 
-async def test_a_charging_car_says_how_many_phases_it_uses(talk: Talk) -> None:
-    """OCPP 2.0.1 part 2, TransactionEventRequest: the phases that the car uses to draw power."""
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_the_csms_knows_how_many_phases_a_car_uses(talk: Talk) -> None:
+    """OCPP 2.0.1 part 2, TransactionEventRequest: the last number that was sent comes before any schedule's."""
     await talk.start()
-    if talk.is_16:
-        return
     charging = await talk.event("Updated", "ChargingStateChanged")
     assert charging["number_of_phases_used"] == 3
+
+    period = {"start_period": 0, "limit": 16, "number_phases": 1}
+    schedule = {"id": 1, "charging_rate_unit": "A", "charging_schedule_period": [period]}
+    profile = {
+        "id": 1,
+        "stack_level": 0,
+        "charging_profile_purpose": "TxDefaultProfile",
+        "charging_profile_kind": "Absolute",
+        "charging_schedule": [schedule | {"start_schedule": "2020-01-01T00:00:00Z"}],
+    }
+    assert (await talk.call("SetChargingProfile", evse_id=1, charging_profile=profile)).status == "Accepted"
+
+    changed = await talk.event("Updated", "ChargingRateChanged")
+    assert changed["number_of_phases_used"] == 1
+    assert talk.connector.power_w == 3_680
 
 
 def test_every_measurand_can_be_read() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulator.station.charging_profile import UNLIMITED, Period, Profile
 from simulator.station.composite import compose
 from simulator.station.model import Connector, Electrics, Transaction
-from simulator.station.smart_charging import Profiles
+from simulator.station.smart_charging import Limit, Profiles
 from tests.simulator.unconnected import unconnected
 
 START = 1_900_000_000
@@ -19,6 +19,7 @@ MAX_POWER_W = 22_000
 ELECTRICS = Electrics(voltage_v=230.0, phases=3, is_dc=False)
 DAY_S = 86_400
 
+FRACTIONS = st.sampled_from([0, 0.25, 0.75])
 SECONDS = st.integers(-3 * DAY_S, 3 * DAY_S) | st.integers(-300, 300)
 
 
@@ -37,7 +38,7 @@ def _draw_profile(draw: st.DrawFn, number: int) -> Profile:
         stack_level=number,
         purpose=purpose,
         transaction_id=draw(st.sampled_from(["T", "other"])) if purpose == "TxProfile" else None,
-        start=START + draw(SECONDS) if absolute else None,
+        start=START + draw(SECONDS) + draw(FRACTIONS) if absolute else None,
         recurrence_s=draw(st.sampled_from([UNLIMITED, DAY_S, 500, 7])),
         duration_s=draw(st.sampled_from([UNLIMITED, 1e9]) | st.integers(1, 700)),
         valid_from=draw(st.just(-UNLIMITED) | st.integers(START - 300, START + 300)),
@@ -93,9 +94,14 @@ def _is_for(profile: Profile, connector: Connector) -> bool:
 
 
 @settings(max_examples=60, deadline=None)
-@given(profiles=any_profiles(), runs_for_s=st.none() | st.integers(0, 600), sharing=st.integers(1, 3))
+@given(
+    profiles=any_profiles(),
+    runs_for_s=st.none() | st.floats(0, 600),
+    sharing=st.integers(1, 3),
+    duration_s=st.just(900) | st.integers(1, 900),
+)
 def test_a_composite_schedule_says_at_each_second_what_the_rules_allow_then(
-    profiles: list[Profile], runs_for_s: int | None, sharing: int
+    profiles: list[Profile], runs_for_s: float | None, sharing: int, duration_s: int
 ) -> None:
     installed = Profiles(ELECTRICS, MAX_POWER_W)
     for profile in profiles:
@@ -107,7 +113,7 @@ def test_a_composite_schedule_says_at_each_second_what_the_rules_allow_then(
     composite = compose(
         lambda moment: installed.limit(connector, moment, sharing),
         START,
-        900,
+        duration_s,
         max_periods=100,
         max_changes=400,
     )
@@ -115,11 +121,20 @@ def test_a_composite_schedule_says_at_each_second_what_the_rules_allow_then(
     starts = [period.start_s for period in composite.periods]
     assert starts[0] == 0
     assert starts == sorted(set(starts))
-    assert starts[-1] < composite.duration_s <= 900
+    assert starts[-1] < composite.duration_s <= duration_s
     for offset_s in {*range(0, composite.duration_s, 97), *starts, *(start - 1 for start in starts[1:])}:
         current = [period for period in composite.periods if period.start_s <= offset_s][-1]
         expected = expected_w(profiles, connector, START + offset_s, sharing)
         assert (current.power_w, current.phases) == pytest.approx(expected)
+
+
+def test_a_change_within_the_last_second_is_not_in_a_composite_schedule() -> None:
+    def limit_at(moment: float) -> Limit:
+        return Limit(1.0, 1, START + 9.5) if moment < START + 9.5 else Limit(2.0, 1, UNLIMITED)
+
+    composite = compose(limit_at, START, 10, max_periods=100, max_changes=400)
+
+    assert composite == (10, [(0, 1.0, 1)])
 
 
 @settings(max_examples=40, deadline=None)
@@ -262,8 +277,8 @@ async def test_a_reset_does_not_share_the_limit_anew_at_each_end() -> None:
 
         charger.model.station.transactions.end_all("ImmediateReset")
 
-        events = [message.payload["eventType"] for message in outbox.durable()]
-        assert events[before:] == ["Ended"] * 3
+        events = [message.payload["eventType"] for message in list(outbox.durable())[before:]]
+        assert events == ["Ended"] * 3
 
 
 async def test_a_large_charger_shows_a_whole_day_in_quarters_of_an_hour() -> None:
@@ -277,6 +292,17 @@ async def test_a_large_charger_shows_a_whole_day_in_quarters_of_an_hour() -> Non
 
         assert schedule["duration"] == DAY_S
         assert len(schedule["chargingSchedulePeriod"]) in (96, 97)
+
+
+@pytest.mark.parametrize("phases", [1, 3])
+async def test_the_composite_schedule_of_the_charger_is_the_sum_of_its_connectors(phases: int) -> None:
+    """TC_K_22: the limit is multiplied by the number of EVSEs, in A as in W."""
+    with unconnected("OCPP2.0.1") as charger:
+        charger.install(0, 6, unit="A", period={"numberPhases": phases})
+
+        (period,) = charger.composite(0, 400, "A")["chargingSchedulePeriod"]
+
+        assert period == {"startPeriod": 0, "limit": 12.0, "numberPhases": phases}
 
 
 async def test_a_composite_schedule_ends_before_the_first_period_that_is_too_many() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from ocpp.exceptions import PropertyConstraintViolationError  # type: ignore[import-untyped]
 
 from tests.simulator.talk import Talk, in_seconds
 from tests.support.csms import Payload
@@ -76,9 +77,9 @@ async def test_a_profile_that_comes_with_a_remote_start_is_for_that_transaction(
 @pytest.mark.parametrize(
     ("connector_id", "given"),
     [
-        (3, profile(1)),
         (1, profile(1, purpose="ChargePointMaxProfile")),
         (1, profile(1, purpose="TxProfile")),
+        (1, profile(-1.0)),
         (1, profile(1, level=99)),
         (1, profile(1, then=[{"start_period": 0, "limit": 2}])),
         (1, profile(1, schedule={"start_schedule": "yesterday"})),
@@ -89,6 +90,15 @@ async def test_an_invalid_profile_is_rejected(talk: Talk, connector_id: int, giv
 
     assert answer.status == "Rejected"
     assert len(talk.model.station.profiles) == 0
+
+
+@pytest.mark.parametrize("connector_id", [-1, 3])
+async def test_a_profile_for_an_unknown_connector_is_an_invalid_request(
+    talk: Talk, connector_id: int
+) -> None:
+    """Errata 3.39: a CALLERROR PropertyConstraintViolation."""
+    with pytest.raises(PropertyConstraintViolationError):
+        await talk.call("SetChargingProfile", connector_id=connector_id, cs_charging_profiles=profile(1))
 
 
 async def test_a_composite_schedule_shows_what_will_be_allowed(talk: Talk) -> None:
