@@ -128,7 +128,10 @@ class ChargePoint(Translation):
             await self.registration.wait_until_not_accepted()
 
     def _begin_work(self, *, booted: bool) -> None:
-        self.network.accept()
+        if self.network.accept():
+            used = f"network profile {self.network.profile.slot}, security profile {self.options.text('security_profile')}"
+            self.security.report("ReconfigurationOfSecurityParameters", used)
+            self.memory.save_soon()
         if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
