@@ -42,7 +42,7 @@ class Registrant(Protocol):
         self, action: str, payload: Payload, on_answer: OnAnswer = ..., *, requested: bool = ...
     ) -> None: ...
 
-    def follow_clock(self) -> None: ...
+    def follow_clock(self, jump_s: float) -> None: ...
 
 
 class Registration:
@@ -180,7 +180,7 @@ class Registration:
             self._log.remark("warning", f"the CSMS's clock cannot be read: {answer['currentTime'][:50]!r}")
             return
         if abs(jump_s) > CLOCK_TOLERANCE_S:
-            self._registrant.follow_clock()
+            self._registrant.follow_clock(jump_s)
 
     def restart_heartbeat(self) -> None:
         """Starts the interval again, after a connection or a change of the option."""

@@ -18,6 +18,9 @@ SENT = frozenset(
     }
 )
 
+#: Seconds of the smallest change of the clock that is an event. CSMSs that answer whole seconds differ by up to one.
+CLOCK_JUMP_S = 2.0
+
 #: By the firmware status that says that they have happened (L01.FR.03, .31).
 EVENT_OF_FIRMWARE_STATUS = {"Installed": "FirmwareUpdated", "InvalidSignature": "InvalidFirmwareSignature"}
 
@@ -44,6 +47,10 @@ class SecurityEvents:
             return
         payload = {"type": event, "timestamp": self._clock.stamp(), "techInfo": detail[:255]}
         self._sender.send_durable("SecurityEventNotification", payload)
+
+    def report_clock(self, jump_s: float) -> None:
+        if abs(jump_s) >= CLOCK_JUMP_S:
+            self.report("SettingSystemTime", f"set by the CSMS, by {jump_s:.1f} s")
 
     def report_boot(self, reason: str, firmware_version: str) -> None:
         event = "StartupOfTheDevice" if reason == "PowerUp" else "ResetOrReboot"

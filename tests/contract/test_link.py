@@ -159,22 +159,23 @@ def test_a_csms_that_goes_away_and_a_charger_that_is_stopped_show(charger_at: Ch
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "words", "reason"),
     [
-        ((4, "InternalError", "SQL is down", {}), "SQL is down"),
-        ((3, {"status": "Accepted", "interval": 60}), "currentTime"),
+        ((4, "InternalError", "SQL is down", {}), "SQL is down", "boot_refused"),
+        ((3, {"status": "Accepted", "interval": 60}), "currentTime", "boot_answer_unusable"),
     ],
     ids=["an error", "an answer without currentTime"],
 )
-def test_the_log_says_what_the_charger_could_not_accept(
-    api: Api, charger_at: ChargerAt, answer: tuple[Any, ...], words: str
+def test_the_link_and_the_log_say_why_a_charger_is_not_accepted(
+    api: Api, charger_at: ChargerAt, answer: tuple[Any, ...], words: str, reason: str
 ) -> None:
     with a_server(answer_boots_with(*answer), subprotocols=["ocpp1.6"]) as address:
         link = charger_at(f"ws://{address}/ocpp")
-        wait_for(link, "", "connected")
+        wait_for(link, words.lower(), "connected")
         logs = f"/ocpp/chargers/{link()['charger_id']}/logs"
         wait_until(lambda: words in str(api(f"{logs}?kind=remark")["data"]), 15)
 
-    states = [event["state"] for event in api(f"{logs}?kind=connection")["data"]]
-    assert states[::-1][:2] == ["connecting", "connected"]
+    events = api(f"{logs}?kind=connection")["data"][::-1]
+    seen = [(event["state"], event["reason"]) for event in events]
+    assert seen[:3] == [("connecting", None), ("connected", None), ("connected", reason)]
     assert {frame["action"] for frame in api(logs)["data"]} == {"BootNotification"}

@@ -54,7 +54,7 @@ async def test_a_reset_is_reported_after_the_boot(talk: Talk) -> None:
 
 @VERSIONS
 async def test_a_clock_that_the_csms_sets_is_reported_and_a_small_difference_is_not(talk: Talk) -> None:
-    for moment in (0.2, 3600):
+    for moment in (1.9, 3600):
         talk.csms.answers["Heartbeat"] = {"current_time": in_seconds(moment)}
         await talk.call("TriggerMessage", requested_message="Heartbeat")
         await wait_until_async(lambda at=moment: talk.model.clock.now() >= parse_time(in_seconds(at)))  # type: ignore[misc]
@@ -107,13 +107,14 @@ async def test_a_csms_that_does_not_know_the_message_delays_nothing(version: str
     def refuse(_: Payload) -> Payload:
         raise NotImplementedError("SecurityEventNotification")
 
-    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0):
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
         csms.answers["SecurityEventNotification"] = refuse
         link = await csms.accepted()
 
         await start_remotely(link, version)
 
         assert events(link) == ["StartupOfTheDevice", "SettingSystemTime"]
+        assert len(charger.remarks()) == 2
 
 
 @pytest.mark.parametrize(("version", "key"), [("OCPP1.6", "AuthorizationKey")])

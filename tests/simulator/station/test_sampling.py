@@ -163,7 +163,7 @@ def set_clock(talk: Talk, moment: float) -> None:
     """As the CSMS's answer to a heartbeat does."""
     jump_s = talk.model.clock.set(format_time(moment))
     if abs(jump_s) > 0.5:
-        talk.model.follow_clock()
+        talk.model.follow_clock(jump_s)
 
 
 HOURLY = {"ClockAlignedDataInterval": 3600, "AlignedDataCtrlr.TxEndedInterval": 3600}

@@ -69,6 +69,7 @@ def test_a_flood_leaves_the_newest_of_its_charger_kind_and_day(
 ) -> None:
     """So it costs no frame, no connection event and no other charger a line, whatever the pages."""
     monkeypatch.setattr(lines, "MAX_LINES", 4)
+    monkeypatch.setattr(lines, "DELETE_AT", 1)
     monkeypatch.setattr("worker.logs.client.PAGE_LIMIT", page)
     floods, other = world.create("CP-1"), world.create("CP-2")
     frame = group.frame(floods, ago_s=30)
@@ -84,6 +85,22 @@ def test_a_flood_leaves_the_newest_of_its_charger_kind_and_day(
     assert len(stored(world, floods, "connection")) == 1
     assert len(stored(world, other, "remark")) == 1
     assert group.messages(floods) == [frame]
+
+
+def test_a_flood_is_bounded_though_not_every_line_deletes_others(
+    world: World, group: LogGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MAX_LINES", 5)
+    monkeypatch.setattr(lines, "DELETE_AT", 4)
+    charger_id = world.create()
+    for number in range(60):
+        group.remark(charger_id, f"{number}", ago_s=60 - number)
+
+    group.read()
+
+    kept = [message for *_, message in stored(world, charger_id, "remark")]
+    assert len(kept) < 40
+    assert kept[-5:] == [str(number) for number in range(55, 60)]
 
 
 def test_lines_go_with_the_frames_of_their_day(world: World, group: LogGroup) -> None:
