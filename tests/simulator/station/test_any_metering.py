@@ -65,8 +65,7 @@ def perform(model: ChargePoint, name: str, value: Any) -> None:
             model.options.set(*value)
             model.apply_option(value[0])
         case "clock":
-            model.clock.set(format_time(model.clock.now() + value))
-            model.follow_clock()
+            model.follow_clock(model.clock.set(format_time(model.clock.now() + value)))
         case "start" if model.station.sessions.choose_connector(Token("TAG"), 1):
             model.station.sessions.start_remotely(connector, Token("TAG"), 1, check=False)
         case "stop":
