@@ -80,6 +80,7 @@ class Connector:
     ev: Ev | None = None
     token: Token | None = None  #: the one that may charge here
     group: str | None = None  #: of that token; its other tokens may end the transaction
+    reservation_id: int | None = None  #: the one that the token has used
     transaction: Transaction | None = None
     energy_wh: float = 0.0  #: the meter's register; it only grows
     interval_start_wh: dict[str, float] = field(

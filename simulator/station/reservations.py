@@ -47,7 +47,10 @@ class Reservations:
         return True
 
     def use(self, connector: Connector) -> int | None:
-        """Ends the reservation that the connector's token uses; its id, or None without one."""
+        """Ends the reservation that the connector's token uses; its id, or None without one.
+
+        It is used up when the token is accepted, before a car comes (2.0.1, H03; EVerest does the same).
+        """
         reservation = self.find(connector, connector.token, connector.group)
         if reservation is None:
             return None
