@@ -146,7 +146,9 @@ OPTIONS = (
         members=("FTP", "FTPS", "HTTP", "HTTPS", "SFTP")),
     _ro("time_source", None, "ClockCtrlr.TimeSource", "SequenceList", "Heartbeat", members=("Heartbeat",)),
     _ro("security_profile", "SecurityProfile", "SecurityCtrlr.SecurityProfile", "integer", "0"),
-    _rw("password", "AuthorizationKey", "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly"),
+    # The security whitepaper of 1.6, A01: 16 to 20 bytes in hexadecimal. 2.0.1, A01: a passwordString of 16 to 40 characters.
+    _rw("authorization_key", "AuthorizationKey", None, "string", "", mutability="WriteOnly", maximum=40, pattern="([0-9A-Fa-f]{2}){16,20}"),
+    _rw("password", None, "SecurityCtrlr.BasicAuthPassword", "string", "", mutability="WriteOnly", minimum=16, maximum=40, pattern=r"[^\s\x00-\x1f\x7f\ud800-\udfff]*"),
     _rw("organization", None, "SecurityCtrlr.OrganizationName", "string", "Chargehand", minimum=1, maximum=64),
     _ro("supported_profiles", "SupportedFeatureProfiles", None, "string", PROFILES_16),
     _constant("supported_profiles_max", "SupportedFeatureProfilesMaxLength", None, len(PROFILES_16.split(","))),
@@ -207,7 +209,8 @@ class Options:
         for name, text in configuration.items():
             option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
             if option is None or self.change(option, text) == "Rejected":
-                raise ValueError(f"{name}={text} is not a setting of this charger")
+                shown = "***" if option and option.mutability == "WriteOnly" else text
+                raise ValueError(f"{name}={shown} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}
 
@@ -261,6 +264,8 @@ class Options:
 
 def _normalised(option: Option, text: str) -> str | None:
     """The text as it is stored; None when the option does not accept it."""
+    if option.mutability == "WriteOnly" and text != text.strip():
+        return None  # a password is taken as it is, or not at all
     text = text.strip()
     match option.kind:
         case "boolean":

@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from simulator.charge_point.charge_point import ChargePoint, Rebooting
+from simulator.charge_point.upkeep import PasswordChanged
 from simulator.link.session import Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
@@ -71,7 +72,9 @@ async def _run_until_fault(charge_point: ChargePoint) -> None:
         fault = _log_fault(charge_point, error)
         charge_point.log.connection("disconnected", "charger_fault", fault)
         charge_point.boot_reason = "Watchdog"
-        _attempt(charge_point, lambda: charge_point.station.transactions.end_all("Reboot"))
+        _attempt(
+            charge_point, lambda: charge_point.station.transactions.end_all("Reboot", "AbnormalCondition")
+        )
     finally:
         _attempt(charge_point, charge_point.power_off)
         charge_point.timers.cancel_all()
@@ -106,6 +109,9 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
             charge_point.end_attempt()
             if error.was_accepted:
                 delays = retry_delays(charge_point.network.settings())
+            if error.reason == "new_password":
+                await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
+                continue
         if charge_point.wants_reboot:
             charge_point.power_off()
             await asyncio.sleep(settings.reboot_s)
@@ -119,20 +125,17 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
 
     Nobody knows whether the charger comes back. A state file keeps what the CSMS has not answered.
     """
-    charge_point.end_for_good()
-    await charge_point.wait_for_delivery(REPORT_ENDED_S, reconnect=True)
-    running.cancel()
+    _attempt(charge_point, charge_point.end_for_good)
+    try:
+        await charge_point.delivery.wait_until_done(REPORT_ENDED_S, reconnect=True)
+    finally:
+        running.cancel()
 
 
 async def _connect_and_hold(charge_point: ChargePoint) -> None:
     settings = charge_point.network.settings()
     charge_point.log.connection("connecting", None, settings.url)
-    socket = await open_link(
-        settings,
-        charge_point.version.subprotocol,
-        charge_point.password,
-        charge_point.options.number("ping_s"),
-    )
+    socket = await open_link(settings, charge_point.version.subprotocol, charge_point.password)
     charge_point.log.connection("connected", None, None)
     await _hold(charge_point, socket)
 
@@ -149,16 +152,20 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
     )
     try:
         await run_together(session.receive(), charge_point.talk(session))
-    except (ConnectionClosed, Rebooting) as end:
+    except (ConnectionClosed, Rebooting, PasswordChanged) as end:
         error = _explain_end(end)
         # A CSMS that closes each new link without a word has not accepted it, though the last boot still counts.
-        error.was_accepted = charge_point.is_accepted and session.heard
+        error.was_accepted = charge_point.is_accepted and session.heard > 0
         raise error from end
     finally:
         await socket.close(1001, "switched off")
 
 
-def _explain_end(end: ConnectionClosed | Rebooting) -> LinkError:
-    if isinstance(end, ConnectionClosed):
-        return explain_close(end)
-    return LinkError("reset", "the charger reboots")
+def _explain_end(end: ConnectionClosed | Rebooting | PasswordChanged) -> LinkError:
+    match end:
+        case ConnectionClosed():
+            return explain_close(end)
+        case Rebooting():
+            return LinkError("reset", "the charger reboots")
+        case PasswordChanged():
+            return LinkError("new_password", "the CSMS has set a new password")

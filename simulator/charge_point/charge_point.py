@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
+from typing import Never
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -14,12 +15,14 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.charge_point import memory
 from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
+from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
-from simulator.charge_point.network import Network, retry_options
+from simulator.charge_point.network import Network
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
+from simulator.charge_point.upkeep import Upkeep
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
@@ -28,7 +31,7 @@ from simulator.link.session import CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
-from simulator.station.model import Connector, electrics_of
+from simulator.station.model import Connector
 from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
@@ -36,9 +39,6 @@ from simulator.versions import VERSIONS
 
 #: Seconds that a gentle reboot gives the CSMS to take the messages about ended transactions.
 GENTLE_S = 10.0
-
-#: Seconds that any other reboot leaves for the answer to its request.
-ANSWER_S = 0.05
 
 
 class Rebooting(Exception):
@@ -55,10 +55,11 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        fixed = _fixed_options(settings.connector_type, settings.max_power_w)
+        fixed = fixed_options(settings)
         self.options = Options(
-            {**_facts(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
+            {**facts_of(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
         )
+        self.upkeep = Upkeep(settings, self.options, self.password_options, log)
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
         self.station = Station(
@@ -102,12 +103,18 @@ class ChargePoint(Translation):
     # A connection
 
     async def talk(self, session: Session) -> None:
-        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting."""
+        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
         if self.settings.boot_on_reconnect:
             self.registration.start_over()
         try:
-            await run_together(self._register(session), self.delivery.run(session), self._watch_for_reboot())
+            await run_together(
+                self._register(session),
+                self.delivery.run(session),
+                self.upkeep.ping(session),
+                self.upkeep.watch_password(session),
+                self._watch_for_reboot(session),
+            )
         finally:
             self.online = False
             self._offline_since_s = time.monotonic()
@@ -121,7 +128,10 @@ class ChargePoint(Translation):
             await self.registration.wait_until_not_accepted()
 
     def _begin_work(self, *, booted: bool) -> None:
-        self.network.accept()
+        if self.network.accept():
+            used = f"network profile {self.network.profile.slot}, security profile {self.options.text('security_profile')}"
+            self.security.report("ReconfigurationOfSecurityParameters", used)
+            self.memory.save_soon()
         if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
@@ -171,9 +181,8 @@ class ChargePoint(Translation):
         return self.online and self.is_accepted
 
     @property
-    def password(self) -> str | None:
-        """The one that the CSMS set last, or else the one of the environment."""
-        return self.options.text("password") or self.settings.password
+    def password(self) -> bytes | None:
+        return self.upkeep.password
 
     # Messages to the CSMS
 
@@ -221,18 +230,6 @@ class ChargePoint(Translation):
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
-    async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
-        """Returns when the CSMS has every durable message, or after `limit_s`.
-
-        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
-        """
-        deadline_s = time.monotonic() + limit_s
-        outbox = self.delivery.outbox
-        while any(True for _ in outbox.durable()) and time.monotonic() < deadline_s:
-            if not self.reachable and not (reconnect and outbox.has_transaction()):
-                return
-            await asyncio.sleep(0.02)
-
     async def wait_to_connect(self, delay_s: float) -> None:
         """Before the next attempt; the end of the charger makes one attempt early."""
         with suppress(TimeoutError):
@@ -261,9 +258,9 @@ class ChargePoint(Translation):
                     self.station.sampling.restart(connector)
             case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
-            case "password":
-                self.log.hide(self.options.text("password"))
+            case "password" | "authorization_key":
                 self.security.report("ReconfigurationOfSecurityParameters", "the password was changed")
+        self.upkeep.apply_option(name)
         self.keep_state()
 
     def follow_clock(self, jump_s: float) -> None:
@@ -303,12 +300,12 @@ class ChargePoint(Translation):
     def wants_reboot(self) -> bool:
         return self._reboot_wanted.is_set()
 
-    async def _watch_for_reboot(self) -> None:
+    async def _watch_for_reboot(self, session: Session) -> Never:
+        """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
-            await self.wait_for_delivery(GENTLE_S)
-        else:
-            await asyncio.sleep(ANSWER_S)
+            await self.delivery.wait_until_done(GENTLE_S)
+        await session.settle()
         raise Rebooting
 
     def end_for_good(self) -> None:
@@ -362,6 +359,7 @@ class ChargePoint(Translation):
         memory.restore_station(self.station, state)
         self.delivery.outbox.restore(state["outbox"])
         self.options.restore(state["options"])
+        self.upkeep.hide_passwords()
         self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
@@ -377,19 +375,3 @@ class ChargePoint(Translation):
                 self.recall(state)
         except memory.UNUSABLE as error:
             self.log.remark("warning", f"the state file is not used: {error}")
-
-
-def _facts(settings: Settings) -> dict[str, str]:
-    """The options that follow from the settings."""
-    profile = 0 if settings.password is None else 2 if settings.ws_url.startswith("wss:") else 1
-    return {
-        "connectors": str(settings.connectors),
-        "phase_rotation_max": str(settings.connectors + 1),
-        "security_profile": str(profile),
-        **retry_options(settings),
-    }
-
-
-def _fixed_options(connector_type: str, max_power_w: float) -> dict[str, str]:
-    """Options that this charger's hardware decides: a cable that is fixed to it is never unlocked (OCPP 2.0.1, part 2, appendix)."""
-    return {"unlock_on_unplug": "false"} if electrics_of(connector_type, max_power_w).is_dc else {}

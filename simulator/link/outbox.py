@@ -90,6 +90,10 @@ class Outbox:
             for message in self._messages
         )
 
+    def has_undelivered(self) -> bool:
+        """Whether a durable message waits, or any waits for its answer."""
+        return any(message.durable or message.in_flight for message in self._messages)
+
     @property
     def is_busy(self) -> bool:
         """Whether so many requested messages wait that the CSMS shall not request more."""

@@ -10,12 +10,17 @@ from websockets.asyncio.client import ClientConnection
 
 from simulator.link import frames, schemas
 from simulator.link.frames import Payload
+from simulator.link.pace import Pace
 from simulator.link.schemas import SchemaViolation
+from simulator.link.websocket import PING_TIMEOUT_S
 from simulator.log import EventLog
 from simulator.versions import Version
 
 #: The action in the log of a frame that cannot be read, or that answers no call.
 UNKNOWN_ACTION = "Unknown"
+
+#: Of the CSMS's calls. Chargers that share a process share its CPU: without a limit one CSMS could take all of it.
+FRAMES_AT_ONCE, FRAMES_PER_S = 50, 50.0
 
 Answer = frames.CallResult | frames.CallError | frames.BadAnswer
 #: None: this call is not answered.
@@ -54,9 +59,11 @@ class Session:
         self._answer = answer
         self._call_timeout_s = call_timeout_s
         self._strict = strict
-        self.heard = False  #: whether the CSMS has said anything
+        self.heard = 0  #: frames of the CSMS
         self._tolerated: set[str] = set()
         self._one_call_at_a_time = asyncio.Lock()
+        self._one_answer_at_a_time = asyncio.Lock()
+        self._pace = Pace(FRAMES_AT_ONCE, FRAMES_PER_S)
         self._awaited: tuple[str, str, asyncio.Future[Payload]] | None = None
         self._action_of_late_answer: dict[str, str] = {}
 
@@ -84,13 +91,38 @@ class Session:
         """Reads and answers frames until the connection ends. Raises ConnectionClosed.
 
         Gives way after each frame: whoever awaited an answer acts on it before the next frame is looked at. A CSMS may
-        send StartTransaction.conf and a RemoteStopTransaction of that transaction in one TCP segment.
+        send StartTransaction.conf and a RemoteStopTransaction of that transaction in one TCP segment. Frames that the
+        charger did not call for are read at a limited rate: meanwhile TCP holds back a CSMS that sends more.
         """
         while True:
             text = await self._socket.recv()
-            self.heard = True
+            self.heard += 1
+            awaited = self._awaited
             await self._take_frame(text)
-            await asyncio.sleep(0)
+            called_for = awaited is not None and awaited[2].done()
+            await asyncio.sleep(0 if called_for else self._pace.take())
+
+    async def settle(self) -> None:
+        """Returns when nothing is on its way any more; then the session sends nothing more.
+
+        The CSMS has answered the charger's call, or the time for it is up, and the charger has answered the CSMS's.
+        """
+        await self._one_call_at_a_time.acquire()
+        await self._one_answer_at_a_time.acquire()
+
+    async def ping(self) -> None:
+        """Closes the connection if the CSMS sends nothing within PING_TIMEOUT_S, not even a pong. Raises ConnectionClosed.
+
+        A pong may be late behind frames that are read slowly; they are a sign of life as well.
+        """
+        heard = self.heard
+        pong = await self._socket.ping()
+        try:
+            async with asyncio.timeout(PING_TIMEOUT_S):
+                await pong
+        except TimeoutError:
+            if self.heard == heard:
+                await self._socket.close(1011, "no pong")
 
     async def _take_frame(self, text: str | bytes) -> None:
         try:
@@ -98,13 +130,15 @@ class Session:
         except frames.BadFrame as bad:
             self._log.frame("csms_to_cp", UNKNOWN_ACTION, _readable(text))
             self._log.remark("warning", f"the CSMS sent a bad frame: {bad}")
-            await self._send_error(UNKNOWN_ACTION, bad.unique_id, bad.code, bad.description)
+            async with self._one_answer_at_a_time:
+                await self._send_error(UNKNOWN_ACTION, bad.unique_id, bad.code, bad.description)
         except frames.BadAnswer as bad:
             self._take_answer(bad, _readable(text))
         else:
             if isinstance(frame, frames.Call):
                 self._log.frame("csms_to_cp", frame.action, _readable(text))
-                await self._answer_call(frame)
+                async with self._one_answer_at_a_time:
+                    await self._answer_call(frame)
             else:
                 self._take_answer(frame, _readable(text))
 

@@ -6,10 +6,13 @@ import os
 import random
 import socket
 import ssl
+from asyncio.sslproto import SSLProtocol
 from base64 import b64encode
 from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +25,6 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
-from simulator.destinations import Destinations
 from simulator.settings import Settings
 
 PING_TIMEOUT_S = 20.0
@@ -31,6 +33,7 @@ CLOSE_TIMEOUT_S = 2.0
 MAX_FRAME_BYTES = 512 * 1024
 #: Frames read ahead of the one being answered.
 MAX_QUEUED_FRAMES = 4
+TLS_BUFFER_BYTES = 16 * 1024
 
 
 class LinkError(Exception):
@@ -43,22 +46,20 @@ class LinkError(Exception):
         self.was_accepted = False  #: whether the CSMS had accepted the charger over this link
 
 
-async def open_link(
-    settings: Settings, subprotocol: str, password: str | None, ping_interval_s: float
-) -> ClientConnection:
+async def open_link(settings: Settings, subprotocol: str, password: bytes | None) -> ClientConnection:
     """Tries the allowed addresses of the CSMS one after another. Raises LinkError."""
     url = urlsplit(settings.url)
     host, port = url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
-    arguments: dict[str, Any] = {"ping_interval": ping_interval_s or None}
+    arguments: dict[str, Any] = {}
     if url.scheme == "wss":
         arguments["ssl"] = _tls_context(settings)
         # Shorter than the whole timeout, so that a silent TLS handshake is reported as such.
         arguments["ssl_handshake_timeout"] = settings.open_timeout_s * 0.8
     if password is not None:
-        credentials = f"{settings.identity}:{password}".encode()
+        credentials = settings.identity.encode() + b":" + password
         arguments["additional_headers"] = {"Authorization": f"Basic {b64encode(credentials).decode()}"}
     error = LinkError("dns_failure", f"no address found for {host}")
-    for address in await _allowed_addresses(host, port, settings.destinations):
+    for address in await _allowed_addresses(host, port, settings):
         try:
             return await _open_websocket(settings, subprotocol, (address, port), arguments)
         except LinkError as failure:
@@ -92,7 +93,7 @@ async def _open_websocket(
             compression=None,  # saves 300 KB per charger; frames are small
             open_timeout=settings.open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
-            ping_timeout=PING_TIMEOUT_S,
+            ping_interval=None,  # `Session.ping` does it: the interval may change while the connection is open
             max_size=MAX_FRAME_BYTES,
             max_queue=MAX_QUEUED_FRAMES,
             **arguments,
@@ -110,25 +111,38 @@ async def _open_websocket(
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext:
+    path = settings.ca_file or ssl.get_default_verify_paths().cafile
     try:
-        return ssl.create_default_context(cafile=settings.ca_file)
+        changed_ns = Path(path).stat().st_mtime_ns if path else 0
+        return _tls_context_of(settings.ca_file, changed_ns)
     except (OSError, ssl.SSLError) as error:
         raise LinkError("tls_failure", f"the CA file {settings.ca_file} cannot be used: {error}") from error
 
 
-async def _allowed_addresses(host: str, port: int, destinations: Destinations) -> list[str]:
+@lru_cache(maxsize=4)
+def _tls_context_of(ca_file: str | None, _changed_ns: int) -> ssl.SSLContext:
+    """Shared by the attempts and chargers of a process, until the file changes: one takes 20 ms and 0.8 MB."""
+    # Each connection has a read buffer of this size; asyncio's own 256 KiB are for fast downloads.
+    SSLProtocol.max_size = TLS_BUFFER_BYTES
+    return ssl.create_default_context(cafile=ca_file)
+
+
+async def _allowed_addresses(host: str, port: int, settings: Settings) -> list[str]:
     """Resolves the name for this attempt. The charger connects to the very addresses that were checked here.
 
     With restricted destinations, an unknown name and a name with a refused address fail alike, so that the failure
     does not reveal which names the operator's network has.
     """
+    destinations = settings.destinations
     addresses: list[str] = []
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        async with asyncio.timeout(settings.open_timeout_s):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    except (socket.gaierror, UnicodeError) as error:
+    except (socket.gaierror, UnicodeError, TimeoutError) as error:
         if not destinations.restricted:
-            raise LinkError("dns_failure", f"the name {host} cannot be resolved: {error}") from error
+            why = str(error) or f"no answer within {settings.open_timeout_s:g} s"
+            raise LinkError("dns_failure", f"the name {host} cannot be resolved: {why}") from error
     allowed = [
         address
         for address in addresses

@@ -41,6 +41,7 @@ ERROR_CODES = frozenset(
 class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     #: The key StopTransactionOnEVSideDisconnect says whether unplugging stops a transaction too.
     option_defaults: ClassVar[Mapping[str, str]] = {"tx_stop_point": "Authorized"}
+    password_options: ClassVar[tuple[str, ...]] = ("authorization_key", "password")
 
     def boot_payload(self) -> Payload:
         return {

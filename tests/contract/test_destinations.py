@@ -140,7 +140,7 @@ async def connect(url: str, allow: str = "", deny: str = "") -> LinkError:
         }
     )
     with pytest.raises(LinkError) as failure:
-        await open_link(settings, "ocpp1.6", None, 0)
+        await open_link(settings, "ocpp1.6", None)
     return failure.value
 
 

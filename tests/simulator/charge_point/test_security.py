@@ -107,13 +107,14 @@ async def test_a_csms_that_does_not_know_the_message_delays_nothing(version: str
     def refuse(_: Payload) -> Payload:
         raise NotImplementedError("SecurityEventNotification")
 
-    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0):
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
         csms.answers["SecurityEventNotification"] = refuse
         link = await csms.accepted()
 
         await start_remotely(link, version)
 
         assert events(link) == ["StartupOfTheDevice", "SettingSystemTime"]
+        assert len(charger.remarks()) == 2
 
 
 @pytest.mark.parametrize(("version", "key"), [("OCPP1.6", "AuthorizationKey")])

@@ -1,13 +1,17 @@
 """Every frame of the CSMS is answered, also a malformed one."""
 
 import json
+import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from simulator.link.pace import Pace
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import Talk
-from tests.support.csms import Csms, Link
+from tests.support.csms import Csms, Link, send_together
 from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
@@ -184,6 +188,40 @@ async def test_an_answer_that_breaks_the_schema_is_logged_and_not_used() -> None
         del csms.raw_answers["Heartbeat"]
         charger.model.registration.send_heartbeat()
         await link.next("Heartbeat")
+
+
+# The rate of frames
+
+
+async def test_a_csms_that_floods_is_answered_at_a_bounded_rate() -> None:
+    """50 at once and then 50 per second, so that chargers may share a process with one whose CSMS floods it.
+
+    The charger's own calls are answered meanwhile as ever.
+    """
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        link = await csms.accepted()
+        began_s = time.monotonic()
+        send_together(link.socket, *60 * ['[2,"7","GetLocalListVersion",{}]'])
+        await wait_until_async(lambda: str(link.frames).count('[3,"7"') >= 55)
+        charger.model.registration.send_heartbeat()
+        await link.next("Heartbeat")
+        await wait_until_async(lambda: str(link.frames).count('[3,"7"') == 60)
+
+    assert 0.15 < time.monotonic() - began_s < 5
+
+
+@given(waits=st.lists(st.floats(0, 3), min_size=1, max_size=200))
+def test_no_pace_exceeds_its_rate(waits: list[float]) -> None:
+    """In any time, no more are taken than at once and for each second of it."""
+    now_s = 0.0
+    taken_at_s: list[float] = []
+    pace = Pace(at_once=5, per_s=10, clock=lambda: now_s)
+    for wait_s in waits:
+        taken_at_s.append(now_s)
+        now_s += pace.take() + wait_s
+    for first in range(len(taken_at_s)):
+        for last in range(first, len(taken_at_s)):
+            assert last - first <= 5 + (taken_at_s[last] - taken_at_s[first]) * 10 + 1e-6
 
 
 # The order of frames

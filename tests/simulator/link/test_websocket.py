@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import os
+import socket
+import threading
 from base64 import b64encode
 from pathlib import Path
 
 import pytest
 from websockets.http11 import Request
 
+from simulator.link import websocket
 from simulator.link.websocket import MAX_FRAME_BYTES, retry_delays
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, LocalCharger
@@ -159,6 +163,42 @@ async def test_a_ca_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         event = await charger.connection("disconnected", "tls_failure")
 
     assert str(missing) in event["detail"]
+
+
+async def test_tls_reads_with_a_small_buffer_and_a_context_that_is_shared(tmp_path: Path) -> None:
+    """A context takes 20 ms and 0.8 MB, and asyncio's read buffer 256 KiB: too much for each of many chargers."""
+    trusted = certify()
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(trusted[0])
+    async with (
+        Csms(tls=server_tls(trusted, tmp_path)) as csms,
+        LocalCharger(csms.url, ca_file=ca_file) as first,
+        LocalCharger(csms.url, ca_file=ca_file) as second,
+    ):
+        await first.connection("accepted")
+        await second.connection("accepted")
+        contexts = {id(websocket._tls_context(charger.model.settings)) for charger in (first, second)}
+        transports = [link.socket.transport for link in csms.links]
+        assert len(contexts) == 1
+        assert max(len(each._ssl_protocol._ssl_buffer) for each in transports) <= 16 * 1024  # type: ignore[attr-defined]
+
+        os.utime(ca_file, ns=(1, 1))
+
+        assert id(websocket._tls_context(first.model.settings)) not in contexts
+
+
+@pytest.mark.parametrize("deny", ["", "private"])
+async def test_a_name_that_is_not_resolved_in_time_is_given_up(
+    deny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolved = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: resolved.wait(10))
+
+    async with LocalCharger("ws://csms.example/", open_timeout_s=0.1, ws_url_deny=deny) as charger:
+        event = await charger.connection("disconnected", "address_forbidden" if deny else "dns_failure")
+        resolved.set()
+
+    assert deny or "no answer within 0.1 s" in event["detail"]
 
 
 async def test_a_charger_does_not_go_where_the_operator_forbids_it() -> None:

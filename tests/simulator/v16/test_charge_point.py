@@ -99,20 +99,6 @@ async def test_a_changed_heartbeat_interval_takes_effect_at_once(talk: Talk) -> 
     await talk.link.next("Heartbeat")
 
 
-@pytest.mark.charger(password="OLD")
-async def test_a_changed_password_is_used_from_the_next_connection_on_and_is_not_printed(talk: Talk) -> None:
-    await talk.call("ChangeConfiguration", key="AuthorizationKey", value="N3W-S3CRET")
-    await talk.link.socket.close()
-    await talk.csms.link(2)
-
-    assert talk.csms.requests[0].headers["Authorization"] != talk.csms.requests[1].headers["Authorization"]
-    assert "N3W-S3CRET" not in str(talk.charger.events)
-    (entry,) = (
-        await talk.csms.links[1].call(call16.GetConfiguration(key=["AuthorizationKey"]))
-    ).configuration_key
-    assert "value" not in entry
-
-
 async def test_an_inoperative_connector_is_unavailable_and_starts_nothing(talk: Talk) -> None:
     assert (await talk.call("ChangeAvailability", connector_id=1, type="Inoperative")).status == "Accepted"
     await talk.status("Unavailable")

@@ -105,17 +105,6 @@ async def test_a_variable_is_set(talk: Talk, place: Payload, value: str, status:
             await talk.link.next("Heartbeat")
 
 
-async def test_a_password_that_is_set_is_not_printed(talk: Talk) -> None:
-    place = variable("SecurityCtrlr", "BasicAuthPassword") | {"attribute_value": "N3W-S3CRET"}
-
-    await talk.call("SetVariables", set_variable_data=[place])
-    await talk.link.socket.close()
-    await talk.csms.link(2)
-
-    assert "N3W-S3CRET" not in str(talk.charger.events)
-    assert "Authorization" in talk.csms.requests[1].headers
-
-
 @pytest.mark.parametrize(
     ("base", "has", "has_not"),
     [
