@@ -119,7 +119,7 @@ class ChargePoint(Translation):
             self.online = False
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
-            self.delivery.outbox.drop_volatile()
+            self.delivery.end_session()
             self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
