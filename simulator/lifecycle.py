@@ -127,7 +127,7 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
     """
     _attempt(charge_point, charge_point.end_for_good)
     try:
-        await charge_point.wait_for_delivery(REPORT_ENDED_S, reconnect=True)
+        await charge_point.delivery.wait_until_done(REPORT_ENDED_S, reconnect=True)
     finally:
         running.cancel()
 

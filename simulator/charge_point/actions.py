@@ -52,7 +52,7 @@ def _read(data: object) -> Fields | None:
         except ValueError:
             return None
     fields = {} if data is None else data
-    if not isinstance(fields, dict) or not isinstance(fields.get("connector", 1), int):
+    if not isinstance(fields, dict) or type(fields.get("connector", 1)) is not int:
         return None
     return fields
 
@@ -62,10 +62,17 @@ def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
     return station.cable.plug(connector, energy_wh)
 
 
+#: IdTokenEnumType of OCPP 2.0.1; 1.6 does not have types.
+TOKEN_TYPES = frozenset(
+    {"Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"}
+)
+
+
 def _present_token(station: Station, connector: Connector, fields: Fields) -> bool:
-    return station.sessions.present_token(
-        connector, Token(str(fields["idToken"])[:36], fields.get("type", "ISO14443"))
-    )
+    value, kind = fields["idToken"], fields.get("type", "ISO14443")
+    if not isinstance(value, str) or not value or kind not in TOKEN_TYPES:
+        raise ValueError("idToken is a text, and type one of " + ", ".join(sorted(TOKEN_TYPES)))
+    return station.sessions.present_token(connector, Token(value[:36], kind))
 
 
 def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:

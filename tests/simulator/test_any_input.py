@@ -38,8 +38,9 @@ NO_AMOUNTS = [-5, 1e300, 10**400, math.inf, math.nan, "nan", True, []]
 DRIVER_DATA = st.fixed_dictionaries(
     {},
     optional={
-        "connector": st.integers(0, 3),
-        "idToken": st.sampled_from(["TAG", "tag", "OTHER"]),
+        "connector": st.integers(0, 3) | st.sampled_from([True, None, "1"]),
+        "idToken": st.sampled_from(["TAG", "tag", "OTHER", "", 5, None, []]),
+        "type": st.sampled_from(["ISO14443", "KeyCode", "", "Nonsense", 5, None, []]),
         "powerW": st.sampled_from([None, 0, 7_000, 10**9, *NO_AMOUNTS]),
         "energyWh": st.sampled_from([0, 1, 10_000, *NO_AMOUNTS]),
         "fault": st.sampled_from(["OverCurrentFailure", "Nonsense", ""]),

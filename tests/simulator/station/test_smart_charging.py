@@ -206,6 +206,29 @@ async def test_a_period_of_one_phase_uses_one_phase_of_three() -> None:
         assert charger.power_w() == 16 * 230 * 3
 
 
+@pytest.mark.parametrize(
+    ("version", "period", "expected_w"),
+    [
+        ("OCPP2.0.1", {}, 2_000),
+        ("OCPP2.0.1", {"numberPhases": 1}, 6_000),
+        ("OCPP1.6", {}, 6_000),
+        ("OCPP1.6", {"numberPhases": 3}, 6_000),
+    ],
+)
+async def test_a_limit_in_watts_on_a_charger_of_one_phase(
+    version: str, period: dict[str, Any], expected_w: int
+) -> None:
+    """K01.FR.49 and .50 with the erratum of 2025-06: 6 kW are 8.7 A on each of three phases. 1.6: errata 3.34."""
+    with unconnected(version, max_power_w=7_000) as charger:
+        charger.start(1)
+        charger.install(1, 6_000, period=period)
+        assert charger.power_w() == pytest.approx(expected_w)
+
+        absolute = {"kind": "Absolute", "schedule": START_2020}
+        charger.install(0, 5_000, id=2, purpose="Max", **absolute)
+        assert charger.power_w() == pytest.approx(min(expected_w, 5_000))
+
+
 async def test_a_share_below_the_minimum_is_not_used() -> None:
     """minChargingRate is for the distribution between connectors (OCPP 1.6 part 1, 3.13.4; 2.0.1 K01.FR.21)."""
     with unconnected("OCPP1.6") as charger:

@@ -79,6 +79,7 @@ async def test_a_profile_that_comes_with_a_remote_start_is_for_that_transaction(
     [
         (1, profile(1, purpose="ChargePointMaxProfile")),
         (1, profile(1, purpose="TxProfile")),
+        (1, profile(-1.0)),
         (1, profile(1, level=99)),
         (1, profile(1, then=[{"start_period": 0, "limit": 2}])),
         (1, profile(1, schedule={"start_schedule": "yesterday"})),

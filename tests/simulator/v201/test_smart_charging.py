@@ -55,6 +55,17 @@ async def test_the_drawn_power_follows_the_profiles(talk: Talk) -> None:
     assert [installed.id for installed in talk.model.station.profiles] == [1]
 
 
+async def test_a_refusal_says_why(talk: Talk) -> None:
+    """matth-x/MicroOcpp#310: a negative limit let the meter's register run backwards."""
+    await talk.start()
+
+    answer = await talk.call("SetChargingProfile", evse_id=1, charging_profile=profile(-1.0))
+
+    assert answer.status == "Rejected"
+    assert answer.status_info["reason_code"] == "InvalidSchedule"
+    assert talk.connector.power_w == 22_000
+
+
 async def test_installed_profiles_are_reported(talk: Talk) -> None:
     for evse_id in (0, 1):
         given = profile(5_000, id=10 + evse_id, level=evse_id)
