@@ -22,6 +22,9 @@ CAPACITY_BYTES = 512 * 1024
 #: Requested messages that may wait when the CSMS requests more; beyond it, its request is refused.
 REQUESTED_CAPACITY = 100
 
+#: Connections that may break on a report before it is dropped: a CSMS may close them on a message that it does not know.
+REPORT_ATTEMPTS = 3
+
 
 def ignore(_: Answer) -> None:
     """For calls whose answer changes nothing."""
@@ -107,19 +110,23 @@ class Outbox:
     def durable(self) -> Iterator[Message]:
         return (message for message in self._messages if message.durable)
 
-    def drop_volatile(self) -> None:
+    def drop_volatile(self) -> list[Message]:
         """After the connection was lost: only durable messages wait for the next one.
 
-        Each other one calls back with a CallFailed: no answer will come.
+        Each other one calls back with a CallFailed: no answer will come. Returns the reports that are dropped, too,
+        because the connection broke on them REPORT_ATTEMPTS times.
         """
         dropped = [message for message in self._messages if not message.durable]
-        self._messages = deque(self.durable())
-        for message in self._messages:
+        for message in self.durable():
+            message.attempts += message.in_flight and message.transaction_id is None
             message.in_flight = False
+        given_up = [m for m in self.durable() if m.transaction_id is None and m.attempts >= REPORT_ATTEMPTS]
+        self._messages = deque(message for message in self.durable() if message not in given_up)
         for message in dropped:
             message.on_answer(
                 CallFailed(CallFailed.DROPPED, f"{message.action} was lost with the connection")
             )
+        return given_up
 
     def describe(self) -> list[list[Any]]:
         """The durable messages, for the state file."""
