@@ -61,14 +61,11 @@ class Sampling:
                 self._energy.update_meters()
                 read(connector)
                 self._resources.reports.keep_state()
-                missed = (
-                    max(self._resources.timers.now_s() - due_s, 0) // interval_s
-                )  # while the process stood still
+                missed = max(timers.now_s() - due_s, 0) // interval_s  # while the process stood still
                 self._sample_later(connector, option, due_s + (missed + 1) * interval_s, interval_s, read)
 
-        self._resources.timers.start(
-            connector, option, max(due_s - self._resources.timers.now_s(), 0), sample
-        )
+        timers = self._resources.timers
+        timers.start(connector, option, max(due_s - timers.now_s(), 0), sample)
 
     def _report_sample(self, connector: Connector) -> None:
         if connector.transaction:

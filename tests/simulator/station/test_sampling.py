@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.memory import State
 from simulator.clock import format_time, parse_time
 from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
@@ -44,12 +45,17 @@ def transaction(
         model.station.sessions.start_remotely(connector, Token("TAG"), None, check=False)
         await during(model)
         model.station.transactions.stop(connector, "Remote", "Remote")
-        last = list(model.delivery.outbox.durable())[-1].payload
         model.power_off()
-        return last.get("transactionData") or last.get("meterValue") or []
+        return values_of_end(model)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(run())
+
+
+def values_of_end(model: ChargePoint) -> list[Payload]:
+    """The readings of the last report in the queue."""
+    last = list(model.delivery.outbox.durable())[-1].payload
+    return last.get("transactionData") or last.get("meterValue") or []
 
 
 def contexts(values: list[Payload]) -> list[str]:
@@ -118,6 +124,32 @@ def test_a_process_that_stood_still_reads_once_and_not_once_per_interval(version
     values = transaction(version, during, **interval(version, 10))
 
     assert contexts(values) == ["Transaction.Begin", *["Sample.Periodic"] * 2, "Transaction.End"]
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["this release", "an older release"])
+def test_the_readings_for_the_end_survive_a_kill(version: str, kept: bool) -> None:
+    states: list[State] = []
+
+    async def during(model: ChargePoint) -> None:
+        await asyncio.sleep(25)
+        states.append(json.loads(json.dumps(model.describe() | {"clean": False})))
+
+    transaction(version, during, **interval(version, 10))
+    (connector, *_) = states[0]["connectors"]
+    if not kept:
+        del connector["transaction"]["samples"]
+        for name in ("arrival_wh", "tapers", "phases"):
+            del connector["ev"][name]
+
+    async def restart() -> list[Payload]:
+        environ = environment("ws://csms", version)
+        model = build_charge_point(read_settings(environ), EventLog(lambda _: None))
+        model.recall(states[0])
+        assert model.station.connectors[0].energy_wh == connector["energy_wh"]
+        return values_of_end(model)
+
+    recorded = ["Transaction.Begin", *["Sample.Periodic"] * 2] if kept else []
+    assert contexts(asyncio.run(restart())) == [*recorded, "Transaction.End"]
 
 
 def test_no_list_has_no_readings(version: str) -> None:
