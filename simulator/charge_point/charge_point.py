@@ -173,6 +173,10 @@ class ChargePoint(Translation):
             self.registration.start_over()
 
     @property
+    def is_silent(self) -> bool:
+        return self.silent_while_rejected and self.registration.status == "Rejected"
+
+    @property
     def is_accepted(self) -> bool:
         return self.registration.is_accepted
 
