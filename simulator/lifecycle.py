@@ -149,6 +149,7 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.answer,
         charge_point.network.profile.call_timeout_s,
         strict=charge_point.settings.strict,
+        is_silent=lambda: charge_point.is_silent,
     )
     try:
         await run_together(session.receive(), charge_point.talk(session))

@@ -119,7 +119,7 @@ class ChargePoint(Translation):
             self.online = False
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
-            self.delivery.outbox.drop_volatile()
+            self.delivery.end_session()
             self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
@@ -171,6 +171,10 @@ class ChargePoint(Translation):
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
         if self.network.end_attempt():
             self.registration.start_over()
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent_while_rejected and self.registration.status == "Rejected"
 
     @property
     def is_accepted(self) -> bool:

@@ -84,6 +84,11 @@ class Delivery:
                 return
             await asyncio.sleep(0.02)
 
+    def end_session(self) -> None:
+        """After the connection was lost."""
+        for report in self.outbox.drop_volatile():
+            self._log.remark("error", f"{report.action} was given up: the connection broke on it each time")
+
     def _may_send(self, message: Message) -> bool:
         paused = message.transaction_id is not None and self._timers.is_running(None, PAUSE)
         return not paused and self._sender.may_send(message)

@@ -70,6 +70,7 @@ class FirmwareUpdates:
         reports: Reports,
     ) -> None:
         self.version = version
+        self._delivered_version = version
         self.update: Update | None = None  #: the last one, also when it has ended
         self._clock = clock
         self._options = options
@@ -87,14 +88,17 @@ class FirmwareUpdates:
     def start(self, update: Update) -> str:
         """The status of the answer.
 
-        Another update is canceled (L01.FR.24), unless the charger already reboots into its firmware (L01.FR.27).
+        Another update is canceled (L01.FR.24), unless the charger already reboots into its firmware (L01.FR.27). In OCPP
+        1.6 the messages of the new update may be others than those of the old one, which then ends with a failure.
         """
         if self.reboots:
             return "Rejected"
-        replaces = self.update is not None and self.update.status not in END_STATUSES
-        if replaces:
+        old, self.update = self.update, update
+        replaces = old is not None and old.status not in END_STATUSES
+        if old and replaces:
+            if (old.request_id is None) != (update.request_id is None):
+                self._report_failure(old)
             self._station.await_firmware(wait=False)
-        self.update = update
         self._schedule_download(update)
         return "AcceptedCanceled" if replaces else "Accepted"
 
@@ -105,13 +109,10 @@ class FirmwareUpdates:
         """
         self._timers.cancel(None, TIMER)
         update = self.update
-        if update is None:
+        if update is None or update.status in END_STATUSES:
             return
-        match update.status, keep_schedule:
-            case ("Downloading", _) | ("DownloadScheduled", False):
-                self._report(update, "DownloadFailed")
-            case ("Installing", _) | ("InstallScheduled" | "InstallRebooting", False):
-                self._report(update, "InstallationFailed")
+        if not keep_schedule or update.status in ("Downloading", "Installing"):
+            self._report_failure(update)
 
     def power_on(self) -> None:
         """Continues what is scheduled; the first boot of new firmware ends its update. Reports wait for the boot."""
@@ -142,10 +143,16 @@ class FirmwareUpdates:
         return update.status, update.request_id
 
     def describe(self) -> dict[str, Any]:
-        return {"firmware_version": self.version, "update": asdict(self.update) if self.update else None}
+        return {
+            "firmware_version": self.version,
+            "firmware_delivered": self._delivered_version,
+            "update": asdict(self.update) if self.update else None,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.version = state["firmware_version"]
+        """Restores what `describe` returned. If the settings name another version by now, then that one counts."""
+        if state.get("firmware_delivered", self._delivered_version) == self._delivered_version:
+            self.version = state["firmware_version"]
         if state["update"]:
             known = {field.name for field in fields(Update)} & state["update"].keys()
             self.update = Update(**{name: state["update"][name] for name in known})
@@ -213,6 +220,10 @@ class FirmwareUpdates:
 
     def _continue(self, update: Update, delay_s: float, step: Callable[[Update], None]) -> None:
         self._timers.start(None, TIMER, delay_s, lambda: step(update))
+
+    def _report_failure(self, update: Update) -> None:
+        is_download = update.status in ("DownloadScheduled", "Downloading")
+        self._report(update, "DownloadFailed" if is_download else "InstallationFailed")
 
     def _report(self, update: Update, status: str) -> None:
         update.status = status
