@@ -94,7 +94,8 @@ class Delivery:
                 pause_s = self._options.number("transaction_retry_s") * message.attempts
                 self._timers.start(None, PAUSE, pause_s, self.outbox.wake)
                 return
-            self._log.remark("error", f"{message.action} was given up after {message.attempts} attempts")
+            if message.transaction_id is not None:
+                self._log.remark("error", f"{message.action} was given up after {message.attempts} attempts")
         if message.transaction_id is not None and message.droppable:
             self._readings_refused = failed
         self.outbox.remove(message)
