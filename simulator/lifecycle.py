@@ -127,7 +127,7 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
     """
     _attempt(charge_point, charge_point.end_for_good)
     try:
-        await charge_point.wait_for_delivery(REPORT_ENDED_S, reconnect=True)
+        await charge_point.delivery.wait_until_done(REPORT_ENDED_S, reconnect=True)
     finally:
         running.cancel()
 
@@ -149,6 +149,7 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.answer,
         charge_point.network.profile.call_timeout_s,
         strict=charge_point.settings.strict,
+        is_silent=lambda: charge_point.is_silent,
     )
     try:
         await run_together(session.receive(), charge_point.talk(session))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Set
 from typing import Any
 from urllib.parse import quote
 
@@ -10,13 +11,17 @@ MASK = "***"
 #: OCPP 1.6's key, and 2.0.1's variable, which is also a field of a network profile; names are not case-sensitive.
 NAMES = frozenset({"authorizationkey", "basicauthpassword"})
 
+#: Secrets of a network profile by the field that has them (APNType and VPNType; a `key` elsewhere is none).
+PROFILE_FIELDS = {"apn": frozenset({"apnPassword", "simPin"}), "vpn": frozenset({"password", "key"})}
+
 #: Where an entry that names the password has its value: ChangeConfiguration, SetVariables, NotifyReport, NotifyEvent.
 VALUE_FIELDS = frozenset({"value", "attributeValue", "actualValue"})
 
 # Also a name with escaped letters, which JSON allows.
-MAY_NAME_PASSWORD = re.compile(r"AuthorizationKey|BasicAuthPassword|\\u00", re.IGNORECASE)
+MAY_NAME_PASSWORD = re.compile(r'AuthorizationKey|BasicAuthPassword|"[av]pn"|\\u00', re.IGNORECASE)
 ANY_VALUE = re.compile(
-    r'("(?:value|attributeValue|actualValue|basicAuthPassword)"\s*:\s*)"(?:[^"\\]|\\.)*(?:"|\\?$)',
+    r'("(?:value|attributeValue|actualValue|basicAuthPassword|apnPassword|simPin|password|key)"\s*:\s*)'
+    r'(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[0-9]+)',
     re.IGNORECASE,
 )
 
@@ -41,18 +46,21 @@ def _mask(part: Any) -> int:
         return 0
     secret_fields = {name for name in part if name.lower() in NAMES}
     found = sum(map(_mask, part.values()))
+    for name, fields in PROFILE_FIELDS.items():
+        found += _mask_fields(part.get(name), fields)
     entries = [part]
     if _names_password(part.get("key")) or _names_password(part.get("variable")):
         secret_fields |= VALUE_FIELDS
         attributes = part.get("variableAttribute")
-        entries += (
-            [each for each in attributes if isinstance(each, dict)] if isinstance(attributes, list) else []
-        )
-    for entry in entries:
-        for name in entry.keys() & secret_fields:
-            entry[name] = MASK
-            found += 1
-    return found
+        entries += attributes if isinstance(attributes, list) else []
+    return found + sum(_mask_fields(entry, secret_fields) for entry in entries)
+
+
+def _mask_fields(entry: Any, fields: Set[str]) -> int:
+    names = entry.keys() & fields if isinstance(entry, dict) else ()
+    for name in names:
+        entry[name] = MASK
+    return len(names)
 
 
 def _names_password(name: Any) -> bool:

@@ -119,7 +119,7 @@ class ChargePoint(Translation):
             self.online = False
             self._offline_since_s = time.monotonic()
             self.registration.stop_heartbeat()
-            self.delivery.outbox.drop_volatile()
+            self.delivery.end_session()
             self.statuses.drop_unanswered()
 
     async def _register(self, session: Session) -> None:
@@ -128,7 +128,10 @@ class ChargePoint(Translation):
             await self.registration.wait_until_not_accepted()
 
     def _begin_work(self, *, booted: bool) -> None:
-        self.network.accept()
+        if self.network.accept():
+            used = f"network profile {self.network.profile.slot}, security profile {self.options.text('security_profile')}"
+            self.security.report("ReconfigurationOfSecurityParameters", used)
+            self.memory.save_soon()
         if not booted:
             self.log.connection(
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
@@ -168,6 +171,10 @@ class ChargePoint(Translation):
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
         if self.network.end_attempt():
             self.registration.start_over()
+
+    @property
+    def is_silent(self) -> bool:
+        return self.silent_while_rejected and self.registration.status == "Rejected"
 
     @property
     def is_accepted(self) -> bool:
@@ -226,18 +233,6 @@ class ChargePoint(Translation):
     def has_queued_messages(self, transaction_id: str | None) -> bool:
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
-
-    async def wait_for_delivery(self, limit_s: float, *, reconnect: bool = False) -> None:
-        """Returns when the CSMS has every durable message and has answered what was sent, or after `limit_s`.
-
-        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
-        """
-        deadline_s = time.monotonic() + limit_s
-        outbox = self.delivery.outbox
-        while outbox.has_undelivered() and time.monotonic() < deadline_s:
-            if not self.reachable and not (reconnect and outbox.has_transaction()):
-                return
-            await asyncio.sleep(0.02)
 
     async def wait_to_connect(self, delay_s: float) -> None:
         """Before the next attempt; the end of the charger makes one attempt early."""
@@ -313,7 +308,7 @@ class ChargePoint(Translation):
         """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
         await self._reboot_wanted.wait()
         if self._reboot_is_gentle:
-            await self.wait_for_delivery(GENTLE_S)
+            await self.delivery.wait_until_done(GENTLE_S)
         await session.settle()
         raise Rebooting
 

@@ -60,7 +60,7 @@ def read_profile(
         duration_s=_read_duration(schedule),
         valid_from=valid_from,
         valid_to=valid_to,
-        periods=_read_periods(schedule, electrics),
+        periods=_read_periods(schedule, electrics, _assumed_phases(given, electrics)),
         received_at=received_at,
         payload=given,
     )
@@ -70,6 +70,16 @@ def schedules_of(given: Payload) -> list[Payload]:
     """OCPP 1.6 has one schedule, 2.0.1 a list."""
     schedules = given["chargingSchedule"]
     return schedules if isinstance(schedules, list) else [schedules]
+
+
+def _assumed_phases(given: Payload, electrics: Electrics) -> int:
+    """The phases that a period without numberPhases is for.
+
+    In OCPP 2.0.1 they are three for the limit of a connector: a limit in W is a current, which is the same on each of
+    them (K01.FR.49 and .50 with the erratum of 2025-06). In 1.6 the limit is used as it is given (errata 3.34).
+    """
+    is_201, of_connector = "id" in given, given["chargingProfilePurpose"] in TX_PURPOSES
+    return 3 if is_201 and of_connector and not electrics.is_dc else electrics.phases
 
 
 def _check_kind(given: Payload, start: float | None) -> None:
@@ -105,13 +115,13 @@ def _read_duration(schedule: Payload) -> float:
     return duration_s
 
 
-def _read_periods(schedule: Payload, electrics: Electrics) -> list[Period]:
-    least = _number(schedule.get("minChargingRate", 0.0))
+def _read_periods(schedule: Payload, electrics: Electrics, assumed_phases: int) -> list[Period]:
+    least, unit = _number(schedule.get("minChargingRate", 0.0)), schedule["chargingRateUnit"]
     refuse_if(not 0 <= least < UNLIMITED, "InvalidSchedule", "minChargingRate is no possible rate")
-    in_watts = schedule["chargingRateUnit"] == "W"
-    periods = [
-        _read_period(period, least, in_watts, electrics) for period in schedule["chargingSchedulePeriod"]
-    ]
+    periods = []
+    for given in schedule["chargingSchedulePeriod"]:
+        watts = _watts_of_one(unit, given.get("numberPhases"), electrics, assumed_phases)
+        periods.append(_read_period(given, watts, least))
     # OCPP 2.0.1 K01.FR.31 and .35; 1.6 part 1, 7.14.
     starts = [period.start_s for period in periods]
     refuse_if(starts[:1] != [0], "InvalidSchedule", "the first period does not start at 0")
@@ -120,11 +130,17 @@ def _read_periods(schedule: Payload, electrics: Electrics) -> list[Period]:
     return periods
 
 
-def _read_period(given: Payload, least: float, in_watts: bool, electrics: Electrics) -> Period:
+def _watts_of_one(unit: str, phases: int | None, electrics: Electrics, assumed_phases: int) -> float:
+    """What one unit of a limit is at this charger."""
+    if unit == "A":
+        return electrics.watts(1.0, phases)
+    return 1.0 if phases else min(electrics.phases / assumed_phases, 1.0)
+
+
+def _read_period(given: Payload, watts_of_one: float, least: float) -> Period:
     limit, phases = _number(given["limit"]), given.get("numberPhases")
     refuse_if(not 0 <= limit < UNLIMITED, "InvalidSchedule", "a limit is no possible rate")
     refuse_if(phases is not None and not 1 <= phases <= 3, "InvalidSchedule", "numberPhases is not 1, 2 or 3")
-    watts_of_one = 1.0 if in_watts else electrics.watts(1.0, phases)
     return Period(_number(given["startPeriod"]), limit * watts_of_one, phases, least * watts_of_one)
 
 

@@ -1,5 +1,7 @@
 """Sends the queued calls one after another, and repeats those about transactions until the CSMS takes them."""
 
+import asyncio
+import time
 from typing import Never, Protocol
 
 from simulator.configuration import Options
@@ -16,6 +18,9 @@ PAUSE = "transaction retry"
 
 class Sender(Protocol):
     """The charge point, as the delivery uses it."""
+
+    @property
+    def reachable(self) -> bool: ...
 
     def may_send(self, message: Message) -> bool: ...
 
@@ -67,6 +72,22 @@ class Delivery:
             else:
                 self.outbox.remove(message)
                 message.on_answer(answer)
+
+    async def wait_until_done(self, limit_s: float, *, reconnect: bool = False) -> None:
+        """Returns when the CSMS has every durable message and has answered what was sent, or after `limit_s`.
+
+        It also returns when the CSMS cannot be reached; with `reconnect` not while messages about transactions wait.
+        """
+        deadline_s = time.monotonic() + limit_s
+        while self.outbox.has_undelivered() and time.monotonic() < deadline_s:
+            if not self._sender.reachable and not (reconnect and self.outbox.has_transaction()):
+                return
+            await asyncio.sleep(0.02)
+
+    def end_session(self) -> None:
+        """After the connection was lost."""
+        for report in self.outbox.drop_volatile():
+            self._log.remark("error", f"{report.action} was given up: the connection broke on it each time")
 
     def _may_send(self, message: Message) -> bool:
         paused = message.transaction_id is not None and self._timers.is_running(None, PAUSE)

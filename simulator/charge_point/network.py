@@ -73,19 +73,21 @@ class Network:
         self._turns = turns if self._accepted in turns else [*turns, self._accepted]
         self._failures = 0
 
-    def accept(self) -> None:
-        """The CSMS of the profile in use has accepted the charger.
+    def accept(self) -> bool:
+        """The CSMS of the profile in use has accepted the charger. True when the last one was another.
 
         A higher security profile replaces the lower one for good (A05.FR.06 and .07).
         """
         self._is_accepted = True
         self._failures = 0
-        self._accepted = self.profile
-        if self.profile.security_profile > self._options.number("security_profile"):
-            self._options.set("security_profile", self.profile.security_profile)
-            self._turns = [each for each in self._turns if each in self._usable()]
+        is_other, self._accepted = self.profile != self._accepted, self.profile
+        security_profile = self.profile.security_profile
+        if security_profile > self._options.number("security_profile"):
+            self._options.set("security_profile", security_profile)
+            self._turns = [each for each in self._turns if each.security_profile >= security_profile]
             slots = [slot for slot in self._options.members("network_priority") if self.has_slots(slot)]
             self._options.set("network_priority", ",".join(slots))
+        return is_other
 
     def end_attempt(self) -> bool:
         """After each connection, and each failure to connect. True when another profile has its turn now."""

@@ -22,6 +22,9 @@ CAPACITY_BYTES = 512 * 1024
 #: Requested messages that may wait when the CSMS requests more; beyond it, its request is refused.
 REQUESTED_CAPACITY = 100
 
+#: Connections that may break on a report before it is dropped: a CSMS may close them on a message that it does not know.
+REPORT_ATTEMPTS = 3
+
 
 def ignore(_: Answer) -> None:
     """For calls whose answer changes nothing."""
@@ -30,7 +33,7 @@ def ignore(_: Answer) -> None:
 @dataclass(slots=True, eq=False)
 class Message:
     action: str
-    payload: Payload
+    content: Payload | str  #: the payload; of a queued durable message its JSON text, a third of the memory
     on_answer: OnAnswer = ignore
     requested: bool = (
         False  #: triggered by the CSMS; one that is not durable may be sent while the boot is pending
@@ -41,8 +44,12 @@ class Message:
         None  #: of the `Transaction`; its messages are sent again if the CSMS refuses them
     )
     attempts: int = 0
-    size: int = 0  #: bytes of a durable payload
     in_flight: bool = False  #: sent, and not answered yet
+
+    @property
+    def payload(self) -> Payload:
+        payload: Payload = json.loads(self.content) if isinstance(self.content, str) else self.content
+        return payload
 
 
 class Outbox:
@@ -56,7 +63,8 @@ class Outbox:
         self._changed.set()
         if not message.durable:
             return self._drop_volatile_above_capacity()
-        message.size = len(json.dumps(message.payload))
+        if not isinstance(message.content, str):
+            message.content = json.dumps(message.content, separators=(",", ":"))
         dropped: list[Message] = []
         while self._is_full():
             dropped += self._make_room()
@@ -102,30 +110,35 @@ class Outbox:
     def durable(self) -> Iterator[Message]:
         return (message for message in self._messages if message.durable)
 
-    def drop_volatile(self) -> None:
+    def drop_volatile(self) -> list[Message]:
         """After the connection was lost: only durable messages wait for the next one.
 
-        Each other one calls back with a CallFailed: no answer will come.
+        Each other one calls back with a CallFailed: no answer will come. Returns the reports that are dropped, too,
+        because the connection broke on them REPORT_ATTEMPTS times.
         """
         dropped = [message for message in self._messages if not message.durable]
-        self._messages = deque(self.durable())
-        for message in self._messages:
+        for message in self.durable():
+            message.attempts += message.in_flight and message.transaction_id is None
             message.in_flight = False
+        given_up = [m for m in self.durable() if m.transaction_id is None and m.attempts >= REPORT_ATTEMPTS]
+        self._messages = deque(message for message in self.durable() if message not in given_up)
         for message in dropped:
             message.on_answer(
                 CallFailed(CallFailed.DROPPED, f"{message.action} was lost with the connection")
             )
+        return given_up
 
     def describe(self) -> list[list[Any]]:
         """The durable messages, for the state file."""
-        return [[m.action, m.payload, m.droppable, m.transaction_id, m.attempts] for m in self.durable()]
+        return [[m.action, m.content, m.droppable, m.transaction_id, m.attempts] for m in self.durable()]
 
     def restore(self, described: list[list[Any]]) -> None:
-        for action, payload, droppable, transaction_id, attempts in described:
+        """Takes payloads as text, or as the objects of an older state file."""
+        for action, content, droppable, transaction_id, attempts in described:
             self.put(
                 Message(
                     action,
-                    payload,
+                    content,
                     durable=True,
                     droppable=droppable,
                     transaction_id=transaction_id,
@@ -134,7 +147,7 @@ class Outbox:
             )
 
     def _is_full(self) -> bool:
-        sizes = [message.size for message in self.durable()]
+        sizes = [len(message.content) for message in self.durable()]
         return len(sizes) > CAPACITY or (len(sizes) > 1 and sum(sizes) > CAPACITY_BYTES)
 
     def _make_room(self) -> list[Message]:

@@ -23,8 +23,7 @@ UNKNOWN_ACTION = "Unknown"
 FRAMES_AT_ONCE, FRAMES_PER_S = 50, 50.0
 
 Answer = frames.CallResult | frames.CallError | frames.BadAnswer
-#: None: this call is not answered.
-Answerer = Callable[[str, Payload], Payload | None]
+Answerer = Callable[[str, Payload], Payload]
 
 
 class CallFailed(Exception):
@@ -51,14 +50,18 @@ class Session:
         call_timeout_s: float,
         *,
         strict: bool = False,
+        is_silent: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`strict` refuses every payload that breaks its schema; else what nobody needs is left out, with a remark."""
+        """While `is_silent`, no frame of the CSMS is answered.
+
+        `strict` refuses every payload that breaks its schema; else what nobody needs is left out, with a remark."""
         self._socket = socket
         self._version = version
         self._log = log
         self._answer = answer
         self._call_timeout_s = call_timeout_s
         self._strict = strict
+        self._is_silent = is_silent
         self.heard = 0  #: frames of the CSMS
         self._tolerated: set[str] = set()
         self._one_call_at_a_time = asyncio.Lock()
@@ -126,21 +129,27 @@ class Session:
 
     async def _take_frame(self, text: str | bytes) -> None:
         try:
-            frame = frames.parse_frame(text)
-        except frames.BadFrame as bad:
-            self._log.frame("csms_to_cp", UNKNOWN_ACTION, _readable(text))
-            self._log.remark("warning", f"the CSMS sent a bad frame: {bad}")
-            async with self._one_answer_at_a_time:
-                await self._send_error(UNKNOWN_ACTION, bad.unique_id, bad.code, bad.description)
-        except frames.BadAnswer as bad:
-            self._take_answer(bad, _readable(text))
-        else:
-            if isinstance(frame, frames.Call):
-                self._log.frame("csms_to_cp", frame.action, _readable(text))
+            frame: frames.Call | frames.BadFrame | Answer = frames.parse_frame(text)
+        except (frames.BadFrame, frames.BadAnswer) as bad:
+            frame = bad
+        match frame:
+            case frames.Call() | frames.BadFrame():
+                action = frame.action if isinstance(frame, frames.Call) else UNKNOWN_ACTION
+                self._log.frame("csms_to_cp", action, _readable(text))
+                if self._is_silent():
+                    self._remark_once("the CSMS's calls", "are not answered: it has rejected this charger")
+                    return
                 async with self._one_answer_at_a_time:
-                    await self._answer_call(frame)
-            else:
+                    await self._answer_frame(frame)
+            case _:
                 self._take_answer(frame, _readable(text))
+
+    async def _answer_frame(self, frame: frames.Call | frames.BadFrame) -> None:
+        if isinstance(frame, frames.Call):
+            await self._answer_call(frame)
+            return
+        self._log.remark("warning", f"the CSMS sent a bad frame: {frame}")
+        await self._send_error(UNKNOWN_ACTION, frame.unique_id, frame.code, frame.description)
 
     async def _answer_call(self, call: frames.Call) -> None:
         try:
@@ -152,8 +161,7 @@ class Session:
         except OCPPError as refusal:
             await self._send_error(call.action, call.unique_id, refusal.code, str(refusal.description))
         else:
-            if answer is not None:
-                await self._send_result(call, answer)
+            await self._send_result(call, answer)
 
     def _refuse_unknown(self, action: str) -> None:
         """NotImplemented is for unknown actions, as in OCPP; the library's descriptions swap it with NotSupported."""

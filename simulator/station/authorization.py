@@ -72,11 +72,14 @@ class Authorizer:
         return info
 
     def remember(self, token: Token, info: TokenInfo) -> None:
-        """Caches what the CSMS answered about a token, unless the local list has it (OCPP 1.6 part 1, 3.5.3)."""
+        """Caches what the CSMS answered about a token, unless the local list has it (OCPP 1.6 part 1, 3.5.3).
+
+        What the cache knew of the token is outdated also while the cache is off.
+        """
         name = token.value.lower()
+        self.cache.pop(name, None)
         if not self._options.flag("cache_enabled") or token.kind in UNCHECKED_KINDS or self._listed(name):
             return
-        self.cache.pop(name, None)
         self.cache[name] = info._replace(used_at=self._now())
         while len(self.cache) > CACHE_SIZE:
             del self.cache[next(iter(self.cache))]

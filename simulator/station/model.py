@@ -80,6 +80,7 @@ class Connector:
     ev: Ev | None = None
     token: Token | None = None  #: the one that may charge here
     group: str | None = None  #: of that token; its other tokens may end the transaction
+    reservation_id: int | None = None  #: the one that the token has used
     transaction: Transaction | None = None
     energy_wh: float = 0.0  #: the meter's register; it only grows
     interval_start_wh: dict[str, float] = field(
@@ -122,6 +123,11 @@ class Connector:
         if not self.ev.requests_energy or self.power_set_w == 0:
             return "SuspendedEV"
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
+
+    @property
+    def has_cable(self) -> bool:
+        """Whether there is a cable in its socket, with a car or without."""
+        return self.plugged or self.cable_locked
 
     @property
     def is_free(self) -> bool:

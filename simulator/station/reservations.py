@@ -25,7 +25,7 @@ class Reservations:
         free = {
             c.number
             for c in self._resources.connectors
-            if c.is_free and not c.plugged and c.number not in taken
+            if c.is_free and not c.has_cable and c.number not in taken
         }
         promised = sum(r.connector_number == 0 for r in others)
         if len(free) <= promised or free.isdisjoint(c.number for c in candidates):
@@ -47,7 +47,10 @@ class Reservations:
         return True
 
     def use(self, connector: Connector) -> int | None:
-        """Ends the reservation that the connector's token uses; its id, or None without one."""
+        """Ends the reservation that the connector's token uses; its id, or None without one.
+
+        It is used up when the token is accepted, before a car comes (2.0.1, H03; EVerest does the same).
+        """
         reservation = self.find(connector, connector.token, connector.group)
         if reservation is None:
             return None

@@ -141,6 +141,7 @@ class Sessions:
             self._energy.apply_change(connector)
             return False
         connector.token, connector.group, connector.used = token, info.group, False
+        connector.reservation_id = self._reservations.use(connector)
         self._transactions.advance(connector, trigger)
         if not connector.plugged:
             timeout_s = self._resources.options.number("connect_timeout_s")

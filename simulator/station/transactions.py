@@ -39,7 +39,7 @@ class Transactions:
         if transaction is not None:
             if transaction.token is None and connector.token:
                 transaction.token = connector.token
-                transaction.reservation_id = self._reservations.use(connector)
+                transaction.reservation_id = connector.reservation_id
             transaction.remote_start_id = transaction.remote_start_id or connector.remote_start_id
             self._resources.profiles.assign(next_transaction(connector), transaction.id)
             self._resources.report_update(connector, transaction, trigger)
@@ -152,7 +152,7 @@ class Transactions:
 
     def release_token(self, connector: Connector) -> None:
         """Clears the token, and the profile that came with its remote start."""
-        connector.token = connector.group = connector.remote_start_id = None
+        connector.token = connector.group = connector.remote_start_id = connector.reservation_id = None
         self._resources.profiles.remove_transaction(next_transaction(connector))
 
     def ends_on_unplug(self, connector: Connector) -> bool:
@@ -183,9 +183,8 @@ class Transactions:
             meter_start_wh=connector.energy_wh,
             token=connector.token,
             remote_start_id=connector.remote_start_id,
+            reservation_id=connector.reservation_id,
         )
-        if connector.token:
-            transaction.reservation_id = self._reservations.use(connector)
         connector.transaction = transaction
         self._resources.profiles.assign(next_transaction(connector), transaction.id)
         transaction.reported_state = connector.charging_state

@@ -46,7 +46,7 @@ class ChargePoint201(
             ("Occupied", connector.transaction and connector.transaction.token),
             ("Unavailable", not connector.operative),
             ("Reserved", self.station.reservations.find(connector)),
-            ("Occupied", connector.transaction or connector.plugged or connector.cable_locked),
+            ("Occupied", connector.transaction or connector.has_cable),
             ("Reserved", self.station.reservations.keeps(connector)),
         )
         return next((status for status, holds in conditions if holds), "Available")

@@ -45,6 +45,7 @@ class DeviceModel:
     def __init__(self, charge_point: ChargePoint) -> None:
         self._charge_point = charge_point
         self._facts: dict[Key, Fact] = {_key(_place(fact)): fact for fact in self._list_facts()}
+        self._components = {key[:4] for key, _ in self._variables()}
 
     def get(self, request: Payload) -> Payload:
         """The result for one entry of GetVariables."""
@@ -107,7 +108,7 @@ class DeviceModel:
         key = _key(request)
         variable = self._find(key)
         if variable is None:
-            known = any(other[:4] == key[:4] for other, _ in self._variables())
+            known = key[:4] in self._components
             return result | {"attributeStatus": "UnknownVariable" if known else "UnknownComponent"}, None
         if kind != "Actual":
             return result | {"attributeStatus": "NotSupportedAttributeType"}, None

@@ -105,8 +105,8 @@ MUTATIONS = (
     Mutation(
         "a flood of remarks is kept whole",
         "worker/logs/lines.py",
-        "    if grown:\n",
-        "    if not grown:\n",
+        "% DELETE_AT == 0}",
+        "% DELETE_AT == -1}",
     ),
     Mutation(
         "a line that is read again is lost to the quota",

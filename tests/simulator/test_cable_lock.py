@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulator.talk import Talk, open_talk
+from tests.simulator.talk import Talk, in_seconds, open_talk
 from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
@@ -13,6 +13,18 @@ async def charge_and_leave(talk: Talk) -> None:
     await talk.start()
     talk.link.calls.clear()
     await talk.perform("Unplug")
+
+
+async def reserve(talk: Talk) -> str:
+    expiry = in_seconds(60)
+    if talk.is_16:
+        answer = await talk.call(
+            "ReserveNow", connector_id=1, expiry_date=expiry, id_tag="OTHER", reservation_id=1
+        )
+    else:
+        token = {"id_token": "OTHER", "type": "ISO14443"}
+        answer = await talk.call("ReserveNow", id=1, expiry_date_time=expiry, id_token=token, evse_id=1)
+    return str(answer.status)
 
 
 async def unlock(talk: Talk) -> str:
@@ -29,6 +41,7 @@ async def test_a_cable_that_is_not_unlocked_keeps_its_connector_until_it_is(vers
         await wait_until_async(lambda: not talk.connector.transaction)
         assert talk.model.status_of(1) == STATUS_WITH_CABLE[version]
 
+        assert await reserve(talk) == "Occupied"
         assert await unlock(talk) == "Unlocked"
 
         await talk.status("Available")

@@ -25,6 +25,8 @@ def lines_of(secret: str | None = None) -> tuple[EventLog, list[dict[str, Any]]]
         '[2,"1","ChangeConfiguration",{"value" : "SEC\\"RET","key":"authorizationkey"}]',
         '[2,"1","SetVariables",{"setVariableData":[{"attributeValue":"SECRET","component":{"name":"SecurityCtrlr"},"variable":{"name":"BasicAuthPassword"}}]}]',
         '[2,"1","SetNetworkProfile",{"connectionData":{"basicAuthPassword":"SECRET"}}]',
+        '[2,"1","SetNetworkProfile",{"connectionData":{"apn":{"apn":"a","apnPassword":"SECRET","simPin":1234}}}]',
+        '[2,"1","SetNetworkProfile",{"connectionData":{"vpn":{"server":"v","password":"SECRET","key":"SECRET"}}}]',
         '[2,"1","ChangeConfiguration",{"key":"Authorization\\u004bey","value":"SECRET"}]',
         '[2,"1","NotifyReport",{"reportData":[{"component":{"name":"SecurityCtrlr"},"variable":{"name":"basicauthpassword"},"variableAttribute":[{"type":"Actual","value":"SECRET"}]}]}]',
         '[2,"1","NotifyEvent",{"eventData":[{"variable":{"name":"BasicAuthPassword"},"actualValue":"SECRET"}]}]',
@@ -37,6 +39,7 @@ def test_a_password_in_a_frame_is_masked_and_the_frame_stays_json(frame: str) ->
     log.frame("csms_to_cp", "X", frame)
 
     assert "SEC" not in lines[0]["message"]
+    assert "1234" not in lines[0]["message"]
     assert "***" in json.dumps(json.loads(lines[0]["message"]))
 
 
@@ -46,6 +49,7 @@ def test_a_password_in_a_frame_is_masked_and_the_frame_stays_json(frame: str) ->
         '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET',
         '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET\\',
         '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET"}',
+        '[2,"1","SetNetworkProfile",{"connectionData":{"vpn":{"password":"SECRET","key":"SECRET"}}}',
         '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"SECRET"},' + "[" * 100_000,
     ],
 )

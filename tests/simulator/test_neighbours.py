@@ -17,12 +17,13 @@ from simulator.lifecycle import build_charge_point, live
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from tests.simulator.charger import environment
-from tests.simulator.hostile_csms import HEARTBEAT_S, PLAGUES
+from tests.simulator.hostile_csms import HEARTBEAT_S, PLAGUES, PROFILES
 from tests.support.cpu_times import CpuTimes
 
 CHARGERS = 200
 PLAGUED_S = 6
-MAX_DELAY_S = 0.5  # of a timer of a neighbour, so of a heartbeat, which comes every HEARTBEAT_S
+MAX_GAP_S = 2.5  # between two heartbeats of a charger, which are HEARTBEAT_S apart
+MAX_TURN_S = 1.0  # of CPU, also when coverage traces 200 chargers; usual are 0.1
 VERSIONS = {"16": "OCPP1.6", "201": "OCPP2.0.1"}
 
 
@@ -95,8 +96,9 @@ async def test_no_charger_holds_up_its_neighbours() -> None:
     """
     own = CpuTimes()
     async with hostile_csms() as (url, output):
+        chargers = [build(identity, url) for identity in identities()]
         sampling = asyncio.create_task(own.sample())
-        lives = [asyncio.create_task(live(build(identity, url))) for identity in identities()]
+        lives = [asyncio.create_task(live(charger)) for charger in chargers]
         async with asyncio.timeout(60):
             report = json.loads(await output.readline())
         ended_early = [life for life in lives if life.done()]
@@ -104,14 +106,13 @@ async def test_no_charger_holds_up_its_neighbours() -> None:
             task.cancel()
         await asyncio.gather(*lives, sampling, return_exceptions=True)
 
-    assert own.longest_turn_s() < MAX_DELAY_S
+    assert own.longest_turn_s() < MAX_TURN_S
     gaps = longest_gaps(report, own, CpuTimes(report["cpu_times"]))
-    longest = HEARTBEAT_S + MAX_DELAY_S
-    assert {each: gap for each, gap in gaps.items() if gap > longest and each.startswith("CP-")} == {}
+    assert {each: gap for each, gap in gaps.items() if gap > MAX_GAP_S and each.startswith("CP-")} == {}
     assert (ended_early, report["lost"]) == ([], [])
     for version in VERSIONS:
         answers = {plague: report["answers"][f"{plague}-{version}"] for plague in PLAGUES}
-        assert sum(answers["FLOOD"].values()) > 100
+        assert sum(answers["FLOOD"].values()) > PROFILES
         assert answers["FAILS"].keys() == {"InternalError"}
-        assert answers["SCHEDULES"]["Accepted"] > 20
+        assert answers["SCHEDULES"]["Accepted"] > PROFILES
     assert max(gaps.values()) > HEARTBEAT_S / 2  # there was something to measure

@@ -1,4 +1,4 @@
-"""Whatever a CSMS answers: no charger ends, no connector is stuck, no transaction is lost or told twice, no register falls."""
+"""Whatever a CSMS answers: no charger ends, no connector is stuck, no transaction is lost or reported twice, no register falls."""
 
 import pytest
 

@@ -87,14 +87,17 @@ class FirmwareUpdates:
     def start(self, update: Update) -> str:
         """The status of the answer.
 
-        Another update is canceled (L01.FR.24), unless the charger already reboots into its firmware (L01.FR.27).
+        Another update is canceled (L01.FR.24), unless the charger already reboots into its firmware (L01.FR.27). In OCPP
+        1.6 the messages of the new update may be others than those of the old one, which then ends with a failure.
         """
         if self.reboots:
             return "Rejected"
-        replaces = self.update is not None and self.update.status not in END_STATUSES
-        if replaces:
+        old, self.update = self.update, update
+        replaces = old is not None and old.status not in END_STATUSES
+        if old and replaces:
+            if (old.request_id is None) != (update.request_id is None):
+                self._report_failure(old)
             self._station.await_firmware(wait=False)
-        self.update = update
         self._schedule_download(update)
         return "AcceptedCanceled" if replaces else "Accepted"
 
@@ -105,13 +108,10 @@ class FirmwareUpdates:
         """
         self._timers.cancel(None, TIMER)
         update = self.update
-        if update is None:
+        if update is None or update.status in END_STATUSES:
             return
-        match update.status, keep_schedule:
-            case ("Downloading", _) | ("DownloadScheduled", False):
-                self._report(update, "DownloadFailed")
-            case ("Installing", _) | ("InstallScheduled" | "InstallRebooting", False):
-                self._report(update, "InstallationFailed")
+        if not keep_schedule or update.status in ("Downloading", "Installing"):
+            self._report_failure(update)
 
     def power_on(self) -> None:
         """Continues what is scheduled; the first boot of new firmware ends its update. Reports wait for the boot."""
@@ -213,6 +213,10 @@ class FirmwareUpdates:
 
     def _continue(self, update: Update, delay_s: float, step: Callable[[Update], None]) -> None:
         self._timers.start(None, TIMER, delay_s, lambda: step(update))
+
+    def _report_failure(self, update: Update) -> None:
+        is_download = update.status in ("DownloadScheduled", "Downloading")
+        self._report(update, "DownloadFailed" if is_download else "InstallationFailed")
 
     def _report(self, update: Update, status: str) -> None:
         update.status = status

@@ -174,8 +174,10 @@ async def test_what_is_no_time_is_refused(talk: Talk, form: Form) -> None:
         with pytest.raises(OCPPError, match="not a time"):
             await form.send(talk, at="noon")
     else:
-        assert (await form.send(talk, at="noon")).status == "Rejected"
-        assert (await form.send(talk, install_date_time="soon")).status == "Rejected"
+        for times in ({"at": "noon"}, {"install_date_time": "soon"}):
+            answer = await form.send(talk, **times)
+            assert answer.status == "Rejected"
+            assert form is SIGNED or answer.status_info["reason_code"] == "InvalidValue"
     assert talk.model.maintenance.firmware.update is None
 
 
@@ -191,6 +193,20 @@ async def test_an_update_follows_the_clock_of_the_csms(talk: Talk, form: Form) -
 
 
 # Another update, or a reboot, in the middle
+
+
+@pytest.mark.parametrize("version", ["OCPP1.6"])
+@pytest.mark.parametrize(("first", "second"), [(PLAIN, SIGNED), (SIGNED, PLAIN)])
+async def test_an_update_that_one_of_the_other_kind_cancels_has_failed(
+    talk: Talk, first: Form, second: Form
+) -> None:
+    """Neither the answer nor the messages of 1.6's UpdateFirmware can name the other one."""
+    await first.send(talk)
+
+    await second.send(talk)
+
+    await second.wait_for(talk.link, "Downloading")
+    assert first.statuses(talk.link) == ["Downloading", "DownloadFailed"]
 
 
 @in_forms(NUMBERED)
@@ -212,7 +228,7 @@ async def test_an_update_is_rejected_while_the_charger_reboots_into_another(talk
 
     again = await talk.csms.link(2)
     assert (await form.wait_for(again, "Installed"))["request_id"] == 4
-    assert answers == [{"status": "Rejected"}]
+    assert [answer["status"] for answer in answers] == ["Rejected"]
 
 
 @in_forms()

@@ -17,42 +17,16 @@ from simulator.log import EventLog
 from simulator.settings import read_settings
 from simulator.station.model import Token
 from tests.simulator.charger import environment
+from tests.simulator.scripted_session import ANSWERS, ScriptedSession
 from tests.simulator.virtual_time import VirtualTimeLoop
-from tests.support.csms import NOW
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
 Step = tuple[str, object]
 Mood = Literal["answers", "refuses", "is late", "is silent"]
 
-#: What the CSMS answers to a call with an answer that has contents.
-ANSWERS: dict[str, Payload] = {
-    "Authorize": {"idTagInfo": {"status": "Accepted"}, "idTokenInfo": {"status": "Accepted"}},
-    "BootNotification": {"currentTime": NOW, "interval": 300, "status": "Accepted"},
-    "Heartbeat": {"currentTime": NOW},
-    "StartTransaction": {"transactionId": 4711, "idTagInfo": {"status": "Accepted"}},
-}
-
 #: Longer than EVConnectionTimeOut, the call timeout and all pauses between attempts.
 SETTLED_S = 600.0
-
-
-class ScriptedSession:
-    """Stands in for a link whose CSMS answers, refuses, is late, or is silent until the call's time is up."""
-
-    def __init__(self, script: "Script") -> None:
-        self._script = script
-
-    async def call(self, action: str, _: Payload) -> Payload:
-        match self._script.mood:
-            case "refuses":
-                raise CallFailed("InternalError", "refused")
-            case "is silent":
-                await asyncio.sleep(30)
-                raise CallFailed(CallFailed.TIMEOUT, "not answered")
-            case "is late":
-                await asyncio.sleep(1)
-        return ANSWERS.get(action, {})
 
 
 class Script:
@@ -109,11 +83,23 @@ class Script:
     async def _talk(self) -> None:
         while True:
             try:
-                await self.model.talk(ScriptedSession(self))  # type: ignore[arg-type]
+                await self.model.talk(ScriptedSession(self.answer))  # type: ignore[arg-type]
             except Rebooting:
                 self.model.power_off()
                 await asyncio.sleep(1)
                 self.model.power_on()
+
+    async def answer(self, action: str, _: Payload) -> Payload:
+        """Of a CSMS that answers, refuses, is late, or is silent until the call's time is up."""
+        match self.mood:
+            case "refuses":
+                raise CallFailed("InternalError", "refused")
+            case "is silent":
+                await asyncio.sleep(30)
+                raise CallFailed(CallFailed.TIMEOUT, "not answered")
+            case "is late":
+                await asyncio.sleep(1)
+        return ANSWERS.get(action, {})
 
     async def settle(self) -> None:
         self.mood = "answers"

@@ -112,6 +112,7 @@ async def test_without_entries_of_that_time_nothing_is_uploaded(
         assert answer.file_name is None
     else:
         assert (answer.status, answer.filename) == ("Rejected", None)
+        assert form is NUMBERED_16 or answer.status_info["reason_code"] == "NotFound"
     assert talk.model.maintenance.log_uploads.upload is None
 
 

@@ -14,8 +14,8 @@ from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
 from simulator.log import EventLog
 from simulator.settings import read_settings
-from tests.simulator.charge_point.test_free_again import ANSWERS
 from tests.simulator.charger import environment
+from tests.simulator.scripted_session import ANSWERS, ScriptedSession
 from tests.simulator.virtual_time import VirtualTimeLoop
 
 Step = tuple[str, Any]
@@ -43,7 +43,7 @@ class Csms:
     def __init__(self) -> None:
         self.answered: list[tuple[str, Payload]] = []
 
-    async def call(self, action: str, payload: Payload) -> Payload:
+    async def answer(self, action: str, payload: Payload) -> Payload:
         await asyncio.sleep(0.5)
         self.answered.append((action, payload))
         number = len(self.answered)
@@ -118,7 +118,7 @@ class Life:
     async def _talk(self) -> None:
         while True:
             try:
-                await self.model.talk(self.csms)  # type: ignore[arg-type]
+                await self.model.talk(ScriptedSession(self.csms.answer))  # type: ignore[arg-type]
             except Rebooting:
                 self.model.power_off()
                 self.model.power_on()

@@ -107,21 +107,50 @@ async def test_a_csms_that_does_not_know_the_message_delays_nothing(version: str
     def refuse(_: Payload) -> Payload:
         raise NotImplementedError("SecurityEventNotification")
 
-    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0):
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
         csms.answers["SecurityEventNotification"] = refuse
         link = await csms.accepted()
 
         await start_remotely(link, version)
 
         assert events(link) == ["StartupOfTheDevice", "SettingSystemTime"]
+        assert len(charger.remarks()) == 2
 
 
-@pytest.mark.parametrize(("version", "key"), [("OCPP1.6", "AuthorizationKey")])
-async def test_an_event_that_is_not_critical_is_only_in_the_log(talk: Talk, key: str) -> None:
+@VERSIONS
+async def test_a_csms_that_closes_the_link_on_the_message_gets_it_three_times(version: str) -> None:
+    """Otherwise such a CSMS and the charger would never come to anything else."""
+    async with Csms() as csms, LocalCharger(csms.url, version) as charger:
+
+        async def close(_: Payload) -> Payload:
+            await csms.links[-1].socket.close()
+            return {}
+
+        csms.answers["SecurityEventNotification"] = close
+
+        await wait_until_async(lambda: csms.links and csms.links[-1].all("StatusNotification"))
+
+        assert [event for link in csms.links for event in events(link)] == [
+            *["StartupOfTheDevice"] * 3,
+            *["SettingSystemTime"] * 3,
+        ]
+        assert len([remark for remark in charger.remarks() if "given up" in remark]) == 2
+
+
+@VERSIONS
+async def test_an_event_that_is_not_critical_is_only_in_the_log(talk: Talk) -> None:
     """A04.FR.04."""
-    answer = await talk.call("ChangeConfiguration", key=key, value="0123456789ABCDEF0123456789ABCDEF01234567")
+    value = "0123456789ABCDEF0123456789ABCDEF01234567"
+    if talk.is_16:
+        await talk.call("ChangeConfiguration", key="AuthorizationKey", value=value)
+    else:
+        password = {
+            "component": {"name": "SecurityCtrlr"},
+            "variable": {"name": "BasicAuthPassword"},
+            "attribute_value": value,
+        }
+        await talk.call("SetVariables", set_variable_data=[password])
 
-    assert answer.status == "Accepted"
     assert "security event ReconfigurationOfSecurityParameters: the password was changed" in (
         talk.charger.remarks()
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulator.link.pace import Pace
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import Talk
-from tests.support.csms import Csms, Link, send_together
+from tests.support.csms import Csms, Link, boot_answers, send_together
 from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
@@ -88,6 +88,22 @@ async def test_an_answer_to_no_call_is_logged_and_not_answered(answer: str) -> N
         await wait_until_async(lambda: _errors(link.frames))
         assert len(_errors(link.frames)) == 1
         assert len(charger.remarks()) == 2
+
+
+async def test_a_rejected_16_charger_answers_nothing_until_it_is_accepted() -> None:
+    """OCPP 1.6 part 1, 4.2: "While Rejected, the Charge Point SHALL NOT respond to any Central System initiated message"."""
+    async with Csms() as csms:
+        csms.answers["BootNotification"] = boot_answers("Rejected", "Accepted", interval_s=1)
+        async with LocalCharger(csms.url) as charger:
+            link = await csms.link()
+            await charger.connection("rejected", "boot_rejected")
+            for frame in ('[2,"6","GetConfiguration",{}]', '[2,"6","Nonsense",{}]', "nonsense"):
+                await link.socket.send(frame)
+            await charger.connection("accepted")
+            await link.socket.send('[2,"7","GetLocalListVersion",{}]')
+            assert (await _answer_to(link, "7"))[0] == 3
+
+    assert not [frame for frame in link.frames if json.loads(frame)[1] in ("6", "-1")]
 
 
 @VERSIONS

@@ -18,11 +18,11 @@ def main() -> None:
     each = -(-options.sessions // options.chargers)
     started_s, started_cpu_s = time.monotonic(), time.process_time()
     csms = asyncio.run(drive(options.chargers, each, seed=options.seed, call_timeout_s=CALL_TIMEOUT_S))
-    told = sum(len(messages) for messages in csms.told.values())
+    received = sum(len(messages) for messages in csms.received.values())
     print(
         f"{each * options.chargers} sessions at {options.chargers} chargers, seed {options.seed}: "
-        f"{csms.calls} calls, {csms.wrong_answers} answered wrongly; {told} messages about transactions, "
-        f"none lost, none told again. {time.monotonic() - started_s:.0f} s, "
+        f"{csms.calls} calls, {csms.wrong_answers} answered wrongly; {received} messages about transactions, "
+        f"none lost, none sent again. {time.monotonic() - started_s:.0f} s, "
         f"{time.process_time() - started_cpu_s:.0f} s of CPU."
     )
 

@@ -223,23 +223,25 @@ class RandomCharger:
     # Promises
 
     def _check_transactions(self) -> None:
-        """Every transaction that the CSMS was told of has ended for it, completely."""
-        told = self._csms.told[self.identity]
+        """Every transaction that the CSMS heard of has ended for it, completely."""
+        received = self._csms.received[self.identity]
         if self.is_16:
             started = set(self._csms.transaction_ids[self.identity].values())
-            stopped = [each["transactionId"] for each in told.values() if "meterStop" in each]
+            stopped = [each["transactionId"] for each in received.values() if "meterStop" in each]
             self._check(
                 sorted(stopped) == sorted(started), f"started {sorted(started)}, stopped {sorted(stopped)}"
             )
             return
         events: dict[str, list[Payload]] = {}
-        for payload in told.values():
+        for payload in received.values():
             events.setdefault(payload["transactionInfo"]["transactionId"], []).append(payload)
         for transaction_id, each in events.items():
             kinds = [payload["eventType"] for payload in each]
             numbers = [payload["seqNo"] for payload in each]
             complete = kinds[0] == "Started" and kinds[-1] == "Ended" and numbers == list(range(len(each)))
-            self._check(complete, f"{transaction_id} was told as {list(zip(kinds, numbers, strict=True))}")
+            self._check(
+                complete, f"{transaction_id} was reported as {list(zip(kinds, numbers, strict=True))}"
+            )
 
     async def _expect(self, condition: Callable[[], bool], problem: str) -> None:
         try:
@@ -264,7 +266,7 @@ async def drive(
 ) -> WrongCsms:
     """Sessions at chargers of all versions in turn, all at once. Returns the CSMS. Raises BrokenPromise.
 
-    A call must not time out because the machine is busy: the CSMS has answered it, and would be told again.
+    A call must not time out because the machine is busy: the CSMS has answered it, and would be sent again.
     """
     async with WrongCsms(wrong_share=wrong_share) as csms:
         versions = list(VERSIONS)
@@ -285,6 +287,6 @@ async def drive(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-        if csms.told_again:
-            raise BrokenPromise("told again after it was answered:\n" + "\n".join(csms.told_again[:20]))
+        if csms.sent_again:
+            raise BrokenPromise("sent again after it was answered:\n" + "\n".join(csms.sent_again[:20]))
         return csms

@@ -1,4 +1,4 @@
-"""A CSMS that answers one call in five wrongly, and remembers what it was told about transactions."""
+"""A CSMS that answers one call in five wrongly, and remembers the messages about transactions."""
 
 import asyncio
 import json
@@ -110,12 +110,12 @@ class WrongCsms:
 
     def __init__(self, *, wrong_share: float = 0.2) -> None:
         self.wrong_share = wrong_share
-        self.told: dict[str, dict[Key, Payload]] = defaultdict(
+        self.received: dict[str, dict[Key, Payload]] = defaultdict(
             dict
         )  #: about transactions, by identity, in order
         self._settled: dict[str, set[Key]] = defaultdict(set)  #: those that were answered for sure
         self.transaction_ids: dict[str, dict[Key, int]] = defaultdict(dict)  #: of 1.6, by StartTransaction
-        self.told_again: list[str] = []  #: messages that came again after an answer that settled them
+        self.sent_again: list[str] = []  #: messages that came again after an answer that settled them
         self.calls = 0
         self.wrong_answers = 0
         self._random: dict[str, Random] = {}
@@ -179,7 +179,7 @@ class WrongCsms:
                 del self._sockets[identity]
 
     def _doubt_last_answer(self, identity: str) -> None:
-        """What was answered just before a connection ended may not have arrived, so it may be told again."""
+        """What was answered just before a connection ended may not have arrived, so it may be sent again."""
         key, answered_s = self._last_settled.pop(identity, ("", 0.0))
         if time.monotonic() - answered_s < IN_DOUBT_S:
             self._settled[identity].discard(key)
@@ -190,10 +190,10 @@ class WrongCsms:
         self.calls += 1
         key = json.dumps([action, payload], sort_keys=True)
         if key in self._settled[identity]:
-            self.told_again.append(f"{identity}: {key}")
+            self.sent_again.append(f"{identity}: {key}")
         reply = self._reply(identity, unique_id, action, key)
         if action in ABOUT_TRANSACTIONS:
-            self.told[identity][key] = payload
+            self.received[identity][key] = payload
             if reply.settles:
                 self._settled[identity].add(key)
                 self._last_settled[identity] = key, time.monotonic()

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.memory import State
 from simulator.clock import format_time, parse_time
 from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from simulator.station.clock_aligned import DAY_S, Boundaries, next_boundary
-from simulator.station.model import Token
+from simulator.station.metering import thin_out
+from simulator.station.model import Sample, Token
 from tests.simulator.charger import environment
 from tests.simulator.station.both import request_stop, set_option, stopped
 from tests.simulator.talk import Talk
@@ -44,12 +46,17 @@ def transaction(
         model.station.sessions.start_remotely(connector, Token("TAG"), None, check=False)
         await during(model)
         model.station.transactions.stop(connector, "Remote", "Remote")
-        last = list(model.delivery.outbox.durable())[-1].payload
         model.power_off()
-        return last.get("transactionData") or last.get("meterValue") or []
+        return values_of_end(model)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(run())
+
+
+def values_of_end(model: ChargePoint) -> list[Payload]:
+    """The readings of the last report in the queue."""
+    last = list(model.delivery.outbox.durable())[-1].payload
+    return last.get("transactionData") or last.get("meterValue") or []
 
 
 def contexts(values: list[Payload]) -> list[str]:
@@ -83,12 +90,26 @@ def test_the_end_has_a_bounded_number_of_readings_with_the_first_and_the_last(
     """StopTransactionMaxMeterValues of the errata to OCPP 1.6; in MicroOcpp the last one overwrites the one before."""
     values = transaction(version, wait(10 * count + 5), **interval(version, 10))
 
-    assert min(count + 2, 25) <= len(values) <= 50
+    assert len(values) == min(count + 2, 50)
     assert contexts(values)[0] == "Transaction.Begin"
     assert contexts(values)[-1] == "Transaction.End"
     assert set(contexts(values)[1:-1]) <= {"Sample.Periodic"}
     moments = [parse_time(each["timestamp"]) for each in values]
     assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("count", [51, 100, 1_000, 10_000])
+def test_the_readings_in_between_stay_spread_evenly(count: int) -> None:
+    samples: list[Sample] = []
+    for moment in range(count):
+        samples.append(Sample(moment, "Sample.Periodic", []))
+        if len(samples) > 50:
+            thin_out(samples)
+
+    moments = [sample.moment for sample in samples]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert (moments[0], moments[-1]) == (0, count - 1)
+    assert max(gaps[:-1]) <= 4 * min(gaps[:-1])
 
 
 def test_an_interval_that_changes_counts_from_then_on(version: str) -> None:
@@ -120,6 +141,32 @@ def test_a_process_that_stood_still_reads_once_and_not_once_per_interval(version
     assert contexts(values) == ["Transaction.Begin", *["Sample.Periodic"] * 2, "Transaction.End"]
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["this release", "an older release"])
+def test_the_readings_for_the_end_survive_a_kill(version: str, kept: bool) -> None:
+    states: list[State] = []
+
+    async def during(model: ChargePoint) -> None:
+        await asyncio.sleep(25)
+        states.append(json.loads(json.dumps(model.describe() | {"clean": False})))
+
+    transaction(version, during, **interval(version, 10))
+    (connector, *_) = states[0]["connectors"]
+    if not kept:
+        del connector["transaction"]["samples"]
+        for name in ("arrival_wh", "tapers", "phases"):
+            del connector["ev"][name]
+
+    async def restart() -> list[Payload]:
+        environ = environment("ws://csms", version)
+        model = build_charge_point(read_settings(environ), EventLog(lambda _: None))
+        model.recall(states[0])
+        assert model.station.connectors[0].energy_wh == connector["energy_wh"]
+        return values_of_end(model)
+
+    recorded = ["Transaction.Begin", *["Sample.Periodic"] * 2] if kept else []
+    assert contexts(asyncio.run(restart())) == [*recorded, "Transaction.End"]
+
+
 def test_no_list_has_no_readings(version: str) -> None:
     assert transaction(version, wait(35), StopTxnSampledData="", **interval(version, 10)) == []
 
@@ -140,11 +187,10 @@ HOURLY = {"ClockAlignedDataInterval": 3600, "AlignedDataCtrlr.TxEndedInterval": 
 @pytest.mark.charger(configuration=json.dumps(HOURLY | {"StopTxnAlignedData": "Power.Active.Import"}))
 async def test_the_end_has_the_clock_aligned_readings(talk: Talk) -> None:
     """OCPP 1.6 part 1, 9.1.25; 2.0.1, AlignedDataCtrlr.TxEndedMeasurands."""
-    set_clock(talk, NOON - 0.6)
+    set_clock(talk, NOON - 600)
     await talk.start()
     for hour in (0, 1):
         set_clock(talk, NOON + 3600 * hour + 0.1)
-        set_clock(talk, NOON + 3600 * (hour + 1) - 0.6)
 
     await request_stop(talk)
     ended = await stopped(talk)
@@ -174,7 +220,7 @@ async def test_each_boundary_is_read_once_though_the_clock_is_set_back_a_little(
     await wait_until_async(lambda: talk.model.clock.now() > NOON + 0.05)
 
     (reported,) = talk.link.all("MeterValues")
-    assert 0 <= parse_time(reported["meter_value"][0]["timestamp"]) - NOON < 0.05
+    assert 0 <= parse_time(reported["meter_value"][0]["timestamp"]) - NOON < 1
 
 
 @pytest.mark.charger(connectors=1, configuration=json.dumps(HOURLY))

@@ -104,6 +104,8 @@ async def test_a_higher_security_profile_replaces_the_lower_one_when_it_is_accep
     link = await talk.csms.accepted(2)
 
     assert talk.model.options.text("security_profile") == "1"
+    event = "security event ReconfigurationOfSecurityParameters: network profile 2, security profile 1"
+    assert event in talk.charger.remarks()
     assert await get_variable(link, "NetworkConfigurationPriority") == "2"
     assert await set_variable(link, "NetworkConfigurationPriority", "2,1") == "Rejected"
     assert (await store(link, 1, talk.csms.url)).status == "Rejected"
