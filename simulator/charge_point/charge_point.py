@@ -341,6 +341,7 @@ class ChargePoint(Translation):
 
     def keep_state(self) -> None:
         self._reboot_if_idle()
+        self.station.availability.reset_idle()
         self.memory.save_soon()
 
     def save_before_sending(self) -> None:
