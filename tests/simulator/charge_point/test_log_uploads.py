@@ -82,12 +82,13 @@ async def test_an_upload_that_cannot_be_fails_after_its_attempts(
 
 
 @in_forms
-@pytest.mark.charger(job_step_s=0.3)
+@pytest.mark.charger(job_step_s=600)
 async def test_a_request_during_an_upload_cancels_it_and_says_so(talk: Talk, form: Form) -> None:
     """N01.FR.12 and .20. The whitepaper of 1.6 has no status for it, so that upload has failed."""
     await form.send(talk)
     await wait_until_async(lambda: form.statuses(talk.link))
 
+    talk.model.maintenance.log_uploads._step_s = 0.01
     answer = await form.send(talk, request_id=9)
 
     assert form is PLAIN or answer.status == "AcceptedCanceled"
