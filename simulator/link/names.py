@@ -21,11 +21,11 @@ async def resolve(host: str, port: int) -> Addresses:
     if lookup is None:
         lookup = _running[key] = Future()
         lookup.set_running_or_notify_cancel()  # a charger that no longer waits does not cancel it for the others
-        Thread(target=_look_up, args=(host, port, lookup), daemon=True).start()
+        Thread(target=_run_lookup, args=(host, port, lookup), daemon=True).start()
     return await asyncio.wrap_future(lookup)
 
 
-def _look_up(host: str, port: int, lookup: Future[Addresses]) -> None:
+def _run_lookup(host: str, port: int, lookup: Future[Addresses]) -> None:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))

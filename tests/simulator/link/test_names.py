@@ -42,12 +42,12 @@ async def test_chargers_that_need_the_same_name_at_once_share_its_lookup(
     """Also when the first of them no longer waits."""
     resolved, lookups = threading.Event(), []
 
-    def look_up(host: str, _: int, **__: object) -> list[object]:
+    def getaddrinfo(host: str, _: int, **__: object) -> list[object]:
         lookups.append(host)
         resolved.wait(10)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))] * 2
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     waiting = [asyncio.create_task(resolve("csms.example", 80)) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
