@@ -27,7 +27,7 @@ from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
 from simulator.link.outbox import Message, OnAnswer, ignore
-from simulator.link.session import CallFailed, Session
+from simulator.link.session import ENDS, CallFailed, Ending, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
@@ -41,7 +41,7 @@ from simulator.versions import VERSIONS
 GENTLE_S = 10.0
 
 
-class Rebooting(Exception):
+class Rebooting(Ending):
     """Ends the session: the charger reboots."""
 
 
@@ -114,6 +114,7 @@ class ChargePoint(Translation):
                 self.upkeep.ping(session),
                 self.upkeep.watch_password(session),
                 self._watch_for_reboot(session),
+                ends=ENDS,
             )
         finally:
             self.online = False
@@ -340,6 +341,7 @@ class ChargePoint(Translation):
 
     def keep_state(self) -> None:
         self._reboot_if_idle()
+        self.station.availability.reset_idle()
         self.memory.save_soon()
 
     def save_before_sending(self) -> None:

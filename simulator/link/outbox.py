@@ -33,7 +33,7 @@ def ignore(_: Answer) -> None:
 @dataclass(slots=True, eq=False)
 class Message:
     action: str
-    payload: Payload
+    content: Payload | str  #: the payload; of a queued durable message its JSON text, a third of the memory
     on_answer: OnAnswer = ignore
     requested: bool = (
         False  #: triggered by the CSMS; one that is not durable may be sent while the boot is pending
@@ -44,8 +44,12 @@ class Message:
         None  #: of the `Transaction`; its messages are sent again if the CSMS refuses them
     )
     attempts: int = 0
-    size: int = 0  #: bytes of a durable payload
     in_flight: bool = False  #: sent, and not answered yet
+
+    @property
+    def payload(self) -> Payload:
+        payload: Payload = json.loads(self.content) if isinstance(self.content, str) else self.content
+        return payload
 
 
 class Outbox:
@@ -59,7 +63,8 @@ class Outbox:
         self._changed.set()
         if not message.durable:
             return self._drop_volatile_above_capacity()
-        message.size = len(json.dumps(message.payload))
+        if not isinstance(message.content, str):
+            message.content = json.dumps(message.content, separators=(",", ":"))
         dropped: list[Message] = []
         while self._is_full():
             dropped += self._make_room()
@@ -125,14 +130,15 @@ class Outbox:
 
     def describe(self) -> list[list[Any]]:
         """The durable messages, for the state file."""
-        return [[m.action, m.payload, m.droppable, m.transaction_id, m.attempts] for m in self.durable()]
+        return [[m.action, m.content, m.droppable, m.transaction_id, m.attempts] for m in self.durable()]
 
     def restore(self, described: list[list[Any]]) -> None:
-        for action, payload, droppable, transaction_id, attempts in described:
+        """Takes payloads as text, or as the objects of an older state file."""
+        for action, content, droppable, transaction_id, attempts in described:
             self.put(
                 Message(
                     action,
-                    payload,
+                    content,
                     durable=True,
                     droppable=droppable,
                     transaction_id=transaction_id,
@@ -141,7 +147,7 @@ class Outbox:
             )
 
     def _is_full(self) -> bool:
-        sizes = [message.size for message in self.durable()]
+        sizes = [len(message.content) for message in self.durable()]
         return len(sizes) > CAPACITY or (len(sizes) > 1 and sum(sizes) > CAPACITY_BYTES)
 
     def _make_room(self) -> list[Message]:

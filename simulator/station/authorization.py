@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from simulator.configuration import Options
-from simulator.station.model import Token
+from simulator.station.model import Connector, Token
 
-#: Entries of the cache; beyond it, the one that was stored longest ago is dropped.
+#: Entries of the cache; beyond it, the oldest that is not Accepted is dropped, or else the oldest (2.0.1, C10.FR.07).
 CACHE_SIZE = 200
 
 #: Kinds of token that nobody checks (OCPP 2.0.1, C02 and C05.FR.01; so does libocpp's validate_token).
@@ -18,6 +18,10 @@ class TokenInfo(NamedTuple):
     group: str | None = None
     expires_at: float | None = None
     used_at: float | None = None  #: when the cache's entry was last stored or used
+    evse_ids: Sequence[int] = ()  #: where the token is valid; empty: everywhere (2.0.1, IdTokenInfoType)
+
+    def allows(self, connector: Connector) -> bool:
+        return self.status == "Accepted" and (not self.evse_ids or connector.number in self.evse_ids)
 
 
 Decide = Callable[[TokenInfo], None]
@@ -81,8 +85,11 @@ class Authorizer:
         if not self._options.flag("cache_enabled") or token.kind in UNCHECKED_KINDS or self._listed(name):
             return
         self.cache[name] = info._replace(used_at=self._now())
-        while len(self.cache) > CACHE_SIZE:
-            del self.cache[next(iter(self.cache))]
+        if len(self.cache) > CACHE_SIZE:
+            refused = (
+                each for each, known in self.cache.items() if known.status != "Accepted" and each != name
+            )
+            del self.cache[next(refused, None) or next(iter(self.cache))]
 
     def clear_cache(self) -> bool:
         """False when the cache is off."""

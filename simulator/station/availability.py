@@ -20,6 +20,9 @@ class Availability:
         reservations: Reservations,
     ) -> None:
         self._connectors = resources.connectors
+        self._timers = resources.timers
+        self._reset_s = resources.settings.reboot_s
+        self._resets: set[int] = set()  #: the EVSEs that are reset as soon as they are idle
         self._energy = energy
         self._transactions = transactions
         self._reservations = reservations
@@ -61,8 +64,27 @@ class Availability:
         """Likewise before new firmware is installed (2.0.1, L01.FR.07); without `wait`, they return to service."""
         self.set_operative(self._connectors, "firmware", not wait)
 
+    def reset(self, connector: Connector) -> bool:
+        """Resets one EVSE: it is Unavailable for `reboot_s` (2.0.1, B11 and B12). False when it waits for a transaction."""
+        self._resets.add(connector.number)
+        return self.set_operative([connector], "EVSE reset", False)
+
+    def reset_idle(self) -> None:
+        """Begins the resets that a transaction no longer holds up. A repeat changes nothing."""
+        for connector in self._connectors:
+            if connector.number in self._resets and connector.transaction is None:
+                self._resets.remove(connector.number)
+                self._finish_reset_later(connector)
+
+    def _finish_reset_later(self, connector: Connector) -> None:
+        def finish() -> None:
+            self.set_operative([connector], "EVSE reset", True)
+
+        self._timers.start(connector, "reset", self._reset_s, finish)
+
     def end_reset(self) -> None:
         """The charger starts anew; its statuses are reported after the boot."""
+        self._resets.clear()
         for connector in self._connectors:
             connector.inoperative -= UNTIL_REBOOT
             connector.operative = not connector.inoperative

@@ -76,7 +76,7 @@ class Sampling:
         self.record(connector, "ended", "Sample.Periodic")
 
     def record(self, connector: Connector, name: str, context: str) -> None:
-        """Keeps the readings of this list for the end of the transaction; beyond `ended_max_values` every other one."""
+        """Keeps the readings of this list for the end of the transaction, which reports up to `ended_max_values`."""
         transaction = connector.transaction
         readings = self._meter.read(connector, name, context)
         connector.interval_start_wh[name] = connector.energy_wh
@@ -85,7 +85,7 @@ class Sampling:
         transaction.samples.append(Sample(self._resources.clock.now(), context, readings))
         # One more is read at the end.
         if len(transaction.samples) >= self._resources.options.number("ended_max_values"):
-            del transaction.samples[1::2]
+            thin_out(transaction.samples)
 
     # At the times of day
 
@@ -130,6 +130,12 @@ class Sampling:
         for connector in self._resources.connectors:
             self.record(connector, "aligned_ended", "Sample.Clock")
         self._resources.reports.keep_state()
+
+
+def thin_out(samples: list[Sample]) -> None:
+    """Leaves out one, and neither the first nor the last, so that the others stay spread evenly over the time."""
+    gaps_s = [later.moment - earlier.moment for earlier, later in zip(samples, samples[2:], strict=False)]
+    del samples[gaps_s.index(min(gaps_s)) + 1]
 
 
 def meter_start_wh(settings: Settings, number: int) -> float:

@@ -66,12 +66,13 @@ class Reservation:
     expires_at: float
 
 
-#: What keeps its own state of availability (2.0.1, G03 and G04); `reset`: the charger waits to be reset; `firmware`: for new firmware.
+#: What keeps its own state of availability (2.0.1, G03 and G04); `reset`: the charger waits to be reset;
+#: `EVSE reset`: this EVSE alone is reset; `firmware`: the charger waits for new firmware.
 #: OCPP 1.6 knows two: its connector 0 is the station, any other an EVSE.
-Level = Literal["station", "EVSE", "connector", "reset", "firmware"]
+Level = Literal["station", "EVSE", "connector", "reset", "EVSE reset", "firmware"]
 
-#: The levels that end with a reboot.
-UNTIL_REBOOT: frozenset[Level] = frozenset({"reset", "firmware"})
+#: The levels that end with a reboot at the latest.
+UNTIL_REBOOT: frozenset[Level] = frozenset({"reset", "EVSE reset", "firmware"})
 
 
 @dataclass(slots=True)

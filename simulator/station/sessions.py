@@ -72,8 +72,8 @@ class Sessions:
         if check:
             self._authorizer.authorize(token, decide)
         else:
-            known = self._authorizer.find(token) or TokenInfo("Accepted")
-            decide(known._replace(status="Accepted", group=group or known.group))
+            known = self._authorizer.find(token)
+            decide(TokenInfo("Accepted", group or (known.group if known else None)))
 
     def choose_connector(
         self, token: Token, number: int | None = None, *, group: str | None = None, check: bool = False
@@ -135,7 +135,7 @@ class Sessions:
         if not connector.claimed:
             return True
         connector.claimed = False
-        allowed = info.status == "Accepted" and self._reservations.allows(connector, token, info.group)
+        allowed = info.allows(connector) and self._reservations.allows(connector, token, info.group)
         if not allowed or not connector.is_usable:
             self._transactions.release_token(connector)
             self._energy.apply_change(connector)

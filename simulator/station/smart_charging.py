@@ -8,7 +8,6 @@ from simulator.station.charging_profile import UNLIMITED, Period, Profile, Stret
 from simulator.station.model import Connector, Electrics
 
 NO_LIMIT = Period(0.0, UNLIMITED)
-NOT_LIMITED = Stretch(None, UNLIMITED)
 
 
 class Limit(NamedTuple):
@@ -99,12 +98,16 @@ class Profiles:
 
         def limit_at(moment: float) -> Limit:
             whole = _first(self._for_charger, moment, None)
-            power_w, until, phases = 0.0, whole.until, 1
-            for key, (own, start) in alike.items():
-                limit = self._combine(_first(own, moment, start), NOT_LIMITED, 1)
-                power_w, phases = power_w + count[key] * limit.power_w, max(phases, limit.phases)
-                until = min(until, limit.until)
-            return Limit(min(power_w, (whole.period or NO_LIMIT).limit_w), phases, until)
+            period = whole.period or NO_LIMIT
+            unshared = Stretch(period._replace(limit_w=UNLIMITED, least_w=0.0), whole.until)
+            limits = [
+                (count[key], self._combine(_first(own, moment, start), unshared, 1))
+                for key, (own, start) in alike.items()
+            ]
+            phases = max(limit.phases for _, limit in limits)
+            power_w = sum(number * limit.power_w for number, limit in limits)
+            until = min(limit.until for _, limit in limits)
+            return Limit(min(power_w, self._on_phases(period, phases)), phases, until)
 
         return Outlook(limit_at, len(self._for_charger) + sum(1 + len(own) for own, _ in alike.values()))
 
@@ -112,13 +115,22 @@ class Profiles:
         return [profile for profile in self._for_connectors if _applies(profile, connector)]
 
     def _combine(self, own: Stretch, whole: Stretch, sharing: int) -> Limit:
+        """Of two numbers of phases the lower one is used (OCPP 2.0.1 part 2, K 3.7, in the errata of 2025-01)."""
         own_period, whole_period = own.period or NO_LIMIT, whole.period or NO_LIMIT
-        phases = min(own_period.phases or self._electrics.phases, self._electrics.phases)
-        share_w = whole_period.limit_w / max(sharing, 1)
+        phases = min(self._phases(own_period), self._phases(whole_period))
+        share_w = self._on_phases(whole_period, phases) / max(sharing, 1)
         if share_w < max(own_period.least_w, whole_period.least_w):
             share_w = 0.0
-        power_w = min(self._max_power_w * phases / self._electrics.phases, own_period.limit_w, share_w)
+        most_w = self._max_power_w * phases / self._electrics.phases
+        power_w = min(most_w, self._on_phases(own_period, phases), share_w)
         return Limit(power_w, phases, min(own.until, whole.until))
+
+    def _phases(self, period: Period) -> int:
+        return min(period.phases or self._electrics.phases, self._electrics.phases)
+
+    def _on_phases(self, period: Period, phases: int) -> float:
+        """A limit is a current, the same on each phase (K01.FR.50, .51; 1.6 part 1, 7.12)."""
+        return period.limit_w * (phases / self._phases(period))
 
 
 def _charging_since(connector: Connector, idle_start: float | None) -> float | None:

@@ -114,11 +114,14 @@ class Transactions:
             self._clear(connector, transaction)
 
     def take_token_info(self, transaction_id: str, info: TokenInfo) -> None:
-        """Takes what the CSMS says about the token of a running transaction; any status but Accepted refuses it."""
+        """Takes what the CSMS says about the token of a running transaction.
+
+        Any status but Accepted refuses it, and so does Accepted for other EVSEs only.
+        """
         connector = self.find(transaction_id)
         if connector is None or connector.transaction is None:
             return
-        if info.status == "Accepted":
+        if info.allows(connector):
             connector.group = info.group or connector.group
         elif connector.transaction.energy_limit_wh is None:
             self._energy.update_meters()

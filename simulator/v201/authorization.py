@@ -20,7 +20,12 @@ class Authorization201(CommonRequests):
         self.send("Authorize", {"idToken": describe_token(token)}, take)
 
     def read_token_info(self, info: Payload) -> TokenInfo:
-        return TokenInfo(info["status"], read_group(info), read_expiry(info.get("cacheExpiryDateTime")))
+        return TokenInfo(
+            info["status"],
+            read_group(info),
+            read_expiry(info.get("cacheExpiryDateTime")),
+            evse_ids=info.get("evseId", ()),
+        )
 
     @handles("GetLocalListVersion")
     def _get_local_list_version(self, _: Payload) -> Payload:

@@ -94,12 +94,20 @@ class ChargePoint201(
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
         if "evseId" in payload:
-            return rejected("UnsupportedParam", "an EVSE cannot be reset on its own")
+            return self._reset_evse(payload)
         if payload["type"] == "OnIdle":
             return ACCEPTED if self.reboot_when_idle() else {"status": "Scheduled"}
         self.station.transactions.end_all("ImmediateReset")
         self.reboot("RemoteReset")
         return ACCEPTED
+
+    def _reset_evse(self, payload: Payload) -> Payload:
+        connector = self.station.connector(payload["evseId"])
+        if connector is None:
+            return rejected("UnknownEvse", "there is no such EVSE")
+        if payload["type"] == "Immediate":
+            self.station.transactions.end(connector, "ResetCommand", "ImmediateReset")
+        return ACCEPTED if self.station.availability.reset(connector) else {"status": "Scheduled"}
 
     # Remote trigger
 

@@ -213,7 +213,7 @@ class DeviceModel:
             yield Fact(component, "Available", "boolean", lambda: "true", *place)
             yield Fact(component, "Problem", "boolean", lambda: _truth(connector.fault is not None), *place)
             yield Fact(component, "SupplyPhases", "integer", lambda: phases, *place)
-        yield Fact("EVSE", "AllowReset", "boolean", lambda: "false", number)
+        yield Fact("EVSE", "AllowReset", "boolean", lambda: "true", number)
         yield Fact("EVSE", "Power", "decimal", power, number, None, "W", settings.max_power_w)
         yield Fact("Connector", "ConnectorType", "string", lambda: settings.connector_type, number, 1)
 

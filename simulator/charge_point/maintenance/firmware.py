@@ -70,6 +70,7 @@ class FirmwareUpdates:
         reports: Reports,
     ) -> None:
         self.version = version
+        self._delivered_version = version
         self.update: Update | None = None  #: the last one, also when it has ended
         self._clock = clock
         self._options = options
@@ -142,10 +143,16 @@ class FirmwareUpdates:
         return update.status, update.request_id
 
     def describe(self) -> dict[str, Any]:
-        return {"firmware_version": self.version, "update": asdict(self.update) if self.update else None}
+        return {
+            "firmware_version": self.version,
+            "firmware_delivered": self._delivered_version,
+            "update": asdict(self.update) if self.update else None,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.version = state["firmware_version"]
+        """Restores what `describe` returned. If the settings name another version by now, then that one counts."""
+        if state.get("firmware_delivered", self._delivered_version) == self._delivered_version:
+            self.version = state["firmware_version"]
         if state["update"]:
             known = {field.name for field in fields(Update)} & state["update"].keys()
             self.update = Update(**{name: state["update"][name] for name in known})

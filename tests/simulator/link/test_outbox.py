@@ -1,5 +1,6 @@
 """The queue of calls to the CSMS."""
 
+import json
 from itertools import pairwise
 
 import pytest
@@ -44,7 +45,7 @@ def test_an_outbox_without_readings_drops_reports_and_then_whole_transactions(si
     kept = list(outbox.durable())
 
     assert len(kept) <= CAPACITY
-    assert sum(message.size for message in kept) <= CAPACITY_BYTES
+    assert sum(len(message.content) for message in kept) <= CAPACITY_BYTES
     assert dropped[0].action == "FirmwareStatusNotification"
     starts = {message.transaction_id for message in kept if message.action == "StartTransaction"}
     stops = {message.transaction_id for message in kept if message.action == "StopTransaction"}
@@ -60,3 +61,18 @@ def test_an_outbox_of_other_messages_drops_the_oldest_that_is_not_sent() -> None
     dropped = [lost for message in messages for lost in outbox.put(message)]
 
     assert dropped == messages[1:4]
+
+
+def test_durable_messages_are_restored_also_from_an_older_state_file() -> None:
+    """It has their payloads as objects."""
+    outbox = Outbox()
+    outbox.put(about("A", "StartTransaction", {"idTag": "ü"}))
+    described = json.loads(json.dumps(outbox.describe()))
+    older = [["StopTransaction", {"meterStop": 1}, False, "A", 2]]
+
+    restored = Outbox()
+    restored.restore(described + older)
+
+    start, stop = restored.durable()
+    assert (start.payload, start.transaction_id) == ({"idTag": "ü"}, "A")
+    assert (stop.payload, stop.attempts) == ({"meterStop": 1}, 2)

@@ -2,6 +2,9 @@
 
 import pytest
 
+from simulator.station.authorization import CACHE_SIZE, TokenInfo
+from simulator.station.model import Token
+from tests.simulator.charger import LocalCharger
 from tests.simulator.station.both import (
     answer_authorize,
     answer_start,
@@ -174,3 +177,50 @@ async def test_a_token_of_the_same_group_ends_a_transaction_when_the_csms_knows_
 
     ended = await stopped(talk)
     assert (ended["token"], ended["reason"]) == ("HERS", "Local")
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_token_starts_only_at_the_evses_that_the_csms_names(talk: Talk) -> None:
+    """IdTokenInfoType.evseId, in the answers to Authorize and to TransactionEvent."""
+    second_only = {"id_token_info": {"status": "Accepted", "evse_id": [2]}}
+    talk.csms.answers["Authorize"] = second_only
+    await talk.perform("PlugIn")
+    await show(talk, "TAG")
+    await wait_until_async(lambda: talk.link.all("Authorize") and not talk.connector.claimed)
+    assert talk.connector.transaction is None
+
+    await talk.perform("PlugIn", '{"connector": 2}')
+    await show(talk, "TAG", connector=2)
+    assert (await started(talk))["evse"]["id"] == 2
+
+    talk.csms.answers["TransactionEvent"] = second_only
+    assert await request_start(talk, "OTHER", 1) == "Accepted"
+    assert (await stopped(talk))["reason"] == "DeAuthorized"
+
+
+@pytest.mark.charger(configuration='{"TxCtrlr.TxStopPoint": "EVConnected"}', ev_unplug_s=0.05)
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_refused_token_leaves_a_transaction_that_only_the_cable_ends(talk: Talk) -> None:
+    """E05.FR.09: no energy any more; then the driver leaves."""
+    answer_start(talk, "Blocked")
+
+    await request_start(talk, "TAG", 1)
+
+    await talk.event("Updated", "Deauthorized")
+    assert talk.connector.power_w == 0
+    assert (await stopped(talk))["reason"] == "EVDisconnected"
+
+
+def test_a_full_cache_drops_refused_tokens_first(version: str) -> None:
+    """2.0.1, C10.FR.07."""
+    authorizer = LocalCharger("ws://localhost:1", version).model.authorizer
+    for number in range(CACHE_SIZE):
+        authorizer.remember(Token(f"T{number}"), TokenInfo("Blocked" if number == 5 else "Accepted"))
+
+    authorizer.remember(Token("NEW"), TokenInfo("Invalid"))
+    authorizer.remember(Token("NEWER"), TokenInfo("Accepted"))
+    authorizer.remember(Token("NEWEST"), TokenInfo("Accepted"))
+
+    assert len(authorizer.cache) == CACHE_SIZE
+    assert {"t0", "t5", "new"}.isdisjoint(authorizer.cache)
+    assert {"t1", "newer", "newest"} <= set(authorizer.cache)

@@ -7,7 +7,14 @@ import pytest
 
 from simulator.versions import VERSIONS
 from tests.simulator.charger import LocalCharger
-from tests.simulator.station.both import change_availability, request_start, request_stop, reserve, show
+from tests.simulator.station.both import (
+    change_availability,
+    request_start,
+    request_stop,
+    reserve,
+    show,
+    stopped,
+)
 from tests.simulator.talk import Talk
 from tests.support.csms import call201
 from tests.support.waiting import wait_until_async
@@ -159,3 +166,27 @@ async def test_an_immediate_reset_replaces_a_scheduled_one(talk: Talk) -> None:
     await again.call(call201.ChangeAvailability(operational_status="Operative"))
     await wait_until_async(lambda: not talk.model.has_queued_messages(None))
     assert not talk.model.wants_reboot
+
+
+@pytest.mark.charger(reboot_s=0.2)
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+@pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
+async def test_a_single_evse_is_reset_and_the_others_go_on(talk: Talk, kind: str) -> None:
+    """B11 and B12 with an evseId: Unavailable meanwhile; OnIdle waits for the transaction of that EVSE."""
+    await talk.start()
+    await request_start(talk, "OTHER", 2)
+    await wait_until_async(lambda: talk.model.station.connectors[1].transaction is not None)
+
+    answer = await talk.call("Reset", type=kind, evse_id=1)
+
+    assert answer.status == ("Accepted" if kind == "Immediate" else "Scheduled")
+    if kind == "OnIdle":
+        assert talk.connector.transaction is not None
+        await request_stop(talk)
+    assert (await stopped(talk))["reason"] == ("ImmediateReset" if kind == "Immediate" else "Remote")
+    await talk.status("Unavailable")
+    assert not talk.connector.is_usable
+    await wait_until_async(lambda: talk.connector.is_usable)
+    assert await request_start(talk, "TAG", 1) == "Accepted"
+    assert talk.model.station.connectors[1].transaction is not None
+    assert len(talk.csms.links) == 1

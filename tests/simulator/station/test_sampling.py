@@ -18,7 +18,8 @@ from simulator.link.frames import Payload
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from simulator.station.clock_aligned import DAY_S, Boundaries, next_boundary
-from simulator.station.model import Token
+from simulator.station.metering import thin_out
+from simulator.station.model import Sample, Token
 from tests.simulator.charger import environment
 from tests.simulator.station.both import request_stop, set_option, stopped
 from tests.simulator.talk import Talk
@@ -89,12 +90,26 @@ def test_the_end_has_a_bounded_number_of_readings_with_the_first_and_the_last(
     """StopTransactionMaxMeterValues of the errata to OCPP 1.6; in MicroOcpp the last one overwrites the one before."""
     values = transaction(version, wait(10 * count + 5), **interval(version, 10))
 
-    assert min(count + 2, 25) <= len(values) <= 50
+    assert len(values) == min(count + 2, 50)
     assert contexts(values)[0] == "Transaction.Begin"
     assert contexts(values)[-1] == "Transaction.End"
     assert set(contexts(values)[1:-1]) <= {"Sample.Periodic"}
     moments = [parse_time(each["timestamp"]) for each in values]
     assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("count", [51, 100, 1_000, 10_000])
+def test_the_readings_in_between_stay_spread_evenly(count: int) -> None:
+    samples: list[Sample] = []
+    for moment in range(count):
+        samples.append(Sample(moment, "Sample.Periodic", []))
+        if len(samples) > 50:
+            thin_out(samples)
+
+    moments = [sample.moment for sample in samples]
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert (moments[0], moments[-1]) == (0, count - 1)
+    assert max(gaps[:-1]) <= 4 * min(gaps[:-1])
 
 
 def test_an_interval_that_changes_counts_from_then_on(version: str) -> None:
@@ -172,11 +187,10 @@ HOURLY = {"ClockAlignedDataInterval": 3600, "AlignedDataCtrlr.TxEndedInterval": 
 @pytest.mark.charger(configuration=json.dumps(HOURLY | {"StopTxnAlignedData": "Power.Active.Import"}))
 async def test_the_end_has_the_clock_aligned_readings(talk: Talk) -> None:
     """OCPP 1.6 part 1, 9.1.25; 2.0.1, AlignedDataCtrlr.TxEndedMeasurands."""
-    set_clock(talk, NOON - 0.6)
+    set_clock(talk, NOON - 600)
     await talk.start()
     for hour in (0, 1):
         set_clock(talk, NOON + 3600 * hour + 0.1)
-        set_clock(talk, NOON + 3600 * (hour + 1) - 0.6)
 
     await request_stop(talk)
     ended = await stopped(talk)
@@ -206,7 +220,7 @@ async def test_each_boundary_is_read_once_though_the_clock_is_set_back_a_little(
     await wait_until_async(lambda: talk.model.clock.now() > NOON + 0.05)
 
     (reported,) = talk.link.all("MeterValues")
-    assert 0 <= parse_time(reported["meter_value"][0]["timestamp"]) - NOON < 0.05
+    assert 0 <= parse_time(reported["meter_value"][0]["timestamp"]) - NOON < 1
 
 
 @pytest.mark.charger(connectors=1, configuration=json.dumps(HOURLY))

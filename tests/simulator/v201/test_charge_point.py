@@ -71,7 +71,7 @@ async def test_an_immediate_reset_ends_transactions_and_boots_again(talk: Talk) 
 @pytest.mark.charger(reboot_s=0.02)
 async def test_a_reset_on_idle_waits_for_the_transaction(talk: Talk) -> None:
     await talk.start()
-    assert (await talk.call("Reset", type="OnIdle", evse_id=1)).status == "Rejected"
+    assert (await talk.call("Reset", type="OnIdle", evse_id=3)).status == "Rejected"
     assert (await talk.call("Reset", type="OnIdle")).status == "Scheduled"
 
     await talk.request_stop()
