@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import random
-import socket
 import ssl
 from asyncio.sslproto import SSLProtocol
 from base64 import b64encode
@@ -26,6 +25,7 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from simulator.link.connection import READ_BYTES, Connection
+from simulator.link.names import resolve
 from simulator.settings import Settings
 
 PING_TIMEOUT_S = 20.0
@@ -137,9 +137,8 @@ async def _allowed_addresses(host: str, port: int, settings: Settings) -> list[s
     addresses: list[str] = []
     try:
         async with asyncio.timeout(settings.open_timeout_s):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    except (socket.gaierror, UnicodeError, TimeoutError) as error:
+            addresses = await resolve(host, port)
+    except (OSError, UnicodeError) as error:
         if not destinations.restricted:
             why = str(error) or f"no answer within {settings.open_timeout_s:g} s"
             raise LinkError("dns_failure", f"the name {host} cannot be resolved: {why}") from error
