@@ -11,9 +11,9 @@ from typing import Never
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from simulator.charge_point.charge_point import ChargePoint, Rebooting
+from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.upkeep import PasswordChanged
-from simulator.link.session import Session
+from simulator.link.session import ENDS, Ending, Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
 from simulator.settings import BadSettings, Settings
@@ -152,8 +152,8 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         is_silent=lambda: charge_point.is_silent,
     )
     try:
-        await run_together(session.receive(), charge_point.talk(session))
-    except (ConnectionClosed, Rebooting, PasswordChanged) as end:
+        await run_together(session.receive(), charge_point.talk(session), ends=ENDS)
+    except ENDS as end:
         error = _explain_end(end)
         # A CSMS that closes each new link without a word has not accepted it, though the last boot still counts.
         error.was_accepted = charge_point.is_accepted and session.heard > 0
@@ -162,11 +162,11 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         await socket.close(1001, "switched off")
 
 
-def _explain_end(end: ConnectionClosed | Rebooting | PasswordChanged) -> LinkError:
+def _explain_end(end: ConnectionClosed | Ending) -> LinkError:
     match end:
         case ConnectionClosed():
             return explain_close(end)
-        case Rebooting():
-            return LinkError("reset", "the charger reboots")
         case PasswordChanged():
             return LinkError("new_password", "the CSMS has set a new password")
+        case _:
+            return LinkError("reset", "the charger reboots")

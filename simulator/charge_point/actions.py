@@ -58,8 +58,12 @@ def _read(data: object) -> Fields | None:
 
 
 def _plug_in(station: Station, connector: Connector, fields: Fields) -> bool:
-    energy_wh = _amount(fields["energyWh"]) if "energyWh" in fields else None
-    return station.cable.plug(connector, energy_wh)
+    car = {
+        setting: _amount(fields[name], minimum, maximum)
+        for name, (setting, minimum, maximum) in CAR.items()
+        if name in fields
+    }
+    return station.cable.plug(connector, **car)
 
 
 #: IdTokenEnumType of OCPP 2.0.1; 1.6 does not have types.
@@ -84,12 +88,21 @@ def _set_power(station: Station, connector: Connector, fields: Fields) -> bool:
 #: In watts or watt-hours: a gigawatt is more than any car has, and a number that a meter can add to.
 MAX_AMOUNT = 1e9
 
+#: What the data of PlugIn may say of the car: the setting that it stands for, its minimum and its maximum.
+CAR = {
+    "energyWh": ("ev_energy_wh", 0, MAX_AMOUNT),
+    "batteryWh": ("ev_battery_wh", 1, MAX_AMOUNT),
+    "socPercent": ("ev_soc_percent", 0, 100),
+    "maxPowerW": ("ev_max_power_w", 1, MAX_AMOUNT),
+    "phases": ("ev_phases", 1, 3),
+}
 
-def _amount(value: Any) -> float:
-    """Raises an error for what is no number from 0 to MAX_AMOUNT: a meter would never lose it again."""
+
+def _amount(value: Any, minimum: float = 0, maximum: float = MAX_AMOUNT) -> float:
+    """Raises an error for what is no number in these limits: a meter would never lose it again."""
     number = float(value)
-    if not 0 <= number <= MAX_AMOUNT or isinstance(value, bool):
-        raise ValueError(f"not a number from 0 to {MAX_AMOUNT:g}: {str(value)[:20]}")
+    if not minimum <= number <= maximum or isinstance(value, bool):
+        raise ValueError(f"not a number from {minimum:g} to {maximum:g}: {str(value)[:20]}")
     return number
 
 

@@ -28,7 +28,7 @@ EVENT_OF_FIRMWARE_STATUS = {"Installed": "FirmwareUpdated", "InvalidSignature": 
 class Sender(Protocol):
     """The charge point, as its security events use it."""
 
-    def send_durable(self, action: str, payload: Payload) -> None: ...
+    def send_durable(self, action: str, payload: Payload, *, requested: bool) -> None: ...
 
 
 class SecurityEvents:
@@ -37,16 +37,16 @@ class SecurityEvents:
         self._log = log
         self._sender = sender
 
-    def report(self, event: str, detail: str) -> None:
+    def report(self, event: str, detail: str, *, requested: bool = False) -> None:
         """Writes the event to the log (A04.FR.04) or, if it is critical, queues it for the CSMS (A04.FR.01, .02).
 
-        A frame is in the log, too. A repeat reports another event.
+        A frame is in the log, too. A repeat reports another event. `requested`: a request of the CSMS has caused it.
         """
         if event not in SENT:
             self._log.remark("info", f"security event {event}: {detail}")
             return
         payload = {"type": event, "timestamp": self._clock.stamp(), "techInfo": detail[:255]}
-        self._sender.send_durable("SecurityEventNotification", payload)
+        self._sender.send_durable("SecurityEventNotification", payload, requested=requested)
 
     def report_clock(self, jump_s: float) -> None:
         if abs(jump_s) >= CLOCK_JUMP_S:

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from typing import Never
 
 from simulator.configuration import Options
-from simulator.link.session import Session
+from simulator.link.session import Ending, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 
 
-class PasswordChanged(Exception):
+class PasswordChanged(Ending):
     """Ends the session: the charger comes back with its new password."""
 
 

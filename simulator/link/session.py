@@ -7,6 +7,7 @@ from typing import Never
 
 from ocpp.exceptions import NotImplementedError, OCPPError  # type: ignore[import-untyped]
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from simulator.link import frames, schemas
 from simulator.link.frames import Payload
@@ -24,6 +25,14 @@ FRAMES_AT_ONCE, FRAMES_PER_S = 50, 50.0
 
 Answer = frames.CallResult | frames.CallError | frames.BadAnswer
 Answerer = Callable[[str, Payload], Payload]
+
+
+class Ending(Exception):
+    """Ends the session from the charger's side, as planned."""
+
+
+#: How a session ends when nothing is wrong with the charger.
+ENDS = (ConnectionClosed, Ending)
 
 
 class CallFailed(Exception):

@@ -1,5 +1,8 @@
 """Plugs cars in and out, and sets the energy and the power that they request."""
 
+from dataclasses import replace
+from typing import Any
+
 from simulator.station.energy import Energy
 from simulator.station.ev import NEGLIGIBLE_WH, Ev
 from simulator.station.model import Connector
@@ -14,14 +17,12 @@ class Cable:
         self._energy = energy
         self._transactions = transactions
 
-    def plug(self, connector: Connector, energy_wh: float | None = None) -> bool:
-        """A car comes that requests this much energy, or that of the settings. False when one is plugged in already."""
+    def plug(self, connector: Connector, **car: float) -> bool:
+        """A car comes: that of the settings, but for what `car` has by their names. False when one is plugged in already."""
         if connector.plugged:
             return False
         connector.cable_locked = False
-        connector.ev = self._new_ev()
-        if energy_wh is not None:
-            connector.ev.request(energy_wh)
+        connector.ev = self._new_ev(**car)
         self._resources.timers.cancel(connector, "connect timeout")
         self._resources.timers.cancel(connector, "arrival")
         self._transactions.advance(connector, "CablePluggedIn")
@@ -75,9 +76,9 @@ class Cable:
         is_socket = not self._resources.electrics.is_dc
         return was_locked and is_socket and not self._resources.options.flag("unlock_on_unplug")
 
-    def _new_ev(self) -> Ev:
+    def _new_ev(self, **car: Any) -> Ev:
         """With the setting `ev_soc_percent` it requests no more than fits; else it is full with what it requests."""
-        settings, electrics = self._settings, self._resources.electrics
+        settings, electrics = replace(self._settings, **car), self._resources.electrics
         soc = settings.ev_soc_percent
         ev = Ev(
             wanted_wh=0.0,
@@ -85,7 +86,7 @@ class Cable:
             max_power_w=settings.ev_max_power_w or settings.max_power_w,
             arrival_wh=settings.ev_battery_wh * (100 if soc is None else soc) / 100,
             tapers=electrics.is_dc if settings.ev_curve is None else settings.ev_curve == "taper",
-            phases=min(settings.ev_phases, electrics.phases),
+            phases=min(int(settings.ev_phases), electrics.phases),
         )
         room_wh = float("inf") if soc is None else ev.battery_wh - ev.arrival_wh
         ev.request(min(settings.ev_energy_wh, room_wh))

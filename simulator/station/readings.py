@@ -66,7 +66,7 @@ class Kind(NamedTuple):
     line: Measure | None = None  #: of a phase that the car uses
     needs_current: bool = True  #: so that it is 0 on a phase that the car does not use
     phases: Sequence[str | None] = (None,)  #: what a charger with three phases reports unless one is named
-    digits: int = 1
+    digits: int | None = 1  #: behind the point; None: a whole number
 
 
 def _reactive(power_w: float, electrics: Electrics) -> float | None:
@@ -89,7 +89,7 @@ def _offered_w(connector: Connector) -> float:
 KINDS = {
     "Current.Import": Kind("A", _amperes, _amperes, phases=("L1", "L2", "L3")),
     "Current.Offered": Kind("A", lambda c, e: e.amperes(_offered_w(c), c.limit_phases)),
-    "Energy.Active.Import.Register": Kind("Wh", lambda c, _: c.energy_wh, digits=0),
+    "Energy.Active.Import.Register": Kind("Wh", lambda c, _: c.energy_wh, digits=None),
     "Frequency": Kind(None, lambda _, e: None if e.is_dc else GRID_FREQUENCY),
     "Power.Active.Import": Kind("W", lambda c, _: c.power_w, lambda c, _: _line_w(c)),
     "Power.Factor": Kind(None, lambda _, e: None if e.is_dc else e.power_factor, digits=3),

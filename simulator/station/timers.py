@@ -47,9 +47,11 @@ class Timers:
         return _key(connector, name) in self._handles
 
     def cancel_all(self) -> None:
+        """Also drops the errors that nobody has seen yet: one is enough to restart a charger."""
         for handle in self._handles.values():
             handle.cancel()
         self._handles.clear()
+        self._errors = asyncio.Queue()
 
 
 def _key(connector: Connector | None, name: str) -> tuple[int, str]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ocpp.exceptions import TypeConstraintViolationError  # type: ignore[import-untyped]
+from ocpp.exceptions import GenericError, TypeConstraintViolationError  # type: ignore[import-untyped]
 
+from simulator.charge_point.common_requests import REJECTED
 from simulator.charge_point.maintenance.firmware import Update
 from simulator.charge_point.maintenance.requests import MaintenanceRequests, numbered
 from simulator.charge_point.maintenance.transfers import attempts_of
@@ -27,9 +28,11 @@ class Maintenance16(MaintenanceRequests):
     def report_firmware(self, status: str, request_id: int | None) -> None:
         """An update with a number is a signed one: it has a message of its own, with all statuses of 2.0.1."""
         if request_id is not None:
-            self.send_durable("SignedFirmwareStatusNotification", numbered(status, request_id))
+            self.send_durable(
+                "SignedFirmwareStatusNotification", numbered(status, request_id), requested=True
+            )
         elif status in FIRMWARE_STATUSES:
-            self.send_durable("FirmwareStatusNotification", {"status": status})
+            self.send_durable("FirmwareStatusNotification", {"status": status}, requested=True)
 
     def report_log(self, status: str, request_id: int | None) -> None:
         """An upload that another one cancels has failed: 1.6 has no status for it."""
@@ -37,10 +40,13 @@ class Maintenance16(MaintenanceRequests):
             super().report_log("UploadFailure" if status == "AcceptedCanceled" else status, request_id)
             return
         diagnostics_status = status if status in ("Uploading", "Uploaded") else "UploadFailed"
-        self.send_durable("DiagnosticsStatusNotification", {"status": diagnostics_status})
+        self.send_durable("DiagnosticsStatusNotification", {"status": diagnostics_status}, requested=True)
 
     @handles("UpdateFirmware")
     def _update_firmware(self, payload: Payload) -> Payload:
+        """Its answer has no status, so a refusal is a CALLERROR."""
+        if self.delivery.outbox.is_busy:
+            raise GenericError("too many messages wait")
         retries, retry_interval_s = attempts_of(payload)
         with _refusing_bad_times():
             retrieve_at = parse_time(payload["retrieveDate"])
@@ -55,11 +61,11 @@ class Maintenance16(MaintenanceRequests):
             self.log.remark("warning", "UpdateFirmware is ignored: the charger reboots into another firmware")
         return {}
 
-    @handles("SignedUpdateFirmware")
+    @handles("SignedUpdateFirmware", when_busy=REJECTED)
     def _signed_update_firmware(self, payload: Payload) -> Payload:
         return {"status": self.update_firmware(payload)}
 
-    @handles("GetDiagnostics")
+    @handles("GetDiagnostics", when_busy={})
     def _get_diagnostics(self, payload: Payload) -> Payload:
         """The answer names no file when there are no diagnostics of that time (6.26)."""
         with _refusing_bad_times():

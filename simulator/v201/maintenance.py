@@ -1,5 +1,6 @@
 """OCPP 2.0.1: firmware updates and logs."""
 
+from simulator.charge_point.common_requests import REJECTED
 from simulator.charge_point.maintenance.requests import MaintenanceRequests, numbered
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
@@ -8,9 +9,9 @@ from simulator.v201.answers import rejected
 
 class Maintenance201(MaintenanceRequests):
     def report_firmware(self, status: str, request_id: int | None) -> None:
-        self.send_durable("FirmwareStatusNotification", numbered(status, request_id))
+        self.send_durable("FirmwareStatusNotification", numbered(status, request_id), requested=True)
 
-    @handles("UpdateFirmware")
+    @handles("UpdateFirmware", when_busy=REJECTED)
     def _update_firmware(self, payload: Payload) -> Payload:
         status = self.update_firmware(payload)
         if status != "Rejected":
@@ -19,7 +20,7 @@ class Maintenance201(MaintenanceRequests):
             return rejected("FwUpdateInProgress", "the charger reboots into another firmware")
         return rejected("InvalidValue", "retrieveDateTime or installDateTime is not a time")
 
-    @handles("GetLog")
+    @handles("GetLog", when_busy=REJECTED)
     def _get_log(self, request: Payload) -> Payload:
         answer = super()._get_log(request)
         if answer["status"] != "Rejected":

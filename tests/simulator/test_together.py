@@ -33,7 +33,7 @@ async def test_a_cancellation_that_comes_with_a_failure_is_not_lost() -> None:
         raise ConnectionResetError
 
     async def run() -> None:
-        await run_together(fail(), asyncio.Event().wait())
+        await run_together(fail(), asyncio.Event().wait(), ends=(ConnectionResetError,))
 
     running = asyncio.create_task(run())
     await asyncio.sleep(0)
@@ -43,3 +43,39 @@ async def test_a_cancellation_that_comes_with_a_failure_is_not_lost() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+async def test_a_fault_while_the_others_are_cancelled_is_raised_instead_of_an_ordinary_end() -> None:
+    async def end() -> None:
+        raise ConnectionResetError
+
+    async def fail_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await run_together(fail_when_cancelled(), end(), ends=(ConnectionResetError,))
+    with pytest.raises(ConnectionResetError):
+        await run_together(end(), end(), ends=(ConnectionResetError,))
+
+
+async def test_a_fault_during_a_cancellation_is_reported_and_does_not_stop_it() -> None:
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def fail_when_cancelled() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    running = asyncio.create_task(run_together(fail_when_cancelled()))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    running.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [type(context["exception"]) for context in reported] == [ZeroDivisionError]

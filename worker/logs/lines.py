@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 from shared.models import ChargerLogLine
 from shared.vocabulary import LogKind, RemarkLevel
 from worker.logs.links import bounded, is_connection_event
-from worker.logs.partitions import ensure_partitions
 
 MAX_LINES = 500  # a charger that cannot connect writes about 2,000 lines a day
 DELETE_AT = 64  # so about as many lines more than MAX_LINES are stored at times
@@ -28,12 +27,10 @@ Account = tuple[str, str, date]  #: a charger, a kind and a day, of which MAX_LI
 
 
 def write_lines(session: Session, lines: Iterable[dict[str, Any]]) -> None:
-    """Store the remarks and connection events among the lines of known chargers. Safe to repeat."""
+    """Store the remarks and connection events among the lines of known chargers, whose days have partitions. Safe to repeat."""
     rows = _newest(row for line in lines if (row := _row(line)) is not None)
     if not rows:
         return
-    days = {row["timestamp"].date() for row in rows}
-    ensure_partitions(session, ChargerLogLine, days)
     columns = (
         ChargerLogLine.charger_id,
         ChargerLogLine.kind,

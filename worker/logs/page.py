@@ -26,6 +26,7 @@ def write_page(session: Session, page: Page, max_bytes_per_day: int) -> int:
     lines = [line for event in page.events if (line := _parse(event)) is not None]
     organization_of = _organizations(session, {line["charger_id"] for line in lines})
     known = [line for line in lines if line["charger_id"] in organization_of]
+    ensure_partitions(session, {line["at"].date() for line in known})
     frames = [_frame(line) for line in known if line["type"] == "frame"]
     written = _write_frames(session, frames, organization_of, max_bytes_per_day)
     write_lines(session, known)
@@ -48,7 +49,6 @@ def _write_frames(
     ours = sorted(within_quota(session, frames, organization_of, max_bytes_per_day), key=_FRAME_KEY)
     if not ours:
         return 0
-    ensure_partitions(session, ChargerLog, {frame["timestamp"].date() for frame in ours})
     statement = insert(ChargerLog).on_conflict_do_nothing().returning(ChargerLog.event_id)
     stored = set(session.scalars(statement, ours))
     count_stored(session, ours, stored, organization_of)

@@ -1,6 +1,7 @@
 """Create and drop the partitions of charger_logs and charger_log_lines: a table for each day (UTC)."""
 
 from datetime import UTC, date, timedelta
+from itertools import product
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -13,17 +14,18 @@ PARTITIONS_LOCK = 0x4C4F4753  # key of the advisory lock; nothing else in this d
 TABLES = tuple(table.__tablename__ for table in (ChargerLog, ChargerLogLine))
 
 
-def ensure_partitions(
-    session: Session, table: type[ChargerLog] | type[ChargerLogLine], days: set[date]
-) -> None:
-    """Create the partitions that are missing. Safe to repeat, also concurrently: the second worker waits for the first."""
-    for day in sorted(days):
-        name = _partition(table.__tablename__, day)
+def ensure_partitions(session: Session, days: set[date]) -> None:
+    """Create the partitions that are missing. Safe to repeat, also concurrently: the second worker waits for the first.
+
+    To be called before the transaction reads or writes the tables: who creates a partition waits for those who did.
+    """
+    for day, table in product(sorted(days), TABLES):
+        name = _partition(table, day)
         if session.scalar(select(func.to_regclass(name))) is None:
             session.execute(select(func.pg_advisory_xact_lock(PARTITIONS_LOCK)))
             session.execute(
                 text(
-                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table.__tablename__} "
+                    f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} "
                     f"FOR VALUES FROM ('{day}T00:00:00Z') TO ('{day + timedelta(days=1)}T00:00:00Z')"
                 )
             )

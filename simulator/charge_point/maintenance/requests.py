@@ -1,6 +1,6 @@
 """The requests for firmware and logs that OCPP 2.0.1 and the security extensions of OCPP 1.6 share."""
 
-from simulator.charge_point.common_requests import CommonRequests
+from simulator.charge_point.common_requests import REJECTED, CommonRequests
 from simulator.charge_point.maintenance.firmware import Update
 from simulator.charge_point.maintenance.transfers import attempts_of, is_certificate, is_signature
 from simulator.charge_point.maintenance.uploads import Upload
@@ -18,7 +18,9 @@ class MaintenanceRequests(CommonRequests):
         firmware = request["firmware"]
         certificate, signature = firmware.get("signingCertificate"), firmware.get("signature")
         if certificate is not None and not is_certificate(certificate):
-            self.security.report("InvalidFirmwareSigningCertificate", f"request {request['requestId']}")
+            self.security.report(
+                "InvalidFirmwareSigningCertificate", f"request {request['requestId']}", requested=True
+            )
             return "InvalidCertificate"
         try:
             retrieve_at = parse_time(firmware["retrieveDateTime"])
@@ -38,7 +40,7 @@ class MaintenanceRequests(CommonRequests):
             update.signature_ok = certificate is not None and is_signature(signature or "")
         return self.maintenance.firmware.start(update)
 
-    @handles("GetLog")
+    @handles("GetLog", when_busy=REJECTED)
     def _get_log(self, request: Payload) -> Payload:
         """Rejected without log entries of that time (N01.FR.05)."""
         log = request["log"]
@@ -68,7 +70,7 @@ class MaintenanceRequests(CommonRequests):
         return f"{kind}-{int(self.clock.now())}.txt"
 
     def report_log(self, status: str, request_id: int | None) -> None:
-        self.send_durable("LogStatusNotification", numbered(status, request_id))
+        self.send_durable("LogStatusNotification", numbered(status, request_id), requested=True)
 
     def trigger_log_status(self) -> None:
         """Idle without an upload that has a number (N01.FR.13; N01.FR.12 of the whitepaper)."""

@@ -76,7 +76,7 @@ class Charger:
     def report_firmware(self, status: str, request_id: int | None) -> None:
         self.reported[request_id] = self.reported.get(request_id, "") + f"{status} "
 
-    def send_durable(self, action: str, payload: Payload) -> None:
+    def send_durable(self, action: str, payload: Payload, *, requested: bool) -> None:
         """Takes its security events."""
         self.events.append(payload["type"])
 

@@ -8,7 +8,7 @@ from ocpp.exceptions import OCPPError  # type: ignore[import-untyped]
 
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import Talk, in_seconds
-from tests.support.csms import Csms, Link, Payload, call16, call201
+from tests.support.csms import NOW, Csms, Link, Payload, call16, call201
 from tests.support.waiting import wait_until_async
 
 LOCATION = "sftp://files.example/logs/"
@@ -99,6 +99,45 @@ async def test_a_request_during_an_upload_cancels_it_and_says_so(talk: Talk, for
         ("Uploading", number(form, 9)),
         ("Uploaded", number(form, 9)),
     ]
+
+
+FIRMWARE = {"location": "dummy://dummy", "retrieveDateTime": NOW}
+NOT_GENUINE = {"requestId": 1, "firmware": FIRMWARE | {"signingCertificate": "junk", "signature": "junk"}}
+GET_LOG = {"requestId": 1, "logType": "SecurityLog", "log": {"remoteLocation": LOCATION}}
+
+
+@pytest.mark.charger(job_step_s=600)
+@pytest.mark.parametrize(
+    ("version", "action", "request_", "refusal"),
+    [
+        ("OCPP1.6", "GetDiagnostics", {"location": LOCATION}, {}),
+        ("OCPP1.6", "GetLog", GET_LOG, {"status": "Rejected"}),
+        ("OCPP1.6", "SignedUpdateFirmware", NOT_GENUINE, {"status": "Rejected"}),
+        ("OCPP2.0.1", "GetLog", GET_LOG, {"status": "Rejected"}),
+        ("OCPP2.0.1", "UpdateFirmware", {"requestId": 1, "firmware": FIRMWARE}, {"status": "Rejected"}),
+        ("OCPP2.0.1", "UpdateFirmware", NOT_GENUINE, {"status": "Rejected"}),
+    ],
+)
+async def test_more_requests_than_the_csms_takes_reports_are_refused(
+    talk: Talk, action: str, request_: Payload, refusal: Payload
+) -> None:
+    """Their reports would take the room of messages about transactions."""
+    answers = [talk.model.answer(action, request_) for _ in range(150)]
+
+    assert answers[0] != refusal
+    assert answers[-1] == refusal
+    assert len(list(talk.model.delivery.outbox.durable())) <= 102
+    await wait_until_async(lambda: not any(talk.model.delivery.outbox.durable()))
+    assert talk.model.answer(action, request_) != refusal
+
+
+@pytest.mark.charger(job_step_s=600)
+@pytest.mark.parametrize("version", ["OCPP1.6"])
+async def test_an_update_that_has_no_status_to_refuse_it_with_is_a_callerror(talk: Talk) -> None:
+    request = {"location": LOCATION, "retrieveDate": NOW}
+    with pytest.raises(OCPPError, match="too many messages wait"):
+        for _ in range(150):
+            talk.model.answer("UpdateFirmware", request)
 
 
 @in_forms

@@ -11,6 +11,7 @@ from simulator.station.timers import Timers
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import Talk, open_talk
 from tests.support.csms import Csms
+from tests.support.waiting import wait_until_async
 
 
 @pytest.fixture(params=["OCPP1.6", "OCPP2.0.1"])
@@ -74,6 +75,27 @@ async def test_a_fault_ends_the_connection_in_order_and_the_charger_starts_again
         ended = await second.next("TransactionEvent", lambda payload: payload["event_type"] == "Ended")
         assert ended["transaction_info"]["stopped_reason"] == "Reboot"
     assert talk.connector.energy_wh >= kept
+
+
+async def test_a_fault_while_a_connection_ends_is_reported_as_well(talk: Talk) -> None:
+    """The message's callback fails because the connection was lost, which is no fault by itself."""
+    talk.csms.raw_answers["DataTransfer"] = None
+    talk.model.send("DataTransfer", {"vendorId": "x"}, fail)
+    await wait_until_async(lambda: "DataTransfer" in str(talk.link.frames))
+
+    talk.link.socket.transport.abort()
+
+    event = await talk.charger.connection("disconnected", "charger_fault")
+    assert "NaN" in event["detail"]
+
+
+async def test_faults_at_the_same_time_restart_the_charger_once(talk: Talk) -> None:
+    for name in ("first", "second"):
+        talk.model.timers.start(None, name, 0, fail)
+
+    await talk.csms.accepted(2)
+
+    assert str(talk.charger.events).count("charger_fault") == 1
 
 
 async def test_no_timer_runs_after_the_end_of_its_charger() -> None:

@@ -42,7 +42,19 @@ STEPS = st.one_of(
     st.tuples(st.just("stop"), st.none()),
     st.tuples(st.just("action"), st.sampled_from(["PlugIn", "Unplug", "RequestEnergy", "StopEnergy"])),
     st.tuples(st.just("power"), st.sampled_from([None, 0, 0.001, 6_900, 1e9])),
-    st.tuples(st.just("energy"), st.sampled_from([0, 0.001, 1, 1e9])),
+    st.tuples(
+        st.just("car"),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "energyWh": st.sampled_from([0, 0.001, 1, 1e9]),
+                "batteryWh": st.sampled_from([0, 1, 1e9]),
+                "socPercent": st.sampled_from([-1, 0, 99.9, 100]),
+                "maxPowerW": st.sampled_from([0, 1, 1e9]),
+                "phases": st.sampled_from([0, 1, 2.5, 3]),
+            },
+        ),
+    ),
 )
 CARS = st.fixed_dictionaries(
     {
@@ -74,8 +86,8 @@ def perform(model: ChargePoint, name: str, value: Any) -> None:
             model.actions.perform(value, None)
         case "power":
             model.actions.perform("SetPower", {"powerW": value})
-        case "energy":
-            model.actions.perform("PlugIn", {"energyWh": value})
+        case "car":
+            model.actions.perform("PlugIn", value)
 
 
 async def live_through(version: str, car: dict[str, object], steps: list[Step]) -> None:

@@ -1,6 +1,7 @@
 """The car: how much it draws, how its power falls towards a full battery, and when it leaves. Both versions."""
 
 import asyncio
+import json
 from typing import NamedTuple
 
 import pytest
@@ -207,3 +208,29 @@ async def test_a_power_that_was_set_is_that_of_the_car_and_leaves_with_it(talk: 
     await talk.start()
 
     assert talk.connector.power_w == 22_000
+
+
+@VERSIONS
+@pytest.mark.charger(connector_type="CCS2", max_power_w=100_000)
+async def test_a_car_can_be_described_when_it_is_plugged_in(talk: Talk) -> None:
+    """Otherwise every car of a charger is the same."""
+    car = {"batteryWh": 80_000, "socPercent": 90, "energyWh": 50_000, "maxPowerW": 50_000}
+
+    assert await talk.perform("PlugIn", json.dumps(car)) == "Accepted"
+    await talk.start()
+
+    ev = talk.connector.ev
+    assert ev is not None
+    assert ev.soc_percent == pytest.approx(90, abs=0.1)
+    assert ev.wanted_wh == 8_000
+    assert talk.connector.power_w == 25_000  # half of what it draws below 80 %
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    "car", [{"socPercent": 101}, {"batteryWh": 0}, {"phases": 4}, {"energyWh": -1}, {"maxPowerW": "much"}]
+)
+async def test_a_car_that_cannot_be_is_not_plugged_in(talk: Talk, car: dict[str, object]) -> None:
+    assert await talk.perform("PlugIn", json.dumps(car)) == "Rejected"
+
+    assert not talk.connector.plugged

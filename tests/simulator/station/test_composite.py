@@ -98,7 +98,7 @@ def _many_periods(charger: Any, number: int, index: int, **fields: Any) -> None:
 def cpu_s(run: Any) -> float:
     """The processor time of the quickest of three runs: what it costs, on a busy machine, too.
 
-    Coverage that traces each line multiplies it by five or so, which is taken off.
+    Coverage that traces each line multiplies it by up to ten, which is taken off.
     """
     costs = []
     for _ in range(3):

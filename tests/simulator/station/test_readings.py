@@ -226,3 +226,10 @@ async def test_nothing_is_read_of_a_limit_before_there_is_one(talk: Talk) -> Non
     (sample,) = talk.connector.transaction.samples
     assert [reading.value for reading in sample.readings] == [22_000]
     await wait_until_async(lambda: talk.connector.power_w == 22_000)
+
+
+@measuring("Energy.Active.Import.Register", meter_start_wh=7)
+async def test_a_register_is_a_whole_number(talk: Talk) -> None:
+    (value,) = [each["value"] for each in await triggered(talk)]
+
+    assert repr(value) == ("'7'" if talk.is_16 else "7")

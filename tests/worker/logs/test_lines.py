@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from shared.models import ChargerLog, ChargerLogLine
+from shared.models import ChargerLogLine
 from tests.support.world import World
 from tests.worker.logs.log_group import LogGroup
 from worker.logs import lines
@@ -111,8 +111,7 @@ def test_lines_go_with_the_frames_of_their_day(world: World, group: LogGroup) ->
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     with world.sessions.begin() as session:
         days = {(tomorrow - timedelta(days=days)).date() for days in (9, 10)}
-        for table in (ChargerLog, ChargerLogLine):
-            ensure_partitions(session, table, days)
+        ensure_partitions(session, days)
 
     dropped = prune_logs(world.sessions, retention_days=7)
 

@@ -137,7 +137,7 @@ def test_no_open_command_is_pruned(world: World) -> None:
 def add_frames(world: World, charger_id: str, days_ago: int, count: int) -> None:
     at = datetime.now(UTC) - timedelta(days=days_ago)
     with world.sessions.begin() as session:
-        ensure_partitions(session, ChargerLog, {at.date()})
+        ensure_partitions(session, {at.date()})
         session.add_all(
             ChargerLog(
                 charger_id=charger_id, timestamp=at, event_id=str(number), direction="in", action="Heartbeat"
@@ -197,7 +197,7 @@ def test_the_remarks_of_a_deleted_charger_go_with_its_frames(world: World) -> No
     there, deleted = world.ready("CP-1"), removed(world, "CP-2", days_ago=2)
     at = datetime.now(UTC)
     with world.sessions.begin() as session:
-        ensure_partitions(session, ChargerLogLine, {at.date()})
+        ensure_partitions(session, {at.date()})
         for charger_id in (there, deleted):
             session.add(ChargerLogLine(charger_id=charger_id, timestamp=at, event_id="1", kind="remark"))
 
