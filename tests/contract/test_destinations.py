@@ -162,14 +162,14 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], None]:
     """Names lead to these addresses."""
     addresses: list[str] = []
 
-    async def getaddrinfo(_: object, host: str, port: int, **__: object) -> list[Any]:
+    def getaddrinfo(_: str, port: int, **__: object) -> list[Any]:
         if not addresses:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return [(socket.AF_UNSPEC, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
     def use(these: list[str]) -> None:
         addresses[:] = these
-        monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
     return use
 

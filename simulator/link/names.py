@@ -1,0 +1,37 @@
+"""Resolves names without delaying the end of the process."""
+
+import asyncio
+import socket
+from concurrent.futures import Future
+from threading import Thread
+
+Addresses = list[str]
+
+#: The lookups that run, by host and port; every charger of the process that needs one waits for the same.
+_running: dict[tuple[str, int], Future[Addresses]] = {}
+
+
+async def resolve(host: str, port: int) -> Addresses:
+    """The addresses of a name, without doubles. Raises OSError, or UnicodeError for a name that cannot be.
+
+    The event loop's own `getaddrinfo` holds up the end of the process until the resolver gives up, often for 20 s.
+    """
+    key = (host, port)
+    lookup = _running.get(key)
+    if lookup is None:
+        lookup = _running[key] = Future()
+        lookup.set_running_or_notify_cancel()  # a charger that no longer waits does not cancel it for the others
+        Thread(target=_run_lookup, args=(host, port, lookup), daemon=True).start()
+    return await asyncio.wrap_future(lookup)
+
+
+def _run_lookup(host: str, port: int, lookup: Future[Addresses]) -> None:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    except Exception as error:  # raised where the result is awaited
+        del _running[host, port]
+        lookup.set_exception(error)
+    else:
+        del _running[host, port]
+        lookup.set_result(addresses)

@@ -1,0 +1,66 @@
+"""Names are resolved beside the event loop, and the end of the process does not wait for them."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from simulator.link.names import resolve
+from tests.simulator.charger import environment
+
+#: A resolver that takes longer than any test.
+SLOW = """
+import socket, sys, time
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+from simulator.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_a_charger_ends_in_time_while_a_name_is_being_resolved() -> None:
+    environ = {**os.environ, **environment("ws://slow.example/", "OCPP1.6")}
+    with subprocess.Popen([sys.executable, "-c", SLOW], env=environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b'"connecting"' in process.stdout.readline()
+        stopped_s = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(timeout=10) == 0
+
+    assert time.monotonic() - stopped_s < 5
+
+
+async def test_chargers_that_need_the_same_name_at_once_share_its_lookup(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also when the first of them no longer waits."""
+    resolved, lookups = threading.Event(), []
+
+    def getaddrinfo(host: str, _: int, **__: object) -> list[object]:
+        lookups.append(host)
+        resolved.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))] * 2
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    waiting = [asyncio.create_task(resolve("csms.example", 80)) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    resolved.set()
+
+    assert await asyncio.gather(*waiting[1:]) == [["192.0.2.1"], ["192.0.2.1"]]
+    assert lookups == ["csms.example"]
+
+
+async def test_a_name_that_does_not_exist_raises_for_everyone_who_waits() -> None:
+    both = await asyncio.gather(
+        resolve("no-such-host.invalid", 80), resolve("no-such-host.invalid", 80), return_exceptions=True
+    )
+
+    assert all(isinstance(error, socket.gaierror) for error in both)
