@@ -24,6 +24,7 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
+from simulator.link.connection import READ_BYTES, Connection
 from simulator.link.names import resolve
 from simulator.settings import Settings
 
@@ -33,7 +34,6 @@ CLOSE_TIMEOUT_S = 2.0
 MAX_FRAME_BYTES = 512 * 1024
 #: Frames read ahead of the one being answered.
 MAX_QUEUED_FRAMES = 4
-TLS_BUFFER_BYTES = 16 * 1024
 
 
 class LinkError(Exception):
@@ -90,6 +90,7 @@ async def _open_websocket(
             port=port,
             subprotocols=[Subprotocol(subprotocol)],
             proxy=None,
+            create_connection=Connection,
             compression=None,  # saves 300 KB per charger; frames are small
             open_timeout=settings.open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
@@ -122,8 +123,7 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
 @lru_cache(maxsize=4)
 def _tls_context_of(ca_file: str | None, _changed_ns: int) -> ssl.SSLContext:
     """Shared by the attempts and chargers of a process, until the file changes: one takes 20 ms and 0.8 MB."""
-    # Each connection has a read buffer of this size; asyncio's own 256 KiB are for fast downloads.
-    SSLProtocol.max_size = TLS_BUFFER_BYTES
+    SSLProtocol.max_size = READ_BYTES  # each connection has a buffer of this size
     return ssl.create_default_context(cafile=ca_file)
 
 
@@ -207,6 +207,8 @@ def explain_close(closed: ConnectionClosed) -> LinkError:
         return LinkError("frame_too_big", f"the CSMS sent a frame of more than {MAX_FRAME_BYTES} bytes")
     if closed.sent is not None and closed.sent.code == 1011:
         return LinkError("connection_lost", f"the CSMS did not answer a ping within {PING_TIMEOUT_S:g} s")
+    if closed.sent is not None and closed.sent.code == 1008:
+        return LinkError("protocol_error", "the CSMS sent too many pings")
     if closed.sent is not None and closed.sent.code in (1002, 1007):
         return LinkError("protocol_error", f"the CSMS broke the WebSocket protocol: {closed.sent.reason}")
     return LinkError("connection_lost", "the connection broke without a closing handshake")

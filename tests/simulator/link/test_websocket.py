@@ -187,6 +187,25 @@ async def test_tls_reads_with_a_small_buffer_and_a_context_that_is_shared(tmp_pa
         assert id(websocket._tls_context(first.model.settings)) not in contexts
 
 
+async def test_a_csms_that_floods_with_pings_is_given_up() -> None:
+    """They are answered before any rate of frames counts: one CSMS held up the whole process for seconds."""
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        link = await csms.accepted()
+        for _ in range(20):
+            link.socket.protocol.send_ping(b"")
+        link.socket.send_data()
+        charger.model.registration.send_heartbeat()
+        await link.next("Heartbeat")
+
+        for _ in range(5000):
+            link.socket.protocol.send_ping(b"")
+        link.socket.send_data()
+
+        event = await charger.connection("disconnected", "protocol_error")
+        await csms.link(2)
+    assert event["detail"] == "the CSMS sent too many pings"
+
+
 @pytest.mark.parametrize("deny", ["", "private"])
 async def test_a_name_that_is_not_resolved_in_time_is_given_up(
     deny: str, monkeypatch: pytest.MonkeyPatch
