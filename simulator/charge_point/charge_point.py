@@ -97,7 +97,8 @@ class ChargePoint(Translation):
         self._reboot_wanted = asyncio.Event()
         self._reboot_is_gentle = False
         self._reset_when_idle = False
-        self._ending = asyncio.Event()
+        self._ends = False
+        self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
 
     # A connection
@@ -226,9 +227,14 @@ class ChargePoint(Translation):
         self.keep_state()
 
     def may_send(self, message: Message) -> bool:
-        """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing."""
+        """While the boot is pending, only what the CSMS triggered; before a hard reboot, nothing.
+
+        Before the process ends, the short time is for what must not get lost.
+        """
         if self.registration.status == "Pending":
             return message.requested and not message.durable
+        if self._ends and not message.durable:
+            return False
         return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
@@ -239,8 +245,8 @@ class ChargePoint(Translation):
         """Before the next attempt; the end of the charger makes one attempt early."""
         with suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
-                await self._ending.wait()
-        self._ending.clear()
+                await self._connect_now.wait()
+        self._connect_now.clear()
 
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
@@ -319,10 +325,11 @@ class ChargePoint(Translation):
         The stop is a local one, and the reason for it is no fault of a driver or a CSMS: OCPP 1.6 and 2.0.1 call it
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
+        self._ends = True
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
         self.maintenance.interrupt(keep_schedule=self.memory.enabled)
-        self._ending.set()
+        self._connect_now.set()
 
     def power_on(self) -> None:
         self.registration.start_over()

@@ -16,7 +16,8 @@ class Reservations:
 
         Each reservation of any connector keeps one free connector that no other reservation has.
         """
-        if reservation.expires_at <= self._resources.clock.now():
+        is_enabled = self._resources.options.flag("reservations_enabled")  # H01.FR.01
+        if not is_enabled or reservation.expires_at <= self._resources.clock.now():
             return "Rejected"
         connector = self._resources.connector(reservation.connector_number)
         candidates = [connector] if connector else self._resources.connectors

@@ -142,6 +142,29 @@ async def test_a_stop_waits_for_the_transaction_id() -> None:
         assert [stop["transaction_id"] for stop in link.all("StopTransaction")] == [77]
 
 
+@VERSIONS
+async def test_the_end_of_a_transaction_goes_before_what_else_waits_when_the_process_ends(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "REPORT_ENDED_S", 1.0)
+
+    async def answer_slowly(_: Payload) -> Payload:
+        await asyncio.sleep(0.2)
+        return {}
+
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
+        link = await csms.accepted()
+        await start_remotely(link, version)
+        await wait_until_async(lambda: not charger.model.has_queued_messages(None))
+        csms.answers["StatusNotification"] = answer_slowly
+        for _ in range(10):
+            charger.model.send_status(1)
+
+        await charger.switch_off()
+
+        assert len(end_calls(link, version)) == 1
+
+
 async def test_a_stop_is_in_time_though_the_csms_does_not_answer_about_the_transaction() -> None:
     async with Csms() as csms, ChargerProcess(csms.url, ev_plug_in_s=0) as charger:
         link = await csms.accepted()

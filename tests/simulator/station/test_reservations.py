@@ -186,3 +186,9 @@ async def test_a_requested_start_with_the_group_of_a_reservation_is_let_in(talk:
     answer_authorize(talk, CHILD=("Accepted", "FAMILY"))
     await show(talk, "CHILD")
     assert (await talk.event("Ended", "StopAuthorized"))["id_token"]["id_token"] == "CHILD"
+
+
+@pytest.mark.charger(configuration=json.dumps({"ReservationCtrlr.Enabled": "false"}))
+async def test_nothing_is_reserved_where_that_is_configured(talk: Talk) -> None:
+    """2.0.1, H01.FR.01."""
+    assert await reserve(talk, 5, 1) == "Rejected"
