@@ -269,8 +269,7 @@ class ChargePoint(Translation):
             case "heartbeat_s":
                 self.registration.restart_heartbeat()
             case "sample_s" | "ended_s":
-                for connector in self.station.connectors:
-                    self.station.sampling.restart(connector)
+                self.station.sampling.change_interval(name)
             case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password" | "authorization_key":
