@@ -95,13 +95,16 @@ MESSAGE_BYTES = 128 * 1024
 
 OPTIONS = (
     # Authorization
+    _rw("authorization_enabled", None, "AuthCtrlr.Enabled", "boolean", "true"),
     _rw("authorize_remote_start", "AuthorizeRemoteTxRequests", "AuthCtrlr.AuthorizeRemoteStart", "boolean", "false"),
     _rw("local_authorize_offline", "LocalAuthorizeOffline", "AuthCtrlr.LocalAuthorizeOffline", "boolean", "true"),
     _rw("local_pre_authorize", "LocalPreAuthorize", "AuthCtrlr.LocalPreAuthorize", "boolean", "false"),
     _rw("accept_unknown_offline", "AllowOfflineTxForUnknownId", "AuthCtrlr.OfflineTxForUnknownIdEnabled", "boolean", "false"),
     _rw("cache_enabled", "AuthorizationCacheEnabled", "AuthCacheCtrlr.Enabled", "boolean", "true"),
     _seconds("cache_lifetime_s", None, "AuthCacheCtrlr.LifeTime", 0),
+    _rw("cache_refusal_counts", None, "AuthCacheCtrlr.DisablePostAuthorize", "boolean", "false"),
     _rw("local_list_enabled", "LocalAuthListEnabled", "LocalAuthListCtrlr.Enabled", "boolean", "true"),
+    _rw("list_refusal_counts", None, "LocalAuthListCtrlr.DisablePostAuthorize", "boolean", "false"),
     _ro("local_list_max", "LocalAuthListMaxLength", None, "integer", "1000"),
     _ro("local_list_per_message", "SendLocalListMaxLength", "LocalAuthListCtrlr.ItemsPerMessage", "integer", "1000"),
     _constant("local_list_bytes", None, "LocalAuthListCtrlr.BytesPerMessage", 512 * 1024),
@@ -164,6 +167,7 @@ OPTIONS = (
     _ro("max_periods", "ChargingScheduleMaxPeriods", "SmartChargingCtrlr.PeriodsPerSchedule", "integer", "100"),
     _constant("max_profiles", "MaxChargingProfilesInstalled", None, 50),
     _rw("rate_change_percent", None, "SmartChargingCtrlr.LimitChangeSignificance", "decimal", "0", unit="Percent", minimum=0, maximum=100),
+    _rw("reservations_enabled", None, "ReservationCtrlr.Enabled", "boolean", "true"),
     _ro("reserve_any", "ReserveConnectorZeroSupported", "ReservationCtrlr.NonEvseSpecific", "boolean", "true"),
     # The device model itself
     _constant("report_items", None, "DeviceDataCtrlr.ItemsPerMessage/GetReport", 40),

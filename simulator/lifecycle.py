@@ -102,20 +102,21 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
     delays = retry_delays(charge_point.network.settings())
     await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
     while True:
+        reason = ""
         try:
             await _connect_and_hold(charge_point)
         except LinkError as error:
-            log.connection("disconnected", error.reason, error.detail)
+            reason = error.reason
+            log.connection("disconnected", reason, error.detail)
             charge_point.end_attempt()
             if error.was_accepted:
                 delays = retry_delays(charge_point.network.settings())
-            if error.reason == "new_password":
-                await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
-                continue
         if charge_point.wants_reboot:
             charge_point.power_off()
             await asyncio.sleep(settings.reboot_s)
             charge_point.power_on()
+        elif reason == "new_password":
+            await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
         else:
             await charge_point.wait_to_connect(next(delays))
 

@@ -137,10 +137,7 @@ class Session:
                 await self._socket.close(1011, "no pong")
 
     async def _take_frame(self, text: str | bytes) -> None:
-        try:
-            frame: frames.Call | frames.BadFrame | Answer = frames.parse_frame(text)
-        except (frames.BadFrame, frames.BadAnswer) as bad:
-            frame = bad
+        frame = self._read_frame(text)
         match frame:
             case frames.Call() | frames.BadFrame():
                 action = frame.action if isinstance(frame, frames.Call) else UNKNOWN_ACTION
@@ -152,6 +149,17 @@ class Session:
                     await self._answer_frame(frame)
             case _:
                 self._take_answer(frame, _readable(text))
+
+    def _read_frame(self, text: str | bytes) -> frames.Call | frames.BadFrame | Answer:
+        try:
+            return frames.parse_frame(text)
+        except (frames.BadAnswer, frames.BadFrame) as bad:
+            # However wrong, a frame with the id of the charger's call is the answer to it: nothing better will come.
+            awaited = self._awaited[0] if self._awaited else None
+            written = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+            if awaited and awaited.encode() in written:
+                return frames.BadAnswer(awaited, str(bad))
+            return bad
 
     async def _answer_frame(self, frame: frames.Call | frames.BadFrame) -> None:
         if isinstance(frame, frames.Call):

@@ -53,17 +53,24 @@ class Authorizer:
 
     def authorize(self, token: Token, decide: Decide) -> None:
         """Calls `decide` at once where that is possible, else when the CSMS has answered."""
-        if token.kind in UNCHECKED_KINDS:
+        if token.kind in UNCHECKED_KINDS or not self._options.flag("authorization_enabled"):
             decide(TokenInfo("Accepted"))
             return
         known = self.find(token)
         if not self._csms.reachable:
             decide(self._decide_offline(token))
-        elif known and known.status == "Accepted" and self._options.flag("local_pre_authorize"):
+        elif known and self._counts(token, known):
             self._touch(token)
             decide(known)
         else:
             self._csms.request_authorization(token, lambda info: decide(info or self._decide_offline(token)))
+
+    def _counts(self, token: Token, known: TokenInfo) -> bool:
+        """Whether what is known decides, without the CSMS (2.0.1, C10.FR.03, C12.FR.05 and C14)."""
+        if known.status == "Accepted":
+            return self._options.flag("local_pre_authorize")
+        is_listed = self._listed(token.value.lower()) is not None
+        return self._options.flag("list_refusal_counts" if is_listed else "cache_refusal_counts")
 
     def find(self, token: Token) -> TokenInfo | None:
         """What the local list knows, or else the cache; None: neither knows the token."""

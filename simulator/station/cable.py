@@ -61,7 +61,7 @@ class Cable:
             return False
         ev.requests_energy = requests
         if requests and ev.remaining_wh < NEGLIGIBLE_WH:
-            ev.request(self._settings.ev_energy_wh)
+            ev.request(ev.requested_wh or self._settings.ev_energy_wh)
         self._energy.update_power()
         return True
 

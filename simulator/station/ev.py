@@ -20,6 +20,7 @@ class Ev:
     battery_wh: float
     max_power_w: float
     arrival_wh: float = 0.0  #: in the battery when it came
+    requested_wh: float = 0.0  #: by the last request
     drawn_wh: float = 0.0
     requests_energy: bool = True
     tapers: bool = False
@@ -27,6 +28,7 @@ class Ev:
 
     def request(self, energy_wh: float) -> None:
         """Requests this much from now on. A battery with less room counts as emptier, and at last as larger."""
+        self.requested_wh = energy_wh
         self.wanted_wh = self.drawn_wh + energy_wh
         self.battery_wh = max(self.battery_wh, energy_wh)
         self.arrival_wh = min(self.arrival_wh, self.battery_wh - self.wanted_wh)

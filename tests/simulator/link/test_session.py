@@ -145,6 +145,11 @@ UNUSABLE = [
     '[3,"ID",{"currentTime":' + "7" * 5000 + "}]",
     '[3,"ID",{"currentTime":' + "[" * 100_000,
     ' [ 3 , "ID", {"currentTime":"203',
+    '\ufeff[3,"ID",{"currentTime":"2031-01-01T00:00:00Z"}]',
+    '["3","ID",{"currentTime":"2031-01-01T00:00:00Z"}]',
+    '{"id":"ID","currentTime":"2031-01-01T00:00:00Z"}',
+    '[3,["ID"],{}]',
+    '[8,"ID",{}]',
     '[4,"ID"]',
     '[4,"ID",null,null,null]',
     '[4,"ID","InternalError","went wrong","SQL [insert into ocpp_tag ...]"]',
@@ -170,6 +175,23 @@ async def test_no_answer_holds_up_the_next_call(strict: str) -> None:
             assert failed == (strict == "true" or answer in UNUSABLE), answer
     assert charger.states().count("connecting") == 1
     assert len(link.frames) > len(UNUSABLE)
+
+
+@pytest.mark.parametrize("answer", ['[3,"ID",null]', '[3,"ID"]', '[3,"ID",[]]', '[3,"ID",{"x":null}]'])
+async def test_an_answer_without_a_payload_is_an_empty_one(talk: Talk, answer: str) -> None:
+    """OCPP-J 1.6, 4.2.2: null is an empty payload. The CSMS has taken what it answers so."""
+    talk.csms.raw_frames["StatusNotification"] = lambda unique_id: [answer.replace("ID", unique_id)]
+
+    talk.model.actions.perform("PlugIn", None)
+
+    await wait_until_async(lambda: not talk.model.delivery.outbox.has_action("StatusNotification"))
+    assert not any("failed" in remark for remark in talk.charger.remarks())
+    talk.link.socket.transport.abort()
+    again = await talk.csms.link(2)
+    await talk.charger.connection("accepted", "still_accepted")
+    talk.model.registration.send_heartbeat()
+    await again.next("Heartbeat")
+    assert again.all("StatusNotification") == []
 
 
 async def test_an_optional_part_of_an_answer_that_is_wrong_counts_as_absent(talk: Talk) -> None:
@@ -204,6 +226,20 @@ async def test_an_answer_that_breaks_the_schema_is_logged_and_not_used() -> None
         del csms.raw_answers["Heartbeat"]
         charger.model.registration.send_heartbeat()
         await link.next("Heartbeat")
+
+
+async def test_an_answer_in_a_binary_frame_does_not_hold_up_the_next_call() -> None:
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        link = await csms.accepted()
+        csms.raw_answers["Heartbeat"] = None
+        charger.model.registration.send_heartbeat()
+        await wait_until_async(lambda: "Heartbeat" in str(link.frames))
+        unique_id = json.loads(link.frames[-1])[1]
+
+        await link.socket.send(f'[3,"{unique_id}",{{}}]'.encode())
+
+        await wait_until_async(lambda: not charger.model.delivery.outbox.has_action("Heartbeat"), within_s=3)
+    assert _errors(link.frames) == []
 
 
 # The rate of frames

@@ -224,3 +224,46 @@ def test_a_full_cache_drops_refused_tokens_first(version: str) -> None:
     assert len(authorizer.cache) == CACHE_SIZE
     assert {"t0", "t5", "new"}.isdisjoint(authorizer.cache)
     assert {"t1", "newer", "newest"} <= set(authorizer.cache)
+
+
+@pytest.mark.parametrize("controller", ["AuthCacheCtrlr", "LocalAuthListCtrlr"])
+async def test_a_known_refusal_counts_where_that_is_configured(talk: Talk, controller: str) -> None:
+    """2.0.1, DisablePostAuthorize: C10.FR.03, C12.FR.05 and C14. Otherwise the CSMS may have changed its mind."""
+    if controller == "AuthCacheCtrlr":
+        talk.model.authorizer.remember(Token("TAG"), TokenInfo("Blocked"))
+    else:
+        await send_list(talk, 1, "Full", ("TAG", "Blocked"))
+    name = "cache_refusal_counts" if controller == "AuthCacheCtrlr" else "list_refusal_counts"
+    talk.model.options.set(name, "true")
+
+    await show(talk, "TAG")
+
+    assert not talk.connector.claimed
+    assert talk.link.all("Authorize") == []
+    talk.model.options.set(name, "false")
+    await show(talk, "TAG")
+    await talk.link.next("Authorize")
+
+
+@pytest.mark.charger(configuration='{"AuthCtrlr.Enabled": "false"}')
+async def test_every_token_is_accepted_without_authorization_where_that_is_configured(talk: Talk) -> None:
+    """2.0.1, C01; libocpp's validate_token reads AuthCtrlr.Enabled."""
+    answer_authorize(talk, TAG="Blocked")
+    await talk.perform("PlugIn")
+
+    await show(talk, "TAG")
+
+    await started(talk)
+    assert talk.link.all("Authorize") == []
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_token_may_be_refused_in_the_answer_to_any_event(talk: Talk) -> None:
+    """E06.FR.04; the event of a change of power names no token."""
+    await talk.start()
+    talk.csms.answers["TransactionEvent"] = {"id_token_info": {"status": "Blocked"}}
+
+    await talk.perform("SetPower", '{"powerW": 1000}')
+
+    assert (await stopped(talk))["reason"] == "DeAuthorized"
+    await wait_until_async(lambda: talk.model.authorizer.cache["tag"].status == "Blocked")

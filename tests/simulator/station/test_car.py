@@ -165,8 +165,9 @@ async def test_a_car_that_arrives_full_is_suspended_and_leaves(talk: Talk) -> No
 
 
 @VERSIONS
-@pytest.mark.charger(max_power_w=10_000_000, ev_energy_wh=1_000)
+@pytest.mark.charger(max_power_w=10_000_000)
 async def test_a_full_car_that_requests_energy_again_draws_as_much_again(talk: Talk) -> None:
+    await talk.perform("PlugIn", '{"energyWh": 1000}')
     await talk.start()
     before_wh = talk.connector.energy_wh
     await wait_until_async(lambda: talk.connector.charging_state == "SuspendedEV")

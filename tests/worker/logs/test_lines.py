@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from shared.models import ChargerLogLine
+from shared.models import ChargerLink, ChargerLogLine
 from tests.support.world import World
 from tests.worker.logs.log_group import LogGroup
 from worker.logs import lines
@@ -59,8 +59,9 @@ def test_text_of_a_csms_is_cut_and_its_unstorable_characters_are_escaped(
     assert cut == "x" * (MAX_TEXT - 1) + "…"
     assert escaped == "a\\u0000b\\ud800"
     with world.sessions() as session:
-        reason = session.scalar(select(func.max(ChargerLogLine.message)))
-    assert reason == "y" * (MAX_TEXT - 1) + "…"
+        message = session.scalar(select(func.max(ChargerLogLine.message)))
+        reason = session.scalar(select(ChargerLink.reason))
+    assert message == reason == "y" * (MAX_TEXT - 1) + "…"
 
 
 @pytest.mark.parametrize("page", [1, 3, 100])
