@@ -254,6 +254,10 @@ class ChargePoint(Translation):
     def report_status(self, connector: Connector) -> None:
         self.report_status_of(connector.number)
 
+    def report_statuses(self) -> None:
+        for number in self.reporting_numbers():
+            self.report_status_of(number)
+
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
         self.statuses.report(connector_number)
@@ -263,10 +267,9 @@ class ChargePoint(Translation):
     def apply_option(self, name: str) -> None:
         match name:
             case "heartbeat_s":
-                self.registration.restart_heartbeat()
+                self.registration.change_heartbeat()
             case "sample_s" | "ended_s":
-                for connector in self.station.connectors:
-                    self.station.sampling.restart(connector)
+                self.station.sampling.change_interval(name)
             case "aligned_s" | "aligned_ended_s":
                 self.station.sampling.restart_clock_aligned()
             case "password" | "authorization_key":

@@ -26,6 +26,8 @@ class Sampling:
         self._resources = resources
         self._energy = energy
         self._meter = meter
+        self._reads = {"sample_s": self._report_sample, "ended_s": self._record_sample}
+        self._intervals_s: dict[str, int] = {}  #: by option, of the timers that run
         self._boundaries: dict[str, Boundaries] = {}
 
     # In a transaction
@@ -36,33 +38,31 @@ class Sampling:
         self.record(connector, "ended", "Transaction.Begin")
 
     def restart(self, connector: Connector) -> None:
-        """Samples the transaction that runs from now on: after its start or end, or a change of an interval."""
-        self._repeat(connector, "sample_s", self._report_sample)
-        self._repeat(connector, "ended_s", self._record_sample)
+        """Samples the transaction that runs from now on: after its start or end."""
+        for option in self._reads:
+            self._repeat(connector, option)
 
-    def _repeat(self, connector: Connector, option: str, read: Callable[[Connector], None]) -> None:
-        interval_s = self._resources.options.number(option)
-        self._resources.timers.cancel(connector, option)
+    def change_interval(self, option: str) -> None:
+        """After `sample_s` or `ended_s` was set: starts it anew, unless it is what it was."""
+        if self._resources.options.number(option) != self._intervals_s.get(option):
+            for connector in self._resources.connectors:
+                self._repeat(connector, option)
+
+    def _repeat(self, connector: Connector, option: str) -> None:
+        interval_s, timers = self._resources.options.number(option), self._resources.timers
+        self._intervals_s[option] = interval_s
+        timers.cancel(connector, option)
         if connector.transaction and interval_s:
-            self._sample_later(
-                connector, option, self._resources.timers.now_s() + interval_s, interval_s, read
-            )
+            self._sample_later(connector, option, timers.now_s() + interval_s, interval_s)
 
-    def _sample_later(
-        self,
-        connector: Connector,
-        option: str,
-        due_s: float,
-        interval_s: int,
-        read: Callable[[Connector], None],
-    ) -> None:
+    def _sample_later(self, connector: Connector, option: str, due_s: float, interval_s: int) -> None:
         def sample() -> None:
             if connector.transaction:
                 self._energy.update_meters()
-                read(connector)
+                self._reads[option](connector)
                 self._resources.reports.keep_state()
                 missed = max(timers.now_s() - due_s, 0) // interval_s  # while the process stood still
-                self._sample_later(connector, option, due_s + (missed + 1) * interval_s, interval_s, read)
+                self._sample_later(connector, option, due_s + (missed + 1) * interval_s, interval_s)
 
         timers = self._resources.timers
         timers.start(connector, option, max(due_s - timers.now_s(), 0), sample)

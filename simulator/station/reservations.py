@@ -117,7 +117,8 @@ class Reservations:
 
     def _free_count(self) -> int:
         """The free connectors without a reservation of their own."""
-        return sum(c.is_free and self.find(c) is None for c in self._resources.connectors)
+        taken = {reservation.connector_number for reservation in self.by_id.values()}
+        return sum(c.is_free and c.number not in taken for c in self._resources.connectors)
 
     def _expire_later(self, reservation: Reservation) -> None:
         def expire() -> None:
@@ -135,8 +136,10 @@ class Reservations:
 
     def _report_status(self, reservation: Reservation) -> None:
         connector = self._resources.connector(reservation.connector_number)
-        for each in [connector] if connector else self._resources.connectors:
-            self._resources.reports.report_status(each)
+        if connector:
+            self._resources.reports.report_status(connector)
+        else:
+            self._resources.reports.report_statuses()
         self._resources.reports.keep_state()
 
     def _belongs(self, reservation: Reservation, token: Token, group: str | None) -> bool:

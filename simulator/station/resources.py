@@ -24,6 +24,9 @@ class Reports(Protocol):
     def report_status(self, connector: Connector) -> None:
         """May be called when the status is still the same."""
 
+    def report_statuses(self) -> None:
+        """Those of all connectors that are not the same any more."""
+
     def report_meter(self, connector: Connector) -> None:
         """A clock-aligned reading outside of a transaction."""
 

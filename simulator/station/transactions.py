@@ -123,7 +123,7 @@ class Transactions:
             return
         if info.allows(connector):
             connector.group = info.group or connector.group
-        elif connector.transaction.energy_limit_wh is None:
+        elif connector.token and connector.transaction.energy_limit_wh is None:
             self._energy.update_meters()
             drawn_wh = connector.energy_wh - connector.transaction.meter_start_wh
             connector.transaction.energy_limit_wh = drawn_wh + self._options.number("invalid_id_wh")

@@ -55,8 +55,7 @@ class ChargePoint201(
         """Reservations of any EVSE make the last free ones Reserved, whichever EVSE has changed (H02.FR.06)."""
         super().report_status(connector)
         if any(each.connector_number == 0 for each in self.station.reservations.by_id.values()):
-            for number in self.reporting_numbers():
-                self.report_status_of(number)
+            self.report_statuses()
 
     def status_payload(self, connector_number: int, status: str) -> Payload:
         return {

@@ -132,9 +132,16 @@ class Transactions201(CommonRequests):
     def handle_durable_answer(self, message: Message, answer: Answer) -> None:
         if message.transaction_id is None or isinstance(answer, CallFailed) or "idTokenInfo" not in answer:
             return
-        if "idToken" in message.payload:
-            token = read_token(message.payload["idToken"])
+        token = self._token_of(message)
+        if token:
             self.take_token_info(message.transaction_id, token, answer["idTokenInfo"])
+
+    def _token_of(self, message: Message) -> Token | None:
+        """The token that the answer is about: the event's, or else the running transaction's (E06.FR.04)."""
+        if "idToken" in message.payload:
+            return read_token(message.payload["idToken"])
+        connector = self.station.transactions.find(message.transaction_id or "")
+        return connector.token if connector else None
 
     # Remote control
 

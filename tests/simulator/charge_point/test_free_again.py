@@ -19,6 +19,7 @@ from simulator.station.model import Token
 from tests.simulator.charger import environment
 from tests.simulator.scripted_session import ANSWERS, ScriptedSession
 from tests.simulator.virtual_time import VirtualTimeLoop
+from tests.support.csms import NOW
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
@@ -127,6 +128,17 @@ def availability(version: str, connector: int, kind: str) -> tuple[str, Payload]
     return "ChangeAvailability", {"operationalStatus": kind, **evse}
 
 
+def update_firmware(version: str) -> Step:
+    location = "https://files.example/fw-2.bin"
+    if version == "OCPP1.6":
+        return "UpdateFirmware", {"location": location, "retrieveDate": NOW}
+    return "UpdateFirmware", {"requestId": 1, "firmware": {"location": location, "retrieveDateTime": NOW}}
+
+
+def unlock(version: str) -> Step:
+    return "UnlockConnector", {"connectorId": 1} | ({} if version == "OCPP1.6" else {"evseId": 1})
+
+
 def actions() -> st.SearchStrategy[Step]:
     data = st.fixed_dictionaries(
         {
@@ -140,7 +152,11 @@ def actions() -> st.SearchStrategy[Step]:
 
 
 def steps(version: str) -> st.SearchStrategy[list[Step]]:
-    resets = ["Soft", "Hard"] if version == "OCPP1.6" else ["Immediate", "OnIdle"]
+    resets: list[Payload] = (
+        [{"type": "Soft"}, {"type": "Hard"}]
+        if version == "OCPP1.6"
+        else [{"type": kind} | evse for kind in ("Immediate", "OnIdle") for evse in ({}, {"evseId": 1})]
+    )
     switches = ["authorize_remote_start", "local_pre_authorize", "accept_unknown_offline", "stop_on_unplug"]
     points = [] if version == "OCPP1.6" else [("tx_start_point", point) for point in TX_POINTS]
     kinds: list[st.SearchStrategy[Step]] = [
@@ -151,7 +167,8 @@ def steps(version: str) -> st.SearchStrategy[list[Step]]:
         st.just(("connect", None)),
         st.tuples(st.just("mood"), st.sampled_from(["answers", "refuses", "is late", "is silent"])),
         st.tuples(st.just("wait"), st.sampled_from([0.0, 0.5, 1.5, 61.0])),
-        st.sampled_from([("Reset", {"type": kind}) for kind in resets]),
+        st.sampled_from([("Reset", reset) for reset in resets]),
+        st.sampled_from([update_firmware(version), unlock(version)]),
         st.sampled_from(
             [
                 availability(version, number, kind)

@@ -109,6 +109,20 @@ async def test_the_profile_of_a_remote_start_holds_also_in_a_transaction_that_th
         assert charger.power_w() == 3_000
 
 
+async def test_profiles_hold_while_the_charger_is_offline(charger: Unconnected) -> None:
+    """2.0.1, K06 and K07: in a transaction that runs, and in one that starts offline."""
+    charger.install(1, 6_000)
+    charger.install(2, 3_000, id=2)
+    charger.start(1)
+
+    charger.model.online = False
+    charger.model.options.set("accept_unknown_offline", "true")
+    charger.model.actions.perform("PlugIn", {"connector": 2})
+    charger.model.actions.perform("PresentToken", {"connector": 2, "idToken": "OTHER"})
+
+    assert (charger.power_w(1), charger.power_w(2)) == (6_000, 3_000)
+
+
 async def test_a_relative_limit_of_the_charger_starts_when_it_is_received() -> None:
     """Home Assistant sends it (lbbrhzn/ocpp#148). The charger chooses its start (OCPP 1.6 part 1, 7.9)."""
     with unconnected("OCPP1.6") as charger:

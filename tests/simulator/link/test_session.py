@@ -177,6 +177,23 @@ async def test_no_answer_holds_up_the_next_call(strict: str) -> None:
     assert len(link.frames) > len(UNUSABLE)
 
 
+@pytest.mark.parametrize("answer", ['[3,"ID",null]', '[3,"ID"]', '[3,"ID",[]]', '[3,"ID",{"x":null}]'])
+async def test_an_answer_without_a_payload_is_an_empty_one(talk: Talk, answer: str) -> None:
+    """OCPP-J 1.6, 4.2.2: null is an empty payload. The CSMS has taken what it answers so."""
+    talk.csms.raw_frames["StatusNotification"] = lambda unique_id: [answer.replace("ID", unique_id)]
+
+    talk.model.actions.perform("PlugIn", None)
+
+    await wait_until_async(lambda: not talk.model.delivery.outbox.has_action("StatusNotification"))
+    assert not any("failed" in remark for remark in talk.charger.remarks())
+    talk.link.socket.transport.abort()
+    again = await talk.csms.link(2)
+    await talk.charger.connection("accepted", "still_accepted")
+    talk.model.registration.send_heartbeat()
+    await again.next("Heartbeat")
+    assert again.all("StatusNotification") == []
+
+
 async def test_an_optional_part_of_an_answer_that_is_wrong_counts_as_absent(talk: Talk) -> None:
     """Home Assistant's `parentIdTag: null`, and whatever else is wrong where nothing need be."""
     answer = {

@@ -255,3 +255,15 @@ async def test_every_token_is_accepted_without_authorization_where_that_is_confi
 
     await started(talk)
     assert talk.link.all("Authorize") == []
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_token_may_be_refused_in_the_answer_to_any_event(talk: Talk) -> None:
+    """E06.FR.04; the event of a change of power names no token."""
+    await talk.start()
+    talk.csms.answers["TransactionEvent"] = {"id_token_info": {"status": "Blocked"}}
+
+    await talk.perform("SetPower", '{"powerW": 1000}')
+
+    assert (await stopped(talk))["reason"] == "DeAuthorized"
+    await wait_until_async(lambda: talk.model.authorizer.cache["tag"].status == "Blocked")

@@ -1,9 +1,11 @@
 """Reservations: whom they let in, what they leave free, and how they end."""
 
 import json
+import time
 
 import pytest
 
+from simulator.station.model import Reservation, Token
 from tests.simulator.station.both import (
     answer_authorize,
     change_availability,
@@ -192,3 +194,18 @@ async def test_a_requested_start_with_the_group_of_a_reservation_is_let_in(talk:
 async def test_nothing_is_reserved_where_that_is_configured(talk: Talk) -> None:
     """2.0.1, H01.FR.01."""
     assert await reserve(talk, 5, 1) == "Rejected"
+
+
+@pytest.mark.charger(connectors=100)
+async def test_many_reservations_of_many_connectors_take_no_long_time(talk: Talk) -> None:
+    """The other chargers of the process wait meanwhile."""
+    reservations, now = talk.model.station.reservations, talk.model.clock.now()
+    began_s = time.process_time()
+
+    for number in range(100):
+        reservation = Reservation(number, number % 2 * number, Token(f"T{number}"), None, now + 600)
+        assert reservations.reserve(reservation) == "Accepted"
+    assert await request_start(talk, "OTHER") == "Rejected"
+    assert await request_start(talk, "T0") == "Accepted"
+
+    assert time.process_time() - began_s < 2

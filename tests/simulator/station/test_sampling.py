@@ -128,6 +128,20 @@ def test_an_interval_that_changes_counts_from_then_on(version: str) -> None:
     assert contexts(values) == ["Transaction.Begin", *["Sample.Periodic"] * 4, "Transaction.End"]
 
 
+def test_an_interval_that_is_set_to_what_it_is_does_not_begin_anew(version: str) -> None:
+    """Otherwise a CSMS that sets it more often than that gets no readings."""
+
+    async def during(model: ChargePoint) -> None:
+        for _ in range(5):
+            await asyncio.sleep(7)
+            model.apply_option("sample_s")
+            model.apply_option("ended_s")
+
+    values = transaction(version, during, **interval(version, 10))
+
+    assert contexts(values) == ["Transaction.Begin", *["Sample.Periodic"] * 3, "Transaction.End"]
+
+
 def test_a_process_that_stood_still_reads_once_and_not_once_per_interval(version: str) -> None:
     async def during(_: ChargePoint) -> None:
         loop = asyncio.get_running_loop()

@@ -25,6 +25,8 @@ async def test_configuration_is_read_changed_and_refused_key_by_key(talk: Talk) 
         ("HeartbeatInterval", "17", "Accepted"),
         ("MeterValuesSampledData", "Voltage,SoC", "Accepted"),
         ("AuthorizationCacheEnabled", "False", "Accepted"),
+        ("StopTxnAlignedData", "Power.Active.Import", "Accepted"),
+        ("UnlockConnectorOnEVSideDisconnect", "false", "Accepted"),
         ("HeartbeatInterval", "-1", "Rejected"),
         ("HeartbeatInterval", "often", "Rejected"),
         ("MeterValuesSampledData", "Voltage,Colour", "Rejected"),
@@ -40,7 +42,8 @@ async def test_a_configuration_change_is_checked(talk: Talk, key: str, value: st
     assert (await talk.call("ChangeConfiguration", key=key, value=value)).status == status
     if status == "Accepted":
         (entry,) = (await talk.call("GetConfiguration", key=[key])).configuration_key
-        assert entry["value"] == value.lower() if key.endswith("Enabled") else value
+        assert entry["value"] == (value.lower() if key.endswith("Enabled") else value)
+        assert not entry["readonly"]
 
 
 async def test_a_key_is_found_in_any_letter_case_and_answered_as_it_is_defined(talk: Talk) -> None:

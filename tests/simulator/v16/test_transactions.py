@@ -119,13 +119,17 @@ async def test_a_transaction_outlives_the_cable_where_that_is_configured(talk: T
     await talk.status("Charging")
 
 
-async def test_a_transaction_whose_tag_the_csms_refuses_is_ended(talk: Talk) -> None:
-    talk.csms.answers["StartTransaction"] = {"transaction_id": 9, "id_tag_info": {"status": "Blocked"}}
+@pytest.mark.parametrize(("number", "status"), [(9, "Blocked"), (0, "ConcurrentTx")])
+async def test_a_transaction_whose_tag_the_csms_refuses_is_ended(
+    talk: Talk, number: int, status: str
+) -> None:
+    """A CSMS that refuses may answer with the number 0 (dallmann-consulting/OCPP.Core#55)."""
+    talk.csms.answers["StartTransaction"] = {"transaction_id": number, "id_tag_info": {"status": status}}
 
     await talk.call("RemoteStartTransaction", id_tag="TAG", connector_id=1)
 
     stopped = await talk.link.next("StopTransaction")
-    assert (stopped["transaction_id"], stopped["reason"]) == (9, "DeAuthorized")
+    assert (stopped["transaction_id"], stopped["reason"]) == (number, "DeAuthorized")
     assert talk.connector.power_w == 0
 
 

@@ -26,6 +26,16 @@ async def test_a_local_list_authorizes_without_asking(talk: Talk) -> None:
     assert stale.status == "VersionMismatch"
 
 
+async def test_a_token_that_needs_no_authorization_is_not_asked_about(talk: Talk) -> None:
+    """C02: a start button."""
+    await talk.perform("PlugIn")
+    await talk.perform("PresentToken", '{"idToken": "BUTTON", "type": "NoAuthorization"}')
+
+    assert (await talk.event("Started"))["id_token"]["type"] == "NoAuthorization"
+    assert talk.link.all("Authorize") == []
+    assert talk.model.authorizer.cache == {}
+
+
 async def test_customer_information_is_reported_and_cleared(talk: Talk) -> None:
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
     await wait_until_async(lambda: "tag" in talk.model.authorizer.cache)

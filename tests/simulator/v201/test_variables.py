@@ -234,6 +234,7 @@ async def test_a_component_meets_a_criterion_that_it_does_not_have_except_a_prob
 
 #: Required by the appendix of part 2, in libocpp's component schemas too, for what this charger supports.
 REQUIRED_VARIABLES = {
+    "AlignedDataCtrlr": "Interval Measurands TxEndedInterval TxEndedMeasurands",
     "AuthCtrlr": "AuthorizeRemoteStart LocalAuthorizeOffline LocalPreAuthorize",
     "ChargingStation": "AvailabilityState Available Model SupplyPhases VendorName",
     "ClockCtrlr": "DateTime TimeSource",
