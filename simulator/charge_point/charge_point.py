@@ -267,7 +267,7 @@ class ChargePoint(Translation):
     def apply_option(self, name: str) -> None:
         match name:
             case "heartbeat_s":
-                self.registration.restart_heartbeat()
+                self.registration.change_heartbeat()
             case "sample_s" | "ended_s":
                 self.station.sampling.change_interval(name)
             case "aligned_s" | "aligned_ended_s":

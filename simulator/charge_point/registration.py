@@ -63,6 +63,7 @@ class Registration:
         self._options = options
         self._clock = clock
         self._timers = timers
+        self._heartbeat_s = 0  #: the interval that runs
         self._log = log
         self._outbox = outbox
         self._boot_now = asyncio.Event()
@@ -183,11 +184,16 @@ class Registration:
             self._registrant.follow_clock(jump_s)
 
     def restart_heartbeat(self) -> None:
-        """Starts the interval again, after a connection or a change of the option."""
+        """Starts the interval again, after a connection or a heartbeat."""
         self.stop_heartbeat()
-        interval_s = self._options.number("heartbeat_s")
-        if self._registrant.reachable and interval_s > 0:
-            self._timers.start(None, "heartbeat", interval_s, self._heartbeat_is_due)
+        self._heartbeat_s = self._options.number("heartbeat_s")
+        if self._registrant.reachable and self._heartbeat_s > 0:
+            self._timers.start(None, "heartbeat", self._heartbeat_s, self._heartbeat_is_due)
+
+    def change_heartbeat(self) -> None:
+        """After the option was set: starts the interval again, unless it is what it was."""
+        if self._options.number("heartbeat_s") != self._heartbeat_s:
+            self.restart_heartbeat()
 
     def stop_heartbeat(self) -> None:
         self._timers.cancel(None, "heartbeat")

@@ -8,6 +8,7 @@ from ocpp.exceptions import SecurityError  # type: ignore[import-untyped]
 
 from simulator.charge_point.registration import MAX_BOOT_RETRY_S, MAX_HEARTBEAT_S
 from tests.simulator.charger import LocalCharger
+from tests.simulator.station.both import set_option
 from tests.simulator.talk import Talk
 from tests.support.csms import BOOT_ACCEPTED, NOW, Csms, Payload, boot_answers, call16, call201
 from tests.support.waiting import wait_until_async
@@ -141,3 +142,17 @@ async def test_a_triggered_boot_can_end_the_acceptance(talk: Talk, status: str) 
     await talk.charger.connection("accepted")
     await talk.status("Preparing")
     assert [call.action for call in talk.link.calls][:2] == ["BootNotification", "BootNotification"]
+
+
+@VERSIONS
+async def test_a_heartbeat_interval_that_is_set_to_what_it_is_does_not_begin_anew(talk: Talk) -> None:
+    """Otherwise a CSMS that sets it more often than that gets no heartbeats."""
+
+    async def set_to_a_second() -> None:
+        await set_option(talk, "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", "1")
+
+    await set_to_a_second()
+    async with asyncio.timeout(5):
+        while not talk.link.all("Heartbeat"):
+            await asyncio.sleep(0.3)
+            await set_to_a_second()

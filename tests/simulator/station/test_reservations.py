@@ -15,7 +15,7 @@ from tests.simulator.station.both import (
     started,
     token,
 )
-from tests.simulator.talk import Talk
+from tests.simulator.talk import Talk, in_seconds
 from tests.support.waiting import wait_until_async
 
 
@@ -209,3 +209,16 @@ async def test_many_reservations_of_many_connectors_take_no_long_time(talk: Talk
     assert await request_start(talk, "T0") == "Accepted"
 
     assert time.process_time() - began_s < 2
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("sType2", "Accepted"), ("Unknown", "Accepted"), ("cCCS2", "Rejected")]
+)
+async def test_only_a_type_of_connector_that_is_there_is_reserved(talk: Talk, kind: str, status: str) -> None:
+    """H01, TC_H_15. The charger has connectors of Type2."""
+    answer = await talk.call(
+        "ReserveNow", id=5, expiry_date_time=in_seconds(600), id_token=token("MINE"), connector_type=kind
+    )
+
+    assert answer.status == status
