@@ -42,6 +42,7 @@ class CallFailed(Exception):
     BAD_ANSWER = "BadAnswer"
     UNSENT = "Unsent"
     DROPPED = "Dropped"
+    OWN = frozenset({TIMEOUT, BAD_ANSWER, UNSENT, DROPPED})
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")
@@ -214,7 +215,8 @@ class Session:
                 raise SchemaViolation("frame", frame.oddity)
             self._remark_once(f"the CSMS's answer to {action}", frame.oddity)
         if isinstance(frame, frames.CallError):
-            raise CallFailed(frame.code, frame.description)
+            code = "GenericError" if frame.code in CallFailed.OWN else frame.code
+            raise CallFailed(code, frame.description)
         return self._read_payload(action, frame.payload, answer=True)
 
     def _read_payload(self, action: str, payload: Payload, *, answer: bool) -> Payload:
