@@ -51,7 +51,8 @@ class Timers:
         for handle in self._handles.values():
             handle.cancel()
         self._handles.clear()
-        self._errors = asyncio.Queue()
+        while not self._errors.empty():  # the same queue: `watch` waits for it
+            self._errors.get_nowait()
 
 
 def _key(connector: Connector | None, name: str) -> tuple[int, str]:

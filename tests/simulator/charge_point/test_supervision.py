@@ -98,6 +98,17 @@ async def test_faults_at_the_same_time_restart_the_charger_once(talk: Talk) -> N
     assert str(talk.charger.events).count("charger_fault") == 1
 
 
+async def test_a_fault_after_a_reset_is_seen_as_well() -> None:
+    """The charger was off meanwhile, with all its timers."""
+    async with open_talk("OCPP1.6", reboot_s=0) as talk:
+        await talk.call("Reset", type="Soft")
+        await talk.csms.accepted(2)
+
+        fail_in_a_timer(talk.model)
+
+        await talk.charger.connection("disconnected", "charger_fault")
+
+
 async def test_no_timer_runs_after_the_end_of_its_charger() -> None:
     """Also when the end itself fails: else a dead charger would drive cars beside its successor."""
     async with open_talk("OCPP1.6", CHARGER_VISITOR_EVERY_S=1) as talk:
