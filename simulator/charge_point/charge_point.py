@@ -341,6 +341,8 @@ class ChargePoint(Translation):
         self.statuses.clear()
         self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
         self.station.power_on()
+        if self._ends:
+            self.station.close()
         self.maintenance.power_on()
 
     def power_off(self) -> None:
