@@ -28,6 +28,7 @@ def variable(component: str, name: str, instance: str | None = None, evse_id: in
     [
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "Accepted", "300"),
         (variable("ocppcommctrlr", "heartbeatinterval"), "Accepted", "300"),
+        (variable("OCPPCommCtrlr", "half of an emoji: \ud83d"), "UnknownVariable", None),
         (variable("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent"), "Accepted", "3"),
         (variable("EVSE", "AvailabilityState", evse_id=2), "Accepted", "Available"),
         (variable("ChargingStation", "Model"), "Accepted", "Simulator"),
