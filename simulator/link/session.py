@@ -229,10 +229,10 @@ class Session:
         else:
             return payload
         kept: Payload
-        kept, left_out = schemas.tolerate(self._version, action, payload, answer=answer)
-        if left_out:
+        kept, oddities = schemas.tolerate(self._version, action, payload, answer=answer)
+        if oddities:
             whose = f"the CSMS's answer to {action}" if answer else f"the CSMS's {action}"
-            self._remark_once(whose, f"is used without a part of it: {'; '.join(left_out)}")
+            self._remark_once(whose, f"is used as far as it is valid: {'; '.join(oddities)}")
         return kept
 
     def _remark_once(self, whose: str, oddity: str) -> None:
