@@ -280,3 +280,17 @@ async def test_a_token_of_the_csms_itself_is_not_authorized(talk: Talk) -> None:
     assert (await started(talk))["id_token"] == central
     assert talk.link.all("Authorize") == []
     assert talk.model.authorizer.cache == {}
+
+
+async def test_a_token_that_is_too_long_has_one_name_for_all_that_the_csms_says(talk: Talk) -> None:
+    """An idTag has 20 characters, an idToken 36: StartTransaction's answer is about the token that was shown."""
+    answer_start(talk, "Blocked")
+    await talk.perform("PlugIn")
+
+    await show(talk, "0123456789" * 4)
+
+    await stopped(talk)
+    await wait_until_async(lambda: talk.connector.token is None)
+    (name,) = talk.model.authorizer.cache
+    assert len(name) == (20 if talk.is_16 else 36)
+    assert talk.model.authorizer.cache[name].status == "Blocked"
