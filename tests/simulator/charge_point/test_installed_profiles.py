@@ -1,12 +1,13 @@
 """Installed charging profiles: replaced, cleared, reported, remembered, and brought by a remote start."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from simulator.clock import format_time
-from tests.simulator.unconnected import ABSOLUTE, NOW, Fields, Unconnected, later, outcome, unconnected
+from tests.simulator.unconnected import NOW, Fields, Unconnected, later, outcome, unconnected
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,8 @@ async def test_profiles_survive_a_restart_as_they_were(charger: Unconnected) -> 
     check = '{"AuthorizeRemoteTxRequests": "true"}'
     name = "OCPP1.6" if charger.is_16 else "OCPP2.0.1"
     with unconnected(name, configuration=check) as earlier:
-        fields = {} if earlier.is_16 else ABSOLUTE
+        begins_now = {"kind": "Absolute", "schedule": {"startSchedule": format_time(time.time())}}
+        fields = {} if earlier.is_16 else begins_now
         earlier.install(0, 9_000, purpose="Max", then=[later(50_000, 8_000)], **fields)
         earlier.install(1, 7_000, id=2)
         earlier.start(2, chargingProfile=earlier.profile(id=3, purpose="TxProfile"))
