@@ -80,7 +80,7 @@ class ChargePoint(Translation):
             station=self.station,
             reports=self,
         )
-        self.actions = Actions(self.station)
+        self.actions = Actions(self.station, self.token_length)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.registration = Registration(
             self,

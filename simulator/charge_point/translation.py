@@ -32,6 +32,7 @@ class Translation(ABC):
     handlers: ClassVar[dict[str, Callable[..., Payload]]]
     #: options whose default differs in this version
     option_defaults: ClassVar[Mapping[str, str]] = {}
+    token_length: ClassVar[int] = 36  #: of an idToken, at most
     #: whether a rejected charger answers nothing at all
     silent_while_rejected: ClassVar[bool] = False
     #: the options that may have the password; the first is the one of this version

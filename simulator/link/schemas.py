@@ -40,14 +40,14 @@ def check_payload(version: Version, action: str, payload: object, *, answer: boo
 
 
 def tolerate(version: Version, action: str, payload: object, *, answer: bool) -> tuple[Any, list[str]]:
-    """A payload without those of its fields that nobody needs and that break the schema, and what is left out.
+    """A payload without those of its fields that nobody needs and that break the schema, and what was wrong with it.
 
     These are unknown fields, and optional ones that are null; in an answer also optional fields that are invalid in
     another way, and a whole number may be written as a decimal (`300.0`). Raises SchemaViolation if the rest is invalid.
     """
     schema = _load(version, action, answer)
     reader = _TolerantReader(schema.get("definitions", {}), answer)
-    return reader.read(payload, schema, "payload"), reader.left_out
+    return reader.read(payload, schema, "payload"), reader.oddities
 
 
 @cache
@@ -115,7 +115,7 @@ class _TolerantReader:
     def __init__(self, definitions: Mapping[str, Schema], answer: bool) -> None:
         self._definitions = definitions
         self._answer = answer
-        self.left_out: list[str] = []
+        self.oddities: list[str] = []
 
     def read(self, value: object, schema: Schema, where: str) -> object:
         if "$ref" in schema:
@@ -127,6 +127,7 @@ class _TolerantReader:
                 self.read(part, schema["items"], f"{where}[{index}]") for index, part in enumerate(value)
             ]
         elif self._answer and schema.get("type") == "integer" and _is_whole(value):
+            self.oddities.append(f"{where}: a whole number is written as {value}")
             value = int(value)
         _check_alone(value, schema, where)
         return value
@@ -136,7 +137,7 @@ class _TolerantReader:
         for name, part in value.items():
             if name not in schema["properties"]:
                 if schema.get("additionalProperties") is False:
-                    self.left_out.append(f"{where}: has unknown {name[:50]}")
+                    self.oddities.append(f"{where}: has unknown {name[:50]}")
                 else:
                     kept[name] = part
                 continue
@@ -145,7 +146,7 @@ class _TolerantReader:
             except SchemaViolation as violation:
                 if name in schema.get("required", ()) or not (self._answer or part is None):
                     raise
-                self.left_out.append(str(violation))
+                self.oddities.append(str(violation))
         return kept
 
 

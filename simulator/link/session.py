@@ -42,6 +42,7 @@ class CallFailed(Exception):
     BAD_ANSWER = "BadAnswer"
     UNSENT = "Unsent"
     DROPPED = "Dropped"
+    OWN = frozenset({TIMEOUT, BAD_ANSWER, UNSENT, DROPPED})
 
     def __init__(self, code: str, description: str) -> None:
         super().__init__(f"{code}: {description}")
@@ -214,7 +215,8 @@ class Session:
                 raise SchemaViolation("frame", frame.oddity)
             self._remark_once(f"the CSMS's answer to {action}", frame.oddity)
         if isinstance(frame, frames.CallError):
-            raise CallFailed(frame.code, frame.description)
+            code = "GenericError" if frame.code in CallFailed.OWN else frame.code
+            raise CallFailed(code, frame.description)
         return self._read_payload(action, frame.payload, answer=True)
 
     def _read_payload(self, action: str, payload: Payload, *, answer: bool) -> Payload:
@@ -227,10 +229,10 @@ class Session:
         else:
             return payload
         kept: Payload
-        kept, left_out = schemas.tolerate(self._version, action, payload, answer=answer)
-        if left_out:
+        kept, oddities = schemas.tolerate(self._version, action, payload, answer=answer)
+        if oddities:
             whose = f"the CSMS's answer to {action}" if answer else f"the CSMS's {action}"
-            self._remark_once(whose, f"is used without a part of it: {'; '.join(left_out)}")
+            self._remark_once(whose, f"is used as far as it is valid: {'; '.join(oddities)}")
         return kept
 
     def _remark_once(self, whose: str, oddity: str) -> None:

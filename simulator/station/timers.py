@@ -15,7 +15,12 @@ class Timers:
         self._errors: asyncio.Queue[Exception] = asyncio.Queue()
 
     async def watch(self) -> Never:
-        """Raises what a timer raises: an error in the event loop's own handler would end the timer and nothing else."""
+        """Raises what a timer raises: an error in the event loop's own handler would end the timer and nothing else.
+
+        Errors from before the call are dropped: the charger has been restarted for the first of them.
+        """
+        while not self._errors.empty():
+            self._errors.get_nowait()
         raise await self._errors.get()
 
     def now_s(self) -> float:
@@ -47,11 +52,9 @@ class Timers:
         return _key(connector, name) in self._handles
 
     def cancel_all(self) -> None:
-        """Also drops the errors that nobody has seen yet: one is enough to restart a charger."""
         for handle in self._handles.values():
             handle.cancel()
         self._handles.clear()
-        self._errors = asyncio.Queue()
 
 
 def _key(connector: Connector | None, name: str) -> tuple[int, str]:

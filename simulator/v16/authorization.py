@@ -17,7 +17,7 @@ class Authorization16(CommonRequests):
         def take(answer: Answer) -> None:
             then(None if isinstance(answer, CallFailed) else self.learn_token(token, answer["idTagInfo"]))
 
-        self.send("Authorize", {"idTag": token.value[:20]}, take)
+        self.send("Authorize", {"idTag": token.value}, take)
 
     def read_token_info(self, info: Payload) -> TokenInfo:
         return TokenInfo(info["status"], info.get("parentIdTag"), read_expiry(info.get("expiryDate")))

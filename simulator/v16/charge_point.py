@@ -41,6 +41,7 @@ ERROR_CODES = frozenset(
 class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     #: The key StopTransactionOnEVSideDisconnect says whether unplugging stops a transaction too.
     option_defaults: ClassVar[Mapping[str, str]] = {"tx_stop_point": "Authorized"}
+    token_length = 20
     #: "While Rejected, the Charge Point SHALL NOT respond to any Central System initiated message" (OCPP 1.6 part 1, 4.2).
     silent_while_rejected: ClassVar[bool] = True
     password_options: ClassVar[tuple[str, ...]] = ("authorization_key", "password")

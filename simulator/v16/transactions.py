@@ -47,7 +47,7 @@ class Transactions16(CommonRequests):
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None:
         payload = {
             "connectorId": connector.number,
-            "idTag": transaction.token.value[:20] if transaction.token else "",
+            "idTag": transaction.token.value if transaction.token else "",
             "meterStart": round(transaction.meter_start_wh),
             "timestamp": format_time(transaction.started_at),
         }
@@ -74,9 +74,9 @@ class Transactions16(CommonRequests):
             "reason": ending.reason if ending.reason in STOP_REASONS else "Other",
         }
         if ending.token:
-            payload["idTag"] = ending.token.value[:20]
+            payload["idTag"] = ending.token.value
         elif transaction.token:
-            self._ended_tags[transaction.id] = transaction.token.value[:20]
+            self._ended_tags[transaction.id] = transaction.token.value
         if values := self.values_of_end(connector, transaction, ending.moment):
             payload["transactionData"] = values
         self.send_durable("StopTransaction", payload, transaction.id)

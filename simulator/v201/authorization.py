@@ -74,7 +74,8 @@ class Authorization201(CommonRequests):
     @handles("ReserveNow")
     def _reserve_now(self, payload: Payload) -> Payload:
         number = payload.get("evseId", 0)
-        if "evseId" in payload and self.station.connector(number) is None:
+        unknown = "evseId" in payload and self.station.connector(number) is None
+        if unknown or not _has_type(self.settings.connector_type, payload.get("connectorType")):
             return REJECTED
         try:
             expires_at = parse_time(payload["expiryDateTime"])
@@ -88,6 +89,25 @@ class Authorization201(CommonRequests):
             expires_at=expires_at,
         )
         return {"status": self.station.reservations.reserve(reservation)}
+
+
+#: ConnectorEnumType by what a charger's connector type contains; of any other, every type is accepted.
+CONNECTOR_TYPES = {
+    "CCS1": {"cCCS1"},
+    "CCS2": {"cCCS2"},
+    "CHADEMO": {"cG105"},
+    "NACS": {"cTesla"},
+    "TYPE1": {"cType1"},
+    "TYPE2": {"cType2", "sType2"},
+}
+
+
+def _has_type(connector_type: str, requested: str | None) -> bool:
+    """Whether a charger with this connector type can keep a connector of the requested one (H01, TC_H_15)."""
+    if requested in (None, "Undetermined", "Unknown"):
+        return True
+    has = next((types for name, types in CONNECTOR_TYPES.items() if name in connector_type.upper()), None)
+    return has is None or requested in has
 
 
 def describe_token(token: Token) -> Payload:

@@ -1,4 +1,4 @@
-"""docs/ocpp.md lists every message, variable, reason, action and setting, and no other."""
+"""docs/ocpp.md and docs/ocpp-messages.md list every message, variable, reason, action and setting, and no other."""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from simulator.versions import VERSIONS, Version
 from tests.support.csms import ANSWERS
 
 ROOT = Path(simulator.settings.__file__).parent
-TEXT = (ROOT.parent / "docs" / "ocpp.md").read_text()
+TEXT = "".join((ROOT.parent / "docs" / page).read_text() for page in ("ocpp.md", "ocpp-messages.md"))
 
 
 def source_of(*folders: str) -> str:

@@ -1,12 +1,13 @@
 """Installed charging profiles: replaced, cleared, reported, remembered, and brought by a remote start."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
 from simulator.clock import format_time
-from tests.simulator.unconnected import ABSOLUTE, NOW, Fields, Unconnected, later, outcome, unconnected
+from tests.simulator.unconnected import NOW, Fields, Unconnected, later, outcome, unconnected
 
 
 @pytest.mark.parametrize(
@@ -19,8 +20,8 @@ from tests.simulator.unconnected import ABSOLUTE, NOW, Fields, Unconnected, late
         pytest.param((1, {}), (0, {"id": 2}), "DuplicateProfile", [1, 2], id="one, then all (K01.FR.52)"),
         pytest.param((1, {}), (2, {"level": 3}), "Accepted", [1], id="the same id elsewhere (K01.FR.05)"),
         pytest.param(
-            (1, {"validTo": format_time(NOW + 600)}),
-            (1, {"id": 2, "validFrom": format_time(NOW + 600)}),
+            (1, {"validTo": format_time(NOW + 86_400)}),
+            (1, {"id": 2, "validFrom": format_time(NOW + 86_400)}),
             "Accepted",
             [2],
             id="the same place later",
@@ -169,7 +170,7 @@ async def test_profiles_are_cleared_by_id_or_by_criteria_that_are_all_met(charge
 
 async def test_an_expired_profile_is_in_nobodys_way(charger: Unconnected) -> None:
     charger.model.options.set("max_profiles", 1)
-    charger.install(1, validTo=format_time(NOW + 600))
+    charger.install(1, validTo=format_time(NOW + 86_400))
     (profile,) = charger.model.station.profiles
     profile.valid_to = NOW - 1
 
@@ -235,18 +236,19 @@ async def test_profiles_survive_a_restart_as_they_were(charger: Unconnected) -> 
     check = '{"AuthorizeRemoteTxRequests": "true"}'
     name = "OCPP1.6" if charger.is_16 else "OCPP2.0.1"
     with unconnected(name, configuration=check) as earlier:
-        fields = {} if earlier.is_16 else ABSOLUTE
-        earlier.install(0, 9_000, purpose="Max", then=[later(100, 8_000)], **fields)
+        begins_now = {"kind": "Absolute", "schedule": {"startSchedule": format_time(time.time())}}
+        fields = {} if earlier.is_16 else begins_now
+        earlier.install(0, 9_000, purpose="Max", then=[later(50_000, 8_000)], **fields)
         earlier.install(1, 7_000, id=2)
         earlier.start(2, chargingProfile=earlier.profile(id=3, purpose="TxProfile"))
         state = json.loads(json.dumps(earlier.model.describe() | {"clean": False}))
         assert [profile.id for profile in earlier.model.station.profiles] == [1, 2, 3]
         negative = earlier.profile(-1.0, id=4, level=9)
         state["profiles"].append([negative, 1, None])
-        before = earlier.composite(0, 300)
+        before = earlier.composite(0, 86_400)
 
     charger.model.recall(state)
 
     assert [profile.id for profile in charger.model.station.profiles] == [1, 2]
-    assert charger.composite(0, 300)["chargingSchedulePeriod"][0] == before["chargingSchedulePeriod"][0]
-    assert len(charger.composite(0, 300)["chargingSchedulePeriod"]) == 2
+    assert charger.composite(0, 86_400)["chargingSchedulePeriod"][0] == before["chargingSchedulePeriod"][0]
+    assert len(charger.composite(0, 86_400)["chargingSchedulePeriod"]) == 2

@@ -1,4 +1,4 @@
-"""Whatever happens to the link and the process, a transaction is reported in order and once."""
+"""Whatever happens to the link and the process, a transaction is reported in order and once, and every status at last."""
 
 import asyncio
 import json
@@ -38,12 +38,16 @@ CONFIGURATION = {
 
 
 class Csms:
-    """Keeps what it has answered: each answer takes half a second."""
+    """Keeps what it has answered: each answer takes half a second. Statuses count at once."""
 
     def __init__(self) -> None:
         self.answered: list[tuple[str, Payload]] = []
+        self.statuses: dict[int, str] = {}  # by connector
 
     async def answer(self, action: str, payload: Payload) -> Payload:
+        if action == "StatusNotification":
+            number = payload.get("evseId") or payload["connectorId"]
+            self.statuses[number] = payload.get("status") or payload["connectorStatus"]
         await asyncio.sleep(0.5)
         self.answered.append((action, payload))
         number = len(self.answered)
@@ -66,6 +70,9 @@ class Life:
             await self.take(name, value)
             await asyncio.sleep(0)
         await asyncio.sleep(600)
+        assert self.csms.statuses == {
+            number: self.model.status_of(number) for number in self.model.reporting_numbers()
+        }
         await self.disconnect()
         self.model.power_off()
 
@@ -125,7 +132,9 @@ class Life:
 
 
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
-def test_each_transaction_is_reported_from_its_start_to_its_end_once(version: str, tmp_path: Path) -> None:
+def test_each_transaction_is_reported_from_its_start_to_its_end_once_and_every_status(
+    version: str, tmp_path: Path
+) -> None:
     """Any order of drivers, lost links, resets, stops and kills of the process, with a state file."""
     session: list[Step] = [("wait", 3.0), ("session", None), ("wait", 0.7)]
 
@@ -135,6 +144,16 @@ def test_each_transaction_is_reported_from_its_start_to_its_end_once(version: st
     @example([*session, ("restart", None), ("connect", None), ("wait", 3.0)])
     @example([*session, ("lose the link", None), ("act", "Unplug"), ("connect", None)])
     @example([*session, ("reset", None), ("wait", 3.0)])
+    @example(
+        [
+            ("wait", 3.0),
+            ("act", "PlugIn"),
+            ("wait", 0.0),
+            ("lose the link", None),
+            ("act", "Unplug"),
+            ("connect", None),
+        ]
+    )
     def check(steps: list[Step]) -> None:
         state_file = tmp_path / "state.json"
         state_file.unlink(missing_ok=True)

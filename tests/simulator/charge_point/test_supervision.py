@@ -13,6 +13,8 @@ from tests.simulator.talk import Talk, open_talk
 from tests.support.csms import Csms
 from tests.support.waiting import wait_until_async
 
+pytestmark = pytest.mark.charger(reboot_s=0)
+
 
 @pytest.fixture(params=["OCPP1.6", "OCPP2.0.1"])
 def version(request: pytest.FixtureRequest) -> str:
@@ -96,6 +98,15 @@ async def test_faults_at_the_same_time_restart_the_charger_once(talk: Talk) -> N
     await talk.csms.accepted(2)
 
     assert str(talk.charger.events).count("charger_fault") == 1
+
+
+async def test_a_fault_after_a_reset_is_reported_as_well(talk: Talk) -> None:
+    await talk.call("Reset", type="Soft" if talk.is_16 else "Immediate")
+    await talk.csms.accepted(2)
+
+    fail_in_a_timer(talk.model)
+
+    await talk.charger.connection("disconnected", "charger_fault")
 
 
 async def test_no_timer_runs_after_the_end_of_its_charger() -> None:

@@ -57,6 +57,24 @@ def test_a_payload_is_valid_exactly_when_jsonschema_says_so(
     assert (keyword in expected) if expected else (keyword is None)
 
 
+@settings(max_examples=100, deadline=None)
+@given(_mutated())
+def test_what_is_tolerated_leaves_a_valid_payload_and_says_what_was_wrong(
+    case: tuple[Version, str, bool, Any, dict[str, Any]],
+) -> None:
+    version, action, answer, payload, _ = case
+    try:
+        kept, oddities = schemas.tolerate(version, action, payload, answer=answer)
+    except SchemaViolation:
+        with pytest.raises(SchemaViolation):
+            schemas.check_payload(version, action, payload, answer=answer)
+        return
+
+    schemas.check_payload(version, action, kept, answer=answer)
+    assert (kept == payload) == (not oddities)
+    assert schemas.tolerate(version, action, kept, answer=answer) == (kept, [])
+
+
 def _one_decimal(schema: Any) -> Any:
     """The library checks `multipleOf: 0.1` with decimals instead of binary floats; left out here, tested below."""
     if isinstance(schema, dict):

@@ -127,7 +127,7 @@ async def test_a_request_is_taken_without_what_it_has_too_much(version: str) -> 
 
         await wait_until_async(lambda: len([frame for frame in link.frames if '[3,"7"' in frame]) == 2)
         (remark,) = charger.remarks()  # not one for each
-        assert "is used without a part of it" in remark
+        assert "is used as far as it is valid" in remark
         assert "has unknown x" in remark
 
 

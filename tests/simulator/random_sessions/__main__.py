@@ -18,10 +18,12 @@ def main() -> None:
     each = -(-options.sessions // options.chargers)
     started_s, started_cpu_s = time.monotonic(), time.process_time()
     csms = asyncio.run(drive(options.chargers, each, seed=options.seed, call_timeout_s=CALL_TIMEOUT_S))
-    received = sum(len(messages) for messages in csms.received.values())
+    messages = [each for received in csms.received.values() for each in received.values()]
+    begun = sum("meterStart" in each or each.get("eventType") == "Started" for each in messages)
     print(
         f"{each * options.chargers} sessions at {options.chargers} chargers, seed {options.seed}: "
-        f"{csms.calls} calls, {csms.wrong_answers} answered wrongly; {received} messages about transactions, "
+        f"{csms.calls} calls, {csms.wrong_answers} answered wrongly; "
+        f"{len(messages)} messages about {begun} transactions, "
         f"none lost, none sent again. {time.monotonic() - started_s:.0f} s, "
         f"{time.process_time() - started_cpu_s:.0f} s of CPU."
     )

@@ -20,6 +20,12 @@ TAG, OTHER_TAG = "TAG", "OTHER"
 #: Call time-outs within which what a session left behind has to end: lost answers, refused boots, a reconnect, a reboot.
 SETTLE_TIMEOUTS = 60
 
+#: Sessions that begin when the charger is connected and accepted; the others begin whatever its link does.
+ONLINE_SHARE = 0.8
+
+#: Sessions in which nothing else happens until a transaction runs, if one begins soon.
+CHARGING_SHARE = 0.7
+
 SETTINGS = {
     "ev_plug_in_s": 0,
     "ev_unplug_s": "never",
@@ -68,7 +74,11 @@ class RandomCharger:
 
     async def _live_through_one(self, life: "asyncio.Task[None]") -> None:
         self._steps.clear()
+        if self._random.random() < ONLINE_SHARE:
+            await self._expect(lambda: self.model.reachable, "the charger is not accepted")
         await self._do(self._random.choice(self._starts()))
+        if self._random.random() < CHARGING_SHARE:
+            await self._await_transaction()
         for _ in range(self._random.randrange(4)):
             await self._do(self._random.choice(self._events()))
         for step in (self._end_fault, self._unplug, self._make_operative):
@@ -156,6 +166,12 @@ class RandomCharger:
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._random.random() * 0.2)
+
+    async def _await_transaction(self) -> None:
+        """For a while: the CSMS may have refused the token or the start."""
+        deadline_s = time.monotonic() + 1
+        while self._connector.transaction is None and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.01)
 
     async def _cut_link(self) -> None:
         self._csms.cut(self.identity)

@@ -267,3 +267,30 @@ async def test_a_token_may_be_refused_in_the_answer_to_any_event(talk: Talk) -> 
 
     assert (await stopped(talk))["reason"] == "DeAuthorized"
     await wait_until_async(lambda: talk.model.authorizer.cache["tag"].status == "Blocked")
+
+
+@pytest.mark.charger(configuration='{"AuthCtrlr.AuthorizeRemoteStart": "true"}')
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_token_of_the_csms_itself_is_not_authorized(talk: Talk) -> None:
+    """C05: of the type Central, for a requested start; libocpp does not send Authorize either, nor cache it."""
+    central = {"id_token": "CSMS", "type": "Central"}
+
+    await talk.call("RequestStartTransaction", id_token=central, remote_start_id=1, evse_id=1)
+
+    assert (await started(talk))["id_token"] == central
+    assert talk.link.all("Authorize") == []
+    assert talk.model.authorizer.cache == {}
+
+
+async def test_a_token_that_is_too_long_has_one_name_for_all_that_the_csms_says(talk: Talk) -> None:
+    """An idTag has 20 characters, an idToken 36: StartTransaction's answer is about the token that was shown."""
+    answer_start(talk, "Blocked")
+    await talk.perform("PlugIn")
+
+    await show(talk, "0123456789" * 4)
+
+    await stopped(talk)
+    await wait_until_async(lambda: talk.connector.token is None)
+    (name,) = talk.model.authorizer.cache
+    assert len(name) == (20 if talk.is_16 else 36)
+    assert talk.model.authorizer.cache[name].status == "Blocked"

@@ -15,7 +15,7 @@ from tests.simulator.station.both import (
     started,
     token,
 )
-from tests.simulator.talk import Talk
+from tests.simulator.talk import Talk, in_seconds
 from tests.support.waiting import wait_until_async
 
 
@@ -200,12 +200,26 @@ async def test_nothing_is_reserved_where_that_is_configured(talk: Talk) -> None:
 async def test_many_reservations_of_many_connectors_take_no_long_time(talk: Talk) -> None:
     """The other chargers of the process wait meanwhile."""
     reservations, now = talk.model.station.reservations, talk.model.clock.now()
-    began_s = time.process_time()
-
-    for number in range(100):
-        reservation = Reservation(number, number % 2 * number, Token(f"T{number}"), None, now + 600)
+    for number in range(1, 100, 2):
+        reservation = Reservation(number, number, Token(f"T{number}"), None, now + 600)
         assert reservations.reserve(reservation) == "Accepted"
-    assert await request_start(talk, "OTHER") == "Rejected"
-    assert await request_start(talk, "T0") == "Accepted"
+    for number in range(100, 110):
+        reservation = Reservation(number, 0, Token(f"T{number}"), None, now + 600)
+        began_s = time.process_time()
+        assert reservations.reserve(reservation) == "Accepted"
+        assert time.process_time() - began_s < 0.3
 
-    assert time.process_time() - began_s < 2
+    assert await request_start(talk, "T100") == "Accepted"
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("sType2", "Accepted"), ("Unknown", "Accepted"), ("cCCS2", "Rejected")]
+)
+async def test_only_a_type_of_connector_that_is_there_is_reserved(talk: Talk, kind: str, status: str) -> None:
+    """H01, TC_H_15. The charger has connectors of Type2."""
+    answer = await talk.call(
+        "ReserveNow", id=5, expiry_date_time=in_seconds(600), id_token=token("MINE"), connector_type=kind
+    )
+
+    assert answer.status == status

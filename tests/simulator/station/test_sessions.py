@@ -51,7 +51,7 @@ async def test_a_driver_whose_token_is_refused_leaves_and_the_next_one_comes(tal
     await started(talk)
 
 
-@pytest.mark.charger(**SESSIONS, call_timeout_s=0.4)
+@pytest.mark.charger(**SESSIONS, call_timeout_s=1)
 async def test_drivers_leave_when_the_csms_does_not_answer_or_is_away(talk: Talk) -> None:
     talk.csms.raw_answers["Authorize"] = None
     await visit(talk)

@@ -26,6 +26,16 @@ async def test_a_local_list_authorizes_without_asking(talk: Talk) -> None:
     assert stale.status == "VersionMismatch"
 
 
+@pytest.mark.parametrize("kind", ["KeyCode", "Local", "eMAID"])
+async def test_a_token_is_authorized_with_its_type(talk: Talk, kind: str) -> None:
+    """C03, C04, C06."""
+    await talk.perform("PlugIn")
+    await talk.perform("PresentToken", f'{{"idToken": "1234", "type": "{kind}"}}')
+
+    assert (await talk.link.next("Authorize"))["id_token"] == {"id_token": "1234", "type": kind}
+    assert (await talk.event("Started"))["id_token"]["type"] == kind
+
+
 async def test_a_token_that_needs_no_authorization_is_not_asked_about(talk: Talk) -> None:
     """C02: a start button."""
     await talk.perform("PlugIn")
