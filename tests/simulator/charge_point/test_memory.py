@@ -251,7 +251,7 @@ async def test_an_unusable_state_file_is_reported_and_replaced(text: str, tmp_pa
     assert json.loads(state_file.read_text())["identity"] == "CP-1"
 
 
-@pytest.mark.parametrize("wrong", [{"update": {"unknown": 1}}, {"saved_at": None}])
+@pytest.mark.parametrize("wrong", [{"update": {"status": "Downloading"}}, {"saved_at": None}])
 async def test_nothing_of_a_state_file_that_fails_halfway_is_restored(wrong: Payload, tmp_path: Path) -> None:
     """Else its transaction would go on, and nobody would end it."""
     state_file = tmp_path / "state.json"

@@ -78,6 +78,7 @@ async def test_a_variable_is_read(talk: Talk, place: Payload, status: str, value
         (variable("TxCtrlr", "TxStartPoint"), "", "Rejected"),
         (variable("SecurityCtrlr", "OrganizationName"), "Charging Inc.", "Accepted"),
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "soon", "Rejected"),
+        (variable("OCPPCommCtrlr", "HeartbeatInterval"), "\ud800", "Rejected"),
         (variable("SecurityCtrlr", "SecurityProfile"), "3", "Rejected"),
         (variable("ChargingStation", "Model"), "Other", "Rejected"),
         (variable("TxCtrlr", "Nonsense"), "1", "UnknownVariable"),
