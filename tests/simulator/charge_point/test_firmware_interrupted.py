@@ -128,7 +128,7 @@ def test_a_version_in_the_settings_counts_when_it_was_changed(version: str, tmp_
 
 
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
-async def test_an_update_of_an_older_state_file_that_does_not_say_how_far_it_is_is_forgotten(
+async def test_an_update_of_an_older_state_file_without_its_status_is_dropped(
     version: str, tmp_path: Path
 ) -> None:
     settings: Payload = {"state_file": tmp_path / "state.json"}
