@@ -134,7 +134,7 @@ def test_all_names_that_no_charger_has_are_in_the_error_and_nothing_is_done(run:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("create", "no spaces"), 1, "no spaces: identity: Identity should have only letters"),
+        (("create", "no/slash"), 1, "no/slash: identity: Identity should have only letters"),
         (("create", "--ws-url", "http://x"), 1, "ws_url: "),
         (("create", "--brand", "nobody"), 1, "nobody"),
         (("create", "--model", "nobody"), 1, "the catalog has no model nobody"),

@@ -140,8 +140,9 @@ def test_a_limit_holds_until_it_says_and_time_always_passes(profiles: list[Profi
 
     assert limit.until > moment
     assert limit.power_w >= 0
-    halfway = installed.limit(connector, moment + (min(limit.until, moment + 1e9) - moment) / 2, 1)
-    assert halfway[:2] == limit[:2]
+    halfway = moment + (min(limit.until, moment + 1e9) - moment) / 2
+    if halfway < limit.until:  # there may be no number between the two
+        assert installed.limit(connector, halfway, 1)[:2] == limit[:2]
 
 
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
