@@ -138,7 +138,7 @@ OPTIONS = (
     # The connection
     _seconds("heartbeat_s", "HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval", 300),
     _seconds("ping_s", "WebSocketPingInterval", "OCPPCommCtrlr.WebSocketPingInterval", 60),
-    _rw("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", "integer", "60", unit="s", minimum=0, maximum=31_536_000),
+    _seconds("offline_threshold_s", None, "OCPPCommCtrlr.OfflineThreshold", 60),
     _rw("retry_wait_s", None, "OCPPCommCtrlr.RetryBackOffWaitMinimum", "integer", "1", unit="s", minimum=1, maximum=3600),
     _rw("retry_random_s", None, "OCPPCommCtrlr.RetryBackOffRandomRange", "integer", "30", unit="s", minimum=0, maximum=3600),
     _rw("retry_doublings", None, "OCPPCommCtrlr.RetryBackOffRepeatTimes", "integer", "5", minimum=0, maximum=10),
@@ -212,8 +212,10 @@ class Options:
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
             option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
-            if option is None or self.change(option, text) == "Rejected":
-                shown = "***" if option and option.mutability == "WriteOnly" else text
+            if option is None:  # without its value: it may be a password under a wrong name
+                raise ValueError(f"{name} is not a setting of this charger")
+            if self.change(option, text) == "Rejected":
+                shown = "***" if option.mutability == "WriteOnly" else text
                 raise ValueError(f"{name}={shown} is not a setting of this charger")
         self._base |= self.changes
         self.changes = {}

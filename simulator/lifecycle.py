@@ -22,14 +22,21 @@ from simulator.versions import VERSIONS, Version
 
 
 def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
-    """Imports only the module of the configured version. Raises BadSettings."""
+    """The charger with what its state file says, or a new one. Raises BadSettings."""
+    charge_point = _new_charge_point(settings, log)
+    if charge_point.restore():
+        return charge_point
+    charge_point.timers.cancel_all()
+    return _new_charge_point(settings, log)  # nothing of a state file that fails halfway
+
+
+def _new_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
+    """Imports only the module of the configured version."""
     kind = load_kind(VERSIONS[settings.ocpp_version])
     try:
-        charge_point = kind(settings, log)
+        return kind(settings, log)
     except ValueError as error:
         raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
-    charge_point.restore()
-    return charge_point
 
 
 def load_kind(version: Version) -> type[ChargePoint]:

@@ -36,7 +36,7 @@ class Actions:
             return Outcome("Rejected", "no such connector")
         try:
             done = action(self._station, connector, fields)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             return Outcome("Rejected", f"data is wrong: {error!r}"[:200])
         if isinstance(done, str):
             return Outcome("Accepted", done)
@@ -53,7 +53,7 @@ def _read(data: object) -> Fields | None:
     if isinstance(data, str):
         try:
             data = json.loads(data or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     fields = {} if data is None else data
     if not isinstance(fields, dict) or type(fields.get("connector", 1)) is not int:

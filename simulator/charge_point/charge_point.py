@@ -341,6 +341,8 @@ class ChargePoint(Translation):
         self.statuses.clear()
         self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
         self.station.power_on()
+        if self._ends:
+            self.station.close()
         self.maintenance.power_on()
 
     def power_off(self) -> None:
@@ -383,11 +385,13 @@ class ChargePoint(Translation):
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
 
-    def restore(self) -> None:
-        """Restores the state file, if there is one that can be used."""
+    def restore(self) -> bool:
+        """Restores the state file, if there is one. False when it cannot be used: then only parts are restored."""
         try:
             state = self.memory.load()
             if state is not None:
                 self.recall(state)
         except memory.UNUSABLE as error:
             self.log.remark("warning", f"the state file is not used: {error}")
+            return False
+        return True

@@ -104,7 +104,8 @@ def check_size(payload: Payload, items: Sized, max_items: int, max_bytes: int | 
     """Raises the OCPPError of a request that is larger than the charger says it takes (OCPP 2.0.1, B06.FR.16, .17)."""
     if len(items) > max_items:
         raise OccurrenceConstraintViolationError(f"at most {max_items} at once")
-    if max_bytes is not None and len(json.dumps(payload, ensure_ascii=False).encode()) > max_bytes:
+    text = json.dumps(payload, ensure_ascii=False)
+    if max_bytes is not None and len(text.encode("utf-8", "surrogatepass")) > max_bytes:
         raise FormatViolationError(f"at most {max_bytes} bytes at once")
 
 

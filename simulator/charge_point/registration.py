@@ -99,6 +99,7 @@ class Registration:
             answered = await self._boot(session)
             next_s = self._next_boot_s if answered else time.monotonic() + DEFAULT_BOOT_RETRY_S
             booted = True
+        self._boot_now.clear()  # the CSMS may have triggered the one that it has accepted
         return booted
 
     async def wait_until_not_accepted(self) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 Payload = dict[str, Any]
@@ -11,6 +11,10 @@ CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 
 #: The id of the answer to a frame whose id cannot be read (OCPP 2.0.1 part 4, 4.2.3).
 UNREADABLE_ID = "-1"
+
+#: Of a call's arrays and objects within each other; messages need a dozen. What Python's reader just takes may be too
+#: deep for its writer: then neither the state file nor the report of a charging profile could be written.
+MAX_DEPTH = 100
 
 
 class Call(NamedTuple):
@@ -62,7 +66,7 @@ def parse_frame(text: str | bytes) -> Call | CallResult | CallError:
         raise BadFrame(UNREADABLE_ID, "RpcFrameworkError", "not JSON") from None
     match frame:
         case [2, str(unique_id), str(action), dict(payload)] if 0 < len(unique_id) <= 36:
-            return Call(unique_id, action, payload)
+            return _read_call(unique_id, action, payload)
         case [3, str(unique_id), *parts]:
             return _read_result(unique_id, parts)
         case [4, str(unique_id), *parts]:
@@ -77,8 +81,25 @@ def parse_frame(text: str | bytes) -> Call | CallResult | CallError:
             raise BadFrame(UNREADABLE_ID, "RpcFrameworkError", "a frame is a JSON array with an id")
 
 
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [part for each in level if isinstance(each, (dict, list)) for part in _parts(each)]
+    return bool(level)
+
+
+def _parts(container: dict[str, object] | list[object]) -> Iterable[object]:
+    return container.values() if isinstance(container, dict) else container
+
+
 #: The beginning of an answer whose rest is not JSON.
 START_OF_ANSWER = re.compile(r'\s*\[\s*[34]\s*,\s*"(?P<id>[^"\\]*)"')
+
+
+def _read_call(unique_id: str, action: str, payload: Payload) -> Call:
+    if _is_too_deep(payload):
+        raise BadFrame(unique_id, "RpcFrameworkError", f"its payload is more than {MAX_DEPTH} levels deep")
+    return Call(unique_id, action, payload)
 
 
 def _read_result(unique_id: str, parts: list[object]) -> CallResult:

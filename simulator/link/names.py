@@ -21,7 +21,11 @@ async def resolve(host: str, port: int) -> Addresses:
     if lookup is None:
         lookup = _running[key] = Future()
         lookup.set_running_or_notify_cancel()  # a charger that no longer waits does not cancel it for the others
-        Thread(target=_run_lookup, args=(host, port, lookup), daemon=True).start()
+        try:
+            Thread(target=_run_lookup, args=(host, port, lookup), daemon=True).start()
+        except RuntimeError as error:  # no thread is left
+            del _running[key]
+            raise OSError(str(error)) from error
     return await asyncio.wrap_future(lookup)
 
 

@@ -34,7 +34,7 @@ def is_known_action(version: Version, action: str) -> bool:
 
 
 def check_payload(version: Version, action: str, payload: object, *, answer: bool) -> None:
-    """Raises SchemaViolation. The action is one that `is_known_action` knows."""
+    """Raises SchemaViolation, also for an action that the version does not have."""
     schema = _load(version, action, answer)
     _check(payload, schema, schema.get("definitions", {}), "payload")
 
@@ -54,7 +54,7 @@ def tolerate(version: Version, action: str, payload: object, *, answer: bool) ->
 def _load(version: Version, action: str, answer: bool) -> Schema:
     path = _find_file(version, action, answer=answer)
     if path is None:
-        raise LookupError(f"no {version.name} schema for {action}")
+        raise SchemaViolation("action", f"{version.name} does not have it")
     return _reduce(json.loads(path.read_text("utf-8-sig")))
 
 

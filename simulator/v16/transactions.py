@@ -147,7 +147,7 @@ class Transactions16(CommonRequests):
         return super().describe() | {"transaction_ids": self._csms_ids, "ended_tags": self._ended_tags}
 
     def recall(self, state: State) -> None:
-        self._csms_ids.update(state["transaction_ids"])
+        self._csms_ids.update(state.get("transaction_ids", {}))
         self._ended_tags.update(state.get("ended_tags", {}))
         super().recall(state)
 

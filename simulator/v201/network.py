@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests
+from simulator.charge_point.common_requests import ACCEPTED, CommonRequests
 from simulator.charge_point.network import NetworkProfile
 from simulator.charge_point.translation import handles
 from simulator.configuration import NETWORK_SLOTS
 from simulator.link.frames import Payload
 from simulator.settings import BadSettings, check_ws_url
+from simulator.v201.answers import rejected
 
 #: The longest time for an answer that a profile may give, in seconds.
 MAX_TIMEOUT_S = 3600
@@ -21,8 +22,7 @@ class Network201(CommonRequests):
         slot, data = payload["configurationSlot"], payload["connectionData"]
         refusal = next(self._refusals(slot, data), None)
         if refusal:
-            code, text = refusal
-            return REJECTED | {"statusInfo": {"reasonCode": code, "additionalInfo": text}}
+            return rejected(*refusal)
         profile = NetworkProfile(
             slot, data["ocppCsmsUrl"], float(data["messageTimeout"]), data["securityProfile"]
         )

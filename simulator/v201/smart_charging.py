@@ -13,6 +13,7 @@ from simulator.clock import format_time
 from simulator.link.frames import Payload
 from simulator.station.charging_profile import Profile
 from simulator.v201.answers import rejected
+from simulator.v201.transactions import read_transaction_id
 
 #: Profiles in one report: with 100 periods each they are some 50 kB.
 REPORTED_AT_ONCE = 10
@@ -42,8 +43,9 @@ class SmartCharging201(CommonRequests):
             return None
         # K01.FR.16, .03, .09 and .33
         refuse_if(number == 0, "InvalidValue", "a TxProfile is for one EVSE")
-        refuse_if("transactionId" not in given, "MissingParam", "a TxProfile has a transactionId")
-        transaction_id = str(given["transactionId"]).lower()  # not case-sensitive
+        transaction_id = read_transaction_id(given)
+        if transaction_id is None:
+            raise ProfileRefused("MissingParam", "a TxProfile has a transactionId")
         runs_here = self.station.transactions.find(transaction_id) is connector
         refuse_if(not runs_here, "TxNotFound", f"EVSE {number} does not have that transaction")
         return transaction_id

@@ -54,9 +54,10 @@ class Transactions201(CommonRequests):
         if context:
             option = "aligned" if context == "Sample.Clock" else "sampled"
             readings = self.meter_values(connector, option, context, self.clock.now())
-            if not readings:
+            if readings:
+                event["meterValue"] = readings
+            elif trigger != "Trigger":  # F06.FR.07: the event that was triggered is sent
                 return
-            event["meterValue"] = readings
         if trigger in POWER_TRIGGERS and connector.power_w and not self.station.electrics.is_dc:
             event["numberOfPhasesUsed"] = connector.phases
         if trigger in ("Authorized", "RemoteStart"):

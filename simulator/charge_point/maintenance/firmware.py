@@ -153,7 +153,9 @@ class FirmwareUpdates:
         """Restores what `describe` returned. If the settings name another version by now, then that one counts."""
         if state.get("firmware_delivered", self._delivered_version) == self._delivered_version:
             self.version = state["firmware_version"]
-        if state["update"]:
+        if (
+            state["update"] and "status" in state["update"]
+        ):  # an older release went on with none after a restart
             known = {field.name for field in fields(Update)} & state["update"].keys()
             self.update = Update(**{name: state["update"][name] for name in known})
 

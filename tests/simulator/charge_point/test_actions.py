@@ -30,3 +30,8 @@ async def test_an_action_with_impossible_data_is_refused(charger: Unconnected, n
 
     assert charger.model.actions.perform("State", None) == before
     assert not any(message.action == "Authorize" for message in charger.model.delivery.outbox._messages)
+
+
+@pytest.mark.parametrize("data", ["[" * 50_000, '{"fault":' + "[" * 985 + "]" * 985 + "}"])
+async def test_an_action_with_deeply_nested_data_is_refused(charger: Unconnected, data: str) -> None:
+    assert charger.model.actions.perform("Fault", data).status == "Rejected"

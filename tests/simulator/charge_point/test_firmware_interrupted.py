@@ -127,6 +127,20 @@ def test_a_version_in_the_settings_counts_when_it_was_changed(version: str, tmp_
         assert again.maintenance.firmware_version == expected
 
 
+@pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
+async def test_an_update_of_an_older_state_file_without_its_status_is_dropped(
+    version: str, tmp_path: Path
+) -> None:
+    settings: Payload = {"state_file": tmp_path / "state.json"}
+    charger = LocalCharger("ws://csms", version, **settings)
+    state = charger.model.describe() | {"clean": True}
+    state["update"] = {"location": LOCATION, "request_id": 4, "retrieve_at": 0.0, "reboots": False}
+
+    charger.model.recall(state)
+
+    assert charger.model.maintenance.firmware.update is None
+
+
 @in_forms()
 @pytest.mark.parametrize("with_state_file", [True, False])
 @pytest.mark.parametrize("at", [NOW, in_seconds(600)])

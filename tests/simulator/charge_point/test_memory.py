@@ -251,6 +251,49 @@ async def test_an_unusable_state_file_is_reported_and_replaced(text: str, tmp_pa
     assert json.loads(state_file.read_text())["identity"] == "CP-1"
 
 
+@pytest.mark.parametrize("wrong", [{"update": {"status": "Downloading"}}, {"saved_at": None}])
+async def test_nothing_of_a_state_file_that_fails_halfway_is_restored(wrong: Payload, tmp_path: Path) -> None:
+    """Else its transaction would go on, and nobody would end it."""
+    state_file = tmp_path / "state.json"
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, state_file=state_file, ev_plug_in_s=0) as charger:
+            await start_remotely(await csms.accepted(), "OCPP1.6")
+            charger.model.memory.save()
+            state = json.loads(state_file.read_text())
+        state_file.write_text(json.dumps(state | wrong))
+
+        async with LocalCharger(csms.url, state_file=state_file) as charger:
+            await csms.accepted(2)
+            (connector,) = charger.model.station.connectors
+            assert (connector.plugged, connector.transaction) == (False, None)
+            assert "the state file is not used" in charger.remarks()[0]
+
+
+@pytest.mark.parametrize("versions", [("OCPP1.6", "OCPP2.0.1"), ("OCPP2.0.1", "OCPP1.6")])
+async def test_a_charger_that_speaks_another_version_now_keeps_what_both_have(
+    versions: tuple[str, str], tmp_path: Path
+) -> None:
+    """Messages of the old version are dropped with a remark."""
+    settings: Payload = {"state_file": tmp_path / "state.json", "ev_plug_in_s": 0}
+    old, new = versions
+    async with Csms() as csms:
+        async with LocalCharger(csms.url, old, **settings) as charger:
+            await start_remotely(await csms.accepted(), old)
+            energy_wh = charger.model.station.connectors[0].energy_wh
+            charger.model.options.set("sample_s", 17)
+            csms.raw_answers["Heartbeat"] = None
+            charger.model.send("Heartbeat", {})
+            charger.model.station.transactions.end_all("Remote")  # waits behind the heartbeat
+
+        async with LocalCharger(csms.url, new, **settings) as charger:
+            charger.may_log_faults = True
+            await csms.accepted(2)
+            assert charger.model.station.connectors[0].energy_wh >= energy_wh
+            assert charger.model.options.number("sample_s") == 17
+            assert "was not sent" in charger.remarks()[0]
+            assert "charger_fault" not in str(charger.events)
+
+
 async def test_a_state_file_that_cannot_be_written_does_not_stop_the_charger(tmp_path: Path) -> None:
     async with (
         Csms() as csms,

@@ -15,6 +15,8 @@ from tests.support.waiting import wait_until_async
 
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
+TRIGGER: Payload = {"requestedMessage": "BootNotification"}
+
 ACCEPTED = json.dumps({"currentTime": NOW, "interval": 300, "status": "Accepted"})
 
 
@@ -111,6 +113,26 @@ async def test_a_pending_charger_boots_when_the_csms_triggers_it(version: str) -
         assert (first["reason"], second["reason"]) == ("PowerUp", "Triggered")
     else:
         assert first == second
+
+
+async def test_a_trigger_of_the_boot_that_is_accepted_does_not_count_for_the_next_boot() -> None:
+    async with Csms() as csms:
+        csms.answers["BootNotification"] = boot_answers("Pending", "Accepted", interval_s=600)
+        async with LocalCharger(csms.url, "OCPP2.0.1", reboot_s=0) as charger:
+            await charger.connection("connected", "boot_pending")
+
+            def accept(_: Payload) -> Payload:
+                assert charger.model.answer("TriggerMessage", TRIGGER) == {"status": "Accepted"}
+                return BOOT_ACCEPTED
+
+            csms.answers["BootNotification"] = accept
+            await csms.links[0].call(call201.TriggerMessage(requested_message="BootNotification"))
+            await charger.connection("accepted")
+            csms.answers["BootNotification"] = BOOT_ACCEPTED
+            await csms.links[0].call(call201.Reset(type="Immediate"))
+            boot = await (await csms.link(2)).next("BootNotification")
+
+    assert boot["reason"] == "RemoteReset"
 
 
 async def test_a_rejected_station_takes_the_trigger_of_its_boot_and_nothing_else() -> None:

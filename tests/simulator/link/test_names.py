@@ -58,6 +58,21 @@ async def test_chargers_that_need_the_same_name_at_once_share_its_lookup(
     assert lookups == ["csms.example"]
 
 
+async def test_a_name_is_looked_up_again_after_there_was_no_thread_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(OSError, match="can't start"):
+            await resolve("localhost", 80)
+
+    assert await resolve("localhost", 80)
+
+
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
 async def test_a_name_that_does_not_exist_raises_for_everyone_who_waits() -> None:
     both = await asyncio.gather(
         resolve("no-such-host.invalid", 80), resolve("no-such-host.invalid", 80), return_exceptions=True

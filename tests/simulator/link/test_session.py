@@ -20,6 +20,12 @@ CASES: list[tuple[str | bytes, str, str, str]] = [
     # what the CSMS sends; the id of the answer; its code in 1.6; in 2.0.1
     ("nonsense", "-1", "FormationViolation", "RpcFrameworkError"),
     ("[" * 100_000, "-1", "FormationViolation", "RpcFrameworkError"),
+    (
+        '[2,"7","Reset",{"type":' + "[" * 500 + "]" * 500 + "}]",
+        "7",
+        "FormationViolation",
+        "RpcFrameworkError",
+    ),
     ('[2,"7","Reset",{"type":NaN}]', "-1", "FormationViolation", "RpcFrameworkError"),
     (b"\x00\xff", "-1", "FormationViolation", "RpcFrameworkError"),
     ("{}", "-1", "FormationViolation", "RpcFrameworkError"),

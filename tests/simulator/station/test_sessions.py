@@ -7,6 +7,8 @@ import pytest
 from tests.simulator.station.both import (
     answer_authorize,
     answer_start,
+    info,
+    info_key,
     request_start,
     request_stop,
     show,
@@ -14,6 +16,7 @@ from tests.simulator.station.both import (
     stopped,
 )
 from tests.simulator.talk import Talk
+from tests.support.csms import Payload
 from tests.support.waiting import wait_until_async
 
 #: 3.6 MW is 1 kWh per second, so a driver who charges leaves soon, too.
@@ -180,3 +183,20 @@ async def test_a_connector_is_free_again_when_no_car_comes_in_time(talk: Talk) -
 
     for number in (1, 2, 3):
         assert await request_start(talk, "TAG", number) == "Accepted"
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+@configured(AuthorizeRemoteTxRequests="true")
+async def test_a_car_that_leaves_while_its_request_is_checked_does_not_take_the_request_with_it(
+    talk: Talk,
+) -> None:
+    """F02.FR.01: the next TransactionEvent has the remoteStartId."""
+    await talk.perform("PlugIn")
+
+    def answer(_: Payload) -> Payload:
+        talk.model.actions.perform("Unplug", None)
+        return {info_key(talk): info(talk, "Accepted")}
+
+    talk.csms.answers["Authorize"] = answer
+
+    assert (await talk.start())["transaction_info"]["remote_start_id"] == 7

@@ -144,6 +144,17 @@ async def test_readings_without_a_measurand_cannot_be_triggered(talk: Talk, evse
     assert answer.status == "Rejected"
 
 
+async def test_a_transaction_event_without_a_measurand_is_triggered(talk: Talk) -> None:
+    """F06.FR.07: it has readings if there are any."""
+    await talk.start()
+    talk.model.options.set("sampled", "")
+
+    answer = await talk.call("TriggerMessage", requested_message="TransactionEvent")
+
+    assert answer.status == "Accepted"
+    assert "meter_value" not in await talk.event("Updated", "Trigger")
+
+
 async def test_a_pending_station_reports_and_boots_when_the_csms_requests_it() -> None:
     async with Csms() as csms:
         csms.answers["BootNotification"] = boot_answers("Pending", "Accepted", interval_s=600)

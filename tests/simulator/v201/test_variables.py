@@ -28,6 +28,7 @@ def variable(component: str, name: str, instance: str | None = None, evse_id: in
     [
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "Accepted", "300"),
         (variable("ocppcommctrlr", "heartbeatinterval"), "Accepted", "300"),
+        (variable("OCPPCommCtrlr", "half of an emoji: \ud83d"), "UnknownVariable", None),
         (variable("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent"), "Accepted", "3"),
         (variable("EVSE", "AvailabilityState", evse_id=2), "Accepted", "Available"),
         (variable("ChargingStation", "Model"), "Accepted", "Simulator"),
@@ -77,6 +78,7 @@ async def test_a_variable_is_read(talk: Talk, place: Payload, status: str, value
         (variable("TxCtrlr", "TxStartPoint"), "", "Rejected"),
         (variable("SecurityCtrlr", "OrganizationName"), "Charging Inc.", "Accepted"),
         (variable("OCPPCommCtrlr", "HeartbeatInterval"), "soon", "Rejected"),
+        (variable("OCPPCommCtrlr", "HeartbeatInterval"), "\ud800", "Rejected"),
         (variable("SecurityCtrlr", "SecurityProfile"), "3", "Rejected"),
         (variable("ChargingStation", "Model"), "Other", "Rejected"),
         (variable("TxCtrlr", "Nonsense"), "1", "UnknownVariable"),
