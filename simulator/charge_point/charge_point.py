@@ -332,6 +332,7 @@ class ChargePoint(Translation):
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
         self.maintenance.interrupt(keep_schedule=self.memory.enabled)
+        self.delivery.hurry()
         self._connect_now.set()
 
     def power_on(self) -> None:
@@ -352,6 +353,7 @@ class ChargePoint(Translation):
     # Memory across restarts
 
     def keep_state(self) -> None:
+        """After each change: saves it soon, and begins a reset that has waited for it."""
         self._reboot_if_idle()
         self.station.availability.reset_idle()
         self.memory.save_soon()

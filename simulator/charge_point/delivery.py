@@ -84,6 +84,12 @@ class Delivery:
                 return
             await asyncio.sleep(0.02)
 
+    def hurry(self) -> None:
+        """Before the process ends: what is refused is tried again at once, and a reading that is refused again given up."""
+        self._readings_refused = True
+        self._timers.cancel(None, PAUSE)
+        self.outbox.wake()
+
     def end_session(self) -> None:
         """After the connection was lost."""
         for report in self.outbox.drop_volatile():

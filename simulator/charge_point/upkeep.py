@@ -1,4 +1,4 @@
-"""What a connection needs of the options, and what follows for it when the CSMS changes them."""
+"""The password and the pings of a connection, and what happens to it when the CSMS changes them."""
 
 import asyncio
 from collections.abc import Iterable

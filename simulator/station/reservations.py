@@ -61,7 +61,7 @@ class Reservations:
     def end_unusable(self) -> None:
         """Ends the reservations that have no connector any more, because it is Faulted or Unavailable.
 
-        Of those of any connector the latest end first. OCPP 1.6 part 1, 5.13; 2.0.1, ReservationStatusUpdate.
+        Of those of any connector, the ones that were made last end. OCPP 1.6 part 1, 5.13; 2.0.1, ReservationStatusUpdate.
         """
         usable = {c.number for c in self._resources.connectors if not c.is_out_of_service}
         own = [r for r in self.by_id.values() if r.connector_number != 0]

@@ -248,7 +248,9 @@ async def test_a_refused_report_is_sent_once_and_delays_no_transaction(version: 
     """Only messages about transactions are repeated: OCPP 1.6 part 1, 9.1 (TransactionMessageAttempts); 2.0.1, E13."""
     async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0, job_step_s=600) as charger:
         link = await csms.accepted()
-        csms.raw_answers["FirmwareStatusNotification"] = "[]"
+        csms.raw_frames["FirmwareStatusNotification"] = lambda unique_id: [
+            f'[4,"{unique_id}","NotSupported","",{{}}]'
+        ]
         charger.model.report_firmware("Downloading", None)
 
         await start_remotely(link, version)

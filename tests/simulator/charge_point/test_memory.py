@@ -124,6 +124,25 @@ async def test_a_stop_while_the_link_is_down_makes_one_more_attempt(version: str
         assert reason_of(end) == "Reboot"
 
 
+@VERSIONS
+async def test_a_stop_does_not_wait_behind_a_reading_that_the_csms_refuses(version: str) -> None:
+    """Another attempt would come after 10 s."""
+    action = "MeterValues" if version == "OCPP1.6" else "TransactionEvent"
+    async with Csms() as csms, LocalCharger(csms.url, version, ev_plug_in_s=0) as charger:
+        link = await csms.accepted()
+        await start_remotely(link, version)
+        await wait_until_async(lambda: not charger.model.has_queued_messages(None))
+        connector = charger.model.station.connectors[0]
+        assert connector.transaction is not None
+        csms.raw_answers[action] = '"refused"'
+        charger.model.report_updated(connector, connector.transaction, "MeterValuePeriodic")
+        await wait_until_async(lambda: any(f"{action} failed" in remark for remark in charger.remarks()))
+
+        await charger.switch_off()
+
+        assert end_calls(link, version) or "Ended" in link.frames[-1]
+
+
 async def test_a_stop_waits_for_the_transaction_id() -> None:
     """OCPP 1.6: StopTransaction repeats what the answer to StartTransaction says."""
 

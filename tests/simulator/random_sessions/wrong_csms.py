@@ -33,6 +33,9 @@ ABOUT_TRANSACTIONS = ("StartTransaction", "StopTransaction", "TransactionEvent")
 #: An answer that was sent this long before the end of its connection may be lost.
 IN_DOUBT_S = 0.5
 
+#: A longer turn of the event loop may have let calls time out.
+STALL_S = 0.3
+
 REFUSALS = ("Blocked", "Expired", "Invalid", "ConcurrentTx")
 
 
@@ -113,7 +116,8 @@ class WrongCsms:
         self.received: dict[str, dict[Key, Payload]] = defaultdict(
             dict
         )  #: about transactions, by identity, in order
-        self._settled: dict[str, set[Key]] = defaultdict(set)  #: those that were answered for sure
+        #: those that were answered for sure, with the moment of the answer
+        self._settled: dict[str, dict[Key, float]] = defaultdict(dict)
         self.transaction_ids: dict[str, dict[Key, int]] = defaultdict(dict)  #: of 1.6, by StartTransaction
         self.sent_again: list[str] = []  #: messages that came again after an answer that settled them
         self.calls = 0
@@ -121,18 +125,23 @@ class WrongCsms:
         self._random: dict[str, Random] = {}
         self._sockets: dict[str, ServerConnection] = {}
         self._waiting: dict[str, asyncio.Future[Any]] = {}
-        self._last_settled: dict[str, tuple[Key, float]] = {}  #: with the moment of the answer
+        self._last_settled: dict[str, Key] = {}
+        self._stalled_s = 0.0  #: when the event loop last stood still
+        self._watch: asyncio.Task[None] | None = None
         self._server: Server | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
         subprotocols = [Subprotocol("ocpp1.6"), Subprotocol("ocpp2.0.1")]
         self._server = await serve(self._serve, "127.0.0.1", 0, subprotocols=subprotocols, compression=None)
+        self._watch = asyncio.create_task(self._watch_loop())
         self.url = f"ws://127.0.0.1:{next(iter(self._server.sockets)).getsockname()[1]}/ocpp"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
+        assert self._watch is not None
+        self._watch.cancel()
         self._server.close()
         await self._server.wait_closed()
 
@@ -180,23 +189,31 @@ class WrongCsms:
 
     def _doubt_last_answer(self, identity: str) -> None:
         """What was answered just before a connection ended may not have arrived, so it may be sent again."""
-        key, answered_s = self._last_settled.pop(identity, ("", 0.0))
-        if time.monotonic() - answered_s < IN_DOUBT_S:
-            self._settled[identity].discard(key)
+        key = self._last_settled.pop(identity, "")
+        if time.monotonic() - self._settled[identity].get(key, 0.0) < IN_DOUBT_S:
+            self._settled[identity].pop(key, None)
+
+    async def _watch_loop(self) -> None:
+        """On a busy machine an answer may be read too late, so it counts for nothing: its call has timed out."""
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(0.05)
+            if time.monotonic() - before_s > STALL_S:
+                self._stalled_s = time.monotonic()
 
     async def _answer(
         self, identity: str, socket: ServerConnection, unique_id: str, action: str, payload: Payload
     ) -> None:
         self.calls += 1
         key = json.dumps([action, payload], sort_keys=True)
-        if key in self._settled[identity]:
+        if self._settled[identity].get(key, 0.0) > self._stalled_s:
             self.sent_again.append(f"{identity}: {key}")
         reply = self._reply(identity, unique_id, action, key)
         if action in ABOUT_TRANSACTIONS:
             self.received[identity][key] = payload
             if reply.settles:
-                self._settled[identity].add(key)
-                self._last_settled[identity] = key, time.monotonic()
+                self._settled[identity][key] = time.monotonic()
+                self._last_settled[identity] = key
         for frame in reply.frames:
             await socket.send(frame)
         if reply.then_cut:

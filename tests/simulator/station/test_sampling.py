@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simulator.charge_point.charge_point import ChargePoint
@@ -284,6 +284,7 @@ async def test_an_interval_of_the_day_takes_effect_at_once(talk: Talk) -> None:
 STEPS = st.lists(st.tuples(st.floats(0, 3.0), st.floats(0, 0.9)), max_size=60)
 
 
+@example(interval_s=1, start=0.0, steps=[(1.1, 0.0), (0.0, 0.3), (0.3, 0.0)])
 @given(interval_s=st.integers(1, 100_000), start=st.floats(0, 3 * DAY_S), steps=STEPS)
 def test_no_boundary_is_read_twice_or_early_however_the_clock_is_set_back(
     interval_s: int, start: float, steps: list[tuple[float, float]]
