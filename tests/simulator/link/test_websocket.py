@@ -9,9 +9,11 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request
+from websockets.typing import Subprotocol
 
-from simulator.link import websocket
+from simulator.link import connection, websocket
 from simulator.link.websocket import MAX_FRAME_BYTES, retry_delays
 from simulator.settings import Settings
 from tests.simulator.charger import ChargerProcess, LocalCharger
@@ -90,6 +92,61 @@ async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
             await charger.connection("disconnected", "tls_failure")
         for _, writer in waiting:
             writer.transport.abort()
+
+
+async def test_a_csms_that_says_goodbye_and_keeps_the_tcp_connection_is_left_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The client waits for the server to close, for a limited time (RFC 6455, 7.1.1)."""
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.2)
+
+    async def say_goodbye(csms: ServerConnection) -> None:
+        csms.transport.pause_reading()
+        csms.transport.write(b"\x88\x02\x03\xe9")
+        await csms.wait_closed()
+
+    async with serve(say_goodbye, "127.0.0.1", 0, subprotocols=[Subprotocol("ocpp1.6")]) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with LocalCharger(f"ws://127.0.0.1:{port}/") as charger:
+            event = await charger.connection("disconnected", "closed_by_csms", within_s=2)
+        assert "1001" in event["detail"]
+        for csms in server.connections:
+            csms.transport.abort()
+
+
+class SmallBuffer(connection.Connection):
+    """Hands little to the system, which else takes megabytes before a send has to wait."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        super().connection_made(transport)
+
+
+async def test_a_csms_that_sends_and_never_reads_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the charger would wait without end to send, and could neither reconnect nor be switched off."""
+    monkeypatch.setattr(connection, "SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(websocket, "Connection", SmallBuffer)
+
+    async def never_read(csms: ServerConnection) -> None:
+        boot = json.loads(await csms.recv())
+        accepted = {"status": "Accepted", "currentTime": "2030-01-01T00:00:00Z", "interval": 300}
+        csms.transport.pause_reading()
+        await csms.send(json.dumps([3, boot[1], accepted]))
+        for number in range(200):
+            await csms.send(json.dumps([2, str(number), "GetConfiguration", {}]))
+        await csms.wait_closed()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with (
+            serve(
+                never_read, sock=listener, subprotocols=[Subprotocol("ocpp1.6")], ping_interval=None
+            ) as server,
+            LocalCharger(f"ws://127.0.0.1:{listener.getsockname()[1]}/") as charger,
+        ):
+            await charger.connection("disconnected", "connection_lost", within_s=8)
+            for csms in server.connections:
+                csms.transport.abort()
 
 
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
