@@ -14,7 +14,7 @@ from simulator.charge_point.translation import handles
 from simulator.clock import format_time, parse_time
 from simulator.link.frames import Payload
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Level, Reading, Sample, Token, Transaction
+from simulator.station.model import Connector, Level, Reading, Reservation, Sample, Token, Transaction
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
@@ -31,6 +31,16 @@ class CommonRequests(SmartCharging):
     @handles("CancelReservation")
     def _cancel_reservation(self, payload: Payload) -> Payload:
         return ACCEPTED if self.station.reservations.cancel(payload["reservationId"]) else REJECTED
+
+    def reserve(
+        self, reservation_id: int, number: int, token: Token, *, group: str | None, expiry: str
+    ) -> Payload:
+        """Rejected for a connector that does not exist (0: any), and for an expiry that is not a time."""
+        expires_at = read_expiry(expiry)
+        if expires_at is None or not 0 <= number <= len(self.station.connectors):
+            return REJECTED
+        reservation = Reservation(reservation_id, number, token, group, expires_at)
+        return {"status": self.station.reservations.reserve(reservation)}
 
     @handles("ClearCache")
     def _clear_cache(self, _: Payload) -> Payload:
