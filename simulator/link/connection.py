@@ -27,6 +27,12 @@ class Connection(ClientConnection):
         transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         super().connection_made(transport)
 
+    def data_received(self, data: bytes) -> None:
+        """What does not answer as a WebSocket server may never close: nothing more is expected of it."""
+        super().data_received(data)
+        if self.protocol.handshake_exc is not None:
+            self.transport.close()
+
     def process_event(self, event: Event) -> None:
         super().process_event(event)
         if not isinstance(event, Frame) or event.opcode not in (Opcode.PING, Opcode.PONG):

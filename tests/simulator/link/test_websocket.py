@@ -58,15 +58,23 @@ async def test_a_refused_handshake_is_reported_with_its_http_status(
     assert {request.path for request in csms.requests} == {"/ocpp/CP-1"}
 
 
-async def test_a_server_that_does_not_speak_websocket_is_reported_as_such() -> None:
-    def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 mail.example ESMTP\r\n")
-        writer.close()
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_a_server_that_does_not_speak_websocket_is_reported_as_such(hangs_up: bool) -> None:
+    """Also one that keeps the connection open, as a mail server does: it has answered."""
 
+    def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(b"220 mail.example ESMTP\r\n")
+        if hangs_up:
+            writer.close()
+
+    writers: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(greet, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
-        async with LocalCharger(f"ws://127.0.0.1:{port}/") as charger:
-            await charger.connection("disconnected", "not_a_websocket")
+        async with LocalCharger(f"ws://127.0.0.1:{port}/", open_timeout_s=5) as charger:
+            await charger.connection("disconnected", "not_a_websocket", within_s=3)
+        for writer in writers:
+            writer.transport.abort()
 
 
 async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
