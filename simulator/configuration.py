@@ -1,7 +1,7 @@
 """The settings that a CSMS reads and changes: 1.6's configuration keys and 2.0.1's variables in one table."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
 Kind = Literal[
@@ -231,9 +231,6 @@ class Options:
     def set(self, name: str, value: object) -> None:
         """Sets a value unchecked, also of a read-only option."""
         self.changes[name] = str(value)
-
-    def __iter__(self) -> Iterator[Option]:
-        return iter(OPTIONS)
 
     def text(self, name: str) -> str:
         if name in self.changes:

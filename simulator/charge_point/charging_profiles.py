@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from simulator.clock import parse_time
 from simulator.link.frames import Payload
-from simulator.station.charging_profile import TX_PURPOSES, UNLIMITED, Period, Profile
 from simulator.station.model import Electrics
+from simulator.station.smart_charging.profile import TX_PURPOSES, UNLIMITED, Period, Profile
 
 RECURRENCE_S = {"Daily": 86_400.0, "Weekly": 7 * 86_400.0}
 

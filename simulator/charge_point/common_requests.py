@@ -1,7 +1,7 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
 import json
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     FormatViolationError,
@@ -14,7 +14,7 @@ from simulator.charge_point.translation import handles
 from simulator.clock import format_time, parse_time
 from simulator.link.frames import Payload
 from simulator.station.authorization import TokenInfo
-from simulator.station.model import Connector, Level, Reading, Sample, Token, Transaction
+from simulator.station.model import Connector, Level, Reading, Reservation, Sample, Token, Transaction
 
 ACCEPTED: Payload = {"status": "Accepted"}
 REJECTED: Payload = {"status": "Rejected"}
@@ -31,6 +31,16 @@ class CommonRequests(SmartCharging):
     @handles("CancelReservation")
     def _cancel_reservation(self, payload: Payload) -> Payload:
         return ACCEPTED if self.station.reservations.cancel(payload["reservationId"]) else REJECTED
+
+    def reserve(
+        self, reservation_id: int, number: int, token: Token, *, group: str | None, expiry: str
+    ) -> Payload:
+        """Rejected for a connector that does not exist (0: any), and for an expiry that is not a time."""
+        expires_at = read_expiry(expiry)
+        if expires_at is None or not 0 <= number <= len(self.station.connectors):
+            return REJECTED
+        reservation = Reservation(reservation_id, number, token, group, expires_at)
+        return {"status": self.station.reservations.reserve(reservation)}
 
     @handles("ClearCache")
     def _clear_cache(self, _: Payload) -> Payload:
@@ -80,6 +90,27 @@ class CommonRequests(SmartCharging):
         """One, or none when the list of that name has no measurand that the connector has now."""
         readings = self.station.meter.read(connector, name, context)
         return [self._describe_sample(Sample(moment, context, readings))] if readings else []
+
+    def send_meter_values(
+        self, connector: Connector, name: str, context: str, transaction: Transaction | None
+    ) -> None:
+        if values := self.meter_values(connector, name, context, self.clock.now()):
+            payload = self.meter_payload(connector, values)
+            self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
+
+    def report_meter(self, connector: Connector) -> None:
+        self.send_meter_values(connector, "aligned", "Sample.Clock", None)
+
+    def trigger_meter_values(self, connectors: Iterable[Connector], name: str) -> Payload:
+        """Rejected when none of the connectors has a reading of the list of that name, as in libocpp."""
+        self.station.energy.update_meters()
+        self.keep_state()
+        answer = REJECTED
+        for connector in connectors:
+            if values := self.meter_values(connector, name, "Trigger", self.clock.now()):
+                self.send("MeterValues", self.meter_payload(connector, values), requested=True)
+                answer = ACCEPTED
+        return answer
 
     def values_of_end(self, connector: Connector, transaction: Transaction, moment: float) -> list[Payload]:
         """What was recorded for the report of the transaction's end, and the readings at its end."""

@@ -11,7 +11,7 @@ from typing import Any
 from simulator.charge_point.charging_profiles import ProfileRefused, read_profile
 from simulator.log import EventLog
 from simulator.station.authorization import Authorizer, TokenInfo
-from simulator.station.ev import Ev
+from simulator.station.car.ev import Ev
 from simulator.station.model import (
     UNTIL_REBOOT,
     Connector,

@@ -79,11 +79,6 @@ class Registration:
     def is_accepted(self) -> bool:
         return self.status == "Accepted"
 
-    @property
-    def next_boot_in_s(self) -> float:
-        """Seconds until the CSMS that has not accepted may get another BootNotification."""
-        return max(self._next_boot_s - time.monotonic(), 0.0)
-
     async def register(self, session: Session) -> bool:
         """Returns once the CSMS accepts: True after a boot, False when an earlier one still counts.
 

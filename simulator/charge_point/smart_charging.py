@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.charging_profiles import read_profile, refuse_if
 from simulator.link.frames import Payload
-from simulator.station.charging_profile import Profile
-from simulator.station.composite import Composite, compose
 from simulator.station.model import Connector
-from simulator.station.smart_charging import Outlook
+from simulator.station.smart_charging.composite import Composite, compose
+from simulator.station.smart_charging.profile import Profile
+from simulator.station.smart_charging.profiles import Outlook
 from simulator.station.transactions import next_transaction
 
 #: A composite schedule is put together in one turn of the event loop. It ends after 100 days at the latest, or when

@@ -81,6 +81,10 @@ class Translation(ABC):
     def report_meter(self, connector: Connector) -> None: ...
 
     @abstractmethod
+    def meter_payload(self, connector: Connector, values: list[Payload]) -> Payload:
+        """The payload of a MeterValues."""
+
+    @abstractmethod
     def describe_value(self, reading: Reading) -> Payload:
         """The fields of a SampledValue that have the value and its unit."""
 

@@ -1,6 +1,6 @@
 """Faults, and whether the station, its EVSEs and connectors are in operation."""
 
-from simulator.station.energy import Energy
+from simulator.station.car.energy import Energy
 from simulator.station.model import UNTIL_REBOOT, Connector, Level
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Resources

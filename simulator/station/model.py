@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from simulator.station.ev import Ev
+from simulator.station.car.ev import Ev
 
 
 class Token(NamedTuple):

@@ -8,7 +8,7 @@ from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.settings import Settings
 from simulator.station.model import Connector, Electrics, Ending, Reservation, Transaction
-from simulator.station.smart_charging import Profiles
+from simulator.station.smart_charging.profiles import Profiles
 from simulator.station.timers import Timers
 
 

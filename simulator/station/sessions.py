@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from simulator.station.authorization import Authorizer, TokenInfo, is_same_group
-from simulator.station.drivers import Drivers
-from simulator.station.energy import Energy
+from simulator.station.car.drivers import Drivers
+from simulator.station.car.energy import Energy
 from simulator.station.model import Connector, Token
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Resources

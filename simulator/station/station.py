@@ -5,16 +5,16 @@ from simulator.configuration import Options
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.availability import Availability
-from simulator.station.cable import Cable
-from simulator.station.drivers import Drivers
-from simulator.station.energy import Energy
-from simulator.station.metering import Sampling, meter_start_wh
+from simulator.station.car.cable import Cable
+from simulator.station.car.drivers import Drivers
+from simulator.station.car.energy import Energy
+from simulator.station.metering.readings import Meter
+from simulator.station.metering.sampling import Sampling, meter_start_wh
 from simulator.station.model import Connector, Token, electrics_of
-from simulator.station.readings import Meter
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Reports, Resources
 from simulator.station.sessions import Sessions
-from simulator.station.smart_charging import Profiles
+from simulator.station.smart_charging.profiles import Profiles
 from simulator.station.timers import Timers
 from simulator.station.transactions import Transactions
 

@@ -3,9 +3,9 @@
 from uuid import uuid4
 
 from simulator.station.authorization import TokenInfo
-from simulator.station.drivers import Drivers
-from simulator.station.energy import Energy
-from simulator.station.metering import Sampling
+from simulator.station.car.drivers import Drivers
+from simulator.station.car.energy import Energy
+from simulator.station.metering.sampling import Sampling
 from simulator.station.model import Connector, Ending, Token, Transaction
 from simulator.station.reservations import Reservations
 from simulator.station.resources import Resources

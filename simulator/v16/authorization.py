@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from simulator.charge_point.common_requests import REJECTED, CommonRequests, read_expiry
+from simulator.charge_point.common_requests import CommonRequests, read_expiry
 from simulator.charge_point.translation import handles
-from simulator.clock import parse_time
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer
 from simulator.link.session import CallFailed
@@ -41,17 +40,10 @@ class Authorization16(CommonRequests):
 
     @handles("ReserveNow")
     def _reserve_now(self, payload: Payload) -> Payload:
-        if not 0 <= payload["connectorId"] <= len(self.station.connectors):
-            return REJECTED
-        try:
-            expires_at = parse_time(payload["expiryDate"])
-        except ValueError:
-            return REJECTED
-        reservation = Reservation(
-            id=payload["reservationId"],
-            connector_number=payload["connectorId"],
-            token=Token(payload["idTag"]),
+        return self.reserve(
+            payload["reservationId"],
+            payload["connectorId"],
+            Token(payload["idTag"]),
             group=payload.get("parentIdTag"),
-            expires_at=expires_at,
+            expiry=payload["expiryDate"],
         )
-        return {"status": self.station.reservations.reserve(reservation)}

@@ -170,7 +170,8 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             case "Heartbeat":
                 self.registration.send_heartbeat(requested=True)
             case "MeterValues":
-                return self.trigger_meter_values(numbers)
+                connectors = [each for each in self.station.connectors if each.number in numbers]
+                return self.trigger_meter_values(connectors, "sampled")
             case _:
                 return self._trigger_statuses(numbers)
         return ACCEPTED

@@ -9,7 +9,7 @@ from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
-from simulator.station.charging_profile import Profile
+from simulator.station.smart_charging.profile import Profile
 from simulator.v16.transactions import Transactions16
 
 

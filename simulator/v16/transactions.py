@@ -62,7 +62,7 @@ class Transactions16(CommonRequests):
         """
         if trigger in LISTS_OF_TRIGGER:
             context, (reported, recorded) = CONTEXT_OF_TRIGGER[trigger], LISTS_OF_TRIGGER[trigger]
-            self._send_meter_values(connector, reported, context, transaction)
+            self.send_meter_values(connector, reported, context, transaction)
             if not self.options.number(f"{recorded}_s"):
                 self.station.sampling.record(connector, recorded, context)
 
@@ -81,38 +81,15 @@ class Transactions16(CommonRequests):
             payload["transactionData"] = values
         self.send_durable("StopTransaction", payload, transaction.id)
 
-    def report_meter(self, connector: Connector) -> None:
-        self._send_meter_values(connector, "aligned", "Sample.Clock", None)
-
-    def _send_meter_values(
-        self, connector: Connector, name: str, context: str, transaction: Transaction | None
-    ) -> None:
-        values = self.meter_values(connector, name, context, self.clock.now())
-        if values:
-            payload = {"connectorId": connector.number, "meterValue": values}
-            self.send_durable("MeterValues", payload, transaction.id if transaction else None, droppable=True)
-
     def describe_value(self, reading: Reading) -> Payload:
         """A value is a decimal as text."""
         text = f"{reading.value:.3f}".rstrip("0").removesuffix(".")
         return {"value": text} | ({"unit": reading.unit} if reading.unit else {})
 
-    def trigger_meter_values(self, numbers: range) -> Payload:
-        """Rejected when none of the connectors has a reading."""
-        self.station.energy.update_meters()
-        answer = REJECTED
-        self.keep_state()
-        for connector in self.station.connectors:
-            values = self.meter_values(connector, "sampled", "Trigger", self.clock.now())
-            if connector.number not in numbers or not values:
-                continue
-            payload = {"connectorId": connector.number, "meterValue": values}
-            known = self.csms_id(connector.transaction)
-            if known is not None:
-                payload["transactionId"] = known
-            self.send("MeterValues", payload, requested=True)
-            answer = ACCEPTED
-        return answer
+    def meter_payload(self, connector: Connector, values: list[Payload]) -> Payload:
+        payload: Payload = {"connectorId": connector.number, "meterValue": values}
+        known = self.csms_id(connector.transaction)
+        return payload if known is None else payload | {"transactionId": known}
 
     # The transactionId, which the CSMS gives
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests, read_expiry
 from simulator.charge_point.translation import handles
-from simulator.clock import parse_time
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer
 from simulator.link.session import CallFailed
@@ -73,22 +72,16 @@ class Authorization201(CommonRequests):
 
     @handles("ReserveNow")
     def _reserve_now(self, payload: Payload) -> Payload:
-        number = payload.get("evseId", 0)
-        unknown = "evseId" in payload and self.station.connector(number) is None
-        if unknown or not _has_type(self.settings.connector_type, payload.get("connectorType")):
+        has_type = _has_type(self.settings.connector_type, payload.get("connectorType"))
+        if payload.get("evseId") == 0 or not has_type:  # for any EVSE there is no evseId
             return REJECTED
-        try:
-            expires_at = parse_time(payload["expiryDateTime"])
-        except ValueError:
-            return REJECTED
-        reservation = Reservation(
-            id=payload["id"],
-            connector_number=number,
-            token=read_token(payload["idToken"]),
+        return self.reserve(
+            payload["id"],
+            payload.get("evseId", 0),
+            read_token(payload["idToken"]),
             group=read_group(payload),
-            expires_at=expires_at,
+            expiry=payload["expiryDateTime"],
         )
-        return {"status": self.station.reservations.reserve(reservation)}
 
 
 #: ConnectorEnumType by what a charger's connector type contains; of any other, every type is accepted.

@@ -124,7 +124,7 @@ class ChargePoint201(
             case "LogStatusNotification":
                 self.trigger_log_status()
             case "MeterValues":
-                return self.trigger_meter_values(connectors)
+                return self.trigger_meter_values(connectors, "aligned")
             case "StatusNotification":
                 return self._trigger_status(payload.get("evse", {}))
             case "TransactionEvent":

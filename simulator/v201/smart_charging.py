@@ -11,7 +11,7 @@ from simulator.charge_point.common_requests import ACCEPTED, CommonRequests
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time
 from simulator.link.frames import Payload
-from simulator.station.charging_profile import Profile
+from simulator.station.smart_charging.profile import Profile
 from simulator.v201.answers import rejected
 from simulator.v201.transactions import read_transaction_id
 

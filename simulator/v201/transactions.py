@@ -102,26 +102,11 @@ class Transactions201(CommonRequests):
             requested=event["triggerReason"] == "Trigger",
         )
 
-    def report_meter(self, connector: Connector) -> None:
-        readings = self.meter_values(connector, "aligned", "Sample.Clock", self.clock.now())
-        if readings:
-            payload = {"evseId": connector.number, "meterValue": readings}
-            self.send_durable("MeterValues", payload, droppable=True)
-
     def describe_value(self, reading: Reading) -> Payload:
         return {"value": reading.value} | ({"unitOfMeasure": {"unit": reading.unit}} if reading.unit else {})
 
-    def trigger_meter_values(self, connectors: list[Connector]) -> Payload:
-        """Rejected when none of the connectors has a reading, as in libocpp."""
-        self.station.energy.update_meters()
-        answer = REJECTED
-        self.keep_state()
-        for connector in connectors:
-            readings = self.meter_values(connector, "aligned", "Trigger", self.clock.now())
-            if readings:
-                self.send("MeterValues", {"evseId": connector.number, "meterValue": readings}, requested=True)
-                answer = ACCEPTED
-        return answer
+    def meter_payload(self, connector: Connector, values: list[Payload]) -> Payload:
+        return {"evseId": connector.number, "meterValue": values}
 
     def trigger_transaction_events(self, connectors: list[Connector]) -> Payload:
         self.station.energy.update_meters()

@@ -48,7 +48,7 @@ async def test_a_configuration_change_is_checked(talk: Talk, key: str, value: st
 
 async def test_a_key_is_found_in_any_letter_case_and_answered_as_it_is_defined(talk: Talk) -> None:
     """A key is a CiString50 (part 1, 7.1); an unknown one is answered as it was requested."""
-    changed = await talk.call("ChangeConfiguration", key="heartbeatinterval", value="17")
+    changed = await talk.call("ChangeConfiguration", key="heartBEATinterval", value="17")
     answer = await talk.call(
         "GetConfiguration", key=["HEARTBEATINTERVAL", "nonSense", "HeartbeatInterval", "numberofconnectors"]
     )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from simulator.station.smart_charging import Limit
+from simulator.station.smart_charging.profiles import Limit
 
 
 class CompositePeriod(NamedTuple):

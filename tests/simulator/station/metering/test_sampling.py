@@ -17,8 +17,8 @@ from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
 from simulator.log import EventLog
 from simulator.settings import read_settings
-from simulator.station.clock_aligned import DAY_S, Boundaries, next_boundary
-from simulator.station.metering import thin_out
+from simulator.station.metering.clock_aligned import DAY_S, Boundaries, next_boundary
+from simulator.station.metering.sampling import thin_out
 from simulator.station.model import Sample, Token
 from tests.simulator.charger import environment
 from tests.simulator.station.both import request_stop, set_option, stopped

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
-from simulator.station.energy import Energy
-from simulator.station.ev import NEGLIGIBLE_WH, Ev
+from simulator.station.car.energy import Energy
+from simulator.station.car.ev import NEGLIGIBLE_WH, Ev
 from simulator.station.model import Connector
 from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions

@@ -4,10 +4,10 @@ import zlib
 from collections.abc import Callable
 
 from simulator.settings import Settings
-from simulator.station.clock_aligned import Boundaries
-from simulator.station.energy import Energy
+from simulator.station.car.energy import Energy
+from simulator.station.metering.clock_aligned import Boundaries
+from simulator.station.metering.readings import Meter
 from simulator.station.model import Connector, Sample
-from simulator.station.readings import Meter
 from simulator.station.resources import Resources
 
 #: A used meter shows at least this much, and less than ten million watt-hours: what a public charging point

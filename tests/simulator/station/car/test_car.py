@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from simulator.lifecycle import build_charge_point
 from simulator.log import EventLog
 from simulator.settings import BadSettings, read_settings
-from simulator.station.ev import NEGLIGIBLE_WH, TAPER_STEPS
+from simulator.station.car.ev import NEGLIGIBLE_WH, TAPER_STEPS
 from simulator.station.model import Connector, Token
 from tests.simulator.charger import environment
 from tests.simulator.talk import Talk, start_remotely

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from simulator.station.ev import NEGLIGIBLE_WH
+from simulator.station.car.ev import NEGLIGIBLE_WH
 from simulator.station.model import Connector
 from simulator.station.resources import Resources
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from simulator.station.charging_profile import UNLIMITED, Period, Profile, Stretch
 from simulator.station.model import Connector, Electrics
+from simulator.station.smart_charging.profile import UNLIMITED, Period, Profile, Stretch
 
 NO_LIMIT = Period(0.0, UNLIMITED)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from simulator.station.charging_profile import UNLIMITED
-from simulator.station.composite import compose
-from simulator.station.smart_charging import Limit
+from simulator.station.smart_charging.composite import compose
+from simulator.station.smart_charging.profile import UNLIMITED
+from simulator.station.smart_charging.profiles import Limit
 from tests.simulator.unconnected import unconnected
 
 START = 1_900_000_000

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.station.charging_profile import UNLIMITED, Period, Profile
-from simulator.station.composite import compose
 from simulator.station.model import Connector, Electrics, Transaction
-from simulator.station.smart_charging import Profiles
+from simulator.station.smart_charging.composite import compose
+from simulator.station.smart_charging.profile import UNLIMITED, Period, Profile
+from simulator.station.smart_charging.profiles import Profiles
 from tests.simulator.unconnected import unconnected
 
 START = 1_900_000_000

@@ -6,7 +6,7 @@ from math import sqrt
 import pytest
 
 from simulator.configuration import MEASURANDS, PHASED, PHASES
-from simulator.station.readings import KINDS
+from simulator.station.metering.readings import KINDS
 from tests.simulator.station.both import set_option
 from tests.simulator.talk import Talk
 from tests.support.csms import Payload

@@ -1,0 +1,1 @@
+"""Cars: their drivers, their cables, and the energy that flows into them."""

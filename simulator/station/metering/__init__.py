@@ -1,0 +1,1 @@
+"""Meters: what they show, and when they are read."""

@@ -1,0 +1,1 @@
+"""Charging profiles: the limits that a CSMS sets, and what they allow together."""
