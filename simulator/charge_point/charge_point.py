@@ -90,7 +90,7 @@ class ChargePoint(Translation):
             log=log,
             outbox=self.delivery.outbox,
         )
-        self.memory = memory.Memory(settings.state_file, settings.identity, self.describe, self.timers, log)
+        self.memory = memory.Memory(settings, self.describe, self.timers, log)
         self.statuses = Statuses(self)
         self.online = False
         self.boot_reason = "PowerUp"

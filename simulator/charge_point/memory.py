@@ -10,6 +10,7 @@ from typing import Any
 
 from simulator.charge_point.charging_profiles import ProfileRefused, read_profile
 from simulator.log import EventLog
+from simulator.settings import Settings
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.car.ev import Ev
 from simulator.station.model import (
@@ -41,14 +42,14 @@ class Memory:
 
     def __init__(
         self,
-        path: str | None,
-        identity: str,
+        settings: Settings,
         describe: Callable[[], State],
         timers: Timers,
         log: EventLog,
     ) -> None:
-        self._path = None if path is None else Path(path)
-        self._identity = identity
+        self._path = None if settings.state_file is None else Path(settings.state_file)
+        self._identity = settings.identity
+        self._version = settings.ocpp_version
         self._describe = describe
         self._timers = timers
         self._log = log
@@ -73,7 +74,8 @@ class Memory:
         self._timers.cancel(None, DUE)
         if self._path is None:
             return
-        state = {"format": FORMAT, "identity": self._identity, **self._describe(), "clean": clean}
+        whose = {"format": FORMAT, "identity": self._identity, "version": self._version}
+        state = whose | self._describe() | {"clean": clean}
         try:
             _write(self._path, state)
         except OSError as error:
@@ -94,7 +96,16 @@ class Memory:
             or state.get("identity") != self._identity
         ):
             raise ValueError("it is another charger's, or of another version")
+        if state.get("version", self._version) != self._version:
+            self._log.remark("warning", f"what belongs to {state['version']} is dropped from the state file")
+            return state | _without_version(state)
         return state
+
+
+def _without_version(state: State) -> State:
+    """Without the messages, transactions and charging profiles of another OCPP version."""
+    connectors = [connector | {"transaction": None} for connector in state["connectors"]]
+    return {"connectors": connectors, "outbox": [], "profiles": []}
 
 
 def _write(path: Path, state: State) -> None:

@@ -289,27 +289,37 @@ async def test_nothing_of_a_state_file_that_fails_halfway_is_restored(wrong: Pay
 
 
 @pytest.mark.parametrize("versions", [("OCPP1.6", "OCPP2.0.1"), ("OCPP2.0.1", "OCPP1.6")])
+@pytest.mark.parametrize(
+    ("unknown", "remark"), [((), "what belongs to OCPP"), (("version",), "was not sent")], ids=["", "older"]
+)
 async def test_a_charger_that_speaks_another_version_now_keeps_what_both_have(
-    versions: tuple[str, str], tmp_path: Path
+    versions: tuple[str, str], unknown: tuple[str, ...], remark: str, tmp_path: Path
 ) -> None:
-    """Messages of the old version are dropped with a remark."""
+    """Messages, transactions and charging profiles of the old version are dropped with a remark."""
     settings: Payload = {"state_file": tmp_path / "state.json", "ev_plug_in_s": 0}
     old, new = versions
     async with Csms() as csms:
         async with LocalCharger(csms.url, old, **settings) as charger:
-            await start_remotely(await csms.accepted(), old)
+            link = await csms.accepted()
+            await start_remotely(link, old)
             energy_wh = charger.model.station.connectors[0].energy_wh
             charger.model.options.set("sample_s", 17)
             csms.raw_answers["Heartbeat"] = None
             charger.model.send("Heartbeat", {})
             charger.model.station.transactions.end_all("Remote")  # waits behind the heartbeat
+        state = json.loads(settings["state_file"].read_text())
+        for name in unknown:
+            del state[name]
+        settings["state_file"].write_text(json.dumps(state))
 
         async with LocalCharger(csms.url, new, **settings) as charger:
             charger.may_log_faults = True
-            await csms.accepted(2)
+            second = await csms.accepted(2)
             assert charger.model.station.connectors[0].energy_wh >= energy_wh
             assert charger.model.options.number("sample_s") == 17
-            assert "was not sent" in charger.remarks()[0]
+            await wait_until_async(lambda: not charger.model.has_queued_messages(None))
+            assert transaction_calls(second) == []
+            assert remark in charger.remarks()[0]
             assert "charger_fault" not in str(charger.events)
 
 
