@@ -12,6 +12,8 @@ from simulator.settings import BadSettings, Settings, read_settings
 
 EXIT_BAD_SETTINGS = 2
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 
 def main() -> int:
     try:
@@ -34,9 +36,14 @@ async def _run(settings: Settings) -> None:
             ending.append(asyncio.create_task(switch_off(charge_point, running)))
 
     log.on_closed = stop
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
+    for signal_number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(signal_number, stop)
-    await running
+    try:
+        await running
+    finally:
+        for signal_number in SIGNALS:  # a second one must not end Python with another code while it exits
+            asyncio.get_running_loop().remove_signal_handler(signal_number)
+            signal.signal(signal_number, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

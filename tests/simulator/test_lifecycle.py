@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -83,6 +84,18 @@ async def test_a_terminated_charger_closes_its_connection_and_ends_with_code_zer
         await link.socket.wait_closed()
         assert link.socket.close_code == 1001
         assert (charger.events[-1]["state"], charger.events[-1]["reason"]) == ("disconnected", "stopped")
+
+
+async def test_a_second_signal_does_not_change_how_a_charger_ends() -> None:
+    """A terminal and a supervisor may both send one, and the second may come at any time."""
+    async with Csms() as csms, ChargerProcess(csms.url) as charger:
+        await csms.accepted()
+        assert charger.process is not None
+        while charger.process.returncode is None:
+            charger.process.send_signal(signal.SIGTERM)
+            charger.process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.001)
+        assert charger.process.returncode == 0
 
 
 async def test_a_charger_that_cannot_connect_can_be_terminated() -> None:
