@@ -125,12 +125,13 @@ def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
     for module in ("search", "pages", "counts"):
         monkeypatch.setattr(f"shared.fleet.listing.{module}.MAX_TEXTS", 500)
     charger_id = fleet.ready(identity="CP-1")
+    fleet.link(charger_id, "accepted")
     fleet.multiply(charger_id, 1200, prefix="AGED")
     fleet.multiply(charger_id, 3000, prefix="MORE")
     if newer:
         fleet.multiply(charger_id, newer, prefix="NEW")
     with fleet.sessions.autocommit.connect() as connection:
-        connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
+        connection.execute(text("VACUUM ANALYZE chargers, charger_links, charger_search"))
 
     with reads_little(fleet, max_rows=2000) as statements:  # of each thousand, as PostgreSQL rounds averages
         page = fleet.get(f"/ocpp/chargers?q=more&cursor=&limit={PAGE}").json
