@@ -154,7 +154,12 @@ class Transactions:
         self.release_token(connector)
 
     def release_token(self, connector: Connector) -> None:
-        """Clears the token, and the profile that came with its remote start."""
+        """Clears the token, and the profile that came with its remote start.
+
+        A remote start whose token is being checked keeps both: it may wait for the next car.
+        """
+        if connector.claimed:
+            return
         connector.token = connector.group = connector.remote_start_id = connector.reservation_id = None
         self._resources.profiles.remove_transaction(next_transaction(connector))
 

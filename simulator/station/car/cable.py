@@ -44,7 +44,7 @@ class Cable:
         elif transaction:
             connector.power_w = 0.0
             self._resources.report_update(connector, transaction, "EVCommunicationLost")
-        elif not connector.claimed:  # a token that is being checked may wait for the next car
+        else:
             self._transactions.release_token(connector)
         self._energy.apply_change(connector)
         return True

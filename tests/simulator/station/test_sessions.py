@@ -186,12 +186,15 @@ async def test_a_connector_is_free_again_when_no_car_comes_in_time(talk: Talk) -
 
 
 @pytest.mark.parametrize("version", ["OCPP2.0.1"])
+@pytest.mark.parametrize("point", ["PowerPathClosed", "EVConnected"])
 @configured(AuthorizeRemoteTxRequests="true")
 async def test_a_car_that_leaves_while_its_request_is_checked_does_not_take_the_request_with_it(
-    talk: Talk,
+    talk: Talk, point: str
 ) -> None:
-    """F02.FR.01: the next TransactionEvent has the remoteStartId."""
+    """F02.FR.01: the next transaction has the remoteStartId, also where the car has begun one that ends with it."""
+    talk.model.options.set("tx_start_point", point)
     await talk.perform("PlugIn")
+    await wait_until_async(lambda: talk.model.station.is_busy == (point == "EVConnected"))
 
     def answer(_: Payload) -> Payload:
         talk.model.actions.perform("Unplug", None)
@@ -199,4 +202,6 @@ async def test_a_car_that_leaves_while_its_request_is_checked_does_not_take_the_
 
     talk.csms.answers["Authorize"] = answer
 
-    assert (await talk.start())["transaction_info"]["remote_start_id"] == 7
+    await talk.start()
+    started = talk.link.all("TransactionEvent")[-1]
+    assert started["transaction_info"]["remote_start_id"] == 7
