@@ -36,11 +36,17 @@ class Connection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.protocol.handshake_exc is not None:
-            self.transport.close()  # this is no WebSocket server
-        elif self.protocol.close_expected() and self._end is None:
+        if self.protocol.close_expected() and self._end is None:
             # After its close frame the CSMS closes the TCP connection (RFC 6455, 7.1.1).
             self._end = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
+            # This is no WebSocket server. With TLS a second close would make the abort a no-op.
+            if self.protocol.handshake_exc is not None and not self.transport.is_closing():
+                self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
 
     async def drain(self) -> None:
         """Raises TimeoutError, which ends the connection, when the CSMS does not read."""

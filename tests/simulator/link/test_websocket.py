@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,23 +61,34 @@ async def test_a_refused_handshake_is_reported_with_its_http_status(
     assert {request.path for request in csms.requests} == {"/ocpp/CP-1"}
 
 
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("hangs_up", [True, False])
-async def test_a_server_that_does_not_speak_websocket_is_reported_as_such(hangs_up: bool) -> None:
+async def test_a_server_that_does_not_speak_websocket_is_reported_as_such(
+    scheme: str, hangs_up: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Also one that keeps the connection open, as a mail server does: it has answered."""
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.2)
+    certificate = certify()
+    (tmp_path / "ca.pem").write_bytes(certificate[0])
 
     def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
         writer.write(b"220 mail.example ESMTP\r\n")
         if hangs_up:
             writer.close()
+        else:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]
 
     writers: list[asyncio.StreamWriter] = []
-    async with await asyncio.start_server(greet, "127.0.0.1") as server:
-        port = server.sockets[0].getsockname()[1]
-        async with LocalCharger(f"ws://127.0.0.1:{port}/", open_timeout_s=5) as charger:
+    tls = server_tls(certificate, tmp_path) if scheme == "wss" else None
+    async with await asyncio.start_server(greet, "127.0.0.1", ssl=tls) as server:
+        url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with LocalCharger(url, open_timeout_s=5, ca_file=tmp_path / "ca.pem") as charger:
             await charger.connection("disconnected", "not_a_websocket", within_s=3)
         for writer in writers:
             writer.transport.abort()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
