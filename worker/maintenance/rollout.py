@@ -143,7 +143,11 @@ def _record_pause(session: Session, target: _Target, paused_at: datetime | None)
 
 
 def _begin(session: Session, target: _Target, per_minute: float, max_chargers: int) -> int:
-    """Mark as many chargers as the rate allows by now, at most `max_chargers`. Returns how many."""
+    """Mark as many chargers as the rate allows by now, at most `max_chargers`. Returns how many.
+
+    The ids are a CTE, which is executed once. A plan may execute a subquery again, and it would then skip the rows that it
+    has locked and take the next ones, beyond its limit.
+    """
     every = timedelta(minutes=1 / per_minute)
     paced_at = max(target.paced_at, target.now - _burst(per_minute) * every)
     due = min(max_chargers, (target.now - paced_at) // every)
@@ -163,10 +167,11 @@ def _begin(session: Session, target: _Target, per_minute: float, max_chargers: i
         .order_by(Charger.rollout_hash, Charger.running_count != Charger.desired_count, Charger.id)
         .limit(due)
         .with_for_update(key_share=True, skip_locked=True)
+        .cte("ids")
     )
     begun = session.scalars(
         update(Charger)
-        .where(Charger.id.in_(ids.scalar_subquery()))
+        .where(Charger.id.in_(select(ids.c.id)))
         .values(
             rollout_hash=spec,
             rollout_at=func.now(),

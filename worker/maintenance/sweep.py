@@ -37,10 +37,11 @@ def sweep(sessions: Sessions, celery: Celery) -> int:
             .order_by(Charger.publish_at)
             .limit(SWEEP_LIMIT)
             .with_for_update(key_share=True, skip_locked=True)
+            .cte("due")  # executed once, so never more than the limit
         )
         chargers = session.execute(
             update(Charger)
-            .where(Charger.id.in_(due.scalar_subquery()))
+            .where(Charger.id.in_(select(due.c.id)))
             .values(publish_at=func.now() + PUBLISH_AGAIN_AFTER)
             .returning(
                 Charger.id,

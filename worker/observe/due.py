@@ -49,10 +49,11 @@ def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
         .order_by(Charger.observe_at)
         .limit(limit)
         .with_for_update(key_share=True, skip_locked=True)
+        .cte("due")  # executed once, so never more than the limit
     )
     rows = session.execute(
         update(Charger)
-        .where(Charger.id.in_(due.scalar_subquery()))
+        .where(Charger.id.in_(select(due.c.id)))
         .values(
             observe_at=func.now()
             + case(

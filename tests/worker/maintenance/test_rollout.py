@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from shared.models import Charger
 from shared.queues import TaskName
+from tests.support.plans import only_nested_loops
 from tests.support.world import World
 from tests.worker.rolling import (
     beat,
@@ -103,6 +104,18 @@ def test_a_rollout_never_has_more_under_way_than_run_with_the_new_settings(
     assert begun == [3, 0]
     assert before_they_last == [0, 0]
     assert beat(world, new) == 2
+
+
+def test_a_rollout_begins_as_carefully_whatever_plan_the_database_chooses(
+    world: World, fleet: list[str]
+) -> None:
+    """A subquery with LIMIT and FOR UPDATE that is executed again skips what it has just taken, and takes the next rows."""
+    new = new_workers(world)
+
+    with only_nested_loops(world.sessions.kw["bind"]):
+        begun = beat(world, new)
+
+    assert begun == len(under_way(world, fleet)) == 3
 
 
 def test_settings_with_which_nothing_comes_up_stop_by_themselves(world: World, fleet: list[str]) -> None:

@@ -16,6 +16,7 @@ from embedded.process import running
 from embedded.redis import prepare_redis, running_redis
 from shared.broker.app import make_celery
 from shared.models import Charger
+from tests.support.plans import only_nested_loops
 from tests.support.world import World
 from worker.maintenance.sweep import sweep
 
@@ -70,6 +71,20 @@ def test_a_command_that_no_message_carried_is_published(world: World, celery: Ce
             "payload": {"desired_count": 0},
         }
     ]
+
+
+def test_one_sweep_never_publishes_more_than_its_limit_whatever_plan_the_database_chooses(
+    world: World, celery: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.maintenance.sweep.SWEEP_LIMIT", 2)
+    for number in range(5):
+        world.stop(world.ready(f"CP-{number}"))
+    long_after(world)
+
+    with only_nested_loops(world.sessions.kw["bind"]):
+        published = [sweep(world.sessions, celery) for _ in range(4)]
+
+    assert published == [2, 2, 1, 0]
 
 
 def test_what_was_just_published_is_left_alone(world: World, celery: Celery) -> None:

@@ -11,8 +11,10 @@ from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.support.links import line, read_lines, shown_link
+from tests.support.plans import only_nested_loops
 from tests.support.world import World
 from worker.ecs.client import EcsRejected, EcsUnavailable, ServiceView
+from worker.observe.due import claim_due
 from worker.observe.observe import observe
 
 
@@ -91,6 +93,17 @@ def test_one_run_observes_every_charger_that_is_due(world: World, monkeypatch: p
     after = [world.charger(charger_id).observed_at for charger_id in chargers]
     assert all(later > earlier for earlier, later in zip(before, after, strict=True) if earlier and later)
     assert None not in after
+
+
+def test_a_claim_never_has_more_than_its_limit_whatever_plan_the_database_chooses(world: World) -> None:
+    once_a_minute = replace(world.timing, observe_every_s=60, observe_settled_every_s=60)
+    for number in range(5):
+        world.ready(f"CP-{number}")
+
+    with only_nested_loops(world.sessions.kw["bind"]), world.sessions.begin() as session:
+        claim = claim_due(session, once_a_minute, 2)
+
+    assert len(claim.chargers) == 2
 
 
 def test_an_older_observation_does_not_replace_a_newer_one(world: World) -> None:
