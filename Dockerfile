@@ -21,7 +21,7 @@ RUN ["uv", "pip", "install", "--requirements", "pyproject.toml"]
 FROM build AS simulator-packages
 RUN ["uv", "venv", "--no-project", "/venv"]
 ENV VIRTUAL_ENV=/venv
-RUN ["uv", "pip", "install", "ocpp", "websockets"]
+RUN ["uv", "pip", "install", "ocpp", "starlette", "uvicorn", "websockets"]
 
 FROM app-packages AS embedded-packages
 RUN ["uv", "pip", "install", "--requirements", "pyproject.toml", "--extra", "embedded"]

@@ -39,7 +39,7 @@ SPDX_OF = {
     "New BSD": "BSD-3-Clause",
 }
 #: Packages that name no licence. Only the tests may use them.
-UNLICENSED = {"ocpplab"}
+UNLICENSED = {"ocpplab", "ocpplab-simulator"}
 
 
 def locked(lock: str) -> Iterator[str]:

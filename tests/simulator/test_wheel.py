@@ -18,7 +18,7 @@ FOLDER = Path("packaging/simulator")
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment with the wheel and the two packages that it depends on, without any index."""
+    """A new environment with the wheel and the packages that a charger imports, without any index."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     for part in (FOLDER, Path("simulator")):
