@@ -1,6 +1,6 @@
 """Encrypts what must be stored but not read from the database: passwords and keys of chargers.
 
-The keys are the setting ENCRYPTION_KEYS. The API seals, and the link opens what it then tells a charger.
+The keys are the setting ENCRYPTION_KEYS. The API seals; the link opens, and sends the secret to its charger.
 """
 
 import base64
