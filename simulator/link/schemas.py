@@ -62,7 +62,7 @@ def _spell(value: Any, schema: Schema, definitions: Mapping[str, Schema]) -> Any
     names: dict[str, str] = {plain(name): name for name in properties}
     spelt: dict[str, Any] = {}
     for name, part in value.items():
-        known = name if name in properties else names.get(plain(name), name)
+        known: str = name if name in properties else names.get(plain(name), name)
         spelt[name if known in spelt else known] = _spell(part, properties.get(known, {}), definitions)
     return spelt
 
