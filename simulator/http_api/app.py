@@ -15,9 +15,9 @@ from starlette.routing import Route
 from simulator.actions.outcome import Outcome
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.http_api.guard import Guard
+from simulator.http_api.operations import OPERATIONS, Operation
 from simulator.http_api.page import HEADERS, render_page
 from simulator.http_api.parameters import BadRequest, read_event
-from simulator.http_api.operations import Operation, operations
 from simulator.http_api.status import describe_health
 
 #: Of a request.
@@ -36,11 +36,13 @@ def build_app(charge_point: ChargePoint, url: str, closing: asyncio.Event) -> St
         routes=[
             Route("/", api.show_page, methods=["GET"]),
             Route("/health", api.show_health, methods=["GET"]),
-            *(Route(operation.path, api.endpoint(operation), methods=[operation.method]) for operation in operations()),
+            *(
+                Route(operation.path, api.endpoint(operation), methods=[operation.method])
+                for operation in OPERATIONS
+            ),
         ],
         middleware=[Middleware(Guard, settings=charge_point.settings)],
         exception_handlers={HTTPException: _explain, BadRequest: _explain_fields},
-        max_body_size=MAX_BODY_BYTES,
     )
 
 
@@ -58,7 +60,7 @@ class Api:
 
     def endpoint(self, operation: Operation) -> Endpoint:
         async def answer(request: Request) -> Response:
-            body = await request.body() if operation.method == "POST" else b""
+            body = await _read_body(request) if operation.method == "POST" else b""
             event = operation.to_event(read_event(operation.fields, request.query_params, body))
             was_offline = not self._charge_point.reachable
             return _respond(operation, await self._perform(operation.action, event), was_offline=was_offline)
@@ -81,6 +83,16 @@ class Api:
         return Outcome("failed", f"the CSMS has not answered, and {why}")
 
 
+async def _read_body(request: Request) -> bytes:
+    """Raises HTTPException for one that is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"a body has at most {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
 def _respond(operation: Operation, outcome: Outcome, *, was_offline: bool) -> Response:
     if outcome.status == "applied":
         return JSONResponse(outcome.result or {})
@@ -93,11 +105,9 @@ def _respond(operation: Operation, outcome: Outcome, *, was_offline: bool) -> Re
     return JSONResponse({"detail": [detail | ({"result": outcome.result} if outcome.result else {})]}, 422)
 
 
-async def _explain(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _explain(_: Request, error: Any) -> Response:
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
-async def _explain_fields(_: Request, error: Exception) -> Response:
-    assert isinstance(error, BadRequest)
+async def _explain_fields(_: Request, error: Any) -> Response:
     return JSONResponse({"detail": [problem.describe() for problem in error.problems]}, 422)

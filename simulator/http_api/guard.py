@@ -29,7 +29,9 @@ class Guard:
         given = token.strip().encode("latin-1", "replace")
         if scheme.lower() == "bearer" and hmac.compare_digest(given, self._token or b""):
             return None
-        return _refuse(401, "this charger takes a bearer token: CHARGER_HTTP_TOKEN", {"www-authenticate": "Bearer"})
+        return _refuse(
+            401, "this charger takes a bearer token: CHARGER_HTTP_TOKEN", {"www-authenticate": "Bearer"}
+        )
 
     def _check_page(self, headers: Headers) -> Response | None:
         """Refuses what a page of another site may send: a name that leads here (DNS rebinding), or a form (CSRF)."""

@@ -40,9 +40,7 @@ def render_page(charge_point: ChargePoint, url: str) -> str:
     """HTML without scripts, and without a request to anywhere else."""
     identity = escape(charge_point.settings.identity)
     state = "online, accepted" if charge_point.reachable else "online" if charge_point.online else "offline"
-    connectors = (
-        [each.get(name) for name in COLUMNS] for each in describe_connectors(charge_point)
-    )
+    connectors = ([each.get(name) for name in COLUMNS] for each in describe_connectors(charge_point))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -71,13 +69,20 @@ def render_page(charge_point: ChargePoint, url: str) -> str:
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A cell is empty for None."""
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{'' if cell is None else escape(str(cell))}</td>" for cell in row) + "</tr>\n"
-        for row in rows
-    )
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in rows)
     return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>"
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case _:
+            text = str(value)
+    return f"<td>{escape(text)}</td>"
 
 
 def _describe(operation: Operation) -> str:

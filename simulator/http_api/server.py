@@ -5,6 +5,7 @@ wake up ten times a second.
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -70,7 +71,7 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
-        reason = error.strerror or error
+        reason = os.strerror(error.errno) if error.errno else error
         raise BadSettings(
             f"CHARGER_HTTP_PORT: cannot listen at {settings.http_host} port {settings.http_port}: {reason}"
         ) from error
@@ -87,4 +88,4 @@ async def _end(state: ServerState) -> None:
     if state.tasks:
         await asyncio.wait(set(state.tasks), timeout=LAST_ANSWERS_S)
     for connection in list(state.connections):
-        connection.transport.abort()  # type: ignore[union-attr]
+        connection.transport.abort()

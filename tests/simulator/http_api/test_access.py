@@ -58,7 +58,12 @@ async def test_with_a_token_only_its_owner_gets_in_and_the_log_does_not_show_it(
         open_http_api(charger.model) as url,
         httpx.AsyncClient(base_url=url or "") as client,
     ):
-        for wrong in ({}, {"authorization": "Bearer "}, {"authorization": f"Bearer {TOKEN[:-1]}"}, {"authorization": TOKEN}):
+        for wrong in (
+            {},
+            {"authorization": "Bearer"},
+            {"authorization": f"Bearer {TOKEN[:-1]}"},
+            {"authorization": TOKEN},
+        ):
             refused = await client.get("/health", headers=wrong)
             assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
 

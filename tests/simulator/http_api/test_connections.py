@@ -100,7 +100,7 @@ async def test_connections_are_bounded_and_come_free_again(url: str, monkeypatch
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nhost: localhost\r\nx: " + b"x" * MAX_HEAD_BYTES, 400),
         (b"nonsense\r\n\r\n", 400),
         (b"GET /health HTTP/1.0\r\n\r\n", 403),  # it names no host
     ],
@@ -116,10 +116,10 @@ async def test_what_is_no_request_gets_an_answer_and_no_more(url: str, data: byt
 async def test_a_body_that_is_too_long_is_refused(url: str, chunked: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(3):
-            yield b"x" * (MAX_BODY_BYTES // 2)
+            yield b" " * (MAX_BODY_BYTES // 2)
 
     async with httpx.AsyncClient(base_url=url) as client:
-        content = chunks() if chunked else b"x" * (MAX_BODY_BYTES + 1)
+        content = chunks() if chunked else b" " * (MAX_BODY_BYTES + 1)
         answer = await client.post("/plug-connector", content=content)
 
     assert answer.status_code == 413
