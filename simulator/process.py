@@ -10,6 +10,7 @@ from simulator.charge_point.memory import State
 from simulator.control.client import ControlClient
 from simulator.control.hosted import Hosted
 from simulator.control.settings import read_control_settings
+from simulator.http_api.door import open_http_api
 from simulator.lifecycle import build_charge_point, live, switch_off
 from simulator.log import EventLog
 from simulator.settings import Settings, read_settings
@@ -64,7 +65,8 @@ class Process:
         self.charge_point = build_charge_point(self._settings, self._log, kept)
         if self._hosted:
             self._hosted.attach(self.charge_point)
-        await live(self.charge_point)
+        async with open_http_api(self.charge_point):
+            await live(self.charge_point)
 
     async def _recall(self) -> State | None:
         """What the control link keeps for this charger."""

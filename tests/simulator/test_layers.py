@@ -13,7 +13,7 @@ ROOT = Path(simulator.__file__).parent
 LAYERS = (
     {"__main__"},
     {"process"},
-    {"lifecycle", "control"},
+    {"lifecycle", "control", "http_api"},
     {"v16", "v201"},
     {"charge_point"},
     {"actions"},
