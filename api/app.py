@@ -29,6 +29,7 @@ from api.resources import Resources
 from api.routes import catalog, chargers, commands, events, health, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
+from shared.sealing import Sealer
 from shared.settings import Settings
 
 
@@ -74,6 +75,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
         streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
+        sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
         readiness=Readiness(pools.probing, settings.broker_url, settings.timing),

@@ -16,6 +16,7 @@ from api.live.streams import Streams
 from api.live.watcher import Watcher
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
+from shared.sealing import Sealer
 from shared.settings import Settings
 
 
@@ -32,6 +33,7 @@ class Resources:
     watcher: Watcher
     streams: Streams
     verifier: TokenVerifier
+    sealer: Sealer  #: encrypts the secrets of chargers
     rate_limit: RateLimit | None  #: None in embedded mode, or without Redis
     readiness: Readiness
     database_metrics: tuple[DatabaseMetrics, ...]

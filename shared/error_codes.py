@@ -25,6 +25,20 @@ class ErrorCode(StrEnum):
     UNKNOWN = "unknown_error"  #: an internal error of Chargehand
 
 
+class ActionCode(StrEnum):
+    """Why an action was not applied: stored in actions.reason_code."""
+
+    STOPPED = "charger_stopped"  #: the charger is not meant to run
+    NOT_CONNECTED = "charger_not_connected"  #: its process has no session with the control link
+    RESTARTED = "charger_restarted"  #: it started anew before it got the action
+    TOO_MANY = "too_many_open_actions"  #: it has too many that are not final
+    NOT_IN_LOCATION = "charger_not_in_location"  #: the target names it, but its location has no such charger
+    EXPIRED = "action_expired"  #: it did not reach the charger in time
+    NO_ANSWER = "no_answer"  #: the charger got it, and its process was lost before it said what came of it
+    REJECTED = "action_rejected"  #: the charger or its CSMS said no
+    FAILED = "action_failed"  #: the charger tried, and could not
+
+
 #: True where the same payload may succeed later (contract 4.0).
 RETRYABLE: dict[ErrorCode, bool] = {
     ErrorCode.PROVIDER_UNAVAILABLE: True,

@@ -107,6 +107,7 @@ class Settings:
     redis_url: str = field(
         repr=False
     )  #: for state that processes share; empty when the broker is no Redis and REDIS_URL is not set
+    encryption_keys: tuple[str, ...] = field(repr=False)  #: of secrets in the database; the first seals
     rate_limit: str  #: of each organization, as 50/second; empty for none
     event_streams: int  #: open at once, per API process
     event_streams_per_organization: int  #: of those

@@ -29,6 +29,21 @@ OPEN = (CommandStatus.QUEUED, CommandStatus.APPLIED)
 FINAL = (CommandStatus.SUCCEEDED, CommandStatus.FAILED, CommandStatus.SUPERSEDED)
 
 
+class ActionStatus(StrEnum):
+    """Moves forward only: queued, received, then one of the others, which are final."""
+
+    QUEUED = "queued"  #: stored, not yet with the charger
+    RECEIVED = "received"  #: the charger has it
+    APPLIED = "applied"  #: the charger did it
+    REJECTED = "rejected"  #: the charger or its CSMS said no
+    EXPIRED = "expired"  #: it did not reach the charger in time
+    FAILED = "failed"  #: it could not be done: see its reason
+
+
+OPEN_ACTION = (ActionStatus.QUEUED, ActionStatus.RECEIVED)
+FINAL_ACTION = (ActionStatus.APPLIED, ActionStatus.REJECTED, ActionStatus.EXPIRED, ActionStatus.FAILED)
+
+
 class ProvisioningStatus(StrEnum):
     """The progress of a new charger. READY and FAILED are final (contract 4.0)."""
 

@@ -78,7 +78,7 @@ async def _run_until_fault(charge_point: ChargePoint) -> None:
     except Exception as error:
         fault = _log_fault(charge_point, error)
         charge_point.log.connection("disconnected", "charger_fault", fault)
-        charge_point.boot_reason = "Watchdog"
+        charge_point.reboots.reason = "Watchdog"
         _attempt(
             charge_point, lambda: charge_point.station.transactions.end_all("Reboot", "AbnormalCondition")
         )

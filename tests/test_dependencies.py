@@ -36,7 +36,7 @@ LAYERS = {
     ),
     "shared": (
         *("startup", "auth", "fleet", "maintenance", "migrations", "database", "broker"),
-        *("models", "queues", "settings", "destinations", "ids", "error_codes", "vocabulary"),
+        *("models", "queues", "sealing", "settings", "destinations", "ids", "error_codes", "vocabulary"),
     ),
     "worker": (
         *("tasks", "celery_app", "startup", "broker", "resources", "maintenance", "observe", "logs"),

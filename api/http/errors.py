@@ -18,6 +18,7 @@ from shared.auth.errors import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
 from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
 from shared.fleet.idempotency import KeyReused
+from shared.sealing import NoKeys
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotFound, not_found)
     app.register_error_handler(InvalidCharger, invalid_charger)
     app.register_error_handler(NotReady, not_ready)
+    app.register_error_handler(NoKeys, no_keys)
     app.register_error_handler(NotAvailable, not_available)
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
@@ -76,6 +78,10 @@ def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
 
 def not_ready(error: NotReady) -> ResponseReturnValue:
     return {"detail": [item(["path", "charger_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def no_keys(error: NoKeys) -> ResponseReturnValue:
+    return {"detail": [item(["body"], Problem(str(error), "value_error"))]}, 422
 
 
 def not_available(error: NotAvailable) -> ResponseReturnValue:

@@ -10,7 +10,7 @@ from embedded.redis import answers_ping
 from embedded.secret_file import ensure_secret
 from embedded.stack.joining import has_joined_a_stack, without_servers
 from embedded.stack.programs import CLUSTER, LOG_GROUP, Addresses
-from embedded.stack.state_folder import JWT_SECRET_FILE, CannotStart
+from embedded.stack.state_folder import ENCRYPTION_KEY_FILE, JWT_SECRET_FILE, CannotStart
 from shared.settings import SettingsError
 from shared.startup.checks import checked_settings
 from shared.startup.environment import SECRETS, load_token_settings, replace_secret_files
@@ -110,6 +110,8 @@ def share_environment(addresses: Addresses, folder: Path) -> None:
         tokens = load_token_settings()
         if not (tokens.secret or tokens.public_key or tokens.jwks_url):
             os.environ["JWT_SECRET"] = ensure_secret(folder / JWT_SECRET_FILE)
+        if not os.environ.get("ENCRYPTION_KEYS"):
+            os.environ["ENCRYPTION_KEYS"] = ensure_secret(folder / ENCRYPTION_KEY_FILE)
         checked_settings(verifies_tokens=True)
     except SettingsError as error:
         raise CannotStart(str(error)) from error

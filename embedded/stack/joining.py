@@ -10,8 +10,8 @@ SERVER_VARIABLES = (
     *("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "DATABASE_URL", "ECS_", "REDIS_URL"),
     *OF_LIBPQ,
 )
-#: Only the API reads these. A worker verifies no tokens, so it does not get the secret.
-API_VARIABLES = ("BIND", "JWT_")
+#: A worker does not read these: it verifies no tokens, and opens no secret of a charger.
+API_VARIABLES = ("BIND", "ENCRYPTION_KEYS", "JWT_")
 #: Settings of one stack and of its Flower. A variable of a port, such as CSMS_PORT, also is one.
 STACK_VARIABLES = ("CHARGEHAND_", "FLOWER_", "PORT", "STATE_DIR", "WORKERS")
 #: Variables that a joining process needs in addition to our settings and AWS_*.

@@ -9,6 +9,7 @@ from pathlib import Path
 from embedded.secret_file import close_to_others, remove_rights
 
 DEFAULT_STATE_DIR = ".chargehand"
+ENCRYPTION_KEY_FILE = "encryption-key"
 FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name
 STACK_FILE = "stack.json"

@@ -1,9 +1,11 @@
 """The rows of every table, a file per aggregate. Migrations create the tables; a test compares the two."""
 
+from shared.models.actions import Action
 from shared.models.base import Base, Views
 from shared.models.catalog import Brand, CatalogModel
 from shared.models.chargers import Charger, ChargerCount, ChargerSearch, RemovedCharger
 from shared.models.commands import Command
+from shared.models.control import ChargerMemory, ChargerReport, ControlLink, ControlSession
 from shared.models.events import ChargerEvent
 from shared.models.idempotency import IdempotencyKey
 from shared.models.installation import Installation
@@ -13,6 +15,7 @@ from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
 
 __all__ = [
+    "Action",
     "Base",
     "Brand",
     "CatalogModel",
@@ -22,8 +25,12 @@ __all__ = [
     "ChargerLink",
     "ChargerLog",
     "ChargerLogLine",
+    "ChargerMemory",
+    "ChargerReport",
     "ChargerSearch",
     "Command",
+    "ControlLink",
+    "ControlSession",
     "FleetSpec",
     "IdempotencyKey",
     "Installation",

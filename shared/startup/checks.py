@@ -6,6 +6,7 @@ from typing import NoReturn
 import structlog
 
 from shared.auth.keys import check_keys
+from shared.sealing import Sealer
 from shared.settings import Settings, SettingsError
 from shared.startup.environment import leave_out_strays, load_settings
 
@@ -22,6 +23,7 @@ def checked_settings(*, verifies_tokens: bool) -> Settings:
     tokens = settings.tokens
     if verifies_tokens or tokens.secret or tokens.public_key:
         check_keys(tokens, embedded=settings.embedded)
+    Sealer(settings.encryption_keys)
     return settings
 
 

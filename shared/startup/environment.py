@@ -31,7 +31,7 @@ Number = TypeVar("Number", int, float)
 YEAR_S = 366 * 86_400
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
 #: Secrets that may come from the file NAME_FILE.
-SECRETS = ("BROKER_URL", "DATABASE_URL", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
+SECRETS = ("BROKER_URL", "DATABASE_URL", "ENCRYPTION_KEYS", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
 #: The API checks them when it is given a URL, and the charger, which gets them as CHARGER_*, when it connects.
 WS_URL_RULES = ("WS_URL_ALLOW", "WS_URL_DENY")
 FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
@@ -126,6 +126,7 @@ def _load(env: Env) -> Settings:
         api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
         keep_alive_s=_int(env, "KEEP_ALIVE_SECONDS", 75, 1, 3_600),
         redis_url=shared_redis,
+        encryption_keys=_split(read_secret("ENCRYPTION_KEYS")),
         rate_limit=_rate_limit(env.str("RATE_LIMIT", "" if embedded else "50/second")),
         event_streams=_int(env, "EVENT_STREAMS", 500, 0, 100_000),
         event_streams_per_organization=_int(env, "EVENT_STREAMS_PER_ORGANIZATION", 200, 0, 100_000),
@@ -237,7 +238,11 @@ def _installation(env: Env) -> str:
 
 
 def _words(env: Env, name: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in env.str(name, "").split(",") if word.strip())
+    return _split(env.str(name, ""))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _pairs(env: Env, name: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from contextlib import suppress
-from typing import Never
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -18,6 +17,7 @@ from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.network import Network
+from simulator.charge_point.reboots import Reboots
 from simulator.charge_point.registration import Registration
 from simulator.charge_point.security import SecurityEvents
 from simulator.charge_point.statuses import Statuses
@@ -27,7 +27,7 @@ from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.link.frames import Payload
 from simulator.link.outbox import Message, OnAnswer, ignore
-from simulator.link.session import ENDS, CallFailed, Ending, Session
+from simulator.link.session import ENDS, CallFailed, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
@@ -36,13 +36,6 @@ from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
 from simulator.versions import VERSIONS
-
-#: Seconds that a gentle reboot gives the CSMS to take the messages about ended transactions.
-GENTLE_S = 10.0
-
-
-class Rebooting(Ending):
-    """Ends the session: the charger reboots."""
 
 
 class ChargePoint(Translation):
@@ -82,6 +75,7 @@ class ChargePoint(Translation):
         )
         self.actions = Actions(self.station, self.token_length)
         self.delivery = Delivery(self.options, log, self.timers, self)
+        self.reboots = Reboots(self.station, self.delivery)
         self.registration = Registration(
             self,
             options=self.options,
@@ -93,10 +87,6 @@ class ChargePoint(Translation):
         self.memory = memory.Memory(settings, self.describe, self.timers, log)
         self.statuses = Statuses(self)
         self.online = False
-        self.boot_reason = "PowerUp"
-        self._reboot_wanted = asyncio.Event()
-        self._reboot_is_gentle = False
-        self._reset_when_idle = False
         self._ends = False
         self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
@@ -114,7 +104,7 @@ class ChargePoint(Translation):
                 self.delivery.run(session),
                 self.upkeep.ping(session),
                 self.upkeep.watch_password(session),
-                self._watch_for_reboot(session),
+                self.reboots.watch(session),
                 ends=ENDS,
             )
         finally:
@@ -235,7 +225,7 @@ class ChargePoint(Translation):
             return message.requested and not message.durable
         if self._ends and not message.durable:
             return False
-        return self.is_accepted and not (self.wants_reboot and not self._reboot_is_gentle)
+        return self.is_accepted and not self.reboots.holds_messages
 
     def has_queued_messages(self, transaction_id: str | None) -> bool:
         """Whether messages about this transaction wait in the outbox; None: about any."""
@@ -283,44 +273,15 @@ class ChargePoint(Translation):
         self.station.follow_clock()
         self.maintenance.follow_clock()
 
-    # Rebooting
+    # From power-on to power-off
 
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
-        """Ends the session and boots again; a gentle reboot delivers first what is queued.
-
-        Until then nothing new starts.
-        """
-        self.boot_reason = reason
-        self._reset_when_idle = False
-        self.station.close()
-        self._reboot_is_gentle = gentle
-        self._reboot_wanted.set()
-
-    def reboot_when_idle(self) -> bool:
-        """False when the reboot waits for the end of a transaction; meanwhile no other begins."""
-        self._reset_when_idle = True
-        if self._reboot_if_idle():
-            return True
-        self.station.availability.await_reset()
-        return False
-
-    def _reboot_if_idle(self) -> bool:
-        if self._reset_when_idle and not self.station.is_busy:
-            self.reboot("ScheduledReset")
-            return True
-        return False
+        """Ends the session and boots again; a gentle reboot delivers first what is queued."""
+        self.reboots.begin(reason, gentle=gentle)
 
     @property
     def wants_reboot(self) -> bool:
-        return self._reboot_wanted.is_set()
-
-    async def _watch_for_reboot(self, session: Session) -> Never:
-        """A message that the CSMS is about to answer is not cut off: it might wait for it, and refuse the next boot."""
-        await self._reboot_wanted.wait()
-        if self._reboot_is_gentle:
-            await self.delivery.wait_until_done(GENTLE_S)
-        await session.settle()
-        raise Rebooting
+        return self.reboots.is_wanted
 
     def end_for_good(self) -> None:
         """Ends transactions, updates and uploads before the process ends; nothing new starts.
@@ -338,9 +299,9 @@ class ChargePoint(Translation):
     def power_on(self) -> None:
         self.registration.start_over()
         self.network.restart()
-        self._reboot_wanted.clear()
+        self.reboots.power_on()
         self.statuses.clear()
-        self.security.report_boot(self.boot_reason, self.maintenance.firmware_version)
+        self.security.report_boot(self.reboots.reason, self.maintenance.firmware_version)
         self.station.power_on()
         if self._ends:
             self.station.close()
@@ -354,7 +315,7 @@ class ChargePoint(Translation):
 
     def keep_state(self) -> None:
         """After each change: saves it soon, and begins a reset that has waited for it."""
-        self._reboot_if_idle()
+        self.reboots.begin_if_due()
         self.station.availability.reset_idle()
         self.memory.save_soon()
 
@@ -383,7 +344,7 @@ class ChargePoint(Translation):
         self.network.restore(state.get("network", {}))
         self.maintenance.restore(state)
         if self.maintenance.firmware.reboots:
-            self.boot_reason = "FirmwareUpdate"
+            self.reboots.reason = "FirmwareUpdate"
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
 

@@ -117,7 +117,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     def _reset(self, payload: Payload) -> Payload:
         soft = payload["type"] == "Soft"
         self.station.transactions.end_all("SoftReset" if soft else "HardReset")
-        self.reboot("RemoteReset", gentle=soft)
+        self.reboots.begin("RemoteReset", gentle=soft)
         return ACCEPTED
 
     # Configuration

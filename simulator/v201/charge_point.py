@@ -18,7 +18,7 @@ class ChargePoint201(
 ):
     def boot_payload(self) -> Payload:
         return {
-            "reason": self.boot_reason,
+            "reason": self.reboots.reason,
             "chargingStation": {
                 "vendorName": self.settings.vendor_name[:50],
                 "model": self.settings.model[:20],
@@ -95,9 +95,9 @@ class ChargePoint201(
         if "evseId" in payload:
             return self._reset_evse(payload)
         if payload["type"] == "OnIdle":
-            return ACCEPTED if self.reboot_when_idle() else {"status": "Scheduled"}
+            return ACCEPTED if self.reboots.begin_when_idle() else {"status": "Scheduled"}
         self.station.transactions.end_all("ImmediateReset")
-        self.reboot("RemoteReset")
+        self.reboots.begin("RemoteReset")
         return ACCEPTED
 
     def _reset_evse(self, payload: Payload) -> Payload:

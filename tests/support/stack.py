@@ -3,13 +3,14 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+from uuid import uuid4
 
 import httpx
 import orjson
@@ -121,6 +122,15 @@ def answers(url: str) -> bool:
         return False
 
 
+class Call(NamedTuple):
+    """A request of a charger."""
+
+    identity: str
+    action: str
+    payload: dict[str, Any]
+    at: float  #: when it came, of the monotonic clock
+
+
 @dataclass
 class Session:
     """One connection of a charger, in seconds of the monotonic clock."""
@@ -134,10 +144,13 @@ class Session:
 
 
 class RememberingCsms:
-    """The embedded CSMS's charge points on a server of ours, which notes every session."""
+    """The embedded CSMS's charge points on a server of ours, which notes every session and every request."""
 
     def __init__(self) -> None:
         self.sessions: list[Session] = []
+        self.calls: list[Call] = []
+        self._connections: dict[str, ServerConnection] = {}
+        self._answers: dict[str, asyncio.Future[Any]] = {}
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -168,6 +181,44 @@ class RememberingCsms:
     def wait_for_end(self, identity: str, within_s: float = 3) -> None:
         wait_until(lambda: not self.open_now(identity), within_s)
 
+    def calls_of(self, identity: str) -> list[Call]:
+        """The requests of the charger over all its sessions, the oldest first."""
+        return [call for call in self.calls if call.identity == identity]
+
+    def wait_for_call(
+        self,
+        identity: str,
+        action: str,
+        matches: Callable[[dict[str, Any]], object] = lambda _: True,
+        *,
+        after: int = 0,
+        within_s: float = 5,
+    ) -> Call:
+        """The first request of this action whose payload matches, without the charger's first `after` requests."""
+
+        def found() -> list[Call]:
+            calls = self.calls_of(identity)[after:]
+            return [call for call in calls if call.action == action and matches(call.payload)]
+
+        try:
+            return wait_until(found, within_s)[0]
+        except AssertionError:
+            seen = [(call.action, call.payload) for call in self.calls_of(identity)[after:]]
+            raise AssertionError(
+                f"{identity} sent no such {action} within {within_s:g} s, but {seen}"
+            ) from None
+
+    def call(self, identity: str, action: str, payload: dict[str, Any], within_s: float = 5) -> Any:
+        """Send the charger a request. Returns the payload of its answer, or the code of its CALLERROR."""
+        requested = asyncio.run_coroutine_threadsafe(self._call(identity, action, payload), self._loop)
+        return requested.result(within_s)
+
+    async def _call(self, identity: str, action: str, payload: dict[str, Any]) -> Any:
+        call_id = uuid4().hex
+        answer = self._answers[call_id] = self._loop.create_future()
+        await self._connections[identity].send(orjson.dumps([2, call_id, action, payload]).decode())
+        return await answer
+
     def most_at_once(self, identity: str) -> int:
         """How many sessions of the identity were ever open together."""
         sessions = self.of(identity)
@@ -195,6 +246,7 @@ class RememberingCsms:
         identity = unquote(urlsplit(connection.request.path).path.rsplit("/", 1)[-1])
         session = Session(identity, connection.subprotocol, monotonic())
         self.sessions.append(session)
+        self._connections[identity] = connection
         charger = CHARGERS[connection.subprotocol](identity, connection, 30)
         answer = charger.route_message
 
@@ -202,6 +254,10 @@ class RememberingCsms:
             frame = orjson.loads(raw)
             if frame[0] == 2:
                 session.actions.append(frame[2])
+                self.calls.append(Call(identity, frame[2], frame[3], monotonic()))
+            elif frame[1] in self._answers:
+                self._answers.pop(frame[1]).set_result(frame[2])
+                return
             await answer(raw)
             if frame[0] == 2 and frame[2] == "BootNotification":
                 session.booted_at = monotonic()

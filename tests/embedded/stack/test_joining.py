@@ -6,7 +6,7 @@ from embedded.stack.joining import belongs_to_a_stack, joining_environment, lead
 from tests.support.environment import environment
 
 
-def test_a_joining_process_gets_the_stacks_servers_and_not_the_secret_of_tokens(
+def test_a_joining_process_gets_the_stacks_servers_and_not_the_secrets_that_only_the_api_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared = {
@@ -22,7 +22,8 @@ def test_a_joining_process_gets_the_stacks_servers_and_not_the_secret_of_tokens(
 
     joining = joining_environment({**shared, "HOME": "/home/somebody"})
 
-    assert joining == {name: value for name, value in shared.items() if name not in {"JWT_SECRET", "BIND"}}
+    of_the_api = {"JWT_SECRET", "ENCRYPTION_KEYS", "BIND"}
+    assert joining == {name: value for name, value in shared.items() if name not in of_the_api}
 
 
 @pytest.mark.parametrize(

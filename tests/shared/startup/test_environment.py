@@ -15,6 +15,7 @@ SECRETS: dict[str, tuple[str, Callable[[Settings], str]]] = {
     "DATABASE_URL": ("postgres://u:secret@localhost/db", lambda s: s.database_url),
     "REDIS_URL": ("redis://:secret@localhost/1", lambda s: s.redis_url),
     "BROKER_URL": ("amqp://u:secret@localhost", lambda s: s.broker_url),
+    "ENCRYPTION_KEYS": (SECRET, lambda s: ",".join(s.encryption_keys)),
     "JWT_SECRET": (SECRET, lambda s: s.tokens.secret),
     "JWT_PUBLIC_KEY": ("-----BEGIN PUBLIC KEY-----", lambda s: s.tokens.public_key),
 }

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simulator.charge_point.charge_point import ChargePoint, Rebooting
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.reboots import Rebooting
 from simulator.configuration import TX_POINTS
 from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from simulator.charge_point.charge_point import ChargePoint, Rebooting
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.reboots import Rebooting
 from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
 from simulator.log import EventLog

@@ -1,0 +1,69 @@
+"""Encrypts what must be stored but not read from the database: passwords and keys of chargers.
+
+The keys are the setting ENCRYPTION_KEYS. The API seals; the link opens, and sends the secret to its charger.
+"""
+
+import base64
+import binascii
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from shared.settings import SettingsError
+
+KEY_BYTES = 32
+
+
+class NoKeys(Exception):
+    """A secret was given, and this installation has no key to store it with."""
+
+    def __init__(self) -> None:
+        super().__init__("This installation stores no secrets: its operator must set ENCRYPTION_KEYS")
+
+
+class CannotOpen(Exception):
+    """No key of the settings opens the text: the key that sealed it was removed, or the text was damaged."""
+
+    def __init__(self) -> None:
+        super().__init__("None of the ENCRYPTION_KEYS opens what is stored")
+
+
+class Sealer:
+    """Seals with the first key, and opens with any: how keys are rotated (docs/security.md)."""
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        """Raises SettingsError for a key that is none. Without keys, seals and opens nothing."""
+        self._fernet = MultiFernet([Fernet(normal_key(key)) for key in keys]) if keys else None
+
+    @property
+    def has_keys(self) -> bool:
+        return self._fernet is not None
+
+    def seal(self, text: str) -> str:
+        """The text encrypted, in ASCII; each call returns another one. Raises NoKeys."""
+        if self._fernet is None:
+            raise NoKeys
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def open_sealed(self, sealed: str) -> str:
+        """The text that was sealed. Raises CannotOpen."""
+        if self._fernet is None:
+            raise CannotOpen
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken as error:
+            raise CannotOpen from error
+
+
+def normal_key(key: str) -> str:
+    """The key as Fernet takes it, from Base64 of either alphabet, padded or not. Raises SettingsError, without the key."""
+    padded = key.strip().rstrip("=").translate(str.maketrans("+/", "-_"))
+    padded += "=" * (-len(padded) % 4)
+    try:
+        size = len(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        size = 0
+    if size != KEY_BYTES:
+        raise SettingsError(
+            f"ENCRYPTION_KEYS must be keys of {KEY_BYTES} bytes in Base64, comma-separated, such as of openssl rand -base64 32"
+        )
+    return padded
