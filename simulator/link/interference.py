@@ -10,7 +10,7 @@ Put = Callable[[str, str], Awaitable[None]]
 
 
 class Interference(Protocol):
-    """The session consults it for each frame, but only while it is `armed`."""
+    """The session consults it about frames only while it is `armed`."""
 
     @property
     def armed(self) -> bool: ...

@@ -125,8 +125,7 @@ class Session:
         """
         await self._one_call_at_a_time.acquire()
         await self._one_answer_at_a_time.acquire()
-        if self._interference.armed:
-            await self._interference.settle()
+        await self._interference.settle()
 
     def abort(self) -> None:
         """Ends the connection at once and without a close frame."""

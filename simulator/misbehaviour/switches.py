@@ -41,6 +41,9 @@ class Switch:
     def is_spent(self) -> bool:
         return self._how_often == "once" and self.fired > 0
 
+    def describe(self) -> dict[str, Any]:
+        return {"kind": self.kind, "fired": self.fired, **self.event}
+
     def replace_answer(self, call: frames.Call) -> str | None:
         """The frame to answer this call with; None when it does not happen now."""
         replace = REPLACEMENTS.get(self.kind)
