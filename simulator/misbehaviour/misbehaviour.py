@@ -23,6 +23,9 @@ MAX_SWITCHES = 20
 #: Frames that are held back at the same time; those beyond are sent at once.
 MAX_HELD_BACK = 100
 
+#: The longest wait for them before the charger itself ends a session.
+MAX_SETTLE_S = 30.0
+
 
 class Victim(_Victim, Protocol):
     def follow_skew(self) -> None:
@@ -54,8 +57,8 @@ class Misbehaviour:
             case "power_cut":
                 return self.interruptions.cut_power(event["seconds"])
             case "clock_skew":
-                self._remark(f"the clock is wrong by {event['seconds']:g} s")
-                self._skew_clock(event["seconds"])
+                self._remark(f"the clock is wrong by {event['offset_seconds']:g} s")
+                self._skew_clock(event["offset_seconds"])
                 return None
             case _:
                 return self._add(Switch(kind, event, self._version))
@@ -75,7 +78,7 @@ class Misbehaviour:
         """What is armed, with its fields and how often it has happened, and what is spent."""
         armed = self.interruptions.describe() + [switch.describe() for switch in self._switches]
         if self._clock.skew_s:
-            armed.append({"kind": "clock_skew", "seconds": self._clock.skew_s, "fired": 1})
+            armed.append({"kind": "clock_skew", "offset_seconds": self._clock.skew_s, "fired": 1})
         return {"armed": armed, "spent": [switch.describe() for switch in self._spent]}
 
     def stop(self) -> int:
@@ -140,7 +143,7 @@ class Misbehaviour:
 
     async def settle(self) -> None:
         if self._held_back:
-            await asyncio.wait(self._held_back)
+            await asyncio.wait(self._held_back, timeout=MAX_SETTLE_S)
 
     def end_session(self) -> None:
         """What is held back is lost with the link."""

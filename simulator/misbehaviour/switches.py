@@ -10,6 +10,9 @@ from simulator.versions import Version
 
 Event = Mapping[str, Any]
 
+#: With `one_in_n`.
+DEFAULT_N = 10
+
 NOT_A_VALUE = "NotAValue"
 
 
@@ -34,7 +37,7 @@ class Switch:
         self.fired = 0  #: how often it has happened
         self._version = version
         self._how_often = event.get("how_often", "once")
-        self._n = event.get("n", 2)
+        self._n = event.get("n", DEFAULT_N)
         self._random = Random(event.get("seed", 0)) if self._how_often == "one_in_n" else None
 
     @property

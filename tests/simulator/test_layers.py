@@ -15,6 +15,7 @@ LAYERS = (
     {"lifecycle"},
     {"v16", "v201"},
     {"charge_point"},
+    {"actions"},
     {"misbehaviour"},
     {"link", "station"},
     {"settings", "configuration"},

@@ -122,7 +122,7 @@ async def test_a_power_cut_comes_before_a_reboot_that_waits(talk: Talk) -> None:
 
 
 async def test_a_clock_is_wrong_by_so_many_seconds_whatever_the_csms_sends(talk: Talk) -> None:
-    arm(talk, "clock_skew", seconds=-7200)
+    arm(talk, "clock_skew", offset_seconds=-7200)
     await talk.perform("PlugIn")
     status = await talk.link.next("StatusNotification")
     await talk.call("TriggerMessage", requested_message="Heartbeat")
