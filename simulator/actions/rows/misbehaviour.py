@@ -62,7 +62,7 @@ KINDS = (
             ),
             *HOW_OFTEN,
         ),
-        example={"kind": "drop_link", "seconds": 30, "after": "StartTransaction"},
+        example={"kind": "drop_link", "seconds": 30, "after": "Authorize"},
     ),
     Variant(
         name="power_cut",
@@ -136,7 +136,7 @@ KINDS = (
         name="delay_frames",
         summary="Frames leave `seconds` late; later ones may overtake them.",
         fields=(SECONDS, FRAMES, ACTION, *HOW_OFTEN),
-        example={"kind": "delay_frames", "seconds": 5, "action": "GetConfiguration"},
+        example={"kind": "delay_frames", "seconds": 5, "action": "TriggerMessage"},
     ),
     Variant(
         name="duplicate_frames",
@@ -181,7 +181,6 @@ KINDS = (
             "kind": "wrong_enum",
             "frames": "calls",
             "action": "StatusNotification",
-            "field": "status",
             "value": "Exploding",
         },
     ),
@@ -250,9 +249,7 @@ def get_misbehaviour(charger: Charger, _: Event) -> Result:
     path="misbehave",
     method="DELETE",
     answer="result",
-    result_fields=(
-        Field(name="stopped", type="integer", required=True, description="How many were armed."),
-    ),
+    result_fields=(Field(name="stopped", type="integer", required=True, description="How many were armed."),),
     result_example={"stopped": 2},
 )
 def stop_misbehaving(charger: Charger, _: Event) -> Result:
