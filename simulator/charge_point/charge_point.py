@@ -15,6 +15,7 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.actions.actions import Actions
 from simulator.actions.data_transfer import DataTransfer
 from simulator.charge_point import memory
+from simulator.charge_point.accidents import Accidents
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
@@ -31,6 +32,7 @@ from simulator.link.frames import Payload
 from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import ENDS, CallFailed, Session
 from simulator.log import EventLog
+from simulator.misbehaviour.misbehaviour import Misbehaviour
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
@@ -95,12 +97,24 @@ class ChargePoint(Translation):
         self._ends = False
         self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
+        accidents = Accidents(
+            clock=self.clock,
+            station=self.station,
+            reboots=self.reboots,
+            registration=self.registration,
+            maintenance=self.maintenance,
+            memory=self.memory,
+            power_on=self.power_on,
+            connect_now=self._connect_now.set,
+        )
+        self.misbehaviour = Misbehaviour(accidents, version=self.version, clock=self.clock, log=log)
 
     # A connection
 
     async def talk(self, session: Session) -> None:
         """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
+        self.misbehaviour.interruptions.begin_session(session)
         if self.settings.boot_on_reconnect:
             self.registration.start_over()
         try:
@@ -115,6 +129,7 @@ class ChargePoint(Translation):
         finally:
             self.online = False
             self._offline_since_s = time.monotonic()
+            self.misbehaviour.end_session()
             self.registration.stop_heartbeat()
             self.delivery.end_session()
             self.statuses.drop_unanswered()

@@ -17,6 +17,7 @@ LAYERS = (
     {"v16", "v201"},
     {"charge_point"},
     {"actions"},
+    {"misbehaviour"},
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},
