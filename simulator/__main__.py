@@ -39,10 +39,5 @@ async def _run(log: EventLog) -> None:
             signal.signal(signal_number, signal.SIG_IGN)
 
 
-async def _live(charge_point: ChargePoint) -> None:
-    async with open_http_api(charge_point):
-        await live(charge_point)
-
-
 if __name__ == "__main__":
     sys.exit(main())
