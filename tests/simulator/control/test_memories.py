@@ -93,7 +93,7 @@ async def test_a_memory_that_cannot_be_used_is_left_aside(memory: Frame) -> None
 def test_items_share_a_frame_and_one_that_no_frame_can_hold_is_named() -> None:
     items = [{"charger": f"dep-{number}", "memory": "x" * 50_000} for number in range(10)]
     items.insert(3, {"charger": "dep-big", "memory": "x" * 2**20})
-    frames = []
+    frames: list[str] = []
 
     with pytest.raises(TooBig, match="dep-big"):
         frames.extend(batch("memories", items))
