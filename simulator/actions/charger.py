@@ -6,6 +6,7 @@ from simulator.configuration import Option, Options, Status
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, Message, Outbox
 from simulator.log import EventLog
+from simulator.misbehaviour.misbehaviour import Misbehaviour
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.model import Connector, Token, Transaction
@@ -38,6 +39,7 @@ class Charger(Protocol):
     options: Options
     authorizer: Authorizer
     station: Station
+    misbehaviour: Misbehaviour
 
     @property
     def delivery(self) -> Queue: ...

@@ -10,6 +10,7 @@ from simulator.actions.rows import (
     local_list,
     maintenance,
     messages,
+    misbehaviour,
     session,
     transaction,
 )
@@ -24,6 +25,7 @@ MODULES = (
     cache,
     local_list,
     messages,
+    misbehaviour,
     maintenance,
 )
 
