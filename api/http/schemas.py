@@ -94,6 +94,9 @@ class Ignored(Body):
 
     optional = True
 
+    class Meta:
+        unknown = "exclude"
+
 
 class Ocpp(Schema):
     """The charger's link to its CSMS, from its log; disconnected while its process does not run."""
