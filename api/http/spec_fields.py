@@ -1,5 +1,6 @@
 """Fields of a charger's settings: numbers, switches, times, certificates and secrets."""
 
+import json
 import math
 import re
 from types import MappingProxyType
@@ -8,18 +9,32 @@ from typing import Any
 from cryptography import x509
 from marshmallow import ValidationError, fields
 
-from api.http.fields import Metadata, Problem, Text
+from api.http.fields import REQUIRED, Metadata, Problem, Text
 from api.resources import resources
 
 MAX_CERTIFICATES_BYTES = 16 * 1024
+MAX_ENTRIES = 1_000
 MAX_DOCUMENT_BYTES = 32 * 1024
+
+
+NULL = Problem("Input should not be null", "value_error")
 
 
 def _problem(message: str, type_: str = "value_error", **ctx: Any) -> ValidationError:
     return ValidationError(Problem(message, type_, **ctx))
 
 
-class Number(fields.Field[float]):
+class Strict(fields.Field[Any]):
+    """A field whose errors are in the contract's words."""
+
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "required": REQUIRED,
+        "null": NULL,
+        "invalid": Problem("Input should be a valid list", "list_type"),
+    }
+
+
+class Number(Strict):
     """A number within bounds; whole unless `fractions`. Text and booleans are not converted."""
 
     def __init__(
@@ -51,7 +66,9 @@ class Number(fields.Field[float]):
                 f"Input should be greater than or equal to {minimum:g}", "greater_than_equal", ge=minimum
             )
         if value > maximum:
-            raise _problem(f"Input should be less than or equal to {maximum:g}", "less_than_equal", le=maximum)
+            raise _problem(
+                f"Input should be less than or equal to {maximum:g}", "less_than_equal", le=maximum
+            )
         return value if self._fractions else int(value)
 
 
@@ -70,7 +87,7 @@ class SecondsOrNever(Number):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
-class Switch(fields.Field[bool]):
+class Switch(Strict):
     """true or false; nothing else is converted."""
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
@@ -99,7 +116,7 @@ class Secret(Text):
 
 
 class AuthorizationKey(Secret):
-    """OCPP 1.6's AuthorizationKey: 16 to 20 bytes (security whitepaper, A00.FR.205), in hexadecimal."""
+    """OCPP 1.6's AuthorizationKey: in hexadecimal. The standard has 16 to 20 bytes (security whitepaper, A00.FR.205)."""
 
     PATTERN = re.compile(r"([0-9A-Fa-f]{2}){8,20}")
 
@@ -113,7 +130,7 @@ class AuthorizationKey(Secret):
         return super()._checked(value).upper()
 
 
-class Certificates(fields.Field[str]):
+class Certificates(Strict):
     """One or more CA certificates in PEM."""
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
@@ -134,12 +151,70 @@ class Certificates(fields.Field[str]):
         return value.strip()
 
 
-class NotYet(fields.Field[None]):
+class Unsupported(Strict):
     """Has its place in the schema, but does not work yet."""
 
     def __init__(self, what: str, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         self._what = what
-        super().__init__(metadata={"description": f"Not yet: {what} answer 422.", **metadata}, **kwargs)
+        super().__init__(
+            metadata={
+                "type": "string",
+                "maxLength": 0,
+                "description": f"Not yet: {what} answer 422.",
+                **metadata,
+            },
+            **kwargs,
+        )
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> None:
-        raise _problem(f"{self._what} are not supported yet")
+        raise _problem(f"There are no {self._what} yet")
+
+
+class Profile(Number):
+    """OCPP's security profile, as far as the charger has it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(minimum=0, maximum=3, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        profile = super()._deserialize(value, attr, data, **kwargs)
+        if profile == 3:
+            raise _problem("Security profile 3 needs a client certificate, and there are none yet")
+        return profile
+
+
+class Object(Strict, fields.Nested):
+    """An object with a schema of its own."""
+
+
+class Items(Strict, fields.List[Any]):
+    """A list of one item or more."""
+
+    def __init__(self, each: fields.Field[Any], *, maximum: int, metadata: Metadata, **kwargs: Any) -> None:
+        self._maximum = maximum
+        super().__init__(each, metadata={"minItems": 1, "maxItems": maximum, **metadata}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        found: list[Any] = super()._deserialize(value, attr, data, **kwargs)
+        if not 1 <= len(found) <= self._maximum:
+            raise _problem(f"List should have 1 to {self._maximum} items", "value_error")
+        return found
+
+
+class Json(Strict):
+    """Any JSON of these kinds, within a size."""
+
+    def __init__(self, kinds: type | tuple[type, ...], *, metadata: Metadata, **kwargs: Any) -> None:
+        self._kinds = kinds
+        super().__init__(
+            metadata={"maxProperties": MAX_ENTRIES, "maxItems": MAX_ENTRIES, **metadata}, **kwargs
+        )
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, self._kinds):
+            raise _problem("Input should be a valid dictionary", "dict_type")
+        if len(value) > MAX_ENTRIES:
+            raise _problem(f"Input should have at most {MAX_ENTRIES} entries")
+        if len(json.dumps(value)) > MAX_DOCUMENT_BYTES:
+            raise _problem(f"Input should have at most {MAX_DOCUMENT_BYTES} characters as JSON")
+        return value

@@ -1,10 +1,8 @@
 """The settings of a charger beyond the contract's fields, as bodies have them and as answers show them."""
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from api.http.fields import Body, Choice, Instant, Problem, Text
 from api.http.spec_fields import (
@@ -15,8 +13,8 @@ from api.http.spec_fields import (
     Number,
     Object,
     Profile,
-    Secret,
     SecondsOrNever,
+    Secret,
     Switch,
     Unsupported,
 )
@@ -35,13 +33,17 @@ class Security(Body):
 
     profile = Profile(
         allow_none=True,
-        metadata=_doc("OCPP's security profile: 0 no password, 1 password, 2 password over TLS. 3 answers 422."),
+        metadata=_doc(
+            "OCPP's security profile: 0 no password, 1 password, 2 password over TLS. 3 answers 422."
+        ),
     )
     password = Secret(
         min_length=1,
         max_length=40,
         allow_none=True,
-        metadata=_doc("Of HTTP Basic authentication. Stored encrypted, never shown. Takes the place of a key."),
+        metadata=_doc(
+            "Of HTTP Basic authentication. Stored encrypted, never shown. Takes the place of a key."
+        ),
     )
     authorization_key_hex = AuthorizationKey(
         allow_none=True,
@@ -49,7 +51,9 @@ class Security(Body):
     )
     ca_certificates = Certificates(
         allow_none=True,
-        metadata=_doc("In PEM: the charger trusts a CSMS at wss:// whose certificate one of these signed, and no other."),
+        metadata=_doc(
+            "In PEM: the charger trusts a CSMS at wss:// whose certificate one of these signed, and no other."
+        ),
     )
     client_certificate = Unsupported("client certificates")
     client_key = Unsupported("client certificates")
@@ -58,11 +62,15 @@ class Security(Body):
 class Connectors(Body):
     """Instead of what the catalog's model has."""
 
-    number = Number(minimum=1, maximum=MAX_CONNECTORS, metadata=_doc("In OCPP 2.0.1: EVSEs of one connector each."))
+    number = Number(
+        minimum=1, maximum=MAX_CONNECTORS, metadata=_doc("In OCPP 2.0.1: EVSEs of one connector each.")
+    )
     types = Items(
         Text(min_length=1, max_length=32),
         maximum=MAX_CONNECTORS,
-        metadata=_doc("Of connector 1, 2, ...; further ones are of `connector_type`. All must be of the model."),
+        metadata=_doc(
+            "Of connector 1, 2, ...; further ones are of `connector_type`. All must be of the model."
+        ),
     )
 
     @validates_schema
@@ -101,9 +109,14 @@ class Visitors(Body):
 class Reconnect(Body):
     """The waits before the charger connects to its CSMS again."""
 
-    wait_s = Number(minimum=0, maximum=86_400, fractions=True, metadata=_doc("The first; it doubles. 1 unless given."))
+    wait_s = Number(
+        minimum=0, maximum=86_400, fractions=True, metadata=_doc("The first; it doubles. 1 unless given.")
+    )
     random_s = Number(
-        minimum=0, maximum=86_400, fractions=True, metadata=_doc("Added at random, up to this. 30 unless given.")
+        minimum=0,
+        maximum=86_400,
+        fractions=True,
+        metadata=_doc("Added at random, up to this. 30 unless given."),
     )
     max_s = Number(minimum=0, maximum=86_400, fractions=True, metadata=_doc("The longest. 60 unless given."))
 
@@ -124,7 +137,7 @@ class SpecBody(Body):
         allow_none=True,
         metadata=_doc(
             "Configuration keys of OCPP 1.6, or Component.Variable of 2.0.1, with the values that the charger begins with.",
-            type=["object", "null"],
+            type="object",
             additionalProperties={"type": ["string", "number", "boolean"]},
         ),
     )
@@ -133,14 +146,19 @@ class SpecBody(Body):
     scenario = Json(
         (dict, list),
         allow_none=True,
-        metadata=_doc("Actions with times and conditions: docs/scenarios.md.", type=["object", "array", "null"]),
+        metadata=_doc("Actions with times and conditions: docs/scenarios.md.", type=["object", "array"]),
     )
-    serial_number = Text(min_length=1, max_length=25, allow_none=True, metadata=_doc("The identity unless given."))
+    serial_number = Text(
+        min_length=1, max_length=25, allow_none=True, metadata=_doc("The identity unless given.")
+    )
     firmware_version = Text(min_length=1, max_length=50, allow_none=True)
     iccid = Text(min_length=1, max_length=20, allow_none=True, metadata=_doc("Of its SIM card."))
     imsi = Text(min_length=1, max_length=20, allow_none=True, metadata=_doc("Of its SIM card."))
     meter_start_wh = Number(
-        minimum=0, maximum=1_000_000_000, allow_none=True, metadata=_doc("Of a charger that remembers no register.")
+        minimum=0,
+        maximum=1_000_000_000,
+        allow_none=True,
+        metadata=_doc("Of a charger that remembers no register."),
     )
     boot_on_reconnect = Switch(allow_none=True, metadata=_doc("Whether it sends BootNotification each time."))
     reconnect = Object(Reconnect, allow_none=True)
@@ -155,11 +173,11 @@ class SpecBody(Body):
                 message = "Input should be a text, a number or a boolean, of at most 1000 characters"
                 raise ValidationError({"configuration": {key: [Problem(message, "value_error")]}})
 
-    @post_load
-    def _gather(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """The settings under one key, beside the contract's fields."""
-        settings = {name: data.pop(name) for name in SETTINGS if name in data}
-        return {**data, "settings": settings}
+
+def gathered(data: dict[str, Any]) -> dict[str, Any]:
+    """What was loaded, with the settings under one key, beside the contract's fields."""
+    settings = {name: data.pop(name) for name in SETTINGS if name in data}
+    return {**data, "settings": settings}
 
 
 SETTINGS = tuple(SpecBody().fields)
@@ -168,3 +186,39 @@ SECRET_KEYS = {"authorizationkey", "basicauthpassword", "securityctrlr.basicauth
 
 def _normal(key: str) -> str:
     return key.lower().split("/")[0]
+
+
+class SecurityAnswer(Schema):
+    profile = fields.Integer(allow_none=True)
+    password_set = fields.Boolean(required=True)
+    authorization_key_set = fields.Boolean(required=True)
+    ca_certificates = fields.String(allow_none=True)
+
+
+class SpecAnswer(Schema):
+    """What the charger is to be: as set by create and update, null where nothing is set. Secrets are not shown."""
+
+    revision = fields.Integer(required=True, metadata=_doc("+1 with every change; 0 before the first."))
+    applied_revision = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=_doc("The newest that the charger said it has. Null for one without the control link."),
+    )
+    error = fields.String(
+        required=True, allow_none=True, metadata=_doc("Why the charger does not follow the newest revision.")
+    )
+    updated_at = Instant(required=True, allow_none=True, metadata=_doc("Of the newest revision."))
+    ws_url = fields.String(required=True)
+    security = fields.Nested(SecurityAnswer, required=True, allow_none=True)
+    connectors = fields.Nested(Connectors, required=True, allow_none=True)
+    configuration = fields.Dict(required=True, allow_none=True)
+    vehicle = fields.Nested(Vehicle, required=True, allow_none=True)
+    visitors = fields.Nested(Visitors, required=True, allow_none=True)
+    scenario = fields.Raw(required=True, metadata=_doc("As given.", type=["object", "array", "null"]))
+    serial_number = fields.String(required=True, allow_none=True)
+    firmware_version = fields.String(required=True, allow_none=True)
+    iccid = fields.String(required=True, allow_none=True)
+    imsi = fields.String(required=True, allow_none=True)
+    meter_start_wh = fields.Integer(required=True, allow_none=True)
+    boot_on_reconnect = fields.Boolean(required=True, allow_none=True)
+    reconnect = fields.Nested(Reconnect, required=True, allow_none=True)

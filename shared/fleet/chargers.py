@@ -78,7 +78,9 @@ class ChargerChanges:
     ws_url: str | Unchanged = UNCHANGED
     location_id: str | Unchanged | None = UNCHANGED
     location_name: str | Unchanged | None = UNCHANGED
-    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: those to change; None removes one
+    settings: Mapping[str, Any] = field(
+        default_factory=dict, repr=False
+    )  #: those to change; None removes one
 
     def values(self) -> dict[str, Any]:
         """The new values by column, without those that are UNCHANGED."""
@@ -266,7 +268,8 @@ def _check_connectors(model: CatalogModel, stored: Stored) -> int:
     if others:
         offered = ", ".join(model.connector_types)
         raise InvalidCharger(
-            f"{model.name} has no {', '.join(sorted(others))} connector; it offers {offered}", param="connectors"
+            f"{model.name} has no {', '.join(sorted(others))} connector; it offers {offered}",
+            param="connectors",
         )
     number: int = stored.connectors.get("number", model.connector_count)
     return number

@@ -54,7 +54,7 @@ def changed_specifications(
 ) -> list[Specification]:
     """The same for the chargers whose specification is newer than the revision in `revisions`, by charger id."""
     ids, numbers = cast(list(revisions), ARRAY(Text)), cast(list(revisions.values()), ARRAY(BigInteger))
-    known = func.unnest(ids, numbers).table_valued("id", "revision", name="known")
+    known = func.unnest(ids, numbers).table_valued("id", "revision", name="known").render_derived()
     newer = _SPECIFIED.join(known, known.c.id == Charger.id).where(
         ChargerSettings.revision > cast(known.c.revision, BigInteger)
     )
