@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sized
 from types import MappingProxyType
 from typing import Any
 
@@ -204,7 +205,7 @@ class Items(Strict, fields.List[Any]):
 class Json(Strict):
     """Any JSON of these kinds, within a size."""
 
-    def __init__(self, kinds: type | tuple[type, ...], *, metadata: Metadata, **kwargs: Any) -> None:
+    def __init__(self, kinds: tuple[type[Sized], ...], *, metadata: Metadata, **kwargs: Any) -> None:
         self._kinds = kinds
         super().__init__(
             metadata={"maxProperties": MAX_ENTRIES, "maxItems": MAX_ENTRIES, **metadata}, **kwargs

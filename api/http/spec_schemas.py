@@ -133,7 +133,7 @@ class SpecBody(Body):
     security = Object(Security, allow_none=True)
     connectors = Object(Connectors, allow_none=True)
     configuration = Json(
-        dict,
+        (dict,),
         allow_none=True,
         metadata=_doc(
             "Configuration keys of OCPP 1.6, or Component.Variable of 2.0.1, with the values that the charger begins with.",
