@@ -168,7 +168,7 @@ _UPDATE_BODIES = {
         },
     },
     "vehicle": {
-        "summary": "Other cars, and no visitors any more",
+        "summary": "Other cars",
         "value": {"vehicle": {"battery_wh": 40000, "max_power_w": 7400}, "visitors": None},
     },
 }

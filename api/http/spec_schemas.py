@@ -93,7 +93,7 @@ class Vehicle(Body):
     power_factor = Number(minimum=0.5, maximum=1, fractions=True)
 
 
-class Visitors(Body):
+class AutomaticSessions(Body):
     """Cars that come by themselves and charge."""
 
     every_s = Number(
@@ -142,7 +142,7 @@ class SpecBody(Body):
         ),
     )
     vehicle = Object(Vehicle, allow_none=True)
-    visitors = Object(Visitors, allow_none=True)
+    visitors = Object(AutomaticSessions, allow_none=True)
     scenario = Json(
         (dict, list),
         allow_none=True,
@@ -213,7 +213,7 @@ class SpecAnswer(Schema):
     connectors = fields.Nested(Connectors, required=True, allow_none=True)
     configuration = fields.Dict(required=True, allow_none=True)
     vehicle = fields.Nested(Vehicle, required=True, allow_none=True)
-    visitors = fields.Nested(Visitors, required=True, allow_none=True)
+    visitors = fields.Nested(AutomaticSessions, required=True, allow_none=True)
     scenario = fields.Raw(required=True, metadata=_doc("As given.", type=["object", "array", "null"]))
     serial_number = fields.String(required=True, allow_none=True)
     firmware_version = fields.String(required=True, allow_none=True)
