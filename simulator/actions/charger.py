@@ -25,7 +25,7 @@ class Boots(Protocol):
 
 
 class KnownStatuses(Protocol):
-    def forget(self, connector_number: int) -> None: ...
+    def expect_another(self, connector_number: int) -> None: ...
 
 
 class Charger(Protocol):

@@ -17,7 +17,7 @@ from simulator.actions.rows.local_list import ENTRIES, describe_entries
     result_example={"msg": "Authorization cache cleared", "cleared_entries": 3},
 )
 def cache_reset(charger: Charger, event: Event) -> Result:
-    """The charger forgets all tokens that its authorization cache knows, as by ClearCache."""
+    """The charger empties its authorization cache, as by ClearCache."""
     entries = len(charger.authorizer.cache)
     if not charger.authorizer.clear_cache():
         raise Rejected("the authorization cache is off")

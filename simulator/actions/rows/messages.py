@@ -80,7 +80,7 @@ def _follow(charger: Charger, name: str, payload: Payload, answer: Payload) -> N
     if name == "BootNotification":
         charger.registration.take_boot(answer)
     if name == "StatusNotification":
-        charger.statuses.forget(payload["evseId" if charger.counts_evses else "connectorId"])
+        charger.statuses.expect_another(payload["evseId" if charger.counts_evses else "connectorId"])
 
 
 @action(
