@@ -28,6 +28,17 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """The control link: how chargers reach it, and where its processes listen."""
+
+    url: str  #: that chargers connect to; empty when chargers run without the link
+    ca_file: str  #: in the chargers' image: the CA certificates with which they verify `url`; empty for the system's
+    secrets: tuple[str, ...] = field(repr=False)  #: of its tokens; the first signs, all verify
+    bind: str  #: address of a link process
+    max_sessions: int  #: of a link process; it refuses further ones
+
+
+@dataclass(frozen=True, slots=True)
 class EcsSettings:
     """Where and how the chargers run on Amazon ECS."""
 
@@ -51,6 +62,7 @@ class EcsSettings:
     read_timeout_s: float
     installation: str  #: the name of an ECS that is not Amazon's; empty uses its address
     charger_environment: dict[str, str]  #: for every charger, beside what its row says
+    control: ControlSettings  #: how every charger reaches the control link
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,7 @@ class Settings:
     retention: Retention
     destinations: Destinations  #: where chargers may connect
     tokens: TokenSettings
+    control: ControlSettings
     ecs: EcsSettings
     budget: BudgetSettings
     timing: Timing

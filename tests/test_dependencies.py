@@ -11,11 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 AWS = {"boto3", "botocore"}
 
-PACKAGES = ("api", "chargehand", "embedded", "shared", "simulator", "worker")
+PACKAGES = ("api", "chargehand", "embedded", "link", "shared", "simulator", "worker")
 FORBIDDEN = {
     "api": {"worker", "link", "embedded", "simulator", "chargehand"} | AWS,
     "shared": {"api", "worker", "link", "embedded", "simulator", "chargehand", "flask"} | AWS,
     "worker": {"api", "link", "embedded", "simulator", "chargehand", "flask"},
+    "link": {"api", "worker", "embedded", "simulator", "chargehand", "flask", "celery"} | AWS,
     "simulator": {"api", "worker", "link", "shared", "embedded", "chargehand"},
     "embedded": {"api", "worker", "link", "simulator", "chargehand"},
 }
@@ -94,7 +95,7 @@ def test_boto3_is_imported_in_few_modules_only() -> None:
     assert found == MAY_IMPORT_AWS
 
 
-@pytest.mark.parametrize("package", ["api", "worker", "shared"])
+@pytest.mark.parametrize("package", ["api", "link", "worker", "shared"])
 def test_the_environment_is_read_in_one_module_only(package: str) -> None:
     for module in set(modules(package)) - MAY_READ_ENVIRONMENT:
         names = {

@@ -7,11 +7,11 @@ from shared.startup.strays import ADDED, OF_LIBPQ
 
 #: Which stores, broker and ECS a process uses. A name that ends with an underscore is a prefix.
 SERVER_VARIABLES = (
-    *("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "DATABASE_URL", "ECS_", "REDIS_URL"),
+    *("AWS_", "BROKER_URL", "CHARGEHAND_INSTALLATION", "CONTROL_", "DATABASE_URL", "ECS_", "REDIS_URL"),
     *OF_LIBPQ,
 )
 #: A worker does not read these: it verifies no tokens, and opens no secret of a charger.
-API_VARIABLES = ("BIND", "ENCRYPTION_KEYS", "JWT_")
+API_VARIABLES = ("BIND", "ENCRYPTION_KEYS", "JWT_", "LINK_BIND")
 #: Settings of one stack and of its Flower. A variable of a port, such as CSMS_PORT, also is one.
 STACK_VARIABLES = ("CHARGEHAND_", "FLOWER_", "PORT", "STATE_DIR", "WORKERS")
 #: Variables that a joining process needs in addition to our settings and AWS_*.

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from shared.settings import ALGORITHMS, SettingsError, TokenSettings
+from shared.settings import ALGORITHMS, ControlSettings, SettingsError, TokenSettings
 
 SECRET_BYTES = 32  # as long as the hash of HS256 (RFC 7518, 3.2)
 RSA_BITS = 2048  # RFC 7518, 3.3
@@ -63,16 +63,22 @@ def check_provider(tokens: TokenSettings) -> None:
         )
 
 
-def check_secret(secret: str, *, embedded: bool) -> None:
+def check_control_secrets(control: ControlSettings, *, embedded: bool) -> None:
+    """Raises SettingsError for secrets of the control link that are missing or, unless embedded, easy to guess."""
+    for secret in control.secrets or ("",):
+        check_secret(secret, name="CONTROL_SECRET", embedded=embedded)
+
+
+def check_secret(secret: str, *, name: str = "JWT_SECRET", embedded: bool) -> None:
     if not secret:
-        raise SettingsError("JWT_SECRET is not set")
+        raise SettingsError(f"{name} is not set")
     if embedded:
         return
     if len(secret.encode()) < SECRET_BYTES:
-        raise SettingsError(f"JWT_SECRET must have at least {SECRET_BYTES} bytes")
+        raise SettingsError(f"{name} must have at least {SECRET_BYTES} bytes")
     repeats = secret in (secret + secret)[1:-1]
     if repeats or len(set(secret)) < SECRET_ALPHABET or any(word in secret.lower() for word in GIVEAWAYS):
-        raise SettingsError("JWT_SECRET is easy to guess: take a random one, such as of openssl rand -hex 32")
+        raise SettingsError(f"{name} is easy to guess: take a random one, such as of openssl rand -hex 32")
 
 
 def checked_public_key(pem: str, algorithm: str) -> PublicKey:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import structlog
 
-from shared.auth.keys import check_keys
+from shared.auth.keys import check_control_secrets, check_keys
 from shared.sealing import Sealer
 from shared.settings import Settings, SettingsError
 from shared.startup.environment import leave_out_strays, load_settings
@@ -13,7 +13,7 @@ from shared.startup.environment import leave_out_strays, load_settings
 _not_used: list[str] = []
 
 
-def checked_settings(*, verifies_tokens: bool) -> Settings:
+def checked_settings(*, verifies_tokens: bool = False, serves_control: bool = False) -> Settings:
     """The settings, with checked keys. Raises SettingsError.
 
     Removes the variables that libraries would read past the settings from the environment.
@@ -23,14 +23,16 @@ def checked_settings(*, verifies_tokens: bool) -> Settings:
     tokens = settings.tokens
     if verifies_tokens or tokens.secret or tokens.public_key:
         check_keys(tokens, embedded=settings.embedded)
+    if serves_control or settings.control.url or settings.control.secrets:
+        check_control_secrets(settings.control, embedded=settings.embedded)
     Sealer(settings.encryption_keys)
     return settings
 
 
-def settings_or_exit(*, verifies_tokens: bool = False) -> Settings:
+def settings_or_exit(*, verifies_tokens: bool = False, serves_control: bool = False) -> Settings:
     """The checked settings. Ends the program with one line when they are wrong."""
     try:
-        return checked_settings(verifies_tokens=verifies_tokens)
+        return checked_settings(verifies_tokens=verifies_tokens, serves_control=serves_control)
     except SettingsError as error:
         exit_with(error)
 

@@ -16,6 +16,7 @@ from shared.destinations import BadRule, Destinations, read_destinations
 from shared.settings import (
     ALGORITHMS,
     BudgetSettings,
+    ControlSettings,
     EcsSettings,
     Environment,
     Retention,
@@ -31,7 +32,15 @@ Number = TypeVar("Number", int, float)
 YEAR_S = 366 * 86_400
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL")
 #: Secrets that may come from the file NAME_FILE.
-SECRETS = ("BROKER_URL", "DATABASE_URL", "ENCRYPTION_KEYS", "JWT_PUBLIC_KEY", "JWT_SECRET", "REDIS_URL")
+SECRETS = (
+    "BROKER_URL",
+    "CONTROL_SECRET",
+    "DATABASE_URL",
+    "ENCRYPTION_KEYS",
+    "JWT_PUBLIC_KEY",
+    "JWT_SECRET",
+    "REDIS_URL",
+)
 #: The API checks them when it is given a URL, and the charger, which gets them as CHARGER_*, when it connects.
 WS_URL_RULES = ("WS_URL_ALLOW", "WS_URL_DENY")
 FLOWER_SECRETS = ("FLOWER_BASIC_AUTH", "FLOWER_BROKER_API", "FLOWER_COOKIE_SECRET", "FLOWER_OAUTH2_SECRET")
@@ -122,7 +131,7 @@ def _load(env: Env) -> Settings:
         database_url=_database_url(read_secret("DATABASE_URL") or _missing("DATABASE_URL")),
         database_pool_size=_int(env, "DATABASE_POOL_SIZE", 20, 1, 1_000),
         broker_url=kombu_url,
-        bind=_bind(env),
+        bind=_bind(env, "BIND", "127.0.0.1:8000", sockets=("unix:", "fd://")),
         api_processes=_int(env, "WEB_CONCURRENCY", 1 if embedded else 2, 1, 256),
         keep_alive_s=_int(env, "KEEP_ALIVE_SECONDS", 75, 1, 3_600),
         redis_url=shared_redis,
@@ -142,7 +151,8 @@ def _load(env: Env) -> Settings:
         retention=_retention(env),
         destinations=_destinations(env),
         tokens=_tokens(env),
-        ecs=_ecs(env, embedded=embedded),
+        control=(control := _control(env)),
+        ecs=_ecs(env, control, embedded=embedded),
         budget=_budget(env, redis_url=shared_redis, embedded=embedded),
         timing=_timing(env, embedded=embedded),
     )
@@ -160,7 +170,18 @@ def _tokens(env: Env) -> TokenSettings:
     )
 
 
-def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
+def _control(env: Env) -> ControlSettings:
+    secrets = read_secret("CONTROL_SECRET").split(",")
+    return ControlSettings(
+        url=_control_url(env),
+        ca_file=env.str("CONTROL_CA_PATH", ""),
+        secrets=tuple(secret.strip() for secret in secrets if secret.strip()),
+        bind=_bind(env, "LINK_BIND", "127.0.0.1:8100"),
+        max_sessions=_int(env, "LINK_SESSIONS", 5_000, 1, 100_000),
+    )
+
+
+def _ecs(env: Env, control: ControlSettings, *, embedded: bool) -> EcsSettings:
     return EcsSettings(
         region=env.str("AWS_REGION", "") or env.str("AWS_DEFAULT_REGION", ""),
         cluster=env.str("ECS_CLUSTER", "chargehand"),
@@ -184,6 +205,7 @@ def _ecs(env: Env, *, embedded: bool) -> EcsSettings:
         charger_environment={
             f"CHARGER_{name}": value for name in WS_URL_RULES if (value := env.str(name, ""))
         },
+        control=control,
     )
 
 
@@ -280,14 +302,26 @@ def _log_level(env: Env) -> str:
     return level
 
 
-def _bind(env: Env) -> str:
-    address = env.str("BIND", "127.0.0.1:8000")
+def _bind(env: Env, name: str, default: str, *, sockets: tuple[str, ...] = ()) -> str:
+    address = env.str(name, default)
     port = address.rpartition(":")[2]
-    if not address.startswith(("unix:", "fd://")) and not (
-        port.isascii() and port.isdecimal() and int(port) < 65_536
-    ):
-        raise SettingsError(f"BIND must be HOST:PORT, and is {address!r}")
+    if not address.startswith(sockets) and not (port.isascii() and port.isdecimal() and int(port) < 65_536):
+        raise SettingsError(f"{name} must be HOST:PORT, and is {address!r}")
     return address
+
+
+def _control_url(env: Env) -> str:
+    url = env.str("CONTROL_URL", "")
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "@" in parts.netloc or not parts.path.endswith("/control") or parts.query:
+        raise SettingsError("CONTROL_URL must be of the form wss://HOST:PORT/control")
+    return url
 
 
 def _rate_limit(limit: str) -> str:

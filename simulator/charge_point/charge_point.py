@@ -11,8 +11,9 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
     SecurityError,
 )
 
+from simulator.actions.actions import Actions
+from simulator.actions.data_transfer import DataTransfer
 from simulator.charge_point import memory
-from simulator.charge_point.actions import Actions
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
@@ -73,7 +74,8 @@ class ChargePoint(Translation):
             station=self.station,
             reports=self,
         )
-        self.actions = Actions(self.station, self.token_length)
+        self.actions = Actions(self)
+        self.data_transfer = DataTransfer(self, self.actions)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.reboots = Reboots(self.station, self.delivery)
         self.registration = Registration(

@@ -8,7 +8,7 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
     OccurrenceConstraintViolationError,
 )
 
-from simulator.charge_point.actions import VENDOR_ID
+from simulator.actions.data_transfer import VENDOR_ID
 from simulator.charge_point.smart_charging import SmartCharging
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time, parse_time
@@ -53,8 +53,8 @@ class CommonRequests(SmartCharging):
     def _data_transfer(self, payload: Payload) -> Payload:
         if payload["vendorId"].lower() != VENDOR_ID:
             return {"status": "UnknownVendorId"}
-        outcome = self.actions.perform(payload.get("messageId", ""), payload.get("data"))
-        return {"status": outcome.status} | ({"data": outcome.data} if outcome.data else {})
+        answer = self.data_transfer.perform(payload.get("messageId", ""), payload.get("data"))
+        return {"status": answer.status} | ({"data": answer.data} if answer.data else {})
 
     # Authorization
 

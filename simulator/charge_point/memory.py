@@ -170,6 +170,7 @@ def _describe_connector(connector: Connector) -> State:
         "transaction": asdict(connector.transaction) if connector.transaction else None,
         "energy_wh": connector.energy_wh,
         "fault": connector.fault,
+        "fault_info": connector.fault_info,
         "inoperative": sorted(connector.inoperative - UNTIL_REBOOT),
         "used": connector.used,
         "cable_locked": connector.cable_locked,
@@ -185,7 +186,7 @@ def _restore_connector(connector: Connector, described: State) -> None:
         kept = {"token": Token(*token) if token else None, "samples": _samples(known.get("samples", []))}
         connector.transaction = Transaction(**known | kept)
     connector.energy_wh = float(described["energy_wh"])
-    connector.fault = described["fault"]
+    connector.fault, connector.fault_info = described["fault"], described.get("fault_info")
     connector.inoperative = set(_inoperative_levels(described))
     connector.operative = not connector.inoperative
     connector.used = bool(described["used"])

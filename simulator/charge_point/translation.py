@@ -33,6 +33,7 @@ class Translation(ABC):
     #: options whose default differs in this version
     option_defaults: ClassVar[Mapping[str, str]] = {}
     token_length: ClassVar[int] = 36  #: of an idToken, at most
+    counts_evses: ClassVar[bool] = False  #: each connector is an EVSE with connector 1
     #: whether a rejected charger answers nothing at all
     silent_while_rejected: ClassVar[bool] = False
     #: the options that may have the password; the first is the one of this version
@@ -67,6 +68,10 @@ class Translation(ABC):
 
     @abstractmethod
     def status_payload(self, connector_number: int, status: str) -> Payload: ...
+
+    def transaction_id_of(self, transaction: Transaction) -> str:
+        """As the CSMS knows it."""
+        return transaction.id
 
     @abstractmethod
     def report_started(self, connector: Connector, transaction: Transaction, trigger: str) -> None: ...

@@ -27,9 +27,9 @@ class Availability:
         self._transactions = transactions
         self._reservations = reservations
 
-    def set_fault(self, connector: Connector, fault: str | None) -> None:
+    def set_fault(self, connector: Connector, fault: str | None, info: str | None = None) -> None:
         """A fault ends the transaction; None is the repair."""
-        connector.fault = fault
+        connector.fault, connector.fault_info = fault, info
         if fault and connector.transaction:
             self._transactions.end(connector, "AbnormalCondition", FAULT_REASONS.get(fault, "Other"))
         elif fault:

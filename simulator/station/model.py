@@ -90,7 +90,8 @@ class Connector:
     power_w: float = 0.0
     limit_w: float = field(default=float("inf"))  #: allowed by the charging profiles
     limit_phases: int = 1  #: on which the limit allows it
-    fault: str | None = None
+    fault: str | None = None  #: an error code of OCPP 1.6
+    fault_info: str | None = None  #: its text, if it has one of its own
     inoperative: set[Level] = field(default_factory=set)  #: the levels that are set Inoperative
     operative: bool = True  #: derived from the levels, when no transaction runs
     operative_next: bool | None = None  #: becomes `operative` when the transaction ends

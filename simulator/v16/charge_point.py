@@ -77,16 +77,15 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
 
     def status_payload(self, connector_number: int, status: str) -> Payload:
         connector = self.station.connector(connector_number)
-        fault = connector.fault if connector else None
         payload = {
             "connectorId": connector_number,
             "errorCode": "NoError",
             "status": status,
             "timestamp": self.clock.stamp(),
         }
-        if fault:
-            payload["errorCode"] = fault if fault in ERROR_CODES else "OtherError"
-            payload["info"] = fault[:50]
+        if connector and connector.fault:
+            payload["errorCode"] = connector.fault if connector.fault in ERROR_CODES else "OtherError"
+            payload["info"] = (connector.fault_info or connector.fault)[:50]
         return payload
 
     def report_status(self, connector: Connector) -> None:

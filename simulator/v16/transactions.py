@@ -97,6 +97,11 @@ class Transactions16(CommonRequests):
         """None until the CSMS has answered the StartTransaction."""
         return self._csms_ids.get(transaction.id) if transaction else None
 
+    def transaction_id_of(self, transaction: Transaction) -> str:
+        """The CSMS's number; ours until it has answered the StartTransaction."""
+        known = self.csms_id(transaction)
+        return transaction.id if known is None else str(known)
+
     def payload_to_send(self, message: Message) -> Payload:
         if message.transaction_id is None or message.action == "StartTransaction":
             return message.payload

@@ -1,5 +1,7 @@
 """OCPP 2.0.1: boot, status, availability, reset and triggers. Each connector is an EVSE with one connector."""
 
+from typing import ClassVar
+
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
@@ -16,6 +18,8 @@ from simulator.v201.variables import Variables201
 class ChargePoint201(
     Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201, Network201
 ):
+    counts_evses: ClassVar[bool] = True
+
     def boot_payload(self) -> Payload:
         return {
             "reason": self.reboots.reason,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ocpp.exceptions import InternalError, OCPPError  # type: ignore[import-untyped]
 
-from simulator.charge_point.actions import ACTIONS
+from simulator.actions.data_transfer import ALIASES
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.lifecycle import build_charge_point, load_kind
 from simulator.link import schemas
@@ -47,7 +47,7 @@ DRIVER_DATA = st.fixed_dictionaries(
     },
 )
 DRIVER = st.tuples(
-    st.sampled_from([*ACTIONS, "Nonsense"]).map(lambda action: f"driver {action}"), DRIVER_DATA
+    st.sampled_from([*ALIASES, "Nonsense"]).map(lambda action: f"driver {action}"), DRIVER_DATA
 )
 TIME = st.tuples(st.just("time passes"), st.sampled_from([0.0, 1.0, 3600.0, 1e6]))
 START: dict[str, Step] = {
@@ -87,7 +87,7 @@ async def _live_through(version: Version, steps: list[Step]) -> None:
             energy._metered_at_s = (energy._metered_at_s or 0.0) - request
             energy.update_power()
         elif name.startswith("driver "):
-            model.actions.perform(name.removeprefix("driver "), request)
+            model.data_transfer.perform(name.removeprefix("driver "), request)
         else:
             _call(model, name, request)
         await _check(model, energy_wh)

@@ -15,6 +15,7 @@ LAYERS = (
     {"lifecycle"},
     {"v16", "v201"},
     {"charge_point"},
+    {"actions"},
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},

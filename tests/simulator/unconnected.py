@@ -81,7 +81,7 @@ class Unconnected:
             request = {"idToken": token, "remoteStartId": 1, "evseId": number, **more}
             answer = self.answer("RequestStartTransaction", request)
         if plug:
-            self.model.actions.perform("PlugIn", {"connector": number})
+            self.model.data_transfer.perform("PlugIn", {"connector": number})
         return answer
 
     def composite(self, number: int, duration_s: int, unit: str = "W") -> Payload:

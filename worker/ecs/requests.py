@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from shared.settings import EcsSettings
+from shared.auth.control_tokens import ControlTokens
+from shared.settings import ControlSettings, EcsSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs.type_defs import (
@@ -91,7 +92,13 @@ def container(
         "stopTimeout": STOP_TIMEOUT_S,
         "environment": [
             {"name": name, "value": value}
-            for name, value in sorted({**settings.charger_environment, **environment}.items())
+            for name, value in sorted(
+                (
+                    settings.charger_environment
+                    | control_environment(settings.control, charger_id)
+                    | environment
+                ).items()
+            )
         ],
         "logConfiguration": {
             "logDriver": "awslogs",
@@ -103,6 +110,22 @@ def container(
             },
         },
     }
+
+
+def control_environment(control: ControlSettings, charger_id: str) -> dict[str, str]:
+    """How the charger's process reaches the control link; empty where chargers run without one.
+
+    Always the same for the same settings, so that a digest of the task definition changes only with them.
+    """
+    if not control.url:
+        return {}
+    variables = {
+        "CHARGER_ID": charger_id,
+        "CHARGER_CONTROL_URL": control.url,
+        "CHARGER_CONTROL_TOKEN": ControlTokens(control.secrets).first_token(charger_id),
+        "CHARGER_CONTROL_CA_FILE": control.ca_file,
+    }
+    return {name: value for name, value in variables.items() if value}
 
 
 def placement(settings: EcsSettings) -> dict[str, Any]:

@@ -16,13 +16,16 @@ def test_a_joining_process_gets_the_stacks_servers_and_not_the_secrets_that_only
         "ECS_CLUSTER": "chargers",
         "SWEEP_SECONDS": "3",
         "BIND": "127.0.0.1:8000",
+        "LINK_BIND": "127.0.0.1:8100",
+        "CONTROL_URL": "ws://127.0.0.1:8100/control",
+        "CONTROL_SECRET": "a-secret-of-the-link",
     }
     for name, value in shared.items():
         monkeypatch.setenv(name, value)
 
     joining = joining_environment({**shared, "HOME": "/home/somebody"})
 
-    of_the_api = {"JWT_SECRET", "ENCRYPTION_KEYS", "BIND"}
+    of_the_api = {"JWT_SECRET", "ENCRYPTION_KEYS", "BIND", "LINK_BIND"}
     assert joining == {name: value for name, value in shared.items() if name not in of_the_api}
 
 

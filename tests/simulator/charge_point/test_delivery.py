@@ -41,14 +41,14 @@ async def test_offline_events_are_reported_in_order_after_the_reconnect(version:
         await wait_until_async(lambda: not model.online)
 
         connector = model.station.connectors[0]
-        model.actions.perform("PlugIn", None)
-        model.actions.perform("PresentToken", {"idToken": "TAG"})
+        model.data_transfer.perform("PlugIn", None)
+        model.data_transfer.perform("PresentToken", {"idToken": "TAG"})
         assert connector.power_w > 0
         meter_start_wh = connector.energy_wh
         await wait_until_async(
             lambda: "MeterValue" in str(model.describe()["outbox"]) and connector.energy_wh > meter_start_wh
         )
-        model.actions.perform("PresentToken", {"idToken": "TAG"})
+        model.data_transfer.perform("PresentToken", {"idToken": "TAG"})
 
         async with Csms(port=csms.port) as again:
             link = await again.link()
@@ -100,12 +100,12 @@ async def test_offline_only_known_tokens_start_unless_all_may() -> None:
     async with LocalCharger("ws://127.0.0.1:9/") as charger:
         await charger.connection("disconnected", "connection_refused")
         connector = charger.model.station.connectors[0]
-        charger.model.actions.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PlugIn", None)
 
-        charger.model.actions.perform("PresentToken", {"idToken": "UNKNOWN"})
+        charger.model.data_transfer.perform("PresentToken", {"idToken": "UNKNOWN"})
         assert connector.transaction is None
         charger.model.options.set("accept_unknown_offline", "true")
-        charger.model.actions.perform("PresentToken", {"idToken": "UNKNOWN"})
+        charger.model.data_transfer.perform("PresentToken", {"idToken": "UNKNOWN"})
 
         assert connector.transaction is not None
 
@@ -116,8 +116,8 @@ async def test_statuses_that_came_and_went_offline_are_not_reported() -> None:
         await wait_until_async(lambda: len(first.all("StatusNotification")) == 2)
         first.socket.transport.abort()
         await wait_until_async(lambda: not charger.model.online)
-        charger.model.actions.perform("PlugIn", None)
-        charger.model.actions.perform("Unplug", None)
+        charger.model.data_transfer.perform("PlugIn", None)
+        charger.model.data_transfer.perform("Unplug", None)
 
         second = await csms.link(2)
         await charger.connection("accepted", "still_accepted")
@@ -135,7 +135,7 @@ RETRY_AT_ONCE = json.dumps({"TransactionMessageRetryInterval": 0})
 async def test_a_refused_transaction_message_is_sent_three_times_and_then_dropped(talk: Talk) -> None:
     action = "StartTransaction" if talk.is_16 else "TransactionEvent"
     talk.csms.raw_answers[action] = '"nonsense"'
-    talk.model.actions.perform("PlugIn", None)
+    talk.model.data_transfer.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
     await wait_until_async(
@@ -195,7 +195,7 @@ async def test_a_question_that_the_link_took_with_it_does_not_occupy_the_connect
         csms.raw_answers["Authorize"] = None
         connector = charger.model.station.connectors[0]
         if question == "PresentToken":
-            charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
+            charger.model.data_transfer.perform("PresentToken", {"idToken": "TAG"})
         elif version == "OCPP1.6":
             await first.call(call16.RemoteStartTransaction(id_tag="TAG", connector_id=1))
         else:
@@ -222,12 +222,12 @@ async def test_a_status_that_the_csms_has_not_answered_is_reported_again(
         known = len(charger.model.reporting_numbers())
         await wait_until_async(lambda: len(first.all("StatusNotification")) == known)
         csms.raw_answers["StatusNotification"] = None
-        charger.model.actions.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PlugIn", None)
         await wait_until_async(lambda: "Preparing" in first.frames[-1] or "Occupied" in first.frames[-1])
         first.socket.transport.abort()
         await wait_until_async(lambda: not charger.model.online)
         if meanwhile == "it changes back":
-            charger.model.actions.perform("Unplug", None)
+            charger.model.data_transfer.perform("Unplug", None)
         del csms.raw_answers["StatusNotification"]
 
         second = await csms.link(2)
@@ -241,8 +241,8 @@ async def test_a_second_fault_with_the_same_status_is_reported() -> None:
     """OCPP 1.6, 4.9: a StatusNotification is about an error, too."""
     async with Csms() as csms, LocalCharger(csms.url) as charger:
         link = await csms.accepted()
-        charger.model.actions.perform("Fault", {"fault": "OverVoltage"})
-        charger.model.actions.perform("Fault", {"fault": "GroundFailure"})
+        charger.model.data_transfer.perform("Fault", {"fault": "OverVoltage"})
+        charger.model.data_transfer.perform("Fault", {"fault": "GroundFailure"})
 
         await link.next("StatusNotification", lambda payload: payload["error_code"] == "OverVoltage")
         await link.next("StatusNotification", lambda payload: payload["error_code"] == "GroundFailure")

@@ -62,7 +62,7 @@ class Script:
             case "configure":
                 self.model.options.set(*value)  # type: ignore[misc]
             case "act":
-                self.model.actions.perform(*value)  # type: ignore[misc]
+                self.model.data_transfer.perform(*value)  # type: ignore[misc]
             case _:
                 self.request(name, value)
 

@@ -103,7 +103,7 @@ async def test_the_profile_of_a_remote_start_holds_also_in_a_transaction_that_th
     configuration: str,
 ) -> None:
     with unconnected("OCPP2.0.1", configuration=configuration) as charger:
-        charger.model.actions.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PlugIn", None)
 
         charger.start(1, chargingProfile=charger.profile(3_000, purpose="TxProfile"))
 
@@ -118,8 +118,8 @@ async def test_profiles_hold_while_the_charger_is_offline(charger: Unconnected) 
 
     charger.model.online = False
     charger.model.options.set("accept_unknown_offline", "true")
-    charger.model.actions.perform("PlugIn", {"connector": 2})
-    charger.model.actions.perform("PresentToken", {"connector": 2, "idToken": "OTHER"})
+    charger.model.data_transfer.perform("PlugIn", {"connector": 2})
+    charger.model.data_transfer.perform("PresentToken", {"connector": 2, "idToken": "OTHER"})
 
     assert (charger.power_w(1), charger.power_w(2)) == (6_000, 3_000)
 
@@ -181,7 +181,7 @@ async def test_an_expired_profile_is_in_nobodys_way(charger: Unconnected) -> Non
 async def test_the_profile_of_a_start_replaces_one_of_its_level() -> None:
     """As one level of a transaction has one profile (K01.FR.39)."""
     with unconnected("OCPP2.0.1", configuration=EVCONNECTED) as charger:
-        charger.model.actions.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PlugIn", None)
         transaction = charger.model.station.connectors[0].transaction
         assert transaction is not None
         charger.install(1, 1_000, purpose="TxProfile", transactionId=transaction.id)
@@ -214,7 +214,7 @@ async def test_reports_of_profiles_are_bounded_and_name_the_transaction(charger_
 
     (early,) = reports({"chargingProfileId": [99]})
     assert "transactionId" not in early["chargingProfile"][0]
-    charger.model.actions.perform("PlugIn", None)
+    charger.model.data_transfer.perform("PlugIn", None)
     every = reports({})
     assert [(each["evseId"], len(each["chargingProfile"]), each["tbc"]) for each in every] == [
         (1, 1, True),

@@ -203,9 +203,9 @@ async def test_queued_messages_survive_a_restart(version: str, tmp_path: Path) -
     async with LocalCharger("ws://127.0.0.1:9/", version, **settings) as charger:
         await charger.connection("disconnected", "connection_refused")
         charger.model.options.set("accept_unknown_offline", "true")
-        charger.model.actions.perform("PlugIn", None)
-        charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
-        charger.model.actions.perform("PresentToken", {"idToken": "TAG"})
+        charger.model.data_transfer.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PresentToken", {"idToken": "TAG"})
+        charger.model.data_transfer.perform("PresentToken", {"idToken": "TAG"})
         assert charger.model.has_queued_messages(None)
 
     async with Csms() as csms, LocalCharger(csms.url, version, **settings):
@@ -245,7 +245,7 @@ async def test_a_state_file_with_fields_of_another_release_is_restored(tmp_path:
     async with Csms() as csms:
         async with LocalCharger(csms.url, state_file=state_file) as charger:
             await csms.accepted()
-            charger.model.actions.perform("PlugIn", None)
+            charger.model.data_transfer.perform("PlugIn", None)
         state = json.loads(state_file.read_text())
         state["connectors"][0]["ev"]["unknown"] = state["connectors"][0]["ev"].pop("requests_energy")
         state_file.write_text(json.dumps(state))
@@ -329,7 +329,7 @@ async def test_a_state_file_that_cannot_be_written_does_not_stop_the_charger(tmp
         LocalCharger(csms.url, state_file=tmp_path / "missing" / "state.json") as charger,
     ):
         await csms.accepted()
-        charger.model.actions.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PlugIn", None)
 
         await wait_until_async(lambda: any("cannot be written" in remark for remark in charger.remarks()))
         assert charger.model.online

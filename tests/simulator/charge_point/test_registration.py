@@ -161,7 +161,7 @@ async def test_a_triggered_boot_can_end_the_acceptance(talk: Talk, status: str) 
 
     await talk.charger.event(lambda event: event.get("reason") in ("boot_pending", "boot_rejected"))
     assert not talk.model.is_accepted
-    talk.model.actions.perform("PlugIn", None)
+    talk.model.data_transfer.perform("PlugIn", None)
     await talk.charger.connection("accepted")
     await talk.status("Preparing")
     assert [call.action for call in talk.link.calls][:2] == ["BootNotification", "BootNotification"]

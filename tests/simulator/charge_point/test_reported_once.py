@@ -80,10 +80,10 @@ class Life:
     async def take(self, name: str, value: Any) -> None:
         match name:
             case "act":
-                self.model.actions.perform(value, {"idToken": "TAG"})
+                self.model.data_transfer.perform(value, {"idToken": "TAG"})
             case "session":
                 for action in ("ClearFault", "Unplug", "PlugIn", "PresentToken"):
-                    self.model.actions.perform(action, {"idToken": "TAG"})
+                    self.model.data_transfer.perform(action, {"idToken": "TAG"})
             case "wait":
                 await asyncio.sleep(value)
             case "connect":

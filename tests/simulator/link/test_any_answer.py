@@ -87,7 +87,7 @@ async def _do_everything(charger: LocalCharger) -> None:
     """Causes each kind of call whose answer has an effect, and waits until none is left."""
     model = charger.model
     for action in ("PlugIn", "PresentToken", "PresentToken", "Unplug"):
-        model.actions.perform(action, {"idToken": "TAG"})
+        model.data_transfer.perform(action, {"idToken": "TAG"})
         await wait_until_async(lambda: _is_idle(charger), within_s=5)
     model.registration.send_heartbeat()
     model.registration.boot_again()

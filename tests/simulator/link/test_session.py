@@ -188,7 +188,7 @@ async def test_an_answer_without_a_payload_is_an_empty_one(talk: Talk, answer: s
     """OCPP-J 1.6, 4.2.2: null is an empty payload. The CSMS has taken what it answers so."""
     talk.csms.raw_frames["StatusNotification"] = lambda unique_id: [answer.replace("ID", unique_id)]
 
-    talk.model.actions.perform("PlugIn", None)
+    talk.model.data_transfer.perform("PlugIn", None)
 
     await wait_until_async(lambda: not talk.model.delivery.outbox.has_action("StatusNotification"))
     assert not any("failed" in remark for remark in talk.charger.remarks())
@@ -208,7 +208,7 @@ async def test_an_optional_part_of_an_answer_that_is_wrong_counts_as_absent(talk
     }[talk.model.version.name]
     talk.csms.raw_answers["StartTransaction" if talk.is_16 else "TransactionEvent"] = answer
 
-    talk.model.actions.perform("PlugIn", None)
+    talk.model.data_transfer.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
     await wait_until_async(lambda: talk.connector.power_w > 0 and not talk.model.has_queued_messages(None))
@@ -330,7 +330,7 @@ async def test_a_request_about_a_transaction_may_come_right_behind_its_id(talk: 
         f'[2,"7","{behind}",{request}]',
     ]
 
-    talk.model.actions.perform("PlugIn", None)
+    talk.model.data_transfer.perform("PlugIn", None)
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 
     assert (await _answer_to(talk.link, "7"))[2] == {"status": "Accepted"}
@@ -343,7 +343,7 @@ async def test_a_request_right_behind_an_authorization_finds_what_it_allowed(tal
         f'[3,"{unique_id}",{{{info}:{{"status":"Accepted"}}}}]',
         '[2,"7","DataTransfer",{"vendorId":"chargehand","messageId":"State","data":"{}"}]',
     ]
-    talk.model.actions.perform("PlugIn", None)
+    talk.model.data_transfer.perform("PlugIn", None)
 
     await talk.perform("PresentToken", '{"idToken": "TAG"}')
 

@@ -234,7 +234,7 @@ class RandomCharger:
         await self._csms.request(self.identity, action, payload)
 
     def _act(self, name: str, **fields: object) -> None:
-        self.model.actions.perform(name, fields)
+        self.model.data_transfer.perform(name, fields)
 
     # Promises
 
@@ -267,7 +267,7 @@ class RandomCharger:
 
     def _check(self, holds: bool, problem: str) -> None:
         if not holds:
-            state = self.model.actions.perform("State", {}).data
+            state = self.model.data_transfer.perform("State", {}).data
             story = "\n".join([f"steps: {self._steps}", f"state: {state}", *self._faults, *self._lines])
             raise BrokenPromise(f"{self.identity}: {problem}\n{story}")
 

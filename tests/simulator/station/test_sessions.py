@@ -197,7 +197,7 @@ async def test_a_car_that_leaves_while_its_request_is_checked_does_not_take_the_
     await wait_until_async(lambda: talk.model.station.is_busy == (point == "EVConnected"))
 
     def answer(_: Payload) -> Payload:
-        talk.model.actions.perform("Unplug", None)
+        talk.model.data_transfer.perform("Unplug", None)
         return {info_key(talk): info(talk, "Accepted")}
 
     talk.csms.answers["Authorize"] = answer

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.auth.control_tokens import ControlTokens
 from shared.settings import EcsSettings
 from shared.startup.environment import load_settings
 from simulator.settings import read_settings
@@ -306,15 +307,49 @@ def test_a_charger_is_given_the_operators_rule_of_where_it_may_connect_to(
         charger_id, {"CHARGER_IDENTITY": "CP-1", "CHARGER_WS_URL": "ws://a/"}, {}
     )
 
-    described: Any = ecs._ecs.describe_task_definition(taskDefinition=arn)
-    [container] = described["taskDefinition"]["containerDefinitions"]
-    given = {pair["name"]: pair["value"] for pair in container["environment"]}
+    given = environment_of(ecs, arn)
     assert asdict(read_settings(given).destinations) == asdict(loaded.destinations)
     assert loaded.destinations.restricted
     assert (
         ecs.ensure_task_definition(charger_id, {"CHARGER_IDENTITY": "CP-1", "CHARGER_WS_URL": "ws://a/"}, {})
         == arn
     )
+
+
+def test_a_charger_is_given_the_way_to_the_control_link_and_a_token_of_its_own(
+    embedded: Embedded, ecs_settings: EcsSettings, charger_id: str
+) -> None:
+    def client(**changes: Any) -> EcsClient:
+        control = replace(ecs_settings.control, url="wss://link.test/control", secrets=("s" * 32,))
+        return client_at(
+            embedded.process.endpoint_url, replace(ecs_settings, control=replace(control, **changes))
+        )
+
+    without, ecs = client(url=""), client()
+
+    given = environment_of(ecs, ecs.ensure_task_definition(charger_id, {"CHARGER_IDENTITY": "CP-1"}, {}))
+
+    token = given.pop("CHARGER_CONTROL_TOKEN")
+    assert ControlTokens(["s" * 32]).verify(token).process_id == charger_id
+    assert given == {
+        "CHARGER_IDENTITY": "CP-1",
+        "CHARGER_ID": charger_id,
+        "CHARGER_CONTROL_URL": "wss://link.test/control",
+    }
+    changed = [
+        without,
+        client(url="wss://other.test/control"),
+        client(secrets=("t" * 32, "s" * 32)),
+        client(ca_file="/ca"),
+    ]
+    assert ecs.spec_of({}) not in {other.spec_of({}) for other in changed}, "a rollout brings them"
+    assert ecs.spec_of({}) == client(secrets=("s" * 32, "t" * 32)).spec_of({}), "another key to verify with"
+
+
+def environment_of(ecs: EcsClient, arn: str) -> dict[str, str]:
+    described: Any = ecs._ecs.describe_task_definition(taskDefinition=arn)
+    [container] = described["taskDefinition"]["containerDefinitions"]
+    return {pair["name"]: pair["value"] for pair in container["environment"]}
 
 
 def test_a_tag_holds_what_amazon_allows(embedded: Embedded, charger_id: str) -> None:

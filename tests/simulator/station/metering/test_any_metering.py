@@ -83,11 +83,11 @@ def perform(model: ChargePoint, name: str, value: Any) -> None:
         case "stop":
             model.station.transactions.stop(connector, "RemoteStop", "Remote")
         case "action":
-            model.actions.perform(value, None)
+            model.data_transfer.perform(value, None)
         case "power":
-            model.actions.perform("SetPower", {"powerW": value})
+            model.data_transfer.perform("SetPower", {"powerW": value})
         case "car":
-            model.actions.perform("PlugIn", value)
+            model.data_transfer.perform("PlugIn", value)
 
 
 async def live_through(version: str, car: dict[str, object], steps: list[Step]) -> None:

@@ -247,7 +247,7 @@ async def test_a_relative_profile_begins_when_energy_may_flow() -> None:
     """K01.FR.42: not with a transaction that the cable began."""
     with unconnected("OCPP2.0.1", configuration='{"TxCtrlr.TxStartPoint": "EVConnected"}') as charger:
         charger.install(1, 5_000, then=[{"startPeriod": 60, "limit": 3_000}])
-        charger.model.actions.perform("PlugIn", None)
+        charger.model.data_transfer.perform("PlugIn", None)
         transaction = charger.model.station.connectors[0].transaction
         assert transaction is not None
         transaction.started_at -= 100

@@ -24,14 +24,14 @@ from tests.simulator.unconnected import Unconnected
     ],
 )
 async def test_an_action_with_impossible_data_is_refused(charger: Unconnected, name: str, data: Any) -> None:
-    before = charger.model.actions.perform("State", None)
+    before = charger.model.data_transfer.perform("State", None)
 
-    assert charger.model.actions.perform(name, json.dumps(data)).status == "Rejected"
+    assert charger.model.data_transfer.perform(name, json.dumps(data)).status == "Rejected"
 
-    assert charger.model.actions.perform("State", None) == before
+    assert charger.model.data_transfer.perform("State", None) == before
     assert not any(message.action == "Authorize" for message in charger.model.delivery.outbox._messages)
 
 
 @pytest.mark.parametrize("data", ["[" * 50_000, '{"fault":' + "[" * 985 + "]" * 985 + "}"])
 async def test_an_action_with_deeply_nested_data_is_refused(charger: Unconnected, data: str) -> None:
-    assert charger.model.actions.perform("Fault", data).status == "Rejected"
+    assert charger.model.data_transfer.perform("Fault", data).status == "Rejected"

@@ -1,0 +1,210 @@
+"""The frames that a process sends over the control link: read, checked and cut to size.
+
+What comes out of here can be stored: it has no character that PostgreSQL cannot hold, and no value without a bound.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import orjson
+
+MAX_FRAME_BYTES = 1024 * 1024  # both ways
+MAX_CHARGERS = 10_000  # of one process
+MAX_ID_CHARACTERS = 128
+MAX_TEXT_CHARACTERS = 2_000
+MAX_CONNECTORS = 100
+MAX_MEMBERS = 32  # of an object in a state
+
+ANSWERS = frozenset({"received", "applied", "rejected", "failed"})
+MAX_ACTION_ID = 2**63 - 1
+
+
+class BadFrame(Exception):
+    """The frame is not one of the protocol's. The message says what is wrong with it, without its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloCharger:
+    """A charger that runs in the process."""
+
+    charger_id: str
+    boot_id: str
+    spec_revision: int | None  #: of the specification that it has
+    has_memory: bool  #: then the link does not send what is stored
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame: which process this is, and which chargers it runs."""
+
+    process_id: str
+    boot_id: str
+    version: str
+    chargers: tuple[HelloCharger, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of an action."""
+
+    charger_id: str
+    action_id: int
+    status: str  #: of ANSWERS
+    reason: str | None
+    result: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a charger says of itself. `values` has only the keys that have changed: csms, connectors, remark."""
+
+    charger_id: str
+    values: dict[str, Any]
+    spec_revision: int | None = None  #: applied, or refused with spec_error; None when unchanged
+    spec_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a charger must remember over a restart."""
+
+    charger_id: str
+    memory: dict[str, Any] = field(repr=False)
+
+
+Item = Result | State | Memory
+
+
+def read_frame(text: str | bytes) -> Mapping[str, Any]:
+    """The frame as an object with a text `type`. Raises BadFrame."""
+    if isinstance(text, bytes):
+        refuse("a frame is text")
+    if "\\u0000" in text:  # PostgreSQL holds no NUL
+        text = text.replace("\\u0000", "\\ufffd")
+    try:
+        frame = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        refuse("it is not JSON")
+    if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
+        refuse("it is no object with a type")
+    return frame
+
+
+def read_hello(frame: Mapping[str, Any]) -> Hello:
+    """Raises BadFrame."""
+    if frame["type"] != "hello":
+        refuse("the first frame is a hello")
+    chargers = tuple(_hello_charger(each) for each in _objects(frame, "chargers", MAX_CHARGERS))
+    if not chargers or len({charger.charger_id for charger in chargers}) < len(chargers):
+        refuse("chargers names each charger of the process once")
+    return Hello(
+        process_id=_id(frame, "process"),
+        boot_id=_id(frame, "boot"),
+        version=_id(frame, "version"),
+        chargers=chargers,
+    )
+
+
+def read_items(frame: Mapping[str, Any]) -> Iterator[Item] | None:
+    """The results, states or memories of the frame; None for a type that this version does not know. Raises BadFrame."""
+    match frame["type"]:
+        case "results":
+            return (_result(each) for each in _objects(frame, "results"))
+        case "states":
+            return (_state(each) for each in _objects(frame, "states"))
+        case "memories":
+            return (_memory(each) for each in _objects(frame, "memories"))
+    return None
+
+
+def _hello_charger(given: Mapping[str, Any]) -> HelloCharger:
+    return HelloCharger(
+        charger_id=_id(given, "charger"),
+        boot_id=_id(given, "boot"),
+        spec_revision=_revision(given.get("spec")),
+        has_memory=given.get("has_memory") is True,
+    )
+
+
+def _result(given: Mapping[str, Any]) -> Result:
+    action_id, status, result = given.get("id"), given.get("status"), given.get("result")
+    if type(action_id) is not int or not 0 < action_id <= MAX_ACTION_ID:
+        refuse("id is the number of an action")
+    if not isinstance(status, str) or status not in ANSWERS:
+        refuse("status is received, applied, rejected or failed")
+    if result is not None and not isinstance(result, dict):
+        refuse("result is an object or null")
+    return Result(_id(given, "charger"), action_id, status, _text_or_none(given, "reason"), result)
+
+
+def _state(given: Mapping[str, Any]) -> State:
+    values: dict[str, Any] = {}
+    for name in ("csms", "remark"):
+        if name in given:
+            values[name] = _flat_or_none(given[name], name)
+    if "connectors" in given:
+        connectors = _objects(given, "connectors", MAX_CONNECTORS)
+        values["connectors"] = [_flat_or_none(connector, "connector") for connector in connectors]
+    charger_id, spec = _id(given, "charger"), given.get("spec")
+    if spec is None:
+        return State(charger_id, values)
+    if not isinstance(spec, dict):
+        refuse("spec is an object or null")
+    return State(charger_id, values, _revision(spec.get("revision")), _text_or_none(spec, "error"))
+
+
+def _memory(given: Mapping[str, Any]) -> Memory:
+    memory = given.get("memory")
+    if not isinstance(memory, dict):
+        refuse("memory is an object")
+    return Memory(_id(given, "charger"), memory)
+
+
+def _objects(given: Mapping[str, Any], name: str, at_most: int = MAX_CHARGERS) -> list[dict[str, Any]]:
+    found = given.get(name)
+    if (
+        not isinstance(found, list)
+        or len(found) > at_most
+        or not all(isinstance(each, dict) for each in found)
+    ):
+        refuse(f"{name} is a list of objects, at most {at_most}")
+    return found
+
+
+def _flat_or_none(given: object, name: str) -> dict[str, Any] | None:
+    """An object of texts, numbers and truth values, or null."""
+    if given is None:
+        return None
+    if not isinstance(given, dict) or len(given) > MAX_MEMBERS:
+        refuse(f"{name} is an object of at most {MAX_MEMBERS} members, or null")
+    if not all(isinstance(value, str | int | float | None) for value in given.values()):
+        refuse(f"the members of {name} are texts, numbers, truth values or null")
+    return {
+        key[:MAX_ID_CHARACTERS]: value[:MAX_TEXT_CHARACTERS] if isinstance(value, str) else value
+        for key, value in given.items()
+    }
+
+
+def _id(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS or not value.isprintable():
+        refuse(f"{name} is a text of 1 to {MAX_ID_CHARACTERS} characters")
+    return value
+
+
+def _text_or_none(given: Mapping[str, Any], name: str) -> str | None:
+    value = given.get(name)
+    if value is not None and not isinstance(value, str):
+        refuse(f"{name} is a text or null")
+    return value and value[:MAX_TEXT_CHARACTERS]
+
+
+def _revision(value: object) -> int | None:
+    if value is not None and (type(value) is not int or not 0 <= value <= MAX_ACTION_ID):
+        refuse("a revision is a number or null")
+    return value
+
+
+def refuse(reason: str) -> NoReturn:
+    raise BadFrame(reason)

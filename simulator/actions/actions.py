@@ -1,0 +1,54 @@
+"""Performs the actions of the table at one charger."""
+
+import json
+from asyncio import Future
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.actions.charger import Charger
+from simulator.actions.fields import BadField
+from simulator.actions.outcome import Failed, Outcome, Rejected
+from simulator.actions.table import TABLE
+
+#: Of an event, as JSON.
+MAX_EVENT_BYTES = 256 * 1024
+
+
+class Actions:
+    def __init__(self, charger: Charger) -> None:
+        self._charger = charger
+
+    def begin(self, name: str, event: Mapping[str, Any]) -> Outcome | Future[Outcome]:
+        """The outcome, or its future while the CSMS's answer is awaited; it is bounded by the call time-out.
+
+        Never raises. An outcome that is `rejected` at once has changed nothing.
+        """
+        row = TABLE.get(name)
+        if row is None:
+            return Outcome("rejected", f"this charger has no action {name[:50]}")
+        try:
+            _check_text(event)
+            result = row.function(self._charger, row.read(event))
+        except (BadField, Rejected) as refusal:
+            return Outcome("rejected", str(refusal))
+        except Failed as failure:
+            return Outcome("failed", str(failure))
+        except Exception as error:
+            self._charger.log.remark("error", f"{name} could not be performed: {error!r}"[:500])
+            return Outcome("failed", "the charger failed on this action")
+        return result if isinstance(result, Future) else Outcome("applied", None, result)
+
+    async def perform(self, name: str, event: Mapping[str, Any]) -> Outcome:
+        """The outcome, also of an action whose answer the CSMS has. Never raises."""
+        outcome = self.begin(name, event)
+        return await outcome if isinstance(outcome, Future) else outcome
+
+
+def _check_text(event: Mapping[str, Any]) -> None:
+    """Raises BadField for what no frame can carry: too deep, too long, NaN, half of a surrogate pair."""
+    try:
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise BadField("the event is not JSON in UTF-8, or too deep") from None
+    if len(text) > MAX_EVENT_BYTES:
+        raise BadField(f"the event has more than {MAX_EVENT_BYTES} bytes")

@@ -1,0 +1,10 @@
+"""The table: every action by its name."""
+
+from simulator.actions.row import Row
+from simulator.actions.rows import car, connector, fault, session
+
+MODULES = (connector, car, session, fault)
+
+TABLE: dict[str, Row] = {
+    each.name: each for module in MODULES for each in vars(module).values() if isinstance(each, Row)
+}
