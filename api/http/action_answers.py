@@ -16,6 +16,16 @@ VERSIONS = [version.lower() for version in OcppVersion]  # the spelling of these
 Body = dict[str, Any]  #: plain JSON, which the answer's schema dumps
 
 
+class ActionNotApplied(Exception):
+    """The charger did not do it, or has not said so in time. Its row says what is known."""
+
+    def __init__(self, action_id: int, reason: str | None, code: str | None, *, status: int = 422) -> None:
+        super().__init__(reason or "The charger gives no reason")
+        self.action_id = action_id
+        self.code = code
+        self.status = status  #: 400 or 422, as the table of actions says
+
+
 class QueuedAction(Schema):
     """QueuedCommandResponse of the contract: an action, as it was stored."""
 
@@ -105,9 +115,7 @@ class ActionAnswer(Schema):
         required=True, allow_none=True, metadata={"description": "When the charger confirmed it."}
     )
     finished_at = Instant(required=True, allow_none=True)
-    expires_at = Instant(
-        required=True, metadata={"description": "It is not sent to the charger after that."}
-    )
+    expires_at = Instant(required=True, metadata={"description": "It is not sent to the charger after that."})
 
 
 class ActionPage(Schema):

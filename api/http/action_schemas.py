@@ -1,5 +1,6 @@
 """The schemas of actions' bodies and answers, made from the table of actions."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -80,9 +81,7 @@ class CommandTarget(Strict):
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> Target:
         some = data.get("charger_ids")
-        return Target(
-            data.get("charger_id"), data.get("location_id"), some and tuple(dict.fromkeys(some))
-        )
+        return Target(data.get("charger_id"), data.get("location_id"), some and tuple(dict.fromkeys(some)))
 
 
 def body_of(kind: ActionKind) -> type[Body]:
@@ -98,31 +97,36 @@ def body_of(kind: ActionKind) -> type[Body]:
 
 
 def _strict(name: str, members: tuple[Field, ...]) -> type[Schema]:
-    return Strict.from_dict({field.name: _loaded(field, f"{name}_{field.name}") for field in members}, name=name)
+    return Strict.from_dict(
+        {field.name: _loaded(field, f"{name}_{field.name}") for field in members}, name=name
+    )
 
 
 def _loaded(field: Field, name: str) -> fields.Field[Any]:
     """The field of a body. `name` is for the schema of an object, in the document."""
-    common = {
+    common: dict[str, Any] = {
         "required": field.required,
         "allow_none": field.nullable,
         "metadata": {"description": field.description} if field.description else {},
     }
     match field.type:
-        case "string" if field.choices:
-            return Choice(field.choices, **common)
-        case "string":
-            longest = MAX_TEXT if field.max_length is None else field.max_length
-            return Text(min_length=field.min_length or 0, max_length=longest, **common)
-        case "integer":
-            return json_fields.Integer(minimum=field.minimum, maximum=field.maximum, **common)
-        case "number":
-            return json_fields.Number(minimum=field.minimum, maximum=field.maximum, **common)
+        case "integer" | "number":
+            number = json_fields.Integer if field.type == "integer" else json_fields.Number
+            return number(minimum=field.minimum, maximum=field.maximum, **common)
         case "boolean":
             return json_fields.Boolean(**common)
         case "instant":
             return InstantText(**common)
+        case "string":
+            return _loaded_text(field, common)
     return _loaded_container(field, name, common)
+
+
+def _loaded_text(field: Field, common: dict[str, Any]) -> fields.Field[Any]:
+    if field.choices:
+        return Choice(field.choices, **common)
+    longest = MAX_TEXT if field.max_length is None else field.max_length
+    return Text(min_length=field.min_length or 0, max_length=longest, **common)
 
 
 def _loaded_container(field: Field, name: str, common: dict[str, Any]) -> fields.Field[Any]:
@@ -151,7 +155,11 @@ class InstantText(Instant):
 def result_of(kind: ActionKind) -> type[Schema]:
     """The schema of an answer that is the charger's result. What a charger sends is not converted."""
     members = {
-        field.name: fields.Raw(required=field.required, allow_none=field.nullable, metadata=_shown(field))
+        field.name: fields.Raw(
+            required=field.required,
+            allow_none=field.nullable,
+            metadata=_shown(replace(field, nullable=False)),  # the document adds it
+        )
         for field in kind.result_fields or ()
     }
     return Schema.from_dict(cast(Any, members), name=f"{_camel(kind.name)}Result")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
@@ -35,8 +36,7 @@ class Number(fields.Field[float]):
         self._minimum, self._maximum = minimum, maximum
         bounds = {"minimum": minimum, "maximum": maximum}
         known = {name: bound for name, bound in bounds.items() if bound is not None}
-        type_ = [self.documented_type, "null"] if kwargs.get("allow_none") else self.documented_type
-        super().__init__(metadata={"type": type_, **known, **metadata}, **kwargs)
+        super().__init__(metadata={"type": self.documented_type, **known, **metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         number = self._number(value)
@@ -49,7 +49,7 @@ class Number(fields.Field[float]):
         return number
 
     def _number(self, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
             raise self.make_error("invalid")
         return value
 
@@ -73,7 +73,7 @@ class Integer(Number):
 
     def _number(self, value: Any) -> int:
         number = super()._number(value)
-        if number != number or number in (float("inf"), float("-inf")) or number != int(number):
+        if number != int(number):
             raise self.make_error("invalid")
         return int(number)
 
@@ -88,8 +88,7 @@ class Boolean(fields.Field[bool]):
     }
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
-        type_ = ["boolean", "null"] if kwargs.get("allow_none") else "boolean"
-        super().__init__(metadata={"type": type_, **metadata}, **kwargs)
+        super().__init__(metadata={"type": "boolean", **metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         if not isinstance(value, bool):
@@ -136,8 +135,7 @@ class JsonObject(fields.Field[dict[str, Any]]):
     }
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
-        type_ = ["object", "null"] if kwargs.get("allow_none") else "object"
-        super().__init__(metadata={"type": type_, **metadata}, **kwargs)
+        super().__init__(metadata={"type": "object", **metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         if not isinstance(value, dict):

@@ -68,7 +68,9 @@ class Hints:
             self._wake.clear()
             try:
                 client.publish(HINTS, b"")
-            except Exception as error:  # an unexpected one too: without this thread there would be no more hints
+            except (
+                Exception
+            ) as error:  # an unexpected one too: without this thread there would be no more hints
                 self._failed(error)
             else:
                 self._worked()
