@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.http_api.door import open_http_api
 from simulator.lifecycle import build_charge_point, live, switch_off
 from simulator.log import EventLog, RemarkHandler, write_to_stdout
 from simulator.settings import BadSettings, Settings, read_settings
@@ -28,7 +30,7 @@ async def _run(settings: Settings) -> None:
     log = EventLog(write_to_stdout, settings.password)
     logging.getLogger().addHandler(RemarkHandler(log))
     charge_point = build_charge_point(settings, log)
-    running = asyncio.create_task(live(charge_point))
+    running = asyncio.create_task(_live(charge_point))
     ending: list[asyncio.Task[None]] = []
 
     def stop() -> None:
@@ -44,6 +46,11 @@ async def _run(settings: Settings) -> None:
         for signal_number in SIGNALS:  # a second one must not end Python with another code while it exits
             asyncio.get_running_loop().remove_signal_handler(signal_number)
             signal.signal(signal_number, signal.SIG_IGN)
+
+
+async def _live(charge_point: ChargePoint) -> None:
+    async with open_http_api(charge_point):
+        await live(charge_point)
 
 
 if __name__ == "__main__":
