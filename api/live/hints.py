@@ -1,4 +1,4 @@
-"""Tells the processes of the link, through Redis, that there is something new to send. No request waits for Redis.
+"""Notifies the processes of the link, through Redis, that there is something new to send. No request waits for Redis.
 
 A hint has no content, and may be lost: the link also looks by itself, a little later.
 """
