@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.memory import State
 from simulator.charge_point.upkeep import PasswordChanged
 from simulator.link.session import ENDS, Ending, Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
@@ -21,10 +22,10 @@ from simulator.together import run_together
 from simulator.versions import VERSIONS, Version
 
 
-def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
-    """The charger with what its state file says, or a new one. Raises BadSettings."""
+def build_charge_point(settings: Settings, log: EventLog, kept: State | None = None) -> ChargePoint:
+    """The charger with what its state file says, or else what was kept elsewhere, or a new one. Raises BadSettings."""
     charge_point = _new_charge_point(settings, log)
-    if charge_point.restore():
+    if charge_point.restore(kept):
         return charge_point
     charge_point.timers.cancel_all()
     return _new_charge_point(settings, log)  # nothing of a state file that fails halfway
@@ -109,6 +110,7 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
     delays = retry_delays(charge_point.network.settings())
     await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
     while True:
+        await charge_point.misbehaviour.interruptions.wait_until_allowed()
         reason = ""
         try:
             await _connect_and_hold(charge_point)
@@ -156,13 +158,14 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.log,
         charge_point.answer,
         charge_point.network.profile.call_timeout_s,
+        interference=charge_point.misbehaviour,
         strict=charge_point.settings.strict,
         is_silent=lambda: charge_point.is_silent,
     )
     try:
         await run_together(session.receive(), charge_point.talk(session), ends=ENDS)
     except ENDS as end:
-        error = _explain_end(end)
+        error = _explain_end(charge_point, end)
         # A CSMS that closes each new link without a word has not accepted it, though the last boot still counts.
         error.was_accepted = charge_point.is_accepted and session.heard > 0
         raise error from end
@@ -170,7 +173,10 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         await socket.close(1001, "switched off")
 
 
-def _explain_end(end: ConnectionClosed | Ending) -> LinkError:
+def _explain_end(charge_point: ChargePoint, end: ConnectionClosed | Ending) -> LinkError:
+    on_purpose = charge_point.misbehaviour.interruptions.explain()
+    if on_purpose:
+        return LinkError(*on_purpose)
     match end:
         case ConnectionClosed():
             return explain_close(end)

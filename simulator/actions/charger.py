@@ -3,6 +3,7 @@
 from typing import ClassVar, Protocol
 
 from simulator.log import EventLog
+from simulator.misbehaviour.misbehaviour import Misbehaviour
 from simulator.settings import Settings
 from simulator.station.model import Transaction
 from simulator.station.station import Station
@@ -16,6 +17,7 @@ class Charger(Protocol):
     settings: Settings
     log: EventLog
     station: Station
+    misbehaviour: Misbehaviour
 
     def status_of(self, connector_number: int) -> str: ...
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
@@ -14,6 +15,7 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.actions.actions import Actions
 from simulator.actions.data_transfer import DataTransfer
 from simulator.charge_point import memory
+from simulator.charge_point.accidents import Accidents
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
@@ -30,6 +32,7 @@ from simulator.link.frames import Payload
 from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import ENDS, CallFailed, Session
 from simulator.log import EventLog
+from simulator.misbehaviour.misbehaviour import Misbehaviour
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
@@ -88,16 +91,30 @@ class ChargePoint(Translation):
         )
         self.memory = memory.Memory(settings, self.describe, self.timers, log)
         self.statuses = Statuses(self)
+        #: called when its connectors may have changed; `memory.on_change` when there is more to remember
+        self.on_change: Callable[[], object] | None = None
         self.online = False
         self._ends = False
         self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
+        accidents = Accidents(
+            clock=self.clock,
+            station=self.station,
+            reboots=self.reboots,
+            registration=self.registration,
+            maintenance=self.maintenance,
+            memory=self.memory,
+            power_on=self.power_on,
+            connect_now=self._connect_now.set,
+        )
+        self.misbehaviour = Misbehaviour(accidents, version=self.version, clock=self.clock, log=log)
 
     # A connection
 
     async def talk(self, session: Session) -> None:
         """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
+        self.misbehaviour.interruptions.begin_session(session)
         if self.settings.boot_on_reconnect:
             self.registration.start_over()
         try:
@@ -112,6 +129,7 @@ class ChargePoint(Translation):
         finally:
             self.online = False
             self._offline_since_s = time.monotonic()
+            self.misbehaviour.end_session()
             self.registration.stop_heartbeat()
             self.delivery.end_session()
             self.statuses.drop_unanswered()
@@ -253,6 +271,8 @@ class ChargePoint(Translation):
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
         self.statuses.report(connector_number)
+        if self.on_change is not None:
+            self.on_change()
 
     # What follows from a changed option or clock
 
@@ -350,13 +370,13 @@ class ChargePoint(Translation):
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
 
-    def restore(self) -> bool:
-        """Restores the state file, if there is one. False when it cannot be used: then only parts are restored."""
+    def restore(self, kept: memory.State | None = None) -> bool:
+        """Restores the state file, or else what was kept elsewhere. False when it cannot be used: then only parts are."""
         try:
-            state = self.memory.load()
+            state = self.memory.load(kept)
             if state is not None:
                 self.recall(state)
         except memory.UNUSABLE as error:
-            self.log.remark("warning", f"the state file is not used: {error}")
+            self.log.remark("warning", f"what the charger remembers is not used: {error}")
             return False
         return True

@@ -6,7 +6,7 @@ is an error. A test compares the results with the library's own.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -48,6 +48,31 @@ def tolerate(version: Version, action: str, payload: object, *, answer: bool) ->
     schema = _load(version, action, answer)
     reader = _TolerantReader(schema.get("definitions", {}), answer)
     return reader.read(payload, schema, "payload"), reader.oddities
+
+
+def listed_fields(
+    version: Version, action: str, payload: object, *, answer: bool
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects within a payload and the names of those of their fields whose values the schema lists."""
+    schema = _load(version, action, answer)
+    return _listed(payload, schema, schema.get("definitions", {}))
+
+
+def _listed(
+    value: object, schema: Schema, definitions: Mapping[str, Schema]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"]]
+    if isinstance(value, list) and "items" in schema:
+        for part in value:
+            yield from _listed(part, schema["items"], definitions)
+    if not isinstance(value, dict):
+        return
+    for name, rule in schema.get("properties", {}).items():
+        if name in value:
+            if "enum" in definitions.get(rule.get("$ref", ""), rule):
+                yield value, name
+            yield from _listed(value[name], rule, definitions)
 
 
 @cache
