@@ -123,7 +123,9 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
             .replace("<", "")  # of what is missing: any id will do
             .replace(">", "")
         )
-        body = route.body and json.loads(json.dumps(route.body).replace("<charger_id:charger_id>", charger_id))
+        body = route.body and json.loads(
+            json.dumps(route.body).replace("<charger_id:charger_id>", charger_id)
+        )
         query = {"charger_id": charger_id} if route.query else {}
         answer = fleet.client.open(
             path, method=route.method, json=body, query_string=query, headers=headers or {}

@@ -220,9 +220,7 @@ def test_with_wait_the_answer_shows_what_came_of_each(fleet: Fleet, begin: InBac
     answer = waiting.result(10)
 
     assert answer.status_code == 200
-    assert [
-        (result["status"], result["result"], result["reason"]) for result in answer.json["results"]
-    ] == [
+    assert [(result["status"], result["result"], result["reason"]) for result in answer.json["results"]] == [
         ("applied", {"status": "Preparing"}, None),
         ("rejected", None, "A car is plugged in already"),
     ]
