@@ -1,7 +1,8 @@
 """Commands to a charger, or to all of a location: counts, and a command for each charger (contract 9.2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -184,7 +185,7 @@ def test_a_thousand_chargers_are_recorded_by_one_statement_and_one_hint(
     given: list[None] = []
     monkeypatch.setattr(type(resources.hints), "give", lambda _: given.append(None))
 
-    with _counting(resources.pools.accepting) as statements:
+    with _statements(resources.pools.accepting) as statements:
         answer = fleet.post(PLUG, **_plug_all())
 
     assert (answer.status_code, answer.json["queued_count"]) == (202, 1000)
@@ -192,21 +193,19 @@ def test_a_thousand_chargers_are_recorded_by_one_statement_and_one_hint(
     assert len(given) == 1
 
 
-class _counting:  # noqa: N801  # reads as a function
-    """Collects the statements of an engine while the block runs."""
+@contextmanager
+def _statements(engine: Engine) -> Iterator[list[str]]:
+    """The statements that are executed while the block runs."""
+    executed: list[str] = []
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine, self.statements = engine, list[str]()
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        executed.append(statement)
 
-    def __enter__(self) -> list[str]:
-        event.listen(self._engine, "before_cursor_execute", self._note)
-        return self.statements
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(self._engine, "before_cursor_execute", self._note)
-
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self.statements.append(statement)
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield executed
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_with_wait_the_answer_shows_what_came_of_each(fleet: Fleet, begin: InBackground) -> None:
