@@ -55,7 +55,7 @@ class Vendor:
         return await self.talk.link.next({"Started": "StartTransaction", "Ended": "StopTransaction"}[kind])
 
     async def start(self) -> None:
-        """Starts a transaction at connector 1, and forgets the calls about it."""
+        """Starts a transaction at connector 1, and drops the calls about it."""
         await self.talk.start()
         await wait_until_async(lambda: not self.talk.model.delivery.outbox.has_undelivered())
         self.talk.link.calls.clear()

@@ -142,8 +142,8 @@ async def test_the_verdict_about_a_token_is_in_the_answer(vendor: Vendor, verdic
 
     answer = await vendor.call("id_tag.authorize_id_tag", id_tag="CARD-1", token_type="ISO14443")
 
-    asked = await vendor.talk.link.next("Authorize")
-    assert "CARD-1" in str(asked)
+    call = await vendor.talk.link.next("Authorize")
+    assert "CARD-1" in str(call)
     assert verdict in str(answer)
 
 
@@ -223,7 +223,7 @@ async def test_a_setting_is_read_and_changed(vendor: Vendor) -> None:
         assert "Accepted" not in str(changed)
 
 
-async def test_the_cache_is_read_and_forgotten(vendor: Vendor) -> None:
+async def test_the_cache_is_read_and_reset(vendor: Vendor) -> None:
     await vendor.call("id_tag.authorize_id_tag", id_tag="CARD-1")
     assert "card-1" in str(await vendor.call("cache.get_authorization_cache"))
 
