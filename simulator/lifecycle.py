@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.memory import State
 from simulator.charge_point.upkeep import PasswordChanged
 from simulator.link.session import ENDS, Ending, Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
@@ -21,10 +22,10 @@ from simulator.together import run_together
 from simulator.versions import VERSIONS, Version
 
 
-def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
-    """The charger with what its state file says, or a new one. Raises BadSettings."""
+def build_charge_point(settings: Settings, log: EventLog, kept: State | None = None) -> ChargePoint:
+    """The charger with what its state file says, or else what was kept elsewhere, or a new one. Raises BadSettings."""
     charge_point = _new_charge_point(settings, log)
-    if charge_point.restore():
+    if charge_point.restore(kept):
         return charge_point
     charge_point.timers.cancel_all()
     return _new_charge_point(settings, log)  # nothing of a state file that fails halfway

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
@@ -90,6 +91,8 @@ class ChargePoint(Translation):
         )
         self.memory = memory.Memory(settings, self.describe, self.timers, log)
         self.statuses = Statuses(self)
+        #: called when its connectors may have changed; `memory.on_change` when there is more to remember
+        self.on_change: Callable[[], object] | None = None
         self.online = False
         self._ends = False
         self._connect_now = asyncio.Event()
@@ -268,6 +271,8 @@ class ChargePoint(Translation):
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
         self.statuses.report(connector_number)
+        if self.on_change is not None:
+            self.on_change()
 
     # What follows from a changed option or clock
 
@@ -365,13 +370,13 @@ class ChargePoint(Translation):
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
 
-    def restore(self) -> bool:
-        """Restores the state file, if there is one. False when it cannot be used: then only parts are restored."""
+    def restore(self, kept: memory.State | None = None) -> bool:
+        """Restores the state file, or else what was kept elsewhere. False when it cannot be used: then only parts are."""
         try:
-            state = self.memory.load()
+            state = self.memory.load(kept)
             if state is not None:
                 self.recall(state)
         except memory.UNUSABLE as error:
-            self.log.remark("warning", f"the state file is not used: {error}")
+            self.log.remark("warning", f"what the charger remembers is not used: {error}")
             return False
         return True

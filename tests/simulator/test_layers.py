@@ -12,7 +12,8 @@ ROOT = Path(simulator.__file__).parent
 #: A module imports its own package and lower layers. `lifecycle` loads the module of a version by its name.
 LAYERS = (
     {"__main__"},
-    {"lifecycle", "http_api"},
+    {"process"},
+    {"lifecycle", "control", "http_api"},
     {"v16", "v201"},
     {"charge_point"},
     {"actions"},
