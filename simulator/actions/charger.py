@@ -1,6 +1,6 @@
 """The charge point, as its actions use it."""
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from simulator.configuration import Option, Options, Status
 from simulator.link.frames import Payload
@@ -12,6 +12,15 @@ from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.model import Connector, Token, Transaction
 from simulator.station.station import Station
 from simulator.versions import Version
+
+
+class Scenarios(Protocol):
+    def start(self, given: object) -> None:
+        """Raises ValueError for what is no scenario."""
+
+    def stop(self) -> bool: ...
+
+    def describe(self) -> dict[str, Any]: ...
 
 
 class Queue(Protocol):
@@ -40,6 +49,9 @@ class Charger(Protocol):
     authorizer: Authorizer
     station: Station
     misbehaviour: Misbehaviour
+
+    @property
+    def scenarios(self) -> Scenarios: ...
 
     @property
     def delivery(self) -> Queue: ...

@@ -33,6 +33,7 @@ from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import ENDS, CallFailed, Session
 from simulator.log import EventLog
 from simulator.misbehaviour.misbehaviour import Misbehaviour
+from simulator.scenario.scenarios import Scenarios
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
@@ -78,6 +79,7 @@ class ChargePoint(Translation):
             reports=self,
         )
         self.actions = Actions(self)
+        self.scenarios = Scenarios(self)
         self.data_transfer = DataTransfer(self, self.actions)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.reboots = Reboots(self.station, self.delivery)
@@ -128,6 +130,7 @@ class ChargePoint(Translation):
             )
         finally:
             self.online = False
+            self.scenarios.wake()
             self._offline_since_s = time.monotonic()
             self.misbehaviour.end_session()
             self.registration.stop_heartbeat()
@@ -149,6 +152,7 @@ class ChargePoint(Translation):
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
         self.registration.restart_heartbeat()
+        self.scenarios.wake()
         offline_s = time.monotonic() - self._offline_since_s
         threshold_s = self.options.number("offline_threshold_s")
         self.statuses.report_all(only_changes=not booted and offline_s <= threshold_s)
@@ -271,6 +275,7 @@ class ChargePoint(Translation):
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
         self.statuses.report(connector_number)
+        self.scenarios.wake()
         if self.on_change is not None:
             self.on_change()
 
@@ -323,6 +328,7 @@ class ChargePoint(Translation):
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
         self._ends = True
+        self.scenarios.stop()
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
         self.maintenance.interrupt(keep_schedule=self.memory.enabled)
