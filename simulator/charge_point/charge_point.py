@@ -99,17 +99,7 @@ class ChargePoint(Translation):
         self._ends = False
         self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
-        accidents = Accidents(
-            clock=self.clock,
-            station=self.station,
-            reboots=self.reboots,
-            registration=self.registration,
-            maintenance=self.maintenance,
-            memory=self.memory,
-            power_on=self.power_on,
-            connect_now=self._connect_now.set,
-        )
-        self.misbehaviour = Misbehaviour(accidents, version=self.version, clock=self.clock, log=log)
+        self.misbehaviour = Misbehaviour(Accidents(self), version=self.version, clock=self.clock, log=log)
 
     # A connection
 
@@ -261,6 +251,10 @@ class ChargePoint(Translation):
             async with asyncio.timeout(delay_s):
                 await self._connect_now.wait()
         self._connect_now.clear()
+
+    def connect_now(self) -> None:
+        """Ends the wait before the next attempt to connect."""
+        self._connect_now.set()
 
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
