@@ -9,6 +9,7 @@ from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.facts import base_options
 from simulator.charge_point.memory import UNUSABLE, write_private
 from simulator.configuration import OPTION_OF_NAME
+from simulator.scenario.grammar import BadScenario
 from simulator.settings import BadSettings, Settings, read_settings
 
 #: The variables that a specification has or leaves out; those of the process say nothing then. What the operator sets for
@@ -31,7 +32,7 @@ LIVE = frozenset(
         *("ws_url", "password", "authorization_key", "ca_certificates", "security_profile", "configuration"),
         *("meter_start_wh", "boot_on_reconnect", "retry_wait_s", "retry_random_s", "retry_max_s"),
         *("ev_plug_in_s", "ev_unplug_s", "ev_energy_wh", "ev_battery_wh", "ev_soc_percent", "ev_max_power_w"),
-        *("ev_curve", "ev_phases", "session_every_s", "session_id_tag"),
+        *("ev_curve", "ev_phases", "session_every_s", "session_id_tag", "scenario"),
     }
 )
 SECRETS = frozenset({"password", "authorization_key"})
@@ -48,7 +49,7 @@ def specified(environ: Mapping[str, str], specification: Mapping[str, str]) -> S
 def follow(charge_point: ChargePoint, new: Settings) -> bool:
     """Gives the running charger new settings. False, and nothing is changed, if they need another charge point.
 
-    Raises BadSettings for a configuration that the charger does not accept; then it goes on with what it has.
+    Raises BadSettings for a configuration or a scenario that the charger does not accept; then nothing is changed either.
     """
     differ = {
         each.name
@@ -57,25 +58,37 @@ def follow(charge_point: ChargePoint, new: Settings) -> bool:
     }
     if differ - LIVE:
         return False
-    options = charge_point.options
-    try:
-        changed = options.renew(base_options(new, charge_point.option_defaults), new.configuration)
-    except ValueError as error:
-        raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
+    changed = _renew(charge_point, new)
     charge_point.settings.become(new)
     if differ & SECRETS:
-        options.reset(*charge_point.password_options)
+        charge_point.options.reset(*charge_point.password_options)
     charge_point.network.follow()
     for name in changed:
         charge_point.apply_option(name)
     if "session_every_s" in differ:
         charge_point.station.restart_automatic_sessions()
+    if "scenario" in differ:
+        charge_point.scenarios.stop()
+        charge_point.scenarios.begin()
     if any(OPTION_OF_NAME[name].counts_at_boot for name in changed):
         charge_point.reboot("LocalReset")
     elif differ & RECONNECTS:
         charge_point.upkeep.connect_again()
     charge_point.keep_state()
     return True
+
+
+def _renew(charge_point: ChargePoint, new: Settings) -> set[str]:
+    """Gives it the scenario and the options of these settings. Returns the names of the options that changed."""
+    try:
+        charge_point.scenarios.configure(new.scenario)
+    except BadScenario as error:
+        raise BadSettings(f"CHARGER_SCENARIO: {error}") from error
+    try:
+        return charge_point.options.renew(base_options(new, charge_point.option_defaults), new.configuration)
+    except ValueError as error:
+        charge_point.scenarios.configure(charge_point.settings.scenario)
+        raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
 
 
 def store_specification(environ: Mapping[str, str], revision: int, specification: Mapping[str, str]) -> None:

@@ -276,3 +276,14 @@ async def test_no_secret_of_a_specification_is_logged() -> None:
     text = "".join(charger.lines)
     assert "geheim" not in text
     assert "ABCDEF" * 6 not in text.upper()
+
+
+async def test_a_new_scenario_takes_the_place_of_the_one_that_runs() -> None:
+    async with Csms() as csms, specified(csms, scenario='[{"wait_s": 1000}]') as (charger, session):
+        await give(session, spec(2, csms.url, scenario='[{"do": "plug_connector"}]'))
+        await session.reported(lambda state: any(each["plugged"] for each in state.get("connectors") or []))
+
+        await give(session, spec(3, csms.url, scenario='[{"do": "no_such_action"}]'))
+
+        state = await session.reported(lambda state: (state.get("spec") or {}).get("error"))
+        assert "no_such_action" in state["spec"]["error"]
