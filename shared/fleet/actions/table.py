@@ -44,6 +44,21 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One of several events that an action takes. The first field of the action names it."""
+
+    name: str
+    summary: str
+    fields: tuple[Field, ...]  #: beside the one that names it
+    example: Mapping[str, Any]
+
+    @staticmethod
+    def of(raw: Mapping[str, Any]) -> "Variant":
+        """The variant that the file describes. Keys that a newer file has are ignored."""
+        return Variant(raw["name"], raw["summary"], _fields(raw["fields"]), raw["example"])
+
+
+@dataclass(frozen=True, slots=True)
 class ActionKind:
     """A row of the table: one operation under /ocpp/commands."""
 
@@ -51,6 +66,7 @@ class ActionKind:
     path: str  #: as plug-connector
     summary: str
     fields: tuple[Field, ...]
+    variants: tuple[Variant, ...] = ()  #: then `fields` has those of all of them
     method: Literal["POST", "GET", "DELETE"] = "POST"
     #: The answer's shape: the charger's result, counts and queued commands, or one queued command.
     answer: Literal["result", "queued", "message"] = "queued"
@@ -71,6 +87,7 @@ class ActionKind:
         """The row that the file describes. Keys that a newer file has are ignored."""
         known = {name: value for name, value in raw.items() if name in ActionKind.__slots__}
         known["fields"] = _fields(known["fields"])
+        known["variants"] = tuple(map(Variant.of, known.get("variants", ())))
         if known.get("result_fields") is not None:
             known["result_fields"] = _fields(known["result_fields"])
         return ActionKind(**known)
