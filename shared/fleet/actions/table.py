@@ -45,16 +45,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of several events that an action takes. The first field of the action names it."""
+    """One kind of an action that has a field `kind`."""
 
-    name: str
+    name: str  #: the value of `kind`
     summary: str
-    fields: tuple[Field, ...]  #: beside the one that names it
-    example: Mapping[str, Any]
+    fields: tuple[Field, ...]  #: which of the action's fields it takes, besides `kind`
+    example: Mapping[str, Any]  #: an event
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> "Variant":
-        """The variant that the file describes. Keys that a newer file has are ignored."""
+        """The kind that the file describes. Keys that a newer file has are ignored."""
         return Variant(raw["name"], raw["summary"], _fields(raw["fields"]), raw["example"])
 
 
@@ -66,7 +66,6 @@ class ActionKind:
     path: str  #: as plug-connector
     summary: str
     fields: tuple[Field, ...]
-    variants: tuple[Variant, ...] = ()  #: then `fields` has those of all of them
     method: Literal["POST", "GET", "DELETE"] = "POST"
     #: The answer's shape: the charger's result, counts and queued commands, or one queued command.
     answer: Literal["result", "queued", "message"] = "queued"
@@ -75,6 +74,7 @@ class ActionKind:
     example: Mapping[str, Any] | None = None  #: an event
     result_fields: tuple[Field, ...] | None = None
     result_example: Mapping[str, Any] | None = None
+    variants: tuple[Variant, ...] = ()  #: then `fields` has those of all of them
     rejected_status: Literal[400, 422] = 422  #: of the answer when the charger or its CSMS said no
 
     @property
@@ -87,9 +87,10 @@ class ActionKind:
         """The row that the file describes. Keys that a newer file has are ignored."""
         known = {name: value for name, value in raw.items() if name in ActionKind.__slots__}
         known["fields"] = _fields(known["fields"])
-        known["variants"] = tuple(map(Variant.of, known.get("variants", ())))
         if known.get("result_fields") is not None:
             known["result_fields"] = _fields(known["result_fields"])
+        if known.get("variants") is not None:
+            known["variants"] = tuple(map(Variant.of, known["variants"]))
         return ActionKind(**known)
 
 
