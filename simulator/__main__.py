@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 
-from simulator.lifecycle import build_charge_point, live, switch_off
 from simulator.log import EventLog, RemarkHandler, write_to_stdout
-from simulator.settings import BadSettings, Settings, read_settings
+from simulator.process import Process
+from simulator.settings import BadSettings
 
 EXIT_BAD_SETTINGS = 2
 
@@ -16,30 +16,23 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
+    log = EventLog(write_to_stdout)
     try:
-        asyncio.run(_run(read_settings(os.environ)))
+        asyncio.run(_run(log))
     except BadSettings as error:
-        EventLog(write_to_stdout).remark("error", str(error))
+        log.remark("error", str(error))
         return EXIT_BAD_SETTINGS
     return 0
 
 
-async def _run(settings: Settings) -> None:
-    log = EventLog(write_to_stdout, settings.password)
+async def _run(log: EventLog) -> None:
     logging.getLogger().addHandler(RemarkHandler(log))
-    charge_point = build_charge_point(settings, log)
-    running = asyncio.create_task(live(charge_point))
-    ending: list[asyncio.Task[None]] = []
-
-    def stop() -> None:
-        if not ending:
-            ending.append(asyncio.create_task(switch_off(charge_point, running)))
-
-    log.on_closed = stop
+    process = Process(os.environ, log)
+    log.on_closed = process.stop
     for signal_number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop)
+        asyncio.get_running_loop().add_signal_handler(signal_number, process.stop)
     try:
-        await running
+        await process.run()
     finally:
         for signal_number in SIGNALS:  # a second one must not end Python with another code while it exits
             asyncio.get_running_loop().remove_signal_handler(signal_number)

@@ -10,10 +10,11 @@ EARLIEST_S, LATEST_S = 0.0, 32_503_680_000.0
 class Clock:
     def __init__(self) -> None:
         self._offset_s = 0.0
+        self.skew_s = 0.0  #: by which it is wrong on purpose, whatever the CSMS sends
 
     def now(self) -> float:
         """Seconds since the epoch by the CSMS's clock."""
-        return time.time() + self._offset_s
+        return time.time() + self._offset_s + self.skew_s
 
     def set(self, csms_time: str) -> float:
         """Seconds by which the clock changed. Raises ValueError for a time that is not ISO 8601, or that cannot be."""

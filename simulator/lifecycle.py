@@ -12,19 +12,21 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.memory import State
 from simulator.charge_point.upkeep import PasswordChanged
 from simulator.link.session import ENDS, Ending, Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
+from simulator.scenario.grammar import BadScenario
 from simulator.settings import BadSettings, Settings
 from simulator.together import run_together
 from simulator.versions import VERSIONS, Version
 
 
-def build_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
-    """The charger with what its state file says, or a new one. Raises BadSettings."""
+def build_charge_point(settings: Settings, log: EventLog, kept: State | None = None) -> ChargePoint:
+    """The charger with what its state file says, or else what was kept elsewhere, or a new one. Raises BadSettings."""
     charge_point = _new_charge_point(settings, log)
-    if charge_point.restore():
+    if charge_point.restore(kept):
         return charge_point
     charge_point.timers.cancel_all()
     return _new_charge_point(settings, log)  # nothing of a state file that fails halfway
@@ -34,9 +36,14 @@ def _new_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
     """Imports only the module of the configured version."""
     kind = load_kind(VERSIONS[settings.ocpp_version])
     try:
-        return kind(settings, log)
+        charge_point = kind(settings, log)
     except ValueError as error:
         raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
+    try:
+        charge_point.scenarios.configure(settings.scenario)
+    except BadScenario as error:
+        raise BadSettings(f"CHARGER_SCENARIO: {error}") from error
+    return charge_point
 
 
 def load_kind(version: Version) -> type[ChargePoint]:
@@ -59,6 +66,7 @@ async def live(charge_point: ChargePoint) -> None:
     """
     settings, log = charge_point.settings, charge_point.log
     delays = retry_delays(settings)
+    charge_point.scenarios.begin()
     try:
         while True:
             started_s = time.monotonic()
@@ -68,6 +76,8 @@ async def live(charge_point: ChargePoint) -> None:
             await asyncio.sleep(next(delays))
     except asyncio.CancelledError:
         log.connection("disconnected", "stopped", "the charger was switched off")
+    finally:
+        charge_point.scenarios.stop()
 
 
 async def _run_until_fault(charge_point: ChargePoint) -> None:
@@ -109,6 +119,7 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
     delays = retry_delays(charge_point.network.settings())
     await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
     while True:
+        await charge_point.misbehaviour.interruptions.wait_until_allowed()
         reason = ""
         try:
             await _connect_and_hold(charge_point)
@@ -118,14 +129,14 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
             charge_point.end_attempt()
             if error.was_accepted:
                 delays = retry_delays(charge_point.network.settings())
+        if reason == "new_password":
+            await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
+        elif not charge_point.wants_reboot:
+            await charge_point.wait_to_connect(next(delays))
         if charge_point.wants_reboot:
             charge_point.power_off()
             await asyncio.sleep(settings.reboot_s)
             charge_point.power_on()
-        elif reason == "new_password":
-            await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
-        else:
-            await charge_point.wait_to_connect(next(delays))
 
 
 async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:
@@ -156,13 +167,14 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         charge_point.log,
         charge_point.answer,
         charge_point.network.profile.call_timeout_s,
+        interference=charge_point.misbehaviour,
         strict=charge_point.settings.strict,
         is_silent=lambda: charge_point.is_silent,
     )
     try:
         await run_together(session.receive(), charge_point.talk(session), ends=ENDS)
     except ENDS as end:
-        error = _explain_end(end)
+        error = _explain_end(charge_point, end)
         # A CSMS that closes each new link without a word has not accepted it, though the last boot still counts.
         error.was_accepted = charge_point.is_accepted and session.heard > 0
         raise error from end
@@ -170,7 +182,10 @@ async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:
         await socket.close(1001, "switched off")
 
 
-def _explain_end(end: ConnectionClosed | Ending) -> LinkError:
+def _explain_end(charge_point: ChargePoint, end: ConnectionClosed | Ending) -> LinkError:
+    on_purpose = charge_point.misbehaviour.interruptions.explain()
+    if on_purpose:
+        return LinkError(*on_purpose)
     match end:
         case ConnectionClosed():
             return explain_close(end)

@@ -24,22 +24,36 @@ MAX_TEXT_BYTES = 16 * 1024
 MAX_SECRETS = 8
 
 
+#: A line of the log: its texts are masked and cut.
+Event = dict[str, str | None]
+
+
+def _nobody(_: Event) -> None:
+    """Where nobody listens."""
+
+
 class EventLog:
     """Writes frames, connection events and remarks. Passwords are masked in all of them, and long texts are cut."""
 
     def __init__(self, write_line: Callable[[str], None], secret: str | None = None) -> None:
         self._write_line = write_line
         self._secrets: deque[set[str]] = deque(maxlen=MAX_SECRETS)
+        self._lasting: list[set[str]] = []
         if secret:
             self.hide(secret)
         self._closed = False
         #: called once, when the output can no longer be written
         self.on_closed: Callable[[], object] | None = None
+        #: called with each event of the connection and each remark, as it was written
+        self.on_event: Callable[[Event], object] = _nobody
 
-    def hide(self, secret: str) -> None:
-        """Masks a secret from now on, in whatever way it is written, unless it is too short to differ from other text."""
+    def hide(self, secret: str, *, always: bool = False) -> None:
+        """Masks a secret from now on, in whatever way it is written, unless it is too short to differ from other text.
+
+        `always`: also after more secrets than MAX_SECRETS.
+        """
         if len(secret) >= SHORTEST_SECRET:
-            self._secrets.append(spellings(secret))
+            (self._lasting if always else self._secrets).append(spellings(secret))
 
     def frame(self, direction: Direction, action: str, message: str) -> None:
         message = mask_passwords(message)
@@ -48,19 +62,23 @@ class EventLog:
     def connection(
         self, state: ConnectionState, reason: str | None = None, detail: str | None = None
     ) -> None:
-        self._write({"type": "connection", "state": state, "reason": reason, "detail": detail})
+        self.on_event(self._write({"type": "connection", "state": state, "reason": reason, "detail": detail}))
 
     def remark(self, level: Level, message: str) -> None:
-        self._write({"type": "log", "level": level, "message": message})
+        self.on_event(self._write({"type": "log", "level": level, "message": message}))
 
-    def _write(self, event: dict[str, str | None]) -> None:
-        if self._closed:
-            return
+    def _write(self, event: Event) -> Event:
+        """The event as it was written."""
         for name in ("message", "detail"):
             text = event.get(name)
             if text:
                 event[name] = cut(self._mask(text))
-        line = json.dumps({"timestamp": _timestamp(time.time()), **event}, ensure_ascii=False)
+        event = {"timestamp": _timestamp(time.time()), **event}
+        if not self._closed:
+            self._write_out(json.dumps(event, ensure_ascii=False))
+        return event
+
+    def _write_out(self, line: str) -> None:
         try:
             self._write_line(line)
         except OSError:  # a broken pipe or a full disk: a charger without a log is useless
@@ -69,7 +87,7 @@ class EventLog:
                 self.on_closed()
 
     def _mask(self, text: str) -> str:
-        for secret in self._secrets:
+        for secret in (*self._lasting, *self._secrets):
             for spelling in secret:
                 text = text.replace(spelling, MASK)
         return text

@@ -1,8 +1,10 @@
 """Reads the settings of the charger from the environment. docs/ocpp.md lists every variable."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from simulator.destinations import MAX_URL_LENGTH, OPEN, BadRule, Destinations, read_destinations
@@ -58,7 +60,12 @@ class Settings:
     ev_phases: int = 3
     ev_power_factor: float = 1.0
     session_every_s: float = 0.0  #: automatic sessions at each connector, on average this long apart; 0: none
+    scenario: object = None  #: of JSON: what the charger performs by itself; None: nothing
     session_id_tag: str = "CHARGEHAND"  #: the token of automatic sessions
+
+    http_port: int | None = None  #: of the charger's own HTTP API; None: it has none, 0: any free port
+    http_host: str = "127.0.0.1"  #: the IP address where that listens
+    http_token: str | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -66,6 +73,11 @@ class Settings:
         parts = urlsplit(self.ws_url)
         path = f"{parts.path.rstrip('/')}/{quote(self.identity, safe='')}"
         return parts._replace(path=path).geturl()
+
+    @property
+    def is_http_local(self) -> bool:
+        """Whether only programs of this machine reach the HTTP API."""
+        return ip_address(self.http_host).is_loopback
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -109,10 +121,19 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ev_phases=read.whole_number("CHARGER_EV_PHASES", 3, minimum=1, maximum=3),
         ev_power_factor=read.decimal("CHARGER_EV_POWER_FACTOR", 1.0, minimum=0.5, maximum=1.0),
         session_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
+        scenario=read.json("CHARGER_SCENARIO"),
         session_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
+        http_port=read.optional_number("CHARGER_HTTP_PORT", maximum=65_535),
+        http_host=_checked_address("CHARGER_HTTP_HOST", read.text("CHARGER_HTTP_HOST", "127.0.0.1")),
+        http_token=_checked_token("CHARGER_HTTP_TOKEN", read.optional("CHARGER_HTTP_TOKEN")),
     )
     if settings.retry_max_s < settings.retry_random_s:
         raise BadSettings("CHARGER_RETRY_MAX_S must not be below CHARGER_RETRY_RANDOM_S")
+    if settings.http_port is not None and settings.http_token is None and not settings.is_http_local:
+        raise BadSettings(
+            "CHARGER_HTTP_TOKEN is required where CHARGER_HTTP_HOST is not a loopback address: "
+            "whoever reaches the port could drive the charger"
+        )
     return settings
 
 
@@ -186,6 +207,14 @@ class _Reader:
             raise BadSettings(f"{name} must be a JSON object")
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
 
+    def json(self, name: str) -> object:
+        """None when the variable is absent."""
+        value = self.optional(name)
+        try:
+            return None if value is None else json.loads(value)
+        except (ValueError, RecursionError):
+            raise BadSettings(f"{name} is not JSON") from None
+
     def switch(self, name: str, default: bool) -> bool:
         value = self.optional(name)
         if value is None:
@@ -206,6 +235,24 @@ def _checked_identity(identity: str) -> str:
     if len(identity) > 48 or not identity.isprintable() or identity in (".", ".."):
         raise BadSettings("CHARGER_IDENTITY must be 1 to 48 printable characters")
     return identity
+
+
+def _checked_address(name: str, text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise BadSettings(f"{name} must be an IP address, not {text!r}") from None
+
+
+#: Characters: nobody guesses a random token of this length.
+SHORTEST_TOKEN = 16
+
+
+def _checked_token(name: str, token: str | None) -> str | None:
+    """A token that a header can carry. The message never shows it."""
+    if token is not None and (len(token) < SHORTEST_TOKEN or not re.fullmatch(r"[!-~]+", token)):
+        raise BadSettings(f"{name} must be at least {SHORTEST_TOKEN} ASCII characters without spaces")
+    return token
 
 
 def _destinations(allow: str, deny: str) -> Destinations:

@@ -41,3 +41,6 @@ VERSIONS = {
         ),
     )
 }
+
+#: Of the simulator, as in pyproject.toml; the charger says it to the control link.
+RELEASE = "0.1.0"

@@ -61,7 +61,7 @@ def submit_update(request: UpdateRequest) -> Charger:
     """Change a charger. Returns its row. Raises TooManyOpenCommands, and as `update_charger`."""
     resources().open_quota.check(request.organization_id)
     with resources().sessions.begin() as session:
-        charger, receipt = chargers.update_charger(session, request)
+        charger, receipt = chargers.update_charger(session, request, sealer=resources().sealer)
     _announce(receipt)
     return charger
 
@@ -76,10 +76,11 @@ def submit_delete(request: DeleteRequest) -> None:
 def _record_once(request: CreateRequest | LifecycleRequest, attempt: Attempt) -> CommandReceipt:
     """The key and the command, in one transaction."""
     with resources().sessions.begin() as session:
-        receipt = claim(session, attempt)
+        receipt = claim(session, attempt, CommandReceipt.replay)
         if receipt is None:
             receipt = _record(session, request)
-            store_receipt(session, attempt, receipt, body=body_of(receipt))
+            body = body_of(receipt)
+            store_receipt(session, attempt, receipt.stored(), location=body["status_url"], body=body)
     if receipt.replayed:
         log.info("request.replayed", route=attempt.route, organization_id=attempt.organization_id)
     return receipt
@@ -89,7 +90,7 @@ def _record(session: Session, request: CreateRequest | LifecycleRequest) -> Comm
     if isinstance(request, LifecycleRequest):
         return record_command(session, request)
     quota = resources().settings.chargers_per_organization
-    return chargers.create_charger(session, request, max_chargers=quota)
+    return chargers.create_charger(session, request, max_chargers=quota, sealer=resources().sealer)
 
 
 def _announce(receipt: CommandReceipt) -> None:

@@ -53,7 +53,7 @@ class Field:
         return {
             key: value
             for key, value in described.items()
-            if key in kept or value not in (None, [], "", False)
+            if key in kept or not (value is None or value is False or value in ([], ""))
         }
 
 

@@ -13,7 +13,7 @@ from simulator.actions.outcome import Outcome
 Event = Mapping[str, Any]
 
 #: The result of an action that is done, or the future outcome of one whose answer the CSMS has.
-Result = dict[str, Any] | None | Future[Outcome]
+Result = dict[str, Any] | None | Outcome | Future[Outcome]
 
 Function = Callable[[Charger, Event], Result]
 
@@ -23,12 +23,31 @@ Method = Literal["GET", "POST", "DELETE"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One of several events that an action takes: the row's first field names it."""
+
+    name: str
+    summary: str
+    fields: tuple[Field, ...]
+    example: Mapping[str, Any]
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "summary": self.summary,
+            "fields": [field.describe() for field in self.fields],
+            "example": self.example,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     name: str
     summary: str
     description: str
     function: Function
     fields: tuple[Field, ...] = ()
+    variants: tuple[Variant, ...] = ()  #: then `fields` are those of all, and each variant has some of them
     example: Mapping[str, Any]
     answer: Answer = "queued"
     method: Method = "POST"
@@ -39,7 +58,11 @@ class Row:
 
     def read(self, event: Event) -> dict[str, Any]:
         """The event's fields, checked. Raises BadField."""
-        return read_fields(self.fields, event)
+        read = read_fields(self.fields, event)
+        for variant in self.variants:
+            if variant.name == read[self.fields[0].name]:
+                return read_fields((self.fields[0], *variant.fields), event)
+        return read
 
     def describe(self) -> dict[str, Any]:
         """For shared/actions.json: all but the function."""
@@ -53,6 +76,7 @@ class Row:
             "summary": self.summary,
             "description": self.description,
             "fields": [field.describe() for field in self.fields],
+            **({"variants": [variant.describe() for variant in self.variants]} if self.variants else {}),
             "example": self.example,
             "result_fields": None if results is None else [field.describe() for field in results],
             "result_example": self.result_example,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
@@ -14,6 +15,7 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 from simulator.actions.actions import Actions
 from simulator.actions.data_transfer import DataTransfer
 from simulator.charge_point import memory
+from simulator.charge_point.accidents import Accidents
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.facts import facts_of, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
@@ -25,11 +27,13 @@ from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.charge_point.upkeep import Upkeep
 from simulator.clock import Clock
-from simulator.configuration import Options
+from simulator.configuration import Option, Options, Status
 from simulator.link.frames import Payload
 from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import ENDS, CallFailed, Session
 from simulator.log import EventLog
+from simulator.misbehaviour.misbehaviour import Misbehaviour
+from simulator.scenario.scenarios import Scenarios
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
@@ -75,6 +79,7 @@ class ChargePoint(Translation):
             reports=self,
         )
         self.actions = Actions(self)
+        self.scenarios = Scenarios(self)
         self.data_transfer = DataTransfer(self, self.actions)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.reboots = Reboots(self.station, self.delivery)
@@ -88,16 +93,20 @@ class ChargePoint(Translation):
         )
         self.memory = memory.Memory(settings, self.describe, self.timers, log)
         self.statuses = Statuses(self)
+        #: called when its connectors may have changed; `memory.on_change` when there is more to remember
+        self.on_change: Callable[[], object] | None = None
         self.online = False
         self._ends = False
         self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
+        self.misbehaviour = Misbehaviour(Accidents(self), version=self.version, clock=self.clock, log=log)
 
     # A connection
 
     async def talk(self, session: Session) -> None:
         """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
         self.online = True
+        self.misbehaviour.interruptions.begin_session(session)
         if self.settings.boot_on_reconnect:
             self.registration.start_over()
         try:
@@ -111,7 +120,9 @@ class ChargePoint(Translation):
             )
         finally:
             self.online = False
+            self.scenarios.wake()
             self._offline_since_s = time.monotonic()
+            self.misbehaviour.end_session()
             self.registration.stop_heartbeat()
             self.delivery.end_session()
             self.statuses.drop_unanswered()
@@ -131,6 +142,7 @@ class ChargePoint(Translation):
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
         self.registration.restart_heartbeat()
+        self.scenarios.wake()
         offline_s = time.monotonic() - self._offline_since_s
         threshold_s = self.options.number("offline_threshold_s")
         self.statuses.report_all(only_changes=not booted and offline_s <= threshold_s)
@@ -240,6 +252,10 @@ class ChargePoint(Translation):
                 await self._connect_now.wait()
         self._connect_now.clear()
 
+    def connect_now(self) -> None:
+        """Ends the wait before the next attempt to connect."""
+        self._connect_now.set()
+
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
 
@@ -253,8 +269,20 @@ class ChargePoint(Translation):
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
         self.statuses.report(connector_number)
+        self.scenarios.wake()
+        if self.on_change is not None:
+            self.on_change()
 
     # What follows from a changed option or clock
+
+    def change_option(self, option: Option, text: str) -> Status:
+        """Sets an option as a CSMS would, and applies it; the status for the answer."""
+        if option.name == "network_priority" and not self.network.has_slots(text):
+            return "Rejected"
+        status = self.options.change(option, text)
+        if status != "Rejected":
+            self.apply_option(option.name)
+        return status
 
     def apply_option(self, name: str) -> None:
         match name:
@@ -280,6 +308,8 @@ class ChargePoint(Translation):
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
         """Ends the session and boots again; a gentle reboot delivers first what is queued."""
         self.reboots.begin(reason, gentle=gentle)
+        if not self.online:
+            self._connect_now.set()  # nothing to end: the wait for the next connection is over
 
     @property
     def wants_reboot(self) -> bool:
@@ -292,6 +322,7 @@ class ChargePoint(Translation):
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
         self._ends = True
+        self.scenarios.stop()
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
         self.maintenance.interrupt(keep_schedule=self.memory.enabled)
@@ -350,13 +381,13 @@ class ChargePoint(Translation):
         reason = "Reboot" if state["clean"] else "PowerLoss"
         self.station.transactions.end_interrupted(reason, state["saved_at"])
 
-    def restore(self) -> bool:
-        """Restores the state file, if there is one. False when it cannot be used: then only parts are restored."""
+    def restore(self, kept: memory.State | None = None) -> bool:
+        """Restores the state file, or else what was kept elsewhere. False when it cannot be used: then only parts are."""
         try:
-            state = self.memory.load()
+            state = self.memory.load(kept)
             if state is not None:
                 self.recall(state)
         except memory.UNUSABLE as error:
-            self.log.remark("warning", f"the state file is not used: {error}")
+            self.log.remark("warning", f"what the charger remembers is not used: {error}")
             return False
         return True

@@ -1,4 +1,4 @@
-"""The state file: what a charger remembers after its process has ended."""
+"""What a charger remembers after its process has ended: in the state file, and where the control link keeps it."""
 
 import json
 import os
@@ -38,7 +38,7 @@ UNUSABLE = (OSError, ArithmeticError, AttributeError, LookupError, TypeError, Va
 
 
 class Memory:
-    """Saves the charger's state; does nothing without a path."""
+    """Saves the charger's state; does nothing without a path, and without somebody who keeps it elsewhere."""
 
     def __init__(
         self,
@@ -53,15 +53,19 @@ class Memory:
         self._describe = describe
         self._timers = timers
         self._log = log
+        self._clean = False
+        #: called at each change by whoever keeps the state elsewhere, and then takes a `snapshot`
+        self.on_change: Callable[[], object] | None = None
 
     @property
     def enabled(self) -> bool:
         """Whether transactions survive the end of the process."""
-        return self._path is not None
+        return self._path is not None or self.on_change is not None
 
     def save_soon(self) -> None:
         """Saves once for all that changes in this turn of the event loop."""
-        if self.enabled and not self._timers.is_running(None, DUE):
+        self._changed(clean=False)
+        if self._path is not None and not self._timers.is_running(None, DUE):
             self._timers.start(None, DUE, 0, self.save)
 
     def save_if_due(self) -> None:
@@ -72,24 +76,34 @@ class Memory:
     def save(self, *, clean: bool = False) -> None:
         """Saves the state; a failure is a remark in the log. `clean` says that the process ends in order."""
         self._timers.cancel(None, DUE)
+        self._changed(clean=clean)
         if self._path is None:
             return
-        whose = {"format": FORMAT, "identity": self._identity, "version": self._version}
-        state = whose | self._describe() | {"clean": clean}
         try:
-            _write(self._path, state)
+            _write(self._path, self.snapshot())
         except OSError as error:
             self._log.remark("error", f"the state file cannot be written: {error}")
 
-    def load(self) -> State | None:
-        """The saved state; None without a file. Raises OSError, or ValueError for a file of another charger or format."""
-        if self._path is None:
+    def _changed(self, *, clean: bool) -> None:
+        self._clean = clean
+        if self.on_change is not None:
+            self.on_change()
+
+    def snapshot(self) -> State:
+        """The state, as `load` takes it in a later process."""
+        whose = {"format": FORMAT, "identity": self._identity, "version": self._version}
+        return whose | self._describe() | {"clean": self._clean}
+
+    def load(self, kept: State | None = None) -> State | None:
+        """The state of the file, or else a `snapshot` that was kept elsewhere; None without both.
+
+        Raises OSError, or ValueError for the state of another charger or format.
+        """
+        state = self._read_file()
+        if state is None:
+            state = kept
+        if state is None:
             return None
-        try:
-            text = self._path.read_text()
-        except FileNotFoundError:
-            return None
-        state = json.loads(text)
         if (
             not isinstance(state, dict)
             or state.get("format") != FORMAT
@@ -97,9 +111,18 @@ class Memory:
         ):
             raise ValueError("it is another charger's, or of another version")
         if state.get("version", self._version) != self._version:
-            self._log.remark("warning", f"what belongs to {state['version']} is dropped from the state file")
+            self._log.remark("warning", f"what belongs to {state['version']} is not remembered")
             return state | _without_version(state)
         return state
+
+    def _read_file(self) -> Any:
+        """None without a file."""
+        if self._path is None:
+            return None
+        try:
+            return json.loads(self._path.read_text()) or {}
+        except FileNotFoundError:
+            return None
 
 
 def _without_version(state: State) -> State:

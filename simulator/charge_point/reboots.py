@@ -70,6 +70,11 @@ class Reboots:
         await session.settle()
         raise Rebooting
 
+    def cancel(self) -> None:
+        """No reboot is wanted any more, at once or later."""
+        self._waits_until_idle = False
+        self._wanted.clear()
+
     def power_on(self) -> None:
         """The charger boots now: nothing is wanted any more."""
         self._wanted.clear()

@@ -6,7 +6,7 @@ is an error. A test compares the results with the library's own.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -39,6 +39,37 @@ def check_payload(version: Version, action: str, payload: object, *, answer: boo
     _check(payload, schema, schema.get("definitions", {}), "payload")
 
 
+def plain(name: str) -> str:
+    """A name without letter case and separators: `id_tag` and `idTag` are the same."""
+    return name.replace("_", "").lower()
+
+
+def spell(version: Version, action: str, payload: Mapping[str, object]) -> dict[str, Any]:
+    """A request with its fields spelt as in the schema. A field that the schema does not have stays as it is."""
+    schema = _load(version, action, answer=False)
+    spelt: dict[str, Any] = _spell(payload, schema, schema.get("definitions", {}))
+    return spelt
+
+
+def _spell(value: Any, schema: Schema, definitions: Mapping[str, Schema]) -> Any:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"]]
+    if isinstance(value, list):
+        return [_spell(part, schema.get("items", {}), definitions) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    properties = schema.get("properties", {})
+    names: dict[str, str] = {plain(name): name for name in properties}
+    spelt: dict[str, Any] = {}
+    for name, part in value.items():
+        known = name if name in properties else names.get(plain(name))
+        if known is None or known in spelt:
+            spelt[name] = part
+        else:
+            spelt[known] = _spell(part, properties[known], definitions)
+    return spelt
+
+
 def tolerate(version: Version, action: str, payload: object, *, answer: bool) -> tuple[Any, list[str]]:
     """A payload without those of its fields that nobody needs and that break the schema, and what was wrong with it.
 
@@ -48,6 +79,39 @@ def tolerate(version: Version, action: str, payload: object, *, answer: bool) ->
     schema = _load(version, action, answer)
     reader = _TolerantReader(schema.get("definitions", {}), answer)
     return reader.read(payload, schema, "payload"), reader.oddities
+
+
+def values_of(version: Version, action: str, field: str) -> list[str]:
+    """The values that the schema of a request lists for one of its fields."""
+    schema = _load(version, action, False)
+    rule = schema["properties"][field]
+    values: list[str] = schema.get("definitions", {}).get(rule.get("$ref"), rule)["enum"]
+    return values
+
+
+def listed_fields(
+    version: Version, action: str, payload: object, *, answer: bool
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects within a payload and the names of those of their fields whose values the schema lists."""
+    schema = _load(version, action, answer)
+    return _listed(payload, schema, schema.get("definitions", {}))
+
+
+def _listed(
+    value: object, schema: Schema, definitions: Mapping[str, Schema]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"]]
+    if isinstance(value, list) and "items" in schema:
+        for part in value:
+            yield from _listed(part, schema["items"], definitions)
+    if not isinstance(value, dict):
+        return
+    for name, rule in schema.get("properties", {}).items():
+        if name in value:
+            if "enum" in definitions.get(rule.get("$ref", ""), rule):
+                yield value, name
+            yield from _listed(value[name], rule, definitions)
 
 
 @cache

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from simulator.link import frames, schemas
 from simulator.link.frames import Payload
+from simulator.link.interference import Interference
 from simulator.link.pace import Pace
 from simulator.link.schemas import SchemaViolation
 from simulator.link.websocket import PING_TIMEOUT_S
@@ -59,6 +60,7 @@ class Session:
         answer: Answerer,
         call_timeout_s: float,
         *,
+        interference: Interference,
         strict: bool = False,
         is_silent: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -70,6 +72,7 @@ class Session:
         self._log = log
         self._answer = answer
         self._call_timeout_s = call_timeout_s
+        self._interference = interference
         self._strict = strict
         self._is_silent = is_silent
         self.heard = 0  #: frames of the CSMS
@@ -122,6 +125,11 @@ class Session:
         """
         await self._one_call_at_a_time.acquire()
         await self._one_answer_at_a_time.acquire()
+        await self._interference.settle()
+
+    def abort(self) -> None:
+        """Ends the connection at once and without a close frame."""
+        self._socket.transport.abort()
 
     async def ping(self) -> None:
         """Closes the connection if the CSMS sends nothing within PING_TIMEOUT_S, not even a pong. Raises ConnectionClosed.
@@ -170,6 +178,11 @@ class Session:
         await self._send_error(UNKNOWN_ACTION, frame.unique_id, frame.code, frame.description)
 
     async def _answer_call(self, call: frames.Call) -> None:
+        if self._interference.armed:
+            replaced = self._interference.replace_answer(call)
+            if replaced is not None:
+                await self._send(call.action, replaced)
+                return
         try:
             self._refuse_unknown(call.action)
             answer = self._answer(call.action, self._read_payload(call.action, call.payload, answer=False))
@@ -255,6 +268,12 @@ class Session:
         await self._send(action, frames.error_text(unique_id, code, description))
 
     async def _send(self, action: str, text: str) -> None:
+        if self._interference.armed:
+            await self._interference.send(action, text, self._put)
+        else:
+            await self._put(action, text)
+
+    async def _put(self, action: str, text: str) -> None:
         self._log.frame("cp_to_csms", action, text)
         await self._socket.send(text)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -52,7 +52,7 @@ async def open_link(settings: Settings, subprotocol: str, password: bytes | None
     host, port = url.hostname or "", url.port or (443 if url.scheme == "wss" else 80)
     arguments: dict[str, Any] = {}
     if url.scheme == "wss":
-        arguments["ssl"] = _tls_context(settings)
+        arguments["ssl"] = tls_context(settings.ca_file)
         # Shorter than the whole timeout, so that a silent TLS handshake is reported as such.
         arguments["ssl_handshake_timeout"] = settings.open_timeout_s * 0.8
     if password is not None:
@@ -69,7 +69,7 @@ async def open_link(settings: Settings, subprotocol: str, password: bytes | None
     raise error
 
 
-class _ConnectNoRedirects(connect):
+class ConnectNoRedirects(connect):
     """Treats a redirect as any other HTTP status: a charger connects to the configured URL only."""
 
     def process_redirect(self, exc: Exception) -> Exception:
@@ -84,7 +84,7 @@ async def _open_websocket(
     shown = (urlsplit(settings.url).hostname or "") if settings.destinations.restricted else address
     where = f"{shown}:{port}" if ":" not in shown else f"[{shown}]:{port}"
     try:
-        connection = await _ConnectNoRedirects(
+        connection = await ConnectNoRedirects(
             settings.url,
             host=address,
             port=port,
@@ -111,13 +111,14 @@ async def _open_websocket(
     return connection
 
 
-def _tls_context(settings: Settings) -> ssl.SSLContext:
-    path = settings.ca_file or ssl.get_default_verify_paths().cafile
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Trusts the authorities of the file; None: those of the system. Raises LinkError."""
+    path = ca_file or ssl.get_default_verify_paths().cafile
     try:
         changed_ns = Path(path).stat().st_mtime_ns if path else 0
-        return _tls_context_of(settings.ca_file, changed_ns)
+        return _tls_context_of(ca_file, changed_ns)
     except (OSError, ssl.SSLError) as error:
-        raise LinkError("tls_failure", f"the CA file {settings.ca_file} cannot be used: {error}") from error
+        raise LinkError("tls_failure", f"the CA file {ca_file} cannot be used: {error}") from error
 
 
 @lru_cache(maxsize=4)
@@ -214,7 +215,20 @@ def explain_close(closed: ConnectionClosed) -> LinkError:
     return LinkError("connection_lost", "the connection broke without a closing handshake")
 
 
-def retry_delays(settings: Settings) -> Iterator[float]:
+class Waits(Protocol):
+    """In seconds: the first wait, the random part of each, and the longest with its random part."""
+
+    @property
+    def retry_wait_s(self) -> float: ...
+
+    @property
+    def retry_random_s(self) -> float: ...
+
+    @property
+    def retry_max_s(self) -> float: ...
+
+
+def retry_delays(settings: Waits) -> Iterator[float]:
     """Seconds before each reconnect: doubled each time, plus a random part (OCPP 2.0.1 part 4, 5.3)."""
     wait_s = settings.retry_wait_s
     longest_s = settings.retry_max_s - settings.retry_random_s

@@ -35,7 +35,7 @@ def environment(ws_url: str, version: str, **more: object) -> dict[str, str]:
     }
 
 
-class _Charger:
+class Charger:
     """The events that the charger printed."""
 
     def __init__(self, environ: dict[str, str]) -> None:
@@ -62,7 +62,7 @@ class _Charger:
         )
 
 
-class LocalCharger(_Charger):
+class LocalCharger(Charger):
     """Runs in this event loop; `model` is its ChargePoint."""
 
     def __init__(self, ws_url: str, version: str = "OCPP1.6", **more: object) -> None:
@@ -96,7 +96,7 @@ class LocalCharger(_Charger):
         assert faults == [] or self.may_log_faults, "the charger logged a fault of its own"
 
 
-class ChargerProcess(_Charger):
+class ChargerProcess(Charger):
     """`python -m simulator`, its output read as it comes."""
 
     def __init__(self, ws_url: str, version: str = "OCPP1.6", **more: object) -> None:

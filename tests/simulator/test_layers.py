@@ -12,10 +12,13 @@ ROOT = Path(simulator.__file__).parent
 #: A module imports its own package and lower layers. `lifecycle` loads the module of a version by its name.
 LAYERS = (
     {"__main__"},
-    {"lifecycle"},
+    {"process"},
+    {"lifecycle", "control", "http_api"},
     {"v16", "v201"},
     {"charge_point"},
+    {"scenario"},
     {"actions"},
+    {"misbehaviour"},
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},

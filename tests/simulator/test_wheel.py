@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.versions import RELEASE
 from tests.simulator.charger import environment
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,7 @@ def test_it_has_the_version_and_the_dependencies_of_the_whole_project() -> None:
     project = tomllib.loads((ROOT / FOLDER / "pyproject.toml").read_text())["project"]
     whole_project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
+    assert project["version"] == RELEASE
     for key in ("version", "license", "requires-python"):
         assert project[key] == whole_project[key]
     assert project["dependencies"] == whole_project["optional-dependencies"]["simulator"]

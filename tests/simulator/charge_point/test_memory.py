@@ -266,7 +266,7 @@ async def test_an_unusable_state_file_is_reported_and_replaced(text: str, tmp_pa
     async with Csms() as csms, LocalCharger(csms.url, state_file=state_file) as charger:
         await csms.accepted()
 
-    assert "the state file is not used" in charger.remarks()[0]
+    assert "what the charger remembers is not used" in charger.remarks()[0]
     assert json.loads(state_file.read_text())["identity"] == "CP-1"
 
 
@@ -285,7 +285,7 @@ async def test_nothing_of_a_state_file_that_fails_halfway_is_restored(wrong: Pay
             await csms.accepted(2)
             (connector,) = charger.model.station.connectors
             assert (connector.plugged, connector.transaction) == (False, None)
-            assert "the state file is not used" in charger.remarks()[0]
+            assert "what the charger remembers is not used" in charger.remarks()[0]
 
 
 @pytest.mark.parametrize("versions", [("OCPP1.6", "OCPP2.0.1"), ("OCPP2.0.1", "OCPP1.6")])

@@ -254,14 +254,14 @@ async def test_tls_reads_with_a_small_buffer_and_a_context_that_is_shared(tmp_pa
     ):
         await first.connection("accepted")
         await second.connection("accepted")
-        contexts = {id(websocket._tls_context(charger.model.settings)) for charger in (first, second)}
+        contexts = {id(websocket.tls_context(charger.model.settings.ca_file)) for charger in (first, second)}
         transports = [link.socket.transport for link in csms.links]
         assert len(contexts) == 1
         assert max(len(each._ssl_protocol._ssl_buffer) for each in transports) <= 16 * 1024  # type: ignore[attr-defined]
 
         os.utime(ca_file, ns=(1, 1))
 
-        assert id(websocket._tls_context(first.model.settings)) not in contexts
+        assert id(websocket.tls_context(first.model.settings.ca_file)) not in contexts
 
 
 async def test_a_csms_that_floods_with_pings_is_given_up() -> None:

@@ -1,0 +1,224 @@
+"""Keeps the control link open, for all chargers of the process. Whatever happens to it, the chargers run on."""
+
+import asyncio
+import json
+import secrets
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Never
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from simulator.control.connection import Away, Waits, explain_end, open_control
+from simulator.control.frames import BadFrame, Frame, TooBig, batch, parse_frame, parts_of
+from simulator.control.hosted import Hosted, Spec
+from simulator.control.memories import Memories
+from simulator.control.performer import Performer
+from simulator.control.reports import Reports
+from simulator.control.settings import ControlSettings
+from simulator.link.websocket import retry_delays
+from simulator.log import EventLog
+from simulator.together import run_together
+from simulator.versions import RELEASE
+
+#: From the hello to the welcome.
+WELCOME_TIMEOUT_S = 20.0
+
+#: What the last words may take: the process ends within 5 s of SIGTERM.
+CLOSE_S = 0.5
+
+
+class ControlClient:
+    """One per process. Nothing of it grows with the number of chargers but what it knows of each."""
+
+    def __init__(
+        self, settings: ControlSettings, chargers: Sequence[Hosted], log: EventLog, *, haste: float = 1.0
+    ) -> None:
+        """`haste`: by what the waits before a reconnect are divided."""
+        self._settings = settings
+        self._log = log
+        self._haste = haste
+        self._chargers = {hosted.id: hosted for hosted in chargers}
+        self._boot = secrets.token_hex(8)
+        self._session_token: str | None = None
+        self._socket: ClientConnection | None = None
+        self._due = asyncio.Event()
+        self._performer = Performer(self._chargers, self._due.set)
+        self._reports = Reports(self._due.set)
+        self._memories = Memories(self._due.set)
+        self._delays: dict[Waits, Iterator[float]] = {}
+        self._said = ""  #: why the link is away, as it was logged
+        self._takers: dict[str, Callable[[Frame], object]] = {
+            "actions": self._take_action,
+            "specs": self._take_spec,
+            "token": self._take_token,
+        }
+        for hosted in chargers:
+            hosted.on_changed = self._reports.note
+            hosted.on_memory = self._memories.note
+        log.hide(settings.token, always=True)
+
+    async def run(self) -> Never:
+        """Connects, and connects again, until it is cancelled. Raises nothing."""
+        while True:
+            away = await self._connect_and_hold()
+            if self._said != str(away):
+                self._said = str(away)
+                self._log.remark("warning", f"the control link is away: {away}")
+            if away.is_bad_token and self._session_token:
+                self._session_token = None  # the first token is good for a hello at any time
+                continue
+            delays = self._delays.setdefault(away.waits, retry_delays(away.waits))
+            await asyncio.sleep(next(delays) / self._haste)
+
+    async def close(self) -> None:
+        """The last words: what came of the actions, the states and the memories. Takes at most CLOSE_S."""
+        self._performer.close()
+        socket = self._socket
+        if socket is not None:
+            with suppress(TimeoutError, ConnectionClosed):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._send_due(socket)
+                    await socket.close(1001, "switched off")
+
+    async def _connect_and_hold(self) -> Away:
+        """Returns why the link is away."""
+        try:
+            socket = await open_control(self._settings, self._session_token or self._settings.token)
+            await self._hold(socket)
+        except Away as away:
+            return away
+        except ConnectionClosed as closed:
+            return explain_end(closed)
+        except TimeoutError:
+            return Away("it took nothing, or did not answer, in time")
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return Away(f"{error!r} in {place.name}, {place.filename}:{place.lineno}")
+        finally:
+            self._socket = None
+            self._reports.stop()
+            self._performer.take()  # the link repeats what has no answer
+
+    async def _hold(self, socket: ClientConnection) -> Never:
+        try:
+            await socket.send(json.dumps(self._hello()))
+            async with asyncio.timeout(WELCOME_TIMEOUT_S):
+                welcome = parse_frame(await socket.recv())
+            self._take_welcome(welcome)
+            self._socket = socket
+            await run_together(self._receive(socket), self._send(socket), ends=(ConnectionClosed,))
+            raise AssertionError("both run until one of them raises")
+        finally:
+            await socket.close()
+
+    def _hello(self) -> Frame:
+        chargers = [
+            {
+                "charger": hosted.id,
+                "boot": hosted.boot,
+                "spec": hosted.spec_revision,
+                "has_memory": hosted.has_memory,
+            }
+            for hosted in self._chargers.values()
+        ]
+        return {
+            "type": "hello",
+            "process": self._settings.charger_id,
+            "boot": self._boot,
+            "version": RELEASE,
+            "chargers": chargers,
+        }
+
+    def _take_welcome(self, frame: Frame) -> None:
+        """Raises Away for anything else."""
+        if frame["type"] != "welcome":
+            raise Away(f"it answered the hello with {frame['type'][:40]!r}")
+        self._session_token = frame["token"]
+        for each in frame["chargers"]:
+            hosted = self._chargers.get(each["charger"])
+            if hosted is not None:
+                _welcome(hosted, each)
+        self._delays.clear()
+        if self._said:
+            self._said = ""
+            self._log.remark("info", "the control link is back")
+        self._reports.start(self._chargers.values())
+        for hosted in self._chargers.values():
+            self._memories.note(hosted)
+
+    async def _receive(self, socket: ClientConnection) -> Never:
+        while True:
+            text = await socket.recv()
+            for kind, part in self._read(text):
+                self._take(kind, part)
+                await asyncio.sleep(0)  # the chargers' CSMSs have their turn
+
+    def _read(self, text: str | bytes) -> list[tuple[str, Frame]]:
+        try:
+            return parts_of(parse_frame(text))
+        except BadFrame as error:
+            self._log.remark("warning", f"the control link: {error}")
+            return []
+
+    def _take(self, kind: str, part: Frame) -> None:
+        """What this release does not know is ignored: the link may be newer. So is what is wrong."""
+        taker = self._takers.get(kind)
+        try:
+            if taker is None:
+                raise BadFrame(f"frames of type {kind[:40]!r} are not known")
+            taker(part)
+        except (LookupError, TypeError, ValueError) as error:
+            self._log.remark("warning", f"the control link sent what is ignored: {error!r}"[:500])
+
+    def _take_action(self, action: Frame) -> None:
+        self._performer.perform(action["charger"], action["id"], action["name"], action["event"])
+
+    def _take_spec(self, part: Frame) -> None:
+        hosted = self._chargers.get(part["charger"])
+        if hosted is not None:
+            hosted.spec = read_spec(part["spec"])
+            hosted.on_spec(hosted.spec)
+
+    def _take_token(self, frame: Frame) -> None:
+        self._session_token = frame["token"]
+
+    async def _send(self, socket: ClientConnection) -> Never:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            await self._send_due(socket)
+
+    async def _send_due(self, socket: ClientConnection) -> None:
+        sources: dict[str, Callable[[], Any]] = {
+            "results": self._performer.take,
+            "states": self._reports.take,
+            "memories": self._memories.take,
+        }
+        for kind, take in sources.items():
+            try:
+                for text in batch(kind, take()):
+                    await socket.send(text)
+            except TooBig as error:
+                self._log.remark("warning", f"not sent over the control link: {error}")
+
+
+def _welcome(hosted: Hosted, frame: Frame) -> None:
+    """Before the first welcome the charger has not begun: it takes from here what it is and remembers."""
+    spec = frame.get("spec")
+    if spec is not None:
+        hosted.spec = read_spec(spec)
+    if not hosted.has_memory:
+        hosted.memory = frame.get("memory")
+    is_first = not hosted.welcomed.is_set()
+    hosted.welcomed.set()
+    if spec is not None and not is_first and hosted.spec is not None:
+        hosted.on_spec(hosted.spec)
+
+
+def read_spec(spec: Frame) -> Spec:
+    """Raises LookupError, TypeError or ValueError."""
+    environment = spec["environment"]
+    return Spec(int(spec["revision"]), {str(name): str(value) for name, value in environment.items()})

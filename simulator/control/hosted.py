@@ -1,0 +1,74 @@
+"""A charger of this process, as the control link knows it."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.memory import State
+from simulator.log import Event, EventLog
+
+
+class Spec(NamedTuple):
+    """What the charger shall be: settings by the names of their variables."""
+
+    revision: int
+    environment: dict[str, str]
+
+
+def nothing(*_: object) -> None:
+    """Where nobody listens."""
+
+
+class Hosted:
+    """It is there before its charge point is built, and stays when that is built anew."""
+
+    def __init__(self, charger_id: str, log: EventLog) -> None:
+        self.id = charger_id
+        self.boot = secrets.token_hex(8)  #: of this start; what was meant for an earlier one is not performed
+        self.charge_point: ChargePoint | None = None
+        self.has_memory = False  #: False: the welcome shall bring what it remembers
+        self.memory: State | None = None  #: from the welcome
+        self.spec: Spec | None = None  #: the newest that came
+        self.spec_revision: int | None = None  #: the one that it runs by
+        self.spec_error: str | None = None  #: why the newest cannot be followed
+        self.welcomed = asyncio.Event()
+        self.on_spec: Callable[[Spec], object] = nothing  #: after `spec` was set, except by the first welcome
+        self.on_changed: Callable[[Hosted], object] = nothing  #: its connectors, or its link to the CSMS
+        self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another
+        self.csms: dict[str, Any] | None = None  #: the state of its link to the CSMS
+        self.remark: dict[str, Any] | None = None  #: the last warning or error
+        log.on_event = self._take_event
+
+    def attach(self, charge_point: ChargePoint) -> None:
+        """From now on this is the charger; an earlier charge point is not listened to any more."""
+        if self.charge_point is not None:
+            self.charge_point.on_change = self.charge_point.memory.on_change = None
+        self.charge_point = charge_point
+        self.has_memory = True
+        charge_point.on_change = lambda: self.on_changed(self)
+        charge_point.memory.on_change = self._remember
+        self._remember()
+
+    def follow(self, revision: int, error: str | None = None) -> None:
+        """Reports which specification the charger has, or why it cannot have it."""
+        if error is None:
+            self.spec_revision = revision
+        self.spec_error = error
+        self.on_changed(self)
+
+    def _remember(self) -> None:
+        self.on_changed(self)
+        self.on_memory(self)
+
+    def _take_event(self, event: Event) -> None:
+        """Its texts are masked and cut, as in the log."""
+        if event["type"] == "connection":
+            self.csms = {name: event[name] for name in ("state", "reason", "detail")}
+            self.csms["since"] = event["timestamp"]
+        elif event["level"] != "info":
+            self.remark = {"level": event["level"], "message": event["message"], "at": event["timestamp"]}
+        else:
+            return
+        self.on_changed(self)

@@ -1,0 +1,110 @@
+"""Performs the actions that come over the control link: each once, however often it comes."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from simulator.actions.outcome import Outcome
+from simulator.control.hosted import Hosted
+
+Frame = dict[str, Any]
+
+#: Actions per charger whose answers are kept for a repeat. The API takes 100 open ones per charger.
+MAX_ANSWERS = 256
+
+#: Beyond the time that the CSMS has to answer.
+MARGIN_S = 5.0
+
+
+class Answer(NamedTuple):
+    """As the link gets it."""
+
+    status: str
+    reason: str | None = None
+    result: Frame | None = None
+
+
+#: To an action that has begun and waits for the CSMS's verdict.
+PENDING = Answer("received")
+
+NOT_HERE = Answer("failed", "this charger does not run in this process")
+OFF = Answer("failed", "the charger is off")
+
+
+class Performer:
+    def __init__(self, chargers: Mapping[str, Hosted], on_result: Callable[[], object]) -> None:
+        """`on_result` is called when there is something for `take`."""
+        self._chargers = chargers
+        self._on_result = on_result
+        self._answers: dict[str, OrderedDict[int, Answer]] = {}
+        self._results: list[Frame] = []
+        self._closed = False
+
+    def take(self) -> list[Frame]:
+        """The answers since the last call. Those that get lost come again: the link repeats what is open."""
+        results, self._results = self._results, []
+        return results
+
+    def close(self) -> None:
+        """From now on nothing begins."""
+        self._closed = True
+
+    def perform(self, charger_id: str, action_id: int, name: str, event: Mapping[str, Any]) -> None:
+        """Begins an action, or answers its repeat as the first time."""
+        answers = self._answers.get(charger_id)
+        known = answers.get(action_id) if answers else None
+        self._answer(charger_id, action_id, known or self._begin(charger_id, action_id, name, event))
+
+    def _begin(self, charger_id: str, action_id: int, name: str, event: Mapping[str, Any]) -> Answer:
+        hosted = self._chargers.get(charger_id)
+        if hosted is None:
+            return NOT_HERE
+        if self._closed or hosted.charge_point is None:
+            return OFF
+        begun = hosted.charge_point.actions.begin(name, event)
+        answer = PENDING
+        if isinstance(begun, asyncio.Future):
+            limit_s = hosted.charge_point.settings.call_timeout_s + MARGIN_S
+            self._finish_later(charger_id, action_id, begun, limit_s)
+        else:
+            answer = Answer(*begun)
+        self._keep(charger_id, action_id, answer)
+        return answer
+
+    def _finish_later(
+        self, charger_id: str, action_id: int, begun: "asyncio.Future[Outcome]", limit_s: float
+    ) -> None:
+        late = Answer("failed", f"no answer of the CSMS within {limit_s:g} s")
+        limit = asyncio.get_running_loop().call_later(limit_s, self._finish, charger_id, action_id, late)
+
+        def finish(done: "asyncio.Future[Outcome]") -> None:
+            limit.cancel()
+            self._finish(charger_id, action_id, _answer_of(done))
+
+        begun.add_done_callback(finish)
+
+    def _finish(self, charger_id: str, action_id: int, answer: Answer) -> None:
+        """The first end counts."""
+        if self._answers[charger_id].get(action_id, PENDING) is PENDING:
+            self._keep(charger_id, action_id, answer)
+            self._answer(charger_id, action_id, answer)
+
+    def _keep(self, charger_id: str, action_id: int, answer: Answer) -> None:
+        answers = self._answers.setdefault(charger_id, OrderedDict())
+        answers[action_id] = answer
+        if len(answers) > MAX_ANSWERS:
+            answers.popitem(last=False)
+
+    def _answer(self, charger_id: str, action_id: int, answer: Answer) -> None:
+        self._results.append({"charger": charger_id, "id": action_id, **answer._asdict()})
+        self._on_result()
+
+
+def _answer_of(done: "asyncio.Future[Outcome]") -> Answer:
+    if done.cancelled():
+        return Answer("failed", "the charger gave it up")
+    error = done.exception()
+    return (
+        Answer(*done.result()) if error is None else Answer("failed", f"the charger failed: {error!r}"[:500])
+    )

@@ -1,0 +1,1 @@
+"""The charger's own HTTP API, where CHARGER_HTTP_PORT is set."""

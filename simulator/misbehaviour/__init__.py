@@ -1,0 +1,1 @@
+"""What a charger does wrong on purpose, for whoever tests a CSMS."""
