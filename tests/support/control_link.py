@@ -22,7 +22,9 @@ from shared.database.engine import Sessions
 from shared.fleet import chargers
 from shared.fleet.control import CONNECTED
 from shared.models import Action, Charger, ChargerReport
+from shared.sealing import Sealer
 from shared.settings import Settings
+from tests.support.environment import ENCRYPTION_KEY
 from tests.support.stack import PYTHON, answers
 from tests.support.waiting import wait_until
 
@@ -191,7 +193,9 @@ class ControlRows:
         )
         with self.sessions.begin() as session:
             request = chargers.CreateRequest(new, organization, requested_by="tester", request_id=None)
-            charger_id = chargers.create_charger(session, request, max_chargers=1_000_000).charger_id
+            sealer = Sealer((ENCRYPTION_KEY,))
+            receipt = chargers.create_charger(session, request, max_chargers=1_000_000, sealer=sealer)
+            charger_id = receipt.charger_id
             session.execute(
                 update(Charger).where(Charger.id == charger_id).values(provisioning_status="READY")
             )
