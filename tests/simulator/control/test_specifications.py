@@ -1,6 +1,7 @@
 """What a charger is to be comes over the control link, at its start and while it runs."""
 
 import asyncio
+import socket
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -153,18 +154,17 @@ async def test_a_new_password_is_used_at_once_also_while_the_charger_waits_to_re
 
 async def test_a_new_url_ends_an_attempt_that_nobody_answers() -> None:
     """A silent host would hold the charger for the ten seconds of its time-out."""
-    silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    async with Csms() as csms, ScriptedLink() as link, silent:
-        link.spec = spec(1, f"ws://127.0.0.1:{port}/ocpp")
-        async with ControlledCharger(link, "") as charger:
-            session = await link.session()
-            await wait_until_async(lambda: "connecting" in charger.states())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        async with Csms() as csms, ScriptedLink() as link:
+            link.spec = spec(1, f"ws://127.0.0.1:{silent.getsockname()[1]}/ocpp")
+            async with ControlledCharger(link, "") as charger:
+                session = await link.session()
+                await wait_until_async(lambda: "connecting" in charger.states())
 
-            await give(session, spec(2, csms.url))
+                await give(session, spec(2, csms.url))
 
-            async with asyncio.timeout(5):
-                await csms.accepted()
+                async with asyncio.timeout(5):
+                    await csms.accepted()
 
 
 async def test_the_certificates_of_a_specification_are_the_ones_that_count(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ async def test_no_secret_of_a_specification_is_logged() -> None:
 
 
 async def test_a_new_scenario_takes_the_place_of_the_one_that_runs() -> None:
-    async with Csms() as csms, specified(csms, scenario='[{"wait_s": 1000}]') as (charger, session):
+    async with Csms() as csms, specified(csms, scenario='[{"wait_s": 1000}]') as (_, session):
         await give(session, spec(2, csms.url, scenario='[{"do": "plug_connector"}]'))
         await session.reported(lambda state: any(each["plugged"] for each in state.get("connectors") or []))
 
