@@ -34,7 +34,7 @@ class Talk:
         answer = await self.call("DataTransfer", vendor_id="chargehand", message_id=action, data=data)
         return str(answer.status)
 
-    async def act(self, action: str, **event: Any) -> Outcome:
+    async def act(self, action: str, /, **event: Any) -> Outcome:
         """Performs an action of the table, and waits for what the CSMS says to it."""
         async with asyncio.timeout(10):
             return await self.model.actions.perform(action, event)
