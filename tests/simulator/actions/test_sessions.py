@@ -123,7 +123,7 @@ async def test_a_transaction_begins_while_the_csms_is_away(talk: Talk) -> None:
     assert (await talk.act("authorize_id_tag", id_tag="RAW")).status == "failed"
 
 
-async def test_authorize_claims_no_connector_and_tells_the_verdict(talk: Talk) -> None:
+async def test_authorize_claims_no_connector_and_shows_the_verdict(talk: Talk) -> None:
     answer_authorize(talk, GOOD="Accepted", BAD="Blocked")
 
     good = await talk.act("authorize_id_tag", id_tag="GOOD")
