@@ -28,7 +28,7 @@ from simulator.station.model import (
 from simulator.station.station import Station
 
 
-class Parts(Protocol):
+class Rememberer(Protocol):
     """The charge point, as far as it remembers."""
 
     clock: Clock
@@ -42,32 +42,32 @@ class Parts(Protocol):
     reboots: Reboots
 
 
-def describe(parts: Parts) -> State:
+def describe(charger: Rememberer) -> State:
     """As JSON has it, without what `Memory.snapshot` adds."""
     return {
-        "saved_at": parts.clock.now(),
-        "options": parts.options.changes,
-        "network": parts.network.describe(),
-        "outbox": parts.delivery.outbox.describe(),
-        **parts.maintenance.describe(),
-        **_describe_authorizer(parts.authorizer),
-        **_describe_station(parts.station),
+        "saved_at": charger.clock.now(),
+        "options": charger.options.changes,
+        "network": charger.network.describe(),
+        "outbox": charger.delivery.outbox.describe(),
+        **charger.maintenance.describe(),
+        **_describe_authorizer(charger.authorizer),
+        **_describe_station(charger.station),
     }
 
 
-def recall(parts: Parts, state: State) -> None:
+def recall(charger: Rememberer, state: State) -> None:
     """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
-    _restore_authorizer(parts.authorizer, state)
-    _restore_station(parts.station, state)
-    parts.delivery.outbox.restore(state["outbox"])
-    parts.options.restore(state["options"])
-    parts.upkeep.hide_passwords()
-    parts.network.restore(state.get("network", {}))
-    parts.maintenance.restore(state)
-    if parts.maintenance.firmware.reboots:
-        parts.reboots.reason = "FirmwareUpdate"
+    _restore_authorizer(charger.authorizer, state)
+    _restore_station(charger.station, state)
+    charger.delivery.outbox.restore(state["outbox"])
+    charger.options.restore(state["options"])
+    charger.upkeep.hide_passwords()
+    charger.network.restore(state.get("network", {}))
+    charger.maintenance.restore(state)
+    if charger.maintenance.firmware.reboots:
+        charger.reboots.reason = "FirmwareUpdate"
     reason = "Reboot" if state["clean"] else "PowerLoss"
-    parts.station.transactions.end_interrupted(reason, state["saved_at"])
+    charger.station.transactions.end_interrupted(reason, state["saved_at"])
 
 
 def _describe_station(station: Station) -> State:
