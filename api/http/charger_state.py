@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
+from api.http.spec_schemas import SETTINGS
 from api.resources import resources
+from shared.fleet.specification.settings import Stored
 from shared.models import Charger, ShownLink
 from shared.vocabulary import ObservedState
 
@@ -74,3 +77,25 @@ def observed_of(desired_count: int, running_count: int, pending_count: int) -> O
     if desired_count:
         return ObservedState.RUNNING if running_count else ObservedState.STARTING
     return ObservedState.STOPPING if running_count or pending_count else ObservedState.STOPPED
+
+
+def spec_of(charger: Charger) -> dict[str, Any]:
+    """`spec` of an answer: the charger's settings without its secrets, and whether it follows them. Absent ones are null."""
+    row, report = charger.settings, charger.report
+    stored = Stored.of(row)
+    security = stored.settings.get("security", {})
+    if security or stored.sealed:
+        security = security | {
+            "password_set": "password" in stored.sealed,
+            "authorization_key_set": "authorization_key_hex" in stored.sealed,
+        }
+    return {
+        **dict.fromkeys(SETTINGS),
+        **stored.settings,
+        "security": security or None,
+        "ws_url": charger.ws_url,
+        "revision": row.revision if row else 0,
+        "updated_at": row.updated_at if row else None,
+        "applied_revision": report.spec_revision if report else None,
+        "error": report.spec_error if report else None,
+    }

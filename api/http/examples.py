@@ -66,9 +66,37 @@ _CHARGER = {
     "runtime": _RUNTIME,
 }
 
+_SPEC = {
+    "revision": 1,
+    "applied_revision": 1,
+    "error": None,
+    "updated_at": _CREATED_AT,
+    "ws_url": "wss://csms.example.com/ocpp",
+    "security": {
+        "profile": 2,
+        "password_set": True,
+        "authorization_key_set": False,
+        "ca_certificates": None,
+    },
+    "connectors": None,
+    "configuration": {"HeartbeatInterval": 60},
+    "vehicle": {"battery_wh": 77000, "soc_percent": 20, "plug_in_after_s": 5, "leave_after_s": "never"},
+    "visitors": None,
+    "scenario": None,
+    "serial_number": "SN-0001",
+    "firmware_version": None,
+    "iccid": None,
+    "imsi": None,
+    "meter_start_wh": None,
+    "boot_on_reconnect": None,
+    "reconnect": None,
+}
+
+_ONE_CHARGER = _CHARGER | {"spec": _SPEC}
+
 _CHARGER_PAGE = {"data": [_CHARGER], "total": 1, "page": 1, "limit": 50, "next_cursor": None}
 
-_UPDATED = _CHARGER | {
+_UPDATED = _ONE_CHARGER | {
     "name": "Bay A02",
     "location_id": "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2",
     "updated_at": "2026-04-03T11:45:00Z",
@@ -101,6 +129,27 @@ _CREATE_BODIES = {
             "charge_point_name": "Fast Bay 01",
         },
     },
+    "tester": {
+        "summary": "With a password, two connectors and a car of its own",
+        "value": {
+            "identity": "CP-SECURE-301",
+            "brand_slug": "wallbox",
+            "model_slug": "wallbox-pulsar-plus",
+            "connector_type": "Type2",
+            "ws_url": "ws://127.0.0.1:9000/ocpp",
+            "security": {"profile": 1, "password": "a-secret-of-the-charger"},
+            "connectors": {"number": 2},
+            "configuration": {"HeartbeatInterval": 60, "MeterValueSampleInterval": 10},
+            "vehicle": {
+                "battery_wh": 77000,
+                "soc_percent": 20,
+                "plug_in_after_s": 5,
+                "leave_after_s": "never",
+            },
+            "serial_number": "SN-0301",
+            "firmware_version": "2.4.0",
+        },
+    },
 }
 
 _UPDATE_BODIES = {
@@ -110,7 +159,18 @@ _UPDATE_BODIES = {
             "charge_point_name": "Bay A02",
             "location_id": "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2",
         },
-    }
+    },
+    "csms": {
+        "summary": "Another CSMS, with another password",
+        "value": {
+            "ws_url": "ws://127.0.0.1:9000/ocpp",
+            "security": {"profile": 1, "password": "another-secret"},
+        },
+    },
+    "vehicle": {
+        "summary": "Other cars",
+        "value": {"vehicle": {"battery_wh": 40000, "max_power_w": 7400}, "visitors": None},
+    },
 }
 
 _LIFECYCLE_BODIES = {"empty": {"summary": "The content is ignored", "value": {}}}
@@ -267,7 +327,7 @@ EXAMPLES: Mapping[str, Examples] = MappingProxyType(
     {
         "list_chargers": Examples(_CHARGER_PAGE),
         "create_charger": Examples(_ACCEPTED, _FINISHED_CREATE, _ACCEPTED_CREATE, _CREATE_BODIES),
-        "get_charger": Examples(_CHARGER),
+        "get_charger": Examples(_ONE_CHARGER),
         "get_charger_status": Examples(_STATUS),
         "update_charger": Examples(_UPDATED, bodies=_UPDATE_BODIES),
         "start_charger": _START_EXAMPLES,

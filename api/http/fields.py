@@ -226,16 +226,20 @@ class Instant(fields.DateTime):
 UNKNOWN_PARAMETER = Problem("This operation has no such query parameter", "extra_forbidden")
 
 
+UNKNOWN_KEY = Problem("This object has no such key", "extra_forbidden")
+
+
 class Body(Schema):
-    """A request body. Unknown keys are ignored, because the SDK sends some."""
+    """A request body, or an object in one. An unknown key is an error: it may be a misspelt setting."""
 
     error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
         "type": Problem("Input should be a valid dictionary", "dict_type"),
+        "unknown": UNKNOWN_KEY,
     }
     optional = False  #: the request may have no body at all
 
     class Meta:
-        unknown = "exclude"
+        unknown = "raise"
 
 
 class OneOf(fields.Field[dict[str, Any]]):

@@ -1,4 +1,4 @@
-"""Parses the body and the query of a request. Unknown keys of a body are ignored; all else is strict.
+"""Parses the body and the query of a request. Strict: an unknown key or parameter is an error too.
 
 Stock parsers accept NaN, lone surrogates and bodies of any type, and answer 500 to deep nesting.
 """

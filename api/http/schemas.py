@@ -8,8 +8,9 @@ from typing import Any
 
 from marshmallow import Schema, fields, post_load
 
-from api.http.charger_state import runtime_of
+from api.http.charger_state import runtime_of, spec_of
 from api.http.fields import Body, Choice, Identity, Instant, OneOf, Text, WsUrl
+from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger
 from shared.vocabulary import (
     CommandStatus,
@@ -43,7 +44,7 @@ def _page(name: str, rows: type[Schema]) -> type[Schema]:
     )
 
 
-class CreateCharger(Body):
+class CreateCharger(SpecBody):
     identity = Identity(
         required=True, metadata=_doc("What the charger calls itself to its CSMS. Unique per organization.")
     )
@@ -62,28 +63,28 @@ class CreateCharger(Body):
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> NewCharger:
+        data = gathered(data)
         name = data.pop("charge_point_name", None)
         version = data.pop("ocpp_version", None) or OcppVersion.V16.value
         return NewCharger(**data, name=name, ocpp_version=version)
 
 
-class UpdateCharger(Body):
+class UpdateCharger(SpecBody):
     """An absent field keeps its value; null clears a name or a location."""
 
     name = Text(max_length=255, allow_none=True)
     charge_point_name = Text(
         max_length=255, allow_none=True, metadata=_doc("The same as `name`, and wins over it.")
     )
-    connector_type = Text(
-        min_length=1, max_length=32, metadata=_doc("One of the model's connector_types. Redeploys.")
-    )
-    ocpp_version = Choice(OcppVersion, metadata=_doc("Redeploys."))
-    ws_url = WsUrl(metadata=_doc("Redeploys."))
-    location_id = Text(min_length=1, max_length=128, allow_none=True, metadata=_doc("Redeploys."))
-    location_name = Text(max_length=255, allow_none=True, metadata=_doc("Redeploys."))
+    connector_type = Text(min_length=1, max_length=32, metadata=_doc("One of the model's connector_types. "))
+    ocpp_version = Choice(OcppVersion, metadata=_doc())
+    ws_url = WsUrl(metadata=_doc())
+    location_id = Text(min_length=1, max_length=128, allow_none=True, metadata=_doc())
+    location_name = Text(max_length=255, allow_none=True, metadata=_doc())
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> ChargerChanges:
+        data = gathered(data)
         if "charge_point_name" in data:
             data["name"] = data.pop("charge_point_name")
         return ChargerChanges(**data)
@@ -93,6 +94,9 @@ class Ignored(Body):
     """No body, or any object: its content is ignored, the action is in the path."""
 
     optional = True
+
+    class Meta:
+        unknown = "exclude"
 
 
 class Ocpp(Schema):
@@ -152,6 +156,19 @@ class ChargerAnswer(Schema):
         metadata=_doc("Of its provisioning. Beyond the contract.", enum=[*ProvisioningStatus]),
     )
     runtime = _RuntimeOfRow(Runtime, required=True)
+
+
+class _SpecOfRow(fields.Nested):
+    """Computed from the rows of the charger, its settings and its report."""
+
+    def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
+        return spec_of(obj)
+
+
+class ChargerDetail(ChargerAnswer):
+    """One charger, with more than lists have."""
+
+    spec = _SpecOfRow(SpecAnswer, required=True, metadata=_doc("Beyond the contract."))
 
 
 class ErrorDetail(Schema):

@@ -74,7 +74,7 @@ def create_charger(charger: NewCharger, query: WaitUntilQuery) -> ResponseReturn
 
 
 @operations.operation(
-    "GET", "/<charger_id:charger_id>", query=WaitUntilQuerySchema, answer=schemas.ChargerAnswer
+    "GET", "/<charger_id:charger_id>", query=WaitUntilQuerySchema, answer=schemas.ChargerDetail
 )
 def get_charger(query: WaitUntilQuery, charger_id: str) -> Charger:
     """Get charger
@@ -111,12 +111,13 @@ def get_charger_status(query: WaitQuery, charger_id: str) -> ResponseReturnValue
 
 
 @operations.operation(
-    "PUT", "/<charger_id:charger_id>", body=schemas.UpdateCharger, answer=schemas.ChargerAnswer
+    "PUT", "/<charger_id:charger_id>", body=schemas.UpdateCharger, answer=schemas.ChargerDetail
 )
 def update_charger(changes: ChargerChanges, charger_id: str) -> Charger:
     """Update charger
 
-    Only the keys that are present change. A change of the process's configuration redeploys the charger.
+    Only the keys that are present change. A running charger follows within a second or so over the control link; a charger
+    without it is redeployed. What is more than a setting (the version, the connectors) reboots the charger.
     """
     return submit_update(UpdateRequest(charger_id, changes, **requested_by()))
 

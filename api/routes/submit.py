@@ -61,7 +61,7 @@ def submit_update(request: UpdateRequest) -> Charger:
     """Change a charger. Returns its row. Raises TooManyOpenCommands, and as `update_charger`."""
     resources().open_quota.check(request.organization_id)
     with resources().sessions.begin() as session:
-        charger, receipt = chargers.update_charger(session, request)
+        charger, receipt = chargers.update_charger(session, request, sealer=resources().sealer)
     _announce(receipt)
     return charger
 
@@ -89,7 +89,7 @@ def _record(session: Session, request: CreateRequest | LifecycleRequest) -> Comm
     if isinstance(request, LifecycleRequest):
         return record_command(session, request)
     quota = resources().settings.chargers_per_organization
-    return chargers.create_charger(session, request, max_chargers=quota)
+    return chargers.create_charger(session, request, max_chargers=quota, sealer=resources().sealer)
 
 
 def _announce(receipt: CommandReceipt) -> None:

@@ -1,8 +1,9 @@
 """Creates, reads, updates and deletes chargers: the rows that workers make true."""
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,12 +13,14 @@ from shared.fleet.commands import add_command
 from shared.fleet.errors import InvalidCharger, QuotaFull
 from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
+from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_command_id, new_run_id
-from shared.models import Brand, CatalogModel, Charger, ChargerCount, Command
+from shared.models import Brand, CatalogModel, Charger, ChargerCount, ChargerSettings, Command
+from shared.sealing import Sealer
 from shared.vocabulary import IN_PROGRESS, PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
 
-#: What a charger's process is configured with: a change of these needs another task (contract 13, item 24).
-REDEPLOYS = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
+#: The columns of a charger's specification: a change of these reaches its process (contract 13, item 24).
+SPECIFIED = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
 
 __all__ = [
     "UNCHANGED",
@@ -58,6 +61,11 @@ class NewCharger:
     name: str | None = None
     location_id: str | None = None
     location_name: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: beyond the contract; has secrets
+
+    def columns(self) -> dict[str, str | None]:
+        """Everything but the settings, by column."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +78,13 @@ class ChargerChanges:
     ws_url: str | Unchanged = UNCHANGED
     location_id: str | Unchanged | None = UNCHANGED
     location_name: str | Unchanged | None = UNCHANGED
+    settings: Mapping[str, Any] = field(
+        default_factory=dict, repr=False
+    )  #: those to change; None removes one
 
-    def values(self) -> dict[str, str | None]:
+    def values(self) -> dict[str, Any]:
         """The new values by column, without those that are UNCHANGED."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
         return {name: value for name, value in given.items() if value is not UNCHANGED}
 
 
@@ -102,27 +113,31 @@ class DeleteRequest:
     request_id: str | None
 
 
-def create_charger(session: Session, request: CreateRequest, *, max_chargers: int) -> CommandReceipt:
+def create_charger(
+    session: Session, request: CreateRequest, *, max_chargers: int, sealer: Sealer
+) -> CommandReceipt:
     """Store a charger, which a worker then provisions. Returns its receipt.
 
-    Raises InvalidCharger; and QuotaFull above max_chargers of the organization, after which the caller must roll back.
-    Safe to repeat while the charger is being provisioned: an equal request returns the same charger, because the SDK
-    repeats a POST whose answer it lost (contract 12.3).
+    Raises InvalidCharger, and NoKeys for a secret; and QuotaFull above max_chargers of the organization, after which the
+    caller must roll back. Safe to repeat while the charger is being provisioned: an equal request returns the same
+    charger, because the SDK repeats a POST whose answer it lost (contract 12.3).
     """
     new = request.charger
     brand, model = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
+    stored = changed(Stored(), new.settings, sealer)
+    check_together(stored, new.ws_url)
     command_id = new_command_id()
     charger = session.scalars(
         insert(Charger)
         .values(
             id=new_charger_id(),
             organization_id=request.organization_id,
-            **asdict(new),
+            **new.columns(),
             vendor_name=brand.name,
             model=model.name,
             image_url=model.image_url,
             current_type=model.current_type,
-            number_of_connectors=model.connector_count,
+            number_of_connectors=_check_connectors(model, stored),
             max_charging_power=round(max(model.supported_kwh) * 1000),
             workflow_run_id=new_run_id(),
             newest_command_id=command_id,
@@ -136,7 +151,7 @@ def create_charger(session: Session, request: CreateRequest, *, max_chargers: in
         .returning(Charger)
     ).one_or_none()
     if charger is None:
-        return _repeated_create(session, request)
+        return _repeated_create(session, request, sealer)
     _check_quota(session, request.organization_id, max_chargers)
     session.add(
         Command(
@@ -149,25 +164,42 @@ def create_charger(session: Session, request: CreateRequest, *, max_chargers: in
             request_id=request.request_id,
         )
     )
+    if stored != Stored():
+        _store_settings(session, charger.id, stored)
     session.flush()
     return receipt_of(charger)
 
 
-def update_charger(session: Session, request: UpdateRequest) -> tuple[Charger, CommandReceipt]:
-    """Change a charger. Returns its row, as changed, and the receipt. Raises ChargerNotFound, InvalidCharger.
+def update_charger(
+    session: Session, request: UpdateRequest, *, sealer: Sealer
+) -> tuple[Charger, CommandReceipt]:
+    """Change a charger. Returns its row, as changed, and the receipt. Raises ChargerNotFound, InvalidCharger, NoKeys.
 
-    A change of what the charger's process is configured with redeploys it in the background. A repeat changes nothing.
+    A change of the specification reaches the charger over the control link, or, where its task definition has it,
+    redeploys the charger in the background. A repeat changes nothing.
     """
     charger = lock_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
     changes = request.changes.values()
-    changed = {name: value for name, value in changes.items() if getattr(charger, name) != value}
-    if (connector_type := changed.get("connector_type")) is not None:
+    before = Stored.of(session.get(ChargerSettings, charger.id, populate_existing=True))
+    stored = changed(before, request.changes.settings, sealer)
+    if stored.connectors != before.connectors:
+        changes["number_of_connectors"] = _check_connectors(_model_of(session, charger), stored)
+    changes = {name: value for name, value in changes.items() if getattr(charger, name) != value}
+    if (connector_type := changes.get("connector_type")) is not None:
         _catalog_entry(session, charger.brand_slug, charger.model_slug, connector_type)
-    for name, value in changed.items():
+    check_together(stored, changes.get("ws_url", charger.ws_url))
+    for name, value in changes.items():
         setattr(charger, name, value)
-    if changed:
+    respecified = stored != before or not SPECIFIED.isdisjoint(changes)
+    if changes or respecified:
         charger.updated_at = func.now()
-    redeploy = not REDEPLOYS.isdisjoint(changed) and charger.provisioning_status != ProvisioningStatus.FAILED
+    if respecified:
+        _store_settings(session, charger.id, stored)
+    redeploy = (
+        respecified
+        and not _follows_link(charger)
+        and charger.provisioning_status != ProvisioningStatus.FAILED
+    )
     if redeploy:
         charger.generation += 1
         charger.spec_generation = charger.generation
@@ -226,6 +258,42 @@ def _catalog_entry(
     return brand, model
 
 
+def _model_of(session: Session, charger: Charger) -> CatalogModel:
+    return _catalog_entry(session, charger.brand_slug, charger.model_slug, charger.connector_type)[1]
+
+
+def _check_connectors(model: CatalogModel, stored: Stored) -> int:
+    """The number of connectors: that of the settings, or else the model's. Raises InvalidCharger for another's types."""
+    others = set(stored.connectors.get("types", ())) - set(model.connector_types)
+    if others:
+        offered = ", ".join(model.connector_types)
+        raise InvalidCharger(
+            f"{model.name} has no {', '.join(sorted(others))} connector; it offers {offered}",
+            param="connectors",
+        )
+    number: int = stored.connectors.get("number", model.connector_count)
+    return number
+
+
+def _store_settings(session: Session, charger_id: str, stored: Stored) -> None:
+    """The next revision of the charger's specification. The charger's row must be locked."""
+    row = insert(ChargerSettings).values(
+        charger_id=charger_id, revision=1, settings=stored.settings, sealed=stored.sealed
+    )
+    newer = {
+        "revision": ChargerSettings.revision + 1,
+        "settings": row.excluded.settings,
+        "sealed": row.excluded.sealed,
+        "updated_at": func.now(),
+    }
+    session.execute(row.on_conflict_do_update(index_elements=[ChargerSettings.charger_id], set_=newer))
+
+
+def _follows_link(charger: Charger) -> bool:
+    """Whether changes reach its process over the control link. Unknown if a release before this one deployed it last."""
+    return charger.spec_by_link and charger.spec_hash is not None
+
+
 def _check_quota(session: Session, organization_id: str, max_chargers: int) -> None:
     """Raise QuotaFull if the charger that was just stored exceeds the quota.
 
@@ -238,7 +306,7 @@ def _check_quota(session: Session, organization_id: str, max_chargers: int) -> N
         )
 
 
-def _repeated_create(session: Session, request: CreateRequest) -> CommandReceipt:
+def _repeated_create(session: Session, request: CreateRequest, sealer: Sealer) -> CommandReceipt:
     """The receipt of the first request, if this one is equal to it. Raises InvalidCharger otherwise."""
     new = request.charger
     charger = session.scalars(
@@ -252,7 +320,14 @@ def _repeated_create(session: Session, request: CreateRequest) -> CommandReceipt
         charger is not None
         and charger.newest_event_type == EventType.CREATE_CHARGER
         and charger.provisioning_status in IN_PROGRESS
-        and all(getattr(charger, name) == value for name, value in asdict(new).items())
+        and all(getattr(charger, name) == value for name, value in new.columns().items())
+        and _has_settings(session, charger, new.settings, sealer)
     ):
         return receipt_of(charger, repeated=True)
     raise InvalidCharger(f"Identity {new.identity} already exists", param="identity")
+
+
+def _has_settings(session: Session, charger: Charger, settings: Mapping[str, Any], sealer: Sealer) -> bool:
+    """Whether the charger has just these settings: they change nothing of it, and it has none beside them."""
+    before = Stored.of(session.get(ChargerSettings, charger.id))
+    return changed(before, settings, sealer) == before and changed(Stored(), settings, sealer).is_like(before)

@@ -13,6 +13,7 @@ from shared.models.links import ChargerLink, ShownLink
 from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogVolume
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
+from shared.models.settings import ChargerSettings
 
 __all__ = [
     "Action",
@@ -28,6 +29,7 @@ __all__ = [
     "ChargerMemory",
     "ChargerReport",
     "ChargerSearch",
+    "ChargerSettings",
     "Command",
     "ControlLink",
     "ControlSession",

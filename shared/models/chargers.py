@@ -15,6 +15,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     func,
     text,
 )
@@ -22,7 +23,9 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, column_property, foreign, mapped_column, relationship
 
 from shared.models.base import CODES, Base
+from shared.models.control import ChargerReport
 from shared.models.links import ShownLink
+from shared.models.settings import ChargerSettings
 from shared.vocabulary import ProvisioningStatus
 
 LIVE = text("deleted_at IS NULL")
@@ -85,6 +88,9 @@ class Charger(Base):
     restart_task_arn: Mapped[str | None]  #: the task that a restart stops; null when none ran
     restart_task_generation: Mapped[int] = mapped_column(default=0)  #: restart_generation it was recorded for
     spec_hash: Mapped[str | None]  #: of the fleet's spec in its task definition; null when unknown
+    spec_by_link: Mapped[bool] = mapped_column(
+        server_default=false()
+    )  #: its task definition leads to the control link, from which its process gets everything else
     leftovers_at: Mapped[datetime | None]  #: since when a task definition is left that no service uses
 
     # Rollout: see worker/maintenance/rollout.py.
@@ -116,6 +122,19 @@ class Charger(Base):
     link: Mapped["ShownLink"] = relationship(
         lambda: ShownLink,
         primaryjoin=lambda: foreign(Charger.id) == ShownLink.charger_id,
+        viewonly=True,
+        lazy="raise",
+    )
+
+    settings: Mapped["ChargerSettings | None"] = relationship(
+        lambda: ChargerSettings,
+        primaryjoin=lambda: foreign(ChargerSettings.charger_id) == Charger.id,
+        viewonly=True,
+        lazy="raise",
+    )
+    report: Mapped["ChargerReport | None"] = relationship(
+        lambda: ChargerReport,
+        primaryjoin=lambda: foreign(ChargerReport.charger_id) == Charger.id,
         viewonly=True,
         lazy="raise",
     )

@@ -36,7 +36,8 @@ def app(engine: Engine, redis_url: str) -> Iterator[Flask]:
         for name, value in environment(url, f"{redis_url.rpartition('/')[0]}/9").items():
             patch.setenv(name, value)
         settings = load_settings()
-    app = create_app(replace(settings, database_pool_size=4))
+    control = replace(settings.control, url="ws://link.test/control")
+    app = create_app(replace(settings, database_pool_size=4, control=control))
     yield app
     resources: Resources = app.extensions["chargehand"]
     resources.publisher.close()

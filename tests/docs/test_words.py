@@ -21,6 +21,7 @@ EXCEPT = {
 #: What may stand in a line although a word of the list is in it, with the reason.
 ALLOWED = {
     "CHARGER_VISITOR_": "variables of the charger that people have set",
+    "visitors": "a key of a charger's settings, named after those variables",
     "link_noted_at": "a column that has shipped",
     "charger_links_to_note": "an index that has shipped",
     "chargers_leaving": "an index that has shipped",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -10,8 +11,10 @@ from shared.fleet import chargers, commands
 from shared.fleet.locking import lock_chargers
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
+from shared.sealing import Sealer
 from shared.settings import Timing
 from shared.vocabulary import CommandStatus, EventType
+from tests.support.environment import ENCRYPTION_KEY
 from tests.support.fake_ecs import FakeEcs
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge
@@ -39,7 +42,10 @@ class World:
                 ws_url="ws://csms.test/ocpp",
             )
             request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tester", request_id="request-1")
-            return chargers.create_charger(session, request, max_chargers=1_000_000).charger_id
+            receipt = chargers.create_charger(
+                session, request, max_chargers=1_000_000, sealer=Sealer((ENCRYPTION_KEY,))
+            )
+            return receipt.charger_id
 
     def ready(self, identity: str = "CP-1") -> str:
         """A charger that is up and READY."""
@@ -62,7 +68,7 @@ class World:
             request = chargers.DeleteRequest(charger_id, ORGANIZATION, requested_by="tester", request_id=None)
             return chargers.delete_charger(session, request)
 
-    def update(self, charger_id: str, **changes: str) -> CommandReceipt:
+    def update(self, charger_id: str, **changes: Any) -> CommandReceipt:
         with self.sessions.begin() as session:
             request = chargers.UpdateRequest(
                 charger_id,
@@ -71,7 +77,7 @@ class World:
                 requested_by="tester",
                 request_id=None,
             )
-            _, receipt = chargers.update_charger(session, request)
+            _, receipt = chargers.update_charger(session, request, sealer=Sealer((ENCRYPTION_KEY,)))
         return receipt
 
     # Workers.

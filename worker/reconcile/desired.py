@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from shared.database.engine import Sessions
-from shared.models import Charger, Command
+from shared.models import Charger, ChargerSettings, Command
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,8 @@ class DesiredState(NamedTuple):
     drifted_at: datetime | None
     not_before: datetime | None
 
+    settings: dict[str, Any] | None  #: beyond the contract, without secrets
+
     # Of its newest command.
     request_id: str | None
     deadline_from: datetime  #: when it was requested, plus the time for which the rate budget held it back
@@ -72,11 +74,13 @@ HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, tim
 _NEWEST = (
     select(
         Charger.__table__,
+        ChargerSettings.settings,
         Command.request_id,
         (Command.created_at + HELD_FOR).label("deadline_from"),
         func.now().label("now"),
     )
     .join(Command, Command.id == Charger.newest_command_id)
+    .outerjoin(ChargerSettings, ChargerSettings.charger_id == Charger.id)
     .where(Charger.id == bindparam("of_charger"))
 )
 _COLUMNS = DesiredState._fields[:-1]

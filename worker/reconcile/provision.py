@@ -5,6 +5,7 @@ from enum import StrEnum
 from sqlalchemy import case, exists, func, select, update
 
 from shared.database.engine import Sessions
+from shared.fleet.specification.variables import variables_of
 from shared.models import Charger
 from shared.vocabulary import IN_PROGRESS, ProvisioningStatus
 from worker.ecs.client import EcsClient, ServiceView
@@ -71,20 +72,8 @@ def tear_down(ecs: EcsClient, charger: DesiredState) -> None:
 
 
 def environment(charger: Charger | DesiredState) -> dict[str, str]:
-    """The environment variables of the charger's process (docs/ocpp.md). Empty values are left out."""
-    variables = {
-        "CHARGER_IDENTITY": charger.identity,
-        "CHARGER_WS_URL": charger.ws_url,
-        "CHARGER_OCPP_VERSION": charger.ocpp_version,
-        "CHARGER_VENDOR_NAME": charger.vendor_name,
-        "CHARGER_MODEL": charger.model,
-        "CHARGER_CONNECTORS": str(charger.number_of_connectors),
-        "CHARGER_CONNECTOR_TYPE": charger.connector_type,
-        "CHARGER_MAX_POWER_W": str(charger.max_charging_power),
-        "CHARGER_NAME": charger.name,
-        "CHARGER_LOCATION_NAME": charger.location_name,
-    }
-    return {name: value for name, value in variables.items() if value}
+    """The environment variables of the charger's process (docs/ocpp.md)."""
+    return variables_of(charger, charger.settings if isinstance(charger, DesiredState) else None)
 
 
 #: Stands for every charger: `fleet_spec` must not depend on the values of any one.

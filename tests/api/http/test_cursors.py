@@ -194,7 +194,7 @@ def test_a_charger_that_exists_throughout_is_listed_once_while_others_come_and_g
     fleet: Fleet, reading: Reading
 ) -> None:
     with fleet.sessions.begin() as session:
-        session.execute(text("TRUNCATE chargers, charger_links, commands, charger_events"))
+        session.execute(text("TRUNCATE chargers, charger_links, commands, charger_events CASCADE"))
     there = {
         fleet.create(identity=f"CP-{number}", location_id="here"): f"CP-{number}" for number in reading.before
     }

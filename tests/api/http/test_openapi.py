@@ -142,7 +142,7 @@ def test_every_example_fits_its_schema(document: Any) -> None:
     ("path", "pointer"),
     [
         ("/ocpp/chargers", "ChargerPage"),
-        ("/ocpp/chargers/{id}", "ChargerAnswer"),
+        ("/ocpp/chargers/{id}", "ChargerDetail"),
         ("/ocpp/chargers/{id}/status", "ChargerStatus"),
         ("/ocpp/chargers/{id}/commands", "CommandPage"),
         ("/ocpp/chargers/{id}/logs", "LogPage"),

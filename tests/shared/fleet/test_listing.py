@@ -126,5 +126,5 @@ def test_exactly_the_chargers_that_are_not_deleted_have_texts(sessions: Sessions
     assert _kept(sessions) == {first: "back\n", second: f"{second}\nhalle äö"}
 
     with sessions.begin() as session:
-        session.execute(text("TRUNCATE chargers, charger_links, commands, charger_events"))
+        session.execute(text("TRUNCATE chargers, charger_links, commands, charger_events CASCADE"))
     assert _kept(sessions) == {}

@@ -1,0 +1,1 @@
+"""What a charger's process needs to know about its charger: the specification."""
