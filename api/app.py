@@ -20,13 +20,14 @@ from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.live.batcher import Batcher
+from api.live.hints import Hints
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import catalog, chargers, commands, events, health, not_implemented
+from api.routes import actions, catalog, chargers, commands, events, health, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.sealing import Sealer
@@ -42,7 +43,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
-    app.url_map.converters |= {"charger_id": _ChargerId, "slug": _Slug}
+    app.url_map.converters |= {"charger_id": _ChargerId, "action_id": _ActionId, "slug": _Slug}
     app.extensions["chargehand"] = _make_resources(settings, publisher)
 
     app.before_request(_start_request)
@@ -50,8 +51,8 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
-    document = make_document(app, converters=[_ChargerId, _Slug])
-    for module in (chargers, commands, events, catalog, health):
+    document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
+    for module in (chargers, commands, events, actions, catalog, health):
         document.register_blueprint(module.operations)
     app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
@@ -73,6 +74,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         open_quota=OpenCommandQuota(polls, settings.open_commands_per_organization),
         batcher=Batcher(pools.batching, sessions),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
+        hints=Hints(settings.redis_url),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
         streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
         sealer=Sealer(settings.encryption_keys),
@@ -107,6 +109,10 @@ class _ChargerId(BaseConverter):
     """A text that cannot be a charger's id is an unknown route, without a query."""
 
     regex = "[A-Za-z0-9_-]{1,64}"
+
+
+class _ActionId(BaseConverter):
+    regex = "[0-9]{1,18}"
 
 
 class _Slug(BaseConverter):

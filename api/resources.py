@@ -9,6 +9,7 @@ from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.live.batcher import Batcher
+from api.live.hints import Hints
 from api.live.metrics import DatabaseMetrics
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -30,6 +31,7 @@ class Resources:
     reads: ReadSessions  #: for requests that only read
     batcher: Batcher  #: for starts, stops and restarts
     publisher: Publisher
+    hints: Hints  #: for the link, after a commit of what it sends to chargers
     watcher: Watcher
     streams: Streams
     verifier: TokenVerifier

@@ -28,6 +28,7 @@ class ErrorCode(StrEnum):
 class ActionCode(StrEnum):
     """Why an action was not applied: stored in actions.reason_code."""
 
+    NOT_READY = "charger_not_ready"  #: it has no runtime yet, or its provisioning failed
     STOPPED = "charger_stopped"  #: the charger is not meant to run
     NOT_CONNECTED = "charger_not_connected"  #: its process has no session with the control link
     RESTARTED = "charger_restarted"  #: it started anew before it got the action

@@ -179,8 +179,8 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def _path(option: Option) -> str | None:
-    """`Component.Variable`, with `/instance`."""
+def name_of(option: Option) -> str | None:
+    """OCPP 2.0.1's `Component.Variable`, with `/instance`; None: 2.0.1 does not have it."""
     instance = f"/{option.instance}" if option.instance else ""
     return f"{option.component}.{option.variable}{instance}" if option.component else None
 
@@ -190,7 +190,12 @@ OPTION_OF_NAME = {option.name: option for option in OPTIONS}
 #: By 1.6's key in lower case: keys are not case-sensitive (its type is CiString50).
 OPTION_OF_KEY = {option.key.lower(): option for option in OPTIONS if option.key}
 #: By 2.0.1's Component.Variable/Instance in lower case.
-OPTION_OF_PATH = {path.lower(): option for option in OPTIONS if (path := _path(option))}
+OPTION_OF_PATH = {path.lower(): option for option in OPTIONS if (path := name_of(option))}
+
+
+def find_option(name: str) -> Option | None:
+    """The option of that name in one of the versions, in any letter case."""
+    return OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
 
 
 class Options:
@@ -211,7 +216,7 @@ class Options:
         self._fixed = frozenset(fixed)
         self.changes: dict[str, str] = {}
         for name, text in configuration.items():
-            option = OPTION_OF_KEY.get(name.lower()) or OPTION_OF_PATH.get(name.lower())
+            option = find_option(name)
             if option is None:  # without its value: it may be a password under a wrong name
                 raise ValueError(f"{name} is not a setting of this charger")
             if self.change(option, text) == "Rejected":

@@ -120,14 +120,14 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
             charge_point.end_attempt()
             if error.was_accepted:
                 delays = retry_delays(charge_point.network.settings())
+        if reason == "new_password":
+            await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
+        elif not charge_point.wants_reboot:
+            await charge_point.wait_to_connect(next(delays))
         if charge_point.wants_reboot:
             charge_point.power_off()
             await asyncio.sleep(settings.reboot_s)
             charge_point.power_on()
-        elif reason == "new_password":
-            await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
-        else:
-            await charge_point.wait_to_connect(next(delays))
 
 
 async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:

@@ -6,17 +6,19 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
+from api.http.action_answers import ActionNotApplied, status_url
 from api.http.auth import NotAllowed, Unauthenticated
 from api.http.fields import Problem
 from api.http.idempotency_key import KEY_HEADER
 from api.http.parsing import InvalidRequest, item
+from api.http.waits import TooManyWaits
 from api.limits.open_commands import TooManyOpenCommands
 from api.limits.rate_limit import TooManyRequests
 from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
 from shared.auth.errors import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
-from shared.fleet.errors import InvalidCharger, NotFound, NotReady, QuotaFull
+from shared.fleet.errors import InvalidCharger, LocationTooLarge, NotFound, NotReady, QuotaFull
 from shared.fleet.idempotency import KeyReused
 from shared.sealing import NoKeys
 
@@ -40,6 +42,9 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotFound, not_found)
     app.register_error_handler(InvalidCharger, invalid_charger)
     app.register_error_handler(NotReady, not_ready)
+    app.register_error_handler(ActionNotApplied, action_not_applied)
+    app.register_error_handler(LocationTooLarge, location_too_large)
+    app.register_error_handler(TooManyWaits, too_many_waits)
     app.register_error_handler(NoKeys, no_keys)
     app.register_error_handler(NotAvailable, not_available)
     app.register_error_handler(KeyReused, key_reused)
@@ -78,6 +83,23 @@ def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
 
 def not_ready(error: NotReady) -> ResponseReturnValue:
     return {"detail": [item(["path", "charger_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def action_not_applied(error: ActionNotApplied) -> ResponseReturnValue:
+    headers = {"Location": status_url(error.action_id)}
+    known = {"command_id": str(error.action_id), "code": error.code}
+    if error.status == 400:
+        return {"detail": str(error), **known}, 400, headers
+    problem = Problem(str(error), "value_error", **known)
+    return {"detail": [item(["body", "target", "charger_id"], problem)]}, error.status, headers
+
+
+def location_too_large(error: LocationTooLarge) -> ResponseReturnValue:
+    return {"detail": [item(["body", "target", "location_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def too_many_waits(error: TooManyWaits) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def no_keys(error: NoKeys) -> ResponseReturnValue:

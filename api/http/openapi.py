@@ -20,6 +20,7 @@ from api.http.auth import ORGANIZATION_HEADER
 from api.http.errors import RETRY_AFTER_S
 from api.http.fields import OneOf, documented
 from api.http.idempotency_key import KEY, KEY_HEADER, REPLAYED_HEADER
+from api.http.json_fields import Map
 from api.http.operations import ERROR_NAMES
 from shared.auth.tokens import ORGANIZATION_ID
 
@@ -71,6 +72,7 @@ def make_document(app: Flask, *, converters: list[type[BaseConverter]]) -> Api:
         },
     )
     document.ma_plugin.converter.add_attribute_function(_one_of)
+    document.ma_plugin.converter.add_attribute_function(_values)
     for converter in converters:
         document.register_converter(
             converter, lambda found: {"type": "string", "pattern": documented(re.compile(found.regex))}
@@ -170,6 +172,11 @@ def _one_of(converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any
     if not isinstance(field, OneOf):
         return {}
     return {"oneOf": [converter.resolve_nested_schema(schema) for schema in field.schemas]}
+
+
+def _values(converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+    """The schema of a Map field's values; nothing for other fields."""
+    return {"additionalProperties": converter.field2property(field.values)} if isinstance(field, Map) else {}
 
 
 def _error(status: int, description: str) -> dict[str, Any]:

@@ -90,11 +90,14 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         errors: tuple[int, ...] = (),
         content_type: str | None = None,
         parameters: list[dict[str, Any]] | None = None,
+        examples: Examples | None = None,
+        when_final: str = _DESCRIPTION_OF_FINAL,
     ) -> Callable[[View], View]:
         """Register the view, which gets the parsed body and query first and returns what `answer` dumps.
 
-        The document's summary and description are the view's docstring; its examples are in api/http/examples.py.
-        An operation that answers 202 takes `wait` and then may answer 200. `errors` are those that do not follow from
+        The document's summary and description are the view's docstring; its examples are in api/http/examples.py
+        unless given. An operation that answers 202 takes `wait` and then may answer 200, which `when_final` describes;
+        empty for one that never does. `errors` are those that do not follow from
         the access, the path and the body.
         Where a token is needed, an unknown query parameter is a 422. Public routes ignore it: probes, scrapers and
         browsers add some to bypass caches.
@@ -103,26 +106,26 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
 
         def register(view: View) -> View:
             operation_id = view.__name__
-            examples = EXAMPLES.get(operation_id, Examples())
+            shown = examples or EXAMPLES.get(operation_id, Examples())
             documented = self.doc(**_documentation(view, errors, self._access, parameters))(view)
             documented = self._parsing_query(documented, query)
             if body is not None:
-                documented = self.arguments(body(), required=not body.optional, examples=examples.bodies)(
+                documented = self.arguments(body(), required=not body.optional, examples=shown.bodies)(
                     documented
                 )
             documented = self.response(
                 status,
                 answer,
                 description=HTTPStatus(status).phrase,
-                example=examples.answer,
-                examples=examples.answers,
+                example=shown.answer,
+                examples=shown.answers,
                 content_type=content_type,
                 headers=LOCATION_HEADER if status == 202 else {},
             )(documented)
-            if status == 202:
-                documented = self.alt_response(200, schema=answer, success=True, **_when_waited(examples))(
-                    documented
-                )
+            if status == 202 and when_final:
+                documented = self.alt_response(
+                    200, schema=answer, success=True, **_when_waited(shown, when_final)
+                )(documented)
             common = ["OrganizationId", "RequestId"] if self._access is Access.TENANT else ["RequestId"]
             self.route(rule, methods=[method], endpoint=operation_id, parameters=common)(documented)
             return view
@@ -167,9 +170,8 @@ def _documentation(
     return documentation
 
 
-def _when_waited(examples: Examples) -> dict[str, Any]:
+def _when_waited(examples: Examples, description: str) -> dict[str, Any]:
     """The 200 of an operation that waits."""
-    description = _DESCRIPTION_OF_FINAL
     shown = {"final": {"summary": "wait=30", "value": examples.final}}
     if examples.accepted is not None:
         description += _DESCRIPTION_OF_ACCEPTED

@@ -9,6 +9,13 @@ from api.resources import resources
 SKIPPED_HEADER = "Wait-Skipped"
 
 
+class TooManyWaits(Exception):
+    """No slot is left for a request that has to wait. Nothing has been stored."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests wait for results at once: try again later")
+
+
 def wait_for(target: Target, timeout_s: float) -> bool:
     """Return when the target is final or gone, after timeout_s seconds at the latest, or when the server ends.
 

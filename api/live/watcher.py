@@ -1,13 +1,15 @@
-"""Lets hundreds of requests wait for commands and chargers, with one query for all of them."""
+"""Lets hundreds of requests wait for commands, actions and chargers, with one query for all of them."""
 
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Integer,
     String,
     TableValuedAlias,
@@ -27,8 +29,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from api.limits.slots import Full, FullForOrganization, Slots
 from api.poller import Poller
 from shared.fleet.links import is_open, may_be_accepted
-from shared.models import Charger, Command
-from shared.vocabulary import IN_PROGRESS, OPEN
+from shared.models import Action, Charger, Command
+from shared.vocabulary import IN_PROGRESS, OPEN, OPEN_ACTION
 
 POLL_S = 0.1
 # Waiters of one organization that a poll wakes: hundreds that continue at once would delay all other requests.
@@ -57,7 +59,14 @@ class Link:
     generation: int | None = None  #: of the command to wait for; None for the newest, whichever it is
 
 
-Target = UUID | Provisioning | Settled | Link  #: a UUID is a command
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """Wait until all of the actions are final."""
+
+    ids: tuple[int, ...]
+
+
+Target = UUID | Provisioning | Settled | Link | Actions  #: a UUID is a command
 
 
 @dataclass(eq=False, slots=True)
@@ -82,9 +91,23 @@ class Watcher:
         Returns False at once if no slot is free. Errors of the database are not raised: the poller retries.
         """
         try:
-            self._slots.acquire(organization_id)
+            with self.slot(organization_id):
+                self.wait_in_slot(target, timeout_s, organization_id=organization_id)
         except (Full, FullForOrganization):
             return False
+        return True
+
+    @contextmanager
+    def slot(self, organization_id: str) -> Iterator[None]:
+        """Hold a slot, for a `wait_in_slot` in the block. Raises Full, FullForOrganization."""
+        self._slots.acquire(organization_id)
+        try:
+            yield
+        finally:
+            self._slots.release(organization_id)
+
+    def wait_in_slot(self, target: Target, timeout_s: float, *, organization_id: str) -> None:
+        """As `wait`, by a caller that holds a slot."""
         waiter = _Waiter(target, organization_id)
         self._waiters.add(waiter)
         try:
@@ -93,8 +116,6 @@ class Watcher:
                 waiter.woken.wait(timeout_s)
         finally:
             self._waiters.discard(waiter)
-            self._slots.release(organization_id)
-        return True
 
     @property
     def waiting(self) -> int:
@@ -126,6 +147,7 @@ class Watcher:
             "unsettled": [target.charger_id for target in targets if isinstance(target, Settled)],
             "links": [link.charger_id for link in links],
             "generations": [link.generation for link in links],
+            "actions": [_listed(target) for target in targets if isinstance(target, Actions)],
         }
         with self._autocommit() as session:
             rows = session.execute(_ENDED, parameters).all()
@@ -140,7 +162,13 @@ def _target(kind: str, id_: str, generation: int | None) -> Target:
             return Provisioning(id_)
         case "settled":
             return Settled(id_)
+        case "actions":
+            return Actions(tuple(map(int, id_.split(","))))
     return Link(id_, generation)
+
+
+def _listed(target: Actions) -> str:
+    return ",".join(map(str, target.ids))
 
 
 def _ids(name: str, type_: type[String | Uuid[UUID]]) -> TableValuedAlias:
@@ -158,7 +186,14 @@ _links = (
     .table_valued(column("id", String), column("generation", Integer))
     .render_derived("links_waited_for")
 )
+_actions = _ids("actions", String)
 _ENDED = union_all(
+    select(literal("actions"), _actions.c.id, _NO_GENERATION).where(
+        ~exists().where(
+            Action.id == func.any(cast(func.string_to_array(_actions.c.id, ","), ARRAY(BigInteger))),
+            Action.status.in_(OPEN_ACTION),
+        )
+    ),
     select(literal("command"), cast(_commands.c.id, String), _NO_GENERATION).where(
         ~exists().where(Command.id == _commands.c.id, Command.status.in_(OPEN))
     ),

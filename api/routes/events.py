@@ -52,9 +52,9 @@ def watch_charger(charger_id: str) -> Response:
 
     Server-Sent Events. The first is a `snapshot`, unless `Last-Event-ID` names the last event that was read; an id that
     no event has yet is a 422. Then `command` when a command is requested or changes its status, `status` when the
-    provisioning, the running tasks or the reason why none runs change, `ocpp` when the link to the CSMS changes. An
-    event may repeat a part of the snapshot. A comment is sent after 15 s of silence, and the stream ends after 300 s:
-    reconnect.
+    provisioning, the running tasks or the reason why none runs change, `ocpp` when the link to the CSMS changes,
+    `action` when something is to happen to the running charger (/ocpp/commands) and when that is final. An event may
+    repeat a part of the snapshot. A comment is sent after 15 s of silence, and the stream ends after 300 s: reconnect.
     """
     last_id = _last_id()
     wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
@@ -92,7 +92,8 @@ def _last_id() -> int | None:
 def _lines(first: str, stream: Stream) -> Iterator[str]:
     yield first
     for events in stream:
-        yield "".join(_text(event.id, event.type, PAYLOADS[event.type](event)) for event in events) or ":\n\n"
+        known = (event for event in events if event.type in PAYLOADS)  # a newer version writes others
+        yield "".join(_text(event.id, event.type, PAYLOADS[event.type](event)) for event in known) or ":\n\n"
 
 
 def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:
@@ -109,7 +110,7 @@ def _snapshot(found: Snapshot) -> dict[str, Any]:
     }
 
 
-def _command(event: Event) -> dict[str, Any]:
+def _stored(event: Event) -> dict[str, Any]:
     return {"at": _instant(event.at), **event.data}
 
 
@@ -139,7 +140,7 @@ def _link(event: Event) -> dict[str, Any]:
 
 
 #: Renders the data of an event, by its type.
-PAYLOADS = {"command": _command, "status": _status, "ocpp": _link}
+PAYLOADS = {"command": _stored, "action": _stored, "status": _status, "ocpp": _link}
 
 
 def _instant(at: datetime) -> str:

@@ -55,7 +55,7 @@ def _when_final(receipt: CommandReceipt, body: Body, wait_s: int) -> tuple[Body,
     """200 with the command, once it is final."""
     command: Command | None = None
     wait_for(receipt.command_id, wait_s)
-    with _tolerating_read_errors(), resources().reads() as session:
+    with tolerating_read_errors(), resources().reads() as session:
         command = session.get(Command, receipt.command_id)
     if command is None or command.status not in FINAL:
         return body, 202
@@ -67,7 +67,7 @@ def _when_provisioned(receipt: CommandReceipt, body: Body, wait_s: int) -> tuple
     charger: Charger | None = None
     command: Command | None = None
     wait_for(Provisioning(receipt.charger_id), wait_s)
-    with _tolerating_read_errors(), resources().reads() as session:
+    with tolerating_read_errors(), resources().reads() as session:
         charger = session.get(Charger, receipt.charger_id)
         command = session.get(Command, receipt.command_id)
     if charger is None or charger.deleted_at is not None:
@@ -82,7 +82,7 @@ def _when_accepted(receipt: CommandReceipt, body: Body, wait_s: int) -> tuple[Bo
     """200 only if the CSMS accepted the charger; otherwise `runtime` shows the reason."""
     outcome: Outcome | None = None
     wait_for(Link(receipt.charger_id, receipt.generation), wait_s)
-    with _tolerating_read_errors(), resources().reads() as session:
+    with tolerating_read_errors(), resources().reads() as session:
         outcome = outcome_of(session, receipt.charger_id, receipt.command_id)
     if outcome is None:
         return body, 202
@@ -95,7 +95,7 @@ def _when_accepted(receipt: CommandReceipt, body: Body, wait_s: int) -> tuple[Bo
 
 
 @contextmanager
-def _tolerating_read_errors() -> Iterator[None]:
+def tolerating_read_errors() -> Iterator[None]:
     """Log an error of the database and go on: the command is committed, and a 503 would make the client send it again."""
     try:
         yield

@@ -76,10 +76,11 @@ def submit_delete(request: DeleteRequest) -> None:
 def _record_once(request: CreateRequest | LifecycleRequest, attempt: Attempt) -> CommandReceipt:
     """The key and the command, in one transaction."""
     with resources().sessions.begin() as session:
-        receipt = claim(session, attempt)
+        receipt = claim(session, attempt, CommandReceipt.replay)
         if receipt is None:
             receipt = _record(session, request)
-            store_receipt(session, attempt, receipt, body=body_of(receipt))
+            body = body_of(receipt)
+            store_receipt(session, attempt, receipt.stored(), location=body["status_url"], body=body)
     if receipt.replayed:
         log.info("request.replayed", route=attempt.route, organization_id=attempt.organization_id)
     return receipt

@@ -28,3 +28,6 @@ CONNECTED_SQL = f"""EXISTS (
         AND control_sessions.disconnected_at IS NULL
         AND control_links.seen_at > now() - interval '{LINK_TIMEOUT.seconds} s'
 )"""  # our own words
+
+#: The Redis channel on which the API says that there are new actions or specifications. Its messages are empty.
+HINTS = "chargehand:actions"

@@ -17,6 +17,25 @@ class CommandNotFound(NotFound):
         )
 
 
+class ActionNotFound(NotFound):
+    def __init__(self, action_id: int) -> None:
+        super().__init__(f"Command {action_id} not found. A command is kept for a limited time after its end")
+
+
+class LocationNotFound(NotFound):
+    def __init__(self, location_id: str) -> None:
+        super().__init__(f"Location {location_id} not found: no charger belongs to it")
+
+
+class LocationTooLarge(Exception):
+    """The location has more chargers than one request may act on."""
+
+    def __init__(self, location_id: str, max_chargers: int) -> None:
+        super().__init__(
+            f"Location {location_id} has more than {max_chargers} chargers: name some of them in 'charger_ids'"
+        )
+
+
 class BrandNotFound(NotFound):
     def __init__(self, slug: str) -> None:
         super().__init__(f"Brand {slug} not found")

@@ -3,18 +3,19 @@
 The key's row is written in the transaction that records the command, so either both exist or neither does.
 """
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
+from typing import Any, TypeVar
 
 from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from shared.fleet.receipts import CommandReceipt
 from shared.models import IdempotencyKey
-from shared.vocabulary import EventType, ProvisioningStatus
+
+Receipt = TypeVar("Receipt")
+Stored = Mapping[str, Any]  #: a receipt as plain JSON
 
 RETENTION = timedelta(hours=24)
 
@@ -33,8 +34,8 @@ class Attempt:
     body_hash: bytes
 
 
-def claim(session: Session, attempt: Attempt) -> CommandReceipt | None:
-    """The receipt of the first request with this key, marked as replayed; None when this request is the first.
+def claim(session: Session, attempt: Attempt, replay: Callable[[Stored], Receipt]) -> Receipt | None:
+    """What `replay` makes of the receipt of the first request with this key; None when this request is the first.
 
     The first request then calls `store_receipt` in the same transaction. Waits for another request with the same key
     that is in progress. Raises KeyReused.
@@ -57,25 +58,22 @@ def claim(session: Session, attempt: Attempt) -> CommandReceipt | None:
     stored = session.get_one(IdempotencyKey, (attempt.organization_id, attempt.route, attempt.key))
     if stored.body_hash != attempt.body_hash:
         raise KeyReused
-    if stored.receipt is None:
-        assert stored.body is not None  # noqa: S101  # the transaction that claimed it has ended
-        return _receipt_of_answer(stored.body)
-    # A newer version may have stored fields that this one does not know.
-    known = {
-        field.name: stored.receipt[field.name]
-        for field in fields(CommandReceipt)
-        if field.name in stored.receipt
-    }
-    return CommandReceipt(**{**known, "command_id": UUID(known["command_id"]), "replayed": True})
+    # A version before 0017 stored the answer instead. One of the two is there: that transaction has ended.
+    return replay(stored.receipt or stored.body or {})
 
 
 def store_receipt(
-    session: Session, attempt: Attempt, receipt: CommandReceipt, *, body: dict[str, Any]
+    session: Session,
+    attempt: Attempt,
+    receipt: Stored,
+    *,
+    location: str | None = None,
+    body: dict[str, Any] | None = None,
 ) -> None:
     """Store the receipt for the repeats of the request that claimed the key.
 
-    `body` is the answer that API processes of the previous version, which cannot read receipts, give to a repeat
-    during a rolling deployment. The next release drops it.
+    `location` and `body` are of the answer that API processes of the previous version, which cannot read receipts,
+    give to a repeat during a rolling deployment. The next release drops them.
     """
     session.execute(
         update(IdempotencyKey)
@@ -84,28 +82,5 @@ def store_receipt(
             IdempotencyKey.route == attempt.route,
             IdempotencyKey.key == attempt.key,
         )
-        .values(
-            receipt=asdict(receipt) | {"command_id": str(receipt.command_id)},
-            status=202,
-            headers={"Location": body["status_url"]},
-            body=body,
-        )
-    )
-
-
-def _receipt_of_answer(body: dict[str, Any]) -> CommandReceipt:
-    """The receipt for an answer that an earlier version stored. What that answer does not show is left empty."""
-    payload = body.get("payload", {})
-    return CommandReceipt(
-        charger_id=body["charger_id"] if "charger_id" in body else body["id"],
-        identity=body.get("identity", ""),
-        ocpp_version=body.get("ocpp_version", ""),
-        event_type=body.get("event_type", EventType.CREATE_CHARGER),
-        command_id=UUID(body["command_id"]),
-        generation=body["generation"],
-        desired_count=payload.get("desired_count", 1),
-        service_status=payload.get("status"),
-        provisioning_status=body.get("status", ProvisioningStatus.READY),
-        workflow_run_id=body.get("workflow_run_id", ""),
-        replayed=True,
+        .values(receipt=receipt, status=202, headers={"Location": location}, body=body)
     )

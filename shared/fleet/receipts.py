@@ -1,11 +1,13 @@
 """The receipt of a stored command: what the answer is rendered from, and the message for the queue."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 from uuid import UUID
 
 from shared.models import Charger
 from shared.queues import TASK_OF, Message, TaskName, message
-from shared.vocabulary import EventType
+from shared.vocabulary import EventType, ProvisioningStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,37 @@ class CommandReceipt:
             desired_count=self.desired_count,
         )
         return ((TASK_OF[EventType(self.event_type)], hint),)
+
+    def stored(self) -> dict[str, Any]:
+        """The receipt as plain JSON."""
+        return asdict(self) | {"command_id": str(self.command_id)}
+
+    @staticmethod
+    def replay(stored: Mapping[str, Any]) -> "CommandReceipt":
+        """The receipt that was stored, or that belongs to the answer that was stored, marked as replayed."""
+        if "provisioning_status" not in stored:
+            return _receipt_of_answer(stored)
+        # A newer version may have stored fields that this one does not know.
+        known = {field.name: stored[field.name] for field in fields(CommandReceipt) if field.name in stored}
+        return CommandReceipt(**{**known, "command_id": UUID(known["command_id"]), "replayed": True})
+
+
+def _receipt_of_answer(body: Mapping[str, Any]) -> CommandReceipt:
+    """The receipt for an answer that an earlier version stored. What that answer does not show is left empty."""
+    payload = body.get("payload", {})
+    return CommandReceipt(
+        charger_id=body["charger_id"] if "charger_id" in body else body["id"],
+        identity=body.get("identity", ""),
+        ocpp_version=body.get("ocpp_version", ""),
+        event_type=body.get("event_type", EventType.CREATE_CHARGER),
+        command_id=UUID(body["command_id"]),
+        generation=body["generation"],
+        desired_count=payload.get("desired_count", 1),
+        service_status=payload.get("status"),
+        provisioning_status=body.get("status", ProvisioningStatus.READY),
+        workflow_run_id=body.get("workflow_run_id", ""),
+        replayed=True,
+    )
 
 
 def receipt_of(charger: Charger, *, repeated: bool = False) -> CommandReceipt:

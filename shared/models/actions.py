@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from shared.models.base import Base
+from shared.models.chargers import Charger
 from shared.vocabulary import ActionStatus
 
 _STATUSES = ", ".join(f"'{status}'" for status in ActionStatus)
@@ -36,6 +37,8 @@ class Action(Base):
     expires_at: Mapped[datetime]  #: not sent to the charger from then on
     received_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    charger: Mapped["Charger"] = relationship(lambda: Charger, viewonly=True, lazy="raise")
 
     __table_args__ = (
         Index("actions_open", "charger_id", "id", postgresql_where=_OPEN),

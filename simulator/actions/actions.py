@@ -8,7 +8,9 @@ from typing import Any
 from simulator.actions.charger import Charger
 from simulator.actions.fields import BadField
 from simulator.actions.outcome import Failed, Outcome, Rejected
+from simulator.actions.row import Result
 from simulator.actions.table import TABLE
+from simulator.link.frames import MAX_DEPTH, is_too_deep
 
 #: Of an event, as JSON.
 MAX_EVENT_BYTES = 256 * 1024
@@ -36,7 +38,7 @@ class Actions:
         except Exception as error:
             self._charger.log.remark("error", f"{name} could not be performed: {error!r}"[:500])
             return Outcome("failed", "the charger failed on this action")
-        return result if isinstance(result, Future) else Outcome("applied", None, result)
+        return _outcome(result)
 
     async def perform(self, name: str, event: Mapping[str, Any]) -> Outcome:
         """The outcome, also of an action whose answer the CSMS has. Never raises."""
@@ -44,11 +46,19 @@ class Actions:
         return await outcome if isinstance(outcome, Future) else outcome
 
 
+def _outcome(result: Result) -> Outcome | Future[Outcome]:
+    if isinstance(result, Future):
+        return result.result() if result.done() else result
+    return result if isinstance(result, Outcome) else Outcome("applied", None, result)
+
+
 def _check_text(event: Mapping[str, Any]) -> None:
     """Raises BadField for what no frame can carry: too deep, too long, NaN, half of a surrogate pair."""
+    if is_too_deep(event):
+        raise BadField(f"the event is more than {MAX_DEPTH} levels deep")
     try:
         text = json.dumps(event, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        raise BadField("the event is not JSON in UTF-8, or too deep") from None
+    except (TypeError, ValueError):
+        raise BadField("the event is not JSON in UTF-8") from None
     if len(text) > MAX_EVENT_BYTES:
         raise BadField(f"the event has more than {MAX_EVENT_BYTES} bytes")

@@ -91,7 +91,7 @@ class DataTransfer:
         return event
 
     def _describe(self, fields: dict[str, Any]) -> str:
-        connector = self._charger.station.connectors[fields.get("connector", 1) - 1]
+        connector = self._charger.station.connectors[(fields.get("connector") or 1) - 1]
         return json.dumps(
             {
                 "connector": connector.number,

@@ -13,7 +13,7 @@ from simulator.actions.outcome import Outcome
 Event = Mapping[str, Any]
 
 #: The result of an action that is done, or the future outcome of one whose answer the CSMS has.
-Result = dict[str, Any] | None | Future[Outcome]
+Result = dict[str, Any] | None | Outcome | Future[Outcome]
 
 Function = Callable[[Charger, Event], Result]
 

@@ -1,9 +1,33 @@
 """The table: every action by its name."""
 
 from simulator.actions.row import Row
-from simulator.actions.rows import car, connector, fault, misbehaviour, session
+from simulator.actions.rows import (
+    cache,
+    car,
+    configuration,
+    connector,
+    fault,
+    local_list,
+    maintenance,
+    messages,
+    misbehaviour,
+    session,
+    transaction,
+)
 
-MODULES = (connector, car, session, fault, misbehaviour)
+MODULES = (
+    connector,
+    car,
+    session,
+    transaction,
+    fault,
+    configuration,
+    cache,
+    local_list,
+    messages,
+    misbehaviour,
+    maintenance,
+)
 
 TABLE: dict[str, Row] = {
     each.name: each for module in MODULES for each in vars(module).values() if isinstance(each, Row)

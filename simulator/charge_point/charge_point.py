@@ -27,7 +27,7 @@ from simulator.charge_point.statuses import Statuses
 from simulator.charge_point.translation import Translation
 from simulator.charge_point.upkeep import Upkeep
 from simulator.clock import Clock
-from simulator.configuration import Options
+from simulator.configuration import Option, Options, Status
 from simulator.link.frames import Payload
 from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import ENDS, CallFailed, Session
@@ -276,6 +276,15 @@ class ChargePoint(Translation):
 
     # What follows from a changed option or clock
 
+    def change_option(self, option: Option, text: str) -> Status:
+        """Sets an option as a CSMS would, and applies it; the status for the answer."""
+        if option.name == "network_priority" and not self.network.has_slots(text):
+            return "Rejected"
+        status = self.options.change(option, text)
+        if status != "Rejected":
+            self.apply_option(option.name)
+        return status
+
     def apply_option(self, name: str) -> None:
         match name:
             case "heartbeat_s":
@@ -300,6 +309,8 @@ class ChargePoint(Translation):
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
         """Ends the session and boots again; a gentle reboot delivers first what is queued."""
         self.reboots.begin(reason, gentle=gentle)
+        if not self.online:
+            self._connect_now.set()  # nothing to end: the wait for the next connection is over
 
     @property
     def wants_reboot(self) -> bool:

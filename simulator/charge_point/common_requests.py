@@ -1,7 +1,7 @@
 """The requests that every OCPP version answers in the same way, and what the answers to other requests share."""
 
 import json
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     FormatViolationError,
@@ -13,6 +13,8 @@ from simulator.charge_point.smart_charging import SmartCharging
 from simulator.charge_point.translation import handles
 from simulator.clock import format_time, parse_time
 from simulator.link.frames import Payload
+from simulator.link.outbox import Answer
+from simulator.link.session import CallFailed
 from simulator.station.authorization import TokenInfo
 from simulator.station.model import Connector, Level, Reading, Reservation, Sample, Token, Transaction
 
@@ -57,6 +59,12 @@ class CommonRequests(SmartCharging):
         return {"status": answer.status} | ({"data": answer.data} if answer.data else {})
 
     # Authorization
+
+    def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
+        def take(answer: Answer) -> None:
+            then(None if isinstance(answer, CallFailed) else self.learn_token(token, answer[self.info_field]))
+
+        self.send("Authorize", self.authorize_payload(token), take)
 
     def learn_token(self, token: Token, info: Payload) -> TokenInfo:
         """Caches what the CSMS's answer says about a token."""

@@ -54,8 +54,7 @@ class Delivery:
             failure = CallFailed(CallFailed.DROPPED, "too many messages wait")
             if each.durable:
                 self._sender.handle_durable_answer(each, failure)
-            else:
-                each.on_answer(failure)
+            each.on_answer(failure)
 
     async def run(self, session: Session) -> Never:
         """Sends what may be sent until cancelled. Raises ConnectionClosed."""
@@ -127,6 +126,7 @@ class Delivery:
             self._readings_refused = failed
         self.outbox.remove(message)
         self._sender.handle_durable_answer(message, answer)
+        message.on_answer(answer)
         self._sender.keep_state()
 
     def _attempts(self, message: Message) -> int:

@@ -155,11 +155,12 @@ class Registration:
         """Sends the BootNotification that the CSMS triggered; before it has accepted, without the usual wait."""
         if self.status == "Accepted":
             payload = self._registrant.boot_payload() | self._registrant.triggered_boot()
-            self._registrant.send("BootNotification", payload, self._take_triggered, requested=True)
+            self._registrant.send("BootNotification", payload, self.take_boot, requested=True)
         else:
             self._boot_now.set()
 
-    def _take_triggered(self, answer: Answer) -> None:
+    def take_boot(self, answer: Answer) -> None:
+        """The answer to a BootNotification that an accepted charger sent."""
         if isinstance(answer, CallFailed):
             return
         self._take_answer(answer)

@@ -63,6 +63,10 @@ class Statuses:
         """After a connection was lost: nobody knows whether the CSMS got what it has not answered."""
         self._latest = {number: report for number, report in self._latest.items() if report.answered}
 
+    def expect_another(self, connector_number: int) -> None:
+        """The CSMS knows another status than the last that was sent: the next report sends the true one."""
+        self._latest.pop(connector_number, None)
+
     def clear(self) -> None:
         self._latest.clear()
 

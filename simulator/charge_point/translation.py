@@ -33,6 +33,8 @@ class Translation(ABC):
     #: options whose default differs in this version
     option_defaults: ClassVar[Mapping[str, str]] = {}
     token_length: ClassVar[int] = 36  #: of an idToken, at most
+    info_field: ClassVar[str]  #: the field of an answer that says what the CSMS knows of a token
+    reset_kinds: ClassVar[tuple[str, ...]]  #: the types of a Reset
     counts_evses: ClassVar[bool] = False  #: each connector is an EVSE with connector 1
     #: whether a rejected charger answers nothing at all
     silent_while_rejected: ClassVar[bool] = False
@@ -57,6 +59,18 @@ class Translation(ABC):
     def ends_rejection(self, action: str, payload: Payload) -> bool:
         """Whether a rejected charger takes this request of the CSMS."""
         return False
+
+    @abstractmethod
+    def unlock(self, connector: Connector) -> str:
+        """The status that UnlockConnector answers."""
+
+    @abstractmethod
+    def reset(self, kind: str, connector: Connector | None, reason: str) -> str:
+        """Resets the charger or one EVSE; the status that Reset answers. `reason` is that of the next boot."""
+
+    @abstractmethod
+    def trigger_payload(self, message: str, number: int | None) -> Payload:
+        """The payload of a TriggerMessage for this connector; None: for the whole charger."""
 
     @abstractmethod
     def reporting_numbers(self) -> range:
@@ -104,6 +118,12 @@ class Translation(ABC):
 
     @abstractmethod
     def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None: ...
+
+    @abstractmethod
+    def learn_token(self, token: Token, info: Payload) -> TokenInfo: ...
+
+    @abstractmethod
+    def authorize_payload(self, token: Token) -> Payload: ...
 
     @abstractmethod
     def read_token_info(self, info: Payload) -> TokenInfo:

@@ -81,7 +81,7 @@ def parse_frame(text: str | bytes) -> Call | CallResult | CallError:
             raise BadFrame(UNREADABLE_ID, "RpcFrameworkError", "a frame is a JSON array with an id")
 
 
-def _is_too_deep(value: object) -> bool:
+def is_too_deep(value: object) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [part for each in level if isinstance(each, (dict, list)) for part in _parts(each)]
@@ -97,7 +97,7 @@ START_OF_ANSWER = re.compile(r'\s*\[\s*[34]\s*,\s*"(?P<id>[^"\\]*)"')
 
 
 def _read_call(unique_id: str, action: str, payload: Payload) -> Call:
-    if _is_too_deep(payload):
+    if is_too_deep(payload):
         raise BadFrame(unique_id, "RpcFrameworkError", f"its payload is more than {MAX_DEPTH} levels deep")
     return Call(unique_id, action, payload)
 

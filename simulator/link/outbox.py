@@ -91,6 +91,10 @@ class Outbox:
     def has_action(self, action: str) -> bool:
         return any(message.action == action for message in self._messages)
 
+    def first_of(self, transaction_id: str) -> Message | None:
+        """The oldest message of this transaction."""
+        return next((each for each in self._messages if each.transaction_id == transaction_id), None)
+
     def has_transaction(self, transaction_id: str | None = None) -> bool:
         """Whether a message of this transaction waits, or of any."""
         return any(

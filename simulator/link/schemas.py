@@ -39,6 +39,37 @@ def check_payload(version: Version, action: str, payload: object, *, answer: boo
     _check(payload, schema, schema.get("definitions", {}), "payload")
 
 
+def plain(name: str) -> str:
+    """A name without letter case and separators: `id_tag` and `idTag` are the same."""
+    return name.replace("_", "").lower()
+
+
+def spell(version: Version, action: str, payload: Mapping[str, object]) -> dict[str, Any]:
+    """A request with its fields spelt as in the schema. A field that the schema does not have stays as it is."""
+    schema = _load(version, action, answer=False)
+    spelt: dict[str, Any] = _spell(payload, schema, schema.get("definitions", {}))
+    return spelt
+
+
+def _spell(value: Any, schema: Schema, definitions: Mapping[str, Schema]) -> Any:
+    if "$ref" in schema:
+        schema = definitions[schema["$ref"]]
+    if isinstance(value, list):
+        return [_spell(part, schema.get("items", {}), definitions) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    properties = schema.get("properties", {})
+    names: dict[str, str] = {plain(name): name for name in properties}
+    spelt: dict[str, Any] = {}
+    for name, part in value.items():
+        known = name if name in properties else names.get(plain(name))
+        if known is None or known in spelt:
+            spelt[name] = part
+        else:
+            spelt[known] = _spell(part, properties[known], definitions)
+    return spelt
+
+
 def tolerate(version: Version, action: str, payload: object, *, answer: bool) -> tuple[Any, list[str]]:
     """A payload without those of its fields that nobody needs and that break the schema, and what was wrong with it.
 

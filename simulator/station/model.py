@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from simulator.station.car.ev import Ev
+from simulator.station.car.ev import NEGLIGIBLE_WH, Ev
 
 
 class Token(NamedTuple):
@@ -43,6 +43,7 @@ class Transaction:
     next_seq_no: int = 0  #: OCPP 2.0.1
     reported_state: str = "EVConnected"  #: the charging state that the CSMS knows
     energy_limit_wh: float | None = None  #: what a refused token may draw in all
+    energy_target_wh: float | None = None  #: after which its driver ends it
     samples: list[Sample] = field(default_factory=list)  #: for the report of its end
     reported_power_w: float = 0.0  #: the power that the CSMS knows
     deauthorized: bool = False  #: a refused token has drawn it, and the transaction goes on without energy
@@ -100,6 +101,7 @@ class Connector:
     claimed: bool = False  #: its token is being checked
     closed: bool = False  #: the charger is about to go off: nothing starts here any more
     remote_start_id: int | None = None
+    suspended: bool = False  #: the charger delivers nothing to its transaction, as an action set it
     power_set_w: float | None = None  #: drawn by the car as an action set it; None: as much as it can
 
     @property
@@ -120,11 +122,19 @@ class Connector:
             return "Charging"
         if self.token is None or self.transaction is None:
             return "EVConnected"
-        if self.transaction.deauthorized:
+        if self.transaction.deauthorized or self.suspended:
             return "SuspendedEVSE"
         if not self.ev.requests_energy or self.power_set_w == 0:
             return "SuspendedEV"
         return "SuspendedEVSE" if self.limit_w <= 0 else "EVConnected"
+
+    @property
+    def has_reached_target(self) -> bool:
+        transaction = self.transaction
+        if transaction is None or transaction.energy_target_wh is None:
+            return False
+        drawn_wh = self.energy_wh - transaction.meter_start_wh
+        return transaction.energy_target_wh - drawn_wh < NEGLIGIBLE_WH
 
     @property
     def has_cable(self) -> bool:

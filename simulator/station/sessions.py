@@ -10,6 +10,9 @@ from simulator.station.reservations import Reservations
 from simulator.station.resources import Resources
 from simulator.station.transactions import Transactions
 
+#: Gets whether the token may start, and what is known of it.
+Decided = Callable[[bool, TokenInfo], object]
+
 
 class Sessions:
     def __init__(
@@ -29,12 +32,11 @@ class Sessions:
         self._reservations = reservations
         self._drivers = drivers
 
-    def present_token(
-        self, connector: Connector, token: Token, refused: Callable[[Connector], object] | None = None
-    ) -> bool:
+    def present_token(self, connector: Connector, token: Token, decided: Decided | None = None) -> bool:
         """A driver shows a token: it starts charging, or ends what it or another of its group started.
 
-        False when it can do neither; True also while the CSMS is asked. `refused` is called when it may not start.
+        False when it can do neither; True also while the CSMS is asked. `decided` is called for a token that starts or
+        is refused, unless the power goes off first.
         """
         if connector.token is not None:
             return self._present_to_stop(connector, token)
@@ -43,8 +45,10 @@ class Sessions:
         self._claim(connector)
 
         def decide(info: TokenInfo) -> None:
-            if not self._decide(connector, token, info, "Authorized") and refused:
-                refused(connector)
+            if connector.claimed:
+                allowed = self._decide(connector, token, info, "Authorized")
+                if decided:
+                    decided(allowed, info)
 
         self._authorizer.authorize(token, decide)
         return True

@@ -3,7 +3,7 @@
 from simulator.clock import Clock
 from simulator.configuration import Options
 from simulator.settings import Settings
-from simulator.station.authorization import Authorizer
+from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.availability import Availability
 from simulator.station.car.cable import Cable
 from simulator.station.car.drivers import Drivers
@@ -42,11 +42,11 @@ class Station:
             reports=reports,
         )
         self._settings = settings
-        self._timers = resources.timers
         self.electrics = electrics
         self.connectors = resources.connectors
         self.connector = resources.connector
         self.running = resources.running
+        self.timers = resources.timers
         self.profiles = resources.profiles
         self.reservations = Reservations(resources, authorizer)
         self.energy = Energy(resources, self)
@@ -104,7 +104,7 @@ class Station:
     def power_off(self) -> None:
         """Stops every timer, and with them all that happens without a request."""
         self.energy.update_meters()
-        self._timers.cancel_all()
+        self.timers.cancel_all()
         self.sampling.stop()
         for connector in self.connectors:
             connector.claimed = False
@@ -124,7 +124,18 @@ class Station:
         self._drivers.follow_car(connector)
 
     def energy_limit_reached(self, connector: Connector) -> None:
-        self.transactions.deauthorize(connector)
+        if connector.has_reached_target:
+            self.end_session(connector)
+        else:
+            self.transactions.deauthorize(connector)
+
+    # What drivers do
+
+    def end_session(self, connector: Connector) -> None:
+        """The driver ends the transaction, if there is one, and leaves with the car. Safe to repeat."""
+        if connector.transaction or connector.token:
+            self.transactions.stop(connector, "StopAuthorized", "Local", connector.token)
+        self.cable.unplug(connector)
 
     # What simulated drivers do
 
@@ -145,7 +156,12 @@ class Station:
         token = Token(self._settings.session_id_tag)
         if connector.is_free and not connector.plugged and self.reservations.allows(connector, token):
             self.cable.plug(connector)
-            self.sessions.present_token(connector, token, self._drivers.expect_departure)
+
+            def decided(allowed: bool, _: TokenInfo) -> None:
+                if not allowed:
+                    self._drivers.expect_departure(connector)
+
+            self.sessions.present_token(connector, token, decided)
 
 
 def new_connector(settings: Settings, number: int) -> Connector:

@@ -45,6 +45,23 @@ class Transactions:
             self._resources.report_update(connector, transaction, trigger)
         elif self._is_start(connector):
             self._begin(connector, trigger)
+        self._settle_in(connector)
+
+    def start(self, connector: Connector, token: Token, trigger: str) -> None:
+        """Begins a transaction with this token, whatever the cable and the TxStartPoint.
+
+        One that runs without a token gets it. The connector is one that is free.
+        """
+        connector.token, connector.group, connector.used = token, None, False
+        if self._reservations.allows(connector, token):
+            connector.reservation_id = self._reservations.use(connector)
+        if connector.transaction is not None:
+            self.advance(connector, trigger)
+        else:
+            self._begin(connector, trigger)
+            self._settle_in(connector)
+
+    def _settle_in(self, connector: Connector) -> None:
         if connector.transaction:
             self._note_ready(connector, connector.transaction)
             self._drivers.follow_car(connector)  # it may be full already
@@ -97,7 +114,7 @@ class Transactions:
         moment = max(self._resources.clock.now(), transaction.started_at)  # the CSMS may set the clock back
         self._resources.reports.report_ended(connector, transaction, Ending(trigger, reason, moment, token))
         self._clear(connector, transaction)
-        connector.power_set_w = None
+        connector.power_set_w, connector.suspended = None, False
         self._sampling.restart(connector)
         if connector.operative_next is not None:
             connector.operative, connector.operative_next = connector.operative_next, None

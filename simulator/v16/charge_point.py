@@ -42,6 +42,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     #: The key StopTransactionOnEVSideDisconnect says whether unplugging stops a transaction too.
     option_defaults: ClassVar[Mapping[str, str]] = {"tx_stop_point": "Authorized"}
     token_length = 20
+    reset_kinds: ClassVar[tuple[str, ...]] = ("Soft", "Hard")
     #: "While Rejected, the Charge Point SHALL NOT respond to any Central System initiated message" (OCPP 1.6 part 1, 4.2).
     silent_while_rejected: ClassVar[bool] = True
     password_options: ClassVar[tuple[str, ...]] = ("authorization_key", "password")
@@ -104,20 +105,25 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     @handles("UnlockConnector")
     def _unlock_connector(self, payload: Payload) -> Payload:
         connector = self.station.connector(payload["connectorId"])
-        if connector is None:
-            return {"status": "NotSupported"}
+        return {"status": self.unlock(connector) if connector else "NotSupported"}
+
+    def unlock(self, connector: Connector) -> str:
         if connector.fault == "ConnectorLockFailure":
-            return {"status": "UnlockFailed"}
+            return "UnlockFailed"
         self.station.transactions.end(connector, "UnlockCommand", "UnlockCommand")
         self.station.cable.unlock(connector)
-        return {"status": "Unlocked"}
+        return "Unlocked"
 
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
-        soft = payload["type"] == "Soft"
+        return {"status": self.reset(payload["type"], None, "RemoteReset")}
+
+    def reset(self, kind: str, connector: Connector | None, reason: str) -> str:
+        """1.6 resets the whole charger, never a connector."""
+        soft = kind == "Soft"
         self.station.transactions.end_all("SoftReset" if soft else "HardReset")
-        self.reboots.begin("RemoteReset", gentle=soft)
-        return ACCEPTED
+        self.reboot(reason, gentle=soft)
+        return "Accepted"
 
     # Configuration
 
@@ -126,10 +132,7 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         option = OPTION_OF_KEY.get(payload["key"].lower())
         if option is None:
             return {"status": "NotSupported"}
-        status = self.options.change(option, payload["value"])
-        if status != "Rejected":
-            self.apply_option(option.name)
-        return {"status": status}
+        return {"status": self.change_option(option, payload["value"])}
 
     @handles("GetConfiguration")
     def _get_configuration(self, payload: Payload) -> Payload:
@@ -174,6 +177,9 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
             case _:
                 return self._trigger_statuses(numbers)
         return ACCEPTED
+
+    def trigger_payload(self, message: str, number: int | None) -> Payload:
+        return {"requestedMessage": message} | ({} if number is None else {"connectorId": number})
 
     def _trigger_statuses(self, numbers: range) -> Payload:
         if not set(numbers) <= set(self.reporting_numbers()):

@@ -1,22 +1,19 @@
 """OCPP 2.0.1: Authorize, the local authorization list, customer information, and reservations."""
 
-from collections.abc import Callable
+from typing import ClassVar
 
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED, CommonRequests, read_expiry
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
-from simulator.link.outbox import Answer
-from simulator.link.session import CallFailed
 from simulator.station.authorization import TokenInfo
 from simulator.station.model import Reservation, Token
 
 
 class Authorization201(CommonRequests):
-    def request_authorization(self, token: Token, then: Callable[[TokenInfo | None], None]) -> None:
-        def take(answer: Answer) -> None:
-            then(None if isinstance(answer, CallFailed) else self.learn_token(token, answer["idTokenInfo"]))
+    info_field: ClassVar[str] = "idTokenInfo"
 
-        self.send("Authorize", {"idToken": describe_token(token)}, take)
+    def authorize_payload(self, token: Token) -> Payload:
+        return {"idToken": describe_token(token)}
 
     def read_token_info(self, info: Payload) -> TokenInfo:
         return TokenInfo(

@@ -19,6 +19,7 @@ class ChargePoint201(
     Authorization201, Transactions201, SmartCharging201, Maintenance201, Variables201, Network201
 ):
     counts_evses: ClassVar[bool] = True
+    reset_kinds: ClassVar[tuple[str, ...]] = ("Immediate", "OnIdle")
 
     def boot_payload(self) -> Payload:
         return {
@@ -87,30 +88,36 @@ class ChargePoint201(
         connector = self.station.connector(payload["evseId"])
         if connector is None or payload["connectorId"] != CONNECTOR_ID:
             return {"status": "UnknownConnector"}
+        return {"status": self.unlock(connector)}
+
+    def unlock(self, connector: Connector) -> str:
         if connector.transaction and connector.token:
-            return {"status": "OngoingAuthorizedTransaction"}
+            return "OngoingAuthorizedTransaction"
         if connector.fault == "ConnectorLockFailure":
-            return {"status": "UnlockFailed"}
+            return "UnlockFailed"
         self.station.cable.unlock(connector)
-        return {"status": "Unlocked"}
+        return "Unlocked"
 
     @handles("Reset")
     def _reset(self, payload: Payload) -> Payload:
-        if "evseId" in payload:
-            return self._reset_evse(payload)
-        if payload["type"] == "OnIdle":
-            return ACCEPTED if self.reboots.begin_when_idle() else {"status": "Scheduled"}
-        self.station.transactions.end_all("ImmediateReset")
-        self.reboots.begin("RemoteReset")
-        return ACCEPTED
-
-    def _reset_evse(self, payload: Payload) -> Payload:
-        connector = self.station.connector(payload["evseId"])
-        if connector is None:
+        connector = self.station.connector(payload.get("evseId", 0))
+        if "evseId" in payload and connector is None:
             return rejected("UnknownEvse", "there is no such EVSE")
-        if payload["type"] == "Immediate":
+        return {"status": self.reset(payload["type"], connector, "RemoteReset")}
+
+    def reset(self, kind: str, connector: Connector | None, reason: str) -> str:
+        if connector is not None:
+            return self._reset_evse(kind, connector)
+        if kind == "OnIdle":
+            return "Accepted" if self.reboots.begin_when_idle() else "Scheduled"
+        self.station.transactions.end_all("ImmediateReset")
+        self.reboot(reason)
+        return "Accepted"
+
+    def _reset_evse(self, kind: str, connector: Connector) -> str:
+        if kind == "Immediate":
             self.station.transactions.end(connector, "ResetCommand", "ImmediateReset")
-        return ACCEPTED if self.station.availability.reset(connector) else {"status": "Scheduled"}
+        return "Accepted" if self.station.availability.reset(connector) else "Scheduled"
 
     # Remote trigger
 
@@ -136,6 +143,10 @@ class ChargePoint201(
             case _:
                 return {"status": "NotImplemented"}
         return ACCEPTED
+
+    def trigger_payload(self, message: str, number: int | None) -> Payload:
+        evse = {} if number is None else {"evse": {"id": number, "connectorId": CONNECTOR_ID}}
+        return {"requestedMessage": message} | evse
 
     def _trigger_status(self, evse: Payload) -> Payload:
         """Rejected without an EVSE and its connector (F06.FR.12)."""

@@ -102,3 +102,45 @@ def _with_car(charger: Charger, event: Event) -> Connector:
     if not connector.plugged:
         raise Rejected("no car is plugged in")
     return connector
+
+
+@action(
+    Field(name="soc", type="number", required=True, minimum=0, maximum=100, description="In percent."),
+    *PLACE,
+    example={"soc": 55, "connector_id": 1},
+)
+def update_soc(charger: Charger, event: Event) -> Result:
+    """The car's battery has this state of charge from now on. A car requests no more than fits into it."""
+    connector = _with_car(charger, event)
+    charger.station.energy.update_meters()
+    if connector.ev:
+        connector.ev.set_soc(event["soc"])
+    charger.station.energy.apply_change(connector)
+    return describe_connector(charger, connector)
+
+
+@action(
+    Field(
+        name="energy_wh",
+        type="number",
+        required=True,
+        minimum=0,
+        maximum=MAX_AMOUNT,
+        description="The register from now on, in Wh; a register only grows.",
+    ),
+    *PLACE,
+    example={"energy_wh": 12500000, "connector_id": 1},
+)
+def update_meter_values(charger: Charger, event: Event) -> Result:
+    """The register of the meter has this value, and is reported at once.
+
+    In a transaction by MeterValues (OCPP 1.6) or TransactionEvent Updated (2.0.1), otherwise by MeterValues.
+    """
+    connector = find_connector(charger, event, lambda each: each.transaction)
+    charger.station.energy.update_meters()
+    if event["energy_wh"] < connector.energy_wh:
+        raise Rejected(f"energy_wh is less than the register, which only grows: {connector.energy_wh:.1f}")
+    connector.energy_wh = float(event["energy_wh"])
+    charger.station.sampling.report_now(connector)
+    charger.station.energy.apply_change(connector)
+    return describe_connector(charger, connector)

@@ -76,3 +76,37 @@ def unplug_connector(charger: Charger, event: Event) -> Result:
     if not charger.station.cable.unplug(connector):
         raise Rejected("no car is plugged in")
     return describe_connector(charger, connector)
+
+
+@action(*PLACE, example={"connector_id": 1})
+def unlock_connector(charger: Charger, event: Event) -> Result:
+    """The latch lets go of the cable, as UnlockConnector asks for.
+
+    In OCPP 1.6 it ends a transaction; in 2.0.1 it is rejected while an authorized transaction runs.
+    """
+    connector = find_connector(charger, event)
+    status = charger.unlock(connector)
+    if status != "Unlocked":
+        raise Rejected(status)
+    return describe_connector(charger, connector) | {"unlock_status": status}
+
+
+@action(*PLACE, example={"connector_id": 1})
+def suspend_evse(charger: Charger, event: Event) -> Result:
+    """The charger stops delivering to its transaction: SuspendedEVSE, until resume_evse or the end."""
+    return _suspend(charger, event, suspended=True)
+
+
+@action(*PLACE, example={"connector_id": 1})
+def resume_evse(charger: Charger, event: Event) -> Result:
+    """The charger delivers again."""
+    return _suspend(charger, event, suspended=False)
+
+
+def _suspend(charger: Charger, event: Event, *, suspended: bool) -> Result:
+    connector = find_connector(charger, event, lambda each: each.transaction)
+    if connector.transaction is None:
+        raise Rejected(f"no transaction runs at connector {connector.number}")
+    connector.suspended = suspended
+    charger.station.energy.update_power()
+    return describe_connector(charger, connector)

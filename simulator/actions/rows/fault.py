@@ -1,5 +1,7 @@
 """Faults: they come, and they are repaired."""
 
+from typing import Any
+
 from simulator.actions.charger import Charger
 from simulator.actions.fields import Field
 from simulator.actions.outcome import Rejected
@@ -109,10 +111,39 @@ def clear_fault(charger: Charger, event: Event) -> Result:
     return _describe(charger, connector, f"{fault} at connector {connector.number} is repaired", fault)
 
 
-def _describe(charger: Charger, connector: Connector, msg: str, fault_type: str | None) -> Result:
+def _describe(charger: Charger, connector: Connector, msg: str, fault_type: str | None) -> dict[str, Any]:
     return {
         "msg": msg,
         "fault_type": fault_type,
         **describe_place(charger, connector),
         "status": charger.status_of(connector.number),
     }
+
+
+@action(
+    *PLACE,
+    example={"connector_id": 1},
+    method="GET",
+    answer="result",
+    path="fault-status",
+    result_fields=(
+        *FAULT_RESULT,
+        Field(name="faulted", type="boolean", required=True),
+        Field(name="info", type="string", nullable=True),
+    ),
+    result_example={
+        "msg": "connector 1 has no fault",
+        "fault_type": None,
+        "evse_id": None,
+        "connector_id": 1,
+        "status": "Available",
+        "faulted": False,
+        "info": None,
+    },
+)
+def get_fault_status(charger: Charger, event: Event) -> Result:
+    """Whether a connector has a fault, and which."""
+    connector = find_connector(charger, event, lambda each: each.fault)
+    msg = f"connector {connector.number} has {'no fault' if connector.fault is None else connector.fault}"
+    described = _describe(charger, connector, msg, connector.fault)
+    return described | {"faulted": connector.fault is not None, "info": connector.fault_info}

@@ -14,7 +14,7 @@ class EnergyEvents(Protocol):
     def charging_state_changed(self, connector: Connector) -> None: ...
 
     def energy_limit_reached(self, connector: Connector) -> None:
-        """A refused token has drawn all that it may."""
+        """A token has drawn all that it may, or that its driver wants."""
 
 
 class Energy:
@@ -100,7 +100,8 @@ def _steady_s(connector: Connector) -> float:
 def _may_draw(connector: Connector) -> bool:
     transaction, ev = connector.transaction, connector.ev
     wants = ev is not None and ev.requests_energy and connector.is_usable
-    return wants and transaction is not None and connector.token is not None and not transaction.deauthorized
+    delivers = transaction is not None and not transaction.deauthorized and not connector.suspended
+    return wants and delivers and connector.token is not None
 
 
 def _drawn_w(connector: Connector) -> float:
@@ -113,8 +114,10 @@ def _drawn_w(connector: Connector) -> float:
 
 
 def _allowance_wh(connector: Connector) -> float:
-    """What a refused token may still draw; infinite for any other."""
+    """What may still flow to a token that is refused, or whose driver wants so much; infinite for any other."""
     transaction = connector.transaction
-    if transaction is None or transaction.energy_limit_wh is None:
+    limits = (transaction.energy_limit_wh, transaction.energy_target_wh) if transaction else ()
+    limit_wh = min((each for each in limits if each is not None), default=None)
+    if transaction is None or limit_wh is None:
         return float("inf")
-    return max(transaction.energy_limit_wh - (connector.energy_wh - transaction.meter_start_wh), 0.0)
+    return max(limit_wh - (connector.energy_wh - transaction.meter_start_wh), 0.0)

@@ -38,6 +38,12 @@ class Ev:
     def remaining_wh(self) -> float:
         return max(self.wanted_wh - self.drawn_wh, 0.0)
 
+    def set_soc(self, percent: float) -> None:
+        """The battery has this much from now on; it requests no more than fits."""
+        remaining_wh = min(self.remaining_wh, self.battery_wh * (100 - percent) / 100)
+        self.arrival_wh = self.battery_wh * percent / 100 - self.drawn_wh
+        self.wanted_wh = self.drawn_wh + remaining_wh
+
     @property
     def soc_percent(self) -> float:
         return max(0.0, min(100.0, 100 - 100 * self._missing_wh / self.battery_wh))

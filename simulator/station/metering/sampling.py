@@ -67,6 +67,13 @@ class Sampling:
         timers = self._resources.timers
         timers.start(connector, option, max(due_s - timers.now_s(), 0), sample)
 
+    def report_now(self, connector: Connector) -> None:
+        """Reports the readings at once, in a transaction or not."""
+        if connector.transaction:
+            self._report_sample(connector)
+        else:
+            self._resources.reports.report_meter(connector)
+
     def _report_sample(self, connector: Connector) -> None:
         if connector.transaction:
             self._resources.report_update(connector, connector.transaction, "MeterValuePeriodic")

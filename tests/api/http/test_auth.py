@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 
 from api.routes import not_implemented
+from shared.fleet.actions.table import ActionKind, load_kinds
 from tests.support.environment import JWT_SECRET
 from tests.support.fleet import NEW_CHARGER, Fleet
 
@@ -31,6 +32,7 @@ class Route:
     status: int
     scope: str  #: public, token (any good one) or tenant
     body: Any = None
+    query: bool = False  #: its charger is in the query
     binds: bool = False  #: names a charger, which another tenant must not find
 
     def __str__(self) -> str:
@@ -39,6 +41,16 @@ class Route:
 
 CHARGER = "/ocpp/chargers/<charger_id:charger_id>"
 BRANDS = "/ocpp/catalog/brands"
+
+
+def _of_action(kind: ActionKind) -> Route:
+    """The charger is not connected: a failed item, or an error where its result is the answer."""
+    status = 202 if kind.answer == "queued" else 422
+    if kind.method != "POST":
+        return Route(kind.method, f"/ocpp/commands/{kind.path}", status, "tenant", query=True, binds=True)
+    body = {"target": {"charger_id": "<charger_id:charger_id>"}, "event": kind.example or {}}
+    return Route("POST", f"/ocpp/commands/{kind.path}", status, "tenant", body=body, binds=True)
+
 
 ROUTES = [
     Route("GET", "/ocpp/chargers", 200, "tenant"),
@@ -55,6 +67,9 @@ ROUTES = [
     Route("GET", f"{CHARGER}/commands", 200, "tenant", binds=True),
     Route("GET", f"{CHARGER}/commands/<uuid:command_id>", 200, "tenant", binds=True),
     Route("GET", f"{CHARGER}/events", 200, "tenant", binds=True),
+    *map(_of_action, load_kinds()),
+    Route("GET", "/ocpp/commands", 200, "tenant"),
+    Route("GET", "/ocpp/commands/<action_id:action_id>", 200, "tenant", binds=True),
     Route("GET", BRANDS, 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models", 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models/<slug:model_slug>", 200, "token"),
@@ -90,18 +105,31 @@ def charger_id(fleet: Fleet) -> str:
 def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
     """Calls the route for acme's charger, with exactly these headers."""
     command_id = fleet.commands(charger_id)[0].id
+    plugged = fleet.post(
+        "/ocpp/commands/plug-connector",
+        organization=fleet.row(charger_id).organization_id,
+        json={"target": {"charger_id": charger_id}},
+    )
+    action_id = plugged.json["failed"][0]["command_id"]
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
             route.rule.replace("<charger_id:charger_id>", charger_id)
             .replace("<uuid:command_id>", str(command_id))
+            .replace("<action_id:action_id>", action_id)
             .replace("<slug:brand_slug>", "abb")
             .replace("<slug:model_slug>", "terra-184")
             .replace("<name>", "docs.js")
             .replace("<", "")  # of what is missing: any id will do
             .replace(">", "")
         )
-        answer = fleet.client.open(path, method=route.method, json=route.body, headers=headers or {})
+        body = route.body and json.loads(
+            json.dumps(route.body).replace("<charger_id:charger_id>", charger_id)
+        )
+        query = {"charger_id": charger_id} if route.query else {}
+        answer = fleet.client.open(
+            path, method=route.method, json=body, query_string=query, headers=headers or {}
+        )
         if answer.mimetype == "text/event-stream":
             answer.close()
         return answer

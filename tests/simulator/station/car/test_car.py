@@ -46,7 +46,7 @@ def charge(**more: object) -> Charge:
         environ = environment("ws://csms", "OCPP1.6", **{"ev_unplug_s": "never", **more})
         model = build_charge_point(read_settings(environ), EventLog(lambda _: None))
         model.power_on()
-        station, timers = model.station, model.station._timers
+        station, timers = model.station, model.station.timers
         connector, stages = station.connectors[0], list[Stage]()
         start_wh = connector.energy_wh
         station.cable.plug(connector)

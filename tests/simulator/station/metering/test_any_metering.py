@@ -94,7 +94,7 @@ async def live_through(version: str, car: dict[str, object], steps: list[Step]) 
     environ = environment("ws://csms", version, **car)
     model = build_charge_point(read_settings(environ), EventLog(lambda _: None))
     model.power_on()
-    watch = asyncio.ensure_future(model.station._timers.watch())
+    watch = asyncio.ensure_future(model.station.timers.watch())
     connector, register_wh = model.station.connectors[0], 0.0
     for name, value in steps:
         await asyncio.sleep(value if name == "wait" else 0.1)

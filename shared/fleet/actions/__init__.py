@@ -1,0 +1,1 @@
+"""The actions of running chargers: their table, their rows, and the secrets in them."""

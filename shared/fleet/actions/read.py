@@ -1,0 +1,67 @@
+"""Reads actions, for the lists and the answers of the API."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, joinedload
+
+from shared.fleet.errors import ActionNotFound
+from shared.fleet.page import Page
+from shared.models import Action, Charger
+
+MAX_LISTED = 10_000  # the newest matches that a list shows and counts
+
+
+@dataclass(frozen=True, slots=True)
+class ActionFilters:
+    """None means any."""
+
+    charger_id: str | None = None
+    location_id: str | None = None
+    status: tuple[str, ...] | None = None
+
+
+def list_actions(
+    session: Session, *, organization_id: str, filters: ActionFilters, page: int, limit: int
+) -> Page[Action]:
+    """The newest MAX_LISTED matches, newest first. Actions of deleted chargers are not shown."""
+    matches = _own(organization_id)
+    if filters.charger_id is not None:
+        matches = matches.where(Action.charger_id == filters.charger_id)
+    if filters.location_id is not None:
+        matches = matches.where(Charger.location_id == filters.location_id)
+    if filters.status is not None:
+        matches = matches.where(Action.status.in_(filters.status))
+    ids = matches.with_only_columns(Action.id).order_by(None).limit(MAX_LISTED)
+    total = session.scalar(select(func.count()).select_from(ids.subquery())) or 0
+    offset = (page - 1) * limit
+    if offset >= total:
+        return Page([], total)
+    rows = session.scalars(
+        matches.order_by(Action.id.desc()).offset(offset).limit(min(limit, MAX_LISTED - offset))
+    ).all()
+    return Page(rows, total)
+
+
+def get_action(session: Session, *, organization_id: str, action_id: int) -> Action:
+    """One action. Raises ActionNotFound."""
+    action = session.scalars(_own(organization_id).where(Action.id == action_id)).one_or_none()
+    if action is None:
+        raise ActionNotFound(action_id)
+    return action
+
+
+def read_actions(session: Session, *, organization_id: str, action_ids: Collection[int]) -> Sequence[Action]:
+    """Those of the actions that exist, in no order."""
+    return session.scalars(_own(organization_id).where(Action.id.in_(action_ids))).all()
+
+
+def _own(organization_id: str) -> Select[Action]:
+    return (
+        select(Action)
+        .join(Action.charger)
+        .where(Action.organization_id == organization_id, Charger.deleted_at.is_(None))
+        .options(joinedload(Action.charger).load_only(Charger.identity))
+        .execution_options(populate_existing=True)
+    )
