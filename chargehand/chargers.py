@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from chargehand.actions import action_commands
 from chargehand.lifecycle import create, finish, restart, start, stop, wait
 from chargehand.logs import logs
 from chargehand.options import (
@@ -25,15 +26,27 @@ DEFAULT_LIMIT = 50
 SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]
 
 
-@click.group()
+class Chargers(click.Group):
+    """Lists the actions apart from the other commands in its help."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        actions = {command.name for command in action_commands()}
+        for title, of_actions in (("Commands", False), ("Actions of running chargers", True)):
+            shown = [name for name in self.list_commands(ctx) if (name in actions) == of_actions]
+            limit = formatter.width - 6 - max(map(len, shown))
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in shown])
+
+
+@click.group(cls=Chargers)
 def chargers() -> None:
-    """Create chargers, see what they do, start and stop them.
+    """Create chargers, start and stop them, and act as their drivers and cars.
 
     A CHARGER is an id (dep-...) or an identity.
     """
 
 
-for command in (create, start, stop, restart, wait, logs):
+for command in (create, start, stop, restart, wait, logs, *action_commands()):
     chargers.add_command(command)
 
 

@@ -83,6 +83,7 @@ class Retention:
     log_days: int  #: of frames and events
     deleted_log_days: int  #: of a charger's frames after its deletion
     command_days: int  #: of commands after they are final
+    action_days: int  #: of actions after they are final
     commands_per_charger: int  #: the newest are kept
 
 

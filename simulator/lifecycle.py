@@ -17,6 +17,7 @@ from simulator.charge_point.upkeep import PasswordChanged
 from simulator.link.session import ENDS, Ending, Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
+from simulator.scenario.grammar import BadScenario
 from simulator.settings import BadSettings, Settings
 from simulator.together import run_together
 from simulator.versions import VERSIONS, Version
@@ -35,9 +36,14 @@ def _new_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
     """Imports only the module of the configured version."""
     kind = load_kind(VERSIONS[settings.ocpp_version])
     try:
-        return kind(settings, log)
+        charge_point = kind(settings, log)
     except ValueError as error:
         raise BadSettings(f"CHARGER_CONFIGURATION: {error}") from error
+    try:
+        charge_point.scenarios.configure(settings.scenario)
+    except BadScenario as error:
+        raise BadSettings(f"CHARGER_SCENARIO: {error}") from error
+    return charge_point
 
 
 def load_kind(version: Version) -> type[ChargePoint]:
@@ -60,6 +66,7 @@ async def live(charge_point: ChargePoint) -> None:
     """
     settings, log = charge_point.settings, charge_point.log
     delays = retry_delays(settings)
+    charge_point.scenarios.begin()
     try:
         while True:
             started_s = time.monotonic()
@@ -69,6 +76,8 @@ async def live(charge_point: ChargePoint) -> None:
             await asyncio.sleep(next(delays))
     except asyncio.CancelledError:
         log.connection("disconnected", "stopped", "the charger was switched off")
+    finally:
+        charge_point.scenarios.stop()
 
 
 async def _run_until_fault(charge_point: ChargePoint) -> None:

@@ -60,6 +60,7 @@ class Settings:
     ev_phases: int = 3
     ev_power_factor: float = 1.0
     session_every_s: float = 0.0  #: automatic sessions at each connector, on average this long apart; 0: none
+    scenario: object = None  #: of JSON: what the charger performs by itself; None: nothing
     session_id_tag: str = "CHARGEHAND"  #: the token of automatic sessions
 
     http_port: int | None = None  #: of the charger's own HTTP API; None: it has none, 0: any free port
@@ -120,6 +121,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         ev_phases=read.whole_number("CHARGER_EV_PHASES", 3, minimum=1, maximum=3),
         ev_power_factor=read.decimal("CHARGER_EV_POWER_FACTOR", 1.0, minimum=0.5, maximum=1.0),
         session_every_s=read.seconds("CHARGER_VISITOR_EVERY_S", 0.0),
+        scenario=read.json("CHARGER_SCENARIO"),
         session_id_tag=read.text("CHARGER_VISITOR_ID_TAG", "CHARGEHAND")[:20],
         http_port=read.optional_number("CHARGER_HTTP_PORT", maximum=65_535),
         http_host=_checked_address("CHARGER_HTTP_HOST", read.text("CHARGER_HTTP_HOST", "127.0.0.1")),
@@ -204,6 +206,14 @@ class _Reader:
         if not isinstance(given, dict):
             raise BadSettings(f"{name} must be a JSON object")
         return {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+
+    def json(self, name: str) -> object:
+        """None when the variable is absent."""
+        value = self.optional(name)
+        try:
+            return None if value is None else json.loads(value)
+        except (ValueError, RecursionError):
+            raise BadSettings(f"{name} is not JSON") from None
 
     def switch(self, name: str, default: bool) -> bool:
         value = self.optional(name)

@@ -23,6 +23,7 @@ from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
+    prune_actions,
     prune_commands,
     prune_events,
     prune_keys,
@@ -165,6 +166,7 @@ def prune() -> None:
             "commands": prune_commands(
                 sessions, kept_days=retention.command_days, kept_per_charger=retention.commands_per_charger
             ),
+            "actions": prune_actions(sessions, retention.action_days),
             "specs": prune_specs(sessions),
             "frames_of_deleted_chargers": prune_logs_of_deleted(
                 sessions, kept_days=retention.deleted_log_days

@@ -29,7 +29,7 @@ class ActionNotApplied(Exception):
 class QueuedAction(Schema):
     """QueuedCommandResponse of the contract: an action, as it was stored."""
 
-    id = fields.String(required=True, metadata={"description": "Of the command."})
+    id = fields.String(required=True, metadata={"description": "Of the action."})
     event_type = fields.String(required=True)
     ocpp_version = fields.String(required=True, metadata={"enum": VERSIONS})
     payload = fields.Dict(required=True, metadata={"description": "The event as sent; secrets are masked."})
@@ -72,7 +72,7 @@ class ActionFailure(Schema):
     command_id = fields.String(
         required=True,
         allow_none=True,
-        metadata={"description": "The command that failed. Beyond the contract."},
+        metadata={"description": "The action that failed. Beyond the contract."},
     )
 
 
@@ -87,7 +87,7 @@ class LocationCommand(Schema):
 
 
 class ActionAnswer(Schema):
-    """A command that was sent to a charger, and its result. Beyond the contract."""
+    """An action of a charger, and its result. Beyond the contract."""
 
     id = fields.String(required=True)
     charger_id = fields.String(required=True)

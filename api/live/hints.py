@@ -41,6 +41,11 @@ class Hints:
         if self._pid != os.getpid():
             self._start()
 
+    @property
+    def failing(self) -> bool:
+        """True while Redis does not take hints."""
+        return self._failing_since is not None
+
     def close(self) -> None:
         """End the thread. Safe to repeat."""
         self._stopping.set()

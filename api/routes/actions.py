@@ -6,7 +6,7 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 
 from api.http import action_answers as answers
-from api.http.action_examples import examples_of
+from api.http.action_examples import describe, examples_of
 from api.http.action_queries import (
     ActionListQuery,
     ActionListQuerySchema,
@@ -51,7 +51,7 @@ def _register(kind: ActionKind) -> None:
 
     view: Any = with_body if kind.method == "POST" else without_body
     view.__name__ = kind.name
-    view.__doc__ = f"{kind.summary.removesuffix('.')}\n\n{kind.description}".strip()
+    view.__doc__ = describe(kind)
     operations.operation(
         kind.method,
         f"/{kind.path}",
@@ -71,9 +71,9 @@ for _kind in load_kinds():
 
 @operations.operation("GET", "", query=ActionListQuerySchema, answer=answers.ActionPage)
 def list_actions(query: ActionListQuery) -> ResponseReturnValue:
-    """List commands that were sent to chargers
+    """List actions
 
-    The newest 10,000 that match all filters, newest first. A command is kept for a limited time after its end
+    The newest 10,000 that match all filters, newest first. An action is kept for a limited time after its end
     (`ACTIONS_KEPT_DAYS`, docs/settings.md). Beyond the contract.
     """
     with resources().reads() as session:
@@ -91,7 +91,7 @@ def list_actions(query: ActionListQuery) -> ResponseReturnValue:
     "GET", "/<action_id:action_id>", query=WaitQuerySchema, answer=answers.ActionAnswer, errors=(404,)
 )
 def get_action(query: WaitQuery, action_id: str) -> Action:
-    """Get a command that was sent to a charger
+    """Get an action
 
     `applied`, `rejected`, `expired` and `failed` are final. Beyond the contract.
     """

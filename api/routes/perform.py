@@ -90,7 +90,7 @@ def _perform(
         raise TooManyWaits from full
     row = _read([action.id]).get(action.id)
     if row is None or row.status in OPEN_ACTION:
-        reason = f"The charger has not answered within {query.wait_s} s. It may still do so: see command {action.id}"
+        reason = f"The charger has not answered within {query.wait_s} s. It may still do so: see action {action.id}"
         raise ActionNotApplied(action.id, reason, ActionCode.NO_ANSWER)
     if row.status != ActionStatus.APPLIED:
         is_rejected = row.status == ActionStatus.REJECTED

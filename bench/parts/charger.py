@@ -11,18 +11,15 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from time import monotonic
-from typing import Any
 
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import serve
 from websockets.typing import Subprotocol
 
 from bench.report import Budget, Report, Table
+from bench.support.cpu import cpu_s, pss
+from bench.support.csms import Csms
 
 VERSIONS = {"OCPP1.6": "ocpp1.6", "OCPP2.0.1": "ocpp2.0.1"}
 CHARGERS = 6
@@ -111,51 +108,6 @@ def _ms_per_message(busy_s: float, silent_s: float) -> float:
     return 1000 * max(busy_s - silent_s, 0.0) / WINDOW_S
 
 
-@dataclass
-class Csms:
-    """Accepts every charger and answers every call with the least that is valid."""
-
-    heartbeat_s: int
-    url: str = ""
-    boots: list[float] = field(default_factory=list)
-    links: list[ServerConnection] = field(default_factory=list)
-    actions: list[str] = field(default_factory=list)
-
-    async def serve(self, socket: ServerConnection) -> None:
-        self.links.append(socket)
-        try:
-            async for text in socket:
-                frame = json.loads(text)
-                if frame[0] == 2:
-                    self.actions.append(frame[2])
-                    if frame[2] == "BootNotification":
-                        self.boots.append(monotonic())
-                    await socket.send(json.dumps([3, frame[1], self._answer(frame[2])]))
-        except ConnectionClosed:
-            return
-
-    def _answer(self, action: str) -> dict[str, Any]:
-        now = datetime.now(UTC).isoformat()  # a clock that differs is a security event each time
-        match action:
-            case "BootNotification":
-                return {"currentTime": now, "interval": self.heartbeat_s, "status": "Accepted"}
-            case "Heartbeat":
-                return {"currentTime": now}
-            case "StartTransaction":
-                return {"transactionId": 1, "idTagInfo": {"status": "Accepted"}}
-            case _:
-                return {}
-
-    async def start_transaction(self, version: str) -> None:
-        token = "BENCH"
-        if version == "OCPP1.6":
-            call = [2, "1", "RemoteStartTransaction", {"idTag": token, "connectorId": 1}]
-        else:
-            request = {"idToken": {"idToken": token, "type": "ISO14443"}, "remoteStartId": 1}
-            call = [2, "1", "RequestStartTransaction", request]
-        await self.links[-1].send(json.dumps(call))
-
-
 @asynccontextmanager
 async def _running(
     version: str, chargers: int, heartbeat_s: int, more: dict[str, str]
@@ -191,9 +143,9 @@ async def _running(
 async def _measure_memory(version: str) -> tuple[int, list[int]]:
     """Bytes of one charger alone, and of each of several."""
     async with _running(version, 1, 300, {}) as (_, (process,)):
-        alone = _pss(process.pid)
+        alone = pss(process.pid)
     async with _running(version, CHARGERS, 300, {}) as (_, processes):
-        return alone, [_pss(process.pid) for process in processes]
+        return alone, [pss(process.pid) for process in processes]
 
 
 async def _measure_starts(version: str) -> list[float]:
@@ -214,24 +166,12 @@ async def _measure_cpu(version: str, *, heartbeat_s: int, transaction: bool) -> 
             await csms.start_transaction(version)
             await _until(lambda: {"MeterValues", "TransactionEvent"} & set(csms.actions))
         await asyncio.sleep(1)
-        before = _cpu_s(process.pid)
+        before = cpu_s(process.pid)
         await asyncio.sleep(WINDOW_S)
-        return _cpu_s(process.pid) - before
+        return cpu_s(process.pid) - before
 
 
 async def _until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.01)
-
-
-def _pss(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise LookupError("the kernel shows no PSS")
-
-
-def _cpu_s(pid: int) -> float:
-    """From the scheduler's nanoseconds: /proc/PID/stat counts in hundredths of a second."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9

@@ -1,8 +1,9 @@
-"""CPU time by group of processes: a process and all that it started."""
+"""CPU time and memory of processes. A group is a process and all that it started."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -36,3 +37,17 @@ def _cpu_s(process: psutil.Process, *, with_children: bool) -> dict[int, float]:
             continue
         spent[member.pid] = times.user + times.system
     return spent
+
+
+def pss(pid: int) -> int:
+    """Its proportional set size, in bytes. Raises LookupError where the kernel shows none."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError("the kernel shows no PSS")
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU time of its threads, from the scheduler's nanoseconds: /proc/PID/stat counts in hundredths of a second."""
+    times = (file.read_text().split()[0] for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(map(int, times)) / 1e9

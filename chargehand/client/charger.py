@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from chargehand.client.actions import act_at_chargers, raise_unless_applied
+from chargehand.client.actions_table import action_named, event_of_charger
 from chargehand.client.failures import TimeIsUp
-from chargehand.client.frames import newest_frames
+from chargehand.client.frames import newest_frames, payload_of
 from chargehand.client.http import Client, Row, segment
 from chargehand.client.waiting import Task, Until, raise_for_failures, state_of, wait_all
 
 WITHIN_S = 60.0
+ACTION_WITHIN_S = 30.0
 POLL_S = 0.2
 MAX_FRAMES = 1000
 
@@ -75,17 +78,32 @@ class Charger:
         """Wait until the CSMS has accepted it."""
         self._finish(Task(self.identity, charger_id=self.id, until=Until.ACCEPTED), within_s)
 
-    def wait_for_frame(self, action: str, *, within_s: float = WITHIN_S) -> Row:
-        """Wait until there is a frame of this action. Returns the newest one."""
+    def wait_for_frame(self, action: str, *, within_s: float = WITHIN_S, **payload: Any) -> Row:
+        """Wait until there is a frame of this action, whose payload has these members. Returns the newest one."""
         bounded = self._within(within_s)
         frames: list[Row] = []
 
         def has_come(_: Row) -> bool:
-            frames[:] = bounded.logs(event=action, limit=1)
+            newest = bounded.logs(event=action, limit=MAX_FRAMES if payload else 1)
+            frames[:] = [frame for frame in newest if payload.items() <= payload_of(frame).items()]
             return bool(frames)
 
-        bounded.wait_until(has_come, within_s=within_s, what=f"no {action} in its log")
+        wanted = f"{action} with {payload}" if payload else action
+        bounded.wait_until(has_come, within_s=within_s, what=f"no {wanted} in its log")
         return frames[-1]
+
+    def act(self, action: str, *, within_s: float = ACTION_WITHIN_S, **event: Any) -> Row:
+        """Perform an action of docs/ocpp.md, and return its result: `charger.act("plug_connector", connector_id=1)`.
+
+        The result has what the CSMS answered, where the action needs the CSMS. Raises Failure with the reason if the
+        charger or its CSMS refused.
+        """
+        kind = action_named(action)
+        event = {**event_of_charger(kind, self.get()), **event}
+        charger = {"id": self.id, "identity": self.identity}
+        results = act_at_chargers(self._client, kind, [(charger, event)], within_s)
+        raise_unless_applied(results, waited=True)
+        return results[0].result or {}
 
     def wait_until(
         self,

@@ -1,5 +1,6 @@
 """Reads the log of a charger, each entry once: its frames, or its remarks or connection events."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -29,6 +30,16 @@ def newest_frames(
         if len(frames) >= max_frames:
             break
     return frames[:max_frames][::-1]
+
+
+def payload_of(frame: Row) -> Row:
+    """The payload of a request or of its answer; empty for a CALLERROR, and for a frame that is not OCPP."""
+    try:
+        kind, *rest = json.loads(frame["message"])
+        payload = rest[{2: 2, 3: 1}[kind]]
+    except (LookupError, TypeError, ValueError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
 
 
 class Follower:

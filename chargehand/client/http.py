@@ -84,6 +84,10 @@ class Client:
         """Delete it. Raises Refused with status 404 if it does not exist, unless an earlier try may have deleted it."""
         self._call("DELETE", path, {})
 
+    def request(self, method: str, path: str, **query: Any) -> Any:
+        """The answer's JSON to a request without a body; None for an answer without one."""
+        return self._call(method, path, query)[1]
+
     def chargers(self, max_rows: int | None = None, **query: Any) -> Iterator[Row]:
         """The chargers that match the query, at most max_rows. Pages by cursor, so that none is skipped or repeated."""
         return self.rows("/ocpp/chargers", max_rows, **query, cursor="")

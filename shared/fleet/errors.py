@@ -19,7 +19,7 @@ class CommandNotFound(NotFound):
 
 class ActionNotFound(NotFound):
     def __init__(self, action_id: int) -> None:
-        super().__init__(f"Command {action_id} not found. A command is kept for a limited time after its end")
+        super().__init__(f"Action {action_id} not found. An action is kept for a limited time after its end")
 
 
 class LocationNotFound(NotFound):

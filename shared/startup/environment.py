@@ -230,6 +230,7 @@ def _retention(env: Env) -> Retention:
         log_days=_int(env, "LOG_RETENTION_DAYS", 7, 1, 3_650),
         deleted_log_days=_int(env, "DELETED_LOGS_KEPT_DAYS", 1, 0, 3_650),
         command_days=_int(env, "COMMANDS_KEPT_DAYS", 90, 1, 36_500),
+        action_days=_int(env, "ACTIONS_KEPT_DAYS", 7, 1, 3_650),
         commands_per_charger=_int(env, "COMMANDS_KEPT_PER_CHARGER", 1_000, 10, 1_000_000),
     )
 

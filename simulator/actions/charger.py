@@ -1,6 +1,6 @@
 """The charge point, as its actions use it."""
 
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from simulator.configuration import Option, Options, Status
 from simulator.link.frames import Payload
@@ -12,6 +12,15 @@ from simulator.station.authorization import Authorizer, TokenInfo
 from simulator.station.model import Connector, Token, Transaction
 from simulator.station.station import Station
 from simulator.versions import Version
+
+
+class Scenarios(Protocol):
+    def start(self, given: object) -> None:
+        """Raises ValueError for what is no scenario."""
+
+    def stop(self) -> bool: ...
+
+    def describe(self) -> dict[str, Any]: ...
 
 
 class Queue(Protocol):
@@ -42,6 +51,9 @@ class Charger(Protocol):
     misbehaviour: Misbehaviour
 
     @property
+    def scenarios(self) -> Scenarios: ...
+
+    @property
     def delivery(self) -> Queue: ...
 
     @property
@@ -66,9 +78,13 @@ class Charger(Protocol):
 
     def keep_state(self) -> None: ...
 
+    def remote_start(self, connector: Connector, token: Token, profile: Payload) -> tuple[str, Payload]: ...
+
     def reset(self, kind: str, connector: Connector | None, reason: str) -> str: ...
 
     def status_of(self, connector_number: int) -> str: ...
+
+    def take_profile_of_start(self, request: Payload, connector: Connector) -> str | None: ...
 
     def transaction_id_of(self, transaction: Transaction) -> str: ...
 

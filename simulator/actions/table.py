@@ -11,6 +11,7 @@ from simulator.actions.rows import (
     maintenance,
     messages,
     misbehaviour,
+    scenario,
     session,
     transaction,
 )
@@ -25,8 +26,9 @@ MODULES = (
     cache,
     local_list,
     messages,
-    misbehaviour,
     maintenance,
+    misbehaviour,
+    scenario,
 )
 
 TABLE: dict[str, Row] = {

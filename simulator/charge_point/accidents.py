@@ -1,6 +1,6 @@
 """What comes upon a charger from outside, on purpose: its power fails, its clock is wrong."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.memory import Memory
@@ -10,43 +10,44 @@ from simulator.clock import Clock
 from simulator.station.station import Station
 
 
+class Injured(Protocol):
+    """The charge point, as its accidents use it."""
+
+    clock: Clock
+    station: Station
+    reboots: Reboots
+    registration: Registration
+    maintenance: Maintenance
+    memory: Memory
+
+    def power_on(self) -> None: ...
+
+    def connect_now(self) -> None: ...
+
+
 class Accidents:
     """A Victim."""
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        station: Station,
-        reboots: Reboots,
-        registration: Registration,
-        maintenance: Maintenance,
-        memory: Memory,
-        power_on: Callable[[], None],
-        connect_now: Callable[[], None],
-    ) -> None:
-        self._clock = clock
-        self._station = station
-        self._reboots = reboots
-        self._registration = registration
-        self._maintenance = maintenance
-        self._memory = memory
-        self._power_on = power_on
-        self.connect_now = connect_now
+    def __init__(self, injured: Injured) -> None:
+        self._injured = injured
+
+    def connect_now(self) -> None:
+        self._injured.connect_now()
 
     def lose_power(self) -> None:
         """What ran ends as after a kill, and is reported after the next boot; cars stay plugged in."""
-        self._station.close()
-        self._station.power_off()
-        self._registration.start_over()  # nothing is sent before the next boot
-        self._station.transactions.end_interrupted("PowerLoss", self._clock.now())
-        self._reboots.cancel()
-        self._memory.save()
+        station = self._injured.station
+        station.close()
+        station.power_off()
+        self._injured.registration.start_over()  # nothing is sent before the next boot
+        station.transactions.end_interrupted("PowerLoss", self._injured.clock.now())
+        self._injured.reboots.cancel()
+        self._injured.memory.save()
 
     def regain_power(self) -> None:
-        self._reboots.reason = "PowerUp"
-        self._power_on()
+        self._injured.reboots.reason = "PowerUp"
+        self._injured.power_on()
 
     def follow_skew(self) -> None:
-        self._station.follow_clock()
-        self._maintenance.follow_clock()
+        self._injured.station.follow_clock()
+        self._injured.maintenance.follow_clock()

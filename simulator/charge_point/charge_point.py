@@ -33,6 +33,7 @@ from simulator.link.outbox import Message, OnAnswer, ignore
 from simulator.link.session import ENDS, CallFailed, Session
 from simulator.log import EventLog
 from simulator.misbehaviour.misbehaviour import Misbehaviour
+from simulator.scenario.scenarios import Scenarios
 from simulator.settings import Settings
 from simulator.station.authorization import Authorizer
 from simulator.station.model import Connector
@@ -78,6 +79,7 @@ class ChargePoint(Translation):
             reports=self,
         )
         self.actions = Actions(self)
+        self.scenarios = Scenarios(self)
         self.data_transfer = DataTransfer(self, self.actions)
         self.delivery = Delivery(self.options, log, self.timers, self)
         self.reboots = Reboots(self.station, self.delivery)
@@ -97,17 +99,7 @@ class ChargePoint(Translation):
         self._ends = False
         self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
-        accidents = Accidents(
-            clock=self.clock,
-            station=self.station,
-            reboots=self.reboots,
-            registration=self.registration,
-            maintenance=self.maintenance,
-            memory=self.memory,
-            power_on=self.power_on,
-            connect_now=self._connect_now.set,
-        )
-        self.misbehaviour = Misbehaviour(accidents, version=self.version, clock=self.clock, log=log)
+        self.misbehaviour = Misbehaviour(Accidents(self), version=self.version, clock=self.clock, log=log)
 
     # A connection
 
@@ -128,6 +120,7 @@ class ChargePoint(Translation):
             )
         finally:
             self.online = False
+            self.scenarios.wake()
             self._offline_since_s = time.monotonic()
             self.misbehaviour.end_session()
             self.registration.stop_heartbeat()
@@ -149,6 +142,7 @@ class ChargePoint(Translation):
                 "accepted", "still_accepted", "accepted at its last boot; only the link is new"
             )
         self.registration.restart_heartbeat()
+        self.scenarios.wake()
         offline_s = time.monotonic() - self._offline_since_s
         threshold_s = self.options.number("offline_threshold_s")
         self.statuses.report_all(only_changes=not booted and offline_s <= threshold_s)
@@ -258,6 +252,10 @@ class ChargePoint(Translation):
                 await self._connect_now.wait()
         self._connect_now.clear()
 
+    def connect_now(self) -> None:
+        """Ends the wait before the next attempt to connect."""
+        self._connect_now.set()
+
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
 
@@ -271,6 +269,7 @@ class ChargePoint(Translation):
     def report_status_of(self, connector_number: int) -> None:
         """Sends the status if it is not the one that was sent last."""
         self.statuses.report(connector_number)
+        self.scenarios.wake()
         if self.on_change is not None:
             self.on_change()
 
@@ -323,6 +322,7 @@ class ChargePoint(Translation):
         Reboot; a ResetCommand would be the CSMS's (2.0.1, TriggerReasonEnum).
         """
         self._ends = True
+        self.scenarios.stop()
         self.station.close()
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
         self.maintenance.interrupt(keep_schedule=self.memory.enabled)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from simulator.charge_point.charge_point import ChargePoint
-from simulator.charge_point.charging_profiles import read_profile, refuse_if
+from simulator.charge_point.charging_profiles import ProfileRefused, read_profile, refuse_if
 from simulator.link.frames import Payload
 from simulator.station.model import Connector
 from simulator.station.smart_charging.composite import Composite, compose
@@ -58,6 +58,13 @@ class SmartCharging(ChargePoint):
         refuse_if(not is_tx_profile, "InvalidProfile", "a start has a TxProfile, and no other")
         refuse_if("transactionId" in given, "InvalidProfile", "there is no transaction yet: no transactionId")
         self.install_profile(given, connector.number, next_transaction(connector))
+
+    def take_profile_of_start(self, request: Payload, connector: Connector) -> str | None:
+        try:
+            self.install_profile_of_start(request, connector)
+        except ProfileRefused as refused:
+            return str(refused)
+        return None
 
     def set_profile(self, given: Payload, connector_number: int, transaction_id: str | None) -> None:
         """Installs the profile and applies it. Raises ProfileRefused."""

@@ -73,6 +73,14 @@ class Translation(ABC):
         """The payload of a TriggerMessage for this connector; None: for the whole charger."""
 
     @abstractmethod
+    def remote_start(self, connector: Connector, token: Token, profile: Payload) -> tuple[str, Payload]:
+        """The CSMS's message, and its payload, that would start a transaction with this charging profile."""
+
+    @abstractmethod
+    def take_profile_of_start(self, request: Payload, connector: Connector) -> str | None:
+        """Installs the profile of such a message for the next transaction; why it is refused, or None."""
+
+    @abstractmethod
     def reporting_numbers(self) -> range:
         """The connectors that send a StatusNotification."""
 

@@ -94,7 +94,7 @@ async def _read_body(request: Request) -> bytes:
 
 
 def _respond(operation: Operation, outcome: Outcome, *, was_offline: bool) -> Response:
-    if outcome.status == "applied":
+    if outcome.status == "applied" or (operation.shows_verdict and outcome.result):
         return JSONResponse(outcome.result or {})
     reason = outcome.reason or outcome.status
     if was_offline and operation.needs_csms:

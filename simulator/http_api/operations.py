@@ -8,6 +8,7 @@ from simulator.actions.fields import Field
 from simulator.actions.place import PLACE
 from simulator.actions.row import Row
 from simulator.actions.table import TABLE
+from simulator.actions.tokens import ID_TAG
 
 Event = dict[str, Any]
 
@@ -27,6 +28,7 @@ class Operation:
     fields: tuple[Field, ...]
     to_event: Callable[[Event], Event] = _unchanged
     rejected_status: int = 422  #: of HTTP, when the charger or its CSMS says no
+    shows_verdict: bool = False  #: 200 also for a no that has a result: who asks for a verdict gets it
     needs_csms: bool = False  #: 503 while the charger is offline
 
 
@@ -36,28 +38,58 @@ def _operation_of(row: Row) -> Operation:
     )
 
 
-def _alias(path: str, action: str, **changes: Any) -> Operation:
-    """As the action's own operation, at another path and with these changes."""
-    return replace(_operation_of(TABLE[action]), path=path, **changes)
+def _of(action: str, path: str | None = None, **changes: Any) -> Operation:
+    """The action's own operation with these changes."""
+    own = _operation_of(TABLE[action])
+    return replace(own, path=path or own.path, **changes)
 
 
 def _without_power(event: Event) -> Event:
-    """The vendor's client may leave it out: then the car draws what it can."""
+    """Without `power_w` the car draws what it can."""
     return {"power_w": None, **event}
 
 
 POWER = tuple(replace(field, required=False) for field in TABLE["power_update"].fields)
 
+
+def _without_type(event: Event) -> Event:
+    return {"fault_type": "OtherError", **event}
+
+
+KEY = Field(name="key", type="string", required=True, min_length=1, max_length=100)
+VALUE = Field(name="value", type="string", required=True, max_length=2500)
+
+
+def _one_key(event: Event) -> Event:
+    return {"configuration": {event["key"]: event["value"]}}
+
+
+ID_TAGS = Field(name="id_tags", type="array", items=ID_TAG, max_length=1000)
+LIST = (
+    *(replace(field, required=field.name == "list_version") for field in TABLE["local_auth_list"].fields),
+    ID_TAGS,
+)
+
+
+def _with_entries(event: Event) -> Event:
+    """A list of `id_tags` stands for entries that are Accepted."""
+    tags = event.pop("id_tags", [])
+    return event | {"entries": [*event.get("entries", []), *({"id_tag": tag} for tag in tags)]}
+
+
 #: Operations of the vendor's simulator that are not a row's own (contract-charger.md).
 VENDORS = (
-    _alias("/power-update", "power_update", fields=POWER, to_event=_without_power),
-    _alias("/suspend-ev", "ev_stops_energy"),
-    _alias("/resume-ev", "ev_requests_energy"),
-    _alias("/simulate-fault", "inject_fault"),
-    _alias(
-        "/fault", "inject_fault", fields=PLACE, to_event=lambda event: {"fault_type": "OtherError", **event}
-    ),
-    _alias("/fault/clear", "clear_fault"),
+    _of("power_update", fields=POWER, to_event=_without_power),
+    _of("ev_stops_energy", "/suspend-ev"),
+    _of("ev_requests_energy", "/resume-ev"),
+    _of("inject_fault", "/simulate-fault"),
+    _of("inject_fault", "/fault", fields=PLACE, to_event=_without_type),
+    _of("clear_fault", "/fault/clear"),
+    _of("configuration", fields=(KEY, VALUE), to_event=_one_key, shows_verdict=True),
+    _of("local_auth_list", fields=LIST, to_event=_with_entries),
+    _of("trigger_message", "/provisioning/trigger-message"),
+    _of("reboot", "/provisioning/reboot"),
+    _of("authorize_id_tag", shows_verdict=True),
 )
 
 #: The status of a rejection where it is not 422, by method and path.

@@ -5,6 +5,7 @@ wake up ten times a second.
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -52,6 +53,9 @@ async def serve(charge_point: ChargePoint) -> AsyncIterator[str]:
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
     config.load()
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.ERROR
+    )  # a client's nonsense would fill the charger's log
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(config, state, {}), sock=listener, backlog=BACKLOG

@@ -81,6 +81,14 @@ def tolerate(version: Version, action: str, payload: object, *, answer: bool) ->
     return reader.read(payload, schema, "payload"), reader.oddities
 
 
+def values_of(version: Version, action: str, field: str) -> list[str]:
+    """The values that the schema of a request lists for one of its fields."""
+    schema = _load(version, action, False)
+    rule = schema["properties"][field]
+    values: list[str] = schema.get("definitions", {}).get(rule.get("$ref"), rule)["enum"]
+    return values
+
+
 def listed_fields(
     version: Version, action: str, payload: object, *, answer: bool
 ) -> Iterator[tuple[dict[str, Any], str]]:

@@ -151,6 +151,10 @@ class Transactions16(CommonRequests):
         self.station.sessions.start_remotely(connector, token, None, check=check)
         return ACCEPTED
 
+    def remote_start(self, connector: Connector, token: Token, profile: Payload) -> tuple[str, Payload]:
+        payload = {"connectorId": connector.number, "idTag": token.value, "chargingProfile": profile}
+        return "RemoteStartTransaction", payload
+
     @handles("RemoteStopTransaction")
     def _remote_stop(self, payload: Payload) -> Payload:
         csms_id = payload["transactionId"]

@@ -154,6 +154,15 @@ class Transactions201(CommonRequests):
         )
         return ACCEPTED | ({"transactionId": running.id} if running else {})
 
+    def remote_start(self, connector: Connector, token: Token, profile: Payload) -> tuple[str, Payload]:
+        payload = {
+            "evseId": connector.number,
+            "remoteStartId": connector.remote_start_id or 0,
+            "idToken": describe_token(token),
+            "chargingProfile": profile,
+        }
+        return "RequestStartTransaction", payload
+
     @handles("RequestStopTransaction")
     def _request_stop(self, payload: Payload) -> Payload:
         connector = self.station.transactions.find(read_transaction_id(payload) or "")

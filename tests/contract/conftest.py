@@ -6,9 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
+from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 
 from shared.auth.tokens import make_token
 from shared.settings import TokenSettings
+from tests.contract.sdk import Sdk
 from tests.support.environment import JWT_SECRET
 from tests.support.stack import RememberingCsms, Stack, running_stack
 
@@ -42,6 +44,14 @@ def stack_token() -> Callable[..., str]:
         return make_token(tokens, subject="tester", organization_id=organization_id, role=role, ttl_s=3600)
 
     return make
+
+
+@pytest.fixture(params=["sync", "async"])
+def sdk(request: pytest.FixtureRequest, stack: Stack, stack_token: Callable[..., str]) -> Any:
+    kind = OcpplabSDK if request.param == "sync" else AsyncOcpplabSDK
+    client = Sdk(kind(base_url=stack.api_url, token=stack_token()))
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """The main job: the official SDK drives a charger that really talks OCPP, and the status is true at every step."""
 
-import asyncio
-import inspect
 import signal
-from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -11,51 +8,17 @@ from uuid import uuid4
 import httpx
 import psutil
 import pytest
-from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 from ocpplab.errors import NotFoundError
 
 from tests.contract.conftest import Api
+from tests.contract.sdk import Sdk
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
-
-ONE_TRY: Any = {"max_retries": 0}
 
 
 @pytest.fixture
 def identity() -> str:
     return f"CP-{uuid4().hex[:8]}"
-
-
-class Sdk:
-    """The SDK, or its asynchronous twin, behind one face."""
-
-    def __init__(self, client: OcpplabSDK | AsyncOcpplabSDK) -> None:
-        self._client = client
-        self._loop = asyncio.new_event_loop()
-
-    def __call__(self, method: str, **arguments: Any) -> Any:
-        result = getattr(self._client.chargers, method)(**arguments, request_options=ONE_TRY)
-        return self._loop.run_until_complete(_awaited(result)) if inspect.isawaitable(result) else result
-
-    def close(self) -> None:
-        wrapped = self._client._client_wrapper.httpx_client.httpx_client
-        if isinstance(wrapped, httpx.AsyncClient):
-            self._loop.run_until_complete(wrapped.aclose())
-        else:
-            wrapped.close()
-        self._loop.close()
-
-
-async def _awaited(result: Awaitable[Any]) -> Any:
-    return await result
-
-
-@pytest.fixture(params=["sync", "async"])
-def sdk(request: pytest.FixtureRequest, stack: Stack, stack_token: Callable[..., str]) -> Any:
-    kind = OcpplabSDK if request.param == "sync" else AsyncOcpplabSDK
-    client = Sdk(kind(base_url=stack.api_url, token=stack_token()))
-    yield client
-    client.close()
 
 
 def wait_for_command(api: Api, answer: Any, within_s: float = 10) -> dict[str, Any]:

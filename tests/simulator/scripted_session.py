@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from simulator.charge_point.charge_point import ChargePoint
+from simulator.charge_point.reboots import Rebooting
 from simulator.link.frames import Payload
 from tests.support.csms import NOW
 
@@ -15,8 +17,11 @@ ANSWERS: dict[str, Payload] = {
 }
 
 
+Answer = Callable[[str, Payload], Awaitable[Payload]]
+
+
 class ScriptedSession:
-    def __init__(self, answer: Callable[[str, Payload], Awaitable[Payload]]) -> None:
+    def __init__(self, answer: Answer) -> None:
         self._answer = answer
         self._one_call_at_a_time = asyncio.Lock()
 
@@ -29,3 +34,35 @@ class ScriptedSession:
 
     async def ping(self) -> None:
         """The CSMS answers each ping."""
+
+
+class ScriptedLink:
+    """The link of a charger to such a CSMS. A charger that wants to reboot does so, and comes back."""
+
+    def __init__(self, answer: Answer, *, reboot_s: float = 0.0) -> None:
+        self._answer = answer
+        self._reboot_s = reboot_s
+        self._talk: asyncio.Task[None] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self._talk is not None and not self._talk.done()
+
+    def connect(self, model: ChargePoint) -> None:
+        """Does nothing while the link is up."""
+        if not self.is_up:
+            self._talk = asyncio.create_task(self._run(model))
+
+    async def disconnect(self) -> None:
+        if self._talk is not None and not self._talk.done():
+            self._talk.cancel()
+            await asyncio.gather(self._talk, return_exceptions=True)
+
+    async def _run(self, model: ChargePoint) -> None:
+        while True:
+            try:
+                await model.talk(ScriptedSession(self._answer))  # type: ignore[arg-type]
+            except Rebooting:
+                model.power_off()
+                await asyncio.sleep(self._reboot_s)
+                model.power_on()

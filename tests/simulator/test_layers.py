@@ -16,6 +16,7 @@ LAYERS = (
     {"lifecycle", "control", "http_api"},
     {"v16", "v201"},
     {"charge_point"},
+    {"scenario"},
     {"actions"},
     {"misbehaviour"},
     {"link", "station"},

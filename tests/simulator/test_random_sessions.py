@@ -15,3 +15,14 @@ async def test_random_sessions_survive_a_csms_that_answers_one_call_in_five_wron
     csms = await drive(chargers=12, sessions_each=4, seed=1, call_timeout_s=1)
 
     assert csms.wrong_answers > 20
+
+
+@pytest.mark.anyio
+async def test_random_sessions_keep_their_promises_while_the_charger_misbehaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(registration, "DEFAULT_BOOT_RETRY_S", 0.1)
+
+    csms = await drive(chargers=12, sessions_each=4, seed=2, call_timeout_s=1, wrong_share=0, misbehaves=True)
+
+    assert csms.bad_frames > 0

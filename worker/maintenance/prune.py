@@ -12,7 +12,7 @@ from sqlalchemy import Delete, delete, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
-from shared.models import ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
+from shared.models import Action, ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
 from shared.vocabulary import OPEN
 from worker.logs.partitions import log_partitions
 
@@ -36,6 +36,12 @@ def prune_events(sessions: Sessions, retention_days: int) -> int:
     columns = (ChargerEvent.charger_id, ChargerEvent.id)
     old = select(*columns).where(ChargerEvent.at < func.now() - timedelta(days=retention_days))
     return _delete_all(sessions, delete(ChargerEvent).where(tuple_(*columns).in_(old.limit(BATCH))))
+
+
+def prune_actions(sessions: Sessions, retention_days: int) -> int:
+    """Delete actions that ended longer ago than the retention. Open ones stay."""
+    old = select(Action.id).where(Action.finished_at < func.now() - timedelta(days=retention_days))
+    return _delete_all(sessions, delete(Action).where(Action.id.in_(old.limit(BATCH))))
 
 
 def prune_specs(sessions: Sessions) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, any_, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from shared.fleet.errors import ActionNotFound
@@ -30,7 +30,7 @@ def list_actions(
     if filters.charger_id is not None:
         matches = matches.where(Action.charger_id == filters.charger_id)
     if filters.location_id is not None:
-        matches = matches.where(Charger.location_id == filters.location_id)
+        matches = matches.where(Action.charger_id == any_(_of_location(organization_id, filters.location_id)))
     if filters.status is not None:
         matches = matches.where(Action.status.in_(filters.status))
     ids = matches.with_only_columns(Action.id).order_by(None).limit(MAX_LISTED)
@@ -55,6 +55,16 @@ def get_action(session: Session, *, organization_id: str, action_id: int) -> Act
 def read_actions(session: Session, *, organization_id: str, action_ids: Collection[int]) -> Sequence[Action]:
     """Those of the actions that exist, in no order."""
     return session.scalars(_own(organization_id).where(Action.id.in_(action_ids))).all()
+
+
+def _of_location(organization_id: str, location_id: str) -> ColumnElement[list[str]]:
+    """An array of charger ids, which leaves PostgreSQL no plan that reads all actions."""
+    ids = select(Charger.id).where(
+        Charger.organization_id == organization_id,
+        Charger.location_id == location_id,
+        Charger.deleted_at.is_(None),
+    )
+    return func.array(ids.scalar_subquery())
 
 
 def _own(organization_id: str) -> Select[Action]:

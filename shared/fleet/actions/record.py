@@ -104,6 +104,8 @@ def record_actions(session: Session, request: ActionRequest) -> ActionReceipt:
             "requested_by": request.requested_by,
             "request_id": request.request_id,
             "expires_in_s": request.expires_in_s,
+            "max_open": MAX_OPEN,
+            "max_chargers": MAX_CHARGERS,
         },
     )
     actions = tuple(RecordedAction(**row) for row in rows.mappings())
@@ -156,21 +158,21 @@ WITH chosen AS (
             SELECT count(*) FROM (
                 SELECT FROM actions
                 WHERE actions.charger_id = chargers.id AND status IN ('queued', 'received')
-                LIMIT {MAX_OPEN}
+                LIMIT :max_open
             ) AS waiting
         ) AS open
     FROM chargers LEFT JOIN charger_reports ON charger_reports.charger_id = chargers.id
     WHERE organization_id = :organization_id AND deleted_at IS NULL AND {{chosen}}
     ORDER BY chargers.id
-    LIMIT {MAX_CHARGERS + 1}
+    LIMIT :max_chargers + 1
 ), judged AS MATERIALIZED (
     SELECT *, CASE
         WHEN provisioning_status <> 'READY' THEN '{ActionCode.NOT_READY}'
         WHEN desired_count = 0 THEN '{ActionCode.STOPPED}'
         WHEN NOT connected THEN '{ActionCode.NOT_CONNECTED}'
-        WHEN open >= {MAX_OPEN} THEN '{ActionCode.TOO_MANY}'
+        WHEN open >= :max_open THEN '{ActionCode.TOO_MANY}'
     END AS code
-    FROM chosen WHERE (SELECT count(*) FROM chosen) <= {MAX_CHARGERS}
+    FROM chosen WHERE (SELECT count(*) FROM chosen) <= :max_chargers
 ), recorded AS (
     INSERT INTO actions (
         charger_id, organization_id, name, event, sealed_event, requested_by, request_id, boot_id, expires_at,
@@ -184,7 +186,7 @@ WITH chosen AS (
             WHEN '{ActionCode.STOPPED}' THEN 'The charger is stopped: start it first'
             WHEN '{ActionCode.NOT_CONNECTED}'
             THEN 'The charger is not connected to the control link' || coalesce(': ' || reason, '')
-            WHEN '{ActionCode.TOO_MANY}' THEN '{MAX_OPEN} actions of the charger are not final, the most it may have'
+            WHEN '{ActionCode.TOO_MANY}' THEN 'The charger has as many open actions as it may have: wait for their results'
         END, CASE WHEN code IS NOT NULL THEN now() END
     FROM judged ORDER BY id
     RETURNING id, charger_id, status, reason, reason_code

@@ -44,6 +44,21 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One kind of an action that has a field `kind`."""
+
+    name: str  #: the value of `kind`
+    summary: str
+    fields: tuple[Field, ...]  #: which of the action's fields it takes, besides `kind`
+    example: Mapping[str, Any]  #: an event
+
+    @staticmethod
+    def of(raw: Mapping[str, Any]) -> "Variant":
+        """The kind that the file describes. Keys that a newer file has are ignored."""
+        return Variant(raw["name"], raw["summary"], _fields(raw["fields"]), raw["example"])
+
+
+@dataclass(frozen=True, slots=True)
 class ActionKind:
     """A row of the table: one operation under /ocpp/commands."""
 
@@ -59,6 +74,7 @@ class ActionKind:
     example: Mapping[str, Any] | None = None  #: an event
     result_fields: tuple[Field, ...] | None = None
     result_example: Mapping[str, Any] | None = None
+    variants: tuple[Variant, ...] = ()  #: then `fields` has those of all of them
     rejected_status: Literal[400, 422] = 422  #: of the answer when the charger or its CSMS said no
 
     @property
@@ -73,6 +89,8 @@ class ActionKind:
         known["fields"] = _fields(known["fields"])
         if known.get("result_fields") is not None:
             known["result_fields"] = _fields(known["result_fields"])
+        if known.get("variants") is not None:
+            known["variants"] = tuple(map(Variant.of, known["variants"]))
         return ActionKind(**known)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from simulator.actions.charger import Charger
 from simulator.actions.fields import Field
-from simulator.actions.outcome import Rejected
+from simulator.actions.outcome import Outcome, Rejected
 from simulator.actions.row import Event, Result, action
 from simulator.configuration import OPTIONS, Option, find_option, name_of
 
@@ -53,10 +53,9 @@ def configuration(charger: Charger, event: Event) -> Result:
     statuses = {name: _change(charger, name, text) for name, text in event["configuration"].items()}
     msg = ", ".join(f"{name[:100]}: {status}" for name, status in statuses.items())[:1000]
     configured = [name for name, status in statuses.items() if status in TAKEN]
-    if not configured:
-        raise Rejected(msg)
     worst = max(statuses.values(), key=RANKS.index)
-    return {"status": worst, "configured": configured, "msg": msg, "statuses": statuses}
+    result = {"status": worst, "configured": configured, "msg": msg, "statuses": statuses}
+    return result if configured else Outcome("rejected", msg, result)
 
 
 def _change(charger: Charger, name: str, text: str) -> str:

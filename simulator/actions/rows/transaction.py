@@ -7,7 +7,9 @@ from simulator.actions.place import CONNECTOR_ID, PLACE, describe_connector, fin
 from simulator.actions.row import Event, Result, action
 from simulator.actions.tokens import ID_TAG, TOKEN_TYPE, read_token
 from simulator.actions.verdicts import call_csms, judge, started
+from simulator.link import schemas
 from simulator.link.frames import Payload
+from simulator.link.schemas import SchemaViolation
 from simulator.station.model import Connector, Token
 
 
@@ -38,7 +40,17 @@ REQUEST_ID = Field(
 )
 
 
-@action(ID_TAG, *PLACE, TOKEN_TYPE, REQUEST_ID, example={"id_tag": "CARD-1", "connector_id": 1})
+CHARGING_PROFILE = Field(
+    name="charging_profile",
+    type="object",
+    nullable=True,
+    description="A TxProfile, as RemoteStartTransaction or RequestStartTransaction has it.",
+)
+
+
+@action(
+    ID_TAG, *PLACE, TOKEN_TYPE, REQUEST_ID, CHARGING_PROFILE, example={"id_tag": "CARD-1", "connector_id": 1}
+)
 def start_transaction(charger: Charger, event: Event) -> Result:
     """A transaction begins: StartTransaction, or TransactionEvent Started.
 
@@ -47,8 +59,22 @@ def start_transaction(charger: Charger, event: Event) -> Result:
     """
     token = read_token(charger, event)
     connector = find_free(charger, event)
+    if "charging_profile" in event:
+        _install_profile(charger, connector, token, event["charging_profile"])
     connector.remote_start_id = event.get("request_id")
     return _start(charger, connector, token)
+
+
+def _install_profile(charger: Charger, connector: Connector, token: Token, profile: Payload) -> None:
+    """Raises Rejected for a profile that a remote start could not have."""
+    name, request = charger.remote_start(connector, token, profile)
+    try:
+        schemas.check_payload(charger.version, name, request, answer=False)
+    except SchemaViolation as violation:
+        raise Rejected(f"charging_profile breaks its schema: {violation}"[:500]) from violation
+    reason = charger.take_profile_of_start(request, connector)
+    if reason is not None:
+        raise Rejected(f"charging_profile is refused: {reason}")
 
 
 def _start(charger: Charger, connector: Connector, token: Token) -> Result:

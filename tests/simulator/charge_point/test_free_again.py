@@ -9,7 +9,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.charge_point.charge_point import ChargePoint
-from simulator.charge_point.reboots import Rebooting
 from simulator.configuration import TX_POINTS
 from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
@@ -18,7 +17,7 @@ from simulator.log import EventLog
 from simulator.settings import read_settings
 from simulator.station.model import Token
 from tests.simulator.charger import environment
-from tests.simulator.scripted_session import ANSWERS, ScriptedSession
+from tests.simulator.scripted_session import ANSWERS, ScriptedLink
 from tests.simulator.virtual_time import VirtualTimeLoop
 from tests.support.csms import NOW
 
@@ -39,11 +38,11 @@ class Script:
         environ["CHARGER_CONFIGURATION"] = json.dumps({"TransactionMessageRetryInterval": 0})
         self.model: ChargePoint = build_charge_point(read_settings(environ), EventLog(lambda _: None))
         self.mood: Mood = "answers"
-        self._link: asyncio.Task[None] | None = None
+        self._link = ScriptedLink(self.answer, reboot_s=1)
 
     async def follow(self, steps: list[Step]) -> None:
         self.model.power_on()
-        self.connect()
+        self._link.connect(self.model)
         for name, value in steps:
             await self.take(name, value)
             await asyncio.sleep(0)
@@ -56,9 +55,9 @@ class Script:
             case "mood":
                 self.mood = value  # type: ignore[assignment]
             case "lose the link":
-                await self.disconnect()
+                await self._link.disconnect()
             case "connect":
-                self.connect()
+                self._link.connect(self.model)
             case "configure":
                 self.model.options.set(*value)  # type: ignore[misc]
             case "act":
@@ -68,28 +67,10 @@ class Script:
 
     def request(self, action: str, payload: object) -> Payload | None:
         """None when the charger cannot be asked now."""
-        if self._link is None or self._link.done() or not self.model.is_accepted:
+        if not self._link.is_up or not self.model.is_accepted:
             return None
         assert isinstance(payload, dict)
         return self.model.answer(action, payload)
-
-    def connect(self) -> None:
-        if self._link is None or self._link.done():
-            self._link = asyncio.create_task(self._talk())
-
-    async def disconnect(self) -> None:
-        if self._link is not None and not self._link.done():
-            self._link.cancel()
-            await asyncio.gather(self._link, return_exceptions=True)
-
-    async def _talk(self) -> None:
-        while True:
-            try:
-                await self.model.talk(ScriptedSession(self.answer))  # type: ignore[arg-type]
-            except Rebooting:
-                self.model.power_off()
-                await asyncio.sleep(1)
-                self.model.power_on()
 
     async def answer(self, action: str, _: Payload) -> Payload:
         """Of a CSMS that answers, refuses, is late, or is silent until the call's time is up."""
@@ -107,11 +88,11 @@ class Script:
         self.mood = "answers"
         for name in ("local_pre_authorize", "authorize_remote_start"):
             self.model.options.set(name, "true" if name == "authorize_remote_start" else "false")
-        self.connect()
+        self._link.connect(self.model)
         await asyncio.sleep(SETTLED_S)
 
     async def finish(self) -> None:
-        await self.disconnect()
+        await self._link.disconnect()
         self.model.power_off()
 
 

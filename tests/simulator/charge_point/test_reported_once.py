@@ -10,13 +10,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.charge_point.charge_point import ChargePoint
-from simulator.charge_point.reboots import Rebooting
 from simulator.lifecycle import build_charge_point
 from simulator.link.frames import Payload
 from simulator.log import EventLog
 from simulator.settings import read_settings
 from tests.simulator.charger import environment
-from tests.simulator.scripted_session import ANSWERS, ScriptedSession
+from tests.simulator.scripted_session import ANSWERS, ScriptedLink
 from tests.simulator.virtual_time import VirtualTimeLoop
 
 Step = tuple[str, Any]
@@ -63,10 +62,10 @@ class Life:
         self._environ["CHARGER_CONFIGURATION"] = json.dumps(CONFIGURATION)
         self.csms = Csms()
         self.model = self._start()
-        self._link: asyncio.Task[None] | None = None
+        self._link = ScriptedLink(self.csms.answer)
 
     async def follow(self, steps: list[Step]) -> None:
-        self.connect()
+        self._link.connect(self.model)
         for name, value in [*steps, ("act", "Unplug"), ("act", "ClearFault"), ("connect", None)]:
             await self.take(name, value)
             await asyncio.sleep(0)
@@ -74,7 +73,7 @@ class Life:
         assert self.csms.statuses == {
             number: self.model.status_of(number) for number in self.model.reporting_numbers()
         }
-        await self.disconnect()
+        await self._link.disconnect()
         self.model.power_off()
 
     async def take(self, name: str, value: Any) -> None:
@@ -87,15 +86,15 @@ class Life:
             case "wait":
                 await asyncio.sleep(value)
             case "connect":
-                self.connect()
+                self._link.connect(self.model)
             case "lose the link":
-                await self.disconnect()
+                await self._link.disconnect()
             case "reset":
                 self.model.station.transactions.end_all("HardReset")
                 self.model.reboot("RemoteReset", gentle=False)
             case "restart":
                 self.model.end_for_good()
-                await self.disconnect()
+                await self._link.disconnect()
                 self.model.power_off()
                 self.model = self._start()
             case "kill":
@@ -104,7 +103,7 @@ class Life:
                     None,
                     self.model.memory._path,
                 )  # a killed process writes nothing
-                await self.disconnect()
+                await self._link.disconnect()
                 self.model.power_off()
                 self.model.memory._path = path
                 self.model = self._start()
@@ -113,23 +112,6 @@ class Life:
         model = build_charge_point(read_settings(self._environ), EventLog(lambda _: None))
         model.power_on()
         return model
-
-    def connect(self) -> None:
-        if self._link is None or self._link.done():
-            self._link = asyncio.create_task(self._talk())
-
-    async def disconnect(self) -> None:
-        if self._link is not None and not self._link.done():
-            self._link.cancel()
-            await asyncio.gather(self._link, return_exceptions=True)
-
-    async def _talk(self) -> None:
-        while True:
-            try:
-                await self.model.talk(ScriptedSession(self.csms.answer))  # type: ignore[arg-type]
-            except Rebooting:
-                self.model.power_off()
-                self.model.power_on()
 
 
 @pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])

@@ -1,5 +1,6 @@
 """The process of a charger with an HTTP API, and of one without."""
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from tests.simulator.charger import ChargerProcess
 from tests.support.csms import Csms
+from tests.support.waiting import wait_until_async
 
 IMPORTED = "import sys, simulator.__main__; print(*sys.modules)"
 
@@ -68,4 +70,19 @@ async def test_a_terminated_charger_ends_in_time_whatever_its_clients_do() -> No
             assert await charger.exit_code(within_s=5.0) == 0
     assert charger.errors == b""
     assert charger.states()[-1] == "disconnected"
+    assert not any("uvicorn" in remark for remark in charger.remarks())
+
+
+async def test_a_request_that_waits_for_the_csms_is_answered_when_the_charger_ends() -> None:
+    async with Csms() as csms, ChargerProcess(csms.url, http_port=0) as charger:
+        csms.raw_answers["Authorize"] = None
+        link = await csms.accepted()
+        async with httpx.AsyncClient(base_url=await api_of(charger)) as client:
+            waiting = asyncio.create_task(client.post("/authorize-id-tag?id_tag=CARD-1"))
+            await wait_until_async(lambda: "Authorize" in link.frames[-1])
+
+            charger.terminate()
+
+            assert (await waiting).status_code == 422
+        assert await charger.exit_code(within_s=5.0) == 0
     assert not any("uvicorn" in remark for remark in charger.remarks())

@@ -14,10 +14,19 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=10_000, help="in all (default: 10000)")
     parser.add_argument("--chargers", type=int, default=100, help="at the same time (default: 100)")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="repeats the choices of a run")
+    parser.add_argument("--misbehave", action="store_true", help="the chargers misbehave too")
     options = parser.parse_args()
     each = -(-options.sessions // options.chargers)
     started_s, started_cpu_s = time.monotonic(), time.process_time()
-    csms = asyncio.run(drive(options.chargers, each, seed=options.seed, call_timeout_s=CALL_TIMEOUT_S))
+    csms = asyncio.run(
+        drive(
+            options.chargers,
+            each,
+            seed=options.seed,
+            call_timeout_s=CALL_TIMEOUT_S,
+            misbehaves=options.misbehave,
+        )
+    )
     messages = [each for received in csms.received.values() for each in received.values()]
     begun = sum("meterStart" in each or each.get("eventType") == "Started" for each in messages)
     print(

@@ -26,6 +26,25 @@ ONLINE_SHARE = 0.8
 #: Sessions in which nothing else happens until a transaction runs, if one begins soon.
 CHARGING_SHARE = 0.7
 
+#: What a session may arm; each is switched off at its end.
+MISBEHAVIOUR: tuple[Payload, ...] = (
+    {"kind": "drop_link", "seconds": 0.05},
+    {"kind": "drop_link", "seconds": 0.05, "after": "Authorize"},
+    {"kind": "drop_link", "seconds": 0.05, "after": "StatusNotification", "how_often": "one_in_n", "n": 3},
+    {"kind": "power_cut", "seconds": 0.05},
+    {"kind": "clock_skew", "offset_seconds": -100_000},
+    {"kind": "clock_skew", "offset_seconds": 100_000},
+    {"kind": "refuse_requests", "how_often": "always"},
+    {"kind": "answer_with", "action": "Reset", "answer": {"status": []}},
+    {"kind": "lock_fails"},
+    {"kind": "delay_frames", "seconds": 0.1, "how_often": "always"},
+    {"kind": "duplicate_frames", "how_often": "always"},
+    {"kind": "withhold_frames", "frames": "calls"},
+    {"kind": "withhold_frames", "how_often": "always"},
+    {"kind": "break_json", "frames": "calls", "how_often": "one_in_n", "n": 3},
+    {"kind": "wrong_enum", "frames": "calls", "how_often": "one_in_n", "n": 3},
+)
+
 SETTINGS = {
     "ev_plug_in_s": 0,
     "ev_unplug_s": "never",
@@ -44,11 +63,19 @@ class RandomCharger:
     """A charger with one connector, and the driver and the operator who use it at random."""
 
     def __init__(
-        self, csms: WrongCsms, identity: str, version: str, *, seed: int, call_timeout_s: float
+        self,
+        csms: WrongCsms,
+        identity: str,
+        version: str,
+        *,
+        seed: int,
+        call_timeout_s: float,
+        misbehaves: bool = False,
     ) -> None:
         self.identity = identity
         self.is_16 = version == "OCPP1.6"
         self._csms = csms
+        self._misbehaves = misbehaves
         self._random = Random(seed)
         self._settle_s = SETTLE_TIMEOUTS * call_timeout_s
         self._lines: deque[str] = deque(maxlen=120)
@@ -79,8 +106,11 @@ class RandomCharger:
         await self._do(self._random.choice(self._starts()))
         if self._random.random() < CHARGING_SHARE:
             await self._await_transaction()
+        if self._misbehaves:
+            await self._do(self._misbehave)
         for _ in range(self._random.randrange(4)):
             await self._do(self._random.choice(self._events()))
+        self.model.misbehaviour.stop()
         for step in (self._end_fault, self._unplug, self._make_operative):
             await self._do(step)
         await self._expect(
@@ -188,6 +218,11 @@ class RandomCharger:
     async def _fault(self) -> None:
         self._act("Fault", fault="OverCurrentFailure")
 
+    async def _misbehave(self) -> None:
+        event = self._random.choice(MISBEHAVIOUR)
+        self._steps.append(str(event))
+        await self.model.actions.perform("misbehave", event)
+
     async def _end_fault(self) -> None:
         self._act("ClearFault")
 
@@ -278,7 +313,13 @@ class RandomCharger:
 
 
 async def drive(
-    chargers: int, sessions_each: int, *, seed: int, call_timeout_s: float, wrong_share: float = 0.2
+    chargers: int,
+    sessions_each: int,
+    *,
+    seed: int,
+    call_timeout_s: float,
+    wrong_share: float = 0.2,
+    misbehaves: bool = False,
 ) -> WrongCsms:
     """Sessions at chargers of all versions in turn, all at once. Returns the CSMS. Raises BrokenPromise.
 
@@ -293,6 +334,7 @@ async def drive(
                 versions[number % len(versions)],
                 seed=seed * 1_000_003 + number,
                 call_timeout_s=call_timeout_s,
+                misbehaves=misbehaves,
             )
             for number in range(chargers)
         ]

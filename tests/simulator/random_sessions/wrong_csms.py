@@ -12,6 +12,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from simulator.misbehaviour.switches import NOT_A_VALUE
 from tests.support.csms import NOW
 
 Payload = dict[str, Any]
@@ -108,6 +109,14 @@ def _request(rng: Random) -> str:
     return json.dumps([2, unique_id, action, payload])
 
 
+def _read(text: str | bytes) -> Any:
+    """None for what is no JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
 class WrongCsms:
     """Accepts every charger. `wrong_share` of the answers are wrong, in a way that depends on the charger's `Random`."""
 
@@ -122,6 +131,7 @@ class WrongCsms:
         self.sent_again: list[str] = []  #: messages that came again after an answer that settled them
         self.calls = 0
         self.wrong_answers = 0
+        self.bad_frames = 0  #: of chargers that misbehave
         self._random: dict[str, Random] = {}
         self._sockets: dict[str, ServerConnection] = {}
         self._waiting: dict[str, asyncio.Future[Any]] = {}
@@ -175,8 +185,13 @@ class WrongCsms:
         self._sockets[identity] = socket
         try:
             async for text in socket:
-                frame = json.loads(text)
-                if frame[0] == 2:
+                frame = _read(text)
+                if frame is None:
+                    self.bad_frames += 1
+                elif frame[0] == 2 and NOT_A_VALUE in str(text):
+                    self.bad_frames += 1
+                    await socket.send(_error(frame[1], "PropertyConstraintViolation", "", {}))
+                elif frame[0] == 2:
                     await self._answer(identity, socket, *frame[1:])
                 elif frame[1] in self._waiting and not self._waiting[frame[1]].done():
                     self._waiting[frame[1]].set_result(frame[2:])

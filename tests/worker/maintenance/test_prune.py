@@ -7,6 +7,7 @@ from sqlalchemy import func, select, update
 
 from shared.database.engine import Sessions
 from shared.models import (
+    Action,
     Charger,
     ChargerEvent,
     ChargerLog,
@@ -21,6 +22,7 @@ from worker.logs.partitions import ensure_partitions
 from worker.maintenance import prune
 from worker.maintenance.leftovers import CHECK_AFTER, remove_orphans
 from worker.maintenance.prune import (
+    prune_actions,
     prune_commands,
     prune_events,
     prune_keys,
@@ -52,6 +54,35 @@ def test_idempotency_keys_are_pruned_after_a_day_however_many(
         left = session.scalars(select(IdempotencyKey.key)).all()
     assert (pruned, left) == (5, ["key-0"])
     assert prune_keys(sessions) == 0
+
+
+def test_actions_are_pruned_some_days_after_their_end_and_open_ones_stay(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "BATCH", 2)
+    charger_id = world.ready()
+    with world.sessions.begin() as session:
+        for days in (6, 7, 8, 9, 10, None):
+            ended = {} if days is None else {"finished_at": func.now() - timedelta(days=days, seconds=1)}
+            session.add(
+                Action(
+                    charger_id=charger_id,
+                    organization_id="acme",
+                    name="plug_connector",
+                    event={"days": days},
+                    status="queued" if days is None else "applied",
+                    requested_by="ada",
+                    created_at=func.now() - timedelta(days=20),
+                    expires_at=func.now() - timedelta(days=20),
+                    **ended,
+                )
+            )
+
+    pruned = prune_actions(world.sessions, 7)
+
+    with world.sessions() as session:
+        left = session.scalars(select(Action.event).order_by(Action.id)).all()
+    assert (pruned, left) == (4, [{"days": 6}, {"days": None}])
 
 
 def test_events_are_pruned_with_the_logs(world: World) -> None:

@@ -1,0 +1,1 @@
+"""What a charger performs by itself: actions with times and conditions."""
