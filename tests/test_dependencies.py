@@ -39,6 +39,10 @@ LAYERS = {
         *("startup", "auth", "fleet", "maintenance", "migrations", "database", "broker"),
         *("models", "queues", "sealing", "settings", "destinations", "ids", "error_codes", "vocabulary"),
     ),
+    "link": (
+        *("__main__", "server", "conversation", "process", "work", "sessions", "session"),
+        *("wire", "rows", "database", "metrics"),
+    ),
     "worker": (
         *("tasks", "celery_app", "startup", "broker", "resources", "maintenance", "observe", "logs"),
         *("reconcile", "ecs", "outage_log"),

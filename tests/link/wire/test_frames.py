@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from link.frames import (
+from link.wire.frames import (
     BadFrame,
     Hello,
     HelloCharger,

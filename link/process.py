@@ -1,0 +1,174 @@
+"""What a process of the link is made of."""
+
+import asyncio
+from collections.abc import Coroutine, Sized
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from link import metrics
+from link.database import Database
+from link.rows.actions import ActionResult, write_results
+from link.rows.reports import Report, SavedMemory, write_memories, write_reports
+from link.rows.sessions import Departure, end_all_sessions, end_sessions
+from link.session import Session
+from link.sessions import Sessions
+from link.wire.closing import CloseCode
+from link.wire.frames import Item, Memory, Result, State
+from link.work.batch import Batch
+from link.work.delivery import Delivery
+from link.work.hellos import Hellos
+from link.work.hints import listen_for_hints
+from link.work.loop import Loop
+from link.work.upkeep import Upkeep, count_finished
+from shared.auth.control_tokens import ControlTokens
+from shared.error_codes import ActionCode
+from shared.sealing import Sealer
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+RESULTS_PAUSE_S = 0.02
+REPORTS_PAUSE_S = 0.2
+MEMORIES_PAUSE_S = 1.0
+DEPARTURES_PAUSE_S = 0.02
+CLOSED_WITHIN_S, FLUSHED_WITHIN_S = 1.0, 2.0  # when the process ends
+
+#: By the status that the charger answered.
+CODES = {"rejected": ActionCode.REJECTED, "failed": ActionCode.FAILED}
+
+
+class Link:
+    """One per process. Its methods are called from the event loop only."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.id = uuid4().hex
+        self.url = settings.control.url
+        self.max_sessions = settings.control.max_sessions
+        self.tokens = ControlTokens(settings.control.secrets)
+        self.sessions = Sessions()
+        self.connections = 0  #: open ones, with those that have not said hello yet
+        self.stopping = False
+        self._redis_url = settings.redis_url
+        self._database = Database(settings.database_url)
+        self.hellos = Hellos(self._database, self.id)
+        self.results = Batch[tuple[str, int], ActionResult](
+            "results", self._write_results, pause_s=RESULTS_PAUSE_S, merge=final_or_newer
+        )
+        self.reports = Batch[str, Report](
+            "reports", self._write_reports, pause_s=REPORTS_PAUSE_S, merge=Report.followed_by
+        )
+        self.memories = Batch[str, SavedMemory]("memories", self._write_memories, pause_s=MEMORIES_PAUSE_S)
+        self.departures = Batch[str, Departure]("departures", self._end_sessions, pause_s=DEPARTURES_PAUSE_S)
+        self.delivery = Delivery(
+            self._database, Sealer(settings.encryption_keys), self.id, self.sessions, self.conclude
+        )
+        self._upkeep = Upkeep(self._database, self.id, self.sessions, self.tokens)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to work. Waits for the database: without it no process can say hello."""
+        await self._write_first_heartbeat()
+        loops = [self.delivery.loop, *self._upkeep.loops, *(batch.loop for batch in self._batches())]
+        work: list[Coroutine[Any, Any, None]] = [loop.run() for loop in loops]
+        if self._redis_url:
+            work.append(listen_for_hints(self._redis_url, self.delivery.loop.wake))
+        self._tasks = [asyncio.create_task(each) for each in work]
+
+    async def stop(self) -> None:
+        """Close all sessions, write what waits, and say that this process has ended."""
+        self.stopping = True
+        ends = [session.end(CloseCode.RESTARTING, "the link restarts") for session in self.sessions]
+        if ends:
+            await asyncio.wait(ends, timeout=CLOSED_WITHIN_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(FLUSHED_WITHIN_S):
+                for batch in (self.results, self.memories, self.reports):
+                    await batch.flush()
+                await self._database.run(lambda rows: end_all_sessions(rows, self.id))
+        except (SQLAlchemyError, TimeoutError) as error:
+            log.warning("link.not_flushed", results=len(self.results), error=type(error).__name__)
+        self._database.close()
+
+    def take(self, session: Session, item: Item, size: int) -> None:
+        """Have what a process has sent written. `size` is its share of the frame, in bytes."""
+        match item:
+            case Result(charger_id, action_id, status, reason, result):
+                code = CODES.get(status)
+                written = ActionResult(action_id, charger_id, status, reason, code, result)
+                self.results.put((charger_id, action_id), written, size)
+            case State(charger_id, values, revision, error):
+                self.reports.put(charger_id, Report(charger_id, session.id, values, revision, error), size)
+            case Memory(charger_id, memory):
+                boot_id = session.chargers[charger_id].boot_id
+                self.memories.put(charger_id, SavedMemory(charger_id, session.id, boot_id, memory), size)
+
+    async def room(self) -> None:
+        """Return when the database has taken enough of what sessions have sent."""
+        for batch in (self.results, self.reports, self.memories):
+            await batch.room()
+
+    def conclude(self, result: ActionResult) -> None:
+        """Have an action ended that no charger answers."""
+        self.results.put((result.charger_id, result.id), result)
+
+    def enter(self, session: Session) -> None:
+        """The session is registered: its chargers get their actions."""
+        self.sessions.add(session)
+        self.delivery.resume(session.chargers)
+
+    def leave(self, session: Session) -> None:
+        """The session has ended, or was never registered. Safe to repeat."""
+        self.sessions.remove(session)
+        self.delivery.end(session)
+        self.departures.put(session.id, Departure(session.process_id, session.id))
+
+    def measure(self) -> None:
+        """Set the metrics that are read when they are needed."""
+        kinds: dict[str, Sized] = {
+            "hellos": self.hellos.batch,
+            "results": self.results,
+            "states": self.reports,
+            "memories": self.memories,
+        }
+        for kind, batch in kinds.items():
+            metrics.WAITING.labels(kind).set(len(batch))
+
+    def _batches(self) -> list[Any]:
+        return [self.hellos.batch, self.results, self.reports, self.memories, self.departures]
+
+    async def _write_first_heartbeat(self) -> None:
+        """Return when the database has taken the first heartbeat: sessions of a link without one count as ended."""
+        done = asyncio.Event()
+
+        async def write() -> None:
+            await self._upkeep.write_heartbeat()
+            done.set()
+
+        loop = Loop("first heartbeat", write, every_s=0)
+        task = asyncio.create_task(loop.run())
+        await done.wait()
+        task.cancel()
+
+    async def _write_results(self, results: list[ActionResult]) -> None:
+        count_finished(await self._database.run(lambda rows: write_results(rows, results)))
+        self.delivery.written(result.id for result in results)
+
+    async def _write_reports(self, reports: list[Report]) -> None:
+        await self._database.run(lambda rows: write_reports(rows, reports))
+
+    async def _write_memories(self, memories: list[SavedMemory]) -> None:
+        await self._database.run(lambda rows: write_memories(rows, memories))
+
+    async def _end_sessions(self, departures: list[Departure]) -> None:
+        await self._database.run(lambda rows: end_sessions(rows, departures))
+
+
+def final_or_newer(old: ActionResult, new: ActionResult) -> ActionResult:
+    """A charger that repeats itself after a reconnect says `received` again: the result that it has sent stays."""
+    return old if old.is_final else new

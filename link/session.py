@@ -1,0 +1,86 @@
+"""One connection of a process, after its hello."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import structlog
+from websockets.exceptions import ConnectionClosed
+
+from link import metrics
+from link.wire.closing import CloseCode
+from link.wire.connection import ControlConnection
+from link.wire.frames import Hello, HelloCharger
+from link.wire.pace import Pace
+
+log = structlog.get_logger(__name__)
+
+SEND_TIMEOUT_S = 20.0
+MAX_UNSENT_CHARACTERS = 8 * 1024 * 1024
+FRAMES_PER_S, FRAMES_AT_ONCE = (
+    50.0,
+    200.0,
+)  # of a process; each charger beyond the first adds a tenth of a frame/s
+
+
+class Session:
+    """Sends without waiting, in order. Costs no task while nothing is sent."""
+
+    def __init__(self, connection: ControlConnection, hello: Hello) -> None:
+        self.id = uuid4().hex
+        self.process_id = hello.process_id
+        self.boot_id = hello.boot_id
+        self.chargers: dict[str, HelloCharger] = {each.charger_id: each for each in hello.chargers}
+        self.opened_at = monotonic()
+        self.token_sent_at = self.opened_at
+        self.pace = Pace(FRAMES_PER_S + len(hello.chargers) / 10, FRAMES_AT_ONCE)
+        self._connection = connection
+        self._unsent: deque[str] = deque()
+        self._unsent_characters = 0
+        self._sending: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+
+    def send(self, frame: Mapping[str, Any]) -> None:
+        """Send the frame after those that were given before. Returns at once and never raises."""
+        if self._ending is not None:
+            return
+        raw = orjson.dumps(frame).decode()
+        self._unsent.append(raw)
+        self._unsent_characters += len(raw)
+        if self._unsent_characters > MAX_UNSENT_CHARACTERS:
+            self.end(CloseCode.TOO_MUCH, "the process does not read what it is sent")
+        elif self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+
+    def end(self, code: CloseCode, reason: str) -> asyncio.Task[None]:
+        """Close the connection. Returns at once, with the task that does it; the first call counts."""
+        if self._ending is None:
+            log.info("control.closing", process_id=self.process_id, session=self.id, code=code, reason=reason)
+            metrics.CLOSED.labels(int(code)).inc()
+            self._ending = asyncio.create_task(self._end(code, reason))
+        return self._ending
+
+    async def _send_all(self) -> None:
+        try:
+            while self._unsent:
+                raw = self._unsent.popleft()
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await self._connection.send(raw)
+                self._unsent_characters -= len(raw)
+        except ConnectionClosed:
+            pass
+        except TimeoutError:
+            self._connection.transport.abort()  # it takes nothing, not even a close frame
+        finally:
+            self._sending = None
+
+    async def _end(self, code: CloseCode, reason: str) -> None:
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._connection.close(code, reason)
+        except TimeoutError:
+            self._connection.transport.abort()

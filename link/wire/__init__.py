@@ -1,0 +1,1 @@
+"""The protocol between the link and the processes of chargers."""

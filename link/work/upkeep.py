@@ -1,0 +1,100 @@
+"""What is due at intervals: the heartbeat, the end of actions and sessions that nobody ends, and new tokens."""
+
+from time import monotonic
+
+import structlog
+
+from link import metrics
+from link.database import Database
+from link.rows.actions import Finished, abandon_actions, expire_actions
+from link.rows.sessions import (
+    deleted_chargers,
+    end_dead_links,
+    my_sessions,
+    prune_sessions,
+    revive_sessions,
+    write_heartbeat,
+)
+from link.session import Session
+from link.sessions import Sessions
+from link.wire.closing import CloseCode
+from link.work.loop import Loop
+from shared.auth.control_tokens import SESSION_TOKEN_TTL_S, ControlTokens
+
+log = structlog.get_logger(__name__)
+
+HEARTBEAT_S = 5.0  # a third of LINK_TIMEOUT
+EXPIRE_S = 1.0
+DEAD_LINKS_S = 5.0
+CHECK_S = 15.0
+PRUNE_S = 3600.0
+
+
+class Upkeep:
+    """One per process. Any number of processes may do it at the same time."""
+
+    def __init__(self, database: Database, link_id: str, sessions: Sessions, tokens: ControlTokens) -> None:
+        self._database = database
+        self._link_id = link_id
+        self._sessions = sessions
+        self._tokens = tokens
+        self.loops = [
+            Loop("heartbeat", self.write_heartbeat, every_s=HEARTBEAT_S),
+            Loop("expiry", self._end_actions, every_s=EXPIRE_S),
+            Loop("dead links", self._end_dead_links, every_s=DEAD_LINKS_S),
+            Loop("sessions", self._check_sessions, every_s=CHECK_S),
+            Loop("pruning", self._prune, every_s=PRUNE_S),
+        ]
+
+    async def write_heartbeat(self) -> None:
+        """Say that this process lives. Raises SQLAlchemyError."""
+        await self._database.run(lambda rows: write_heartbeat(rows, self._link_id))
+
+    async def _end_actions(self) -> None:
+        for end in (expire_actions, abandon_actions):
+            count_finished(await self._database.run(end))
+
+    async def _end_dead_links(self) -> None:
+        await self._database.run(end_dead_links)
+
+    async def _prune(self) -> None:
+        await self._database.run(prune_sessions)
+
+    async def _check_sessions(self) -> None:
+        """Make rows and connections agree, end the sessions of deleted chargers, and renew tokens."""
+        known = {session.id: session for session in self._sessions}
+        connected = await self._database.run(lambda rows: my_sessions(rows, self._link_id))
+        for session_id in known.keys() - connected.keys():
+            known[session_id].end(CloseCode.TAKEN, "a newer session of this process")
+        ended = [id_ for id_ in known.keys() & connected.keys() if not connected[id_]]
+        if ended:
+            await self._database.run(lambda rows: revive_sessions(rows, self._link_id, ended))
+        await self._end_deleted()
+        for session in known.values():
+            self._renew_token(session)
+
+    async def _end_deleted(self) -> None:
+        deleted = await self._database.run(lambda rows: deleted_chargers(rows, self._link_id))
+        for session in self._sessions if deleted else ():
+            for charger_id in deleted & session.chargers.keys():
+                del session.chargers[charger_id]
+            if not session.chargers:
+                session.end(CloseCode.NO_SUCH_CHARGER, "its chargers were deleted")
+
+    def _renew_token(self, session: Session) -> None:
+        if monotonic() - session.token_sent_at > SESSION_TOKEN_TTL_S / 2:
+            session.token_sent_at = monotonic()
+            session.send(
+                {
+                    "type": "token",
+                    "token": self._tokens.session_token(session.process_id, session.boot_id),
+                    "expires_in_s": SESSION_TOKEN_TTL_S,
+                }
+            )
+
+
+def count_finished(finished: list[Finished]) -> None:
+    """Add actions that became final to the metrics."""
+    for action in finished:
+        metrics.FINISHED.labels(action.status).inc()
+        metrics.FINISHED_AFTER.observe(action.took_s)

@@ -1,0 +1,242 @@
+"""A process of the control link, and scripted processes of chargers that talk to it."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import func, insert, select, update
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from embedded.ports import HOST, free_port
+from embedded.process import Program
+from link.process import Link
+from link.server import SUBPROTOCOL, listening
+from shared.database.engine import Sessions
+from shared.fleet import chargers
+from shared.fleet.control import CONNECTED
+from shared.models import Action, Charger, ChargerReport
+from shared.sealing import Sealer
+from shared.settings import Settings
+from tests.support.environment import ENCRYPTION_KEY
+from tests.support.stack import PYTHON, answers
+from tests.support.waiting import wait_until
+
+CONTROL_SECRET = "a-secret-of-the-control-link-under-test-0123456789"
+ANSWER_S = 10.0
+
+
+def control_url(port: int) -> str:
+    return f"ws://{HOST}:{port}/control"
+
+
+def with_control(settings: Settings, port: int, **changes: Any) -> Settings:
+    """The settings of a link that listens on the port."""
+    control = replace(
+        settings.control,
+        url=control_url(port),
+        secrets=(CONTROL_SECRET,),
+        bind=f"{HOST}:{port}",
+        **changes,
+    )
+    return replace(settings, control=control)
+
+
+def control_environment(port: int) -> dict[str, str]:
+    """The same as variables."""
+    return {
+        "CONTROL_URL": control_url(port),
+        "CONTROL_SECRET": CONTROL_SECRET,
+        "LINK_BIND": f"{HOST}:{port}",
+    }
+
+
+def link_program(environment: dict[str, str], port: int) -> Program:
+    """A link as a process of its own."""
+    return Program(
+        name=f"link-{port}",
+        argv=(PYTHON, "-m", "link"),
+        is_ready=lambda: answers(f"http://{HOST}:{port}/health"),
+        env={**environment, **control_environment(port)},
+    )
+
+
+@contextmanager
+def running_link(settings: Settings, **changes: Any) -> Iterator[Link]:
+    """A link in a thread of this process, ready. Its address is `link.url`'s."""
+    settings = with_control(settings, free_port(), **changes)
+    loop = asyncio.new_event_loop()
+    ready, stop = threading.Event(), asyncio.Event()
+    links: list[Link] = []
+
+    async def serve() -> None:
+        link = Link(settings)
+        await link.start()
+        host, _, port = settings.control.bind.rpartition(":")
+        async with listening(link, host, int(port)):
+            links.append(link)
+            ready.set()
+            await stop.wait()
+            await link.stop()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="link", daemon=True)
+    thread.start()
+    assert ready.wait(20), "the link has not started"
+    try:
+        yield links[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        assert not thread.is_alive(), "the link has not stopped"
+        loop.close()
+
+
+class ScriptedProcess:
+    """A process that runs chargers and says what a test has it say. The charger of a process has its id."""
+
+    def __init__(
+        self, url: str, charger_id: str, token: str, *, boot: str = "boot-1", **options: Any
+    ) -> None:
+        """Connect. Raises InvalidStatus."""
+        self.charger_id = charger_id
+        self.boot = boot
+        self.applied: list[int] = []  #: ids of actions, as often as they were applied
+        self._open = ExitStack()
+        self.socket: ClientConnection = self._open.enter_context(
+            connect(
+                url,
+                subprotocols=[SUBPROTOCOL],
+                additional_headers={"Authorization": f"Bearer {token}"} if token else {},
+                proxy=None,
+                compression=None,
+                **options,
+            )
+        )
+
+    def __enter__(self) -> "ScriptedProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def say(self, kind: str, **values: Any) -> None:
+        self.socket.send(orjson.dumps({"type": kind, **values}).decode())
+
+    def hello(self, *, has_memory: bool = False, **changes: Any) -> dict[str, Any]:
+        """Say hello, and return the welcome. Raises ConnectionClosed."""
+        charger = {"charger": self.charger_id, "boot": self.boot, "spec": None, "has_memory": has_memory}
+        hello = {"process": self.charger_id, "boot": self.boot, "version": "0.1.0", "chargers": [charger]}
+        self.say("hello", **(hello | changes))
+        return self.hear("welcome")
+
+    def hear(self, kind: str, within_s: float = ANSWER_S) -> dict[str, Any]:
+        """The next frame of this type. Raises ConnectionClosed, or TimeoutError."""
+        deadline = time.monotonic() + within_s
+        while True:
+            frame: dict[str, Any] = orjson.loads(self.socket.recv(max(0.0, deadline - time.monotonic())))
+            if frame["type"] == kind:
+                return frame
+
+    def next_actions(self, count: int = 1, within_s: float = ANSWER_S) -> list[dict[str, Any]]:
+        """The next actions, as many as `count`."""
+        found: list[dict[str, Any]] = []
+        while len(found) < count:
+            found += self.hear("actions", within_s)["actions"]
+        return found
+
+    def answer(self, action_id: int, status: str = "applied", **values: Any) -> None:
+        result = {"charger": self.charger_id, "id": action_id, "status": status, **values}
+        self.say("results", results=[result])
+
+    def report(self, **values: Any) -> None:
+        self.say("states", states=[{"charger": self.charger_id, **values}])
+
+    def close_code(self, within_s: float = ANSWER_S) -> int | None:
+        """The code with which the link closes the connection; other frames are skipped."""
+        deadline = time.monotonic() + within_s
+        try:
+            while True:
+                self.socket.recv(max(0.0, deadline - time.monotonic()))
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else None
+
+
+def refusal(url: str, token: str) -> int:
+    """The HTTP status with which the upgrade is refused; 101 when it is not."""
+    try:
+        with ScriptedProcess(url, "nobody", token):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code
+
+
+class ControlRows:
+    """The rows of chargers and actions, as the API writes them."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
+
+    def charger(self, identity: str = "CP-1", organization: str = "acme") -> str:
+        """A charger that is up and READY."""
+        new = chargers.NewCharger(
+            identity=identity,
+            brand_slug="wallbox",
+            model_slug="wallbox-pulsar-plus",
+            connector_type="Type2",
+            ws_url="ws://csms.test/ocpp",
+        )
+        with self.sessions.begin() as session:
+            request = chargers.CreateRequest(new, organization, requested_by="tester", request_id=None)
+            sealer = Sealer((ENCRYPTION_KEY,))
+            receipt = chargers.create_charger(session, request, max_chargers=1_000_000, sealer=sealer)
+            charger_id = receipt.charger_id
+            session.execute(
+                update(Charger).where(Charger.id == charger_id).values(provisioning_status="READY")
+            )
+        return charger_id
+
+    def action(self, charger_id: str, name: str = "plug_connector", **values: Any) -> int:
+        """A queued action for the charger's present boot. Returns its id."""
+        with self.sessions.begin() as session:
+            row = {
+                "charger_id": charger_id,
+                "organization_id": session.get_one(Charger, charger_id).organization_id,
+                "name": name,
+                "event": {"connector_id": 1},
+                "status": "queued",
+                "requested_by": "tester",
+                "boot_id": session.scalar(
+                    select(ChargerReport.boot_id).where(ChargerReport.charger_id == charger_id)
+                ),
+                "expires_at": in_s(30),
+            }
+            action_id: int = session.scalars(insert(Action).values(row | values).returning(Action.id)).one()
+        return action_id
+
+    def read(self, action_id: int) -> Action:
+        with self.sessions() as session:
+            return session.get_one(Action, action_id)
+
+    def report(self, charger_id: str) -> ChargerReport:
+        with self.sessions() as session:
+            return session.get_one(ChargerReport, charger_id)
+
+    def is_connected(self, charger_id: str) -> bool:
+        with self.sessions() as session:
+            return bool(session.scalar(select(CONNECTED).where(Charger.id == charger_id)))
+
+    def wait_for(self, action_id: int, status: str, within_s: float = 10) -> Action:
+        """The action, as soon as it has the status."""
+        wait_until(lambda: self.read(action_id).status == status, within_s, f"action {action_id} {status}")
+        return self.read(action_id)
+
+
+def in_s(seconds: float) -> Any:
+    """A time by the database's clock."""
+    return func.now() + timedelta(seconds=seconds)
