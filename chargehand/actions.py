@@ -71,7 +71,7 @@ def help_of(action: ActionKind) -> str:
     """The action in sentences, and its kinds with their fields."""
     kinds = "\n\n".join(
         f"{kind.name}: {kind.summary} Takes {', '.join(field.name for field in kind.fields)}."
-        for kind in action.variants or ()
+        for kind in action.variants
     )
     return "\n\n".join(filter(None, (action.summary, action.description, kinds)))
 

@@ -3,14 +3,27 @@
 from typing import Any
 
 from api.http.examples import Examples
-from shared.fleet.actions.table import ActionKind
+from shared.fleet.actions.table import ActionKind, Variant
 
 _ID = "4711"
 
 
+def describe(kind: ActionKind) -> str:
+    """The text about an operation: its summary, and below it the rest and the variants."""
+    variants = "\n".join(f"- `{variant.name}`: {_in_words(variant)}" for variant in kind.variants)
+    return "\n\n".join(filter(None, (kind.summary.removesuffix("."), kind.description, variants)))
+
+
+def _in_words(variant: Variant) -> str:
+    names = [f"`{field.name}`" + ("*" if field.required else "") for field in variant.fields]
+    return f"{variant.summary} Fields: {', '.join(names)}."
+
+
 def examples_of(kind: ActionKind) -> Examples:
     """A body to try, and the answers to it."""
-    bodies = {"charger": {"summary": "One charger", "value": _body(kind, {"charger_id": "dep-123"})}}
+    bodies = {variant.name: _variant(variant) for variant in kind.variants} or {
+        "charger": {"summary": "One charger", "value": _body(kind, {"charger_id": "dep-123"})}
+    }
     if kind.target == "charger_or_location":
         location = {"location_id": "4090477f-a416-4515-a302-97aa344a0a2a"}
         bodies["location"] = {"summary": "All chargers of a location", "value": _body(kind, location)}
@@ -21,6 +34,11 @@ def examples_of(kind: ActionKind) -> Examples:
         outcome = {"status": "applied", "result": dict(kind.result_example or {}), "reason": None}
         return Examples(_queued(kind) | outcome, bodies=shown)
     return Examples(_counts(kind, {}), _counts(kind, _outcome(kind)), bodies=shown)
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    body = {"target": {"charger_id": "dep-123"}, "event": dict(variant.example)}
+    return {"summary": variant.summary, "value": body}
 
 
 def _body(kind: ActionKind, target: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """The schemas of actions' bodies and answers, made from the table of actions."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from api.http import json_fields
 from api.http.fields import REQUIRED, Body, Choice, Instant, Problem, Text
 from shared.fleet.actions.record import Target
-from shared.fleet.actions.table import ActionKind, Field
+from shared.fleet.actions.table import ActionKind, Field, Variant
 
 MAX_TEXT = 10_000  # characters, where the table gives no bound
 MAX_ITEMS = 1_000
@@ -88,7 +89,8 @@ def body_of(kind: ActionKind) -> type[Body]:
     """The schema of the body of a POST: {"target": ..., "event": ...}."""
     name = _camel(kind.name)
     target = ChargerCommandTarget if kind.target == "charger" else CommandTarget
-    event = _strict(f"{name}Event", kind.fields)
+    event = _strict(f"{name}Event", kind.fields, _OneOf if kind.variants else Strict)
+    event.variants = {variant.name: variant for variant in kind.variants}  # type: ignore[attr-defined]
     members: dict[str, fields.Field[Any]] = {
         "target": Nested(target, required=True),
         "event": Nested(event, load_default=dict) if kind.may_lack_event else Nested(event, required=True),
@@ -96,8 +98,26 @@ def body_of(kind: ActionKind) -> type[Body]:
     return cast(type[Body], Strict.from_dict(members, name=f"{name}Body"))
 
 
-def _strict(name: str, members: tuple[Field, ...]) -> type[Schema]:
-    return Strict.from_dict(
+class _OneOf(Strict):
+    """An event whose first field names its variant. It has the fields of that variant, and no others."""
+
+    variants: ClassVar[Mapping[str, Variant]]
+
+    @validates_schema
+    def _check_variant(self, data: dict[str, Any], **_: Any) -> None:
+        named_by = next(iter(self.declared_fields))
+        variant = self.variants[data[named_by]]
+        theirs = {field.name for field in variant.fields} | {named_by}
+        surplus = Problem(f"{named_by} {variant.name} has no such field", "extra_forbidden")
+        problems = {name: [surplus] for name in data if name not in theirs} | {
+            field.name: [REQUIRED] for field in variant.fields if field.required and field.name not in data
+        }
+        if problems:
+            raise ValidationError(problems)
+
+
+def _strict(name: str, members: tuple[Field, ...], kind: type[Schema] = Strict) -> type[Schema]:
+    return kind.from_dict(
         {field.name: _loaded(field, f"{name}_{field.name}") for field in members}, name=name
     )
 

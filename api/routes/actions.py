@@ -6,7 +6,7 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 
 from api.http import action_answers as answers
-from api.http.action_examples import examples_of
+from api.http.action_examples import describe, examples_of
 from api.http.action_queries import (
     ActionListQuery,
     ActionListQuerySchema,
@@ -51,7 +51,7 @@ def _register(kind: ActionKind) -> None:
 
     view: Any = with_body if kind.method == "POST" else without_body
     view.__name__ = kind.name
-    view.__doc__ = f"{kind.summary.removesuffix('.')}\n\n{kind.description}".strip()
+    view.__doc__ = describe(kind)
     operations.operation(
         kind.method,
         f"/{kind.path}",

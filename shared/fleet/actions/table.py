@@ -50,12 +50,12 @@ class Variant:
     name: str  #: the value of `kind`
     summary: str
     fields: tuple[Field, ...]  #: which of the action's fields it takes, besides `kind`
-    example: Mapping[str, Any] | None = None  #: an event
+    example: Mapping[str, Any]  #: an event
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> "Variant":
         """The kind that the file describes. Keys that a newer file has are ignored."""
-        return Variant(raw["name"], raw["summary"], _fields(raw["fields"]), raw.get("example"))
+        return Variant(raw["name"], raw["summary"], _fields(raw["fields"]), raw["example"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ActionKind:
     example: Mapping[str, Any] | None = None  #: an event
     result_fields: tuple[Field, ...] | None = None
     result_example: Mapping[str, Any] | None = None
-    variants: tuple[Variant, ...] | None = None
+    variants: tuple[Variant, ...] = ()  #: then `fields` has those of all of them
     rejected_status: Literal[400, 422] = 422  #: of the answer when the charger or its CSMS said no
 
     @property
