@@ -61,7 +61,7 @@ def runtime_of(charger: Charger) -> Runtime:
 
 def _ocpp(link: ShownLink, max_lag_s: float) -> Ocpp:
     late = None
-    if link.log_lag_s is not None and link.log_lag_s > max_lag_s:
+    if not link.reported and link.log_lag_s is not None and link.log_lag_s > max_lag_s:
         late = f"The chargers' logs are read {link.log_lag_s:.0f} s late, so the link may have changed since"
     return Ocpp(link.state, link.reason, link.since, link.last_frame_at, late)
 

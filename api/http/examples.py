@@ -92,7 +92,26 @@ _SPEC = {
     "reconnect": None,
 }
 
-_ONE_CHARGER = _CHARGER | {"spec": _SPEC}
+_CONNECTOR = {
+    "connector_id": 1,
+    "evse_id": None,
+    "status": "Charging",
+    "plugged": True,
+    "transaction_id": "4711",
+    "power_w": 11000.0,
+    "energy_wh": 2513400.5,
+    "soc_percent": 71.3,
+    "fault": None,
+}
+_CONTROL = {
+    "connected": True,
+    "since": "2026-04-02T09:15:30Z",
+    "version": "0.1.0",
+    "reported_at": "2026-04-02T09:16:09Z",
+    "stale": False,
+    "remark": None,
+}
+_ONE_CHARGER = _CHARGER | {"connectors": [_CONNECTOR], "control": _CONTROL, "spec": _SPEC}
 
 _CHARGER_PAGE = {"data": [_CHARGER], "total": 1, "page": 1, "limit": 50, "next_cursor": None}
 

@@ -10,6 +10,7 @@ from marshmallow import Schema, fields, post_load
 
 from api.http.charger_state import runtime_of, spec_of
 from api.http.fields import Body, Choice, Identity, Instant, OneOf, Text, WsUrl
+from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger
 from shared.vocabulary import (
@@ -100,7 +101,7 @@ class Ignored(Body):
 
 
 class Ocpp(Schema):
-    """The charger's link to its CSMS, from its log; disconnected while its process does not run."""
+    """The charger's link to its CSMS, as it reports it over the control link, or else as its log says."""
 
     state = fields.String(allow_none=True, metadata=_doc(enum=[*OcppState, None]))
     reason = fields.String(allow_none=True)
@@ -168,6 +169,12 @@ class _SpecOfRow(fields.Nested):
 class ChargerDetail(ChargerAnswer):
     """One charger, with more than lists have."""
 
+    connectors = Connectors(
+        required=True,
+        allow_none=True,
+        metadata=_doc("As the charger last reported them; null before that. Beyond the contract."),
+    )
+    control = ControlLink(required=True, metadata=_doc("Beyond the contract."))
     spec = _SpecOfRow(SpecAnswer, required=True, metadata=_doc("Beyond the contract."))
 
 

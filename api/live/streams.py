@@ -2,20 +2,37 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits.slots import Full, Slots
 from api.poller import Poller
-from shared.fleet.events import MAX_EVENTS, Event, Position, events_after
+from shared.fleet.events import MAX_EVENTS, Event, Position, events_after, reports_of
+from shared.models import ShownReport
 from shared.vocabulary import EventType
 
 POLL_S = 0.25
 MAX_BEHIND_PER_POLL = 4  # streams of an organization that get a full page of old events in one poll
+REPORTS_S = 1.0  # between two events about the connectors of a charger
 SILENCE_S = 15  # until a comment is sent: proxies close a connection that is silent for longer
 LIFE_S = 300  # until the client has to reconnect: its token is checked again, and load is spread again
+
+
+@dataclass(slots=True)
+class ConnectorsEvent:
+    """A report of a charger. It is not stored: it has the id of the event before it, and the next report replaces it."""
+
+    charger_id: str
+    after: int
+    id: int
+    at: datetime
+    data: dict[str, Any]
+    type: str = "connectors"
 
 
 class Stream:
@@ -27,6 +44,7 @@ class Stream:
         self.last_id = last_id  #: of the events pushed so far
         self.behind = False  #: the last poll returned a full page for it
         self.polled_at = 0.0
+        self._shown: dict[str, Any] | None = None  # the last report
         self._pending: SimpleQueue[Event | None] = SimpleQueue()
 
     @property
@@ -39,6 +57,15 @@ class Stream:
         if event.id > self.last_id:
             self.last_id = event.id
             self._pending.put(event)
+
+    def show(self, report: ShownReport) -> None:
+        """Hand a report to the client's thread, unless it says the same as the last."""
+        said = {"stale": not report.current, "connectors": report.connectors}
+        if said != self._shown and report.reported_at is not None:
+            self._shown = said
+            self._pending.put(
+                ConnectorsEvent(self.charger_id, self.last_id, self.last_id, report.reported_at, said)
+            )
 
     def end(self) -> None:
         """End the client's iteration after the pushed events."""
@@ -73,6 +100,7 @@ class Streams:
         self._autocommit = autocommit
         self._slots = slots
         self._streams: set[Stream] = set()
+        self._reports_at_s = 0.0
         self._poller = Poller("streams", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
     def open(self, organization_id: str, charger_id: str, last_id: int) -> Stream:
@@ -104,6 +132,25 @@ class Streams:
             stream.end()
 
     def _poll(self) -> None:
+        self._poll_events()
+        now_s = monotonic()
+        if now_s >= self._reports_at_s + REPORTS_S:
+            self._reports_at_s = now_s
+            self._poll_reports()
+
+    def _poll_reports(self) -> None:
+        drained: defaultdict[str, list[Stream]] = defaultdict(list)
+        for stream in list(self._streams):
+            if stream.is_drained:
+                drained[stream.charger_id].append(stream)
+        if not drained:
+            return
+        with self._autocommit() as session:
+            for report in reports_of(session, drained):
+                for stream in drained[report.charger_id]:
+                    stream.show(report)
+
+    def _poll_events(self) -> None:
         drained: defaultdict[Position, list[Stream]] = defaultdict(list)
         for stream in self._due():
             drained[stream.charger_id, stream.last_id].append(stream)

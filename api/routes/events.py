@@ -14,6 +14,7 @@ from api.http.charger_state import observed_of, runtime_of
 from api.http.fields import Problem, documented
 from api.http.operations import Access, Operations
 from api.http.parsing import InvalidRequest, item
+from api.http.report_schemas import readable_connectors
 from api.live.streams import Stream
 from api.resources import resources
 from shared.fleet.chargers import get_charger
@@ -53,8 +54,9 @@ def watch_charger(charger_id: str) -> Response:
     Server-Sent Events. The first is a `snapshot`, unless `Last-Event-ID` names the last event that was read; an id that
     no event has yet is a 422. Then `command` when a command is requested or changes its status, `status` when the
     provisioning, the running tasks or the reason why none runs change, `ocpp` when the link to the CSMS changes,
-    `action` when something is to happen to the running charger (/ocpp/commands) and when that is final. An event may
-    repeat a part of the snapshot. A comment is sent after 15 s of silence, and the stream ends after 300 s: reconnect.
+    `action` when something is to happen to the running charger (/ocpp/commands) and when that is final, and `connectors`
+    when the charger reports them, at most once a second and only the newest; it has the id of the event before it. An
+    event may repeat a part of the snapshot. A comment is sent after 15 s of silence, and the stream ends after 300 s: reconnect.
     """
     last_id = _last_id()
     wanted = {"organization_id": requester().organization_id, "charger_id": charger_id}
@@ -102,7 +104,9 @@ def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:
 
 def _snapshot(found: Snapshot) -> dict[str, Any]:
     charger = found.charger
+    detail = schemas.ChargerDetail(only=("connectors", "control")).dump(charger)
     return {
+        **detail,
         "status": charger.provisioning_status,
         "error": charger.error,
         "runtime": schemas.Runtime().dump(runtime_of(charger)),
@@ -139,8 +143,23 @@ def _link(event: Event) -> dict[str, Any]:
     }
 
 
+def _connectors(event: Event) -> dict[str, Any]:
+    data = event.data
+    return {
+        "at": _instant(event.at),
+        "stale": data["stale"],
+        "connectors": readable_connectors(data["connectors"]),
+    }
+
+
 #: Renders the data of an event, by its type.
-PAYLOADS = {"command": _stored, "action": _stored, "status": _status, "ocpp": _link}
+PAYLOADS = {
+    "connectors": _connectors,
+    "command": _stored,
+    "action": _stored,
+    "status": _status,
+    "ocpp": _link,
+}
 
 
 def _instant(at: datetime) -> str:

@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, cast
 
 from sqlalchemy import ARRAY, BigInteger, String, bindparam, column, func, select, text, true
+from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import Session
 
 from shared.fleet.scope import get_charger
-from shared.models import Charger, ChargerEvent, Command
+from shared.models import Charger, ChargerEvent, Command, ShownReport
 
 MAX_EVENTS = 50  # per position and call, so that a stream that is far behind delays no other
 MAX_POSITIONS = 100  # in one query
@@ -65,6 +66,16 @@ def events_after(session: Session, positions: Collection[Position]) -> Iterator[
             "last_ids": [last_id for _, last_id in some],
         }
         yield from cast(Sequence[Event], session.execute(_AFTER, read).all())
+
+
+def reports_of(session: Session, charger_ids: Collection[str]) -> Sequence[ShownReport]:
+    """What these chargers last reported over the control link; nothing of those that never did."""
+    return session.scalars(
+        select(ShownReport).where(
+            ShownReport.charger_id == func.any(cast_to(list(charger_ids), ARRAY(String))),
+            ShownReport.reported_at.is_not(None),
+        )
+    ).all()
 
 
 _watched = (

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from shared.models import Charger, Command, ShownLink
+from shared.models import Charger, Command, LoggedLink
 from shared.vocabulary import FINAL, CommandStatus, OcppState, ProvisioningStatus
 
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
@@ -19,16 +19,16 @@ ACCEPTED: ColumnElement[bool] = and_(
     Charger.running_count == 1,
     Charger.settled_generation >= Charger.generation,
     exists().where(
-        ShownLink.charger_id == Charger.id,
-        ShownLink.state == OcppState.ACCEPTED,
+        LoggedLink.charger_id == Charger.id,
+        LoggedLink.state == OcppState.ACCEPTED,
         or_(
             and_(
                 Charger.rollout_at.is_(None),
-                or_(Charger.generation == 1, ShownLink.task_generation == Charger.generation),
+                or_(Charger.generation == 1, LoggedLink.task_generation == Charger.generation),
             ),
             and_(
                 Charger.running_task_generation == Charger.generation,
-                Charger.running_task_id == ShownLink.task_id,
+                Charger.running_task_id == LoggedLink.task_id,
             ),
         ),
     ),

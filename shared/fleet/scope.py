@@ -23,7 +23,10 @@ def own_charger(organization_id: str, charger_id: str) -> Select[Charger]:
 def get_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
     """The charger's row, with its link, its settings and its report. Raises ChargerNotFound."""
     query = own_charger(organization_id, charger_id).options(
-        joinedload(Charger.link), joinedload(Charger.settings), joinedload(Charger.report)
+        joinedload(Charger.link),
+        joinedload(Charger.settings),
+        joinedload(Charger.report),
+        joinedload(Charger.control),
     )
     return _one(session, query, charger_id)
 

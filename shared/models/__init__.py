@@ -5,11 +5,11 @@ from shared.models.base import Base, Views
 from shared.models.catalog import Brand, CatalogModel
 from shared.models.chargers import Charger, ChargerCount, ChargerSearch, RemovedCharger
 from shared.models.commands import Command
-from shared.models.control import ChargerMemory, ChargerReport, ControlLink, ControlSession
+from shared.models.control import ChargerMemory, ChargerReport, ControlLink, ControlSession, ShownReport
 from shared.models.events import ChargerEvent
 from shared.models.idempotency import IdempotencyKey
 from shared.models.installation import Installation
-from shared.models.links import ChargerLink, ShownLink
+from shared.models.links import ChargerLink, LoggedLink, ShownLink
 from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogVolume
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
@@ -39,8 +39,10 @@ __all__ = [
     "LogCursor",
     "LogCut",
     "LogVolume",
+    "LoggedLink",
     "MaintenanceRun",
     "RemovedCharger",
     "ShownLink",
+    "ShownReport",
     "Views",
 ]

@@ -23,7 +23,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, column_property, foreign, mapped_column, relationship
 
 from shared.models.base import CODES, Base
-from shared.models.control import ChargerReport
+from shared.models.control import ChargerReport, ShownReport
 from shared.models.links import ShownLink
 from shared.models.settings import ChargerSettings
 from shared.vocabulary import ProvisioningStatus
@@ -118,7 +118,7 @@ class Charger(Base):
 
     # The link to the CSMS: `link` is what clients see; lists filter by `link_state`, which triggers keep.
     link_state: Mapped[str | None] = mapped_column("ocpp_state")
-    link_noted_at: Mapped[datetime | None]  #: when `link_state` was last derived from the tasks' logs
+    link_noted_at: Mapped[datetime | None]  #: when `link_state` was last derived from reports and logs
     link: Mapped["ShownLink"] = relationship(
         lambda: ShownLink,
         primaryjoin=lambda: foreign(Charger.id) == ShownLink.charger_id,
@@ -129,6 +129,12 @@ class Charger(Base):
     settings: Mapped["ChargerSettings | None"] = relationship(
         lambda: ChargerSettings,
         primaryjoin=lambda: foreign(ChargerSettings.charger_id) == Charger.id,
+        viewonly=True,
+        lazy="raise",
+    )
+    control: Mapped["ShownReport | None"] = relationship(
+        lambda: ShownReport,
+        primaryjoin=lambda: foreign(Charger.id) == ShownReport.charger_id,
         viewonly=True,
         lazy="raise",
     )

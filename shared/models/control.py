@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.models.base import Base
+from shared.models.base import Base, Views
 
 
 class ControlLink(Base):
@@ -53,6 +53,22 @@ class ChargerReport(Base):
     reported_at: Mapped[datetime | None]
 
     __table_args__ = (Index("charger_reports_process", "process_id"),)
+
+
+class ShownReport(Views):
+    """What a charger last said of itself, and whether its process is connected."""
+
+    __tablename__ = "shown_reports"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    connected: Mapped[bool]  #: its process has a session with a living process of the link
+    current: Mapped[bool]  #: it has reported in this session; else what it said may have changed since
+    connected_at: Mapped[datetime]  #: when its newest session began
+    disconnected_at: Mapped[datetime | None]
+    version: Mapped[str | None]  #: of the simulator
+    connectors: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    remark: Mapped[dict[str, Any] | None]
+    reported_at: Mapped[datetime | None]
 
 
 class ChargerMemory(Base):

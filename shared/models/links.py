@@ -29,8 +29,19 @@ class ChargerLink(Base):
     __table_args__ = (Index("charger_links_to_note", "charger_id", postgresql_where=text("NOT noted")),)
 
 
+class LoggedLink(Views):
+    """A charger's link to its CSMS according to its logs: its task's log, combined with whether that task runs."""
+
+    __tablename__ = "logged_links"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str | None]
+    task_id: Mapped[str | None]  #: the ECS task that reported the state
+    task_generation: Mapped[int | None]
+
+
 class ShownLink(Views):
-    """A charger's link to its CSMS as clients see it: its task's log, combined with whether that task runs."""
+    """A charger's link to its CSMS as clients see it: what it reports over the control link, or else what its logs say."""
 
     __tablename__ = "shown_links"
 
@@ -39,6 +50,9 @@ class ShownLink(Views):
     reason: Mapped[str | None]
     since: Mapped[datetime | None]
     last_frame_at: Mapped[datetime | None]
-    task_id: Mapped[str | None]  #: the ECS task that reported the state
+    task_id: Mapped[str | None]  #: the ECS task whose log was read last
     task_generation: Mapped[int | None]
     log_lag_s: Mapped[float | None]  #: how far behind now the log reader is; null before its first run
+    reported: Mapped[
+        bool
+    ]  #: the state is the charger's own report, which comes within a second, not its logs'

@@ -65,10 +65,20 @@ class Hosted:
     def _take_event(self, event: Event) -> None:
         """Its texts are masked and cut, as in the log."""
         if event["type"] == "connection":
-            self.csms = {name: event[name] for name in ("state", "reason", "detail")}
-            self.csms["since"] = event["timestamp"]
+            self.csms = self._state_of(event)
         elif event["level"] != "info":
             self.remark = {"level": event["level"], "message": event["message"], "at": event["timestamp"]}
         else:
             return
         self.on_changed(self)
+
+    def _state_of(self, event: Event) -> dict[str, Any]:
+        """A new attempt has no reason of its own: it keeps that of the failed attempt before it."""
+        before = self.csms if self.csms and self.csms["state"] in ("connecting", "disconnected") else {}
+        source = before if before and event["state"] == "connecting" else event
+        return {
+            "state": event["state"],
+            "reason": source["reason"],
+            "detail": source["detail"],
+            "since": event["timestamp"],
+        }

@@ -52,6 +52,21 @@ def disconnect(sessions: Sessions, process_id: str) -> None:
         )
 
 
+def report(sessions: Sessions, charger_id: str, **said: Any) -> None:
+    """Write what the charger says of itself: csms, connectors, remark."""
+    with sessions.begin() as session:
+        session.execute(
+            update(ChargerReport)
+            .where(ChargerReport.charger_id == charger_id)
+            .values(reported_at=func.clock_timestamp(), **said)
+        )
+
+
+def csms(state: str, detail: str | None = None, since: str = "2026-04-02T09:15:31.250Z") -> dict[str, Any]:
+    """The link to the CSMS, as a charger reports it."""
+    return {"state": state, "reason": None, "detail": detail, "since": since}
+
+
 def finish(sessions: Sessions, action_id: int | str, status: ActionStatus, **outcome: Any) -> None:
     """Write a result of the charger."""
     with sessions.begin() as session:

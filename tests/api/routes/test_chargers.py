@@ -25,7 +25,7 @@ FIELDS = {
     "status",
     "runtime",
 }
-FIELDS_OF_ONE = FIELDS | {"spec"}
+FIELDS_OF_ONE = FIELDS | {"spec", "connectors", "control"}
 
 
 def test_a_create_is_accepted_with_a_path_to_its_status(fleet: Fleet) -> None:

@@ -57,6 +57,24 @@ async def test_the_energy_of_a_charging_charger_is_reported_while_it_grows() -> 
         await wait_until_async(lambda: charger.process._control._reports._tick is None)  # type: ignore[union-attr]
 
 
+async def test_a_new_attempt_is_reported_with_the_reason_of_the_failed_one() -> None:
+    lines: list[dict[str, Any] | None] = []
+    log = EventLog(lambda _: None)
+    hosted = Hosted("dep-1", log)
+    hosted.on_changed = lambda _: lines.append(hosted.csms)
+    log.connection("connecting", None, "ws://csms")
+    log.connection("disconnected", "connection_refused", "nothing listens there")
+    log.connection("connecting", None, "ws://csms")
+    log.connection("connected")
+
+    assert [(each["state"], each["reason"], each["detail"]) for each in lines if each] == [
+        ("connecting", None, "ws://csms"),
+        ("disconnected", "connection_refused", "nothing listens there"),
+        ("connecting", "connection_refused", "nothing listens there"),
+        ("connected", None, None),
+    ]
+
+
 async def test_a_warning_is_reported_and_its_secrets_are_masked() -> None:
     async with controlled(password="hunter22") as (charger, session, _):
         charger.model.log.remark("info", "nothing to see")
