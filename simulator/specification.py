@@ -15,15 +15,63 @@ from simulator.settings import BadSettings, Settings, read_settings
 #: The variables that a specification has or leaves out; those of the process say nothing then. What the operator sets for
 #: all chargers (where they may connect to, the state file, the link itself) is not among them.
 SPECIFIED = frozenset(
-    f"CHARGER_{name}"
-    for name in (
-        *("IDENTITY", "WS_URL", "OCPP_VERSION", "VENDOR_NAME", "MODEL", "CONNECTORS", "CONNECTOR_TYPE"),
-        *("CONNECTOR_TYPES", "MAX_POWER_W", "NAME", "LOCATION_NAME", "SERIAL_NUMBER", "FIRMWARE_VERSION"),
-        *("ICCID", "IMSI", "METER_START_WH", "BOOT_ON_RECONNECT", "SECURITY_PROFILE", "CA_CERTIFICATES"),
-        *("PASSWORD", "AUTHORIZATION_KEY", "EV_PLUG_IN_S", "EV_UNPLUG_S", "EV_ENERGY_WH", "EV_BATTERY_WH"),
-        *("EV_SOC_PERCENT", "EV_MAX_POWER_W", "EV_CURVE", "EV_PHASES", "EV_POWER_FACTOR", "VISITOR_EVERY_S"),
-        *("VISITOR_ID_TAG", "RETRY_WAIT_S", "RETRY_RANDOM_S", "RETRY_MAX_S", "CONFIGURATION", "SCENARIO"),
-    )
+    {
+        *(
+            "CHARGER_IDENTITY",
+            "CHARGER_WS_URL",
+            "CHARGER_OCPP_VERSION",
+            "CHARGER_VENDOR_NAME",
+        ),
+        *(
+            "CHARGER_MODEL",
+            "CHARGER_CONNECTORS",
+            "CHARGER_CONNECTOR_TYPE",
+            "CHARGER_CONNECTOR_TYPES",
+        ),
+        *(
+            "CHARGER_MAX_POWER_W",
+            "CHARGER_NAME",
+            "CHARGER_LOCATION_NAME",
+            "CHARGER_SERIAL_NUMBER",
+        ),
+        *(
+            "CHARGER_FIRMWARE_VERSION",
+            "CHARGER_ICCID",
+            "CHARGER_IMSI",
+            "CHARGER_METER_START_WH",
+        ),
+        *(
+            "CHARGER_BOOT_ON_RECONNECT",
+            "CHARGER_SECURITY_PROFILE",
+            "CHARGER_CA_CERTIFICATES",
+            "CHARGER_PASSWORD",
+        ),
+        *(
+            "CHARGER_AUTHORIZATION_KEY",
+            "CHARGER_EV_PLUG_IN_S",
+            "CHARGER_EV_UNPLUG_S",
+            "CHARGER_EV_ENERGY_WH",
+        ),
+        *(
+            "CHARGER_EV_BATTERY_WH",
+            "CHARGER_EV_SOC_PERCENT",
+            "CHARGER_EV_MAX_POWER_W",
+            "CHARGER_EV_CURVE",
+        ),
+        *(
+            "CHARGER_EV_PHASES",
+            "CHARGER_EV_POWER_FACTOR",
+            "CHARGER_VISITOR_EVERY_S",
+            "CHARGER_VISITOR_ID_TAG",
+        ),
+        *(
+            "CHARGER_RETRY_WAIT_S",
+            "CHARGER_RETRY_RANDOM_S",
+            "CHARGER_RETRY_MAX_S",
+            "CHARGER_CONFIGURATION",
+        ),
+        *("CHARGER_SCENARIO",),
+    }
 )
 
 #: Settings that a running charger takes as it is. All others need another charge point, which boots.

@@ -31,7 +31,10 @@ def spec(revision: int, ws_url: str, **settings: object) -> dict[str, Any]:
             "CHARGER_IDENTITY": "CP-1",
             "CHARGER_WS_URL": ws_url,
             **{name: value for name, value in QUICK.items() if "RETRY" in name},
-            **{f"CHARGER_{name.upper()}": str(value) for name, value in settings.items()},
+            **{
+                f"CHARGER_{name.upper().removeprefix('CHARGER_')}": str(value)
+                for name, value in settings.items()
+            },
         },
     }
 
@@ -254,8 +257,7 @@ async def test_cars_and_automatic_sessions_change_with_the_next_car() -> None:
                 csms.url,
                 ev_battery_wh=1_000,
                 ev_energy_wh=500,
-                visitor_every_s=0.1,
-                visitor_id_tag="EVERYBODY",
+                **{"CHARGER_VISITOR_EVERY_S": 0.1, "CHARGER_VISITOR_ID_TAG": "EVERYBODY"},
             ),
         )
 
