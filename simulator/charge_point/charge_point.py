@@ -14,7 +14,7 @@ from ocpp.exceptions import (  # type: ignore[import-untyped]
 
 from simulator.actions.actions import Actions
 from simulator.actions.data_transfer import DataTransfer
-from simulator.charge_point import memory
+from simulator.charge_point import memory, remembered
 from simulator.charge_point.accidents import Accidents
 from simulator.charge_point.delivery import Delivery
 from simulator.charge_point.facts import facts_of, fixed_options
@@ -356,30 +356,12 @@ class ChargePoint(Translation):
         self.memory.save_if_due()
 
     def describe(self) -> memory.State:
-        """The state for the state file."""
-        return {
-            "saved_at": self.clock.now(),
-            "options": self.options.changes,
-            "network": self.network.describe(),
-            "outbox": self.delivery.outbox.describe(),
-            **self.maintenance.describe(),
-            **memory.describe_authorizer(self.authorizer),
-            **memory.describe_station(self.station),
-        }
+        """The state that the charger remembers in its next process."""
+        return remembered.describe(self)
 
     def recall(self, state: memory.State) -> None:
         """Restores what `describe` returned in an earlier process. Raises one of `memory.UNUSABLE`."""
-        memory.restore_authorizer(self.authorizer, state)
-        memory.restore_station(self.station, state)
-        self.delivery.outbox.restore(state["outbox"])
-        self.options.restore(state["options"])
-        self.upkeep.hide_passwords()
-        self.network.restore(state.get("network", {}))
-        self.maintenance.restore(state)
-        if self.maintenance.firmware.reboots:
-            self.reboots.reason = "FirmwareUpdate"
-        reason = "Reboot" if state["clean"] else "PowerLoss"
-        self.station.transactions.end_interrupted(reason, state["saved_at"])
+        remembered.recall(self, state)
 
     def restore(self, kept: memory.State | None = None) -> bool:
         """Restores the state file, or else what was kept elsewhere. False when it cannot be used: then only parts are."""
