@@ -82,7 +82,7 @@ class ChargePoint(Translation):
         self.scenarios = Scenarios(self)
         self.data_transfer = DataTransfer(self, self.actions)
         self.delivery = Delivery(self.options, log, self.timers, self)
-        self.reboots = Reboots(self.station, self.delivery)
+        self.reboots = Reboots(self.station, self.delivery, self._end_wait)
         self.registration = Registration(
             self,
             options=self.options,
@@ -308,8 +308,11 @@ class ChargePoint(Translation):
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
         """Ends the session and boots again; a gentle reboot delivers first what is queued."""
         self.reboots.begin(reason, gentle=gentle)
+
+    def _end_wait(self) -> None:
+        """An offline charger that reboots does not wait for its next attempt to connect."""
         if not self.online:
-            self._connect_now.set()  # nothing to end: the wait for the next connection is over
+            self._connect_now.set()
 
     @property
     def wants_reboot(self) -> bool:
