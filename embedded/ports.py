@@ -108,7 +108,10 @@ class Ports:
 def check_that_ports_differ(environment: Mapping[str, str]) -> None:
     """Raises PortUnusable for two variables with the same port, which is free until one of them is used."""
     found: dict[str, str] = {}
-    for variable in ("PORT", *(f"{name}_PORT" for name in ("CSMS", "FLOWER", "ECS", "POSTGRES", "REDIS"))):
+    for variable in (
+        "PORT",
+        *(f"{name}_PORT" for name in ("CSMS", "FLOWER", "ECS", "LINK", "POSTGRES", "REDIS")),
+    ):
         port = environment.get(variable)
         if port and port in found:
             raise PortUnusable(

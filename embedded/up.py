@@ -25,7 +25,17 @@ from embedded.stack.environment import (
     share_environment,
 )
 from embedded.stack.greeting import greeting
-from embedded.stack.programs import FLOWER_USER, STORES, Addresses, csms, ecs, migration, services, store
+from embedded.stack.programs import (
+    FLOWER_USER,
+    STORES,
+    Addresses,
+    csms,
+    ecs,
+    link,
+    migration,
+    services,
+    store,
+)
 from embedded.stack.state_folder import FLOWER_PASSWORD_FILE, CannotStart, locked, state_folder
 from embedded.supervisor import StopRequested, Supervisor
 from shared.auth.tokens import make_token
@@ -110,7 +120,7 @@ def start_programs(supervisor: Supervisor, folder: Path, say: Callable[[str], No
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S, layer=STORES)
     supervisor.run_once(migration(folder))
-    for program in services(addresses, folder, workers):
+    for program in (link(addresses, folder), *services(addresses, folder, workers)):
         supervisor.start(program)
     supervisor.wait_until_ready(START_WITHIN_S)
     return addresses
@@ -125,6 +135,7 @@ def choose_addresses(supervisor: Supervisor, folder: Path) -> Addresses:
         flower=f"http://{HOST}:{ports.pick('flower')}",
         csms=f"ws://{HOST}:{ports.pick('csms')}/ocpp",
         ecs=f"http://{HOST}:{ports.pick('ecs')}",
+        link=f"ws://{HOST}:{ports.pick('link')}/control",
         database=os.environ.get("DATABASE_URL") or start_postgres(supervisor, folder, ports),
         redis=os.environ.get("REDIS_URL") or start_redis(supervisor, folder, ports),
     )

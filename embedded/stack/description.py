@@ -20,6 +20,7 @@ def stack_description(
     flower: str,
     csms: str,
     ecs: str,
+    link: str,
     database: str,
     redis: str,
     folder: Path,
@@ -38,6 +39,7 @@ def stack_description(
         "flower_password": flower_password,
         "csms": csms,
         "ecs": ecs,
+        "link": link,
         "database": database.replace("+psycopg", ""),  # the form that psql takes
         "redis": redis,
         "logs": str(folder / "logs"),

@@ -10,7 +10,7 @@ from embedded.redis import answers_ping
 from embedded.secret_file import ensure_secret
 from embedded.stack.joining import has_joined_a_stack, without_servers
 from embedded.stack.programs import CLUSTER, LOG_GROUP, Addresses
-from embedded.stack.state_folder import ENCRYPTION_KEY_FILE, JWT_SECRET_FILE, CannotStart
+from embedded.stack.state_folder import CONTROL_SECRET_FILE, ENCRYPTION_KEY_FILE, JWT_SECRET_FILE, CannotStart
 from shared.settings import SettingsError
 from shared.startup.checks import checked_settings
 from shared.startup.environment import SECRETS, load_token_settings, replace_secret_files
@@ -19,6 +19,9 @@ from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
 MAX_WORKERS = 8  # PostgreSQL has 200 connections, and a worker may use 18
 #: Identifies the stack's ECS, whose services are stored in the same folder. Its port may change.
 INSTALLATION_FILE = "installation"
+
+#: Secrets that a stack makes for itself, unless the user has set them, and their files.
+OWN_SECRETS = {"ENCRYPTION_KEYS": ENCRYPTION_KEY_FILE, "CONTROL_SECRET": CONTROL_SECRET_FILE}
 
 #: Variables other than our settings that the embedded ECS (moto), Flower, gunicorn and initdb read, and those of NOT_USED.
 #: libpq's are not among them, because they complete a DATABASE_URL of the user.
@@ -102,6 +105,8 @@ def share_environment(addresses: Addresses, folder: Path) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "ECS_CLUSTER": CLUSTER,
         "ECS_LOG_GROUP": LOG_GROUP,
+        "CONTROL_URL": addresses.link,
+        "LINK_BIND": urlsplit(addresses.link).netloc,
         # Both spellings, because programs that read both prefer the lower-case one.
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _hosts_without_proxy()),
         "PYTHONUNBUFFERED": "1",
@@ -110,8 +115,9 @@ def share_environment(addresses: Addresses, folder: Path) -> None:
         tokens = load_token_settings()
         if not (tokens.secret or tokens.public_key or tokens.jwks_url):
             os.environ["JWT_SECRET"] = ensure_secret(folder / JWT_SECRET_FILE)
-        if not os.environ.get("ENCRYPTION_KEYS"):
-            os.environ["ENCRYPTION_KEYS"] = ensure_secret(folder / ENCRYPTION_KEY_FILE)
+        for name, file in OWN_SECRETS.items():
+            if not os.environ.get(name):
+                os.environ[name] = ensure_secret(folder / file)
         checked_settings(verifies_tokens=True)
     except SettingsError as error:
         raise CannotStart(str(error)) from error

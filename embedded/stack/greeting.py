@@ -35,6 +35,7 @@ Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.{found}
   API       {stack["api"]}
   API page  {stack["docs"]}
   CSMS      {stack["csms"]}    accepts every charger{unusual("csms", stack["csms"])}
+  Link      {stack["link"]}    chargers connect to it, and take actions
   Flower    {stack["flower"]}    user {stack["flower_user"]}, password in {shown(folder / FLOWER_PASSWORD_FILE)}{unusual("flower", stack["flower"])}
   Logs      {stack["logs"]}
 

@@ -18,8 +18,8 @@ FLOWER_USER = "chargehand"
 FLOWER_MAX_TASKS = 10_000  # kept in Flower's memory; its default is 100,000
 
 # A program uses programs of lower layers, and stops before them. The programs of a layer stop at the same time, so the
-# layers' times to stop add up to less than 15 s.
-STORES, CSMS, ECS, SERVICES = range(4)
+# layers' times to stop add up to less than 15 s. Chargers use the CSMS and the link, so these stop after the ECS.
+STORES, SERVERS, ECS, SERVICES = range(4)
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Addresses:
     flower: str
     csms: str
     ecs: str
+    link: str  #: for chargers
     database: str
     redis: str
 
@@ -62,9 +63,15 @@ def csms(addresses: Addresses, folder: Path) -> Program:
         is_ready=answers(f"http://{HOST}:{port}/health"),
         why_not=why_no_answer(f"http://{HOST}:{port}/health"),
         cwd=folder,
-        layer=CSMS,
+        layer=SERVERS,
         stop_within_s=1,
     )
+
+
+def link(addresses: Addresses, folder: Path) -> Program:
+    """The control link, which the chargers connect to."""
+    probe = f"http://{HOST}:{_port_of(addresses.link)}/health"
+    return replace(_service("link", folder, ("link",), probe), layer=SERVERS, stop_within_s=1.5)
 
 
 def migration(folder: Path) -> Program:

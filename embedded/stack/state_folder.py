@@ -9,6 +9,7 @@ from pathlib import Path
 from embedded.secret_file import close_to_others, remove_rights
 
 DEFAULT_STATE_DIR = ".chargehand"
+CONTROL_SECRET_FILE = "control-secret"  # noqa: S105 - a file's name
 ENCRYPTION_KEY_FILE = "encryption-key"
 FLOWER_PASSWORD_FILE = "flower-password"  # noqa: S105 - a file's name
 JWT_SECRET_FILE = "jwt-secret"  # noqa: S105 - a file's name

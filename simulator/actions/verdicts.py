@@ -69,7 +69,7 @@ def judge(charger: Charger, answer: Payload, more: dict[str, Any] | None = None)
     """The outcome by what the answer says of the token: any status but Accepted is a no of the CSMS."""
     info = answer.get(charger.info_field)
     status = info["status"] if info else None
-    result = {**(more or {}), "status": status, "answer": answer}
+    result = {**(more or {}), **({"token_status": status} if status else {}), "answer": answer}
     if status in (None, "Accepted"):
         return Outcome("applied", None, result)
     return Outcome("rejected", f"the CSMS answered {status}", result)

@@ -30,10 +30,11 @@ def spec_of_a_start(folder: Path, port: int) -> str:
         flower=f"http://127.0.0.1:{port + 1}",
         csms=f"ws://127.0.0.1:{port + 2}",
         ecs=f"http://127.0.0.1:{port + 3}",
+        link="ws://127.0.0.1:8100/control",  # its port is kept
         database=f"postgresql://chargehand:secret@127.0.0.1:{port + 4}/chargehand",
         redis=f"redis://:secret@127.0.0.1:{port + 5}/0",
     )
-    os.environ["JWT_SECRET"] = JWT_SECRET
+    os.environ |= {"JWT_SECRET": JWT_SECRET, "CONTROL_SECRET": JWT_SECRET}
     share_environment(addresses, folder)
     return fleet_spec(EcsClient(with_region(load_settings().ecs)))
 

@@ -13,7 +13,7 @@ from simulator.log import EventLog
 from simulator.scenario.grammar import MAX_DEPTH, BadScenario, Limits, read_scenario
 from simulator.settings import BadSettings, read_settings
 from simulator.versions import VERSIONS
-from tests.simulator.charger import environment
+from tests.simulator.charger import ChargerProcess, environment
 
 PLUG = {"do": "plug_connector"}
 
@@ -108,3 +108,13 @@ def test_any_json_is_a_scenario_or_bad_settings(scenario: Any) -> None:
             start(version, text)
         except BadSettings as error:
             assert str(error).startswith("CHARGER_SCENARIO")
+
+
+async def test_a_process_with_a_bad_scenario_says_which_step_is_wrong_and_exits(version: str) -> None:
+    scenario = json.dumps([PLUG, {"do": "fly"}])
+
+    async with ChargerProcess("ws://localhost:9", version, scenario=scenario) as charger:
+        code = await charger.exit_code()
+
+    assert code == 2
+    assert charger.remarks() == ["CHARGER_SCENARIO: steps[1].do: there is no action fly"]
