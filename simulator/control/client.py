@@ -212,10 +212,9 @@ def _welcome(hosted: Hosted, frame: Frame) -> None:
         hosted.spec = read_spec(spec)
     if not hosted.has_memory:
         hosted.memory = with_secrets(frame.get("memory"))
-    is_first = not hosted.welcomed.is_set()
-    hosted.welcomed.set()
-    if spec is not None and not is_first and hosted.spec is not None:
+    if hosted.spec is not None and spec is not None:
         hosted.on_spec(hosted.spec)
+    hosted.welcomed.set()
 
 
 def read_spec(spec: Frame) -> Spec:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED
+from simulator.charge_point.facts import sim_card
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector, Level
@@ -27,8 +28,9 @@ class ChargePoint201(
             "chargingStation": {
                 "vendorName": self.settings.vendor_name[:50],
                 "model": self.settings.model[:20],
-                "serialNumber": self.settings.identity[:25],
+                "serialNumber": (self.settings.serial_number or self.settings.identity)[:25],
                 "firmwareVersion": self.maintenance.firmware_version[:50],
+                **({"modem": modem} if (modem := sim_card(self.settings)) else {}),
             },
         }
 
