@@ -22,6 +22,7 @@ from link.work.delivery import Delivery
 from link.work.hellos import Hellos
 from link.work.hints import listen_for_hints
 from link.work.loop import Loop
+from link.work.memories import seal_memory
 from link.work.upkeep import Upkeep, count_finished
 from shared.auth.control_tokens import ControlTokens
 from shared.error_codes import ActionCode
@@ -53,7 +54,8 @@ class Link:
         self.stopping = False
         self._redis_url = settings.redis_url
         self._database = Database(settings.database_url)
-        self.hellos = Hellos(self._database, self.id)
+        self._sealer = Sealer(settings.encryption_keys)
+        self.hellos = Hellos(self._database, self.id, self._sealer)
         self.results = Batch[tuple[str, int], ActionResult](
             "results", self._write_results, pause_s=RESULTS_PAUSE_S, merge=final_or_newer
         )
@@ -62,9 +64,7 @@ class Link:
         )
         self.memories = Batch[str, SavedMemory]("memories", self._write_memories, pause_s=MEMORIES_PAUSE_S)
         self.departures = Batch[str, Departure]("departures", self._end_sessions, pause_s=DEPARTURES_PAUSE_S)
-        self.delivery = Delivery(
-            self._database, Sealer(settings.encryption_keys), self.id, self.sessions, self.conclude
-        )
+        self.delivery = Delivery(self._database, self._sealer, self.id, self.sessions, self.conclude)
         self._upkeep = Upkeep(self._database, self.id, self.sessions, self.tokens)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -106,7 +106,8 @@ class Link:
                 self.reports.put(charger_id, Report(charger_id, session.id, values, revision, error), size)
             case Memory(charger_id, memory):
                 boot_id = session.chargers[charger_id].boot_id
-                self.memories.put(charger_id, SavedMemory(charger_id, session.id, boot_id, memory), size)
+                sealed = seal_memory(memory, self._sealer)
+                self.memories.put(charger_id, SavedMemory(charger_id, session.id, boot_id, sealed), size)
 
     async def room(self) -> None:
         """Return when the database has taken enough of what sessions have sent."""

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from simulator.control.connection import Away, Waits, explain_end, open_control
 from simulator.control.frames import BadFrame, Frame, TooBig, batch, parse_frame, parts_of
 from simulator.control.hosted import Hosted, Spec
-from simulator.control.memories import Memories
+from simulator.control.memories import Memories, with_secrets
 from simulator.control.performer import Performer
 from simulator.control.reports import Reports
 from simulator.control.settings import ControlSettings
@@ -211,11 +211,10 @@ def _welcome(hosted: Hosted, frame: Frame) -> None:
     if spec is not None:
         hosted.spec = read_spec(spec)
     if not hosted.has_memory:
-        hosted.memory = frame.get("memory")
-    is_first = not hosted.welcomed.is_set()
-    hosted.welcomed.set()
-    if spec is not None and not is_first and hosted.spec is not None:
+        hosted.memory = with_secrets(frame.get("memory"))
+    if hosted.spec is not None and spec is not None:
         hosted.on_spec(hosted.spec)
+    hosted.welcomed.set()
 
 
 def read_spec(spec: Frame) -> Spec:

@@ -24,7 +24,7 @@ ALL: dict[str, Any] = {
         "leave_after_s": "never",
     },
     "visitors": {"every_s": 300, "id_tag": "EVERYBODY"},
-    "scenario": [{"when": "accepted"}],
+    "scenario": [{"wait_until": {"link": "accepted"}}, {"do": "plug_connector"}],
     "serial_number": "SN-1",
     "firmware_version": "2.0",
     "iccid": "8931",
@@ -75,7 +75,7 @@ def test_every_setting_reaches_the_charger_as_a_variable(fleet: Fleet) -> None:
             "CHARGER_EV_UNPLUG_S": "never",
             "CHARGER_VISITOR_EVERY_S": "300",
             "CHARGER_VISITOR_ID_TAG": "EVERYBODY",
-            "CHARGER_SCENARIO": '[{"when": "accepted"}]',
+            "CHARGER_SCENARIO": '[{"wait_until": {"link": "accepted"}}, {"do": "plug_connector"}]',
             "CHARGER_SERIAL_NUMBER": "SN-1",
             "CHARGER_FIRMWARE_VERSION": "2.0",
             "CHARGER_ICCID": "8931",
@@ -204,7 +204,7 @@ def test_a_secret_is_nowhere_in_the_database(fleet: Fleet) -> None:
     assert "geheim" not in str(fleet.get(f"/ocpp/chargers/{charger_id}").json)
 
 
-REFUSED: list[tuple[dict[str, Any], list[str]]] = [
+REFUSED: list[tuple[dict[str, Any], list[str | int]]] = [
     ({"security": {"profile": 3}}, ["security", "profile"]),
     ({"security": {"profile": 4}}, ["security", "profile"]),
     ({"security": {"client_certificate": "PEM"}}, ["security", "client_certificate"]),
@@ -227,6 +227,17 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"configuration": {"HeartbeatInterval": [1]}}, ["configuration", "HeartbeatInterval"]),
     ({"configuration": []}, ["configuration"]),
     ({"scenario": "plug in"}, ["scenario"]),
+    ({"scenario": {"steps": []}}, ["scenario", "steps"]),
+    ({"scenario": [{"when": "accepted"}]}, ["scenario", 0, "when"]),
+    ({"scenario": [{"wait_s": 1, "do": "plug_connector"}]}, ["scenario", 0]),
+    ({"scenario": {"steps": [{"wait_s": 1}, {"do": "fly"}]}}, ["scenario", "steps", 1, "do"]),
+    ({"scenario": [{"do": "present_token", "with": {}}]}, ["scenario", 0, "with", "id_tag"]),
+    ({"scenario": [{"loop": [{"wait_s": -1}]}]}, ["scenario", 0, "loop", 0, "wait_s"]),
+    ({"scenario": [{"loop": [{"loop": [{}]}]}]}, ["scenario", 0, "loop", 0, "loop", 0]),
+    (
+        {"scenario": [{"do": "configuration", "with": {"configuration": {"AuthorizationKey": "hidden"}}}]},
+        ["scenario", 0, "with"],
+    ),
     ({"meter_start_wh": -1}, ["meter_start_wh"]),
     ({"meter_start_wh": True}, ["meter_start_wh"]),
     ({"boot_on_reconnect": "true"}, ["boot_on_reconnect"]),
@@ -236,10 +247,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "loc"), REFUSED, ids=lambda value: ".".join(value) if isinstance(value, list) else ""
+    ("change", "loc"), REFUSED, ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else ""
 )
 def test_a_bad_setting_is_refused_by_its_name_and_changes_nothing(
-    fleet: Fleet, change: dict[str, Any], loc: list[str]
+    fleet: Fleet, change: dict[str, Any], loc: list[str | int]
 ) -> None:
     charger_id = fleet.ready()
 

@@ -52,6 +52,27 @@ async def test_the_last_memory_says_that_the_charger_ended_in_order() -> None:
     assert last["memory"]["connectors"][0]["ev"] is not None
 
 
+@VERSIONS
+async def test_a_password_that_the_csms_has_set_is_apart_from_the_rest(version: str) -> None:
+    name = "authorization_key" if version == "OCPP1.6" else "password"
+    key = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+    async with Csms() as csms, ScriptedLink() as link:
+        async with ControlledCharger(link, csms.url, version) as charger:
+            session = await link.session()
+            await wait_until_async(lambda: charger.process.charge_point)
+            charger.model.options.set(name, key)
+            charger.model.keep_state()
+        memory = session.all("memories")[-1]["memory"]
+        assert memory["secrets"] == {name: key}
+        assert key not in str(memory["options"])
+        link.memory = memory
+
+        async with ControlledCharger(link, csms.url, version) as charger:
+            await wait_until_async(lambda: charger.process.charge_point)
+
+            assert charger.model.options.text(name) == key
+
+
 async def test_many_changes_make_few_memories() -> None:
     async with controlled() as (charger, session, _):
         for _ in range(200):
