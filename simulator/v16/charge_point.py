@@ -95,6 +95,9 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         super().report_status(connector)
         self.report_status_of(0)
 
+    def report_fault(self, connector: Connector, fault: str, *, repaired: bool) -> None:
+        """The StatusNotification has it."""
+
     # Availability
 
     @handles("ChangeAvailability")

@@ -22,7 +22,7 @@ LAYERS = (
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},
-    {"masking"},
+    {"masking", "plain_json"},
 )
 
 
