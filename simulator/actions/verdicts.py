@@ -26,7 +26,7 @@ class Verdict:
         """The first outcome counts."""
         self._timer.cancel()
         if not self.future.done():
-            self.future.set_result(outcome)
+            self.future.set_result(outcome.made_plain())
 
     def _no_answer(self) -> str:
         return f"the CSMS has not answered within {self.limit_s:g} s"

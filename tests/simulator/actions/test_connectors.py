@@ -143,3 +143,20 @@ async def test_a_latch_lets_go_unless_its_lock_has_failed(talk: Talk) -> None:
     await talk.act("inject_fault", fault_type="ConnectorLockFailure")
     failed = await talk.act("unlock_connector")
     assert (failed.status, failed.reason) == ("rejected", "UnlockFailed")
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_fault_is_an_event_of_its_connector(talk: Talk) -> None:
+    await talk.act("inject_fault", fault_type="OverVoltage", connector_id=2, info="smoke")
+    await talk.act("clear_fault")
+
+    came = (await talk.link.next("NotifyEvent"))["event_data"][0]
+    went = (await talk.link.next("NotifyEvent"))["event_data"][0]
+    assert came["component"] == {"name": "Connector", "evse": {"id": 2, "connector_id": 1}}
+    assert [came["tech_code"], came["tech_info"], came["actual_value"], came["cleared"]] == [
+        "OverVoltage",
+        "smoke",
+        "true",
+        False,
+    ]
+    assert [went["tech_code"], went["actual_value"], went["cleared"]] == ["OverVoltage", "false", True]

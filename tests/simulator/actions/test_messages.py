@@ -153,3 +153,28 @@ async def test_the_charger_sends_a_message_of_its_own(talk: Talk, event: Any, se
 @pytest.mark.parametrize("event", [{"message": "Dance"}, {"message": "MeterValues", "connector_id": 7}])
 async def test_what_cannot_be_triggered_is_rejected(talk: Talk, event: Any) -> None:
     assert (await talk.act("trigger_message", **event)).status == "rejected"
+
+
+async def test_an_answer_that_no_door_could_carry_is_made_plain(talk: Talk) -> None:
+    """A CSMS may send half of a surrogate pair, NUL, and numbers that JSON cannot write."""
+    odd = (
+        '{"status": "Accepted", "customData": {"vendorId": "x", "a": "\\ud800", "b": "\\u0000", "c": 1e999}}'
+    )
+    talk.csms.raw_answers["DataTransfer"] = (
+        odd if not talk.is_16 else '{"status": "Accepted", "data": "\\ud800"}'
+    )
+
+    outcome = await proxy(talk, "data_transfer", {"vendor_id": "x"})
+
+    assert outcome.result is not None
+    answer = outcome.result["answer"]
+    if talk.is_16:
+        assert answer["data"] == "\ufffd"
+    else:
+        assert answer["customData"] == {"vendorId": "x", "a": "\ufffd", "b": "\ufffd", "c": None}
+
+
+@pytest.mark.parametrize("event", [None, [], 5, "text"])
+async def test_what_is_no_event_is_rejected(talk: Talk, event: Any) -> None:
+    assert (await talk.model.actions.perform("plug_connector", event)).status == "rejected"
+    assert (await talk.model.actions.perform(event, {})).status == "rejected"
