@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from simulator.actions.fields import Field
-from simulator.actions.row import Row
+from simulator.actions.row import Row, Variant
 
 Strategy = st.SearchStrategy[Any]
 
@@ -38,6 +38,7 @@ JUNK: Strategy = st.sampled_from(
 #: What means something, by the field's name.
 NAMED: dict[str, Strategy] = {
     "action": st.sampled_from(["heartbeat", "Authorize", "boot_notification", "TransactionEvent", "Reset"]),
+    "after": st.sampled_from(["Authorize", "StatusNotification", "Nonsense"]),
     "configuration": st.dictionaries(
         st.sampled_from(["HeartbeatInterval", "AuthCacheCtrlr.Enabled", "NumberOfConnectors", "Nonsense"]),
         st.sampled_from(["30", "true", "false", "", "x"]),
@@ -61,7 +62,13 @@ NUMBERS: Strategy = st.sampled_from([0, 1, 2, 50, 11_000, 5_000_000.5, 10**9])
 def events_of(row: Row) -> Strategy:
     """Now and then an event has a field too many, or wrong values."""
     surplus = st.sampled_from([{}] * 39 + [{"surplus": 1}])
-    return st.builds(lambda event, more: event | more, _objects(row.fields), surplus)
+    event = st.one_of(_objects(row.fields), st.just(row.example), *map(_events_of_variant, row.variants))
+    return st.builds(lambda event, more: {**event, **more}, event, surplus)
+
+
+def _events_of_variant(variant: Variant) -> Strategy:
+    named: Strategy = st.just({"kind": variant.name})
+    return st.builds(lambda kind, event: kind | event, named, _objects(variant.fields))
 
 
 def _objects(fields: Sequence[Field]) -> Strategy:
