@@ -225,6 +225,17 @@ class Options:
         self._base |= self.changes
         self.changes = {}
 
+    def renew(self, facts: Mapping[str, str], configuration: Mapping[str, str]) -> set[str]:
+        """Takes other settings, and for each that differs takes back what was set. Returns the names of these.
+
+        Raises ValueError as the constructor does; then nothing is changed.
+        """
+        new = Options(facts, configuration, self._fixed)._base
+        differ = {name for name in new.keys() | self._base.keys() if new.get(name) != self._base.get(name)}
+        self._base = new
+        self.reset(*differ)
+        return differ
+
     def restore(self, changes: Mapping[str, str]) -> None:
         """Takes the values of a state file, without those that are no values of an option."""
         self.changes = {

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.memory import State
-from simulator.charge_point.upkeep import PasswordChanged
+from simulator.charge_point.upkeep import PasswordChanged, SettingsChanged
 from simulator.link.session import ENDS, Ending, Session
 from simulator.link.websocket import LinkError, explain_close, open_link, retry_delays
 from simulator.log import EventLog
@@ -30,6 +30,11 @@ def build_charge_point(settings: Settings, log: EventLog, kept: State | None = N
         return charge_point
     charge_point.timers.cancel_all()
     return _new_charge_point(settings, log)  # nothing of a state file that fails halfway
+
+
+def check_settings(settings: Settings, log: EventLog) -> None:
+    """Raises BadSettings if no charge point can have them."""
+    _new_charge_point(settings, log).timers.cancel_all()
 
 
 def _new_charge_point(settings: Settings, log: EventLog) -> ChargePoint:
@@ -56,6 +61,10 @@ def load_kind(version: Version) -> type[ChargePoint]:
 #: Of the 5 s from SIGTERM to the end, the time to report the end of transactions to the CSMS; the closing handshake
 #: takes up to 2 s more.
 REPORT_ENDED_S = 2.5
+
+
+#: Why a connection ended that the charger opens again without the wait before a reconnect.
+AT_ONCE = ("new_password", "new_settings")
 
 
 async def live(charge_point: ChargePoint) -> None:
@@ -127,12 +136,12 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
             reason = error.reason
             log.connection("disconnected", reason, error.detail)
             charge_point.end_attempt()
-            if error.was_accepted:
+            if error.was_accepted or reason == "new_settings":
                 delays = retry_delays(charge_point.network.settings())
-        if reason == "new_password":
+        if reason in AT_ONCE:
             await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
         elif not charge_point.wants_reboot:
-            await charge_point.wait_to_connect(next(delays))
+            await charge_point.upkeep.wait_to_connect(next(delays))
         if charge_point.wants_reboot:
             charge_point.power_off()
             await asyncio.sleep(settings.reboot_s)
@@ -152,9 +161,14 @@ async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -
 
 
 async def _connect_and_hold(charge_point: ChargePoint) -> None:
+    charge_point.upkeep.begin_attempt()
     settings = charge_point.network.settings()
     charge_point.log.connection("connecting", None, settings.url)
-    socket = await open_link(settings, charge_point.version.subprotocol, charge_point.password)
+    opening = open_link(settings, charge_point.version.subprotocol, charge_point.password)
+    try:
+        socket = await charge_point.upkeep.unless_changed(opening)
+    except Ending as end:
+        raise _explain_end(charge_point, end) from end
     charge_point.log.connection("connected", None, None)
     await _hold(charge_point, socket)
 
@@ -191,5 +205,7 @@ def _explain_end(charge_point: ChargePoint, end: ConnectionClosed | Ending) -> L
             return explain_close(end)
         case PasswordChanged():
             return LinkError("new_password", "the CSMS has set a new password")
+        case SettingsChanged():
+            return LinkError("new_settings", "the charger was given other settings")
         case _:
             return LinkError("reset", "the charger reboots")

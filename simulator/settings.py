@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
@@ -27,11 +27,20 @@ class Settings:
     vendor_name: str = "Chargehand"
     model: str = "Simulator"
     firmware_version: str = "1.0.0"
+    serial_number: str | None = None  #: None: the identity
+    iccid: str | None = None  #: of its SIM card
+    imsi: str | None = None
     connectors: int = 1
     connector_type: str = "Type2"
+    connector_types: tuple[str, ...] = ()  #: of connector 1, 2, ...; the others are of `connector_type`
     max_power_w: int = 22_000
     password: str | None = field(default=None, repr=False)
+    authorization_key: bytes | None = field(
+        default=None, repr=False
+    )  #: the password as bytes, as in OCPP 1.6
+    security_profile: int | None = None  #: None: what follows from the password and the URL
     ca_file: str | None = None
+    ca_certificates: str | None = field(default=None, repr=False)  #: PEM; instead of the file
     destinations: Destinations = OPEN  #: where the operator lets it connect
     state_file: str | None = None
     meter_start_wh: int | None = None  #: the registers of a new charger; None: a value from its identity
@@ -67,6 +76,22 @@ class Settings:
     http_host: str = "127.0.0.1"  #: the IP address where that listens
     http_token: str | None = field(default=None, repr=False)
 
+    def become(self, other: "Settings") -> None:
+        """Takes all values of `other`: whoever has these settings uses those from now on."""
+        for each in fields(self):
+            object.__setattr__(self, each.name, getattr(other, each.name))
+
+    def type_of(self, connector_number: int) -> str:
+        within = 0 < connector_number <= len(self.connector_types)
+        return self.connector_types[connector_number - 1] if within else self.connector_type
+
+    @property
+    def password_bytes(self) -> bytes | None:
+        """Of Basic authentication."""
+        if self.security_profile == 0:
+            return None
+        return self.authorization_key or (self.password.encode() if self.password else None)
+
     @property
     def url(self) -> str:
         """The CSMS's URL with the identity as its last path segment (OCPP-J 3.1.1)."""
@@ -91,9 +116,16 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         model=read.text("CHARGER_MODEL", "Simulator"),
         firmware_version=read.text("CHARGER_FIRMWARE_VERSION", "1.0.0"),
         connectors=read.whole_number("CHARGER_CONNECTORS", 1, minimum=1, maximum=MAX_CONNECTORS),
+        serial_number=read.optional("CHARGER_SERIAL_NUMBER"),
+        iccid=read.optional("CHARGER_ICCID"),
+        imsi=read.optional("CHARGER_IMSI"),
+        connector_types=read.words("CHARGER_CONNECTOR_TYPES"),
         connector_type=read.text("CHARGER_CONNECTOR_TYPE", "Type2"),
         max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, minimum=1, maximum=10_000_000),
         password=read.optional("CHARGER_PASSWORD"),
+        authorization_key=read.hexadecimal("CHARGER_AUTHORIZATION_KEY"),
+        security_profile=read.optional_number("CHARGER_SECURITY_PROFILE", maximum=2),
+        ca_certificates=read.optional("CHARGER_CA_CERTIFICATES"),
         ca_file=read.optional("CHARGER_CA_FILE"),
         destinations=_destinations(
             read.text("CHARGER_WS_URL_ALLOW", ""), read.text("CHARGER_WS_URL_DENY", "")
@@ -166,6 +198,17 @@ class _Reader:
         if self.optional(name) is None:
             return None
         return self.whole_number(name, 0, minimum=0, maximum=maximum)
+
+    def words(self, name: str) -> tuple[str, ...]:
+        return tuple(word.strip() for word in self.text(name, "").split(",") if word.strip())
+
+    def hexadecimal(self, name: str) -> bytes | None:
+        """Raises BadSettings, which does not repeat the value: it is a secret."""
+        value = self.optional(name)
+        try:
+            return None if value is None else bytes.fromhex(value)
+        except ValueError as error:
+            raise BadSettings(f"{name} must be in hexadecimal") from error
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
         value = self.optional(name)

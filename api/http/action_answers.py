@@ -76,14 +76,21 @@ class ActionFailure(Schema):
     )
 
 
+class _Plain(fields.List[Any]):
+    """A list of plain JSON that fits its schema. It is not converted: there may be thousands of items."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value
+
+
 class LocationCommand(Schema):
     """LocationCommandResponse of the contract."""
 
     targeted_count = fields.Integer(required=True)
     queued_count = fields.Integer(required=True)
     failed_count = fields.Integer(required=True)
-    results = fields.List(fields.Nested(ActionResult), required=True)
-    failed = fields.List(fields.Nested(ActionFailure), required=True)
+    results = _Plain(fields.Nested(ActionResult), required=True)
+    failed = _Plain(fields.Nested(ActionFailure), required=True)
 
 
 class ActionAnswer(Schema):

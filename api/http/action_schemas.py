@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar, cast
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -9,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 from api.http import json_fields
 from api.http.fields import REQUIRED, Body, Choice, Instant, Problem, Text
 from shared.fleet.actions.record import Target
-from shared.fleet.actions.table import ActionKind, Field, Variant
+from shared.fleet.actions.table import ActionKind, Field, Variant, load_kinds
 
 MAX_TEXT = 10_000  # characters, where the table gives no bound
 MAX_ITEMS = 1_000
@@ -87,15 +88,23 @@ class CommandTarget(Strict):
 
 def body_of(kind: ActionKind) -> type[Body]:
     """The schema of the body of a POST: {"target": ..., "event": ...}."""
-    name = _camel(kind.name)
     target = ChargerCommandTarget if kind.target == "charger" else CommandTarget
-    event = _strict(f"{name}Event", kind.fields, _OneOf if kind.variants else Strict)
-    event.variants = {variant.name: variant for variant in kind.variants}  # type: ignore[attr-defined]
+    event = event_of(kind.name)
     members: dict[str, fields.Field[Any]] = {
         "target": Nested(target, required=True),
         "event": Nested(event, load_default=dict) if kind.may_lack_event else Nested(event, required=True),
     }
-    return cast(type[Body], Strict.from_dict(members, name=f"{name}Body"))
+    return cast(type[Body], Strict.from_dict(members, name=f"{_camel(kind.name)}Body"))
+
+
+@cache
+def event_of(action: str) -> type[Schema]:
+    """The schema of the event of an action of the table."""
+    kind = next(kind for kind in load_kinds() if kind.name == action)
+    name = f"{_camel(kind.name)}Event"
+    event = _strict(name, kind.fields, _OneOf if kind.variants else Strict)
+    event.variants = {variant.name: variant for variant in kind.variants}  # type: ignore[attr-defined]
+    return event
 
 
 class _OneOf(Strict):

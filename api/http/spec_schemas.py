@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from api.http.fields import Body, Choice, Instant, Problem, Text
+from api.http.scenario_field import Scenario
 from api.http.spec_fields import (
     AuthorizationKey,
     Certificates,
@@ -143,10 +144,8 @@ class SpecBody(Body):
     )
     vehicle = Object(Vehicle, allow_none=True)
     visitors = Object(AutomaticSessions, allow_none=True)
-    scenario = Json(
-        (dict, list),
-        allow_none=True,
-        metadata=_doc("Actions with times and conditions: docs/scenarios.md.", type=["object", "array"]),
+    scenario = Scenario(
+        allow_none=True, metadata=_doc("Actions with times and conditions: docs/scenarios.md.")
     )
     serial_number = Text(
         min_length=1, max_length=25, allow_none=True, metadata=_doc("The identity unless given.")

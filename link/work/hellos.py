@@ -14,6 +14,9 @@ from link.session import Session
 from link.wire.closing import CloseCode, Closing
 from link.wire.frames import Hello
 from link.work.batch import Batch
+from link.work.memories import open_memory
+from link.work.specifications import read_for_welcome
+from shared.sealing import Sealer
 
 PAUSE_S = 0.01
 REGISTERED_WITHIN_S = 15.0
@@ -36,9 +39,10 @@ class _Waiting:
 class Hellos:
     """One per process."""
 
-    def __init__(self, database: Database, link_id: str) -> None:
+    def __init__(self, database: Database, link_id: str, sealer: Sealer) -> None:
         self._database = database
         self._link_id = link_id
+        self._sealer = sealer
         self.batch: Batch[str, _Waiting] = Batch("hellos", self._register_all, pause_s=PAUSE_S)
 
     async def register(self, session: Session, hello: Hello) -> Welcomes:
@@ -68,7 +72,7 @@ class Hellos:
             return
         try:
             welcomes = await self._database.run(
-                lambda rows: _register(rows, self._link_id, list(now.values()))
+                lambda rows: _register(rows, self._link_id, self._sealer, list(now.values()))
             )
         except SQLAlchemyError as error:
             for waiting in now.values():
@@ -79,7 +83,7 @@ class Hellos:
 
 
 def _register(
-    rows: Rows, link_id: str, all_waiting: Sequence[_Waiting]
+    rows: Rows, link_id: str, sealer: Sealer, all_waiting: Sequence[_Waiting]
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By process that has its session now: what to say of each charger that exists."""
     taken = take_sessions(
@@ -95,10 +99,17 @@ def _register(
     without_memory = [
         charger.charger_id for each in arrived for charger in each.hello.chargers if not charger.has_memory
     ]
-    memories = read_memories(rows, without_memory)
+    memories = {
+        charger_id: open_memory(charger_id, memory, sealer)
+        for charger_id, memory in read_memories(rows, without_memory).items()
+    }
+    specifications = read_for_welcome(rows, [each.session for each in arrived], existing, sealer)
     return {
         each.session.process_id: {
-            charger.charger_id: {"spec": None, "memory": memories.get(charger.charger_id)}
+            charger.charger_id: {
+                "spec": specifications.get(charger.charger_id),
+                "memory": memories.get(charger.charger_id),
+            }
             for charger in each.hello.chargers
             if charger.charger_id in existing
         }

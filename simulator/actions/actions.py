@@ -25,14 +25,14 @@ class Actions:
 
         Never raises. An outcome that is `rejected` at once has changed nothing.
         """
-        row = TABLE.get(name)
+        row = TABLE.get(name) if isinstance(name, str) else None
         if row is None:
-            return Outcome("rejected", f"this charger has no action {name[:50]}")
+            return Outcome("rejected", f"this charger has no action {str(name)[:50]}").made_plain()
         try:
             _check_text(event)
             result = row.function(self._charger, row.read(event))
         except (BadField, Rejected) as refusal:
-            return Outcome("rejected", str(refusal))
+            return Outcome("rejected", str(refusal)).made_plain()
         except Failed as failure:
             return Outcome("failed", str(failure))
         except Exception as error:
@@ -49,11 +49,14 @@ class Actions:
 def _outcome(result: Result) -> Outcome | Future[Outcome]:
     if isinstance(result, Future):
         return result.result() if result.done() else result
-    return result if isinstance(result, Outcome) else Outcome("applied", None, result)
+    outcome = result if isinstance(result, Outcome) else Outcome("applied", None, result)
+    return outcome.made_plain()
 
 
 def _check_text(event: Mapping[str, Any]) -> None:
     """Raises BadField for what no frame can carry: too deep, too long, NaN, half of a surrogate pair."""
+    if not isinstance(event, Mapping):
+        raise BadField("the event is not an object")
     if is_too_deep(event):
         raise BadField(f"the event is more than {MAX_DEPTH} levels deep")
     try:

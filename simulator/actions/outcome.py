@@ -2,6 +2,8 @@
 
 from typing import Any, Literal, NamedTuple
 
+from simulator.plain_json import plain
+
 
 class Outcome(NamedTuple):
     """`applied`: it happened. `rejected`: the charger or the CSMS said no. `failed`: nobody can say yes or no."""
@@ -9,6 +11,10 @@ class Outcome(NamedTuple):
     status: Literal["applied", "rejected", "failed"]
     reason: str | None = None
     result: dict[str, Any] | None = None
+
+    def made_plain(self) -> "Outcome":
+        """As every door can carry it: a CSMS's text may be no UTF-8, and its number none of JSON."""
+        return self._replace(reason=plain(self.reason), result=plain(self.result))
 
 
 class Rejected(Exception):

@@ -26,7 +26,7 @@ class Verdict:
         """The first outcome counts."""
         self._timer.cancel()
         if not self.future.done():
-            self.future.set_result(outcome)
+            self.future.set_result(outcome.made_plain())
 
     def _no_answer(self) -> str:
         return f"the CSMS has not answered within {self.limit_s:g} s"
@@ -49,8 +49,7 @@ def call_csms(
         return Outcome("failed", reason)
 
     def on_answer(answer: Answer) -> None:
-        failed = isinstance(answer, CallFailed)
-        verdict.settle(_failure(answer) if failed else take(answer))  # type: ignore[arg-type]
+        verdict.settle(_failure(answer) if isinstance(answer, CallFailed) else take(answer))
 
     verdict = Verdict(charger, give_up)
     message = Message(action, payload, on_answer, requested=True)
@@ -69,7 +68,7 @@ def judge(charger: Charger, answer: Payload, more: dict[str, Any] | None = None)
     """The outcome by what the answer says of the token: any status but Accepted is a no of the CSMS."""
     info = answer.get(charger.info_field)
     status = info["status"] if info else None
-    result = {**(more or {}), "status": status, "answer": answer}
+    result = {**(more or {}), **({"token_status": status} if status else {}), "answer": answer}
     if status in (None, "Accepted"):
         return Outcome("applied", None, result)
     return Outcome("rejected", f"the CSMS answered {status}", result)
@@ -98,8 +97,10 @@ def started(
         return result | {"transaction_id": charger.transaction_id_of(transaction)}
 
     def take(answer: Answer) -> None:
-        failed = isinstance(answer, CallFailed)
-        verdict.settle(_of_start(answer, known()) if failed else judge(charger, answer, known()))  # type: ignore[arg-type]
+        if isinstance(answer, CallFailed):
+            verdict.settle(_of_start(answer, known()))
+        else:
+            verdict.settle(judge(charger, answer, known()))
 
     verdict = Verdict(charger, lambda reason: Outcome("applied", reason, known()))
     message.on_answer = take

@@ -6,6 +6,7 @@ from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.memory import Memory
 from simulator.charge_point.reboots import Reboots
 from simulator.charge_point.registration import Registration
+from simulator.charge_point.upkeep import Upkeep
 from simulator.clock import Clock
 from simulator.station.station import Station
 
@@ -19,10 +20,9 @@ class Injured(Protocol):
     registration: Registration
     maintenance: Maintenance
     memory: Memory
+    upkeep: Upkeep
 
     def power_on(self) -> None: ...
-
-    def connect_now(self) -> None: ...
 
 
 class Accidents:
@@ -32,7 +32,7 @@ class Accidents:
         self._injured = injured
 
     def connect_now(self) -> None:
-        self._injured.connect_now()
+        self._injured.upkeep.connect_now()
 
     def lose_power(self) -> None:
         """What ran ends as after a kill, and is reported after the next boot; cars stay plugged in."""

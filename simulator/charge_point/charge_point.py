@@ -1,9 +1,7 @@
 """One charger, whatever the OCPP version: what it does over a connection, at a reboot and across restarts."""
 
-import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -17,7 +15,7 @@ from simulator.actions.data_transfer import DataTransfer
 from simulator.charge_point import memory, remembered
 from simulator.charge_point.accidents import Accidents
 from simulator.charge_point.delivery import Delivery
-from simulator.charge_point.facts import facts_of, fixed_options
+from simulator.charge_point.facts import base_options, fixed_options
 from simulator.charge_point.maintenance.maintenance import Maintenance
 from simulator.charge_point.network import Network
 from simulator.charge_point.reboots import Reboots
@@ -53,10 +51,8 @@ class ChargePoint(Translation):
         self.log = log
         self.clock = Clock()
         self.timers = Timers()
-        fixed = fixed_options(settings)
-        self.options = Options(
-            {**facts_of(settings), **self.option_defaults, **fixed}, settings.configuration, fixed
-        )
+        base = base_options(settings, self.option_defaults)
+        self.options = Options(base, settings.configuration, fixed_options(settings))
         self.upkeep = Upkeep(settings, self.options, self.password_options, log)
         self.network = Network(settings, self.options)
         self.authorizer = Authorizer(self.options, self.clock.now, self)
@@ -82,7 +78,7 @@ class ChargePoint(Translation):
         self.scenarios = Scenarios(self)
         self.data_transfer = DataTransfer(self, self.actions)
         self.delivery = Delivery(self.options, log, self.timers, self)
-        self.reboots = Reboots(self.station, self.delivery)
+        self.reboots = Reboots(self.station, self.delivery, self._end_wait)
         self.registration = Registration(
             self,
             options=self.options,
@@ -97,14 +93,13 @@ class ChargePoint(Translation):
         self.on_change: Callable[[], object] | None = None
         self.online = False
         self._ends = False
-        self._connect_now = asyncio.Event()
         self._offline_since_s = 0.0
         self.misbehaviour = Misbehaviour(Accidents(self), version=self.version, clock=self.clock, log=log)
 
     # A connection
 
     async def talk(self, session: Session) -> None:
-        """Registers, then sends and answers. Ends by cancellation, or raises Rebooting or PasswordChanged."""
+        """Registers, then sends and answers. Ends by cancellation, or raises an Ending."""
         self.online = True
         self.misbehaviour.interruptions.begin_session(session)
         if self.settings.boot_on_reconnect:
@@ -114,7 +109,7 @@ class ChargePoint(Translation):
                 self._register(session),
                 self.delivery.run(session),
                 self.upkeep.ping(session),
-                self.upkeep.watch_password(session),
+                self.upkeep.watch_settings(session),
                 self.reboots.watch(session),
                 ends=ENDS,
             )
@@ -245,17 +240,6 @@ class ChargePoint(Translation):
         """Whether messages about this transaction wait in the outbox; None: about any."""
         return self.delivery.outbox.has_transaction(transaction_id)
 
-    async def wait_to_connect(self, delay_s: float) -> None:
-        """Before the next attempt; the end of the charger makes one attempt early."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._connect_now.wait()
-        self._connect_now.clear()
-
-    def connect_now(self) -> None:
-        """Ends the wait before the next attempt to connect."""
-        self._connect_now.set()
-
     def send_status(self, connector_number: int, *, requested: bool = False) -> None:
         self.statuses.send(connector_number, requested=requested)
 
@@ -308,8 +292,11 @@ class ChargePoint(Translation):
     def reboot(self, reason: str, *, gentle: bool = True) -> None:
         """Ends the session and boots again; a gentle reboot delivers first what is queued."""
         self.reboots.begin(reason, gentle=gentle)
+
+    def _end_wait(self) -> None:
+        """An offline charger that reboots does not wait for its next attempt to connect."""
         if not self.online:
-            self._connect_now.set()  # nothing to end: the wait for the next connection is over
+            self.upkeep.connect_now()
 
     @property
     def wants_reboot(self) -> bool:
@@ -327,7 +314,7 @@ class ChargePoint(Translation):
         self.station.transactions.end_all("Reboot", "AbnormalCondition")
         self.maintenance.interrupt(keep_schedule=self.memory.enabled)
         self.delivery.hurry()
-        self._connect_now.set()
+        self.upkeep.connect_now()
 
     def power_on(self) -> None:
         self.registration.start_over()

@@ -64,7 +64,7 @@ class Memory:
         if self._path is None:
             return
         try:
-            _write(self._path, self.snapshot())
+            write_private(self._path, self.snapshot())
         except OSError as error:
             self._log.remark("error", f"the state file cannot be written: {error}")
 
@@ -115,7 +115,7 @@ def _without_version(state: State) -> State:
     return {"connectors": connectors, "outbox": [], "profiles": []}
 
 
-def _write(path: Path, state: State) -> None:
+def write_private(path: Path, state: State) -> None:
     """Writes the whole file or nothing. It may hold a password, so only its owner may read it."""
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

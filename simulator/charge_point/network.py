@@ -31,9 +31,8 @@ class Network:
     def __init__(self, settings: Settings, options: Options) -> None:
         self._settings = settings
         self._options = options
-        self._own = NetworkProfile(
-            SETTINGS_SLOT, settings.ws_url, settings.call_timeout_s, options.number("security_profile")
-        )
+        self._own = self._of_settings()
+        self._has_moved = False
         self._profiles = {SETTINGS_SLOT: self._own}
         self._accepted = self._own
         self._turns = [self._own]
@@ -56,6 +55,22 @@ class Network:
             retry_random_s=random_s,
             retry_max_s=longest_s + random_s,
         )
+
+    def follow(self) -> None:
+        """After the settings have changed: another CSMS in them takes the place of all that a CSMS has stored."""
+        old = self._own
+        if self._settings.ws_url != old.ws_url:
+            self._options.reset("network_priority", "security_profile")
+            self._has_moved = True
+        own = self._of_settings()
+        if own != old:
+            self._own = self._accepted = own
+            self._profiles, self._turns = {SETTINGS_SLOT: own}, [own]
+            self._failures = 0
+
+    def _of_settings(self) -> NetworkProfile:
+        settings, profile = self._settings, self._options.number("security_profile")
+        return NetworkProfile(SETTINGS_SLOT, settings.ws_url, settings.call_timeout_s, profile)
 
     def has_slots(self, slots: str) -> bool:
         """Whether each slot of a comma-separated list has a profile, none below the security profile (A05.FR.02)."""
@@ -90,8 +105,11 @@ class Network:
         return is_other
 
     def end_attempt(self) -> bool:
-        """After each connection, and each failure to connect. True when another profile has its turn now."""
+        """After each connection, and each failure to connect. True when another CSMS has its turn now."""
         was_accepted, self._is_accepted = self._is_accepted, False
+        if self._has_moved:
+            self._has_moved = False
+            return True
         if was_accepted:
             return False
         self._failures += 1

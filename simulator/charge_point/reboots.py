@@ -1,6 +1,7 @@
 """When a charger reboots: at once, after what is queued was delivered, or when no transaction runs any more."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Never
 
 from simulator.charge_point.delivery import Delivery
@@ -16,8 +17,9 @@ class Rebooting(Ending):
 
 
 class Reboots:
-    def __init__(self, station: Station, delivery: Delivery) -> None:
+    def __init__(self, station: Station, delivery: Delivery, on_begin: Callable[[], None]) -> None:
         self.reason = "PowerUp"  #: of the next boot, or of the last
+        self._on_begin = on_begin
         self._station = station
         self._delivery = delivery
         self._wanted = asyncio.Event()
@@ -34,6 +36,7 @@ class Reboots:
         self._station.close()
         self._is_gentle = gentle
         self._wanted.set()
+        self._on_begin()
 
     def begin_when_idle(self) -> bool:
         """False when the reboot waits for the end of a transaction; meanwhile no other begins."""

@@ -105,6 +105,9 @@ class Translation(ABC):
     def report_ended(self, connector: Connector, transaction: Transaction, ending: Ending) -> None: ...
 
     @abstractmethod
+    def report_fault(self, connector: Connector, fault: str, *, repaired: bool) -> None: ...
+
+    @abstractmethod
     def report_meter(self, connector: Connector) -> None: ...
 
     @abstractmethod

@@ -1,8 +1,9 @@
-"""The password and the pings of a connection, and what happens to it when the CSMS changes them."""
+"""The password and the pings of a connection, and what happens to it when they or its settings change."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Never
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any, Never, TypeVar
 
 from simulator.configuration import Options
 from simulator.link.session import Ending, Session
@@ -12,6 +13,16 @@ from simulator.settings import Settings
 
 class PasswordChanged(Ending):
     """Ends the session: the charger comes back with its new password."""
+
+
+class SettingsChanged(Ending):
+    """Ends the session, or the attempt: the charger comes back with its new settings."""
+
+
+#: What a session has on its way may take so long to arrive, before new settings end it.
+SETTLE_S = 1.0
+
+Opened = TypeVar("Opened")
 
 
 class Upkeep:
@@ -24,8 +35,9 @@ class Upkeep:
         self._password_options = tuple(password_options)
         self._log = log
         self._ping_changed = asyncio.Event()
-        self._password_changed = asyncio.Event()
-
+        self._changed = asyncio.Event()
+        self._ending: Ending = PasswordChanged()  #: of the session, when something has changed
+        self._connect_now = asyncio.Event()
         self.hide_passwords()
 
     @property
@@ -37,10 +49,12 @@ class Upkeep:
         for name in self._password_options:
             if text := self._options.text(name):
                 return bytes.fromhex(text) if name == "authorization_key" else text.encode()
-        return self._settings.password.encode() if self._settings.password else None
+        return self._settings.password_bytes
 
     def hide_passwords(self) -> None:
         """From the log, also after the options were restored."""
+        for secret in (self._settings.password, (self._settings.authorization_key or b"").hex()):
+            self._log.hide(secret or "")
         for name in self._password_options:
             self._log.hide(self._options.text(name))
 
@@ -50,7 +64,7 @@ class Upkeep:
                 self._ping_changed.set()
             case "password" | "authorization_key":
                 self.hide_passwords()
-                self._password_changed.set()
+                self._end(PasswordChanged())
 
     async def ping(self, session: Session) -> Never:
         """Pings at the option's interval, a change of which counts at once; 0: never. Raises ConnectionClosed."""
@@ -62,12 +76,51 @@ class Upkeep:
             except TimeoutError:
                 await session.ping()
 
-    async def watch_password(self, session: Session) -> Never:
-        """Raises PasswordChanged after the answer to the request has left.
+    def connect_again(self) -> None:
+        """Ends the session, the attempt or the wait: the settings of the connection have changed."""
+        self.hide_passwords()
+        self._end(SettingsChanged())
+        self.connect_now()
+
+    def connect_now(self) -> None:
+        """Ends the wait before the next attempt."""
+        self._connect_now.set()
+
+    async def wait_to_connect(self, delay_s: float) -> None:
+        """Before the next attempt."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._connect_now.wait()
+
+    def begin_attempt(self) -> None:
+        """Before the settings of the next connection are read: what changes from now on ends it."""
+        self._connect_now.clear()
+        self._changed.clear()
+
+    async def unless_changed(self, opening: Coroutine[Any, Any, Opened]) -> Opened:
+        """What `opening` returns. Raises SettingsChanged as soon as the settings have changed."""
+        attempt, change = asyncio.create_task(opening), asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait((attempt, change), return_when=asyncio.FIRST_COMPLETED)
+            if not attempt.done():
+                raise self._ending
+            return await attempt
+        finally:
+            change.cancel()
+            attempt.cancel()
+
+    async def watch_settings(self, session: Session) -> Never:
+        """Raises PasswordChanged after the answer to the request has left, or SettingsChanged.
 
         The charger disconnects, and uses the new password (OCPP 2.0.1 and the security whitepaper of 1.6, A01; TC_073_CS).
         """
-        self._password_changed.clear()
-        await self._password_changed.wait()
-        await session.settle()
-        raise PasswordChanged
+        await self._changed.wait()
+        ending = self._ending
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S if isinstance(ending, SettingsChanged) else None):
+                await session.settle()
+        raise ending
+
+    def _end(self, ending: Ending) -> None:
+        self._ending = ending
+        self._changed.set()

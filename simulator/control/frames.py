@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from simulator.control.connection import MAX_FRAME_BYTES
+from simulator.plain_json import plain_text
 
 Frame = dict[str, Any]
 
@@ -53,7 +54,7 @@ def batch(kind: str, items: Iterable[Frame]) -> Iterator[str]:
     texts: list[str] = []
     size, too_big = 0, []
     for item in items:
-        text = json.dumps(item, separators=(",", ":"))  # ASCII: a character is a byte
+        text = plain_text(item)  # ASCII: a character is a byte
         if len(text) > MAX_FRAME_BYTES - ENVELOPE_BYTES:
             too_big.append(str(item["charger"]))
             continue

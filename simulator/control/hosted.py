@@ -34,7 +34,7 @@ class Hosted:
         self.spec_revision: int | None = None  #: the one that it runs by
         self.spec_error: str | None = None  #: why the newest cannot be followed
         self.welcomed = asyncio.Event()
-        self.on_spec: Callable[[Spec], object] = nothing  #: after `spec` was set, except by the first welcome
+        self.on_spec: Callable[[Spec], object] = nothing  #: after `spec` was set
         self.on_changed: Callable[[Hosted], object] = nothing  #: its connectors, or its link to the CSMS
         self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another
         self.csms: dict[str, Any] | None = None  #: the state of its link to the CSMS

@@ -1,12 +1,16 @@
 """What the chargers remember, which travels to the link so that the next process has it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from simulator.charge_point.memory import State
 from simulator.control.cadence import Cadence
 from simulator.control.hosted import Hosted
 
 Frame = dict[str, Any]
+
+#: The member of a memory that the link stores encrypted.
+SECRETS = "secrets"
 
 #: No charger sends its memory more often.
 EVERY_S = 3.0
@@ -30,5 +34,29 @@ class Memories:
         """The memories that have changed since the last call."""
         changed, self._changed = self._changed, {}
         for hosted in changed.values():
-            if hosted.charge_point is not None:
-                yield {"charger": hosted.id, "memory": hosted.charge_point.memory.snapshot()}
+            charge_point = hosted.charge_point
+            if charge_point is not None:
+                state = charge_point.memory.snapshot()
+                yield {"charger": hosted.id, "memory": without_secrets(state, charge_point.password_options)}
+
+
+def without_secrets(state: State, names: Iterable[str]) -> State:
+    """The state with the options of these names in a member of their own."""
+    options = state["options"]
+    secret = {name: options[name] for name in names if name in options}
+    if not secret:
+        return state
+    rest = {name: value for name, value in options.items() if name not in secret}
+    return state | {"options": rest, SECRETS: secret}
+
+
+def with_secrets(state: State | None) -> State | None:
+    """The reverse. Of a state that is no charger's, nothing changes."""
+    if (
+        state is None
+        or not isinstance(state.get(SECRETS), dict)
+        or not isinstance(state.get("options"), dict)
+    ):
+        return state
+    rest = {name: value for name, value in state.items() if name != SECRETS}
+    return rest | {"options": state["options"] | state[SECRETS]}

@@ -29,9 +29,9 @@ MAX_WAIT_S = 55.0
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def build_app(charge_point: ChargePoint, url: str, closing: asyncio.Event) -> Starlette:
+def build_app(charge_point: ChargePoint, closing: asyncio.Event) -> Starlette:
     """`closing` is set when the charger has ended: requests that still wait are then answered."""
-    api = Api(charge_point, url, closing)
+    api = Api(charge_point, closing)
     return Starlette(
         routes=[
             Route("/", api.show_page, methods=["GET"]),
@@ -47,13 +47,12 @@ def build_app(charge_point: ChargePoint, url: str, closing: asyncio.Event) -> St
 
 
 class Api:
-    def __init__(self, charge_point: ChargePoint, url: str, closing: asyncio.Event) -> None:
+    def __init__(self, charge_point: ChargePoint, closing: asyncio.Event) -> None:
         self._charge_point = charge_point
-        self._url = url
         self._closing = closing
 
-    async def show_page(self, _: Request) -> Response:
-        return HTMLResponse(render_page(self._charge_point, self._url), headers=HEADERS)
+    async def show_page(self, request: Request) -> Response:
+        return HTMLResponse(render_page(self._charge_point, str(request.base_url)), headers=HEADERS)
 
     async def show_health(self, _: Request) -> Response:
         return JSONResponse(describe_health(self._charge_point))

@@ -37,7 +37,7 @@ COLUMNS = {
 
 
 def render_page(charge_point: ChargePoint, url: str) -> str:
-    """HTML without scripts, and without a request to anywhere else."""
+    """HTML without scripts, and without a request to anywhere else. `url` is that of the page."""
     identity = escape(charge_point.settings.identity)
     state = "online, accepted" if charge_point.reachable else "online" if charge_point.online else "offline"
     connectors = ([each.get(name) for name in COLUMNS] for each in describe_connectors(charge_point))
@@ -57,7 +57,7 @@ def render_page(charge_point: ChargePoint, url: str) -> str:
 <h2>Connectors</h2>
 {_table(COLUMNS.values(), connectors)}
 <h2>Requests</h2>
-<p>For example: <code>curl -X POST '{escape(url)}/plug-connector?connector_id=1'</code></p>
+<p>For example: <code>curl -X POST '{escape(url)}plug-connector?connector_id=1'</code></p>
 <table>
 <thead><tr><th scope="col">request</th><th scope="col">parameters (* required)</th><th scope="col">what it does</th></tr></thead>
 <tbody>

@@ -7,10 +7,8 @@ wake up ten times a second.
 import asyncio
 import logging
 import os
-import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -39,11 +37,12 @@ async def serve(charge_point: ChargePoint) -> AsyncIterator[str]:
     settings = charge_point.settings
     if settings.http_token:
         charge_point.log.hide(settings.http_token)
-    listener = _listen(settings)
-    url = _url(*listener.getsockname()[:2])
-    closing = asyncio.Event()
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.ERROR
+    )  # nonsense of clients would fill the charger's log
+    closing, state = asyncio.Event(), ServerState()
     config = Config(
-        build_app(charge_point, url, closing),
+        build_app(charge_point, closing),
         http=Connection,
         ws="none",
         lifespan="off",
@@ -53,13 +52,8 @@ async def serve(charge_point: ChargePoint) -> AsyncIterator[str]:
         h11_max_incomplete_event_size=MAX_HEAD_BYTES,
     )
     config.load()
-    logging.getLogger("uvicorn.error").setLevel(
-        logging.ERROR
-    )  # a client's nonsense would fill the charger's log
-    state = ServerState()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(config, state, {}), sock=listener, backlog=BACKLOG
-    )
+    server = await _listen(settings, lambda: Connection(config, state, {}))
+    url = _url(*server.sockets[0].getsockname()[:2])
     charge_point.log.remark("info", f"the HTTP API of this charger listens at {url}")
     try:
         yield url
@@ -69,16 +63,13 @@ async def serve(charge_point: ChargePoint) -> AsyncIterator[str]:
         await _end(state)
 
 
-def _listen(settings: Settings) -> socket.socket:
-    address = (settings.http_host, settings.http_port or 0)
-    family = socket.AF_INET6 if ip_address(settings.http_host).version == 6 else socket.AF_INET
+async def _listen(settings: Settings, make: Callable[[], Connection]) -> asyncio.Server:
+    host, port = settings.http_host, settings.http_port
     try:
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        return await asyncio.get_running_loop().create_server(make, host, port, backlog=BACKLOG)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
-        raise BadSettings(
-            f"CHARGER_HTTP_PORT: cannot listen at {settings.http_host} port {settings.http_port}: {reason}"
-        ) from error
+        raise BadSettings(f"CHARGER_HTTP_PORT: cannot listen at {host} port {port}: {reason}") from error
 
 
 def _url(host: str, port: int) -> str:

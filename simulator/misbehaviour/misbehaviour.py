@@ -1,7 +1,6 @@
 """Arms what a charger shall do wrong on purpose, and does it."""
 
 import asyncio
-from collections import deque
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -43,7 +42,7 @@ class Misbehaviour:
         self._clock = clock
         self._log = log
         self._switches: list[Switch] = []
-        self._spent: deque[Switch] = deque(maxlen=MAX_SWITCHES)
+        self._spent: list[Switch] = []
         self._held_back: set[asyncio.Task[None]] = set()
 
     def arm(self, kind: str, event: Event) -> str | None:
@@ -152,9 +151,9 @@ class Misbehaviour:
             task.cancel()
 
     def _put_away_spent(self) -> None:
-        for switch in [each for each in self._switches if each.is_spent]:
-            self._switches.remove(switch)
-            self._spent.append(switch)
+        spent = [switch for switch in self._switches if switch.is_spent]
+        self._spent = (self._spent + spent)[-MAX_SWITCHES:]
+        self._switches = [switch for switch in self._switches if not switch.is_spent]
         self.armed = bool(self._switches)
 
     def _remark(self, what: str) -> None:

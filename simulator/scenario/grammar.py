@@ -1,7 +1,6 @@
 """Reads a scenario, and says which of its steps is wrong. docs/scenarios.md has the grammar."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from simulator.actions.fields import BadField, read_fields
@@ -21,38 +20,38 @@ class BadScenario(ValueError):
     """The message names the step: `steps[2].loop[0]`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Do(NamedTuple):
     where: str  #: in the scenario: `steps[2].loop[0]`
     goes_on: bool  #: after a failure
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Do(Step):
     action: str
     event: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait(Step):
+class Wait(NamedTuple):
+    where: str
+    goes_on: bool
     from_s: float
     to_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitUntil(Step):
+class WaitUntil(NamedTuple):
+    where: str
+    goes_on: bool
     condition: Mapping[str, Any]
     within_s: float | None  #: None: for ever
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loop(Step):
-    steps: tuple[Step, ...]
+class Loop(NamedTuple):
+    where: str
+    goes_on: bool
+    steps: "tuple[Step, ...]"
     times: int | None  #: None: for ever
 
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
+Step = Do | Wait | WaitUntil | Loop
+
+
+class Scenario(NamedTuple):
     steps: tuple[Step, ...]
     seed: int | None
 
@@ -120,15 +119,15 @@ class _Reader:
         match kind:
             case "do":
                 event = self._read_event(step["do"], step.get("with", {}), where)
-                return Do(where=where, goes_on=goes_on, action=step["do"], event=event)
+                return Do(where, goes_on, step["do"], event)
             case "wait_s":
                 return _read_wait(step, where, goes_on=goes_on)
             case "wait_until":
                 condition, within_s = self._read_condition(step["wait_until"], where), step.get("within_s")
-                return WaitUntil(where=where, goes_on=goes_on, condition=condition, within_s=within_s)
+                return WaitUntil(where, goes_on, condition, within_s)
             case _:
                 steps = self.read_steps(step["loop"], f"{where}.loop", depth + 1)
-                return Loop(where=where, goes_on=goes_on, steps=steps, times=step.get("times"))
+                return Loop(where, goes_on, steps, step.get("times"))
 
     def _read_event(self, action: str, event: Mapping[str, Any], where: str) -> Mapping[str, Any]:
         row = TABLE.get(action)
@@ -163,4 +162,4 @@ def _read_wait(step: Mapping[str, Any], where: str, *, goes_on: bool) -> Wait:
     to_s = step.get("up_to_s", from_s)
     if to_s < from_s:
         raise BadScenario(f"{where}.up_to_s is less than wait_s")
-    return Wait(where=where, goes_on=goes_on, from_s=from_s, to_s=to_s)
+    return Wait(where, goes_on, from_s, to_s)

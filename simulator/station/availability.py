@@ -21,6 +21,7 @@ class Availability:
     ) -> None:
         self._connectors = resources.connectors
         self._timers = resources.timers
+        self._reports = resources.reports
         self._reset_s = resources.settings.reboot_s
         self._resets: set[int] = set()  #: the EVSEs that are reset as soon as they are idle
         self._energy = energy
@@ -29,6 +30,7 @@ class Availability:
 
     def set_fault(self, connector: Connector, fault: str | None, info: str | None = None) -> None:
         """A fault ends the transaction; None is the repair."""
+        before = connector.fault
         connector.fault, connector.fault_info = fault, info
         if fault and connector.transaction:
             self._transactions.end(connector, "AbnormalCondition", FAULT_REASONS.get(fault, "Other"))
@@ -36,6 +38,8 @@ class Availability:
             self._transactions.drop_authorization(connector)
         self._reservations.end_unusable()
         self._energy.apply_change(connector)
+        if fault or before:
+            self._reports.report_fault(connector, fault or before or "", repaired=fault is None)
 
     @property
     def is_station_available(self) -> bool:

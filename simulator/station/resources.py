@@ -27,6 +27,9 @@ class Reports(Protocol):
     def report_statuses(self) -> None:
         """Those of all connectors that are not the same any more."""
 
+    def report_fault(self, connector: Connector, fault: str, *, repaired: bool) -> None:
+        """The status is reported, too."""
+
     def report_meter(self, connector: Connector) -> None:
         """A clock-aligned reading outside of a transaction."""
 

@@ -96,6 +96,10 @@ class Station:
         self._drivers.start_automatic_sessions()
         self.follow_clock()
 
+    def restart_automatic_sessions(self) -> None:
+        """After their settings have changed."""
+        self._drivers.start_automatic_sessions()
+
     def close(self) -> None:
         """Before the power goes off: no transaction begins until it is on again."""
         for connector in self.connectors:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED, check_size
+from simulator.charge_point.facts import sim_card
 from simulator.charge_point.translation import handles
 from simulator.configuration import OPTION_OF_KEY, Option
 from simulator.link.frames import Payload
@@ -51,8 +52,9 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
         return {
             "chargePointVendor": self.settings.vendor_name[:20],
             "chargePointModel": self.settings.model[:20],
-            "chargePointSerialNumber": self.settings.identity[:25],
+            "chargePointSerialNumber": (self.settings.serial_number or self.settings.identity)[:25],
             "firmwareVersion": self.maintenance.firmware_version[:50],
+            **sim_card(self.settings),
         }
 
     # Status
@@ -92,6 +94,9 @@ class ChargePoint16(SmartCharging16, Authorization16, Maintenance16):
     def report_status(self, connector: Connector) -> None:
         super().report_status(connector)
         self.report_status_of(0)
+
+    def report_fault(self, connector: Connector, fault: str, *, repaired: bool) -> None:
+        """The StatusNotification has it."""
 
     # Availability
 

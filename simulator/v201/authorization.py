@@ -69,7 +69,11 @@ class Authorization201(CommonRequests):
 
     @handles("ReserveNow")
     def _reserve_now(self, payload: Payload) -> Payload:
-        has_type = _has_type(self.settings.connector_type, payload.get("connectorType"))
+        numbers = (
+            [payload["evseId"]] if "evseId" in payload else [each.number for each in self.station.connectors]
+        )
+        requested = payload.get("connectorType")
+        has_type = any(_has_type(self.settings.type_of(number), requested) for number in numbers)
         if payload.get("evseId") == 0 or not has_type:  # for any EVSE there is no evseId
             return REJECTED
         return self.reserve(

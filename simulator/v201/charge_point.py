@@ -1,8 +1,10 @@
 """OCPP 2.0.1: boot, status, availability, reset and triggers. Each connector is an EVSE with one connector."""
 
+import random
 from typing import ClassVar
 
 from simulator.charge_point.common_requests import ACCEPTED, REJECTED
+from simulator.charge_point.facts import sim_card
 from simulator.charge_point.translation import handles
 from simulator.link.frames import Payload
 from simulator.station.model import Connector, Level
@@ -27,8 +29,9 @@ class ChargePoint201(
             "chargingStation": {
                 "vendorName": self.settings.vendor_name[:50],
                 "model": self.settings.model[:20],
-                "serialNumber": self.settings.identity[:25],
+                "serialNumber": (self.settings.serial_number or self.settings.identity)[:25],
                 "firmwareVersion": self.maintenance.firmware_version[:50],
+                **({"modem": modem} if (modem := sim_card(self.settings)) else {}),
             },
         }
 
@@ -69,6 +72,25 @@ class ChargePoint201(
             "evseId": connector_number,
             "connectorId": CONNECTOR_ID,
         }
+
+    def report_fault(self, connector: Connector, fault: str, *, repaired: bool) -> None:
+        """As an event of the connector's variable Problem (G05, N07): a status does not say which fault it is."""
+        stamp = self.clock.stamp()
+        event: Payload = {
+            "eventId": random.getrandbits(31),
+            "timestamp": stamp,
+            "trigger": "Alerting",
+            "actualValue": "false" if repaired else "true",
+            "techCode": fault[:50],
+            "cleared": repaired,
+            "eventNotificationType": "HardWiredNotification",
+            "component": {"name": "Connector", "evse": {"id": connector.number, "connectorId": CONNECTOR_ID}},
+            "variable": {"name": "Problem"},
+        }
+        if connector.fault_info:
+            event["techInfo"] = connector.fault_info
+        payload = {"generatedAt": stamp, "seqNo": 0, "eventData": [event]}
+        self.send_durable("NotifyEvent", payload)
 
     # Availability
 

@@ -150,7 +150,9 @@ class DeviceModel:
         yield Fact("ChargingStation", "Problem", "boolean", lambda: _truth(any(self._problems())))
         yield Fact("ChargingStation", "Model", "string", lambda: settings.model)
         yield Fact("ChargingStation", "VendorName", "string", lambda: settings.vendor_name)
-        yield Fact("ChargingStation", "SerialNumber", "string", lambda: settings.identity)
+        yield Fact(
+            "ChargingStation", "SerialNumber", "string", lambda: settings.serial_number or settings.identity
+        )
         yield Fact("ChargingStation", "SupplyPhases", "integer", lambda: phases)
         yield Fact(
             "Controller", "FirmwareVersion", "string", lambda: charge_point.maintenance.firmware_version
@@ -215,7 +217,7 @@ class DeviceModel:
             yield Fact(component, "SupplyPhases", "integer", lambda: phases, *place)
         yield Fact("EVSE", "AllowReset", "boolean", lambda: "true", number)
         yield Fact("EVSE", "Power", "decimal", power, number, None, "W", settings.max_power_w)
-        yield Fact("Connector", "ConnectorType", "string", lambda: settings.connector_type, number, 1)
+        yield Fact("Connector", "ConnectorType", "string", lambda: settings.type_of(number), number, 1)
 
     def _availability(self) -> str:
         availability = self._charge_point.station.availability

@@ -1,9 +1,11 @@
 """A CSMS and a charger with two connectors that talk, for tests of the messages."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from simulator.actions.outcome import Outcome
 from simulator.clock import format_time, parse_time
 from tests.simulator.charger import LocalCharger
 from tests.support.csms import NOW, Csms, Link, Payload, call16, call201
@@ -31,6 +33,11 @@ class Talk:
         """Performs an action of the driver or the car by DataTransfer; the answer's status."""
         answer = await self.call("DataTransfer", vendor_id="chargehand", message_id=action, data=data)
         return str(answer.status)
+
+    async def act(self, action: str, /, **event: Any) -> Outcome:
+        """Performs an action of the table, and waits for what the CSMS says to it."""
+        async with asyncio.timeout(10):
+            return await self.model.actions.perform(action, event)
 
     async def start(self, **fields: Any) -> Payload:
         """Starts a transaction on connector 1; the payload of its StartTransaction or TransactionEvent."""

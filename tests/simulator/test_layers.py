@@ -13,7 +13,7 @@ ROOT = Path(simulator.__file__).parent
 LAYERS = (
     {"__main__"},
     {"process"},
-    {"lifecycle", "control", "http_api"},
+    {"lifecycle", "control", "http_api", "specification"},
     {"v16", "v201"},
     {"charge_point"},
     {"scenario"},
@@ -22,7 +22,7 @@ LAYERS = (
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},
-    {"masking"},
+    {"masking", "plain_json"},
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 
 ENCRYPTION_KEY = "dGhlLWVuY3J5cHRpb24ta2V5LW9mLWFsbC10aGUtdGU="
+CONTROL_SECRET = "another-secret-of-the-tests-for-the-tokens-of-the-control-link"
 
 Token = Callable[..., str]  #: the fixture `token`
 
@@ -16,6 +17,7 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "JWT_SECRET": JWT_SECRET,
+        "CONTROL_SECRET": CONTROL_SECRET,
         "ENCRYPTION_KEYS": ENCRYPTION_KEY,
         "RATE_LIMIT": "",
         "CHARGEHAND_INSTALLATION": "tests",  # their ECS has another address in each test

@@ -1,4 +1,4 @@
-"""The whole product as processes: embedded ECS, API under its server, worker and beat. And a CSMS that remembers."""
+"""The whole product as processes: embedded ECS, API under its server, control link, worker and beat. And a CSMS that remembers."""
 
 import asyncio
 import sys
@@ -56,13 +56,15 @@ def ecs_owner(environment: Mapping[str, str]) -> tuple[str, str]:
 @contextmanager
 def running_stack(folder: Path, database_url: str, redis_url: str, **settings: str) -> Iterator[Stack]:
     """Everything but the database and the broker, ready. `settings` are more environment variables."""
-    api_port, ecs_port = free_port(), free_port()
+    api_port, ecs_port, link_port = free_port(), free_port(), free_port()
     ecs_url = f"http://{HOST}:{ecs_port}"
     variables = {
         **environment(database_url, redis_url),
         "CHARGEHAND_ENV": "embedded",
         "AWS_ENDPOINT_URL": ecs_url,
         "BIND": f"{HOST}:{api_port}",
+        "LINK_BIND": f"{HOST}:{link_port}",
+        "CONTROL_URL": f"ws://{HOST}:{link_port}/control",
         "PATH": "/usr/bin:/bin",
         **settings,
     }
@@ -71,6 +73,7 @@ def running_stack(folder: Path, database_url: str, redis_url: str, **settings: s
         for program in (
             ecs_program(stack, ecs_port),
             api_program(stack),
+            link_program(stack),
             worker_program(stack),
             beat_program(stack),
         ):
@@ -93,6 +96,16 @@ def api_program(stack: Stack) -> Program:
         name="api",
         argv=(PYTHON, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
         is_ready=lambda: answers(f"{stack.api_url}/ready"),
+        env=stack.environment,
+    )
+
+
+def link_program(stack: Stack) -> Program:
+    health = f"http://{stack.environment['LINK_BIND']}/health"
+    return Program(
+        name="link",
+        argv=(PYTHON, "-m", "link"),
+        is_ready=lambda: answers(health),
         env=stack.environment,
     )
 

@@ -149,7 +149,7 @@ _CHOSEN = {
     "some": "location_id = :location_id AND chargers.id = ANY(:charger_ids)",
 }
 
-# PostgreSQL evaluates `judged` once, so the receipt shows the rows that were inserted.
+# The ids are taken before the insert, so that the answer needs no join with what was inserted.
 _RECORD = f"""
 WITH chosen AS (
     SELECT
@@ -165,7 +165,7 @@ WITH chosen AS (
     WHERE organization_id = :organization_id AND deleted_at IS NULL AND {{chosen}}
     ORDER BY chargers.id
     LIMIT :max_chargers + 1
-), judged AS MATERIALIZED (
+), judged AS (
     SELECT *, CASE
         WHEN provisioning_status <> 'READY' THEN '{ActionCode.NOT_READY}'
         WHEN desired_count = 0 THEN '{ActionCode.STOPPED}'
@@ -173,27 +173,30 @@ WITH chosen AS (
         WHEN open >= :max_open THEN '{ActionCode.TOO_MANY}'
     END AS code
     FROM chosen WHERE (SELECT count(*) FROM chosen) <= :max_chargers
-), recorded AS (
-    INSERT INTO actions (
-        charger_id, organization_id, name, event, sealed_event, requested_by, request_id, boot_id, expires_at,
-        status, reason_code, reason, finished_at
-    )
+), numbered AS MATERIALIZED (
     SELECT
-        id, :organization_id, :name, :event, :sealed_event, :requested_by, :request_id, boot_id,
-        now() + make_interval(secs => :expires_in_s),
-        CASE WHEN code IS NULL THEN 'queued' ELSE 'failed' END, code, CASE code
+        nextval('actions_id_seq') AS id, id AS charger_id, identity, ocpp_version, boot_id,
+        CASE WHEN code IS NULL THEN 'queued' ELSE 'failed' END AS status, code AS reason_code, CASE code
             WHEN '{ActionCode.NOT_READY}' THEN 'The charger is ' || provisioning_status || ': it has no runtime'
             WHEN '{ActionCode.STOPPED}' THEN 'The charger is stopped: start it first'
             WHEN '{ActionCode.NOT_CONNECTED}'
             THEN 'The charger is not connected to the control link' || coalesce(': ' || reason, '')
-            WHEN '{ActionCode.TOO_MANY}' THEN 'The charger has as many open actions as it may have: wait for their results'
-        END, CASE WHEN code IS NOT NULL THEN now() END
-    FROM judged ORDER BY id
-    RETURNING id, charger_id, status, reason, reason_code
+            WHEN '{ActionCode.TOO_MANY}'
+            THEN 'The charger has as many open actions as it may have: wait for their results'
+        END AS reason
+    FROM judged
+), recorded AS (
+    INSERT INTO actions (
+        id, charger_id, organization_id, name, event, sealed_event, requested_by, request_id, boot_id, expires_at,
+        status, reason_code, reason, finished_at
+    ) OVERRIDING SYSTEM VALUE
+    SELECT
+        id, charger_id, :organization_id, :name, :event, :sealed_event, :requested_by, :request_id, boot_id,
+        now() + make_interval(secs => :expires_in_s), status, reason_code, reason,
+        CASE WHEN reason_code IS NOT NULL THEN now() END
+    FROM numbered
 )
-SELECT recorded.*, identity, ocpp_version
-FROM recorded JOIN judged ON judged.id = recorded.charger_id
-ORDER BY recorded.id
+SELECT id, charger_id, identity, ocpp_version, status, reason, reason_code FROM numbered ORDER BY id
 """  # noqa: S608  # our own words
 
 _STATEMENTS = {

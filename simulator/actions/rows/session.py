@@ -1,5 +1,7 @@
 """Actions of a driver: a token is shown, a whole session begins and ends."""
 
+from typing import Any
+
 from simulator.actions.charger import Charger
 from simulator.actions.fields import Field
 from simulator.actions.outcome import Outcome, Rejected
@@ -85,7 +87,7 @@ def start_session(charger: Charger, event: Event) -> Result:
 
     def decided(allowed: bool, info: TokenInfo) -> None:
         if allowed:
-            _begin(charger, connector, event, verdict)
+            _begin(charger, connector, event, verdict, {"token_status": info.status})
             return
         if comes:
             charger.station.cable.unplug(connector)
@@ -103,7 +105,9 @@ def _plug_in(charger: Charger, connector: Connector, event: Event) -> None:
         connector.ev.request(target_wh)
 
 
-def _begin(charger: Charger, connector: Connector, event: Event, verdict: Verdict) -> None:
+def _begin(
+    charger: Charger, connector: Connector, event: Event, verdict: Verdict, result: dict[str, Any]
+) -> None:
     transaction = connector.transaction
     if transaction is not None and "target_energy_kwh" in event:
         transaction.energy_target_wh = event["target_energy_kwh"] * 1000
@@ -115,7 +119,7 @@ def _begin(charger: Charger, connector: Connector, event: Event, verdict: Verdic
                 charger.station.end_session(connector)
 
         charger.station.timers.start(connector, SESSION_END, event["duration_seconds"], end)
-    outcome = started(charger, connector, describe_connector(charger, connector))
+    outcome = started(charger, connector, describe_connector(charger, connector) | result)
     if isinstance(outcome, Outcome):
         verdict.settle(outcome)
     else:

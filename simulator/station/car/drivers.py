@@ -41,7 +41,9 @@ class Drivers:
             self._timers.cancel(connector, "departure")
 
     def start_automatic_sessions(self) -> None:
-        """With `session_every_s` a driver comes to each connector, on average this long apart."""
+        """With `session_every_s` a driver comes to each connector, on average this long apart. A repeat starts over."""
+        for connector in self._connectors:
+            self._timers.cancel(connector, "session")
         if not self._settings.session_every_s:
             return
         for connector in self._connectors:

@@ -32,7 +32,7 @@ class Route:
     status: int
     scope: str  #: public, token (any good one) or tenant
     body: Any = None
-    query: bool = False  #: its charger is in the query
+    query: dict[str, Any] | None = None  #: beside its charger, which is in the query then
     binds: bool = False  #: names a charger, which another tenant must not find
 
     def __str__(self) -> str:
@@ -47,7 +47,8 @@ def _of_action(kind: ActionKind) -> Route:
     """The charger is not connected: a failed item, or an error where its result is the answer."""
     status = 202 if kind.answer == "queued" else 422
     if kind.method != "POST":
-        return Route(kind.method, f"/ocpp/commands/{kind.path}", status, "tenant", query=True, binds=True)
+        query = dict(kind.example or {})
+        return Route(kind.method, f"/ocpp/commands/{kind.path}", status, "tenant", query=query, binds=True)
     body = {"target": {"charger_id": "<charger_id:charger_id>"}, "event": kind.example or {}}
     return Route("POST", f"/ocpp/commands/{kind.path}", status, "tenant", body=body, binds=True)
 
@@ -126,7 +127,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
         body = route.body and json.loads(
             json.dumps(route.body).replace("<charger_id:charger_id>", charger_id)
         )
-        query = {"charger_id": charger_id} if route.query else {}
+        query = {} if route.query is None else {"charger_id": charger_id, **route.query}
         answer = fleet.client.open(
             path, method=route.method, json=body, query_string=query, headers=headers or {}
         )

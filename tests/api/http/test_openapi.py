@@ -13,6 +13,8 @@ from referencing.jsonschema import DRAFT202012
 
 from api.app import create_app
 from api.live.streams import LIFE_S, SILENCE_S
+from shared.fleet.actions.table import load_kinds
+from tests.support.control import connect
 from tests.support.fleet import Fleet
 
 #: The document and its own page.
@@ -30,6 +32,11 @@ DECLARED = {
     "stop_charger": {401, 403, 404, 422, 500},
     "reset_charger": {401, 403, 404, 422, 500},
     "list_charger_logs": {401, 403, 404, 422, 500},
+    **{
+        kind.name: {401, 403, 404, 422, 500} | ({400} if kind.answer != "queued" else set())
+        for kind in load_kinds()
+        if kind.method == "POST"
+    },
     "list_brands": {401, 403, 422, 500},
     "list_models": {401, 403, 404, 422, 500},
     "get_model": {401, 403, 404, 500},
@@ -146,6 +153,7 @@ def test_every_example_fits_its_schema(document: Any) -> None:
         ("/ocpp/chargers/{id}/status", "ChargerStatus"),
         ("/ocpp/chargers/{id}/commands", "CommandPage"),
         ("/ocpp/chargers/{id}/logs", "LogPage"),
+        ("/ocpp/commands", "ActionPage"),
         ("/ocpp/catalog/brands", "BrandPage"),
         ("/ocpp/catalog/brands/abb/models", "ModelPage"),
         ("/health", "Health"),
@@ -157,6 +165,19 @@ def test_answers_fit_the_document(fleet: Fleet, document: Any, path: str, pointe
 
     assert answer.status_code == 200
     _validator(document, f"/components/schemas/{pointer}").validate(answer.json)
+
+
+def test_the_answers_about_an_action_fit_the_document(fleet: Fleet, document: Any) -> None:
+    connected, stopped = (fleet.ready(identity=f"CP-{number}", location_id="here") for number in range(2))
+    connect(fleet.sessions, connected)
+
+    counts = fleet.post("/ocpp/commands/plug-connector?wait=1", json={"target": {"location_id": "here"}})
+
+    assert (counts.json["queued_count"], counts.json["failed"][0]["charger_id"]) == (1, stopped)
+    _validator(document, "/components/schemas/LocationCommand").validate(counts.json)
+    for action in (counts.json["results"][0]["command"]["id"], counts.json["failed"][0]["command_id"]):
+        shown = fleet.get(f"/ocpp/commands/{action}").json
+        _validator(document, "/components/schemas/ActionAnswer").validate(shown)
 
 
 def test_errors_fit_the_document(fleet: Fleet, document: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from shared.fleet.actions.table import ActionKind, load_kinds
 from tests.support.fleet import NEW_CHARGER, Fleet
 
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
@@ -21,6 +22,10 @@ def extra(*names: str) -> list[dict[str, Any]]:
 def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: Flask, fleet: Fleet) -> None:
     charger_id = fleet.ready()
     values = VALUES | {"charger_id": charger_id, "command_id": fleet.commands(charger_id)[0].id}
+    values |= {"action_id": "1"}
+    kinds: dict[tuple[str, str], ActionKind] = {
+        (kind.method, f"/ocpp/commands/{kind.path}"): kind for kind in load_kinds()
+    }
     before = fleet.row(charger_id).generation
     checked = 0
     with app.test_request_context():
@@ -33,8 +38,15 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
         ]
 
     for method, path in paths:
-        body = NEW_CHARGER | {"identity": "CP-NEW"} if path == "/ocpp/chargers" else {}
-        answer = fleet.request(method, f"{path}?colour=red", json=body if method in ("POST", "PUT") else None)
+        body: dict[str, Any] = NEW_CHARGER | {"identity": "CP-NEW"} if path == "/ocpp/chargers" else {}
+        query = {"colour": "red"}
+        if (kind := kinds.get((method, path))) is not None:
+            event = kind.example or {}
+            body = {"target": {"charger_id": charger_id}, "event": event}
+            query |= {} if method == "POST" else {"charger_id": charger_id, **event}
+        answer = fleet.request(
+            method, path, query_string=query, json=body if method in ("POST", "PUT") else None
+        )
         assert (answer.status_code, answer.json) == (422, {"detail": extra("colour")}), (method, path)
         checked += 1
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.fleet.specification.reading import changed_specifications, read_specifications
+from shared.fleet.specification.reading import read_changes, read_specifications
 from shared.sealing import Sealer
 from tests.support.environment import ENCRYPTION_KEY
 from tests.support.fleet import NEW_CHARGER, Fleet
@@ -24,7 +24,7 @@ ALL: dict[str, Any] = {
         "leave_after_s": "never",
     },
     "visitors": {"every_s": 300, "id_tag": "EVERYBODY"},
-    "scenario": [{"when": "accepted"}],
+    "scenario": [{"wait_until": {"link": "accepted"}}, {"do": "plug_connector"}],
     "serial_number": "SN-1",
     "firmware_version": "2.0",
     "iccid": "8931",
@@ -75,7 +75,7 @@ def test_every_setting_reaches_the_charger_as_a_variable(fleet: Fleet) -> None:
             "CHARGER_EV_UNPLUG_S": "never",
             "CHARGER_VISITOR_EVERY_S": "300",
             "CHARGER_VISITOR_ID_TAG": "EVERYBODY",
-            "CHARGER_SCENARIO": '[{"when": "accepted"}]',
+            "CHARGER_SCENARIO": '[{"wait_until": {"link": "accepted"}}, {"do": "plug_connector"}]',
             "CHARGER_SERIAL_NUMBER": "SN-1",
             "CHARGER_FIRMWARE_VERSION": "2.0",
             "CHARGER_ICCID": "8931",
@@ -161,18 +161,24 @@ def test_a_repeated_create_with_a_password_makes_no_second_charger(fleet: Fleet)
     assert other.status_code == fewer.status_code == 400
 
 
-def test_only_newer_specifications_are_read_and_never_a_deleted_charger(fleet: Fleet) -> None:
-    changed, unchanged = fleet.ready(iccid="1"), fleet.ready(identity="CP-2", iccid="2")
-    plain, deleted = fleet.ready(identity="CP-3"), fleet.ready(identity="CP-4", iccid="4")
-    fleet.put(f"/ocpp/chargers/{changed}", json={"ws_url": "ws://other.test/ocpp"})
+def test_changes_are_read_with_their_revision_and_a_deleted_charger_has_none(fleet: Fleet) -> None:
+    with fleet.sessions.begin() as session:
+        began_at, nothing = read_changes(session, None)
+    charger_id, deleted = fleet.ready(iccid="1"), fleet.ready(identity="CP-2", iccid="2")
+    fleet.ready(identity="CP-3")
+    fleet.put(f"/ocpp/chargers/{charger_id}", json={"ws_url": "ws://other.test/ocpp"})
     fleet.delete(f"/ocpp/chargers/{deleted}")
 
     with fleet.sessions.begin() as session:
-        newer = changed_specifications(session, {changed: 1, unchanged: 1, plain: 0, deleted: 0}, SEALER)
+        read_at, changes = read_changes(session, began_at)
+        [found] = read_specifications(session, [charger_id, deleted], SEALER)
 
-    assert [(each.charger_id, each.revision) for each in newer] == [(changed, 2)]
-    assert newer[0].environment["CHARGER_WS_URL"] == "ws://other.test/ocpp"
-    assert newer[0].environment["CHARGER_ICCID"] == "1"
+    assert nothing == {}
+    assert read_at > began_at
+    assert changes == {charger_id: 2, deleted: 1}
+    assert (found.charger_id, found.revision) == (charger_id, 2)
+    assert found.environment["CHARGER_WS_URL"] == "ws://other.test/ocpp"
+    assert found.environment["CHARGER_ICCID"] == "1"
 
 
 def test_a_secret_that_no_key_opens_is_not_left_out_in_silence(fleet: Fleet) -> None:
@@ -204,7 +210,7 @@ def test_a_secret_is_nowhere_in_the_database(fleet: Fleet) -> None:
     assert "geheim" not in str(fleet.get(f"/ocpp/chargers/{charger_id}").json)
 
 
-REFUSED: list[tuple[dict[str, Any], list[str]]] = [
+REFUSED: list[tuple[dict[str, Any], list[str | int]]] = [
     ({"security": {"profile": 3}}, ["security", "profile"]),
     ({"security": {"profile": 4}}, ["security", "profile"]),
     ({"security": {"client_certificate": "PEM"}}, ["security", "client_certificate"]),
@@ -227,6 +233,17 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"configuration": {"HeartbeatInterval": [1]}}, ["configuration", "HeartbeatInterval"]),
     ({"configuration": []}, ["configuration"]),
     ({"scenario": "plug in"}, ["scenario"]),
+    ({"scenario": {"steps": []}}, ["scenario", "steps"]),
+    ({"scenario": [{"when": "accepted"}]}, ["scenario", 0, "when"]),
+    ({"scenario": [{"wait_s": 1, "do": "plug_connector"}]}, ["scenario", 0]),
+    ({"scenario": {"steps": [{"wait_s": 1}, {"do": "fly"}]}}, ["scenario", "steps", 1, "do"]),
+    ({"scenario": [{"do": "present_token", "with": {}}]}, ["scenario", 0, "with", "id_tag"]),
+    ({"scenario": [{"loop": [{"wait_s": -1}]}]}, ["scenario", 0, "loop", 0, "wait_s"]),
+    ({"scenario": [{"loop": [{"loop": [{}]}]}]}, ["scenario", 0, "loop", 0, "loop", 0]),
+    (
+        {"scenario": [{"do": "configuration", "with": {"configuration": {"AuthorizationKey": "hidden"}}}]},
+        ["scenario", 0, "with"],
+    ),
     ({"meter_start_wh": -1}, ["meter_start_wh"]),
     ({"meter_start_wh": True}, ["meter_start_wh"]),
     ({"boot_on_reconnect": "true"}, ["boot_on_reconnect"]),
@@ -236,10 +253,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "loc"), REFUSED, ids=lambda value: ".".join(value) if isinstance(value, list) else ""
+    ("change", "loc"), REFUSED, ids=lambda value: ".".join(map(str, value)) if isinstance(value, list) else ""
 )
 def test_a_bad_setting_is_refused_by_its_name_and_changes_nothing(
-    fleet: Fleet, change: dict[str, Any], loc: list[str]
+    fleet: Fleet, change: dict[str, Any], loc: list[str | int]
 ) -> None:
     charger_id = fleet.ready()
 

@@ -1,4 +1,4 @@
-"""Chargers without a connection."""
+"""Chargers of both versions: with a CSMS (`talk`), and without a connection (`charger`)."""
 
 from collections.abc import AsyncIterator
 
@@ -8,12 +8,11 @@ from tests.simulator.unconnected import Unconnected, unconnected
 
 
 @pytest.fixture(params=["OCPP1.6", "OCPP2.0.1"])
-async def charger(request: pytest.FixtureRequest) -> AsyncIterator[Unconnected]:
-    with unconnected(request.param) as charger:
-        yield charger
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-async def charger_201() -> AsyncIterator[Unconnected]:
-    with unconnected("OCPP2.0.1") as charger:
+async def charger(version: str) -> AsyncIterator[Unconnected]:
+    with unconnected(version, meter_start_wh=0) as charger:
         yield charger

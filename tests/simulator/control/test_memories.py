@@ -1,13 +1,15 @@
 """What a charger remembers travels over the control link, and is there for its next process."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from simulator.control.frames import TooBig, batch
+from simulator.process import WELCOME_WAIT_S
 from tests.simulator.charger import ChargerProcess
-from tests.simulator.control.controlled import ControlledCharger, controlled
+from tests.simulator.control.controlled import HASTE, ControlledCharger, controlled
 from tests.simulator.control.scripted_link import Frame, ScriptedLink
 from tests.simulator.talk import start_remotely, transaction_calls
 from tests.support.csms import Csms
@@ -52,6 +54,27 @@ async def test_the_last_memory_says_that_the_charger_ended_in_order() -> None:
     assert last["memory"]["connectors"][0]["ev"] is not None
 
 
+@VERSIONS
+async def test_a_password_that_the_csms_has_set_is_apart_from_the_rest(version: str) -> None:
+    name = "authorization_key" if version == "OCPP1.6" else "password"
+    key = "a1b2c3d4e5f60718293a4b5c6d7e8f90"
+    async with Csms() as csms, ScriptedLink() as link:
+        async with ControlledCharger(link, csms.url, version) as charger:
+            session = await link.session()
+            await wait_until_async(lambda: charger.process.charge_point)
+            charger.model.options.set(name, key)
+            charger.model.keep_state()
+        memory = session.all("memories")[-1]["memory"]
+        assert memory["secrets"] == {name: key}
+        assert key not in str(memory["options"])
+        link.memory = memory
+
+        async with ControlledCharger(link, csms.url, version) as charger:
+            await wait_until_async(lambda: charger.process.charge_point)
+
+            assert charger.model.options.text(name) == key
+
+
 async def test_many_changes_make_few_memories() -> None:
     async with controlled() as (charger, session, _):
         for _ in range(200):
@@ -78,6 +101,20 @@ async def test_a_charger_begins_without_its_memory_when_the_link_stays_away() ->
             await csms.accepted()
 
         assert any("begins without what it remembers" in remark for remark in charger.remarks())
+
+
+async def test_a_charger_waits_longer_for_the_memory_of_a_boot_that_is_still_connected() -> None:
+    async with Csms() as csms, ScriptedLink() as link:
+        link.close_code = 4009
+        async with ControlledCharger(link, csms.url) as charger:
+            await wait_until_async(lambda: any("4009" in remark for remark in charger.remarks()))
+            await asyncio.sleep(1.5 * WELCOME_WAIT_S / HASTE)
+            assert csms.links == []
+            link.close_code = None
+
+            await csms.accepted()
+
+        assert not any("begins without" in remark for remark in charger.remarks())
 
 
 @pytest.mark.parametrize("memory", [{}, {"format": 1}, {"format": 1, "identity": "CP-1", "clean": True}])

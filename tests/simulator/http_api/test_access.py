@@ -52,6 +52,16 @@ async def test_a_page_of_another_site_reaches_nothing(
     assert not health["components"]["connectors"][0]["plugged"]
 
 
+async def test_an_address_may_be_of_ipv6() -> None:
+    async with (
+        LocalCharger(NOWHERE, http_port=0, http_host="::1") as charger,
+        open_http_api(charger.model) as url,
+        httpx.AsyncClient(base_url=url or "") as client,
+    ):
+        assert (await client.get("/health")).status_code == 200
+        assert f"curl -X POST '{url}/plug-connector" in (await client.get("/")).text
+
+
 async def test_with_a_token_only_its_owner_gets_in_and_the_log_does_not_show_it() -> None:
     async with (
         LocalCharger(NOWHERE, http_port=0, http_token=TOKEN) as charger,

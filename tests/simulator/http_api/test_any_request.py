@@ -43,7 +43,7 @@ def test_any_request_has_one_of_the_declared_answers(version: str) -> None:
     async def send(sequence: list[tuple[Operation, list[tuple[str, str]], dict[str, Any] | None]]) -> None:
         charger = Unconnected(version)
         charger.model.power_on()
-        transport = httpx.ASGITransport(build_app(charger.model, "http://localhost", asyncio.Event()))
+        transport = httpx.ASGITransport(build_app(charger.model, asyncio.Event()))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for operation, query, body in sequence:
                 content = json.dumps(body) if body and operation.method == "POST" else None

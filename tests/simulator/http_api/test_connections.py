@@ -1,6 +1,7 @@
 """What a client of the HTTP API can do to the charger: no more than take one of its connections for a while."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -51,6 +52,18 @@ async def connect(stack: AsyncExitStack, url: str, data: bytes = b"") -> Raw:
 async def health(url: str) -> int:
     async with httpx.AsyncClient(base_url=url) as client:
         return (await client.get("/health")).status_code
+
+
+async def test_an_answer_waits_for_no_acknowledgement(url: str) -> None:
+    """Its head and its body are two packets: without TCP_NODELAY the second one is held back for 40 ms."""
+    took_s = []
+    async with httpx.AsyncClient(base_url=url) as client:
+        for _ in range(10):
+            began_s = time.monotonic()
+            await client.get("/health")
+            took_s.append(time.monotonic() - began_s)
+
+    assert min(took_s[1:]) < 0.03
 
 
 @pytest.mark.parametrize("data", [b"", b"GET /hea", PART_OF_A_REQUEST])

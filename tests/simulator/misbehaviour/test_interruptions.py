@@ -1,11 +1,18 @@
 """A link that drops, a power cut and a wrong clock, as a CSMS sees them."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import pytest
+from websockets.http11 import Request
+
 from simulator.clock import parse_time
-from tests.simulator.talk import Talk
-from tests.support.csms import NOW
+from tests.simulator.charger import LocalCharger
+from tests.simulator.talk import Talk, open_talk
+from tests.support.csms import NOW, Csms
 from tests.support.waiting import wait_until_async
 
 
@@ -134,3 +141,46 @@ async def test_a_clock_is_wrong_by_so_many_seconds_whatever_the_csms_sends(talk:
         assert -7200 <= parse_time(each["timestamp"]) - parse_time(NOW) < -7100
     talk.model.misbehaviour.stop()
     assert abs(talk.model.clock.now() - parse_time(NOW)) < 100
+
+
+async def test_a_link_that_is_being_opened_when_it_drops_is_not_used(version: str) -> None:
+    charger: LocalCharger | None = None
+
+    def drop_the_first(_: Request) -> None:
+        if charger is not None and len(csms.requests) == 1:
+            charger.model.misbehaviour.arm("drop_link", {"seconds": 0.2})
+
+    async with Csms(admit=drop_the_first) as csms:
+        charger = LocalCharger(csms.url, version)
+        async with charger:
+            link = await csms.accepted(2)
+
+    assert csms.links[0].calls == []
+    assert link.calls[0].action == "BootNotification"
+
+
+async def test_a_charger_ends_in_time_while_its_power_is_cut(talk: Talk) -> None:
+    await talk.start()
+    arm(talk, "power_cut", seconds=600)
+    await wait_until_async(lambda: not talk.model.online)
+
+    async with asyncio.timeout(5):
+        await talk.charger.switch_off()
+
+
+async def test_a_power_cut_leaves_a_state_file_as_a_kill_does(talk_with_file: Talk) -> None:
+    talk = talk_with_file
+    await talk.start()
+
+    arm(talk, "power_cut", seconds=600)
+
+    state = talk.model.memory.load()
+    assert state is not None
+    assert not state["clean"]
+    assert ("StopTransaction" if talk.is_16 else "Ended") in str(state["outbox"])
+
+
+@pytest.fixture
+async def talk_with_file(version: str, tmp_path: Path) -> AsyncIterator[Talk]:
+    async with open_talk(version, state_file=tmp_path / "state.json") as talk:
+        yield talk
