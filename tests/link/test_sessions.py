@@ -1,5 +1,7 @@
 """Who may connect, whose session counts, and how sessions end."""
 
+from typing import Any
+
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -12,7 +14,7 @@ from tests.support.control_link import CONTROL_SECRET, ControlRows, ScriptedProc
 from tests.support.waiting import wait_until
 
 
-def hello_refused(connected: ScriptedProcess, /, **changes: object) -> int:
+def hello_refused(connected: ScriptedProcess, /, **changes: Any) -> int:
     """The code with which the link closes the connection instead of a welcome."""
     with pytest.raises(ConnectionClosed) as closed:
         connected.hello(**changes)

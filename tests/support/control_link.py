@@ -263,8 +263,7 @@ class ControlRows:
 
     def memory(self, charger_id: str) -> dict[str, Any] | None:
         with self.sessions() as session:
-            found = session.get(ChargerMemory, charger_id)
-            return found and found.memory
+            return session.scalar(select(ChargerMemory.memory).where(ChargerMemory.charger_id == charger_id))
 
     def count(self, status: str) -> int:
         """The actions with the status."""
