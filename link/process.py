@@ -23,6 +23,7 @@ from link.work.hellos import Hellos
 from link.work.hints import listen_for_hints
 from link.work.loop import Loop
 from link.work.memories import seal_memory
+from link.work.specifications import Specifications
 from link.work.upkeep import Upkeep, count_finished
 from shared.auth.control_tokens import ControlTokens
 from shared.error_codes import ActionCode
@@ -65,16 +66,22 @@ class Link:
         self.memories = Batch[str, SavedMemory]("memories", self._write_memories, pause_s=MEMORIES_PAUSE_S)
         self.departures = Batch[str, Departure]("departures", self._end_sessions, pause_s=DEPARTURES_PAUSE_S)
         self.delivery = Delivery(self._database, self._sealer, self.id, self.sessions, self.conclude)
+        self._specifications = Specifications(self._database, self._sealer, self.sessions)
         self._upkeep = Upkeep(self._database, self.id, self.sessions, self.tokens)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to work. Waits for the database: without it no process can say hello."""
         await self._write_first_heartbeat()
-        loops = [self.delivery.loop, *self._upkeep.loops, *(batch.loop for batch in self._batches())]
+        loops = [
+            self.delivery.loop,
+            self._specifications.loop,
+            *self._upkeep.loops,
+            *(batch.loop for batch in self._batches()),
+        ]
         work: list[Coroutine[Any, Any, None]] = [loop.run() for loop in loops]
         if self._redis_url:
-            work.append(listen_for_hints(self._redis_url, self.delivery.loop.wake))
+            work.append(listen_for_hints(self._redis_url, self._wake))
         self._tasks = [asyncio.create_task(each) for each in work]
 
     async def stop(self) -> None:
@@ -139,6 +146,11 @@ class Link:
         }
         for kind, batch in kinds.items():
             metrics.WAITING.labels(kind).set(len(batch))
+
+    def _wake(self) -> None:
+        """There is something to send."""
+        self.delivery.loop.wake()
+        self._specifications.loop.wake()
 
     def _batches(self) -> list[Any]:
         return [self.hellos.batch, self.results, self.reports, self.memories, self.departures]

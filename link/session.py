@@ -35,6 +35,9 @@ class Session:
         self.process_id = hello.process_id
         self.boot_id = hello.boot_id
         self.chargers: dict[str, HelloCharger] = {each.charger_id: each for each in hello.chargers}
+        self.revisions: dict[
+            str, int
+        ] = {}  #: of the specification that each charger was sent, or said it has
         self.opened_at = monotonic()
         self.token_sent_at = self.opened_at
         self.pace = Pace(FRAMES_PER_S + len(hello.chargers) / 10, FRAMES_AT_ONCE)

@@ -87,12 +87,11 @@ class Process:
 
     async def _recall(self) -> State | None:
         """What the control link keeps for this charger, after its welcome."""
-        if self._hosted is None or (self._hosted.has_memory and self._settings is not None):
+        if self._hosted is None or self._control is None:
             return None
-        try:
-            async with asyncio.timeout(self._welcome_wait_s):
-                await self._hosted.welcomed.wait()
-        except TimeoutError:
+        if self._hosted.has_memory and self._settings is not None:
+            return None
+        if not await self._control.welcome(self._hosted, self._welcome_wait_s):
             why = f"no welcome of the control link within {self._welcome_wait_s:g} s"
             self._log.remark("warning", f"{why}: the charger begins without what it remembers")
         return self._hosted.memory

@@ -62,6 +62,7 @@ def submit_update(request: UpdateRequest) -> Charger:
     resources().open_quota.check(request.organization_id)
     with resources().sessions.begin() as session:
         charger, receipt = chargers.update_charger(session, request, sealer=resources().sealer)
+    resources().hints.give()
     _announce(receipt)
     return charger
 

@@ -15,6 +15,7 @@ from link.wire.closing import CloseCode, Closing
 from link.wire.frames import Hello
 from link.work.batch import Batch
 from link.work.memories import open_memory
+from link.work.specifications import read_for_welcome
 from shared.sealing import Sealer
 
 PAUSE_S = 0.01
@@ -102,9 +103,13 @@ def _register(
         charger_id: open_memory(charger_id, memory, sealer)
         for charger_id, memory in read_memories(rows, without_memory).items()
     }
+    specifications = read_for_welcome(rows, [each.session for each in arrived], existing, sealer)
     return {
         each.session.process_id: {
-            charger.charger_id: {"spec": None, "memory": memories.get(charger.charger_id)}
+            charger.charger_id: {
+                "spec": specifications.get(charger.charger_id),
+                "memory": memories.get(charger.charger_id),
+            }
             for charger in each.hello.chargers
             if charger.charger_id in existing
         }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, func, text
+from sqlalchemy import BigInteger, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.models.base import Base
@@ -23,3 +23,5 @@ class ChargerSettings(Base):
         server_default=text("'{}'")
     )  #: each secret encrypted, by name
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("charger_settings_updated", "updated_at"),)

@@ -11,7 +11,7 @@ from typing import Any, Never
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from simulator.control.connection import Away, Waits, explain_end, open_control
+from simulator.control.connection import TAKEN, Away, Waits, explain_end, open_control
 from simulator.control.frames import BadFrame, Frame, TooBig, batch, parse_frame, parts_of
 from simulator.control.hosted import Hosted, Spec
 from simulator.control.memories import Memories, with_secrets
@@ -25,6 +25,9 @@ from simulator.versions import RELEASE
 
 #: From the hello to the welcome.
 WELCOME_TIMEOUT_S = 20.0
+
+#: After which the link knows that an earlier boot of the process has gone without a word: two pings.
+GONE_S = 45.0
 
 #: What the last words may take: the process ends within 5 s of SIGTERM.
 CLOSE_S = 0.5
@@ -49,6 +52,7 @@ class ControlClient:
         self._reports = Reports(self._due.set)
         self._memories = Memories(self._due.set)
         self._delays: dict[Waits, Iterator[float]] = {}
+        self._is_taken = False  #: an earlier boot of this process is connected
         self._said = ""  #: why the link is away, as it was logged
         self._takers: dict[str, Callable[[Frame], object]] = {
             "actions": self._take_action,
@@ -64,6 +68,7 @@ class ControlClient:
         """Connects, and connects again, until it is cancelled. Raises nothing."""
         while True:
             away = await self._connect_and_hold()
+            self._is_taken = away.code == TAKEN
             if self._said != str(away):
                 self._said = str(away)
                 self._log.remark("warning", f"the control link is away: {away}")
@@ -72,6 +77,19 @@ class ControlClient:
                 continue
             delays = self._delays.setdefault(away.waits, retry_delays(away.waits))
             await asyncio.sleep(next(delays) / self._haste)
+
+    async def welcome(self, hosted: Hosted, within_s: float) -> bool:
+        """Whether the link has welcomed the charger by then.
+
+        Waits longer while an earlier boot of the process is still connected: the link has its last memory only later.
+        """
+        for limit_s in (within_s, GONE_S / self._haste):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit_s):
+                    return await hosted.welcomed.wait()
+            if not self._is_taken:
+                break
+        return False
 
     async def close(self) -> None:
         """The last words: what came of the actions, the states and the memories. Takes at most CLOSE_S."""

@@ -35,6 +35,9 @@ LATER = Waits(2.0, 5.0, 60.0)
 #: It refuses this process: somebody has to change something.
 SELDOM = Waits(15.0, 30.0, 300.0)
 
+#: The close code that says that another boot of this process is connected.
+TAKEN = 4009
+
 #: By close code, and by status of the handshake.
 WAITS = {
     4001: SELDOM,
@@ -57,6 +60,7 @@ class Away(Exception):
     def __init__(self, message: str, code: int = 0) -> None:
         """`code`: a close code or an HTTP status, if there is one."""
         super().__init__(message)
+        self.code = code
         self.waits = WAITS.get(code, SOON)
         self.is_bad_token = code in BAD_TOKEN
 

@@ -18,7 +18,7 @@ EVERY_S = 0.2
 SOON_S = 0.02
 
 #: Between two reports of the energy of a charger that charges, if the process has no more of them than this.
-CHARGING_S, CHARGING_AT_ONCE = 1.0, 50
+CHARGING_S, CHARGING_AT_ONCE = 1.0, 200
 
 
 class Reports:

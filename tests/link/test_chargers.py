@@ -24,6 +24,12 @@ from tests.support.waiting import wait_until
 T = TypeVar("T")
 Start = Callable[..., Any]
 
+#: A charger under test does not wait for real seconds.
+QUICK = {
+    "vehicle": {"plug_in_after_s": 0, "leave_after_s": "never"},
+    "reconnect": {"wait_s": 0.05, "random_s": 0.05, "max_s": 0.3},
+}
+
 VERSIONS = pytest.mark.parametrize("version", ["OCPP1.6", "OCPP2.0.1"])
 
 
@@ -39,19 +45,23 @@ async def csms() -> AsyncIterator[Csms]:
 
 
 @pytest.fixture
-async def start(csms: Csms, link: Link, tokens: ControlTokens) -> AsyncIterator[Start]:
-    """Starts the process of a charger."""
+async def start(rows: ControlRows, csms: Csms, link: Link, tokens: ControlTokens) -> AsyncIterator[Start]:
+    """Starts the process of a charger, whose specification names the CSMS."""
     async with AsyncExitStack() as processes:
 
         async def start(charger_id: str, version: str = "OCPP1.6", **more: object) -> ChargerProcess:
+            security = (
+                {"security": {"password": password}} if (password := more.pop("password", None)) else {}
+            )
+            await asyncio.to_thread(
+                rows.specify, charger_id, ws_url=csms.url, ocpp_version=version, settings=QUICK | security
+            )
             way = {
                 "charger_id": charger_id,
                 "control_url": link.url,
                 "control_token": tokens.first_token(charger_id),
-                "ev_plug_in_s": 0,
-                "ev_unplug_s": "never",
             }
-            return await processes.enter_async_context(ChargerProcess(csms.url, version, **way | more))
+            return await processes.enter_async_context(ChargerProcess("", version, **way | more))
 
         yield start
 

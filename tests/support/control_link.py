@@ -201,6 +201,19 @@ class ControlRows:
             )
         return charger_id
 
+    def specify(self, charger_id: str, **changes: Any) -> None:
+        """Update the charger, as a client does."""
+        with self.sessions.begin() as session:
+            organization = session.get_one(Charger, charger_id).organization_id
+            request = chargers.UpdateRequest(
+                charger_id,
+                chargers.ChargerChanges(**changes),
+                organization,
+                requested_by="tester",
+                request_id=None,
+            )
+            chargers.update_charger(session, request, sealer=Sealer((ENCRYPTION_KEY,)))
+
     def action(self, charger_id: str, name: str = "plug_connector", **values: Any) -> int:
         """A queued action for the charger's present boot. Returns its id."""
         with self.sessions.begin() as session:

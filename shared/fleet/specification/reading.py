@@ -1,16 +1,20 @@
 """Read specifications, many in a statement: what the control link sends to chargers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import ARRAY, BigInteger, Select, Text, cast, func, select
+from sqlalchemy import ARRAY, Select, Text, cast, false, func, literal, select
 from sqlalchemy.orm import Session
 
 from shared.fleet.specification.settings import Stored
 from shared.fleet.specification.variables import variables_of
 from shared.models import Charger, ChargerSettings
 from shared.sealing import CannotOpen, Sealer
+
+#: More than a transaction of the API may take.
+LONGEST_CHANGE = timedelta(seconds=15)
 
 log = structlog.get_logger(__name__)
 
@@ -49,16 +53,17 @@ def read_specifications(session: Session, charger_ids: Sequence[str], sealer: Se
     return list(_read(session, _SPECIFIED.where(wanted), sealer))
 
 
-def changed_specifications(
-    session: Session, revisions: Mapping[str, int], sealer: Sealer
-) -> list[Specification]:
-    """The same for the chargers whose specification is newer than the revision in `revisions`, by charger id."""
-    ids, numbers = cast(list(revisions), ARRAY(Text)), cast(list(revisions.values()), ARRAY(BigInteger))
-    known = func.unnest(ids, numbers).table_valued("id", "revision", name="known").render_derived()
-    newer = _SPECIFIED.join(known, known.c.id == Charger.id).where(
-        ChargerSettings.revision > cast(known.c.revision, BigInteger)
-    )
-    return list(_read(session, newer, sealer))
+def read_changes(session: Session, since: datetime | None) -> tuple[datetime, dict[str, int]]:
+    """The time by the database's clock, and the revision by charger of what has changed since.
+
+    Some of it is older: a change is stored with the time at which its transaction began. None: nothing is read but the time.
+    """
+    rows = session.execute(
+        select(func.now(), ChargerSettings.charger_id, ChargerSettings.revision)
+        .select_from(select(literal(1)).subquery())
+        .outerjoin(ChargerSettings, ChargerSettings.updated_at > since - LONGEST_CHANGE if since else false())
+    ).all()
+    return rows[0][0], {row.charger_id: row.revision for row in rows if row.charger_id is not None}
 
 
 def _read(session: Session, statement: Select[*tuple[Any, ...]], sealer: Sealer) -> Iterator[Specification]:

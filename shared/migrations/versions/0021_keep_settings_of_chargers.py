@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("sealed", JSONB(), nullable=False, server_default="{}"),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     )
+    op.create_index("charger_settings_updated", "charger_settings", ["updated_at"])
 
 
 def downgrade() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.fleet.specification.reading import changed_specifications, read_specifications
+from shared.fleet.specification.reading import read_changes, read_specifications
 from shared.sealing import Sealer
 from tests.support.environment import ENCRYPTION_KEY
 from tests.support.fleet import NEW_CHARGER, Fleet
@@ -161,18 +161,24 @@ def test_a_repeated_create_with_a_password_makes_no_second_charger(fleet: Fleet)
     assert other.status_code == fewer.status_code == 400
 
 
-def test_only_newer_specifications_are_read_and_never_a_deleted_charger(fleet: Fleet) -> None:
-    changed, unchanged = fleet.ready(iccid="1"), fleet.ready(identity="CP-2", iccid="2")
-    plain, deleted = fleet.ready(identity="CP-3"), fleet.ready(identity="CP-4", iccid="4")
-    fleet.put(f"/ocpp/chargers/{changed}", json={"ws_url": "ws://other.test/ocpp"})
+def test_changes_are_read_with_their_revision_and_a_deleted_charger_has_none(fleet: Fleet) -> None:
+    with fleet.sessions.begin() as session:
+        began_at, nothing = read_changes(session, None)
+    charger_id, deleted = fleet.ready(iccid="1"), fleet.ready(identity="CP-2", iccid="2")
+    fleet.ready(identity="CP-3")
+    fleet.put(f"/ocpp/chargers/{charger_id}", json={"ws_url": "ws://other.test/ocpp"})
     fleet.delete(f"/ocpp/chargers/{deleted}")
 
     with fleet.sessions.begin() as session:
-        newer = changed_specifications(session, {changed: 1, unchanged: 1, plain: 0, deleted: 0}, SEALER)
+        read_at, changes = read_changes(session, began_at)
+        [found] = read_specifications(session, [charger_id, deleted], SEALER)
 
-    assert [(each.charger_id, each.revision) for each in newer] == [(changed, 2)]
-    assert newer[0].environment["CHARGER_WS_URL"] == "ws://other.test/ocpp"
-    assert newer[0].environment["CHARGER_ICCID"] == "1"
+    assert nothing == {}
+    assert read_at > began_at
+    assert changes == {charger_id: 2, deleted: 1}
+    assert (found.charger_id, found.revision) == (charger_id, 2)
+    assert found.environment["CHARGER_WS_URL"] == "ws://other.test/ocpp"
+    assert found.environment["CHARGER_ICCID"] == "1"
 
 
 def test_a_secret_that_no_key_opens_is_not_left_out_in_silence(fleet: Fleet) -> None:

@@ -1,13 +1,15 @@
 """What a charger remembers travels over the control link, and is there for its next process."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from simulator.control.frames import TooBig, batch
+from simulator.process import WELCOME_WAIT_S
 from tests.simulator.charger import ChargerProcess
-from tests.simulator.control.controlled import ControlledCharger, controlled
+from tests.simulator.control.controlled import HASTE, ControlledCharger, controlled
 from tests.simulator.control.scripted_link import Frame, ScriptedLink
 from tests.simulator.talk import start_remotely, transaction_calls
 from tests.support.csms import Csms
@@ -99,6 +101,20 @@ async def test_a_charger_begins_without_its_memory_when_the_link_stays_away() ->
             await csms.accepted()
 
         assert any("begins without what it remembers" in remark for remark in charger.remarks())
+
+
+async def test_a_charger_waits_longer_for_the_memory_of_a_boot_that_is_still_connected() -> None:
+    async with Csms() as csms, ScriptedLink() as link:
+        link.close_code = 4009
+        async with ControlledCharger(link, csms.url) as charger:
+            await wait_until_async(lambda: any("4009" in remark for remark in charger.remarks()))
+            await asyncio.sleep(1.5 * WELCOME_WAIT_S / HASTE)
+            assert csms.links == []
+            link.close_code = None
+
+            await csms.accepted()
+
+        assert not any("begins without" in remark for remark in charger.remarks())
 
 
 @pytest.mark.parametrize("memory", [{}, {"format": 1}, {"format": 1, "identity": "CP-1", "clean": True}])
