@@ -104,6 +104,11 @@ class EcsClient:
 
     # Task definitions.
 
+    @property
+    def uses_control_link(self) -> bool:
+        """Whether the tasks get the way to the control link."""
+        return bool(self._settings.control.url)
+
     def spec_of(self, environment: dict[str, str]) -> str:
         """The digest of the task definition and the network that these settings give a charger of this environment."""
         return digest([definition(self._settings, "", environment), network(self._settings)])
