@@ -10,6 +10,7 @@ from bench.parts import (
     accept,
     charger,
     drain,
+    drive,
     footprint,
     growth,
     observe,
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[], Report]] = {
     "reconnect": reconnect.measure,
     "removals": removals.measure,
     "tenants": tenants.measure,
+    "drive": drive.measure,
 }
 
 

@@ -4,6 +4,7 @@ In a closed loop a slow answer delays the requests behind it, and no latency sho
 omission"). An open loop sends on a schedule and counts a latency from the scheduled moment.
 """
 
+import json
 import selectors
 import socket
 from collections import deque
@@ -59,11 +60,15 @@ def add_up(loads: Sequence[Load]) -> Load:
     )
 
 
-def post(path: str, token: str) -> bytes:
-    """The bytes of a POST without a body."""
-    return (
-        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
-    ).encode()
+def post(path: str, token: str, body: object = None) -> bytes:
+    """The bytes of a POST with the body as JSON; None sends none."""
+    content = b"" if body is None else json.dumps(body).encode()
+    kind = "Content-Type: application/json\r\n" if content else ""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {token}\r\n"
+        f"{kind}Content-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 def get(path: str, token: str) -> bytes:

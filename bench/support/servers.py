@@ -18,6 +18,7 @@ from embedded.ports import HOST, answers, free_port
 from embedded.postgres import prepare_postgres
 from embedded.process import Program, running
 from embedded.redis import prepare_redis
+from shared.auth.control_tokens import ControlTokens
 from shared.auth.tokens import make_token
 from shared.database.engine import make_engine
 from shared.database.migrate import migrate
@@ -26,6 +27,7 @@ from shared.settings import TokenSettings
 ORGANIZATION = "bench"
 WORKER_CONCURRENCY = 32  # the default of shared/startup/environment.py
 JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
+CONTROL_SECRET = "connected-with-a-secret-of-a-decent-length-9876543210"
 
 #: For parts that measure the API alone: one organization has all chargers, and no worker finishes their commands.
 NO_QUOTAS = {"CHARGERS_PER_ORGANIZATION": "100000000", "OPEN_COMMANDS_PER_ORGANIZATION": "100000000"}
@@ -86,6 +88,22 @@ def api(database_url: str, redis_url: str, port: int, **settings: str) -> Progra
         is_ready=answers(f"http://{HOST}:{port}/ready"),
         env=environment(database_url, redis_url) | NO_QUOTAS | {"BIND": f"{HOST}:{port}"} | settings,
     )
+
+
+def link(database_url: str, redis_url: str, port: int) -> Program:
+    """A process of the control link. Chargers connect to ws://HOST:port/control with `control_token`."""
+    control = {"LINK_BIND": f"{HOST}:{port}", "CONTROL_SECRET": CONTROL_SECRET}
+    return Program(
+        name=f"link-{port}",
+        argv=(sys.executable, "-m", "link"),
+        is_ready=answers(f"http://{HOST}:{port}/health"),
+        env=environment(database_url, redis_url) | control,
+    )
+
+
+def control_token(process_id: str) -> str:
+    """The first token of a process of chargers, for `link`."""
+    return ControlTokens([CONTROL_SECRET]).first_token(process_id)
 
 
 def environment(database_url: str, redis_url: str) -> dict[str, str]:

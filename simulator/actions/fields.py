@@ -1,6 +1,6 @@
 """The fields of an event: their types and bounds, and the check of what a client sent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
@@ -84,17 +84,17 @@ def check(field: Field, value: Any, where: str) -> None:
 
 
 def _check_bounds(field: Field, value: Any, where: str) -> None:
-    size = value if field.type in ("integer", "number") else len(value) if hasattr(value, "__len__") else 0
-    low, high = (
-        (field.minimum, field.maximum)
-        if field.type in ("integer", "number")
-        else (field.min_length, field.max_length)
-    )
-    what = "" if field.type in ("integer", "number") else "the length of "
-    if low is not None and size < low:
-        raise BadField(f"{what}{where} is less than {low:g}")
-    if high is not None and size > high:
-        raise BadField(f"{what}{where} is more than {high:g}")
+    if field.type in ("integer", "number"):
+        _check_range(value, field.minimum, field.maximum, where)
+    elif isinstance(value, Sized):
+        _check_range(len(value), field.min_length, field.max_length, f"the length of {where}")
+
+
+def _check_range(size: float, minimum: float | None, maximum: float | None, where: str) -> None:
+    if minimum is not None and size < minimum:
+        raise BadField(f"{where} is less than {minimum:g}")
+    if maximum is not None and size > maximum:
+        raise BadField(f"{where} is more than {maximum:g}")
 
 
 def _check_parts(field: Field, value: Any, where: str) -> None:

@@ -30,7 +30,7 @@ PLACE = (EVSE_ID, CONNECTOR_ID)
 
 
 def find_connector(
-    charger: Charger, event: Mapping[str, Any], prefer: Callable[[Connector], object] = bool
+    charger: Charger, event: Mapping[str, Any], prefer: Callable[[Connector], object] = lambda _: True
 ) -> Connector:
     """The connector that the event names; without one, the first that `prefer` chooses, or else the first.
 

@@ -49,8 +49,7 @@ def call_csms(
         return Outcome("failed", reason)
 
     def on_answer(answer: Answer) -> None:
-        failed = isinstance(answer, CallFailed)
-        verdict.settle(_failure(answer) if failed else take(answer))  # type: ignore[arg-type]
+        verdict.settle(_failure(answer) if isinstance(answer, CallFailed) else take(answer))
 
     verdict = Verdict(charger, give_up)
     message = Message(action, payload, on_answer, requested=True)
@@ -98,8 +97,10 @@ def started(
         return result | {"transaction_id": charger.transaction_id_of(transaction)}
 
     def take(answer: Answer) -> None:
-        failed = isinstance(answer, CallFailed)
-        verdict.settle(_of_start(answer, known()) if failed else judge(charger, answer, known()))  # type: ignore[arg-type]
+        if isinstance(answer, CallFailed):
+            verdict.settle(_of_start(answer, known()))
+        else:
+            verdict.settle(judge(charger, answer, known()))
 
     verdict = Verdict(charger, lambda reason: Outcome("applied", reason, known()))
     message.on_answer = take

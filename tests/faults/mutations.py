@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from embedded.postgres import running_postgres
 from embedded.redis import running_redis
+from tests.faults.action_mutations import ACTION_MUTATIONS
 from tests.faults.core_mutations import CORE_MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,7 @@ BROKEN = re.compile(
 
 MUTATIONS = (
     *CORE_MUTATIONS,
+    *ACTION_MUTATIONS,
     Mutation(
         "the boot of an earlier task counts after a rollout of a first generation",
         "shared/fleet/links.py",

@@ -111,7 +111,7 @@ class RandomCharger:
         for _ in range(self._random.randrange(4)):
             await self._do(self._random.choice(self._events()))
         self.model.misbehaviour.stop()
-        for step in (self._end_fault, self._unplug, self._make_operative):
+        for step in (self._end_fault, self._stop_session, self._unplug, self._make_operative):
             await self._do(step)
         await self._expect(
             lambda: self._connector.is_free and not self._connector.plugged, "the connector is stuck"
@@ -127,6 +127,8 @@ class RandomCharger:
             self._plug_and_show,
             self._show_and_plug,
             self._start_remotely_with_profile,
+            self._start_session,
+            self._start_raw,
         ]
 
     def _events(self) -> list[Callable[[], Awaitable[None]]]:
@@ -137,6 +139,7 @@ class RandomCharger:
             self._show_tag,
             self._show_other_tag,
             self._stop_energy,
+            self._suspend,
             self._fault,
             self._reset,
             self._make_inoperative,
@@ -188,6 +191,19 @@ class RandomCharger:
         self._act("PlugIn")
         await self._pause()
         self._act("PresentToken", idToken=TAG)
+
+    async def _start_session(self) -> None:
+        ends: list[Payload] = [{}, {"duration_seconds": 1}, {"target_energy_kwh": 0.001}]
+        self._begin("start_session", id_tag=TAG, **self._random.choice(ends))
+
+    async def _start_raw(self) -> None:
+        self._begin("start_transaction", id_tag=TAG)
+
+    async def _stop_session(self) -> None:
+        self._begin("stop_session")
+
+    async def _suspend(self) -> None:
+        self._begin("suspend_evse")
 
     async def _show_and_plug(self) -> None:
         self._act("PresentToken", idToken=TAG)
@@ -267,6 +283,9 @@ class RandomCharger:
 
     async def _request(self, action: str, payload: Payload) -> None:
         await self._csms.request(self.identity, action, payload)
+
+    def _begin(self, name: str, **event: object) -> None:
+        self.model.actions.begin(name, event)
 
     def _act(self, name: str, **fields: object) -> None:
         self.model.data_transfer.perform(name, fields)
