@@ -44,7 +44,7 @@ class FakeEcs(EcsClient):
 
     def __init__(self) -> None:
         self.spec = "spec-1"  #: of the calling worker's settings
-        self.by_link = False  #: whether the calling worker has a control link
+        self.uses_control_link = False  #: whether the calling worker has a control link
         #: The spec and the environment of every definition ever registered.
         self.specs: dict[str, str] = {}
         self.environments: dict[str, dict[str, str]] = {}
@@ -65,10 +65,6 @@ class FakeEcs(EcsClient):
         return other
 
     # What EcsClient does.
-
-    @property
-    def uses_control_link(self) -> bool:
-        return self.by_link
 
     def spec_of(self, environment: dict[str, str]) -> str:
         return self.spec

@@ -5,7 +5,7 @@ from tests.worker.rolling import new_workers, old_fleet, run_round
 
 
 def test_an_update_of_a_charger_with_the_link_makes_no_command_and_no_call(world: World) -> None:
-    world.ecs.by_link = True
+    world.ecs.uses_control_link = True
     charger_id = world.ready()
     world.ecs.mutations.clear()
 
@@ -23,7 +23,7 @@ def test_an_update_of_a_charger_with_the_link_makes_no_command_and_no_call(world
 
 def test_a_charger_of_an_older_worker_is_redeployed_once_and_then_follows_the_link(world: World) -> None:
     charger_id = world.ready()
-    world.ecs.by_link = True
+    world.ecs.uses_control_link = True
 
     world.update(charger_id, ws_url="ws://other.test")
     world.work(charger_id)
@@ -50,12 +50,12 @@ def test_without_the_link_settings_are_in_the_task_definition(world: World) -> N
 def test_a_rollout_without_the_link_brings_the_specification_back_into_the_task_definition(
     world: World,
 ) -> None:
-    world.ecs.by_link = True
+    world.ecs.uses_control_link = True
     [charger_id, *others] = old_fleet(world)
     world.update(charger_id, ws_url="ws://other.test")
 
     ecs = new_workers(world)
-    ecs.by_link = False
+    ecs.uses_control_link = False
     for _ in others:
         run_round(world, ecs, [charger_id])
 
