@@ -29,7 +29,7 @@ async def converse(link: Link, connection: ControlConnection) -> None:
         log.info(
             "control.refused",
             process_id=connection.claims.process_id,
-            code=closing.code,
+            code=int(closing.code),
             reason=closing.reason,
         )
         await connection.close(closing.code, closing.reason)
@@ -111,7 +111,7 @@ async def _read(link: Link, session: Session, connection: ControlConnection) -> 
         "control.disconnected",
         process_id=session.process_id,
         session=session.id,
-        code=connection.close_code,
+        code=connection.close_code and int(connection.close_code),
         reason=connection.close_reason,
     )
 

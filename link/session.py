@@ -62,7 +62,9 @@ class Session:
     def end(self, code: CloseCode, reason: str) -> asyncio.Task[None]:
         """Close the connection. Returns at once, with the task that does it; the first call counts."""
         if self._ending is None:
-            log.info("control.closing", process_id=self.process_id, session=self.id, code=code, reason=reason)
+            log.info(
+                "control.closing", process_id=self.process_id, session=self.id, code=int(code), reason=reason
+            )
             metrics.CLOSED.labels(int(code)).inc()
             self._ending = asyncio.create_task(self._end(code, reason))
         return self._ending

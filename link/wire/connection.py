@@ -12,6 +12,8 @@ from shared.auth.control_tokens import ControlClaims
 #: A process answers our pings and needs few of its own. Each is answered by the library, past the limit on frames.
 MAX_PINGS = 100  # between two frames with data
 
+CLOSED_WITHIN_S = 2.0
+
 
 class ControlConnection(ServerConnection):
     """Has the claims of its token, once the upgrade was allowed."""
@@ -24,9 +26,9 @@ class ControlConnection(ServerConnection):
             super().process_event(event)
             return
         self._pings = self._pings + 1 if event.opcode is Opcode.PING else 0
-        if self._pings > MAX_PINGS:
+        if self._pings <= MAX_PINGS:
+            super().process_event(event)
+        elif self._pings == MAX_PINGS + 1:
             self.protocol.fail(CloseCode.TOO_MUCH, "too many pings")
             self.send_data()
-            self.transport.close()
-            return
-        super().process_event(event)
+            self.loop.call_later(CLOSED_WITHIN_S, self.transport.abort)

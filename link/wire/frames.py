@@ -5,6 +5,7 @@ What comes out of here can be stored: it has no character that PostgreSQL cannot
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, NoReturn
 
 import orjson
@@ -173,16 +174,15 @@ def _objects(given: Mapping[str, Any], name: str, at_most: int = MAX_CHARGERS) -
 
 
 def _flat_or_none(given: object, name: str) -> dict[str, Any] | None:
-    """An object of texts, numbers and truth values, or null."""
+    """An object of texts, numbers and truth values, or null. Other members, of a newer peer, are left out."""
     if given is None:
         return None
-    if not isinstance(given, dict) or len(given) > MAX_MEMBERS:
-        refuse(f"{name} is an object of at most {MAX_MEMBERS} members, or null")
-    if not all(isinstance(value, str | int | float | None) for value in given.values()):
-        refuse(f"the members of {name} are texts, numbers, truth values or null")
+    if not isinstance(given, dict):
+        refuse(f"{name} is an object or null")
     return {
         key[:MAX_ID_CHARACTERS]: value[:MAX_TEXT_CHARACTERS] if isinstance(value, str) else value
-        for key, value in given.items()
+        for key, value in islice(given.items(), MAX_MEMBERS)
+        if isinstance(value, str | int | float | None)
     }
 
 

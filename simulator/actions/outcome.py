@@ -2,7 +2,10 @@
 
 from typing import Any, Literal, NamedTuple
 
-from simulator.plain_json import plain
+from simulator.plain_json import plain, plain_text
+
+#: Of a result as JSON; the longest that a charger makes is a full local list.
+MAX_RESULT_BYTES = 512 * 1024
 
 
 class Outcome(NamedTuple):
@@ -13,8 +16,12 @@ class Outcome(NamedTuple):
     result: dict[str, Any] | None = None
 
     def made_plain(self) -> "Outcome":
-        """As every door can carry it: a CSMS's text may be no UTF-8, and its number none of JSON."""
-        return self._replace(reason=plain(self.reason), result=plain(self.result))
+        """As every door can carry it: a CSMS's text may be no UTF-8, its number none of JSON, its answer too long."""
+        reason, result = plain(self.reason), plain(self.result)
+        size = len(plain_text(result))
+        if size > MAX_RESULT_BYTES:
+            reason, result = f"the result is left out: it has {size} bytes", None
+        return self._replace(reason=reason, result=result)
 
 
 class Rejected(Exception):

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import secrets
+import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Never
+from typing import Never
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -28,6 +29,9 @@ WELCOME_TIMEOUT_S = 20.0
 
 #: After which the link knows that an earlier boot of the process has gone without a word: two pings.
 GONE_S = 45.0
+
+#: A session of at least this length makes the waits short again: a link that closes each at once is not called without end.
+STEADY_S = 5.0
 
 #: What the last words may take: the process ends within 5 s of SIGTERM.
 CLOSE_S = 0.5
@@ -106,6 +110,7 @@ class ControlClient:
         try:
             socket = await open_control(self._settings, self._session_token or self._settings.token)
             await self._hold(socket)
+            return Away("the session ended")
         except Away as away:
             return away
         except ConnectionClosed as closed:
@@ -120,17 +125,26 @@ class ControlClient:
             self._reports.stop()
             self._performer.take()  # the link repeats what has no answer
 
-    async def _hold(self, socket: ClientConnection) -> Never:
+    async def _hold(self, socket: ClientConnection) -> None:
+        """From the hello to the end of the connection. Raises what ended it."""
         try:
             await socket.send(json.dumps(self._hello()))
             async with asyncio.timeout(WELCOME_TIMEOUT_S):
                 welcome = parse_frame(await socket.recv())
             self._take_welcome(welcome)
             self._socket = socket
-            await run_together(self._receive(socket), self._send(socket), ends=(ConnectionClosed,))
-            raise AssertionError("both run until one of them raises")
+            await self._talk(socket)
         finally:
             await socket.close()
+
+    async def _talk(self, socket: ClientConnection) -> None:
+        """Until the connection ends. Raises what ended it."""
+        began_s = time.monotonic()
+        try:
+            await run_together(self._receive(socket), self._send(socket), ends=(ConnectionClosed,))
+        finally:
+            if time.monotonic() - began_s > STEADY_S / self._haste:
+                self._delays.clear()
 
     def _hello(self) -> Frame:
         chargers = [
@@ -159,7 +173,6 @@ class ControlClient:
             hosted = self._chargers.get(each["charger"])
             if hosted is not None:
                 _welcome(hosted, each)
-        self._delays.clear()
         if self._said:
             self._said = ""
             self._log.remark("info", "the control link is back")
@@ -210,9 +223,10 @@ class ControlClient:
             await self._send_due(socket)
 
     async def _send_due(self, socket: ClientConnection) -> None:
-        sources: dict[str, Callable[[], Any]] = {
-            "results": self._performer.take,
+        """The states go first: whoever learns what came of an action finds what it changed."""
+        sources: dict[str, Callable[[], Iterable[Frame]]] = {
             "states": self._reports.take,
+            "results": self._performer.take,
             "memories": self._memories.take,
         }
         for kind, take in sources.items():

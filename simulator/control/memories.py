@@ -1,13 +1,11 @@
 """What the chargers remember, which travels to the link so that the next process has it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from simulator.charge_point.memory import State
 from simulator.control.cadence import Cadence
+from simulator.control.frames import Frame
 from simulator.control.hosted import Hosted
-
-Frame = dict[str, Any]
 
 #: The member of a memory that the link stores encrypted.
 SECRETS = "secrets"

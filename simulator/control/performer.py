@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from simulator.actions.outcome import Outcome
+from simulator.control.frames import Frame
 from simulator.control.hosted import Hosted
-
-Frame = dict[str, Any]
 
 #: Actions per charger whose answers are kept for a repeat. The API takes 100 open ones per charger.
 MAX_ANSWERS = 256

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from simulator.actions.place import describe_connector
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.control.cadence import Cadence
+from simulator.control.frames import Frame
 from simulator.control.hosted import Hosted
-
-Frame = dict[str, Any]
 
 #: No charger reports more often.
 EVERY_S = 0.2

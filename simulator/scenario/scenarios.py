@@ -9,11 +9,13 @@ from typing import Any, Protocol
 from simulator.actions.actions import Actions
 from simulator.log import EventLog
 from simulator.scenario.grammar import Do, Limits, Loop, Scenario, Step, Wait, WaitUntil, read_scenario
+from simulator.station.model import Connector
 from simulator.station.station import Station
 from simulator.versions import Version
 
-#: A condition is checked after each change of a status or the link, and so many seconds later: energy flows meanwhile.
-CHECK_S = 0.5
+#: A condition is checked after each change of a status or of the link. Energy flows without one, so while it flows for a
+#: condition about it, this is checked every 0.5 s; any other now and then, in case a change goes unnoticed.
+FLOW_CHECK_S, CHECK_S = 0.5, 5.0
 
 #: Seconds that a round of a loop takes at least, so that one without a wait does no harm.
 ROUND_S = 1.0
@@ -128,14 +130,15 @@ class Scenarios:
         try:
             async with asyncio.timeout(step.within_s):
                 while not self._holds(step.condition, begun_wh):
-                    await self._wait_for_change()
+                    await self._wait_for_change(step.condition)
         except TimeoutError:
             raise _StepFailed(f"it was not so within {step.within_s:g} s") from None
 
-    async def _wait_for_change(self) -> None:
+    async def _wait_for_change(self, condition: Mapping[str, Any]) -> None:
+        flows = condition.keys() & {"energy_wh", "soc_percent"} and self._connector(condition).power_w > 0
         self._changed = asyncio.Event()
         with suppress(TimeoutError):
-            async with asyncio.timeout(CHECK_S):
+            async with asyncio.timeout(FLOW_CHECK_S if flows else CHECK_S):
                 await self._changed.wait()
 
     def wake(self) -> None:
@@ -153,13 +156,16 @@ class Scenarios:
 
     # Conditions
 
+    def _connector(self, condition: Mapping[str, Any]) -> Connector:
+        return self._player.station.connectors[(condition.get("connector_id") or 1) - 1]
+
     def _energy_wh(self, condition: Mapping[str, Any]) -> float:
         self._player.station.energy.update_meters()
-        return self._player.station.connectors[(condition.get("connector_id") or 1) - 1].energy_wh
+        return self._connector(condition).energy_wh
 
     def _holds(self, condition: Mapping[str, Any], begun_wh: float) -> bool:
         """Whether all of it holds; null is no condition."""
-        connector = self._player.station.connectors[(condition.get("connector_id") or 1) - 1]
+        connector = self._connector(condition)
         drawn_wh = self._energy_wh(condition) - begun_wh
         soc_percent = connector.ev.soc_percent if connector.ev else -1.0
         link = "accepted" if self._player.reachable else "" if self._player.online else "offline"

@@ -137,6 +137,8 @@ class Station:
 
     def end_session(self, connector: Connector) -> None:
         """The driver ends the transaction, if there is one, and leaves with the car. Safe to repeat."""
+        if connector.transaction:
+            connector.transaction.energy_target_wh = None
         if connector.transaction or connector.token:
             self.transactions.stop(connector, "StopAuthorized", "Local", connector.token)
         self.cable.unplug(connector)

@@ -1,10 +1,11 @@
 """A process of the control link, and scripted processes of chargers that talk to it."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from link.server import SUBPROTOCOL, listening
 from shared.database.engine import Sessions
 from shared.fleet import chargers
 from shared.fleet.control import CONNECTED
-from shared.models import Action, Charger, ChargerReport
+from shared.models import Action, Charger, ChargerMemory, ChargerReport
 from shared.sealing import Sealer
 from shared.settings import Settings
 from tests.support.environment import ENCRYPTION_KEY
@@ -71,30 +72,29 @@ def link_program(environment: dict[str, str], port: int) -> Program:
 def running_link(settings: Settings, **changes: Any) -> Iterator[Link]:
     """A link in a thread of this process, ready. Its address is `link.url`'s."""
     settings = with_control(settings, free_port(), **changes)
-    loop = asyncio.new_event_loop()
     ready, stop = threading.Event(), asyncio.Event()
-    links: list[Link] = []
+    served: list[tuple[Link, asyncio.AbstractEventLoop]] = []
 
     async def serve() -> None:
         link = Link(settings)
         await link.start()
         host, _, port = settings.control.bind.rpartition(":")
         async with listening(link, host, int(port)):
-            links.append(link)
+            served.append((link, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()
             await link.stop()
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="link", daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="link", daemon=True)
     thread.start()
     assert ready.wait(20), "the link has not started"
+    [(link, loop)] = served
     try:
-        yield links[0]
+        yield link
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
         assert not thread.is_alive(), "the link has not stopped"
-        loop.close()
 
 
 class ScriptedProcess:
@@ -106,7 +106,6 @@ class ScriptedProcess:
         """Connect. Raises InvalidStatus."""
         self.charger_id = charger_id
         self.boot = boot
-        self.applied: list[int] = []  #: ids of actions, as often as they were applied
         self._open = ExitStack()
         self.socket: ClientConnection = self._open.enter_context(
             connect(
@@ -123,6 +122,9 @@ class ScriptedProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End as a process that is killed: without a close frame, which could wait behind others."""
+        with suppress(OSError):
+            self.socket.socket.shutdown(socket.SHUT_RDWR)
         self._open.close()
 
     def say(self, kind: str, **values: Any) -> None:
@@ -130,10 +132,20 @@ class ScriptedProcess:
 
     def hello(self, *, has_memory: bool = False, **changes: Any) -> dict[str, Any]:
         """Say hello, and return the welcome. Raises ConnectionClosed."""
+        self.send_hello(has_memory=has_memory, **changes)
+        return self.hear("welcome")
+
+    def send_hello(self, *, has_memory: bool = False, **changes: Any) -> None:
         charger = {"charger": self.charger_id, "boot": self.boot, "spec": None, "has_memory": has_memory}
         hello = {"process": self.charger_id, "boot": self.boot, "version": "0.1.0", "chargers": [charger]}
         self.say("hello", **(hello | changes))
-        return self.hear("welcome")
+
+    def outcome(self) -> str:
+        """What the hello was answered with: `welcome`, or the close code."""
+        try:
+            return str(self.hear("welcome")["type"])
+        except ConnectionClosed as closed:
+            return str(closed.rcvd.code if closed.rcvd else None)
 
     def hear(self, kind: str, within_s: float = ANSWER_S) -> dict[str, Any]:
         """The next frame of this type. Raises ConnectionClosed, or TimeoutError."""
@@ -149,6 +161,11 @@ class ScriptedProcess:
         while len(found) < count:
             found += self.hear("actions", within_s)["actions"]
         return found
+
+    def apply(self, action_id: int) -> None:
+        """Get this action next, and answer that it was applied."""
+        assert [action["id"] for action in self.next_actions()] == [action_id]
+        self.answer(action_id)
 
     def answer(self, action_id: int, status: str = "applied", **values: Any) -> None:
         result = {"charger": self.charger_id, "id": action_id, "status": status, **values}
@@ -243,6 +260,15 @@ class ControlRows:
     def is_connected(self, charger_id: str) -> bool:
         with self.sessions() as session:
             return bool(session.scalar(select(CONNECTED).where(Charger.id == charger_id)))
+
+    def memory(self, charger_id: str) -> dict[str, Any] | None:
+        with self.sessions() as session:
+            return session.scalar(select(ChargerMemory.memory).where(ChargerMemory.charger_id == charger_id))
+
+    def count(self, status: str) -> int:
+        """The actions with the status."""
+        with self.sessions() as session:
+            return session.scalar(select(func.count()).where(Action.status == status)) or 0
 
     def wait_for(self, action_id: int, status: str, within_s: float = 10) -> Action:
         """The action, as soon as it has the status."""

@@ -107,6 +107,8 @@ def authorize_and_start(charger: Charger, event: Event) -> Result:
 def find_free(charger: Charger, event: Event) -> Connector:
     """Raises Rejected for a connector that is not free for a token."""
     connector = find_connector(charger, event)
+    if connector.closed:
+        raise Rejected("the charger is about to reboot")
     if not connector.is_free:
         raise Rejected(
             f"connector {connector.number} is not free: it is {charger.status_of(connector.number)}"

@@ -170,7 +170,8 @@ def test_a_broker_that_does_not_answer_is_reported_in_bounded_time(with_silent_b
 def test_without_its_database_every_route_answers_503_with_retry_after(
     without_database: FlaskClient, fleet: Fleet, method: str, path: str
 ) -> None:
-    answer = without_database.open(path, method=method, json=NEW_CHARGER, headers=fleet.headers())
+    body = {"name": "new"} if method == "PUT" else NEW_CHARGER
+    answer = without_database.open(path, method=method, json=body, headers=fleet.headers())
 
     assert answer.status_code == 503
     assert answer.json == {"detail": "The database is not available"}

@@ -174,6 +174,16 @@ async def test_an_answer_that_no_door_could_carry_is_made_plain(talk: Talk) -> N
         assert answer["customData"] == {"vendorId": "x", "a": "\ufffd", "b": "\ufffd", "c": None}
 
 
+async def test_an_answer_that_is_too_long_for_a_frame_is_left_out(talk: Talk) -> None:
+    """A letter of two bytes is an escape of six in a frame of the control link."""
+    talk.csms.raw_answers["DataTransfer"] = f'{{"status": "Accepted", "data": "{"ä" * 150_000}"}}'
+
+    outcome = await proxy(talk, "data_transfer", {"vendor_id": "x"})
+
+    assert (outcome.status, outcome.result) == ("applied", None)
+    assert "left out" in str(outcome.reason)
+
+
 @pytest.mark.parametrize("event", [None, [], 5, "text"])
 async def test_what_is_no_event_is_rejected(talk: Talk, event: Any) -> None:
     assert (await talk.model.actions.perform("plug_connector", event)).status == "rejected"

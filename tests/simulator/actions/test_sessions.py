@@ -34,6 +34,16 @@ async def test_a_session_ends_with_its_energy(talk: Talk) -> None:
     assert not talk.connector.plugged
 
 
+@pytest.mark.charger(configuration='{"TxCtrlr.TxStopPoint": "EVConnected"}')
+async def test_a_session_ends_with_its_energy_also_where_only_the_cable_ends_a_transaction(
+    talk: Talk,
+) -> None:
+    await talk.act("start_session", id_tag="TAG", target_energy_kwh=0.001)
+
+    await stopped(talk)
+    assert not talk.connector.plugged
+
+
 @pytest.mark.charger(ev_energy_wh=1)
 async def test_the_car_of_a_session_requests_as_much_as_the_session_wants(talk: Talk) -> None:
     await talk.act("start_session", id_tag="TAG", target_energy_kwh=30)
@@ -168,3 +178,11 @@ async def test_a_token_that_is_refused_is_a_rejected_action(talk: Talk) -> None:
 
     assert (bad.status, good.status, again.status) == ("rejected", "applied", "applied")
     await stopped(talk)
+
+
+async def test_nothing_starts_at_a_charger_that_is_about_to_reboot(talk: Talk) -> None:
+    await talk.act("reboot", type="Soft" if talk.is_16 else "Immediate")
+
+    for action in ("start_session", "start_transaction", "authorize_and_start"):
+        outcome = await talk.act(action, id_tag="TAG")
+        assert (outcome.status, outcome.reason) == ("rejected", "the charger is about to reboot")

@@ -83,6 +83,7 @@ class ScriptedLink:
         self.spec: Frame | None = None
         self.refusal: int | None = None
         self.close_code: int | None = None  #: of the hello's answer
+        self.ends_sessions = False  #: each right after its welcome
         self.bad_tokens: set[str] = set()
         self.attempts: list[str] = []  #: the tokens that were shown
         self.port = port
@@ -147,6 +148,8 @@ class ScriptedLink:
                 chargers=self._welcomed(hello),
             )
             self.sessions.append(session)
+            if self.ends_sessions:
+                await socket.close(1012, "ended by the test")
             while True:
                 session.frames.append(json.loads(await socket.recv()))
         except ConnectionClosed:

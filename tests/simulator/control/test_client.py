@@ -1,5 +1,6 @@
 """The charger's end of the control link: it says hello, and comes back whatever happens to the link."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from simulator.control.connection import LATER, SELDOM, SOON, Away
 from simulator.control.settings import read_control_settings
 from simulator.settings import BadSettings
 from tests.simulator.charger import ChargerProcess
-from tests.simulator.control.controlled import ControlledCharger, controlled
+from tests.simulator.control.controlled import HASTE, ControlledCharger, controlled
 from tests.simulator.control.scripted_link import CHARGER, FIRST_TOKEN, SESSION_TOKEN, ScriptedLink
 from tests.simulator.tls import certify, server_tls
 from tests.support.csms import Csms
@@ -94,6 +95,17 @@ async def test_a_hello_that_is_refused_is_said_again_later() -> None:
             link.close_code = None
 
             await link.session()
+
+
+async def test_a_link_that_ends_each_session_at_once_is_called_less_and_less_often() -> None:
+    async with Csms() as csms, ScriptedLink() as link:
+        link.ends_sessions = True
+        began_s = time.monotonic()
+        async with ControlledCharger(link, csms.url):
+            await link.session(6)
+
+    growing_s = sum(SOON.retry_wait_s * 2**number for number in range(5)) / HASTE
+    assert time.monotonic() - began_s > growing_s
 
 
 async def test_a_frame_that_cannot_be_used_is_ignored() -> None:

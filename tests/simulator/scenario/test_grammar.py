@@ -1,10 +1,11 @@
 """A scenario is read at the start of a charger, and the error names the step that is wrong."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.actions.rows.scenario import EXAMPLE, STEP
@@ -89,25 +90,35 @@ def start(version: str, scenario: str) -> None:
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda parts: st.lists(parts) | st.dictionaries(st.text(), parts),
-    max_leaves=10,
+    max_leaves=4,
 )
 STEPS = st.recursive(
-    st.dictionaries(st.sampled_from([field.name for field in STEP]), ANY_JSON, max_size=3)
+    st.fixed_dictionaries({}, optional={field.name: ANY_JSON for field in STEP})
     | st.fixed_dictionaries({"do": st.sampled_from(["plug_connector", "misbehave", "x"]), "with": ANY_JSON})
     | st.fixed_dictionaries({"wait_s": ANY_JSON, "up_to_s": ANY_JSON}),
     lambda steps: st.fixed_dictionaries({"loop": st.lists(steps)}),
-    max_leaves=5,
+    max_leaves=3,
 )
 
 
-@given(ANY_JSON | st.lists(STEPS) | st.fixed_dictionaries({"steps": st.lists(STEPS)}))
-def test_any_json_is_a_scenario_or_bad_settings(scenario: Any) -> None:
-    text = json.dumps(scenario)
-    for version in VERSIONS:
-        try:
-            start(version, text)
-        except BadSettings as error:
-            assert str(error).startswith("CHARGER_SCENARIO")
+SCENARIOS = ANY_JSON | st.lists(STEPS) | st.fixed_dictionaries({"steps": st.lists(STEPS)})
+
+
+@settings(max_examples=60)
+@given(SCENARIOS)
+def test_any_json_is_a_scenario_or_a_bad_one(scenario: Any) -> None:
+    for version in VERSIONS.values():
+        with suppress(BadScenario):
+            read_scenario(scenario, Limits(version, connectors=2))
+
+
+@settings(max_examples=15)
+@given(SCENARIOS)
+def test_a_charger_with_any_scenario_starts_or_has_bad_settings(scenario: Any) -> None:
+    try:
+        start("OCPP1.6", json.dumps(scenario))
+    except BadSettings as error:
+        assert str(error).startswith("CHARGER_SCENARIO")
 
 
 async def test_a_process_with_a_bad_scenario_says_which_step_is_wrong_and_exits(version: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from simulator.lifecycle import build_charge_point
 from simulator.log import EventLog
+from simulator.scenario.scenarios import CHECK_S
 from simulator.settings import read_settings
 from tests.simulator.charger import LocalCharger, environment
 from tests.simulator.talk import Talk
@@ -123,6 +125,36 @@ async def test_each_condition_can_be_false(talk: Talk, condition: dict[str, Any]
     await start(talk, {"wait_until": condition, "within_s": 0.1})
 
     assert await ended(talk) == "steps[0]: it was not so within 0.1 s"
+
+
+@pytest.mark.parametrize(
+    ("condition", "cause"),
+    [
+        ({"plugged": True}, lambda talk: talk.perform("PlugIn")),
+        ({"charging_state": "EVConnected"}, lambda talk: talk.perform("PlugIn")),
+        ({"transaction": True}, lambda talk: talk.start()),
+        ({"charging_state": "Charging"}, lambda talk: talk.start()),
+        ({"link": "offline"}, lambda talk: talk.link.socket.close()),
+    ],
+)
+async def test_a_condition_is_noticed_when_it_comes_true_and_not_only_now_and_then(
+    talk: Talk, condition: dict[str, Any], cause: Callable[[Talk], Awaitable[Any]]
+) -> None:
+    await start(talk, {"wait_until": condition, "within_s": CHECK_S / 2})
+    await wait_until_async(lambda: where(talk) == "steps[0]")
+
+    await cause(talk)
+
+    assert await ended(talk) == "all its steps are done"
+
+
+async def test_the_return_of_the_link_is_noticed(talk: Talk) -> None:
+    await talk.model.actions.perform("misbehave", {"kind": "drop_link", "seconds": 0.5})
+    await wait_until_async(lambda: not talk.model.online)
+
+    await start(talk, {"wait_until": {"link": "accepted"}, "within_s": CHECK_S / 2})
+
+    assert await ended(talk) == "all its steps are done"
 
 
 async def test_a_scenario_goes_on_over_a_power_cut_which_it_causes_itself(talk: Talk) -> None:
