@@ -199,7 +199,9 @@ class SpecAnswer(Schema):
     applied_revision = fields.Integer(
         required=True,
         allow_none=True,
-        metadata=_doc("The newest that the charger said it has. Null for one without the control link."),
+        metadata=_doc(
+            "The newest that the charger follows; with `error`, cannot follow. Null without the control link."
+        ),
     )
     error = fields.String(
         required=True, allow_none=True, metadata=_doc("Why the charger does not follow the newest revision.")
