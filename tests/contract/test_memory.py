@@ -9,11 +9,11 @@ import psutil
 import pytest
 
 from embedded.ecs.process import EcsProcess, running_ecs
+from shared.fleet.specification.variables import variables_of
 from shared.models import Charger
 from tests.simulator.charger import QUICK as QUICK_CHARGER
 from tests.support.csms import Csms, Link, Payload, call16
 from tests.support.ecs_services import QUICK, Fleet
-from worker.reconcile.provision import environment
 
 CHARGING = {"CHARGER_EV_PLUG_IN_S": "0"}
 KEY, CHANGED = "MeterValueSampleInterval", "77"
@@ -34,7 +34,7 @@ def fleet(process: EcsProcess) -> Iterator[Fleet]:
 
 
 def variables(csms: Csms) -> dict[str, str]:
-    """What the worker puts into the task definition."""
+    """What the worker puts into the task definition of a charger without the control link."""
     charger = Charger(
         identity="CP-1",
         ws_url=csms.url,
@@ -47,7 +47,7 @@ def variables(csms: Csms) -> dict[str, str]:
         name="Bay 1",
         location_name="Home",
     )
-    return environment(charger)
+    return variables_of(charger, None)
 
 
 def test_no_charger_is_given_a_place_to_remember_things(fleet: Fleet) -> None:

@@ -44,6 +44,7 @@ class FakeEcs(EcsClient):
 
     def __init__(self) -> None:
         self.spec = "spec-1"  #: of the calling worker's settings
+        self.uses_control_link = False  #: whether the calling worker has a control link
         #: The spec and the environment of every definition ever registered.
         self.specs: dict[str, str] = {}
         self.environments: dict[str, dict[str, str]] = {}

@@ -61,6 +61,7 @@ class EcsClient:
     def __init__(self, settings: EcsSettings, budget: Budget | None = None) -> None:
         """With a budget, every call and every repeat by botocore takes a turn first, and may raise BudgetSpent."""
         self._settings = settings
+        self.uses_control_link = bool(settings.control.url)  #: its tasks get the way to the link
         self._ecs: ECSClient = boto3.session.Session().client(
             "ecs", region_name=settings.region, config=client_config(settings)
         )

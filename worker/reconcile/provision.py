@@ -71,8 +71,13 @@ def tear_down(ecs: EcsClient, charger: DesiredState) -> None:
     ecs.delete_task_definitions(ecs.task_definitions(charger.id))
 
 
-def environment(charger: Charger | DesiredState) -> dict[str, str]:
-    """The environment variables of the charger's process (docs/ocpp.md)."""
+def environment(ecs: EcsClient, charger: Charger | DesiredState) -> dict[str, str]:
+    """The environment variables of the charger's process (docs/ocpp.md).
+
+    With the control link the process gets all that may change there, so that no change makes another task definition.
+    """
+    if ecs.uses_control_link:
+        return {"CHARGER_IDENTITY": charger.identity}
     return variables_of(charger, charger.settings if isinstance(charger, DesiredState) else None)
 
 
@@ -93,7 +98,7 @@ SAMPLE = Charger(
 
 def fleet_spec(ecs: EcsClient) -> str:
     """The digest of everything that this worker's settings give to every charger: a rollout brings it to the fleet."""
-    return ecs.spec_of(environment(SAMPLE))
+    return ecs.spec_of(environment(ecs, SAMPLE))
 
 
 def rolls_out(ecs: EcsClient, charger: DesiredState) -> bool:
@@ -109,13 +114,13 @@ def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Desired
     if charger.task_definition_arn is None:
         _wait_for_predecessor(sessions, charger)
     _record_step(sessions, charger, Step.REGISTER_TASK_DEFINITION)
-    arn = ecs.ensure_task_definition(charger.id, environment(charger), _tags(charger))
-    arn = _record_task_definition(sessions, charger, arn, fleet_spec(ecs))
+    arn = ecs.ensure_task_definition(charger.id, environment(ecs, charger), _tags(charger))
+    arn = _record_task_definition(sessions, ecs, charger, arn)
     _record_step(sessions, charger, Step.CREATE_SERVICE)
     return arn
 
 
-def _record_task_definition(sessions: Sessions, charger: DesiredState, arn: str, spec: str) -> str:
+def _record_task_definition(sessions: Sessions, ecs: EcsClient, charger: DesiredState, arn: str) -> str:
     """The ARN to use: the first worker to record one wins. Raises NotYet when the charger has changed meanwhile.
 
     worker/maintenance/leftovers.py removes revisions that nothing uses any more.
@@ -137,7 +142,8 @@ def _record_task_definition(sessions: Sessions, charger: DesiredState, arn: str,
             .values(
                 task_definition_arn=arn,
                 task_definition_generation=charger.spec_generation,
-                spec_hash=spec,
+                spec_hash=fleet_spec(ecs),
+                spec_by_link=ecs.uses_control_link,
                 leftovers_at=Charger.leftovers_at if arn.endswith(":1") else func.clock_timestamp(),
                 rollout_at=case((Charger.rollout_hash.is_not(None), func.now()), else_=Charger.rollout_at),
             )

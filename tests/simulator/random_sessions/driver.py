@@ -41,8 +41,8 @@ MISBEHAVIOUR: tuple[Payload, ...] = (
     {"kind": "duplicate_frames", "how_often": "always"},
     {"kind": "withhold_frames", "frames": "calls"},
     {"kind": "withhold_frames", "how_often": "always"},
-    {"kind": "break_json", "frames": "calls", "how_often": "one_in_n", "n": 3},
-    {"kind": "wrong_enum", "frames": "calls", "how_often": "one_in_n", "n": 3},
+    {"kind": "break_json", "frames": "calls", "how_often": "always"},
+    {"kind": "wrong_enum", "frames": "calls", "how_often": "always"},
 )
 
 SETTINGS = {

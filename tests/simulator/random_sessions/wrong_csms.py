@@ -12,6 +12,7 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from simulator.clock import format_time, parse_time
 from simulator.misbehaviour.switches import NOT_A_VALUE
 from tests.support.csms import NOW
 
@@ -136,6 +137,7 @@ class WrongCsms:
         self._sockets: dict[str, ServerConnection] = {}
         self._waiting: dict[str, asyncio.Future[Any]] = {}
         self._last_settled: dict[str, Key] = {}
+        self._began_s = time.monotonic()
         self._stalled_s = 0.0  #: when the event loop last stood still
         self._watch: asyncio.Task[None] | None = None
         self._server: Server | None = None
@@ -250,11 +252,17 @@ class WrongCsms:
                     return Reply([wrong], settles=False)
         return Reply(rng.choice(INTOLERABLE)(unique_id, right, rng), settles=False)
 
+    def _now(self) -> str:
+        """It goes on: two starts of a transaction at the same moment would be the same message."""
+        return format_time(parse_time(NOW) + time.monotonic() - self._began_s)
+
     def _right(self, identity: str, action: str, key: Key) -> Payload:
         right = RIGHT.get(action, {})
         if action == "Authorize":
             field = "idTagInfo" if '"idTag"' in key else "idTokenInfo"
             return {field: right[field]}
+        if "currentTime" in right:
+            return right | {"currentTime": self._now()}
         if action != "StartTransaction":
             return right
         known = self.transaction_ids[identity]
