@@ -92,7 +92,7 @@ class Charger:
         bounded.wait_until(has_come, within_s=within_s, what=f"no {wanted} in its log")
         return frames[-1]
 
-    def act(self, action: str, *, within_s: float = ACTION_WITHIN_S, **event: Any) -> Row:
+    def act(self, action: str, /, *, within_s: float = ACTION_WITHIN_S, **event: Any) -> Row:
         """Perform an action of docs/ocpp.md, and return its result: `charger.act("plug_connector", connector_id=1)`.
 
         The result has what the CSMS answered, where the action needs the CSMS. Raises Failure with the reason if the

@@ -5,6 +5,7 @@ import pytest
 from chargehand.actions import SHORT_NAMES, action_commands, with_dashes
 from shared.fleet.actions.table import load_kinds
 from tests.cli.conftest import Run, run_with
+from tests.support.waiting import wait_until
 
 
 def test_every_action_of_the_table_is_a_command_with_its_fields() -> None:
@@ -48,3 +49,51 @@ def test_an_action_of_a_stopped_charger_fails_with_the_reason(run: Run, name: st
     assert [done.json["ok"] for done in (plugged, configured)] == [False, False]
     assert all("stopped" in done.json["reason"] for done in (plugged, configured))
     assert plugged.err.startswith(f"Error: {name} (dep-")
+
+
+@pytest.mark.parametrize("version", ["1.6", "2.0.1"])
+def test_a_session_from_plug_to_unplug(run: Run, name: str, version: str) -> None:
+    run("chargers", "create", name, "--ocpp-version", version)
+    assert run("chargers", "plug", name).status == 0
+
+    tapped = run("chargers", "tap", name, "--id-tag", "CARD-1", "--json").json
+    unplugged = run("chargers", "unplug", name)
+
+    assert (tapped["ok"], tapped["status"], tapped["identity"]) == (True, "applied", name)
+    assert unplugged.status == 0
+    assert "applied" in unplugged.out
+    ended = "StopTransaction" if version == "1.6" else "TransactionEvent"
+    wait_until(lambda: run("chargers", "logs", name, "--event", ended, "--json").json, 10)
+
+
+def test_a_proxied_message_has_the_answer_of_the_csms_and_a_wrong_one_the_reason(run: Run, name: str) -> None:
+    run("chargers", "create", name)
+
+    sent = run("chargers", "send", name, "--action", "heartbeat", "--payload", "{}", "--json")
+    wrong = run("chargers", "send", name, "--action", "no_such_action", "--payload", "{}")
+
+    assert sent.json["ok"], sent.json
+    assert "currentTime" in str(sent.json["result"])
+    assert wrong.status == 1
+    assert "no_such_action" in wrong.err
+
+
+def test_a_location_is_reached_by_one_command(run: Run, name: str) -> None:
+    run("chargers", "create", f"{name}-1", f"{name}-2", "--location", name)
+    assert run("chargers", "plug", f"{name}-1", f"{name}-2").status == 0
+
+    unplugged = run("chargers", "unplug", "--location", name, "--json")
+
+    assert sorted(row["identity"] for row in unplugged.json) == [f"{name}-1", f"{name}-2"]
+    assert {row["status"] for row in unplugged.json} == {"applied"}
+
+
+def test_what_is_armed_is_shown_and_switched_off(run: Run, name: str) -> None:
+    run("chargers", "create", name)
+
+    run("chargers", "misbehave", name, "--kind", "clock_skew", "--offset-seconds", "-3600")
+    armed = run("chargers", "get-misbehaviour", name, "--json").json["result"]["armed"]
+    stopped = run("chargers", "stop-misbehaving", name, "--json").json["result"]
+
+    assert [one["kind"] for one in armed] == ["clock_skew"]
+    assert stopped == {"stopped": 1}
