@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from api.http.action_answers import ActionNotApplied, status_url
+from api.http.actions.answers import ActionNotApplied, status_url
 from api.http.auth import NotAllowed, Unauthenticated
 from api.http.fields import Problem
 from api.http.idempotency_key import KEY_HEADER

@@ -1,6 +1,5 @@
-"""Strict marshmallow fields for the values of JSON bodies that are no text: numbers, booleans, arrays and objects."""
+"""Strict marshmallow fields for what is no text in a JSON body: numbers, booleans, lists and objects."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from math import isfinite
 from types import MappingProxyType
@@ -8,10 +7,11 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from api.http.fields import NO_CONTROLS, REQUIRED, Metadata, Problem
+from api.http.fields import NO_CONTROLS, REQUIRED, Body, Metadata, Problem
 
 MAX_INTEGER = 2**53  # what every JSON parser keeps exactly
 MAX_LEVELS = 50  # of arrays and objects in one another
+MAX_KEYS = 1_000
 MAX_KEY_LENGTH = 255
 
 
@@ -33,17 +33,18 @@ class Number(fields.Field[float]):
         metadata: Metadata = MappingProxyType({}),
         **kwargs: Any,
     ) -> None:
-        self._minimum, self._maximum = minimum, maximum
-        bounds = {"minimum": minimum, "maximum": maximum}
-        known = {name: bound for name, bound in bounds.items() if bound is not None}
-        super().__init__(metadata={"type": self.documented_type, **known, **metadata}, **kwargs)
+        """Without a bound, it is that of the integers which every JSON parser keeps exactly."""
+        self._minimum = -MAX_INTEGER if minimum is None else minimum
+        self._maximum = MAX_INTEGER if maximum is None else maximum
+        bounds = {"minimum": self._minimum, "maximum": self._maximum}
+        super().__init__(metadata={"type": self.documented_type, **bounds, **metadata}, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         number = self._number(value)
-        if self._minimum is not None and number < self._minimum:
+        if number < self._minimum:
             message = f"Input should be greater than or equal to {self._minimum:g}"
             raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
-        if self._maximum is not None and number > self._maximum:
+        if number > self._maximum:
             message = f"Input should be less than or equal to {self._maximum:g}"
             raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
         return number
@@ -62,14 +63,6 @@ class Integer(Number):
         "invalid": Problem("Input should be a valid integer", "int_type"),
     }
     documented_type = "integer"
-
-    def __init__(self, *, minimum: float | None = None, maximum: float | None = None, **kwargs: Any) -> None:
-        lowest, highest = -MAX_INTEGER, MAX_INTEGER
-        super().__init__(
-            minimum=lowest if minimum is None else int(minimum),
-            maximum=highest if maximum is None else int(maximum),
-            **kwargs,
-        )
 
     def _number(self, value: Any) -> int:
         number = super()._number(value)
@@ -125,6 +118,16 @@ class Array(fields.List[Any]):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class Nested(fields.Nested):
+    """An object with a schema of its own."""
+
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "required": REQUIRED,
+        "null": Body.error_messages["type"],
+        "type": Body.error_messages["type"],
+    }
+
+
 class JsonObject(fields.Field[dict[str, Any]]):
     """An object with any keys, which PostgreSQL can store and no reader chokes on."""
 
@@ -134,12 +137,22 @@ class JsonObject(fields.Field[dict[str, Any]]):
         "invalid": Problem("Input should be a valid dictionary", "dict_type"),
     }
 
-    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
-        super().__init__(metadata={"type": "object", **metadata}, **kwargs)
+    def __init__(
+        self,
+        *,
+        min_length: int = 0,
+        max_length: int = MAX_KEYS,
+        metadata: Metadata = MappingProxyType({}),
+        **kwargs: Any,
+    ) -> None:
+        self._lengths = (min_length, max_length)
+        shown = {"type": "object", "minProperties": min_length, "maxProperties": max_length, **metadata}
+        super().__init__(metadata=shown, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise self.make_error("invalid")
+        check_length(len(value), *self._lengths, what="Dictionary")
         check_json(value)
         return value
 
@@ -147,19 +160,9 @@ class JsonObject(fields.Field[dict[str, Any]]):
 class Map(JsonObject):
     """An object with any keys and values of one kind."""
 
-    def __init__(
-        self,
-        values: fields.Field[Any],
-        *,
-        min_length: int = 0,
-        max_length: int,
-        metadata: Metadata = MappingProxyType({}),
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, values: fields.Field[Any], **kwargs: Any) -> None:
         self.values = values
-        self._lengths = (min_length, max_length)
-        bounds = {"minProperties": min_length, "maxProperties": max_length}
-        super().__init__(metadata={**bounds, **metadata}, **kwargs)
+        super().__init__(**kwargs)
 
     def _bind_to_schema(self, field_name: str, parent: Any) -> None:
         super()._bind_to_schema(field_name, parent)
@@ -168,7 +171,6 @@ class Map(JsonObject):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dict[str, Any]:
         given = super()._deserialize(value, attr, data, **kwargs)
-        check_length(len(given), *self._lengths, what="Dictionary")
         loaded, problems = {}, {}
         for key, item in given.items():
             try:
@@ -197,7 +199,7 @@ def check_length(length: int, shortest: int, longest: int, *, what: str) -> None
         raise ValidationError(Problem(message, "too_long", max_length=longest))
 
 
-def check_json(value: Mapping[str, Any]) -> None:
+def check_json(value: object) -> None:
     """Raises ValidationError for too many levels, and for a NUL, which PostgreSQL does not store."""
     level: list[Any] = [value]
     for _ in range(MAX_LEVELS):

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from api.http.action_schemas import event_of
+from api.http.actions.schemas import event_of
 from api.http.fields import Metadata, Problem
 from api.http.spec_fields import Json
 from shared.fleet.actions.secrets import mask_event
@@ -27,7 +27,14 @@ class Scenario(Json):
     """An object with steps, or a list of them (docs/scenarios.md). Loads as it is."""
 
     def __init__(self, *, metadata: Metadata, **kwargs: Any) -> None:
-        shown = {"type": ["object", "array"], "example": _kinds()["start_scenario"].example, **metadata}
+        shown = {
+            "type": ["object", "array"],
+            "minItems": 1,
+            "minProperties": 1,
+            "items": {"type": "object"},
+            "example": _kinds()["start_scenario"].example,
+            **metadata,
+        }
         super().__init__((dict, list), metadata=shown, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:

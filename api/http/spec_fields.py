@@ -1,7 +1,6 @@
-"""Fields of a charger's settings: numbers, switches, times, certificates and secrets."""
+"""Fields of a charger's settings: times, certificates and secrets."""
 
 import json
-import math
 import re
 from collections.abc import Sized
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from cryptography import x509
 from marshmallow import ValidationError, fields
 
 from api.http.fields import REQUIRED, Metadata, Problem, Text
+from api.http.json_fields import Integer, Number, check_json
 from api.resources import resources
 
 MAX_CERTIFICATES_BYTES = 16 * 1024
@@ -35,50 +35,12 @@ class Strict(fields.Field[Any]):
     }
 
 
-class Number(Strict):
-    """A number within bounds; whole unless `fractions`. Text and booleans are not converted."""
-
-    def __init__(
-        self,
-        *,
-        minimum: float,
-        maximum: float,
-        fractions: bool = False,
-        metadata: Metadata = MappingProxyType({}),
-        **kwargs: Any,
-    ) -> None:
-        self._bounds, self._fractions = (minimum, maximum), fractions
-        shown = {
-            "type": "number" if fractions else "integer",
-            "minimum": minimum,
-            "maximum": maximum,
-            **metadata,
-        }
-        super().__init__(metadata=shown, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise _problem("Input should be a valid number", "float_type" if self._fractions else "int_type")
-        if not self._fractions and value != int(value):
-            raise _problem("Input should be a valid integer", "int_type")
-        minimum, maximum = self._bounds
-        if value < minimum:
-            raise _problem(
-                f"Input should be greater than or equal to {minimum:g}", "greater_than_equal", ge=minimum
-            )
-        if value > maximum:
-            raise _problem(
-                f"Input should be less than or equal to {maximum:g}", "less_than_equal", le=maximum
-            )
-        return value if self._fractions else int(value)
-
-
 class SecondsOrNever(Number):
     """A time, or the word never."""
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         shown = {"type": ["number", "string"], "pattern": "^never$", **metadata}
-        super().__init__(minimum=0, maximum=31_536_000, fractions=True, metadata=shown, **kwargs)
+        super().__init__(minimum=0, maximum=31_536_000, metadata=shown, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if value == "never":
@@ -86,18 +48,6 @@ class SecondsOrNever(Number):
         if isinstance(value, str):
             raise _problem("Input should be a number of seconds or 'never'", "literal_error")
         return super()._deserialize(value, attr, data, **kwargs)
-
-
-class Switch(Strict):
-    """true or false; nothing else is converted."""
-
-    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
-        super().__init__(metadata={"type": "boolean", **metadata}, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
-        if not isinstance(value, bool):
-            raise _problem("Input should be a valid boolean", "bool_type")
-        return value
 
 
 class Secret(Text):
@@ -171,7 +121,7 @@ class Unsupported(Strict):
         raise _problem(f"There are no {self._what} yet")
 
 
-class Profile(Number):
+class Profile(Integer):
     """OCPP's security profile, as far as the charger has it."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -182,24 +132,6 @@ class Profile(Number):
         if profile == 3:
             raise _problem("Security profile 3 needs a client certificate, and there are none yet")
         return profile
-
-
-class Object(Strict, fields.Nested):
-    """An object with a schema of its own."""
-
-
-class Items(Strict, fields.List[Any]):
-    """A list of one item or more."""
-
-    def __init__(self, each: fields.Field[Any], *, maximum: int, metadata: Metadata, **kwargs: Any) -> None:
-        self._maximum = maximum
-        super().__init__(each, metadata={"minItems": 1, "maxItems": maximum, **metadata}, **kwargs)
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
-        found: list[Any] = super()._deserialize(value, attr, data, **kwargs)
-        if not 1 <= len(found) <= self._maximum:
-            raise _problem(f"List should have 1 to {self._maximum} items", "value_error")
-        return found
 
 
 class Json(Strict):
@@ -214,6 +146,7 @@ class Json(Strict):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, self._kinds):
             raise _problem("Input should be a valid dictionary", "dict_type")
+        check_json(value)
         if len(value) > MAX_ENTRIES:
             raise _problem(f"Input should have at most {MAX_ENTRIES} entries")
         if len(json.dumps(value)) > MAX_DOCUMENT_BYTES:

@@ -5,18 +5,15 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from api.http.fields import Body, Choice, Instant, Problem, Text
+from api.http.json_fields import Array, Boolean, Integer, Nested, Number
 from api.http.scenario_field import Scenario
 from api.http.spec_fields import (
     AuthorizationKey,
     Certificates,
-    Items,
     Json,
-    Number,
-    Object,
     Profile,
     SecondsOrNever,
     Secret,
-    Switch,
     Unsupported,
 )
 
@@ -63,12 +60,13 @@ class Security(Body):
 class Connectors(Body):
     """Instead of what the catalog's model has."""
 
-    number = Number(
+    number = Integer(
         minimum=1, maximum=MAX_CONNECTORS, metadata=_doc("In OCPP 2.0.1: EVSEs of one connector each.")
     )
-    types = Items(
+    types = Array(
         Text(min_length=1, max_length=32),
-        maximum=MAX_CONNECTORS,
+        min_length=1,
+        max_length=MAX_CONNECTORS,
         metadata=_doc(
             "Of connector 1, 2, ...; further ones are of `connector_type`. All must be of the model."
         ),
@@ -85,13 +83,15 @@ class Vehicle(Body):
 
     plug_in_after_s = SecondsOrNever(metadata=_doc("After a remote start; or `never`. 1 unless given."))
     leave_after_s = SecondsOrNever(metadata=_doc("After charging has stopped; or `never`. 10 unless given."))
-    energy_wh = Number(minimum=1, maximum=10_000_000, metadata=_doc("That it takes. 20000 unless given."))
-    battery_wh = Number(minimum=1, maximum=10_000_000, metadata=_doc("60000 unless given."))
-    soc_percent = Number(minimum=0, maximum=100, metadata=_doc("When it arrives."))
-    max_power_w = Number(minimum=1, maximum=10_000_000, metadata=_doc("As much as the charger unless given."))
+    energy_wh = Integer(minimum=1, maximum=10_000_000, metadata=_doc("That it takes. 20000 unless given."))
+    battery_wh = Integer(minimum=1, maximum=10_000_000, metadata=_doc("60000 unless given."))
+    soc_percent = Integer(minimum=0, maximum=100, metadata=_doc("When it arrives."))
+    max_power_w = Integer(
+        minimum=1, maximum=10_000_000, metadata=_doc("As much as the charger unless given.")
+    )
     curve = Choice(CURVES, metadata=_doc("Whether its power falls as it fills up. taper at DC unless given."))
-    phases = Number(minimum=1, maximum=3)
-    power_factor = Number(minimum=0.5, maximum=1, fractions=True)
+    phases = Integer(minimum=1, maximum=3)
+    power_factor = Number(minimum=0.5, maximum=1)
 
 
 class AutomaticSessions(Body):
@@ -100,7 +100,6 @@ class AutomaticSessions(Body):
     every_s = Number(
         minimum=0,
         maximum=TIME_MAX_S,
-        fractions=True,
         required=True,
         metadata=_doc("On average this long apart, at each connector; 0: none."),
     )
@@ -110,16 +109,13 @@ class AutomaticSessions(Body):
 class Reconnect(Body):
     """The waits before the charger connects to its CSMS again."""
 
-    wait_s = Number(
-        minimum=0, maximum=86_400, fractions=True, metadata=_doc("The first; it doubles. 1 unless given.")
-    )
+    wait_s = Number(minimum=0, maximum=86_400, metadata=_doc("The first; it doubles. 1 unless given."))
     random_s = Number(
         minimum=0,
         maximum=86_400,
-        fractions=True,
         metadata=_doc("Added at random, up to this. 30 unless given."),
     )
-    max_s = Number(minimum=0, maximum=86_400, fractions=True, metadata=_doc("The longest. 60 unless given."))
+    max_s = Number(minimum=0, maximum=86_400, metadata=_doc("The longest. 60 unless given."))
 
     @validates_schema
     def _check_longest(self, data: dict[str, Any], **_: Any) -> None:
@@ -131,8 +127,8 @@ class Reconnect(Body):
 class SpecBody(Body):
     """The settings in a create and in an update, where each key is replaced as a whole and null removes it."""
 
-    security = Object(Security, allow_none=True)
-    connectors = Object(Connectors, allow_none=True)
+    security = Nested(Security, allow_none=True)
+    connectors = Nested(Connectors, allow_none=True)
     configuration = Json(
         (dict,),
         allow_none=True,
@@ -142,8 +138,8 @@ class SpecBody(Body):
             additionalProperties={"type": ["string", "number", "boolean"]},
         ),
     )
-    vehicle = Object(Vehicle, allow_none=True)
-    visitors = Object(AutomaticSessions, allow_none=True)
+    vehicle = Nested(Vehicle, allow_none=True)
+    visitors = Nested(AutomaticSessions, allow_none=True)
     scenario = Scenario(
         allow_none=True, metadata=_doc("Actions with times and conditions: docs/scenarios.md.")
     )
@@ -153,14 +149,16 @@ class SpecBody(Body):
     firmware_version = Text(min_length=1, max_length=50, allow_none=True)
     iccid = Text(min_length=1, max_length=20, allow_none=True, metadata=_doc("Of its SIM card."))
     imsi = Text(min_length=1, max_length=20, allow_none=True, metadata=_doc("Of its SIM card."))
-    meter_start_wh = Number(
+    meter_start_wh = Integer(
         minimum=0,
         maximum=1_000_000_000,
         allow_none=True,
         metadata=_doc("Of a charger that remembers no register."),
     )
-    boot_on_reconnect = Switch(allow_none=True, metadata=_doc("Whether it sends BootNotification each time."))
-    reconnect = Object(Reconnect, allow_none=True)
+    boot_on_reconnect = Boolean(
+        allow_none=True, metadata=_doc("Whether it sends BootNotification each time.")
+    )
+    reconnect = Nested(Reconnect, allow_none=True)
 
     @validates_schema
     def _check_configuration(self, data: dict[str, Any], **_: Any) -> None:
@@ -201,7 +199,9 @@ class SpecAnswer(Schema):
     applied_revision = fields.Integer(
         required=True,
         allow_none=True,
-        metadata=_doc("The newest that the charger said it has. Null for one without the control link."),
+        metadata=_doc(
+            "The newest that the charger follows; with `error`, cannot follow. Null without the control link."
+        ),
     )
     error = fields.String(
         required=True, allow_none=True, metadata=_doc("Why the charger does not follow the newest revision.")

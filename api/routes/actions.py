@@ -5,16 +5,16 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 
-from api.http import action_answers as answers
-from api.http.action_examples import describe, examples_of
-from api.http.action_queries import (
+from api.http.actions import answers
+from api.http.actions.examples import describe, examples_of
+from api.http.actions.queries import (
     ActionListQuery,
     ActionListQuerySchema,
     ActionQuery,
     DirectQuery,
     query_of,
 )
-from api.http.action_schemas import body_of, result_of
+from api.http.actions.schemas import body_of, result_of
 from api.http.auth import requester
 from api.http.operations import Access, Operations
 from api.http.queries import WaitQuery, WaitQuerySchema

@@ -8,8 +8,8 @@ import structlog
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from api.http.action_answers import ActionNotApplied, counts_of, queued_of, status_url
-from api.http.action_queries import ActionQuery
+from api.http.actions.answers import ActionNotApplied, counts_of, queued_of, status_url
+from api.http.actions.queries import ActionQuery
 from api.http.auth import requester
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.http.waits import TooManyWaits, wait_for

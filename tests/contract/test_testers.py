@@ -1,6 +1,7 @@
 """Chargers that misbehave and that perform scenarios, from the API to the CSMS."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -35,6 +36,12 @@ class Driven:
 
 @pytest.fixture
 def driven(api: Api, csms: RememberingCsms) -> Iterator[Driven]:
+    with running_charger(api, csms) as charger:
+        yield charger
+
+
+@contextmanager
+def running_charger(api: Api, csms: RememberingCsms, **more: Any) -> Iterator[Driven]:
     identity = f"CP-{uuid4().hex[:8]}"
     body = {
         "identity": identity,
@@ -43,6 +50,7 @@ def driven(api: Api, csms: RememberingCsms) -> Iterator[Driven]:
         "connector_type": "Type2",
         "ws_url": csms.url,
         "ocpp_version": "OCPP1.6",
+        **more,
     }
     charger_id = api("/ocpp/chargers", "POST", json=body)["charger_id"]
     csms.wait_for_boot(identity, within_s=20)
@@ -79,15 +87,42 @@ def test_a_charger_without_power_is_driven_still_and_boots_again(driven: Driven)
     )
 
 
-def test_a_charger_performs_a_scenario(driven: Driven) -> None:
-    steps = [
+def visit(id_tag: str) -> list[dict[str, Any]]:
+    return [
+        {"wait_until": {"link": "accepted"}},
         {"do": "plug_connector"},
-        {"do": "present_token", "with": {"id_tag": "CARD-1"}},
+        {"do": "present_token", "with": {"id_tag": id_tag}},
         {"wait_until": {"energy_wh": 1}, "within_s": 20},
         {"do": "unplug_connector"},
     ]
 
-    driven.begin("scenario", {"steps": steps})
 
-    driven.csms.wait_for_call(driven.identity, "StopTransaction", within_s=20)
+def stopped_with(driven: Driven, id_tag: str) -> None:
+    """Waits until a transaction of this token has come and gone."""
+    started = driven.csms.wait_for_call(
+        driven.identity, "StartTransaction", lambda payload: payload["idTag"] == id_tag, within_s=20
+    )
+    after = driven.csms.calls_of(driven.identity).index(started)
+    driven.csms.wait_for_call(driven.identity, "StopTransaction", after=after, within_s=20)
+
+
+def test_a_charger_performs_a_scenario(driven: Driven) -> None:
+    driven.begin("scenario", {"steps": visit("CARD-1")})
+
+    stopped_with(driven, "CARD-1")
     wait_until(lambda: driven.shown("scenario")["ended"] == "all its steps are done", 5)
+
+
+def test_a_charger_begins_with_its_scenario_and_takes_another_while_it_runs(
+    api: Api, csms: RememberingCsms
+) -> None:
+    with running_charger(api, csms, scenario=visit("CARD-1")) as driven:
+        stopped_with(driven, "CARD-1")
+
+        api(f"/ocpp/chargers/{driven.charger_id}", "PUT", json={"scenario": {"steps": visit("CARD-2")}})
+
+        stopped_with(driven, "CARD-2")
+        shown = api(f"/ocpp/chargers/{driven.charger_id}")["spec"]["scenario"]
+        assert shown == {"steps": visit("CARD-2")}
+        boots = [call for call in csms.calls_of(driven.identity) if call.action == "BootNotification"]
+        assert len(boots) == 1

@@ -91,7 +91,7 @@ def test_no_answer_in_time_is_an_error_that_names_the_command(
     fleet: Fleet, charger_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not a 5xx: the SDK would repeat the request, and the charger may still do the first."""
-    monkeypatch.setattr("api.http.action_queries.RESULT_WAIT_S", 1)
+    monkeypatch.setattr("api.http.actions.queries.RESULT_WAIT_S", 1)
 
     answer = fleet.post(f"{FAULT}?wait=1", **_fault(charger_id))
 

@@ -20,7 +20,7 @@ EVENT = {"configuration": {"AuthorizationKey": SECRET, "HeartbeatInterval": "30"
 def body(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     charger_id = fleet.ready()
     connect(fleet.sessions, charger_id)
-    monkeypatch.setattr("api.http.action_queries.RESULT_WAIT_S", 0)
+    monkeypatch.setattr("api.http.actions.queries.RESULT_WAIT_S", 0)
     return {"target": {"charger_id": charger_id}, "event": EVENT}
 
 

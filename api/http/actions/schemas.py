@@ -19,34 +19,11 @@ MAX_CHARGER_IDS = 1_000
 #: JSON Schema's word for a type of the table, where it has another one.
 JSON_TYPES = {"instant": "string", "map": "object"}
 
-UNKNOWN_KEY = Problem("There is no such field", "extra_forbidden")
 ONE_TARGET = Problem("Give exactly one of charger_id and location_id", "value_error")
 OF_LOCATION = Problem("charger_ids go with location_id", "value_error")
 
 
-class Strict(Body):
-    """A body in which an unknown key is an error: it may be a misspelt one, and the charger would act without it."""
-
-    error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
-        **Body.error_messages,
-        "unknown": UNKNOWN_KEY,
-    }
-
-    class Meta:
-        unknown = "raise"
-
-
-class Nested(fields.Nested):
-    """An object of a body, with error messages in the contract's words."""
-
-    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
-        "required": REQUIRED,
-        "null": Body.error_messages["type"],
-        "type": Body.error_messages["type"],
-    }
-
-
-class ChargerCommandTarget(Strict):
+class ChargerCommandTarget(Body):
     charger_id = Text(min_length=1, max_length=64, required=True, metadata={"example": "dep-123"})
 
     @post_load
@@ -54,7 +31,7 @@ class ChargerCommandTarget(Strict):
         return Target(data["charger_id"])
 
 
-class CommandTarget(Strict):
+class CommandTarget(Body):
     """Exactly one of charger_id and location_id."""
 
     charger_id = Text(min_length=1, max_length=64, allow_none=True)
@@ -91,10 +68,12 @@ def body_of(kind: ActionKind) -> type[Body]:
     target = ChargerCommandTarget if kind.target == "charger" else CommandTarget
     event = event_of(kind.name)
     members: dict[str, fields.Field[Any]] = {
-        "target": Nested(target, required=True),
-        "event": Nested(event, load_default=dict) if kind.may_lack_event else Nested(event, required=True),
+        "target": json_fields.Nested(target, required=True, metadata={"minProperties": 1}),
+        "event": json_fields.Nested(event, load_default=dict)
+        if kind.may_lack_event
+        else json_fields.Nested(event, required=True),
     }
-    return cast(type[Body], Strict.from_dict(members, name=f"{_camel(kind.name)}Body"))
+    return cast(type[Body], Body.from_dict(members, name=f"{_camel(kind.name)}Body"))
 
 
 @cache
@@ -102,12 +81,12 @@ def event_of(action: str) -> type[Schema]:
     """The schema of the event of an action of the table."""
     kind = next(kind for kind in load_kinds() if kind.name == action)
     name = f"{_camel(kind.name)}Event"
-    event = _strict(name, kind.fields, _OneOf if kind.variants else Strict)
+    event = _strict(name, kind.fields, _OneOf if kind.variants else Body)
     event.variants = {variant.name: variant for variant in kind.variants}  # type: ignore[attr-defined]
     return event
 
 
-class _OneOf(Strict):
+class _OneOf(Body):
     """An event whose first field names its variant. It has the fields of that variant, and no others."""
 
     variants: ClassVar[Mapping[str, Variant]]
@@ -125,7 +104,7 @@ class _OneOf(Strict):
             raise ValidationError(problems)
 
 
-def _strict(name: str, members: tuple[Field, ...], kind: type[Schema] = Strict) -> type[Schema]:
+def _strict(name: str, members: tuple[Field, ...], kind: type[Schema] = Body) -> type[Schema]:
     return kind.from_dict(
         {field.name: _loaded(field, f"{name}_{field.name}") for field in members}, name=name
     )
@@ -163,7 +142,7 @@ def _loaded_container(field: Field, name: str, common: dict[str, Any]) -> fields
         return (
             json_fields.JsonObject(**common)
             if field.fields is None
-            else Nested(_strict(name, field.fields), **common)
+            else json_fields.Nested(_strict(name, field.fields), **common)
         )
     items = json_fields.JsonObject() if field.items is None else _loaded(field.items, f"{name}Item")
     container = json_fields.Array if field.type == "array" else json_fields.Map

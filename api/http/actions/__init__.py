@@ -1,0 +1,1 @@
+"""Schemas, queries, answers and examples of the operations on actions."""
