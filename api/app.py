@@ -14,7 +14,7 @@ from api.http.errors import register_errors
 from api.http.openapi import REQUEST_ID, make_document, register_docs
 from api.http.parsing import MAX_BODY_BYTES
 from api.http.waits import mark_skipped_wait
-from api.limits.open_commands import OpenCommandQuota
+from api.limits.open_rows import OpenQuota
 from api.limits.pools import make_pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
@@ -30,6 +30,7 @@ from api.resources import Resources
 from api.routes import actions, catalog, chargers, commands, events, health, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
+from shared.models import Action, Command
 from shared.sealing import Sealer
 from shared.settings import Settings
 
@@ -71,7 +72,8 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         sessions=sessions,
         reads=reads,
         database_metrics=(OpenCommands(reads), Maintenance(reads), Rollout(reads), LogLag(reads)),
-        open_quota=OpenCommandQuota(polls, settings.open_commands_per_organization),
+        open_quota=OpenQuota(Command, polls, settings.open_commands_per_organization),
+        action_quota=OpenQuota(Action, polls, settings.open_actions_per_organization),
         batcher=Batcher(pools.batching, sessions),
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         hints=Hints(settings.redis_url),

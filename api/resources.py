@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flask import current_app
 
-from api.limits.open_commands import OpenCommandQuota
+from api.limits.open_rows import OpenQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
@@ -39,7 +39,8 @@ class Resources:
     rate_limit: RateLimit | None  #: None in embedded mode, or without Redis
     readiness: Readiness
     database_metrics: tuple[DatabaseMetrics, ...]
-    open_quota: OpenCommandQuota
+    open_quota: OpenQuota  #: of commands
+    action_quota: OpenQuota
 
 
 def resources() -> Resources:

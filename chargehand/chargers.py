@@ -20,6 +20,8 @@ from chargehand.options import (
 from chargehand.output import age_of, note, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chargehand.client.http import Row
 
 DEFAULT_LIMIT = 50
@@ -96,13 +98,13 @@ def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: boo
 @charger_names
 @as_json
 def get(*, names: tuple[str, ...], as_json: bool) -> None:
-    """Show the details of chargers: what should run, what runs, and the link to the CSMS."""
-    from chargehand.client.finding import find_chargers
+    """Show the details of chargers: what should run, what runs, the link to the CSMS, and the connectors."""
+    from chargehand.client.finding import find_chargers, with_details
 
     if not names:
         raise click.UsageError("name chargers by their id or identity")
     with connect() as client:
-        rows = find_chargers(client, names)
+        rows = with_details(client, find_chargers(client, names))
     if as_json:
         print_json(rows[0] if len(names) == 1 else rows)
         return
@@ -146,8 +148,28 @@ def facts(row: "Row") -> dict[str, object]:
         "CSMS reason": ocpp["reason"],
         "CSMS since": ocpp["since"],
         "Last frame": ocpp["last_frame_at"],
+        **connectors_of(row),
         "Created": row["created_at"],
     }
+
+
+def connectors_of(row: "Row") -> dict[str, str]:
+    """A label and a text for each connector, as the charger last reported it."""
+    late = ", a while ago" if row.get("control", {}).get("stale") else ""
+    return {
+        f"Connector {connector['connector_id']}": ", ".join(filter(None, _words_of(connector))) + late
+        for connector in row.get("connectors") or ()
+    }
+
+
+def _words_of(connector: "Row") -> "Iterator[str | None]":
+    yield connector["status"]
+    yield connector["fault"]
+    yield connector["transaction_id"] and f"transaction {connector['transaction_id']}"
+    if connector["transaction_id"]:
+        yield f"{connector['power_w']:,.0f} W"
+    if connector["soc_percent"] is not None:
+        yield f"{connector['soc_percent']:.0f} %"
 
 
 def since_of(row: "Row", state: str) -> str | None:

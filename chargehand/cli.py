@@ -12,7 +12,7 @@ from click.shell_completion import get_completion_class
 from chargehand.catalog import catalog
 from chargehand.chargers import chargers
 from chargehand.client.failures import Failure
-from chargehand.commands import commands
+from chargehand.commands import actions, commands
 from chargehand.installation import installation
 from chargehand.local import env, migrate, token, up
 from chargehand.output import note
@@ -61,5 +61,5 @@ def completion(*, shell: str) -> None:
     click.echo(kind(main, {}, "chargehand", COMPLETE_VARIABLE).source())
 
 
-for command in (chargers, commands, catalog, token, env, up, migrate, installation):
+for command in (chargers, commands, actions, catalog, token, env, up, migrate, installation):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""`chargehand commands`: lists the commands of a charger, with their results."""
+"""`chargehand commands` and `chargehand actions`: what was requested of chargers, and what came of it."""
 
 import click
 
@@ -34,6 +34,49 @@ def list_(*, name: str, limit: int, as_json: bool) -> None:
                 row["status"],
                 row["requested_by"],
                 (row["error"] or {}).get("message") or row["reason"],
+            )
+            for row in rows
+        ),
+    )
+
+
+@click.group()
+def actions() -> None:
+    """What happened at running chargers, the users who requested it, and the results."""
+
+
+@actions.command("list")
+@click.argument("name", metavar="[CHARGER]", required=False, shell_complete=complete_chargers)
+@click.option("--location", "location_id", help="The id of a location.")
+@click.option("--status", help="queued, received, applied, rejected, expired, failed; several with commas.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@as_json
+def list_actions(
+    *, name: str | None, location_id: str | None, status: str | None, limit: int, as_json: bool
+) -> None:
+    """List the actions of a charger, of a location, or of all chargers, the newest first."""
+    from chargehand.client.finding import find_chargers
+
+    query = {"location_id": location_id, "status": status}
+    with connect() as client:
+        if name:
+            (charger,) = find_chargers(client, [name])
+            query["charger_id"] = charger["id"]
+        rows = list(client.rows("/ocpp/commands", max_rows=limit, **query))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("ID", "Created", "Identity", "Action", "Status", "By", "Reason"),
+        (
+            (
+                row["id"],
+                row["created_at"],
+                row["identity"],
+                row["event_type"],
+                row["status"],
+                row["requested_by"],
+                row["reason"],
             )
             for row in rows
         ),

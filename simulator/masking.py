@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 MASK = "***"
 
-#: OCPP 1.6's key, and 2.0.1's variable, which is also a field of a network profile; names are not case-sensitive.
+#: OCPP 1.6's key, and 2.0.1's variable, which is also a field of a network profile, with or without its component; names are
+#: not case-sensitive.
 NAMES = frozenset({"authorizationkey", "basicauthpassword"})
 
 #: Secrets of a network profile by the field that has them (APNType and VPNType; a `key` elsewhere is none).
@@ -44,8 +45,8 @@ def _mask(part: Any) -> int:
         return sum(map(_mask, part))
     if not isinstance(part, dict):
         return 0
-    secret_fields = {name for name in part if name.lower() in NAMES}
-    found = sum(map(_mask, part.values()))
+    secret_fields = {name for name in part if _names_password(name)}
+    found = sum(map(_mask, part.values())) + _mask_texts(part)
     for name, fields in PROFILE_FIELDS.items():
         found += _mask_fields(part.get(name), fields)
     entries = [part]
@@ -54,6 +55,16 @@ def _mask(part: Any) -> int:
         attributes = part.get("variableAttribute")
         entries += attributes if isinstance(attributes, list) else []
     return found + sum(_mask_fields(entry, secret_fields) for entry in entries)
+
+
+def _mask_texts(part: dict[str, Any]) -> int:
+    """In texts that are JSON themselves: the data of a DataTransfer."""
+    found = 0
+    for name, text in part.items():
+        if isinstance(text, str) and (masked := mask_passwords(text)) != text:
+            part[name] = masked
+            found += 1
+    return found
 
 
 def _mask_fields(entry: Any, fields: Set[str]) -> int:
@@ -66,7 +77,7 @@ def _mask_fields(entry: Any, fields: Set[str]) -> int:
 def _names_password(name: Any) -> bool:
     if isinstance(name, dict):
         name = name.get("name")
-    return isinstance(name, str) and name.lower() in NAMES
+    return isinstance(name, str) and name.lower().rpartition(".")[2] in NAMES
 
 
 #: OCPP 1.6's key is written in hexadecimal, and sent as its bytes.

@@ -12,7 +12,7 @@ from api.http.fields import Problem
 from api.http.idempotency_key import KEY_HEADER
 from api.http.parsing import InvalidRequest, item
 from api.http.waits import TooManyWaits
-from api.limits.open_commands import TooManyOpenCommands
+from api.limits.open_rows import TooManyOpen
 from api.limits.rate_limit import TooManyRequests
 from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
@@ -50,7 +50,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(KeyReused, key_reused)
     app.register_error_handler(TooManyRequests, too_many_requests)
     app.register_error_handler(QuotaFull, quota_full)
-    app.register_error_handler(TooManyOpenCommands, too_many_open_commands)
+    app.register_error_handler(TooManyOpen, too_many_open)
     app.register_error_handler(Full, too_many_streams)
     app.register_error_handler(FullForOrganization, too_many_streams_of_organization)
     app.register_error_handler(TooManyReads, too_many_reads)
@@ -123,7 +123,7 @@ def quota_full(error: QuotaFull) -> ResponseReturnValue:
     return {"detail": str(error)}, 403
 
 
-def too_many_open_commands(error: TooManyOpenCommands) -> ResponseReturnValue:
+def too_many_open(error: TooManyOpen) -> ResponseReturnValue:
     return {"detail": str(error)}, 429, {"Retry-After": str(error.retry_after_s)}
 
 

@@ -41,7 +41,7 @@ ERRORS = {
     413: "The body is larger than 64 KiB.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
-    429: "The organization exceeds its rate limit or has too many open commands. Try again later.",
+    429: "The organization exceeds its rate limit, has too many open commands or actions, or waits too often at once. Try again later.",
     500: "An internal error. Find it in the logs by the X-Request-Id.",
     503: "The database is not available. Try again.",
 }

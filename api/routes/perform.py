@@ -102,8 +102,9 @@ def _perform(
 def _submit(kind: ActionKind, target: Target, event: Mapping[str, Any], expires_in_s: int) -> ActionReceipt:
     """Store the actions; for a repeat with the same Idempotency-Key, return the first receipt.
 
-    Raises InvalidRequest and KeyReused for a bad key, NoKeys, and as `record_actions`.
+    Raises TooManyOpen; InvalidRequest and KeyReused for a bad key, NoKeys, and as `record_actions`.
     """
+    resources().action_quota.check(requester().organization_id)
     masked = mask_event(event, kind.fields)
     request = ActionRequest(
         name=kind.name,
@@ -132,6 +133,8 @@ def _announce(receipt: ActionReceipt) -> None:
     if receipt.queued:
         resources().hints.give()
     organization_id = requester().organization_id
+    if receipt.queued and not receipt.replayed:
+        resources().action_quota.add(organization_id, len(receipt.queued))
     log.info(
         "request.replayed" if receipt.replayed else "actions.accepted",
         event_type=receipt.name,

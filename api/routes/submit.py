@@ -41,7 +41,7 @@ def requested_by() -> RequestedBy:
 def submit(request: CreateRequest | LifecycleRequest) -> CommandReceipt:
     """Store the request as a command. Returns its receipt; for a repeat with the same Idempotency-Key, the first one.
 
-    Raises TooManyOpenCommands; InvalidRequest and KeyReused for a bad key; and as `create_charger` or `record_command`.
+    Raises TooManyOpen; InvalidRequest and KeyReused for a bad key; and as `create_charger` or `record_command`.
     """
     resources().open_quota.check(request.organization_id)
     attempt = this_attempt()
@@ -58,7 +58,7 @@ def submit(request: CreateRequest | LifecycleRequest) -> CommandReceipt:
 
 
 def submit_update(request: UpdateRequest) -> Charger:
-    """Change a charger. Returns its row. Raises TooManyOpenCommands, and as `update_charger`."""
+    """Change a charger. Returns its row. Raises TooManyOpen, and as `update_charger`."""
     resources().open_quota.check(request.organization_id)
     with resources().sessions.begin() as session:
         charger, receipt = chargers.update_charger(session, request, sealer=resources().sealer)

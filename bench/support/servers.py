@@ -30,7 +30,11 @@ JWT_SECRET = "measured-with-a-secret-of-a-decent-length-0123456789"
 CONTROL_SECRET = "connected-with-a-secret-of-a-decent-length-9876543210"
 
 #: For parts that measure the API alone: one organization has all chargers, and no worker finishes their commands.
-NO_QUOTAS = {"CHARGERS_PER_ORGANIZATION": "100000000", "OPEN_COMMANDS_PER_ORGANIZATION": "100000000"}
+NO_QUOTAS = {
+    "CHARGERS_PER_ORGANIZATION": "100000000",
+    "OPEN_COMMANDS_PER_ORGANIZATION": "100000000",
+    "OPEN_ACTIONS_PER_ORGANIZATION": "100000000",
+}
 
 
 @dataclass(frozen=True, slots=True)

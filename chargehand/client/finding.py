@@ -19,6 +19,14 @@ def find_chargers(client: Client, names: Sequence[str]) -> list[Row]:
     return list({charger["id"]: charger for charger in found if charger is not None}.values())
 
 
+def with_details(client: Client, chargers: Sequence[Row]) -> list[Row]:
+    """The chargers with what lists do not have: their connectors, control link and settings. Raises Failure."""
+    with ThreadPoolExecutor(min(MAX_REQUESTS, len(chargers) or 1)) as threads:
+        return list(
+            threads.map(lambda charger: client.get(f"/ocpp/chargers/{segment(charger['id'])}"), chargers)
+        )
+
+
 def find_charger(client: Client, name: str) -> Row | None:
     """The charger with that id, else with that identity; None if there is none. Raises Failure."""
     if name.startswith("dep-"):

@@ -1,5 +1,7 @@
 """Actions from the command line: what a driver, a car or a tester does at a charger."""
 
+import re
+
 import pytest
 
 from chargehand.actions import SHORT_NAMES, action_commands, with_dashes
@@ -62,6 +64,9 @@ def test_a_session_from_plug_to_unplug(run: Run, name: str, version: str) -> Non
     assert (tapped["ok"], tapped["status"], tapped["identity"]) == (True, "applied", name)
     assert unplugged.status == 0
     assert "applied" in unplugged.out
+    listed = run("actions", "list", name, "--status", "applied", "--json").json
+    assert [row["event_type"] for row in listed] == ["unplug_connector", "present_token", "plug_connector"]
+    wait_until(lambda: re.search("Connector 1 +Available", run("chargers", "get", name).out), 5)
     ended = "StopTransaction" if version == "1.6" else "TransactionEvent"
     wait_until(lambda: run("chargers", "logs", name, "--event", ended, "--json").json, 10)
 

@@ -18,3 +18,18 @@ def test_a_link_that_may_have_changed_since_says_so(late: str | None, shown: str
     row["runtime"]["ocpp"]["stale_reason"] = late
 
     assert facts(row)["CSMS"] == shown
+
+
+def test_a_connector_is_shown_as_the_charger_last_reported_it() -> None:
+    row: Any = deepcopy(EXAMPLES["get_charger"].answer)
+    assert facts(row)["Connector 1"] == "Charging, transaction 4711, 11,000 W, 71 %"
+
+    row["control"]["stale"] = True
+    row["connectors"][0] |= {
+        "status": "Faulted",
+        "fault": "GroundFault",
+        "transaction_id": None,
+        "soc_percent": None,
+    }
+
+    assert facts(row)["Connector 1"] == "Faulted, GroundFault, a while ago"

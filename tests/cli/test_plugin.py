@@ -56,6 +56,26 @@ def test_five_lines_test_a_csms_and_leave_nothing(inner: pytest.Pytester, charge
     assert left_over(chargehand, f"{PREFIX}-A") == []
 
 
+def test_a_test_acts_as_the_car_and_sees_why_an_action_is_rejected(inner: pytest.Pytester) -> None:
+    inner.makepyfile(
+        f"""
+        import pytest
+        from chargehand.client.failures import Failure
+
+        def test_a_car_comes_twice(chargers):
+            [charger] = chargers(identity="{PREFIX}-C")
+            charger.act("plug_connector", connector_id=1)
+            with pytest.raises(Failure, match="rejected, a car is plugged in already"):
+                charger.act("plug_connector", connector_id=1)
+            with pytest.raises(Failure, match="there is no action fly"):
+                charger.act("fly")
+            assert charger.wait_for_frame("StatusNotification", connectorId=1, status="Preparing")
+        """
+    )
+
+    inner.runpytest_subprocess("-q").assert_outcomes(passed=1)
+
+
 def test_a_charger_that_is_not_accepted_fails_the_test_with_the_reason_and_is_deleted(
     inner: pytest.Pytester, chargehand: RunningStack
 ) -> None:

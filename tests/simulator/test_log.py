@@ -31,6 +31,8 @@ def lines_of(secret: str | None = None) -> tuple[EventLog, list[dict[str, Any]]]
         '[2,"1","NotifyReport",{"reportData":[{"component":{"name":"SecurityCtrlr"},"variable":{"name":"basicauthpassword"},"variableAttribute":[{"type":"Actual","value":"SECRET"}]}]}]',
         '[2,"1","NotifyEvent",{"eventData":[{"variable":{"name":"BasicAuthPassword"},"actualValue":"SECRET"}]}]',
         '[2,"1","ChangeConfiguration",{"value":["SECRET",12],"key":"AuthorizationKey"}]',
+        '[2,"1","DataTransfer",{"data":{"configuration":{"SecurityCtrlr.BasicAuthPassword":"SECRET"}}}]',
+        '[2,"1","DataTransfer",{"data":"{\\"configuration\\":{\\"AuthorizationKey\\":\\"SECRET\\"}}"}]',
     ],
 )
 def test_a_password_in_a_frame_is_masked_and_the_frame_stays_json(frame: str) -> None:

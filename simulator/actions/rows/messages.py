@@ -63,7 +63,7 @@ def proxy_message(charger: Charger, event: Event) -> Result:
 
     def take(answer: Payload) -> Outcome:
         _follow(charger, name, payload, answer)
-        return Outcome("applied", None, {"action": name, "payload": payload, "answer": answer})
+        return Outcome("applied", None, {"action": name, "answer": answer})
 
     return call_csms(charger, name, payload, take)
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import sessionmaker
 
 from api.app import create_app
-from api.limits import open_commands
+from api.limits import open_rows
 from api.resources import Resources
 from embedded.ports import free_port
 from shared.database.engine import Sessions, make_engine
@@ -28,7 +28,7 @@ COUNT_EVERY_S = 0.05
 
 @pytest.fixture
 def app(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setattr(open_commands, "COUNT_EVERY_S", COUNT_EVERY_S)
+    monkeypatch.setattr(open_rows, "COUNT_EVERY_S", COUNT_EVERY_S)
     small = replace(
         settings, chargers_per_organization=MAX_CHARGERS, open_commands_per_organization=MAX_CHARGERS
     )
@@ -177,7 +177,7 @@ def test_requests_that_store_no_command_take_nothing_of_the_quota(
     charger_id = fleet.ready()
     fleet.finish(charger_id)
     wait_until(lambda: fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code == 202)
-    monkeypatch.setattr(open_commands, "COUNT_EVERY_S", 3600.0)
+    monkeypatch.setattr(open_rows, "COUNT_EVERY_S", 3600.0)
 
     stops = [fleet.post(f"{CHARGERS}/{charger_id}/stop-charger").status_code for _ in range(3 * MAX_CHARGERS)]
     others = [fleet.post(f"{CHARGERS}/dep-none/stop-charger").status_code for _ in range(3 * MAX_CHARGERS)]

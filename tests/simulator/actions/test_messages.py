@@ -188,3 +188,20 @@ async def test_an_answer_that_is_too_long_for_a_frame_is_left_out(talk: Talk) ->
 async def test_what_is_no_event_is_rejected(talk: Talk, event: Any) -> None:
     assert (await talk.model.actions.perform("plug_connector", event)).status == "rejected"
     assert (await talk.model.actions.perform(event, {})).status == "rejected"
+
+
+@pytest.mark.parametrize("version", ["OCPP2.0.1"])
+async def test_a_password_in_a_message_is_in_no_result_and_no_log(talk: Talk) -> None:
+    variable = {
+        "component": {"name": "SecurityCtrlr"},
+        "variable": {"name": "BasicAuthPassword"},
+        "variable_attribute": [{"value": "hunter2hunter2"}],
+    }
+    report = {"request_id": 1, "generated_at": "2030-01-01T12:00:00Z", "seq_no": 0, "report_data": [variable]}
+
+    outcome = await proxy(talk, "notify_report", report)
+
+    assert outcome.status == "applied"
+    sent = (await talk.link.next("NotifyReport"))["report_data"][0]["variable_attribute"]
+    assert sent == [{"value": "hunter2hunter2"}]
+    assert "hunter2" not in f"{outcome}{talk.charger.events}"

@@ -1,9 +1,18 @@
 """A deleted charger leaves nothing behind, costs ECS little, and its row is removed only then."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import func, select, text, update
+
 from shared.error_codes import ErrorCode
+from shared.fleet.actions.record import ActionRequest, Target, record_actions
+from shared.models import Action
 from tests.support.fake_ecs import fail_once
-from tests.support.world import World
+from tests.support.waiting import wait_until
+from tests.support.world import ORGANIZATION, World
 from worker.ecs.client import EcsRejected
+
+IS_BLOCKED = text("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
 
 
 def reject() -> None:
@@ -27,6 +36,30 @@ def test_a_deleted_charger_is_removed_when_ecs_has_nothing_of_it(world: World) -
     assert while_draining is False
     assert world.gone(charger_id)
     assert charger_id not in world.ecs.definitions
+
+
+def test_a_removal_and_a_result_of_an_action_at_once_are_no_deadlock(world: World) -> None:
+    charger_id = world.ready()
+    with world.sessions.begin() as session:
+        target = Target(charger_id)
+        request = ActionRequest("plug_connector", {}, target, ORGANIZATION, "tester", None)
+        [action] = record_actions(session, request).actions
+        session.execute(update(Action).values(status="queued", finished_at=None))  # the charger is connected
+    world.delete(charger_id)
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.wait_is_over(charger_id)
+
+    with ThreadPoolExecutor() as threads, world.sessions.begin() as link:
+        link.execute(select(Action.id).where(Action.id == action.id).with_for_update())
+        removal = threads.submit(world.converge, charger_id)
+        wait_until(lambda: link.scalar(IS_BLOCKED))
+        applied = update(Action).where(Action.id == action.id)
+        link.execute(applied.values(status="applied", finished_at=func.now()))
+        link.commit()
+        removal.result(10)
+
+    assert world.gone(charger_id)
 
 
 def test_a_removal_costs_one_service_change_however_long_the_service_drains(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Limits how many commands of an organization are open at once, by an estimate that is corrected now and then."""
+"""Limits how many commands or actions of an organization are open at once, by an estimate that is corrected now and then."""
 
 from dataclasses import dataclass
 from time import monotonic
@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.models import Command
-from shared.vocabulary import OPEN
+from shared.models import Action, Command
+from shared.vocabulary import OPEN, OPEN_ACTION
 
 log = structlog.get_logger(__name__)
 
@@ -17,12 +17,12 @@ COUNT_EVERY_S = 2.0  # the shortest time between two counts for one organization
 COUNTS_PER_QUOTA = 10  # a process counts again after it has stored a tenth of the quota
 
 
-class TooManyOpenCommands(Exception):
-    """The organization has as many open commands as it may have."""
+class TooManyOpen(Exception):
+    """The organization has as many open commands, or actions, as it may have."""
 
-    def __init__(self, max_open: int) -> None:
+    def __init__(self, rows: str, max_open: int) -> None:
         super().__init__(
-            f"{max_open} commands of the organization are not final, the most it may have: try again later"
+            f"{max_open} {rows} of the organization are not final, the most it may have: try again later"
         )
         self.retry_after_s = 5
 
@@ -34,19 +34,23 @@ class _Estimate:
     counted_at: float = float("-inf")
 
 
-class OpenCommandQuota:
-    """One per API process. Most requests cost no query: each process counts after every tenth of the quota.
+class OpenQuota:
+    """One per API process and kind of row. Most requests cost no query: each process counts after every tenth of the quota.
 
-    So a process exceeds the quota by at most a tenth, and sees finished commands within COUNT_EVERY_S.
+    So a process exceeds the quota by at most a tenth, and sees finished rows within COUNT_EVERY_S.
     """
 
-    def __init__(self, autocommit: sessionmaker[Session], max_open: int) -> None:
+    def __init__(
+        self, model: type[Command | Action], autocommit: sessionmaker[Session], max_open: int
+    ) -> None:
+        self._model = model
+        self._open = OPEN if model is Command else OPEN_ACTION
         self._autocommit = autocommit
         self._max_open = max_open
         self._of: dict[str, _Estimate] = {}
 
     def check(self, organization_id: str) -> None:
-        """Raise TooManyOpenCommands if the organization may not have one more."""
+        """Raise TooManyOpen if the organization may not have one more."""
         found = self._of.get(organization_id)
         if found is None:
             return
@@ -55,11 +59,11 @@ class OpenCommandQuota:
             self._correct(organization_id, found)
             full = found.counted + found.stored_since >= self._max_open
         if full:
-            raise TooManyOpenCommands(self._max_open)
+            raise TooManyOpen(self._model.__tablename__, self._max_open)
 
-    def add(self, organization_id: str) -> None:
-        """Count a new command; not a repeat, nor a request that was refused."""
-        self._of.setdefault(organization_id, _Estimate()).stored_since += 1
+    def add(self, organization_id: str, rows: int = 1) -> None:
+        """Count new rows; not a repeat, nor a request that was refused."""
+        self._of.setdefault(organization_id, _Estimate()).stored_since += rows
 
     def _correct(self, organization_id: str, found: _Estimate) -> None:
         """Count, unless that was done a moment ago. When the database cannot be read, no request is refused."""
@@ -68,8 +72,8 @@ class OpenCommandQuota:
             return
         found.counted_at = now
         is_open = (
-            select(Command.id)
-            .where(Command.organization_id == organization_id, Command.status.in_(OPEN))
+            select(self._model.id)
+            .where(self._model.organization_id == organization_id, self._model.status.in_(self._open))
             .limit(self._max_open)
         )
         stored = found.stored_since
@@ -77,6 +81,8 @@ class OpenCommandQuota:
             with self._autocommit() as session:
                 found.counted = session.scalar(select(func.count()).select_from(is_open.subquery())) or 0
         except SQLAlchemyError as error:
-            log.warning("open_commands.not_counted", error=str(error).partition("\n")[0])
+            log.warning(
+                "quota.not_counted", rows=self._model.__tablename__, error=str(error).partition("\n")[0]
+            )
             found.counted = 0
         found.stored_since -= stored
