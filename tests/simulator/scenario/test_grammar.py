@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulator.actions.rows.scenario import EXAMPLE, STEP
@@ -114,7 +114,7 @@ def test_any_json_is_a_scenario_or_a_bad_one(scenario: Any) -> None:
             read_scenario(scenario, Limits(version, connectors=2))
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(SCENARIOS)
 def test_a_charger_with_any_scenario_starts_or_has_bad_settings(scenario: Any) -> None:
     try:
