@@ -1,5 +1,5 @@
 # Three images of one repository, each with no more than it runs:
-#   app        the API, the worker, beat and Flower; the default
+#   app        the API, the worker, the control link, beat and Flower; the default
 #   simulator  the charger, which an ECS task runs
 #   embedded   an ECS that runs tasks as its own processes, and a CSMS, for docker-compose.yml
 
@@ -51,7 +51,7 @@ FROM base AS simulator
 COPY --from=simulator-packages /venv /venv
 COPY simulator /app/simulator
 ENV PYTHONPATH=/app
-# It listens nowhere. While its process runs it connects, or says why it cannot.
+# It listens nowhere, unless CHARGER_HTTP_PORT is set. While its process runs it connects, or says why it cannot.
 HEALTHCHECK NONE
 CMD ["python", "-m", "simulator"]
 
@@ -64,8 +64,8 @@ CMD ["python", "-m", "embedded.ecs", "--host", "0.0.0.0", "--port", "4566", "--s
 
 FROM base AS app
 COPY --from=app-install /venv /venv
-ENV BIND=0.0.0.0:8000
-EXPOSE 8000
+ENV BIND=0.0.0.0:8000 LINK_BIND=0.0.0.0:8100
+EXPOSE 8000 8100
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/ready', timeout=4)"]
 CMD ["python", "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"]

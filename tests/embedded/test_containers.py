@@ -27,19 +27,20 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-OPEN_PORTS = ("4566", "8000", "9000", "5555")
+OPEN_PORTS = ("4566", "8000", "8100", "9000", "5555")
 SECRETS = {
     "JWT_SECRET": "c0ffee" * 4 + "0123456789abcdef" * 2,
     "POSTGRES_PASSWORD": "postgres0password",
     "REDIS_PASSWORD": "redis0password",
     "FLOWER_PASSWORD": "flower0password",
     "ECS_PASSWORD": "ecs0password",
+    "CONTROL_SECRET": "b0ffee" * 4 + "0123456789abcdef" * 2,
 }
 
 
 def test_every_program_has_a_service() -> None:
     assert set(SERVICES) == {
-        "postgres", "redis", "ecs", "csms", "migrate", "api", "worker", "beat", "flower",
+        "postgres", "redis", "ecs", "csms", "migrate", "api", "link", "worker", "beat", "flower",
     }  # fmt: skip
 
 
@@ -149,7 +150,9 @@ def test_dockerignore_lets_through_what_the_images_copy() -> None:
 
 
 def test_the_simulator_imports_only_what_its_image_holds() -> None:
-    installed = re.search(r'"uv", "pip", "install", "ocpp", "websockets"\]', DOCKERFILE)
+    installed = re.search(
+        r'"uv", "pip", "install", "ocpp", "starlette", "uvicorn", "websockets"\]', DOCKERFILE
+    )
     imported = {
         module.split(".")[0]
         for file in (ROOT / "simulator").rglob("*.py")
@@ -158,7 +161,13 @@ def test_the_simulator_imports_only_what_its_image_holds() -> None:
     }
 
     assert installed
-    assert imported - set(sys.stdlib_module_names) <= {"simulator", "ocpp", "websockets"}
+    assert imported - set(sys.stdlib_module_names) <= {
+        "simulator",
+        "ocpp",
+        "starlette",
+        "uvicorn",
+        "websockets",
+    }
 
 
 def modules_of(node: ast.AST) -> list[str]:
@@ -201,7 +210,7 @@ class Composed:
         text = re.sub(r"^redis://.*@redis:6379/0$", self.redis_url, text)
         for port, ours in self.ports.items():
             text = re.sub(rf"\b{port}\b", str(ours), text)
-        text = text.replace("0.0.0.0", HOST).replace("//ecs:", f"//{HOST}:")
+        text = re.sub("//(ecs|link):", f"//{HOST}:", text.replace("0.0.0.0", HOST))
         text = re.sub(r"^/state$", str(self.folder / "state"), text)
         return text.replace("/tmp", str(self.folder)).replace("$$", "$")
 
@@ -244,7 +253,7 @@ def test_every_command_of_our_images_runs_and_becomes_healthy(composed: Composed
     reports: list[str] = []
     supervisor = Supervisor(composed.folder, reports.append)
     try:
-        for name in ("ecs", "csms", "api", "worker", "beat", "flower"):
+        for name in ("ecs", "csms", "api", "link", "worker", "beat", "flower"):
             supervisor.start(composed.program(name))
         supervisor.wait_until_ready(within_s=90)
 
