@@ -11,7 +11,8 @@ from chargehand.client.http import Client, Row
 from shared.fleet.actions.table import ActionKind
 
 MAX_REQUESTS = 16  # at the same time
-ENDED = frozenset({"applied", "rejected", "expired", "failed"})
+#: The status of an action whose result the API answers as an error with this code; others have failed.
+STATUS_OF_CODE = {"action_rejected": "rejected", "action_expired": "expired"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ def act_at_chargers(
         except Refused as error:
             if error.status == 401:
                 raise
-            return Result(charger["identity"], action.name, "failed", charger["id"], reason=str(error))
+            status = STATUS_OF_CODE.get(error.code, "failed")
+            return Result(
+                charger["identity"], action.name, status, charger["id"], error.action_id, reason=str(error)
+            )
 
     with ThreadPoolExecutor(min(MAX_REQUESTS, len(chargers) or 1)) as threads:
         return list(threads.map(act, chargers))

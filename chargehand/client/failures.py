@@ -22,6 +22,8 @@ class Unreachable(Failure):
 class Refused(Failure):
     """The API answered with an error. `status` is the HTTP status."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, *, action_id: str | None = None, code: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.action_id = action_id  #: of an action that was stored and not applied
+        self.code = code  #: why it was not, as a code of docs/errors.md

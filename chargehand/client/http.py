@@ -184,7 +184,10 @@ class Client:
             content = None
         if answer.is_success and content is not None:
             return content
-        raise Refused(_why(self.stack.url, answer.status_code, content), answer.status_code)
+        why, known = _why(self.stack.url, answer.status_code, content), _known_of_action(content)
+        raise Refused(
+            why, answer.status_code, action_id=known.get("command_id"), code=known.get("code") or ""
+        )
 
     def _no_answer(self, error: httpx.TransportError) -> Failure:
         url = self.stack.url
@@ -215,10 +218,21 @@ def _why(url: str, status: int, content: Any) -> str:
     return str(detail)
 
 
+def _known_of_action(content: Any) -> Mapping[str, str]:
+    """The `command_id` and `code` in an error answer about an action; empty for other errors."""
+    if not isinstance(content, dict):
+        return {}
+    first = content["detail"][0] if isinstance(content.get("detail"), list) and content["detail"] else None
+    known = (first.get("ctx") if isinstance(first, dict) else None) or content
+    return known if "command_id" in known else {}
+
+
 def _item(item: Any) -> str:
-    """An entry of a 422 answer, as in `ws_url: Field required`."""
+    """An entry of a 422 answer, as in `ws_url: Field required`. Of an action only the reason: no field is wrong."""
     if not isinstance(item, dict):
         return str(item)
+    if "command_id" in (item.get("ctx") or {}):
+        return str(item["msg"])
     loc = [str(step) for step in item.get("loc", ())]
     where = ".".join(loc[1:] if loc[:1] in (["body"], ["query"]) else loc)
     message = str(item.get("msg", "is not valid"))

@@ -6,29 +6,34 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from shared.models import Charger, Command, LoggedLink
+from shared.models import Charger, Command, LoggedLink, ShownLink
 from shared.vocabulary import FINAL, CommandStatus, OcppState, ProvisioningStatus
 
 #: The CSMS accepted the boot of the process that runs for the newest generation. No clocks are compared, because
 #: the database's and the charger host's may differ. Instead, the log line that says "accepted" names its ECS task, and
 #: ECS reported which task runs since it reached the generation. A line of an earlier task names another one, however
-#: late it is read. The first generation has no earlier task, unless there was a rollout. A line from before tasks were
-#: recorded counts until another generation is requested or a rollout begins.
+#: late it is read. The first generation has no earlier task, unless there was a rollout: there the charger's own report
+#: counts too, which comes sooner. A line from before tasks were recorded counts until another generation is requested or a
+#: rollout begins.
 ACCEPTED: ColumnElement[bool] = and_(
     Charger.desired_count == 1,
     Charger.running_count == 1,
     Charger.settled_generation >= Charger.generation,
-    exists().where(
-        LoggedLink.charger_id == Charger.id,
-        LoggedLink.state == OcppState.ACCEPTED,
-        or_(
-            and_(
-                Charger.rollout_at.is_(None),
-                or_(Charger.generation == 1, LoggedLink.task_generation == Charger.generation),
-            ),
-            and_(
-                Charger.running_task_generation == Charger.generation,
-                Charger.running_task_id == LoggedLink.task_id,
+    or_(
+        and_(
+            Charger.rollout_at.is_(None),
+            Charger.generation == 1,
+            exists().where(ShownLink.charger_id == Charger.id, ShownLink.state == OcppState.ACCEPTED),
+        ),
+        exists().where(
+            LoggedLink.charger_id == Charger.id,
+            LoggedLink.state == OcppState.ACCEPTED,
+            or_(
+                and_(Charger.rollout_at.is_(None), LoggedLink.task_generation == Charger.generation),
+                and_(
+                    Charger.running_task_generation == Charger.generation,
+                    Charger.running_task_id == LoggedLink.task_id,
+                ),
             ),
         ),
     ),

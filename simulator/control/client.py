@@ -24,6 +24,9 @@ from simulator.log import EventLog
 from simulator.together import run_together
 from simulator.versions import RELEASE
 
+#: How long an action may wait for its charger to begin, if the link does not say.
+DEFAULT_EXPIRY_S = 30.0
+
 #: From the hello to the welcome.
 WELCOME_TIMEOUT_S = 20.0
 
@@ -66,6 +69,7 @@ class ControlClient:
         for hosted in chargers:
             hosted.on_changed = self._reports.note
             hosted.on_memory = self._memories.note
+            hosted.on_begun = self._performer.resume
         log.hide(settings.token, always=True)
 
     async def run(self) -> Never:
@@ -123,7 +127,7 @@ class ControlClient:
         finally:
             self._socket = None
             self._reports.stop()
-            self._performer.take()  # the link repeats what has no answer
+            self._performer.end_session()
 
     async def _hold(self, socket: ClientConnection) -> None:
         """From the hello to the end of the connection. Raises what ended it."""
@@ -205,7 +209,10 @@ class ControlClient:
             self._log.remark("warning", f"the control link sent what is ignored: {error!r}"[:500])
 
     def _take_action(self, action: Frame) -> None:
-        self._performer.perform(action["charger"], action["id"], action["name"], action["event"])
+        expires_in_s = float(action.get("expires_in_s", DEFAULT_EXPIRY_S))
+        self._performer.perform(
+            action["charger"], action["id"], action["name"], action["event"], expires_in_s
+        )
 
     def _take_spec(self, part: Frame) -> None:
         hosted = self._chargers.get(part["charger"])

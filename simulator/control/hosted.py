@@ -37,6 +37,7 @@ class Hosted:
         self.on_spec: Callable[[Spec], object] = nothing  #: after `spec` was set
         self.on_changed: Callable[[Hosted], object] = nothing  #: its connectors, or its link to the CSMS
         self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another
+        self.on_begun: Callable[[Hosted], object] = nothing  #: it has a charge point
         self.csms: dict[str, Any] | None = None  #: the state of its link to the CSMS
         self.remark: dict[str, Any] | None = None  #: the last warning or error
         log.on_event = self._take_event
@@ -50,6 +51,7 @@ class Hosted:
         charge_point.on_change = lambda: self.on_changed(self)
         charge_point.memory.on_change = self._remember
         self._remember()
+        self.on_begun(self)
 
     def follow(self, revision: int, error: str | None = None) -> None:
         """Reports which specification the charger has, or why it cannot have it."""

@@ -31,6 +31,15 @@ NOT_HERE = Answer("failed", "this charger does not run in this process")
 OFF = Answer("failed", "the charger is off")
 
 
+class _Held(NamedTuple):
+    """An action of a charger that has not begun yet."""
+
+    action_id: int
+    name: str
+    event: Mapping[str, Any]
+    expires_at_s: float  #: on the event loop's clock
+
+
 class Performer:
     def __init__(self, chargers: Mapping[str, Hosted], on_result: Callable[[], object]) -> None:
         """`on_result` is called when there is something for `take`."""
@@ -38,6 +47,7 @@ class Performer:
         self._on_result = on_result
         self._answers: dict[str, OrderedDict[int, Answer]] = {}
         self._results: list[Frame] = []
+        self._held: dict[str, list[_Held]] = {}
         self._closed = False
 
     def take(self) -> list[Frame]:
@@ -45,18 +55,42 @@ class Performer:
         results, self._results = self._results, []
         return results
 
+    def end_session(self) -> None:
+        """What has no answer yet comes again over the next session."""
+        self._results.clear()
+        self._held.clear()
+
     def close(self) -> None:
         """From now on nothing begins."""
         self._closed = True
 
-    def perform(self, charger_id: str, action_id: int, name: str, event: Mapping[str, Any]) -> None:
-        """Begins an action, or answers its repeat as the first time."""
+    def perform(
+        self, charger_id: str, action_id: int, name: str, event: Mapping[str, Any], expires_in_s: float
+    ) -> None:
+        """Begins an action, or answers its repeat as the first time.
+
+        Until the charger has begun, and at most for `expires_in_s`, its actions wait.
+        """
         answers = self._answers.get(charger_id)
         known = answers.get(action_id) if answers else None
-        self._answer(charger_id, action_id, known or self._begin(charger_id, action_id, name, event))
-
-    def _begin(self, charger_id: str, action_id: int, name: str, event: Mapping[str, Any]) -> Answer:
         hosted = self._chargers.get(charger_id)
+        if known is None and hosted is not None and hosted.charge_point is None and not self._closed:
+            expires_at_s = asyncio.get_running_loop().time() + expires_in_s
+            self._held.setdefault(charger_id, []).append(_Held(action_id, name, event, expires_at_s))
+            return
+        answer = known or self._begin(hosted, charger_id, action_id, name, event)
+        self._answer(charger_id, action_id, answer)
+
+    def resume(self, hosted: Hosted) -> None:
+        """The charger begins: its actions that wait happen now, but for those that the link has given up."""
+        now_s = asyncio.get_running_loop().time()
+        for held in self._held.pop(hosted.id, []):
+            if held.expires_at_s > now_s:
+                self.perform(hosted.id, held.action_id, held.name, held.event, held.expires_at_s - now_s)
+
+    def _begin(
+        self, hosted: Hosted | None, charger_id: str, action_id: int, name: str, event: Mapping[str, Any]
+    ) -> Answer:
         if hosted is None:
             return NOT_HERE
         if self._closed or hosted.charge_point is None:

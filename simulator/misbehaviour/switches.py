@@ -6,6 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from simulator.link import frames, schemas
+from simulator.masking import mask_passwords
 from simulator.versions import Version
 
 Event = Mapping[str, Any]
@@ -45,7 +46,9 @@ class Switch:
         return self._how_often == "once" and self.fired > 0
 
     def describe(self) -> dict[str, Any]:
-        return {"kind": self.kind, "fired": self.fired, **self.event}
+        """Its event with passwords masked, and how often it has happened."""
+        event: dict[str, Any] = json.loads(mask_passwords(json.dumps(self.event)))
+        return {"kind": self.kind, "fired": self.fired, **event}
 
     def replace_answer(self, call: frames.Call) -> str | None:
         """The frame to answer this call with; None when it does not happen now."""

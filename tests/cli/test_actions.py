@@ -80,7 +80,7 @@ def test_a_proxied_message_has_the_answer_of_the_csms_and_a_wrong_one_the_reason
     assert sent.json["ok"], sent.json
     assert "currentTime" in str(sent.json["result"])
     assert wrong.status == 1
-    assert "no_such_action" in wrong.err
+    assert re.match(rf"Error: {name} \(dep-\w+\): rejected, .*no_such_action", wrong.err)
 
 
 def test_a_location_is_reached_by_one_command(run: Run, name: str) -> None:

@@ -24,6 +24,7 @@ from ocpplab import (
     StopSessionCommandEvent,
     StopTransactionCommandEvent,
 )
+from ocpplab.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 
 from tests.contract.conftest import Api
 from tests.contract.sdk import Sdk
@@ -114,6 +115,40 @@ def test_the_csms_sees_what_each_command_does(scene: Scene) -> None:
             scene.csms.wait_for_call(scene.identity, *seen, after=after)
         else:
             assert seen(scene), step.method
+
+
+@pytest.mark.parametrize("scene", [V16], indirect=True)
+def test_what_a_charger_refuses_is_a_typed_error_of_the_sdk(scene: Scene) -> None:
+    scene.command("send_local_list", LOCAL_LIST)
+    with pytest.raises(BadRequestError):  # the version has to grow
+        scene.command("send_local_list", LOCAL_LIST)
+
+    with pytest.raises(UnprocessableEntityError) as refused:
+        scene.command("inject_fault", InjectFaultEvent(fault_type="OverCurrent", connector_id=9))
+    assert "there is no connector 9" in str(refused.value.body)
+
+    with pytest.raises(NotFoundError):
+        Scene(scene.sdk, scene.api, scene.csms, "", "dep-none", V16).command("plug_connector", PLACE)
+
+    scene.api(f"/ocpp/chargers/{scene.charger_id}/stop-charger?wait=30", "POST")
+    with pytest.raises(UnprocessableEntityError) as refused:
+        scene.command("reset_auth_cache", EmptyEvent())
+    assert "charger_stopped" in str(refused.value.body)
+    answer = scene.command("plug_connector", PLACE)
+    assert (answer.targeted_count, answer.queued_count, answer.failed_count) == (1, 0, 1)
+    assert "stopped" in answer.failed[0].error
+
+
+@pytest.mark.parametrize("scene", [V16], indirect=True)
+def test_one_command_drives_the_chargers_of_a_location(scene: Scene) -> None:
+    scene.api(f"/ocpp/chargers/{scene.charger_id}", "PUT", json={"location_id": scene.identity})
+    target = CommandTarget(location_id=scene.identity, charger_ids=[scene.charger_id, "dep-elsewhere"])
+
+    answer = scene.sdk("plug_connector", resource="commands", target=target, event=PLACE)
+
+    assert (answer.targeted_count, answer.queued_count, answer.failed_count) == (2, 1, 1)
+    assert answer.results[0].identity == scene.identity
+    scene.csms.wait_for_call(scene.identity, *status("Preparing"))
 
 
 Payload = dict[str, Any]

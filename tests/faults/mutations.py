@@ -41,7 +41,7 @@ MUTATIONS = (
     Mutation(
         "the boot of an earlier task counts after a rollout of a first generation",
         "shared/fleet/links.py",
-        "                Charger.rollout_at.is_(None),\n",
+        "            Charger.rollout_at.is_(None),\n",
         "",
     ),
     Mutation(

@@ -134,16 +134,19 @@ def test_a_late_log_makes_no_reported_state_stale(fleet: Fleet, sessions: Sessio
     assert get(fleet, charger_id)["runtime"]["ocpp"]["stale_reason"] is None
 
 
-def test_a_report_alone_does_not_say_that_the_newest_process_is_accepted(
-    fleet: Fleet, sessions: Sessions
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_report_says_that_the_first_process_is_accepted_and_no_later_one(
+    fleet: Fleet, sessions: Sessions, generation: int
 ) -> None:
     """The process that reports may be the one that a restart ends: only a log names its task."""
     charger_id = fleet.ready()
+    fleet.settle(charger_id, generation=generation, observed_generation=2, settled_generation=2)
     connect(sessions, charger_id)
     report(sessions, charger_id, csms=csms("accepted"))
 
     with sessions() as session:
-        assert not session.scalars(select(ACCEPTED).where(Charger.id == charger_id)).one()
+        accepted = session.scalars(select(ACCEPTED).where(Charger.id == charger_id)).one()
+    assert accepted == (generation == 1)
 
 
 @pytest.mark.parametrize(

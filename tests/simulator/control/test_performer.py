@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from simulator.actions.outcome import Outcome
+from simulator.control.hosted import Hosted
 from simulator.control.performer import MARGIN_S, MAX_ANSWERS, Answer, Performer
+from simulator.log import EventLog
 from tests.simulator.control.controlled import ControlledCharger, controlled
 from tests.simulator.control.scripted_link import CHARGER
 from tests.simulator.virtual_time import VirtualTimeLoop
@@ -163,7 +165,7 @@ def test_a_verdict_that_does_not_come_in_time_fails_the_action() -> None:
         charger = Waiting()
         verdict = charger.waiting["authorize"] = asyncio.get_running_loop().create_future()
         performer = performer_of(charger)
-        performer.perform(CHARGER, 1, "authorize", {})
+        performer.perform(CHARGER, 1, "authorize", {}, 30)
         await asyncio.sleep(charger.call_timeout_s + MARGIN_S - 1)
         assert [each["status"] for each in performer.take()] == ["received"]
         await asyncio.sleep(2)
@@ -183,7 +185,7 @@ async def test_an_action_whose_wait_breaks_fails(how: str) -> None:
     charger = Waiting()
     verdict = charger.waiting["authorize"] = asyncio.get_running_loop().create_future()
     performer = performer_of(charger)
-    performer.perform(CHARGER, 1, "authorize", {})
+    performer.perform(CHARGER, 1, "authorize", {}, 30)
 
     if how == "raises":
         verdict.set_exception(ZeroDivisionError("x"))
@@ -198,10 +200,39 @@ async def test_the_last_ids_are_remembered() -> None:
     charger = Waiting()
     performer = performer_of(charger)
     for number in range(MAX_ANSWERS + 1):
-        performer.perform(CHARGER, number, f"action {number}", {})
+        performer.perform(CHARGER, number, f"action {number}", {}, 30)
 
     for number in range(MAX_ANSWERS, 0, -1):
-        performer.perform(CHARGER, number, "a repeat", {})
+        performer.perform(CHARGER, number, "a repeat", {}, 30)
 
     assert "a repeat" not in charger.begun
     assert Answer("applied")._asdict().items() <= performer.take()[-1].items()
+
+
+async def test_what_comes_before_the_charger_has_begun_waits_for_it() -> None:
+    hosted, charger = Hosted(CHARGER, EventLog(lambda _: None)), Waiting()
+    performer = Performer({CHARGER: hosted}, lambda: None)
+    performer.perform(CHARGER, 1, "first", {}, 30)
+    performer.perform(CHARGER, 2, "too late", {}, 0)
+    performer.perform(CHARGER, 3, "last", {}, 30)
+    performer.perform(CHARGER, 1, "first", {}, 30)
+    before = performer.take()
+
+    hosted.charge_point = charger  # type: ignore[assignment]
+    performer.resume(hosted)
+
+    assert before == []
+    assert charger.begun == ["first", "last"]
+    assert [each["id"] for each in performer.take()] == [1, 3, 1]
+
+
+async def test_what_waits_for_the_charger_is_left_to_the_next_session() -> None:
+    hosted, charger = Hosted(CHARGER, EventLog(lambda _: None)), Waiting()
+    performer = Performer({CHARGER: hosted}, lambda: None)
+    performer.perform(CHARGER, 1, "first", {}, 30)
+    performer.end_session()
+
+    hosted.charge_point = charger  # type: ignore[assignment]
+    performer.resume(hosted)
+
+    assert (charger.begun, performer.take()) == ([], [])

@@ -11,6 +11,7 @@ from simulator.actions.rows.misbehaviour import HOW_OFTEN, KINDS
 from simulator.actions.table import TABLE
 from simulator.misbehaviour.switches import REPLACEMENTS, SPOILERS
 from tests.simulator.talk import Talk
+from tests.support.waiting import wait_until_async
 
 PAGE = (Path(__file__).parents[3] / "docs" / "misbehaviour.md").read_text()
 
@@ -55,6 +56,19 @@ async def test_a_csms_arms_misbehaviour_by_datatransfer(talk: Talk) -> None:
     assert await talk.perform("misbehave", '{"kind": "withhold_frames", "action": "Reset"}') == "Accepted"
 
     assert talk.model.misbehaviour.armed
+
+
+async def test_a_password_in_an_answer_is_sent_and_not_shown(talk: Talk) -> None:
+    entry = {"key": "AuthorizationKey", "value": "geheim-4711"}
+    event = {"kind": "answer_with", "action": "ClearCache", "answer": {"configurationKey": [entry]}}
+
+    shown = await perform(talk, "misbehave", **event)
+    await talk.link.socket.send('[2,"a","ClearCache",{}]')
+    await wait_until_async(lambda: any("geheim-4711" in text for text in talk.link.frames))
+
+    assert "geheim-4711" not in str(shown)
+    assert "geheim-4711" not in str(await perform(talk, "get_misbehaviour"))
+    assert "geheim-4711" not in str(talk.charger.events)
 
 
 def test_the_page_has_each_kind_with_its_fields_and_its_required_ones() -> None:
