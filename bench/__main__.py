@@ -8,6 +8,7 @@ from time import monotonic
 
 from bench.parts import (
     accept,
+    change,
     charger,
     drain,
     drive,
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], Report]] = {
     "removals": removals.measure,
     "tenants": tenants.measure,
     "drive": drive.measure,
+    "change": change.measure,
 }
 
 

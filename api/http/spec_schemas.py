@@ -16,6 +16,7 @@ from api.http.spec_fields import (
     Secret,
     Unsupported,
 )
+from shared.fleet.actions.secrets import is_secret
 
 MAX_CONNECTORS = 100  # of the simulator, too
 CURVES = ("flat", "taper")
@@ -163,7 +164,7 @@ class SpecBody(Body):
     @validates_schema
     def _check_configuration(self, data: dict[str, Any], **_: Any) -> None:
         for key, value in (data.get("configuration") or {}).items():
-            if _normal(key) in SECRET_KEYS:
+            if is_secret(key):
                 message = "A password or key is a secret: set it in `security`"
                 raise ValidationError({"configuration": {key: [Problem(message, "value_error")]}})
             if not isinstance(value, str | int | float) or len(key) > 100 or len(str(value)) > 1_000:
@@ -178,11 +179,6 @@ def gathered(data: dict[str, Any]) -> dict[str, Any]:
 
 
 SETTINGS = tuple(SpecBody().fields)
-SECRET_KEYS = {"authorizationkey", "basicauthpassword", "securityctrlr.basicauthpassword"}
-
-
-def _normal(key: str) -> str:
-    return key.lower().split("/")[0]
 
 
 class SecurityAnswer(Schema):

@@ -35,7 +35,7 @@ def measure() -> Report:
     beside: list[tuple[float, float]] = []
     # At Amazon's rate for task definitions, creating the chargers would take minutes.
     with (
-        running_stack(**AMAZON, ECS_QUOTAS="definition_changes=50/500") as stack,
+        running_stack(with_link=False, **AMAZON, ECS_QUOTAS="definition_changes=50/500") as stack,
         stack.client("org") as org,
     ):
         engine = stack.engine

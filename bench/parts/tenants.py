@@ -139,7 +139,7 @@ def measure() -> Report:
         "ECS_EMBEDDED_TASK_COMMAND": command,
         "RATE_LIMIT": "50/second",
     }
-    with running_stack(**settings) as stack, stack.client(NOISY) as noisy:
+    with running_stack(with_link=False, **settings) as stack, stack.client(NOISY) as noisy:
         chargers = {}
         for organization in QUIET:
             with stack.client(organization) as client:

@@ -12,6 +12,7 @@ import httpx
 import psutil
 import redis
 from celery import Celery
+from cryptography.fernet import Fernet
 from sqlalchemy import make_url, text
 
 from embedded.ports import HOST, answers, free_port
@@ -103,6 +104,16 @@ def link(database_url: str, redis_url: str, port: int) -> Program:
         is_ready=answers(f"http://{HOST}:{port}/health"),
         env=environment(database_url, redis_url) | control,
     )
+
+
+def control_environment(port: int) -> dict[str, str]:
+    """The variables with which all processes use the link on this port, and store secrets."""
+    return {
+        "LINK_BIND": f"{HOST}:{port}",
+        "CONTROL_URL": f"ws://{HOST}:{port}/control",
+        "CONTROL_SECRET": CONTROL_SECRET,
+        "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
+    }
 
 
 def control_token(process_id: str) -> str:

@@ -10,7 +10,13 @@ import httpx
 import psutil
 from sqlalchemy import Engine, text
 
-from bench.support.servers import environment, running_process, running_stores, token
+from bench.support.servers import (
+    control_environment,
+    environment,
+    running_process,
+    running_stores,
+    token,
+)
 from embedded.ports import HOST, answers, free_port
 from embedded.process import Program
 from shared.database.engine import make_engine
@@ -31,25 +37,35 @@ class Stack:
     api_url: str
     engine: Engine
     processes: dict[str, psutil.Process]
+    ecs_url: str
 
     def client(self, organization: str) -> httpx.Client:
         return make_client(self.api_url, organization)
 
+    def ecs_calls(self) -> list[str]:
+        """The operations of the calls that the embedded ECS has had."""
+        calls = httpx.get(f"{self.ecs_url}/_chargehand/calls", auth=("bench", "bench"), trust_env=False)
+        return [call["action"] for call in calls.raise_for_status().json()]
+
 
 @contextmanager
-def running_stack(**settings: str) -> Iterator[Stack]:
-    """The product, ready. `settings` are more environment variables."""
+def running_stack(*, with_link: bool = False, **settings: str) -> Iterator[Stack]:
+    """The product, ready; without the control link unless it is wanted. `settings` are more environment variables."""
     with running_stores() as stores, ExitStack() as parts:
         database_url = stores.new_database("stack")
-        api_port, ecs_port = free_port(), free_port()
+        api_port, ecs_port, link_port = free_port(), free_port(), free_port()
         ecs_url = f"http://{HOST}:{ecs_port}"
         variables = environment(database_url, stores.redis_url) | {
             "CHARGEHAND_ENV": "embedded",
             "CHARGEHAND_INSTALLATION": "bench",
             "AWS_ENDPOINT_URL": ecs_url,
             "BIND": f"{HOST}:{api_port}",
+            **(control_environment(link_port) if with_link else {}),
             **settings,
         }
+        link_program = Program(
+            "link", (sys.executable, "-m", "link"), answers(f"http://{HOST}:{link_port}/health")
+        )
         ecs = ("-m", "embedded.ecs", "--port", str(ecs_port), "--state-dir", str(stores.folder / "ecs"))
         celery = ("-m", "celery", "-A", "worker.celery_app")
         options = "-Q lifecycle,provisioning,maintenance --without-gossip --without-mingle"
@@ -66,6 +82,7 @@ def running_stack(**settings: str) -> Iterator[Stack]:
                 (sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
                 answers(f"http://{HOST}:{api_port}/ready"),
             ),
+            *([link_program] if with_link else []),
             Program("worker", (sys.executable, *celery, "worker", *options.split())),
             Program("beat", (sys.executable, *celery, "beat")),
         ):
@@ -74,7 +91,7 @@ def running_stack(**settings: str) -> Iterator[Stack]:
             )
         engine = make_engine(database_url, pool_size=2)
         parts.callback(engine.dispose)
-        yield Stack(f"http://{HOST}:{api_port}", engine, processes)
+        yield Stack(f"http://{HOST}:{api_port}", engine, processes, ecs_url)
 
 
 def make_client(api_url: str, organization: str) -> httpx.Client:

@@ -27,7 +27,7 @@ def mask_event(event: Mapping[str, Any], fields: tuple[Field, ...]) -> dict[str,
 
 
 def _mask_value(name: str, value: Any, field: Field | None) -> Any:
-    if _is_secret(name):
+    if is_secret(name):
         return _masked(value)
     if isinstance(value, dict):
         masked = mask_event(value, (field and field.fields) or ())
@@ -40,7 +40,7 @@ def _mask_value(name: str, value: Any, field: Field | None) -> Any:
 def _mask_entry(entry: dict[str, Any]) -> dict[str, Any]:
     """Mask the value of an entry that names a secret: {"key": "AuthorizationKey", "value": ...}."""
     names = (_name_in(value) for name, value in entry.items() if _plain(name) in NAME_FIELDS)
-    if not any(map(_is_secret, names)):
+    if not any(map(is_secret, names)):
         return entry
     return {
         name: _masked(value) if _plain(name) in VALUE_FIELDS else _mask_value("", value, None)
@@ -58,7 +58,8 @@ def _masked(value: Any) -> Any:
     return value if value is None or value in ("", [], {}) else MASK
 
 
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Whether the value of a key or a variable of this name is secret."""
     return SECRET_NAME.search(_plain(name)) is not None
 
 

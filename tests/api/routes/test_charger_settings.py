@@ -230,6 +230,11 @@ REFUSED: list[tuple[dict[str, Any], list[str | int]]] = [
     ({"vehicle": {"curve": "steep"}}, ["vehicle", "curve"]),
     ({"visitors": {}}, ["visitors", "every_s"]),
     ({"configuration": {"Authorizationkey": "hidden"}}, ["configuration", "Authorizationkey"]),
+    ({"configuration": {"APN.Password": "hidden"}}, ["configuration", "APN.Password"]),
+    (
+        {"scenario": [{"do": "configuration", "with": {"configuration": {"AuthorizationKey": "hidden"}}}]},
+        ["scenario", 0, "with"],
+    ),
     ({"configuration": {"HeartbeatInterval": [1]}}, ["configuration", "HeartbeatInterval"]),
     ({"configuration": []}, ["configuration"]),
     ({"scenario": "plug in"}, ["scenario"]),
