@@ -24,6 +24,7 @@ class OpenAction:
     id: int
     charger_id: str
     process_id: str
+    session_id: str  #: over which it is to be sent
     name: str
     event: dict[str, Any]
     sealed_event: str | None
@@ -90,7 +91,7 @@ def _finished(session: Session, statement: Any, **given: object) -> list[Finishe
 
 _OPEN = text("""
 SELECT
-    actions.id, actions.charger_id, report.process_id, actions.name, actions.event, actions.sealed_event,
+    actions.id, actions.charger_id, report.process_id, held.session_id, actions.name, actions.event, actions.sealed_event,
     actions.boot_id IS NOT DISTINCT FROM report.boot_id AS is_for_this_boot,
     CAST(EXTRACT(epoch FROM actions.expires_at - clock_timestamp()) AS float) AS expires_in_s,
     CAST(EXTRACT(epoch FROM clock_timestamp() - actions.created_at) AS float) AS age_s
