@@ -25,7 +25,7 @@ def charger_id(
     rows: ControlRows, link: Link, tokens: ControlTokens, csms: RememberingCsms, tmp_path: Path
 ) -> Iterator[str]:
     """A charger that its CSMS has accepted and that is connected to the link."""
-    charger_id = rows.charger()
+    charger_id = rows.charger(ws_url=csms.url)
     variables = {
         "PATH": os.environ["PATH"],
         "CHARGER_IDENTITY": "CP-1",

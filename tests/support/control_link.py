@@ -83,7 +83,7 @@ def running_link(settings: Settings, **changes: Any) -> Iterator[Link]:
             served.append((link, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()
-            await link.stop()
+        await link.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="link", daemon=True)
     thread.start()
@@ -199,14 +199,16 @@ class ControlRows:
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
 
-    def charger(self, identity: str = "CP-1", organization: str = "acme") -> str:
+    def charger(
+        self, identity: str = "CP-1", organization: str = "acme", ws_url: str = "ws://csms.test/ocpp"
+    ) -> str:
         """A charger that is up and READY."""
         new = chargers.NewCharger(
             identity=identity,
             brand_slug="wallbox",
             model_slug="wallbox-pulsar-plus",
             connector_type="Type2",
-            ws_url="ws://csms.test/ocpp",
+            ws_url=ws_url,
         )
         with self.sessions.begin() as session:
             request = chargers.CreateRequest(new, organization, requested_by="tester", request_id=None)
