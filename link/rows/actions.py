@@ -115,6 +115,7 @@ _WRITE = text("""
 UPDATE actions SET
     status = given.status, reason = given.reason, reason_code = given.reason_code, result = given.result,
     received_at = coalesce(received_at, clock_timestamp()),
+    sealed_event = CASE WHEN given.status = 'received' THEN sealed_event END,
     finished_at = CASE WHEN given.status <> 'received' THEN clock_timestamp() END
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS given (id bigint, charger_id text, status text, reason text, reason_code text, result jsonb)
@@ -123,7 +124,7 @@ WHERE actions.id = given.id AND actions.charger_id = given.charger_id
 RETURNING actions.status, EXTRACT(epoch FROM actions.finished_at - actions.created_at) AS took_s
 """)
 _END_DUE = """
-UPDATE actions SET status = '{status}', reason = '{reason}', reason_code = '{code}', finished_at = clock_timestamp()
+UPDATE actions SET sealed_event = NULL, status = '{status}', reason = '{reason}', reason_code = '{code}', finished_at = clock_timestamp()
 FROM due WHERE due.id = actions.id
 RETURNING actions.status, EXTRACT(epoch FROM actions.finished_at - actions.created_at) AS took_s
 """
