@@ -45,7 +45,11 @@ class Database:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the database works and refuses this statement for its content, so that a repeat is in vain."""
+    """Whether the content cannot be written, so that a repeat is in vain: the database works and refuses it, or it is nested
+    more deeply than JSON can be written.
+    """
+    if isinstance(error, TypeError | ValueError | RecursionError):
+        return True
     if not isinstance(error, DBAPIError) or is_unavailable(error):
         return False
     state: str = getattr(error.orig, "sqlstate", None) or ""
