@@ -135,7 +135,7 @@ class Performer:
 
 
 def _oldest_final(answers: Mapping[int, Answer]) -> int | None:
-    """One that has not ended is never forgotten: its repeat would happen a second time."""
+    """One that has not ended stays: its repeat would be performed a second time."""
     return next((action_id for action_id, answer in answers.items() if answer is not PENDING), None)
 
 
