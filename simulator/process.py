@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from simulator.charge_point.charge_point import ChargePoint
-from simulator.charge_point.memory import State
 from simulator.control.client import ControlClient
 from simulator.control.hosted import Hosted, Spec
 from simulator.control.settings import read_control_settings
@@ -71,8 +70,8 @@ class Process:
             self._ending = asyncio.create_task(switch_off(self.charge_point, self._running))
 
     async def _live(self) -> None:
-        kept = await self._recall()
         settings: Settings | None = await self._first_settings()
+        kept = self._hosted.memory if self._hosted else None
         boot_reason = None
         while settings is not None:
             charge_point = self.charge_point = build_charge_point(settings, self._log, kept)
@@ -85,20 +84,12 @@ class Process:
             settings, self._successor = self._successor, None
             kept, boot_reason = charge_point.memory.snapshot(), "LocalReset"
 
-    async def _recall(self) -> State | None:
-        """What the control link keeps for this charger, after its welcome."""
-        if self._hosted is None or self._control is None:
-            return None
-        if self._hosted.has_memory and self._environ.get("CHARGER_WS_URL"):
-            return None  # it needs nothing of the link
-        if not await self._control.welcome(self._hosted, self._welcome_wait_s):
-            why = f"no welcome of the control link within {self._welcome_wait_s:g} s"
-            begins = "with" if self._hosted.has_memory else "without"
-            self._log.remark("warning", f"{why}: the charger begins {begins} what it remembers")
-        return self._hosted.memory
-
     async def _first_settings(self) -> Settings:
-        """A charger never connects to a CSMS before it knows which one: from the link, or from an earlier start."""
+        """A charger never connects to a CSMS before it knows which one: from the link, or from an earlier start.
+
+        With the link's welcome the charger also has its memory.
+        """
+        await self._wait_for_welcome()
         if self._settings is None:
             self._log.remark(
                 "warning", "the charger has no specification yet: it waits for that of the control link"
@@ -106,6 +97,17 @@ class Process:
         while (settings := self._settings) is None:
             await self._has_settings.wait()
         return settings
+
+    async def _wait_for_welcome(self) -> None:
+        if self._hosted is None or self._control is None:
+            return
+        if self._hosted.has_memory and self._environ.get("CHARGER_WS_URL"):
+            return  # it needs nothing of the link
+        is_welcome = await self._control.welcome(self._hosted, self._welcome_wait_s)
+        if not is_welcome and self._settings is not None:
+            why = f"no welcome of the control link within {self._welcome_wait_s:g} s"
+            begins = "with" if self._hosted.has_memory else "without"
+            self._log.remark("warning", f"{why}: the charger begins {begins} what it remembers")
 
     def _take_specification(self, hosted: Hosted, spec: Spec) -> None:
         """Follows it, and reports so; one that the charger cannot follow changes nothing."""

@@ -93,6 +93,26 @@ async def test_a_charger_calls_no_csms_before_it_has_its_specification() -> None
         await session.reported(lambda state: state.get("spec") == {"revision": 3, "error": None})
 
 
+async def test_a_charger_that_has_waited_long_for_its_specification_gets_its_memory_with_it() -> None:
+    async with Csms() as csms, ScriptedLink() as link:
+        link.spec = spec(1, csms.url)
+        async with ControlledCharger(link, "") as charger:
+            session = await link.session()
+            await session.act(1, "plug_connector")
+            await session.result(1)
+        link.memory = session.all("memories")[-1]["memory"]
+        link.refusal = 503
+
+        async with ControlledCharger(link, "") as charger:
+            await wait_until_async(
+                lambda: any("waits for that of the control link" in each for each in charger.remarks())
+            )
+            link.refusal = None
+            await csms.accepted(2)
+
+            assert charger.model.station.connectors[0].plugged
+
+
 async def test_a_charger_whose_link_is_away_runs_on_what_it_remembers(tmp_path: Path) -> None:
     state_file = str(tmp_path / "state")
     async with Csms() as csms, ScriptedLink() as link:
