@@ -39,7 +39,9 @@ class Database:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the database works and refuses this statement for its content, so that a repeat is in vain."""
+    """Whether this statement fails for its content, in the database or before it gets there: a repeat is in vain."""
+    if isinstance(error, TypeError | ValueError | RecursionError):  # it cannot be encoded
+        return True
     if not isinstance(error, DBAPIError) or is_unavailable(error):
         return False
     state: str = getattr(error.orig, "sqlstate", None) or ""

@@ -26,6 +26,20 @@ ATTACKS: dict[str, tuple[Callable[[ScriptedProcess], object], int]] = {
     "a huge frame": (lambda process: process.socket.send("x" * (2 * MEGABYTE)), 1009),
     "a lone surrogate": (lambda process: process.socket.send('{"type":"\\ud800"}'), 4000),
     "deep nesting": (lambda process: process.socket.send('{"type":' + "[" * 500_000), 4000),
+    "a deep result": (
+        lambda process: process.socket.send(
+            '{"type":"results","results":[{"charger":"%s","id":1,"status":"applied","result":{"a":%s}}]}'
+            % (process.charger_id, "[" * 300 + "]" * 300)
+        ),
+        4000,
+    ),
+    "a deep memory": (
+        lambda process: process.socket.send(
+            '{"type":"memories","memories":[{"charger":"%s","memory":{"secrets":%s}}]}'
+            % (process.charger_id, "[" * 300 + "]" * 300)
+        ),
+        4000,
+    ),
     "another's charger": (
         lambda process: process.say("states", states=[{"charger": "dep-other", "csms": None}]),
         4003,
