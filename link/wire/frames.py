@@ -16,7 +16,7 @@ MAX_ID_CHARACTERS = 128
 MAX_TEXT_CHARACTERS = 2_000
 MAX_CONNECTORS = 100
 MAX_MEMBERS = 32  # of an object in a state
-MAX_LEVELS = 100  # of objects and lists in one another: no reader and no writer of ours chokes on them
+MAX_LEVELS = 128  # of objects and lists in one another: our own readers and writers take 254
 
 ANSWERS = frozenset({"received", "applied", "rejected", "failed"})
 MAX_ACTION_ID = 2**63 - 1
