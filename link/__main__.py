@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 import sys
@@ -10,6 +11,7 @@ import structlog
 
 from link.process import Link
 from link.server import listening
+from link.work.loop import end_tasks
 from shared.settings import Settings
 from shared.startup.checks import report_strays, settings_or_exit
 from shared.startup.log_setup import configure_logging
@@ -30,6 +32,8 @@ def main() -> None:
         asyncio.run(run(settings))
     except OSError as error:
         sys.exit(f"chargehand: LINK_BIND={settings.control.bind} cannot be used: {error.strerror}")
+    sys.stderr.flush()
+    os._exit(0)  # a thread that waits for a frozen database would hold up the end
 
 
 async def run(settings: Settings) -> None:
@@ -42,13 +46,14 @@ async def run(settings: Settings) -> None:
     starting = asyncio.create_task(link.start())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not stop.is_set():
-        async with listening(link, host.strip("[]"), int(port)):
-            log.info("link.listening", address=settings.control.bind, link=link.id)
-            await stop.wait()
-            await link.stop()
-    else:
-        starting.cancel()
+    try:
+        if not stop.is_set():
+            async with listening(link, host.strip("[]"), int(port)):
+                log.info("link.listening", address=settings.control.bind, link=link.id)
+                await stop.wait()
+    finally:
+        await end_tasks([starting])
+        await link.stop()
     log.info("link.stopped", link=link.id)
 
 

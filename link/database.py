@@ -23,6 +23,7 @@ class Database:
         self.engine = make_engine(url, pool_size=CONNECTIONS)
         self._sessions = sessionmaker(self.engine)
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="database")
+        self._is_closed = False
 
     async def run(self, work: Callable[[Session], T]) -> T:
         """What `work` returns, run in a thread with a session of its own. Raises SQLAlchemyError."""
@@ -30,17 +31,24 @@ class Database:
 
     def close(self) -> None:
         """Close the connections, without waiting for statements that hang."""
+        self._is_closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.engine.dispose()
 
     def _run(self, work: Callable[[Session], T]) -> T:
-        with self._sessions() as session:
-            return work(session)
+        try:
+            with self._sessions() as session:
+                return work(session)
+        finally:
+            if self._is_closed:  # a statement that has only just begun has opened a connection again
+                self.engine.dispose()
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether this statement fails for its content, in the database or before it gets there: a repeat is in vain."""
-    if isinstance(error, TypeError | ValueError | RecursionError):  # it cannot be encoded
+    """Whether the content cannot be written, so that a repeat is in vain: the database works and refuses it, or it is nested
+    more deeply than JSON can be written.
+    """
+    if isinstance(error, TypeError | ValueError | RecursionError):
         return True
     if not isinstance(error, DBAPIError) or is_unavailable(error):
         return False

@@ -21,7 +21,7 @@ from link.work.batch import Batch
 from link.work.delivery import Delivery
 from link.work.hellos import Hellos
 from link.work.hints import listen_for_hints
-from link.work.loop import Loop
+from link.work.loop import Loop, end_tasks
 from link.work.memories import seal_memory
 from link.work.specifications import Specifications
 from link.work.upkeep import Upkeep, count_finished
@@ -52,7 +52,6 @@ class Link:
         self.tokens = ControlTokens(settings.control.secrets)
         self.sessions = Sessions()
         self.connections = 0  #: open ones, with those that have not said hello yet
-        self.stopping = False
         self._redis_url = settings.redis_url
         self._database = Database(settings.database_url)
         self._sealer = Sealer(settings.encryption_keys)
@@ -85,14 +84,11 @@ class Link:
         self._tasks = [asyncio.create_task(each) for each in work]
 
     async def stop(self) -> None:
-        """Close all sessions, write what waits, and say that this process has ended."""
-        self.stopping = True
+        """Close all sessions, write what waits, and say that this process has ended. Also ends a start that waits."""
         ends = [session.end(CloseCode.RESTARTING, "the link restarts") for session in self.sessions]
         if ends:
             await asyncio.wait(ends, timeout=CLOSED_WITHIN_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         try:
             async with asyncio.timeout(FLUSHED_WITHIN_S):
                 for batch in (self.results, self.memories, self.reports):
@@ -163,10 +159,9 @@ class Link:
             await self._upkeep.write_heartbeat()
             done.set()
 
-        loop = Loop("first heartbeat", write, every_s=0)
-        task = asyncio.create_task(loop.run())
+        self._tasks = [asyncio.create_task(Loop("first heartbeat", write, every_s=0).run())]
         await done.wait()
-        task.cancel()
+        await end_tasks(self._tasks)
 
     async def _write_results(self, results: list[ActionResult]) -> None:
         count_finished(await self._database.run(lambda rows: write_results(rows, results)))

@@ -66,13 +66,10 @@ def answer_request(link: Link, connection: ControlConnection, request: Request) 
     """The answer to a request for /health or /metrics, or the refusal of an upgrade; None to upgrade."""
     path = urlsplit(request.path).path
     if path == "/health":
-        status = HTTPStatus.SERVICE_UNAVAILABLE if link.stopping else HTTPStatus.OK
-        return _plain(
-            status, b'{"status":"%s"}\n' % (b"stopping" if link.stopping else b"ok"), "application/json"
-        )
+        return _plain(b'{"status":"ok"}\n', "application/json")
     if path == "/metrics":
         link.measure()
-        return _plain(HTTPStatus.OK, metrics.exposition(), "text/plain; version=0.0.4; charset=utf-8")
+        return _plain(metrics.exposition(), "text/plain; version=0.0.4; charset=utf-8")
     if not path.endswith("/control"):
         return connection.respond(HTTPStatus.NOT_FOUND, "There is only /control.\n")
     return _refusal(link, connection, request)
@@ -87,7 +84,7 @@ def _refusal(link: Link, connection: ControlConnection, request: Request) -> Res
         refused = connection.respond(HTTPStatus.UNAUTHORIZED, "The token is not good.\n")
         refused.headers["WWW-Authenticate"] = "Bearer"
         return refused
-    if link.stopping or link.connections >= link.max_sessions:
+    if link.connections >= link.max_sessions:
         _count_refusal("full", connection, f"{link.connections} connections")
         refused = connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "This process of the link is full.\n")
         refused.headers["Retry-After"] = str(RETRY_AFTER_S)
@@ -108,6 +105,6 @@ def _count_refusal(outcome: str, connection: ControlConnection, reason: str) -> 
     log.info("control.not_upgraded", outcome=outcome, reason=reason, address=address[0] if address else None)
 
 
-def _plain(status: HTTPStatus, body: bytes, content_type: str) -> Response:
+def _plain(body: bytes, content_type: str) -> Response:
     headers = Headers({"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close"})
-    return Response(status.value, status.phrase, headers, body)
+    return Response(HTTPStatus.OK.value, HTTPStatus.OK.phrase, headers, body)

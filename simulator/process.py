@@ -89,11 +89,12 @@ class Process:
         """What the control link keeps for this charger, after its welcome."""
         if self._hosted is None or self._control is None:
             return None
-        if self._hosted.has_memory and self._settings is not None:
-            return None
+        if self._hosted.has_memory and self._environ.get("CHARGER_WS_URL"):
+            return None  # it needs nothing of the link
         if not await self._control.welcome(self._hosted, self._welcome_wait_s):
             why = f"no welcome of the control link within {self._welcome_wait_s:g} s"
-            self._log.remark("warning", f"{why}: the charger begins without what it remembers")
+            begins = "with" if self._hosted.has_memory else "without"
+            self._log.remark("warning", f"{why}: the charger begins {begins} what it remembers")
         return self._hosted.memory
 
     async def _first_settings(self) -> Settings:

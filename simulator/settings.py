@@ -38,6 +38,9 @@ class Settings:
     authorization_key: bytes | None = field(
         default=None, repr=False
     )  #: the password as bytes, as in OCPP 1.6
+    password_number: int = (
+        0  #: another number: what a CSMS has set since gives way to the password or the key
+    )
     security_profile: int | None = None  #: None: what follows from the password and the URL
     ca_file: str | None = None
     ca_certificates: str | None = field(default=None, repr=False)  #: PEM; instead of the file
@@ -124,6 +127,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         max_power_w=read.whole_number("CHARGER_MAX_POWER_W", 22_000, minimum=1, maximum=10_000_000),
         password=read.optional("CHARGER_PASSWORD"),
         authorization_key=read.hexadecimal("CHARGER_AUTHORIZATION_KEY"),
+        password_number=read.whole_number("CHARGER_PASSWORD_NUMBER", 0, minimum=0, maximum=1_000_000_000),
         security_profile=read.optional_number("CHARGER_SECURITY_PROFILE", maximum=2),
         ca_certificates=read.optional("CHARGER_CA_CERTIFICATES"),
         ca_file=read.optional("CHARGER_CA_FILE"),

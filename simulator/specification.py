@@ -48,6 +48,7 @@ SPECIFIED = frozenset(
         ),
         *(
             "CHARGER_AUTHORIZATION_KEY",
+            "CHARGER_PASSWORD_NUMBER",
             "CHARGER_EV_PLUG_IN_S",
             "CHARGER_EV_UNPLUG_S",
             "CHARGER_EV_ENERGY_WH",
@@ -77,13 +78,21 @@ SPECIFIED = frozenset(
 #: Settings that a running charger takes as it is. All others need another charge point, which boots.
 LIVE = frozenset(
     {
-        *("ws_url", "password", "authorization_key", "ca_certificates", "security_profile", "configuration"),
+        *(
+            "ws_url",
+            "password",
+            "password_number",
+            "authorization_key",
+            "ca_certificates",
+            "security_profile",
+            "configuration",
+        ),
         *("meter_start_wh", "boot_on_reconnect", "retry_wait_s", "retry_random_s", "retry_max_s"),
         *("ev_plug_in_s", "ev_unplug_s", "ev_energy_wh", "ev_battery_wh", "ev_soc_percent", "ev_max_power_w"),
         *("ev_curve", "ev_phases", "session_every_s", "session_id_tag", "scenario"),
     }
 )
-SECRETS = frozenset({"password", "authorization_key"})
+SECRETS = frozenset({"password", "authorization_key", "password_number"})
 #: Those of the connection: the charger comes back at once with new ones.
 RECONNECTS = SECRETS | {"ws_url", "ca_certificates", "security_profile"}
 

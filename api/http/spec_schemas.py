@@ -57,6 +57,12 @@ class Security(Body):
     client_certificate = Unsupported("client certificates")
     client_key = Unsupported("client certificates")
 
+    @validates_schema
+    def _check_one_secret(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("password") and data.get("authorization_key_hex"):
+            message = "A charger should have a password or a key, not both"
+            raise ValidationError(Problem(message, "value_error"), "authorization_key_hex")
+
 
 class Connectors(Body):
     """Instead of what the catalog's model has."""

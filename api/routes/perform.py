@@ -23,7 +23,7 @@ from shared.fleet.actions.read import read_actions
 from shared.fleet.actions.record import ActionReceipt, ActionRequest, Target, record_actions
 from shared.fleet.actions.secrets import mask_event
 from shared.fleet.actions.table import ActionKind
-from shared.fleet.idempotency import claim, store_receipt
+from shared.fleet.idempotency import Attempt, claim, release, store_receipt
 from shared.models import Action
 from shared.vocabulary import FINAL_ACTION, OPEN_ACTION, ActionStatus
 
@@ -119,12 +119,20 @@ def _submit(kind: ActionKind, target: Target, event: Mapping[str, Any], expires_
         with Session(resources().sessions.autocommit) as session:  # one statement, so one round trip
             receipt = record_actions(session, request)
     else:
-        with resources().sessions.begin() as session:
-            found = claim(session, attempt, ActionReceipt.replay)
-            receipt = found or record_actions(session, request)
-            if found is None:
-                store_receipt(session, attempt, receipt.stored())
+        receipt = _record_once(request, attempt, failure_is_error=kind.answer != "queued")
     _announce(receipt)
+    return receipt
+
+
+def _record_once(request: ActionRequest, attempt: Attempt, *, failure_is_error: bool) -> ActionReceipt:
+    """The key and the actions, in one transaction. After an error the key can be used again."""
+    with resources().sessions.begin() as session:
+        found = claim(session, attempt, ActionReceipt.replay)
+        receipt = found or record_actions(session, request)
+        if found is None and failure_is_error and not receipt.queued:
+            release(session, attempt)
+        elif found is None:
+            store_receipt(session, attempt, receipt.stored())
     return receipt
 
 

@@ -20,7 +20,7 @@ from bench.support.driving import Actions, RealCharger, real_charger, scripted_c
 from bench.support.fleet import charger_id, insert_chargers
 from bench.support.load import BadAnswer, p99
 from bench.support.servers import api, link, running_process, running_stores
-from embedded.ports import free_port
+from embedded.ports import HOST, free_port
 from shared.database.engine import make_engine
 
 SCRIPTED = 1000
@@ -32,6 +32,7 @@ APPLIED_WITHIN_S = 3
 WINDOW_S = 20.0
 REPORTS_PER_S = 0.2  # of a charger in a transaction, which is busy
 LOCATE = text("UPDATE chargers SET location_id = :location WHERE id <= :last_id")
+CONNECT = text("UPDATE chargers SET ws_url = :url WHERE id = :id")  # which the link sends to the charger
 
 KIB, MIB = 1024, 1024 * 1024
 
@@ -41,15 +42,16 @@ def measure() -> Report:
         url = stores.new_database("drive")
         engine = make_engine(url)
         insert_chargers(engine, SCRIPTED + 2)
+        api_port, link_port, csms_port = free_port(), free_port(), free_port()
         with engine.begin() as connection:
             connection.execute(LOCATE, {"location": LOCATION, "last_id": charger_id(SCRIPTED)})
+            connection.execute(CONNECT, {"url": f"ws://{HOST}:{csms_port}", "id": REAL})
         engine.dispose()
-        api_port, link_port = free_port(), free_port()
         with (
             running_process(api(url, stores.redis_url, api_port), stores.folder),
             running_process(link(url, stores.redis_url, link_port), stores.folder) as process,
         ):
-            return asyncio.run(_measure(Actions(api_port), link_port, process))
+            return asyncio.run(_measure(Actions(api_port), link_port, csms_port, process))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,9 @@ class Found:
     busy: Cost
 
 
-async def _measure(actions: Actions, link_port: int, process: psutil.Process) -> Report:
+async def _measure(actions: Actions, link_port: int, csms_port: int, process: psutil.Process) -> Report:
     async with AsyncExitStack() as stack:
-        charger = await stack.enter_async_context(real_charger(REAL, link_port, actions))
+        charger = await stack.enter_async_context(real_charger(REAL, link_port, csms_port, actions))
         by_csms, alone = await _in_turns(charger.plug_by_csms, charger.plug)
         before = await _cost(process)
         scripted = await stack.enter_async_context(scripted_chargers(SCRIPTED, link_port))

@@ -90,11 +90,12 @@ class RealCharger:
 
 
 @asynccontextmanager
-async def real_charger(charger_id: str, link_port: int, actions: Actions) -> AsyncIterator[RealCharger]:
-    """An OCPP 1.6 charger that can be driven."""
+async def real_charger(
+    charger_id: str, link_port: int, csms_port: int, actions: Actions
+) -> AsyncIterator[RealCharger]:
+    """A charger that can be driven. Its row has OCPP 1.6, and the CSMS at csms_port."""
     csms = Csms(heartbeat_s=3600)
-    async with serve(csms.serve, HOST, 0, subprotocols=[Subprotocol("ocpp1.6")], compression=None) as server:
-        port = next(iter(server.sockets)).getsockname()[1]
+    async with serve(csms.serve, HOST, csms_port, subprotocols=[Subprotocol("ocpp1.6")], compression=None):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -106,7 +107,7 @@ async def real_charger(charger_id: str, link_port: int, actions: Actions) -> Asy
                 "CHARGER_ID": charger_id,
                 "CHARGER_IDENTITY": "DRIVEN",
                 "CHARGER_OCPP_VERSION": "OCPP1.6",
-                "CHARGER_WS_URL": f"ws://{HOST}:{port}",
+                "CHARGER_WS_URL": f"ws://{HOST}:{csms_port}",
                 "CHARGER_CONTROL_URL": f"ws://{HOST}:{link_port}/control",
                 "CHARGER_CONTROL_TOKEN": control_token(charger_id),
             },

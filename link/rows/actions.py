@@ -24,6 +24,7 @@ class OpenAction:
     id: int
     charger_id: str
     process_id: str
+    session_id: str  #: over which it is to be sent
     name: str
     event: dict[str, Any]
     sealed_event: str | None
@@ -90,7 +91,7 @@ def _finished(session: Session, statement: Any, **given: object) -> list[Finishe
 
 _OPEN = text("""
 SELECT
-    actions.id, actions.charger_id, report.process_id, actions.name, actions.event, actions.sealed_event,
+    actions.id, actions.charger_id, report.process_id, held.session_id, actions.name, actions.event, actions.sealed_event,
     actions.boot_id IS NOT DISTINCT FROM report.boot_id AS is_for_this_boot,
     CAST(EXTRACT(epoch FROM actions.expires_at - clock_timestamp()) AS float) AS expires_in_s,
     CAST(EXTRACT(epoch FROM clock_timestamp() - actions.created_at) AS float) AS age_s
@@ -110,6 +111,7 @@ _WRITE = text("""
 UPDATE actions SET
     status = given.status, reason = given.reason, reason_code = given.reason_code, result = given.result,
     received_at = coalesce(received_at, clock_timestamp()),
+    sealed_event = CASE WHEN given.status = 'received' THEN sealed_event END,
     finished_at = CASE WHEN given.status <> 'received' THEN clock_timestamp() END
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS given (id bigint, charger_id text, status text, reason text, reason_code text, result jsonb)
@@ -118,7 +120,7 @@ WHERE actions.id = given.id AND actions.charger_id = given.charger_id
 RETURNING actions.status, EXTRACT(epoch FROM actions.finished_at - actions.created_at) AS took_s
 """)
 _END_DUE = """
-UPDATE actions SET status = '{status}', reason = '{reason}', reason_code = '{code}', finished_at = clock_timestamp()
+UPDATE actions SET sealed_event = NULL, status = '{status}', reason = '{reason}', reason_code = '{code}', finished_at = clock_timestamp()
 FROM due WHERE due.id = actions.id
 RETURNING actions.status, EXTRACT(epoch FROM actions.finished_at - actions.created_at) AS took_s
 """

@@ -73,9 +73,21 @@ def end_all_sessions(session: Session, link_id: str) -> None:
     session.execute(_END_ALL, {"link": link_id})
 
 
-def my_sessions(session: Session, link_id: str) -> dict[str, bool]:
-    """The ids of the sessions that are this link's by their rows, and whether the row counts as connected."""
-    return {row.session_id: row.connected for row in session.execute(_MINE, {"link": link_id})}
+@dataclass(frozen=True, slots=True)
+class HeldSession:
+    """A session that is this link's by its row."""
+
+    process_id: str
+    session_id: str
+    connected: bool  #: by the row
+    settled: bool  #: it began so long ago that its process has its welcome, or has gone
+
+
+def my_sessions(session: Session, link_id: str) -> dict[str, HeldSession]:
+    """The sessions that are this link's by their rows, by id."""
+    return {
+        row.session_id: HeldSession(**row) for row in session.execute(_MINE, {"link": link_id}).mappings()
+    }
 
 
 def revive_sessions(session: Session, link_id: str, session_ids: Collection[str]) -> None:
@@ -83,9 +95,9 @@ def revive_sessions(session: Session, link_id: str, session_ids: Collection[str]
     session.execute(_REVIVE, {"link": link_id, "sessions": list(session_ids)})
 
 
-def deleted_chargers(session: Session, link_id: str) -> set[str]:
-    """The chargers of this link's sessions that were deleted."""
-    return set(session.scalars(_DELETED, {"link": link_id}))
+def deleted_chargers(session: Session, charger_ids: Collection[str]) -> set[str]:
+    """Those of the chargers that were deleted, with or without a row that remains."""
+    return set(session.scalars(_DELETED, {"chargers": list(charger_ids)}))
 
 
 def end_dead_links(session: Session) -> None:
@@ -149,18 +161,18 @@ UPDATE control_sessions SET disconnected_at = clock_timestamp()
 WHERE link_id = :link AND disconnected_at IS NULL
 """)
 _MINE = text("""
-SELECT session_id, disconnected_at IS NULL AS connected FROM control_sessions WHERE link_id = :link
-AND (disconnected_at IS NULL OR disconnected_at > now() - interval '1 h')
+SELECT
+    process_id, session_id, disconnected_at IS NULL AS connected, connected_at < now() - interval '60 s' AS settled
+FROM control_sessions
+WHERE link_id = :link AND (disconnected_at IS NULL OR disconnected_at > now() - interval '1 h')
 """)
 _REVIVE = text("""
 UPDATE control_sessions SET disconnected_at = NULL
 WHERE link_id = :link AND session_id = ANY(:sessions) AND disconnected_at IS NOT NULL
 """)
 _DELETED = text("""
-SELECT chargers.id FROM control_sessions
-JOIN charger_reports USING (process_id)
-JOIN chargers ON chargers.id = charger_reports.charger_id
-WHERE link_id = :link AND disconnected_at IS NULL AND chargers.deleted_at IS NOT NULL
+SELECT id FROM unnest(CAST(:chargers AS text[])) AS mine (id)
+WHERE NOT EXISTS (SELECT FROM chargers WHERE chargers.id = mine.id AND deleted_at IS NULL)
 """)
 _END_DEAD = text(f"""
 WITH ended AS (

@@ -1,6 +1,7 @@
 """The frames that a process sends over the control link: read, checked and cut to size.
 
-What comes out of here can be stored: it has no character that PostgreSQL cannot hold, and no value without a bound.
+What comes out of here has no character that PostgreSQL cannot hold, and no value without a bound. Only a memory or a result
+can be nested too deeply to be stored: it is then dropped when it shall be.
 """
 
 from collections.abc import Iterator, Mapping

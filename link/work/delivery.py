@@ -97,8 +97,12 @@ class Delivery:
         frames: dict[Session, list[dict[str, Any]]] = {}
         for action in actions:
             session = self._sessions.of(action.process_id)
-            if session is None or action.charger_id not in session.chargers:
-                continue
+            if (
+                session is None
+                or session.id != action.session_id
+                or action.charger_id not in session.chargers
+            ):
+                continue  # its session has ended, or has not begun: when it does, the action is read again
             frame = self._frame_of(action)
             confirmed_by = monotonic() + max(CONFIRMED_WITHIN_S, action.expires_in_s + 1)
             self._sent[action.id] = _Sent(session, action.charger_id, confirmed_by)

@@ -1,7 +1,7 @@
 """Repeats one kind of work for as long as the process lives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
 import structlog
@@ -71,3 +71,15 @@ class Loop:
         if self._failing_since is not None:
             log.info("link.works_again", work=self._name, after_s=round(monotonic() - self._failing_since, 1))
             self._failing_since = None
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel the tasks, and return when all have ended.
+
+    A task is cancelled again until then: redis-py swallows a cancellation while it connects.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)

@@ -1,5 +1,6 @@
 """What is due at intervals: the heartbeat, the end of actions and sessions that nobody ends, and new tokens."""
 
+from collections.abc import Iterable
 from time import monotonic
 
 import structlog
@@ -8,8 +9,11 @@ from link import metrics
 from link.database import Database
 from link.rows.actions import Finished, abandon_actions, expire_actions
 from link.rows.sessions import (
+    Departure,
+    HeldSession,
     deleted_chargers,
     end_dead_links,
+    end_sessions,
     my_sessions,
     prune_sessions,
     revive_sessions,
@@ -63,18 +67,32 @@ class Upkeep:
     async def _check_sessions(self) -> None:
         """Make rows and connections agree, end the sessions of deleted chargers, and renew tokens."""
         known = {session.id: session for session in self._sessions}
-        connected = await self._database.run(lambda rows: my_sessions(rows, self._link_id))
-        for session_id in known.keys() - connected.keys():
+        held = await self._database.run(lambda rows: my_sessions(rows, self._link_id))
+        for session_id in known.keys() - held.keys():
             known[session_id].end(CloseCode.TAKEN, "a newer session of this process")
-        ended = [id_ for id_ in known.keys() & connected.keys() if not connected[id_]]
-        if ended:
-            await self._database.run(lambda rows: revive_sessions(rows, self._link_id, ended))
+        await self._revive(each for each in held.values() if not each.connected)
+        await self._end_lost(each for each in held.values() if each.connected and each.settled)
         await self._end_deleted()
         for session in known.values():
             self._renew_token(session)
 
+    async def _revive(self, ended: Iterable[HeldSession]) -> None:
+        """One that ends at this moment may be revived with them: then it is lost, and ended the next time."""
+        here = {session.id for session in self._sessions}
+        if alive := [each.session_id for each in ended if each.session_id in here]:
+            await self._database.run(lambda rows: revive_sessions(rows, self._link_id, alive))
+
+    async def _end_lost(self, connected: Iterable[HeldSession]) -> None:
+        """End those that have no connection: another boot of their process would be refused for as long as they count."""
+        here = {session.id for session in self._sessions}
+        if lost := [
+            Departure(each.process_id, each.session_id) for each in connected if each.session_id not in here
+        ]:
+            await self._database.run(lambda rows: end_sessions(rows, lost))
+
     async def _end_deleted(self) -> None:
-        deleted = await self._database.run(lambda rows: deleted_chargers(rows, self._link_id))
+        mine = [charger_id for session in self._sessions for charger_id in session.chargers]
+        deleted = await self._database.run(lambda rows: deleted_chargers(rows, mine))
         for session in self._sessions if deleted else ():
             for charger_id in deleted & session.chargers.keys():
                 del session.chargers[charger_id]

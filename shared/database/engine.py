@@ -52,11 +52,13 @@ def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Eng
     )
 
     @event.listens_for(engine, "do_connect")
-    def begin(_dialect: object, _record: object, _args: object, options: dict[str, Any]) -> Any:
+    def begin(_dialect: object, record: Any, _args: object, options: dict[str, Any]) -> Any:
+        record.info["pool"] = engine.pool
         return connect(parameters, migrates=migrates, context=options.get("context"))
 
     _close_read_only_connections(engine)
     _ping_after_idling(engine)
+    _close_what_comes_back_late(engine)
     return engine
 
 
@@ -142,6 +144,15 @@ def _ping_after_idling(engine: Engine) -> None:
             engine.dialect.do_ping(connection)
         except engine.dialect.loaded_dbapi.Error as error:
             raise InvalidatePoolError("the server ended the connection") from error
+
+
+def _close_what_comes_back_late(engine: Engine) -> None:
+    """Close a connection that was in use while the engine was disposed of; SQLAlchemy leaves it to the collector."""
+
+    @event.listens_for(engine, "checkin")
+    def check(connection: DBAPIConnection | None, record: Any) -> None:
+        if connection is not None and record.info["pool"] is not engine.pool:
+            record.invalidate()
 
 
 class Sessions(sessionmaker[Session]):

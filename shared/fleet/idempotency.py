@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import func, update
+from sqlalchemy import delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -37,7 +37,7 @@ class Attempt:
 def claim(session: Session, attempt: Attempt, replay: Callable[[Stored], Receipt]) -> Receipt | None:
     """What `replay` makes of the receipt of the first request with this key; None when this request is the first.
 
-    The first request then calls `store_receipt` in the same transaction. Waits for another request with the same key
+    The first request then calls `store_receipt` or `release` in the same transaction. Waits for another request with the same key
     that is in progress. Raises KeyReused.
     """
     statement = insert(IdempotencyKey).values(
@@ -60,6 +60,17 @@ def claim(session: Session, attempt: Attempt, replay: Callable[[Stored], Receipt
         raise KeyReused
     # A version before 0017 stored the answer instead. One of the two is there: that transaction has ended.
     return replay(stored.receipt or stored.body or {})
+
+
+def release(session: Session, attempt: Attempt) -> None:
+    """Give up a key that this transaction has claimed: its request is answered with an error and may be sent again."""
+    session.execute(
+        delete(IdempotencyKey).where(
+            IdempotencyKey.organization_id == attempt.organization_id,
+            IdempotencyKey.route == attempt.route,
+            IdempotencyKey.key == attempt.key,
+        )
+    )
 
 
 def store_receipt(

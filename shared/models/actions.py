@@ -25,7 +25,9 @@ class Action(Base):
     organization_id: Mapped[str]
     name: Mapped[str]  #: as plug_connector; a row of shared/actions.json
     event: Mapped[dict[str, Any]]  #: as sent, with its secrets masked
-    sealed_event: Mapped[str | None]  #: the encrypted event, where something is masked
+    sealed_event: Mapped[
+        str | None
+    ]  #: the encrypted event, where something is masked, until the action is final
     status: Mapped[str]
     reason: Mapped[str | None]  #: why it was not applied, as a sentence
     reason_code: Mapped[str | None]  #: the same as a code of docs/errors.md

@@ -47,6 +47,7 @@ def describe(charger: Rememberer) -> State:
     return {
         "saved_at": charger.clock.now(),
         "options": charger.options.changes,
+        "password_number": charger.upkeep.password_number,
         "network": charger.network.describe(),
         "outbox": charger.delivery.outbox.describe(),
         **charger.maintenance.describe(),
@@ -61,6 +62,7 @@ def recall(charger: Rememberer, state: State) -> None:
     _restore_station(charger.station, state)
     charger.delivery.outbox.restore(state["outbox"])
     charger.options.restore(state["options"])
+    charger.upkeep.recall_password_number(state.get("password_number", 0))
     charger.upkeep.hide_passwords()
     charger.network.restore(state.get("network", {}))
     charger.maintenance.restore(state)

@@ -51,6 +51,16 @@ class Upkeep:
                 return bytes.fromhex(text) if name == "authorization_key" else text.encode()
         return self._settings.password_bytes
 
+    @property
+    def password_number(self) -> int:
+        """Of the password in the settings."""
+        return self._settings.password_number
+
+    def recall_password_number(self, number: int) -> None:
+        """Takes back what a CSMS has set, if the settings have had another password since."""
+        if number != self.password_number:
+            self._options.reset(*self._password_options)
+
     def hide_passwords(self) -> None:
         """From the log, also after the options were restored."""
         for secret in (self._settings.password, (self._settings.authorization_key or b"").hex()):

@@ -31,6 +31,7 @@ NOT_RUN = {
         *["needs Docker"] * 2,
     ],
     "docs/compatibility.md": ["it raises"],
+    "docs/control-link.md": ["it runs until SIGTERM"],
     "docs/how-to.md": ["needs Docker"],
 }
 

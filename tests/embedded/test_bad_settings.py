@@ -23,11 +23,12 @@ PROGRAMS = {
     "flower": (*CELERY, "flower", "--port=0"),
     "report": (*CELERY, "report"),
     "migrate": ("chargehand", "migrate"),
+    "link": ("link",),
     "up": ("chargehand", "up"),
     "ecs": ("embedded.ecs", "--state-dir", "ecs"),
     "csms": ("embedded.csms", "--port", "0"),
 }
-USES_SETTINGS = ("api", "worker", "beat", "flower", "migrate")
+USES_SETTINGS = ("api", "worker", "beat", "flower", "migrate", "link")
 
 
 def start(folder: Path, name: str, *more: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -62,6 +63,8 @@ def test_a_process_with_a_bad_setting_says_so_in_one_line_and_ends(name: str, tm
     ("name", "environment", "reason"),
     [
         ("api", {"JWT_SECRET": ""}, "JWT_SECRET is not set"),
+        ("link", {}, "CONTROL_SECRET is not set"),
+        ("worker", {"CONTROL_URL": "wss://link.test/control"}, "CONTROL_SECRET is not set"),
         ("flower", {"FLOWER_BASIC_AUTH_FILE": "/nowhere"}, "FLOWER_BASIC_AUTH_FILE cannot be read"),
         ("migrate", {"DATABASE_URL": "postgresql://localhost/db?no_such=1"}, "no_such"),
         ("up", {"JWT_ALGORITHM": "RS256"}, "JWT_PUBLIC_KEY or JWT_JWKS_URL (http or https) must be set"),

@@ -83,7 +83,7 @@ def running_link(settings: Settings, **changes: Any) -> Iterator[Link]:
             served.append((link, asyncio.get_running_loop()))
             ready.set()
             await stop.wait()
-            await link.stop()
+        await link.stop()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), name="link", daemon=True)
     thread.start()

@@ -191,7 +191,8 @@ WITH chosen AS (
         status, reason_code, reason, finished_at
     ) OVERRIDING SYSTEM VALUE
     SELECT
-        id, charger_id, :organization_id, :name, :event, :sealed_event, :requested_by, :request_id, boot_id,
+        id, charger_id, :organization_id, :name, :event,
+        CASE WHEN reason_code IS NULL THEN CAST(:sealed_event AS text) END, :requested_by, :request_id, boot_id,
         now() + make_interval(secs => :expires_in_s), status, reason_code, reason,
         CASE WHEN reason_code IS NOT NULL THEN now() END
     FROM numbered

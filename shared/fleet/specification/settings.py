@@ -46,6 +46,8 @@ def changed(before: Stored, given: Mapping[str, Any], sealer: Sealer) -> Stored:
             _change_security(settings, sealed, value, sealer)
         else:
             _put(settings, key, value)
+    if sealed != before.sealed:
+        settings["password_number"] = before.settings.get("password_number", 0) + 1
     return Stored(settings, sealed)
 
 

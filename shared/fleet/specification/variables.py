@@ -14,6 +14,7 @@ PLAIN = {
     "imsi": "CHARGER_IMSI",
     "meter_start_wh": "CHARGER_METER_START_WH",
     "boot_on_reconnect": "CHARGER_BOOT_ON_RECONNECT",
+    "password_number": "CHARGER_PASSWORD_NUMBER",  # ours: +1 with each new password or key
 }
 #: By their key in an object of the settings.
 MEMBERS = {

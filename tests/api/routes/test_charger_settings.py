@@ -86,6 +86,7 @@ def test_every_setting_reaches_the_charger_as_a_variable(fleet: Fleet) -> None:
             "CHARGER_RETRY_RANDOM_S": "1",
             "CHARGER_RETRY_MAX_S": "5",
             "CHARGER_PASSWORD": "geheim",
+            "CHARGER_PASSWORD_NUMBER": "1",
         }
         == found
     )
@@ -219,6 +220,10 @@ REFUSED: list[tuple[dict[str, Any], list[str | int]]] = [
     ({"security": {"authorization_key_hex": "xyz" * 8}}, ["security", "authorization_key_hex"]),
     ({"security": {"ca_certificates": "no PEM"}}, ["security", "ca_certificates"]),
     ({"security": {"ca_certificates": CA.format("AAAA")}}, ["security", "ca_certificates"]),
+    (
+        {"security": {"password": "hidden", "authorization_key_hex": "ab" * 16}},
+        ["security", "authorization_key_hex"],
+    ),
     ({"security": {"passwort": "x"}}, ["security", "passwort"]),
     ({"security": "hidden"}, ["security"]),
     ({"connectors": {"number": 0}}, ["connectors", "number"]),

@@ -108,3 +108,21 @@ def test_a_connection_that_refuses_writes_is_unavailable_and_not_used_again(
     ours.dispose()
 
     assert caught.value.connection_invalidated
+
+
+def test_a_connection_in_use_while_its_engine_is_disposed_of_is_closed_when_it_comes_back(
+    engine: Engine,
+) -> None:
+    ours = make_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
+
+    with transactional(ours).connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        ours.dispose()
+        assert connection.scalar(text("SELECT 1")) == 1
+        assert not driver.closed
+
+    assert driver.closed
+    with ours.connect() as another:
+        assert another.scalar(text("SELECT 2")) == 2
+    ours.dispose()

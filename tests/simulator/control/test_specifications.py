@@ -208,6 +208,28 @@ async def test_what_the_csms_set_gives_way_to_a_newer_specification() -> None:
         assert len(csms.links) == 1
 
 
+@pytest.mark.parametrize(
+    ("number", "password", "used"), [(1, "older", b"of-the-csms-0123456789"), (2, "newer", b"newer")]
+)
+async def test_a_password_that_a_csms_set_lasts_until_a_newer_one_is_given(
+    tmp_path: Path, number: int, password: str, used: bytes
+) -> None:
+    """Also one that was given while the charger was off."""
+    state_file = str(tmp_path / "state")
+    async with Csms() as csms, ScriptedLink() as link:
+        link.spec = spec(1, csms.url, password="older", password_number=1)
+        async with ControlledCharger(link, "", state_file=state_file) as charger:
+            await csms.accepted()
+            charger.model.options.set("password", "of-the-csms-0123456789")
+            charger.model.keep_state()
+        link.spec = spec(2, csms.url, password=password, password_number=number)
+
+        async with ControlledCharger(link, "", state_file=state_file):
+            await csms.link(2)
+
+    assert password_at(csms) == basic(used)
+
+
 async def test_a_specification_that_cannot_be_followed_changes_nothing_and_is_reported() -> None:
     async with Csms() as csms, specified(csms) as (charger, session):
         await give(session, spec(2, "ws://elsewhere.test", configuration='{"NoSuchKey": 1}'))

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from shared.models import Action
 from tests.api.http.refusals import assert_items
-from tests.support.fleet import Fleet
+from tests.support.fleet import NEW_CHARGER, Fleet
 
 PLUG = "/ocpp/commands/plug-connector"
 FAULT = "/ocpp/commands/inject-fault"
@@ -93,6 +93,22 @@ def test_a_body_that_does_not_fit(
 
     assert answer.status_code == 422
     assert (loc, type_) in [(item["loc"], item["type"]) for item in answer.json["detail"]]
+
+
+def _deep(levels: int) -> Any:
+    return {"a": _deep(levels - 1)} if levels else 1
+
+
+@pytest.mark.parametrize("payload", [{"a": ["b\0"]}, {"a\0": 1}, _deep(51)], ids=["text", "key", "levels"])
+def test_what_the_database_or_a_reader_could_not_take_is_refused(fleet: Fleet, payload: Any) -> None:
+    event = {"action": "data_transfer", "ocpp_version": "ocpp1.6", "payload": payload}
+
+    message = fleet.post("/ocpp/commands/proxy-message", json={"target": TARGET, "event": event})
+    charger = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"configuration": payload})
+
+    assert_items(message, (["body", "event", "payload"], "value_error"))
+    assert charger.status_code == 422
+    assert charger.json["detail"][0]["loc"][:2] == ["body", "configuration"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from shared.fleet.actions.table import load_kinds
 from shared.vocabulary import ActionStatus
-from tests.support.control import actions_of, connect, finish
+from tests.support.control import actions_of, connect, disconnect, finish
 from tests.support.fleet import Fleet
 
 KEY = {"Idempotency-Key": "key-1"}
@@ -76,6 +76,21 @@ def test_after_an_error_that_stored_nothing_the_key_can_be_used_again(fleet: Fle
     known = fleet.post(PLUG, json={"target": {"charger_id": charger_id}}, headers=KEY)
 
     assert (unknown.status_code, known.status_code) == (404, 202)
+
+
+def test_after_a_charger_could_not_get_the_action_the_key_can_be_used_again(
+    fleet: Fleet, begin: InBackground, charger_id: str
+) -> None:
+    body = {"target": {"charger_id": charger_id}, "event": {"fault_type": "OverCurrent"}}
+    disconnect(fleet.sessions, charger_id)
+    failed = fleet.post(FAULT, json=body, headers=KEY)
+    connect(fleet.sessions, charger_id)
+
+    again = begin("POST", FAULT, json=body, headers=KEY)
+    finish(fleet.sessions, actions_of(fleet.sessions, charger_id)[-1].id, ActionStatus.APPLIED, result=RESULT)
+
+    assert failed.status_code == 422
+    assert again.result(10).json == RESULT
 
 
 def test_without_a_key_each_request_is_an_action_of_its_own(fleet: Fleet, charger_id: str) -> None:

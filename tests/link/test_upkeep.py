@@ -1,0 +1,119 @@
+"""What the links do at intervals: dead links and their sessions, sessions that another link has ended, deleted chargers."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import func, insert, select, update
+
+from link.process import Link
+from link.rows.sessions import prune_sessions
+from shared.models import Charger, ControlLink, ControlSession
+from shared.settings import Settings
+from tests.link.conftest import Connect
+from tests.support.control_link import ControlRows, in_s, running_link
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def quick(settings: Settings, rows: ControlRows, monkeypatch: pytest.MonkeyPatch) -> Iterator[Link]:
+    """A link that looks after its rows ten times a second."""
+    for period in ("DEAD_LINKS_S", "CHECK_S"):
+        monkeypatch.setattr(f"link.work.upkeep.{period}", 0.1)
+    with running_link(settings) as link:
+        yield link
+
+
+def given_link(rows: ControlRows, link_id: str, seen_s: float) -> None:
+    with rows.sessions.begin() as session:
+        session.execute(insert(ControlLink).values(id=link_id, seen_at=in_s(seen_s)))
+
+
+def given_session(
+    rows: ControlRows, process_id: str, link_id: str, disconnected_s: float | None = None
+) -> None:
+    with rows.sessions.begin() as session:
+        session.execute(
+            insert(ControlSession).values(
+                process_id=process_id,
+                session_id=f"session-of-{process_id}",
+                boot_id="boot-1",
+                link_id=link_id,
+                connected_at=func.now(),
+                disconnected_at=None if disconnected_s is None else in_s(disconnected_s),
+            )
+        )
+
+
+def processes(rows: ControlRows, *, connected: bool) -> set[str]:
+    with rows.sessions() as session:
+        return set(
+            session.scalars(
+                select(ControlSession.process_id).where(ControlSession.disconnected_at.is_(None) == connected)
+            )
+        )
+
+
+def test_the_sessions_of_a_dead_link_end_and_those_of_a_living_one_stay(
+    rows: ControlRows, quick: Link
+) -> None:
+    given_link(rows, "dead", seen_s=-16)
+    given_link(rows, "living", seen_s=-10)
+    given_session(rows, "of-dead", "dead")
+    given_session(rows, "of-living", "living")
+    given_session(rows, "of-removed", "removed")
+
+    wait_until(lambda: processes(rows, connected=False) == {"of-dead", "of-removed"})
+
+    assert processes(rows, connected=True) == {"of-living"}
+
+
+def test_another_boot_takes_over_from_a_dead_link(rows: ControlRows, connect: Connect) -> None:
+    charger_id = rows.charger()
+    given_link(rows, "dead", seen_s=-16)
+    given_session(rows, charger_id, "dead")
+
+    connect(charger_id, boot="boot-2").hello()
+
+    assert rows.is_connected(charger_id)
+
+
+def test_a_session_that_another_link_has_ended_by_mistake_is_connected_again(
+    rows: ControlRows, quick: Link, connect: Connect
+) -> None:
+    charger_id = rows.charger()
+    process = connect(charger_id, url=quick.url)
+    process.hello()
+
+    with rows.sessions.begin() as session:
+        session.execute(update(ControlSession).values(disconnected_at=func.now()))
+
+    wait_until(lambda: rows.is_connected(charger_id))
+    process.apply(rows.action(charger_id))
+
+
+def test_the_session_of_a_deleted_charger_ends(rows: ControlRows, quick: Link, connect: Connect) -> None:
+    charger_id, other = rows.charger("CP-1"), rows.charger("CP-2")
+    process, staying = (connect(each, url=quick.url) for each in (charger_id, other))
+    process.hello()
+    staying.hello()
+
+    with rows.sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == charger_id).values(deleted_at=func.now()))
+
+    assert process.close_code() == 4004
+    staying.apply(rows.action(other))
+
+
+def test_rows_of_links_and_sessions_that_ended_long_ago_are_deleted(rows: ControlRows) -> None:
+    hours, days = 3600.0, 86_400.0
+    given_link(rows, "old", seen_s=-25 * hours)
+    given_link(rows, "recent", seen_s=-23 * hours)
+    given_session(rows, "old", "old", disconnected_s=-8 * days)
+    given_session(rows, "recent", "old", disconnected_s=-6 * days)
+
+    with rows.sessions.begin() as session:
+        prune_sessions(session)
+
+    assert processes(rows, connected=False) == {"recent"}
+    with rows.sessions() as session:
+        assert set(session.scalars(select(ControlLink.id))) == {"recent"}
