@@ -23,7 +23,10 @@ def checked_settings(*, verifies_tokens: bool = False, serves_control: bool = Fa
     tokens = settings.tokens
     if verifies_tokens or tokens.secret or tokens.public_key:
         check_keys(tokens, embedded=settings.embedded)
-    if serves_control or settings.control.url or settings.control.secrets:
+    signs_control = (
+        bool(settings.control.url) and not verifies_tokens
+    )  # the API only has to know that there is a link
+    if serves_control or signs_control or settings.control.secrets:
         check_control_secrets(settings.control, embedded=settings.embedded)
     Sealer(settings.encryption_keys)
     return settings

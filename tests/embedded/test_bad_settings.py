@@ -64,6 +64,7 @@ def test_a_process_with_a_bad_setting_says_so_in_one_line_and_ends(name: str, tm
     [
         ("api", {"JWT_SECRET": ""}, "JWT_SECRET is not set"),
         ("link", {}, "CONTROL_SECRET is not set"),
+        ("api", {"ENCRYPTION_KEYS": "short"}, "ENCRYPTION_KEYS must be keys of 32 bytes"),
         ("worker", {"CONTROL_URL": "wss://link.test/control"}, "CONTROL_SECRET is not set"),
         ("flower", {"FLOWER_BASIC_AUTH_FILE": "/nowhere"}, "FLOWER_BASIC_AUTH_FILE cannot be read"),
         ("migrate", {"DATABASE_URL": "postgresql://localhost/db?no_such=1"}, "no_such"),
