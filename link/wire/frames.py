@@ -168,9 +168,9 @@ def _object(given: object, name: str) -> dict[str, Any]:
     level: list[Any] = [given]
     for _ in range(MAX_LEVELS):
         level = [below for each in level for below in _below(each)]
-        if not level:
-            return given
-    refuse(f"{name} has more than {MAX_LEVELS} levels of objects and lists")
+    if level:
+        refuse(f"{name} has more than {MAX_LEVELS} levels of objects and lists")
+    return given
 
 
 def _below(given: dict[str, Any] | list[Any]) -> list[Any]:
