@@ -66,7 +66,7 @@ class Link:
         self.departures = Batch[str, Departure]("departures", self._end_sessions, pause_s=DEPARTURES_PAUSE_S)
         self.delivery = Delivery(self._database, self._sealer, self.id, self.sessions, self.conclude)
         self._specifications = Specifications(self._database, self._sealer, self.sessions)
-        self._upkeep = Upkeep(self._database, self.id, self.sessions, self.tokens)
+        self._upkeep = Upkeep(self._database, self.id, self.sessions, self.tokens, self.results.flush)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -102,6 +102,7 @@ class Link:
         """Have what a process has sent written. `size` is its share of the frame, in bytes."""
         match item:
             case Result(charger_id, action_id, status, reason, result):
+                self.delivery.confirm(charger_id, action_id)
                 code = CODES.get(status)
                 written = ActionResult(action_id, charger_id, status, reason, code, result)
                 self.results.put((charger_id, action_id), written, size)
@@ -174,6 +175,8 @@ class Link:
         await self._database.run(lambda rows: write_memories(rows, memories))
 
     async def _end_sessions(self, departures: list[Departure]) -> None:
+        """The memories come first: the next boot of a process, which may connect from then on, gets the last one."""
+        await self.memories.flush()
         await self._database.run(lambda rows: end_sessions(rows, departures))
 
 

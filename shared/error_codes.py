@@ -31,7 +31,7 @@ class ActionCode(StrEnum):
     NOT_READY = "charger_not_ready"  #: it has no runtime yet, or its provisioning failed
     STOPPED = "charger_stopped"  #: the charger is not meant to run
     NOT_CONNECTED = "charger_not_connected"  #: its process has no session with the control link
-    RESTARTED = "charger_restarted"  #: it started anew before it got the action
+    RESTARTED = "charger_restarted"  #: it started anew before it said what came of the action
     TOO_MANY = "too_many_open_actions"  #: it has too many that are not final
     NOT_IN_LOCATION = "charger_not_in_location"  #: the target names it, but its location has no such charger
     EXPIRED = "action_expired"  #: it did not reach the charger in time

@@ -74,9 +74,13 @@ def write_results(session: Session, results: Sequence[ActionResult]) -> list[Fin
     return _finished(session, _WRITE, rows=rows)
 
 
-def expire_actions(session: Session) -> list[Finished]:
-    """End the actions that no charger has confirmed in time. Safe to repeat, also concurrently."""
-    return _finished(session, _EXPIRE)
+def expire_actions(session: Session, link_id: str) -> list[Finished]:
+    """End the actions that no charger has confirmed in time. Safe to repeat, also concurrently.
+
+    Another process of the link may have a charger's answer and not reach the database: its actions are left to it, until it
+    has been silent for ABANDONED_AFTER_S.
+    """
+    return _finished(session, _EXPIRE, link=link_id)
 
 
 def abandon_actions(session: Session) -> list[Finished]:
@@ -128,7 +132,14 @@ _EXPIRE = text(
     f"""
 WITH due AS MATERIALIZED (
     SELECT id FROM actions
-    WHERE status = 'queued' AND expires_at < now() - interval '{GRACE_S} s'
+    WHERE status = 'queued' AND expires_at < now() - interval '{GRACE_S} s' AND NOT EXISTS (
+        SELECT FROM charger_reports report
+        JOIN control_sessions held USING (process_id)
+        JOIN control_links ON control_links.id = held.link_id
+        WHERE report.charger_id = actions.charger_id AND held.link_id <> :link
+            AND control_links.seen_at > now() - interval '{ABANDONED_AFTER_S} s'
+            AND (held.disconnected_at IS NULL OR held.disconnected_at > control_links.seen_at)
+    )
     ORDER BY id LIMIT {AT_ONCE} FOR UPDATE SKIP LOCKED
 )
 """  # noqa: S608 - our own words

@@ -45,6 +45,7 @@ class Batch(Generic[K, T]):
         self._merge = merge
         self._items: dict[K, tuple[T, int]] = {}
         self._bytes = 0
+        self._writing = asyncio.Lock()
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -67,11 +68,15 @@ class Batch(Generic[K, T]):
         await self._has_room.wait()
 
     async def flush(self) -> None:
-        """Write everything that waits now. Raises the database's errors."""
-        while self._items:
+        """Return when everything is written that waits now or is being written. Raises the database's errors."""
+        for _ in range(len(self._items) // AT_ONCE + 2):  # what is being written may have to be written again
             await self._write_some()
 
     async def _write_some(self) -> None:
+        async with self._writing:
+            await self._write_oldest()
+
+    async def _write_oldest(self) -> None:
         taken = dict(islice(self._items.items(), AT_ONCE))
         for key in taken:
             del self._items[key]

@@ -68,6 +68,12 @@ class Delivery:
             if action_id in self._sent and self._sent[action_id].session is session:
                 del self._sent[action_id]
 
+    def confirm(self, charger_id: str, action_id: int) -> None:
+        """The charger has answered, and the answer will be written: there is nothing to give up."""
+        sent = self._sent.get(action_id)
+        if sent is not None and sent.charger_id == charger_id:
+            self._sent[action_id] = replace(sent, confirmed_by=math.inf)
+
     def written(self, action_ids: Iterable[int]) -> None:
         """The rows of these actions show an answer."""
         for action_id in action_ids:
@@ -118,7 +124,7 @@ class Delivery:
     def _frame_of(self, action: OpenAction) -> dict[str, Any] | None:
         """The action as it is sent; None for one that must not or cannot be, which is then concluded."""
         if not action.is_for_this_boot:
-            reason = "The charger was restarted before it got the action"
+            reason = "The charger was restarted before it said what came of the action"
             self._fail(action.id, action.charger_id, ActionCode.RESTARTED, reason)
             return None
         event = action.event

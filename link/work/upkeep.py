@@ -1,6 +1,6 @@
 """What is due at intervals: the heartbeat, the end of actions and sessions that nobody ends, and new tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from time import monotonic
 
 import structlog
@@ -37,7 +37,16 @@ PRUNE_S = 3600.0
 class Upkeep:
     """One per process. Any number of processes may do it at the same time."""
 
-    def __init__(self, database: Database, link_id: str, sessions: Sessions, tokens: ControlTokens) -> None:
+    def __init__(
+        self,
+        database: Database,
+        link_id: str,
+        sessions: Sessions,
+        tokens: ControlTokens,
+        write_results: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`write_results` returns when the answers of chargers are written that this process has. It may raise."""
+        self._write_results = write_results
         self._database = database
         self._link_id = link_id
         self._sessions = sessions
@@ -55,8 +64,10 @@ class Upkeep:
         await self._database.run(lambda rows: write_heartbeat(rows, self._link_id))
 
     async def _end_actions(self) -> None:
-        for end in (expire_actions, abandon_actions):
-            count_finished(await self._database.run(end))
+        """An action that its charger has answered is not ended, also when its answer has waited for the database."""
+        await self._write_results()
+        count_finished(await self._database.run(lambda rows: expire_actions(rows, self._link_id)))
+        count_finished(await self._database.run(abandon_actions))
 
     async def _end_dead_links(self) -> None:
         await self._database.run(end_dead_links)

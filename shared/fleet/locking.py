@@ -1,9 +1,9 @@
 """Lock rows in id order before updating several of them in one transaction, to prevent deadlocks.
 
 The other way is to skip rows that are locked (SKIP LOCKED). A charger is locked before its rows in other tables, except for
-its actions: whoever changes an action locks the charger after it, in a trigger that writes the event. Nothing
-changes a charger's key, so every lock is FOR NO KEY UPDATE, which foreign keys do not wait for: the log reader refers to
-chargers while it writes a page, and delays no command. Only the last step of a removal waits for it.
+its actions and its report: whoever changes one of these locks the charger after it, in a trigger. Nothing changes a charger's
+key, so every lock is FOR NO KEY UPDATE, which foreign keys do not wait for: the log reader refers to chargers while it writes
+a page, and delays no command. Only the last step of a removal waits for it.
 """
 
 from collections.abc import Collection

@@ -12,8 +12,8 @@ Frame = dict[str, Any]
 #: A frame is sent when it has this much; what is larger alone goes alone.
 FULL_BYTES = 128 * 1024
 
-#: What the type, the name and the brackets take, generously.
-ENVELOPE_BYTES = 100
+#: Of one item. A memory comes back in a welcome, which has a specification too and must fit into a frame.
+MAX_ITEM_BYTES = MAX_FRAME_BYTES * 3 // 4
 
 
 class BadFrame(ValueError):
@@ -49,13 +49,13 @@ def parts_of(frame: Frame) -> list[tuple[str, Frame]]:
 def batch(kind: str, items: Iterable[Frame]) -> Iterator[str]:
     """Frames of this type with the items under the same name, none longer than the link takes.
 
-    Raises TooBig for an item that no frame can hold, after the others.
+    Raises TooBig for items of more than MAX_ITEM_BYTES, after the others.
     """
     texts: list[str] = []
     size, too_big = 0, []
     for item in items:
         text = plain_text(item)  # ASCII: a character is a byte
-        if len(text) > MAX_FRAME_BYTES - ENVELOPE_BYTES:
+        if len(text) > MAX_ITEM_BYTES:
             too_big.append(str(item["charger"]))
             continue
         if texts and size + len(text) > FULL_BYTES:
@@ -66,11 +66,11 @@ def batch(kind: str, items: Iterable[Frame]) -> Iterator[str]:
     if texts:
         yield _joined(kind, texts)
     if too_big:
-        raise TooBig(f"{kind} of more than {MAX_FRAME_BYTES} bytes: {', '.join(too_big)}")
+        raise TooBig(f"{kind} of more than {MAX_ITEM_BYTES} bytes: {', '.join(too_big)}")
 
 
 class TooBig(ValueError):
-    """What a charger has to say does not fit into a frame."""
+    """What a charger has to say is more than a frame of the link may have of it."""
 
 
 def _joined(kind: str, texts: list[str]) -> str:

@@ -126,12 +126,17 @@ class Performer:
     def _keep(self, charger_id: str, action_id: int, answer: Answer) -> None:
         answers = self._answers.setdefault(charger_id, OrderedDict())
         answers[action_id] = answer
-        if len(answers) > MAX_ANSWERS:
-            answers.popitem(last=False)
+        if len(answers) > MAX_ANSWERS and (final := _oldest_final(answers)) is not None:
+            del answers[final]
 
     def _answer(self, charger_id: str, action_id: int, answer: Answer) -> None:
         self._results.append({"charger": charger_id, "id": action_id, **answer._asdict()})
         self._on_result()
+
+
+def _oldest_final(answers: Mapping[int, Answer]) -> int | None:
+    """One that has not ended stays: its repeat would be performed a second time."""
+    return next((action_id for action_id, answer in answers.items() if answer is not PENDING), None)
 
 
 def _answer_of(done: "asyncio.Future[Outcome]") -> Answer:

@@ -30,7 +30,7 @@ def test_the_statements_of_the_link_read_no_final_actions(rows: ControlRows, eng
     with rows.sessions() as session:
         actions_to_send(session, "link", sent=[1, 2], resumed=[charger_id], at_most=100)
         write_results(session, [ActionResult(1, charger_id, "applied")])
-        expire_actions(session)
+        expire_actions(session, "link")
         abandon_actions(session)
         session.rollback()
     event.remove(engine, "before_cursor_execute", note)

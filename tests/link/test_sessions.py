@@ -274,6 +274,28 @@ def test_a_memory_comes_back_to_a_process_that_has_none(rows: ControlRows, conne
     assert connect(charger_id).hello(has_memory=True)["chargers"][0]["memory"] is None
 
 
+def test_the_next_boot_gets_the_last_memory(rows: ControlRows, connect: Connect) -> None:
+    """Also when it was sent at the end of the process, just after another one."""
+    charger_id = rows.charger()
+    process = connect(charger_id)
+    process.hello()
+    remember(process, 1)
+    wait_until(lambda: rows.memory(charger_id) == {"register_wh": 1})
+    remember(process, 2)
+
+    process.socket.close()
+    wait_until(lambda: not rows.is_connected(charger_id))
+
+    [welcomed] = connect(charger_id, boot="boot-2").hello()["chargers"]
+    assert welcomed["memory"] == {"register_wh": 2}
+
+
+def remember(process: ScriptedProcess, register_wh: int) -> None:
+    process.say(
+        "memories", memories=[{"charger": process.charger_id, "memory": {"register_wh": register_wh}}]
+    )
+
+
 def test_what_an_older_boot_reported_is_not_the_new_ones(rows: ControlRows, connect: Connect) -> None:
     charger_id = rows.charger()
     process = connect(charger_id)

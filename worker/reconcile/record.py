@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
 from shared.ids import new_command_id
-from shared.models import Action, Charger, Command, RemovedCharger
+from shared.models import Action, Charger, ChargerReport, Command, RemovedCharger
 from shared.settings import Timing
 from shared.vocabulary import OPEN, CommandStatus, EventType
 from worker.reconcile.applied import record_applied
@@ -33,8 +33,9 @@ def _record_locked(
     session: Session, timing: Timing, desired: DesiredState, outcome: Outcome
 ) -> DesiredState | None:
     """The slow path, under the row's lock: ECS rejected or failed, the charger is gone, or a newer generation exists."""
-    if isinstance(outcome, Removed):  # first, because actions are locked before their charger
-        session.execute(delete(Action).where(Action.charger_id == desired.id))
+    if isinstance(outcome, Removed):  # first, because they are locked before their charger
+        for table in (Action, ChargerReport):
+            session.execute(delete(table).where(table.charger_id == desired.id))
     charger = session.get(Charger, desired.id, with_for_update={"key_share": True})
     if charger is None:
         return _removal_of_leftovers(session, desired)

@@ -55,7 +55,7 @@ def test_the_secret_of_an_action_that_expires_or_fails_at_once_is_not_kept(
         session.execute(update(Charger).values(desired_count=0))
     failed_id = _record(sessions)
     with sessions.begin() as session:
-        [expired] = expire_actions(session)
+        [expired] = expire_actions(session, "link-1")
 
     assert expired.status == "expired"
     assert (_sealed(sessions, action_id), _sealed(sessions, failed_id)) == (None, None)

@@ -127,9 +127,9 @@ async def test_a_memory_that_cannot_be_used_is_left_aside(memory: Frame) -> None
         assert any("what the charger remembers is not used" in remark for remark in charger.remarks())
 
 
-def test_items_share_a_frame_and_one_that_no_frame_can_hold_is_named() -> None:
+def test_items_share_a_frame_and_one_that_no_welcome_could_bring_back_is_named() -> None:
     items = [{"charger": f"dep-{number}", "memory": "x" * 50_000} for number in range(10)]
-    items.insert(3, {"charger": "dep-big", "memory": "x" * 2**20})
+    items.insert(3, {"charger": "dep-big", "memory": "x" * 1_000_000})
     frames: list[str] = []
 
     with pytest.raises(TooBig, match="dep-big"):

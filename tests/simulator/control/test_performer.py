@@ -209,6 +209,18 @@ async def test_the_last_ids_are_remembered() -> None:
     assert Answer("applied")._asdict().items() <= performer.take()[-1].items()
 
 
+async def test_an_action_that_waits_is_remembered_however_many_come_after_it() -> None:
+    charger = Waiting()
+    charger.waiting["authorize"] = asyncio.get_running_loop().create_future()
+    performer = performer_of(charger)
+    for number in range(MAX_ANSWERS + 2):
+        performer.perform(CHARGER, number, "authorize" if number == 0 else "plug_connector", {}, 30)
+
+    performer.perform(CHARGER, 0, "authorize", {}, 30)
+
+    assert charger.begun.count("authorize") == 1
+
+
 async def test_what_comes_before_the_charger_has_begun_waits_for_it() -> None:
     hosted, charger = Hosted(CHARGER, EventLog(lambda _: None)), Waiting()
     performer = Performer({CHARGER: hosted}, lambda: None)

@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from shared.error_codes import ErrorCode
 from shared.fleet.actions.record import ActionRequest, Target, record_actions
-from shared.models import Action
+from shared.models import Action, Charger, ChargerReport
 from tests.support.fake_ecs import fail_once
 from tests.support.waiting import wait_until
 from tests.support.world import ORGANIZATION, World
@@ -56,6 +56,28 @@ def test_a_removal_and_a_result_of_an_action_at_once_are_no_deadlock(world: Worl
         wait_until(lambda: link.scalar(IS_BLOCKED))
         applied = update(Action).where(Action.id == action.id)
         link.execute(applied.values(status="applied", finished_at=func.now()))
+        link.commit()
+        removal.result(10)
+
+    assert world.gone(charger_id)
+
+
+def test_a_removal_and_a_report_of_the_charger_at_once_are_no_deadlock(world: World) -> None:
+    charger_id = world.ready()
+    with world.sessions.begin() as session:
+        session.execute(
+            insert(ChargerReport).values(charger_id=charger_id, process_id=charger_id, boot_id="b")
+        )
+    world.delete(charger_id)
+    world.converge(charger_id)
+    world.ecs.settle()
+    world.wait_is_over(charger_id)
+
+    with ThreadPoolExecutor() as threads, world.sessions.begin() as link:
+        link.execute(select(ChargerReport).with_for_update())
+        removal = threads.submit(world.converge, charger_id)
+        wait_until(lambda: link.scalar(IS_BLOCKED))
+        link.execute(select(Charger.id).where(Charger.id == charger_id).with_for_update(key_share=True))
         link.commit()
         removal.result(10)
 
