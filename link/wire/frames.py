@@ -17,6 +17,7 @@ MAX_ID_CHARACTERS = 128
 MAX_TEXT_CHARACTERS = 2_000
 MAX_CONNECTORS = 100
 MAX_MEMBERS = 32  # of an object in a state
+MAX_LEVELS = 128  # of objects and lists in one another: our own readers and writers take 254
 
 ANSWERS = frozenset({"received", "applied", "rejected", "failed"})
 MAX_ACTION_ID = 2**63 - 1
@@ -135,8 +136,8 @@ def _result(given: Mapping[str, Any]) -> Result:
         refuse("id is the number of an action")
     if not isinstance(status, str) or status not in ANSWERS:
         refuse("status is received, applied, rejected or failed")
-    if result is not None and not isinstance(result, dict):
-        refuse("result is an object or null")
+    if result is not None:
+        result = _object(result, "result")
     return Result(_id(given, "charger"), action_id, status, _text_or_none(given, "reason"), result)
 
 
@@ -157,10 +158,24 @@ def _state(given: Mapping[str, Any]) -> State:
 
 
 def _memory(given: Mapping[str, Any]) -> Memory:
-    memory = given.get("memory")
-    if not isinstance(memory, dict):
-        refuse("memory is an object")
-    return Memory(_id(given, "charger"), memory)
+    return Memory(_id(given, "charger"), _object(given.get("memory"), "memory"))
+
+
+def _object(given: object, name: str) -> dict[str, Any]:
+    """An object with any members, of at most MAX_LEVELS levels."""
+    if not isinstance(given, dict):
+        refuse(f"{name} is an object")
+    level: list[Any] = [given]
+    for _ in range(MAX_LEVELS):
+        level = [below for each in level for below in _below(each)]
+    if level:
+        refuse(f"{name} has more than {MAX_LEVELS} levels of objects and lists")
+    return given
+
+
+def _below(given: dict[str, Any] | list[Any]) -> list[Any]:
+    members = given.values() if isinstance(given, dict) else given
+    return [member for member in members if isinstance(member, dict | list)]
 
 
 def _objects(given: Mapping[str, Any], name: str, at_most: int = MAX_CHARGERS) -> list[dict[str, Any]]:

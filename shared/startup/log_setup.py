@@ -18,7 +18,7 @@ _SHARED: list[Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
-# Local variables stay out: tokens and passwords are among them.
+# Local variables stay out, on a terminal too: tokens and passwords are among them, and rich takes minutes for large ones.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 #: Each control character as Unicode's picture of it.
@@ -51,7 +51,10 @@ def make_formatter(log_format: str) -> logging.Formatter:
 def _render(log_format: str) -> list[Processor]:
     if log_format == "json":
         return [_TRACEBACKS, structlog.processors.JSONRenderer(serializer=_to_json)]
-    return [_show_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    return [_show_controls, console]
 
 
 def _to_json(event: EventDict, default: Any, **_: Any) -> str:

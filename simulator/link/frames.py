@@ -12,8 +12,8 @@ CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
 #: The id of the answer to a frame whose id cannot be read (OCPP 2.0.1 part 4, 4.2.3).
 UNREADABLE_ID = "-1"
 
-#: Of a call's arrays and objects within each other; messages need a dozen. What Python's reader just takes may be too
-#: deep for its writer: then neither the state file nor the report of a charging profile could be written.
+#: Of a payload's arrays and objects within each other; messages need a dozen. What Python's reader just takes may be too
+#: deep for its writer: then neither the state file nor the result of an action could be written.
 MAX_DEPTH = 100
 
 
@@ -105,6 +105,8 @@ def _read_call(unique_id: str, action: str, payload: Payload) -> Call:
 def _read_result(unique_id: str, parts: list[object]) -> CallResult:
     """A missing, null or `[]` payload is an empty one: PHP writes an empty object as `[]` (OCPP-J 1.6, 4.2.2)."""
     match parts:
+        case [dict(payload), *_] if is_too_deep(payload):
+            raise BadAnswer(unique_id, f"its payload is more than {MAX_DEPTH} levels deep")
         case [dict(payload)]:
             return CallResult(unique_id, payload)
         case [dict(payload), *_]:

@@ -21,6 +21,15 @@ MEGABYTE = 1024 * 1024
 #: JSON that can be read, and cannot be written again.
 TOO_DEEP = '{"a":' * 300 + "1" + "}" * 300
 
+
+def deep(process: ScriptedProcess) -> dict[str, object]:
+    """What a writer that is not ours can write: the reader takes more levels than the writer."""
+    value: dict[str, object] = {}
+    for _ in range(200):
+        value = {"a": value}
+    return {"charger": process.charger_id, "result": value, "memory": {"secrets": value}}
+
+
 #: What a process sends after its hello, and the code with which the link closes.
 ATTACKS: dict[str, tuple[Callable[[ScriptedProcess], object], int]] = {
     "no JSON": (lambda process: process.socket.send("{"), 4000),
@@ -30,6 +39,11 @@ ATTACKS: dict[str, tuple[Callable[[ScriptedProcess], object], int]] = {
     "a huge frame": (lambda process: process.socket.send("x" * (2 * MEGABYTE)), 1009),
     "a lone surrogate": (lambda process: process.socket.send('{"type":"\\ud800"}'), 4000),
     "deep nesting": (lambda process: process.socket.send('{"type":' + "[" * 500_000), 4000),
+    "a deep result": (
+        lambda process: process.say("results", results=[deep(process) | {"id": 1, "status": "applied"}]),
+        4000,
+    ),
+    "a deep memory": (lambda process: process.say("memories", memories=[deep(process)]), 4000),
     "another's charger": (
         lambda process: process.say("states", states=[{"charger": "dep-other", "csms": None}]),
         4003,

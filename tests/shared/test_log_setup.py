@@ -58,6 +58,13 @@ def test_a_traceback_has_no_local_variables(lines: list[dict[str, Any]]) -> None
     assert "hunter2" not in json.dumps(error)
 
 
+def test_on_a_terminal_a_traceback_has_no_local_variables_either() -> None:
+    output = _logged("console")
+
+    assert "ValueError: broken" in output
+    assert output.count("hunter2") == output.count('password = "hunter2"'), "the source line at most"
+
+
 def test_on_a_terminal_nobody_can_forge_a_line() -> None:
     output = _logged("console")
 

@@ -40,12 +40,17 @@ def _mask_value(name: str, value: Any, field: Field | None) -> Any:
 def _mask_entry(entry: dict[str, Any]) -> dict[str, Any]:
     """Mask the value of an entry that names a secret: {"key": "AuthorizationKey", "value": ...}."""
     names = (_name_in(value) for name, value in entry.items() if _plain(name) in NAME_FIELDS)
-    if not any(map(is_secret, names)):
-        return entry
-    return {
-        name: _masked(value) if _plain(name) in VALUE_FIELDS else _mask_value("", value, None)
-        for name, value in entry.items()
-    }
+    return _mask_values(entry) if any(map(is_secret, names)) else entry
+
+
+def _mask_values(part: Any) -> Any:
+    """Mask the values in it, also those that are deeper, as in the `variableAttribute` of a report."""
+    if isinstance(part, dict):
+        return {
+            name: _masked(value) if _plain(name) in VALUE_FIELDS else _mask_values(value)
+            for name, value in part.items()
+        }
+    return [_mask_values(each) for each in part] if isinstance(part, list) else part
 
 
 def _name_in(value: Any) -> str:

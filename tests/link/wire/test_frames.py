@@ -1,11 +1,13 @@
 """What a process may send over the control link, and what is refused."""
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 import pytest
 
 from link.wire.frames import (
+    MAX_LEVELS,
     BadFrame,
     Hello,
     HelloCharger,
@@ -55,6 +57,18 @@ def test_results_states_and_memories_are_read_one_by_one() -> None:
     assert items(type="memories", memories=[{"charger": "dep-1", "memory": {"x": 1}}]) == [
         Memory("dep-1", {"x": 1})
     ]
+
+
+def test_what_is_as_deep_as_it_may_be_can_be_written() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(MAX_LEVELS - 1):
+        deep = {"a": deep}
+
+    [result] = items(type="results", results=[{"charger": "c", "id": 1, "status": "applied", "result": deep}])
+
+    assert orjson.loads(orjson.dumps([asdict(result)]))[0]["result"] == deep
+    with pytest.raises(BadFrame, match="levels"):
+        items(type="memories", memories=[{"charger": "c", "memory": {"a": deep}}])
 
 
 def test_a_type_of_a_newer_peer_is_no_error() -> None:

@@ -150,6 +150,7 @@ UNUSABLE = [
     '[3,"ID",{"currentTime":' + "7" * 400 + "}]",
     '[3,"ID",{"currentTime":' + "7" * 5000 + "}]",
     '[3,"ID",{"currentTime":' + "[" * 100_000,
+    '[3,"ID",{"currentTime":"2031-01-01T00:00:00Z","x":' + "[" * 100 + "]" * 100 + "}]",
     ' [ 3 , "ID", {"currentTime":"203',
     '\ufeff[3,"ID",{"currentTime":"2031-01-01T00:00:00Z"}]',
     '["3","ID",{"currentTime":"2031-01-01T00:00:00Z"}]',

@@ -31,6 +31,10 @@ FIELDS = (
             {"pin": "1234", "car": {"key": "x", "color": "red"}},
             {"pin": "***", "car": {"key": "***", "color": "red"}},
         ),
+        (
+            {"a": [{"variable": {"name": "BasicAuthPassword"}, "variableAttribute": [{"value": "x"}]}]},
+            {"a": [{"variable": {"name": "BasicAuthPassword"}, "variableAttribute": [{"value": "***"}]}]},
+        ),
         ({"password": {"deep": ["x"]}}, {"password": "***"}),
     ],
     ids=str,
