@@ -128,10 +128,14 @@ class Link:
         self.delivery.resume(session.chargers)
 
     def leave(self, session: Session) -> None:
-        """The session has ended, or was never registered. Safe to repeat."""
+        """The session has ended, or was never registered. Safe to repeat.
+
+        Hellos that the database did not take leave nothing behind, however many come while it is away.
+        """
         self.sessions.remove(session)
         self.delivery.end(session)
-        self.departures.put(session.id, Departure(session.process_id, session.id))
+        if session.has_row:
+            self.departures.put(session.id, Departure(session.process_id, session.id))
 
     def measure(self) -> None:
         """Set the metrics that are read when they are needed."""

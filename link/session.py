@@ -38,6 +38,7 @@ class Session:
         self.revisions: dict[
             str, int
         ] = {}  #: of the specification that each charger was sent, or said it has
+        self.has_row = False  #: the database has taken it
         self.opened_at = monotonic()
         self.token_sent_at = self.opened_at
         self.pace = Pace(FRAMES_PER_S + len(hello.chargers) / 10, FRAMES_AT_ONCE)

@@ -130,6 +130,7 @@ def _arrived_chargers(arrived: Iterable[_Waiting]) -> Iterable[ArrivedCharger]:
 
 
 def _answer(waiting: _Waiting, welcomes: dict[str, dict[str, Any]] | None) -> None:
+    waiting.session.has_row = welcomes is not None
     if waiting.answer.done():
         return
     if welcomes is None:

@@ -1,16 +1,12 @@
 """Actions reach their charger in order, are applied once, and their results reach their rows."""
 
-from dataclasses import replace
-
 import pytest
-from sqlalchemy import make_url
 from websockets.exceptions import ConnectionClosed
 
 from link.process import Link
 from shared.settings import Settings
 from tests.link.conftest import Connect
-from tests.support.control_link import ControlRows, in_s, running_link
-from tests.support.proxy import TcpProxy
+from tests.support.control_link import ControlRows, cut_off_link, in_s
 from tests.support.waiting import wait_until
 
 
@@ -138,10 +134,7 @@ def test_an_answer_that_its_link_cannot_write_for_a_while_still_counts(
 ) -> None:
     """Neither that link gives up the action meanwhile, nor does another one, which reaches the database."""
     charger_id = rows.charger()
-    address = make_url(settings.database_url)
-    proxy = TcpProxy(address.port or 5432)
-    url = address.set(port=proxy.port, host="127.0.0.1").render_as_string(hide_password=False)
-    with running_link(replace(settings, database_url=url)) as cut_off:
+    with cut_off_link(settings) as (cut_off, proxy):
         process = connect(charger_id, url=cut_off.url)
         process.hello()
         action_id = rows.action(charger_id, expires_at=in_s(1))
@@ -155,7 +148,6 @@ def test_an_answer_that_its_link_cannot_write_for_a_while_still_counts(
         rows.wait_for(action_id, "received")
         process.answer(action_id, "applied")
         rows.wait_for(action_id, "applied")
-    proxy.close()
 
 
 def test_a_received_action_of_a_charger_that_is_gone_fails(rows: ControlRows, link: Link) -> None:

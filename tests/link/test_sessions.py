@@ -22,6 +22,7 @@ from tests.support.control_link import (
     CONTROL_SECRET,
     ControlRows,
     ScriptedProcess,
+    cut_off_link,
     refusal,
     running_link,
 )
@@ -169,6 +170,19 @@ def test_no_action_goes_over_an_older_session_of_the_process(
 
     with pytest.raises(TimeoutError):
         older.next_actions(within_s=1)
+
+
+def test_refused_hellos_leave_nothing_to_write(
+    rows: ControlRows, connect: Connect, settings: Settings
+) -> None:
+    charger_id = rows.charger()
+    with cut_off_link(settings) as (cut_off, proxy):
+        proxy.cut()
+        codes = [hello_refused(connect(charger_id, url=cut_off.url)) for _ in range(3)]
+
+        assert codes == [1013, 1013, 1013]
+        wait_until(lambda: cut_off.connections == 0)
+        assert len(cut_off.departures) == 0
 
 
 def test_of_two_boots_at_once_one_is_taken(rows: ControlRows, connect: Connect, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, make_url, select, update
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -26,6 +26,7 @@ from shared.models import Action, Charger, ChargerMemory, ChargerReport
 from shared.sealing import Sealer
 from shared.settings import Settings
 from tests.support.environment import ENCRYPTION_KEY
+from tests.support.proxy import TcpProxy
 from tests.support.stack import PYTHON, answers
 from tests.support.waiting import wait_until
 
@@ -95,6 +96,19 @@ def running_link(settings: Settings, **changes: Any) -> Iterator[Link]:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)
         assert not thread.is_alive(), "the link has not stopped"
+
+
+@contextmanager
+def cut_off_link(settings: Settings) -> Iterator[tuple[Link, TcpProxy]]:
+    """A link, and the proxy through which it reaches its database."""
+    address = make_url(settings.database_url)
+    proxy = TcpProxy(address.port or 5432)
+    url = address.set(port=proxy.port, host=HOST).render_as_string(hide_password=False)
+    try:
+        with running_link(replace(settings, database_url=url)) as link:
+            yield link, proxy
+    finally:
+        proxy.close()
 
 
 class ScriptedProcess:
