@@ -10,8 +10,8 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
+from api.http.document.openapi import REQUEST_ID, make_document, register_docs
 from api.http.errors import register_errors
-from api.http.openapi import REQUEST_ID, make_document, register_docs
 from api.http.parsing import MAX_BODY_BYTES
 from api.http.waits import mark_skipped_wait
 from api.limits.open_rows import OpenQuota

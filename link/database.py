@@ -45,9 +45,7 @@ class Database:
 
 
 def is_refused(error: Exception) -> bool:
-    """Whether the content cannot be written, so that a repeat is in vain: the database works and refuses it, or it is nested
-    more deeply than JSON can be written.
-    """
+    """Whether the content is at fault, so that a repeat is in vain: the database works and refuses it, or it is no JSON."""
     if isinstance(error, TypeError | ValueError | RecursionError):
         return True
     if not isinstance(error, DBAPIError) or is_unavailable(error):

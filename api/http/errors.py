@@ -8,7 +8,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.http.actions.answers import ActionNotApplied, status_url
 from api.http.auth import NotAllowed, Unauthenticated
-from api.http.fields import Problem
+from api.http.fields.fields import Problem
 from api.http.idempotency_key import KEY_HEADER
 from api.http.parsing import InvalidRequest, item
 from api.http.waits import TooManyWaits

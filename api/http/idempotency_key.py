@@ -6,7 +6,7 @@ from hashlib import sha256
 from flask import g, request
 
 from api.http.auth import requester
-from api.http.fields import Problem
+from api.http.fields.fields import Problem
 from api.http.parsing import InvalidRequest, item
 from shared.fleet.idempotency import Attempt
 

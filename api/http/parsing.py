@@ -21,7 +21,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from api.http.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
+from api.http.fields.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -12,7 +12,7 @@ from typing import Any
 from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from api.http.cursors import MAX_LENGTH
-from api.http.fields import Choice, Choices, Instant, Problem, Query, QueryInteger, Text
+from api.http.fields.fields import Choice, Choices, Instant, Problem, Query, QueryInteger, Text
 from shared.fleet.listing import Filters, Sort, SortKey
 from shared.vocabulary import LogKind, ObservedState, OcppState, OcppVersion, ProvisioningStatus
 

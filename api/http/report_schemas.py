@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.http.fields import Instant
+from api.http.fields.fields import Instant
 from shared.models import ShownReport
 from shared.vocabulary import RemarkLevel
 

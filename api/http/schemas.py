@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, fields, post_load
 
 from api.http.charger_state import runtime_of, spec_of
-from api.http.fields import Body, Choice, Identity, Instant, OneOf, Text, WsUrl
+from api.http.fields.fields import Body, Choice, Identity, Instant, OneOf, Text, WsUrl
 from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger

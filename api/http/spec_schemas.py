@@ -4,10 +4,10 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from api.http.fields import Body, Choice, Instant, Problem, Text
-from api.http.json_fields import Array, Boolean, Integer, Nested, Number
-from api.http.scenario_field import Scenario
-from api.http.spec_fields import (
+from api.http.fields.fields import Body, Choice, Instant, Problem, Text
+from api.http.fields.json_fields import Array, Boolean, Integer, Nested, Number
+from api.http.fields.scenario_field import Scenario
+from api.http.fields.spec_fields import (
     AuthorizationKey,
     Certificates,
     Json,

@@ -16,7 +16,7 @@ from api.http.actions.queries import (
 )
 from api.http.actions.schemas import body_of, result_of
 from api.http.auth import requester
-from api.http.operations import Access, Operations
+from api.http.document.operations import Access, Operations
 from api.http.queries import WaitQuery, WaitQuerySchema
 from api.http.waits import wait_for
 from api.live.watcher import Actions

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import Row
 
 from api.http import schemas
-from api.http.operations import Access, Operations
+from api.http.document.operations import Access, Operations
 from api.http.queries import PageQuery, PageQuerySchema
 from api.resources import resources
 from shared.fleet import catalog

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.http.cursors import InvalidCursor, read_cursor, write_cursor
-from api.http.fields import Problem
+from api.http.fields.fields import Problem
 from api.http.parsing import InvalidRequest, item
 from api.http.queries import ListQuery
 from shared.fleet.listing import count_chargers, list_chargers

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from api.http import schemas
 from api.http.auth import requester
-from api.http.operations import Access, Operations
+from api.http.document.operations import Access, Operations
 from api.http.queries import (
     ListQuery,
     ListQuerySchema,

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 
 from api.http import schemas
 from api.http.auth import requester
-from api.http.operations import Access, Operations
+from api.http.document.operations import Access, Operations
 from api.http.queries import PageQuery, PageQuerySchema, WaitQuery, WaitQuerySchema
 from api.http.waits import wait_for
 from api.resources import resources

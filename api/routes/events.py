@@ -11,8 +11,8 @@ from flask import Response, request
 from api.http import schemas
 from api.http.auth import requester
 from api.http.charger_state import observed_of, runtime_of
-from api.http.fields import Problem, documented
-from api.http.operations import Access, Operations
+from api.http.document.operations import Access, Operations
+from api.http.fields.fields import Problem, documented
 from api.http.parsing import InvalidRequest, item
 from api.http.report_schemas import readable_connectors
 from api.live.streams import Stream

@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.http import schemas
+from api.http.document.operations import Access, Operations
 from api.http.errors import RETRY_AFTER_S
-from api.http.operations import Access, Operations
 from api.live.metrics import render_metrics
 from api.resources import resources
 

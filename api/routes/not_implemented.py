@@ -10,8 +10,8 @@ from typing import NamedTuple, NoReturn
 from flask import Blueprint
 
 from api.http.auth import authenticate_tenant
+from api.http.document.operations import limit_rate
 from api.http.errors import NotAvailable
-from api.http.operations import limit_rate
 
 PAGE = "/docs/compatibility.md"  # served by this API
 

@@ -1,7 +1,6 @@
 """The frames that a process sends over the control link: read, checked and cut to size.
 
-What comes out of here has no character that PostgreSQL cannot hold, and no value without a bound. Only a memory or a result
-can be nested too deeply to be stored: it is then dropped when it shall be.
+What comes out of here can be stored: it has no character that PostgreSQL cannot hold, and no value without a bound.
 """
 
 from collections.abc import Iterator, Mapping

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.http.examples import EXAMPLES
+from api.http.document.examples import EXAMPLES
 from chargehand.chargers import facts
 
 

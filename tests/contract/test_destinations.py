@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.http.ws_url import InvalidWsUrl, normalise_ws_url
+from api.http.fields.ws_url import InvalidWsUrl, normalise_ws_url
 from shared.destinations import BadRule, read_destinations
 from simulator.destinations import OPEN
 from simulator.link.websocket import LinkError, open_link

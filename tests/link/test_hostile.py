@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed
 
@@ -17,9 +16,6 @@ from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 
 MEGABYTE = 1024 * 1024
-
-#: JSON that can be read, and cannot be written again.
-TOO_DEEP = '{"a":' * 300 + "1" + "}" * 300
 
 
 def deep(process: ScriptedProcess) -> dict[str, object]:
@@ -73,27 +69,6 @@ def test_what_breaks_the_protocol_ends_its_own_session_only(
     other.apply(rows.action(other.charger_id))
     written = capfd.readouterr()
     assert "Traceback" not in written.out + written.err
-
-
-def test_what_cannot_be_written_holds_up_nobody_elses(rows: ControlRows, connect: Connect) -> None:
-    hostile, other = (connect(rows.charger(identity)) for identity in ("CP-1", "CP-2"))
-    hostile.hello()
-    other.hello()
-    rows.action(hostile.charger_id)
-    [action] = hostile.next_actions()
-
-    for kind, item in {
-        "memories": {"memory": "DEEP"},
-        "results": {"result": "DEEP", "status": "applied"},
-    }.items():
-        frame = {"type": kind, kind: [{"charger": hostile.charger_id, "id": action["id"], **item}]}
-        hostile.socket.send(orjson.dumps(frame).decode().replace('"DEEP"', TOO_DEEP))
-    other.say("memories", memories=[{"charger": other.charger_id, "memory": {"register_wh": 7}}])
-    other.apply(action_id := rows.action(other.charger_id))
-
-    rows.wait_for(action_id, "applied")
-    wait_until(lambda: rows.memory(other.charger_id) == {"register_wh": 7})
-    assert rows.memory(hostile.charger_id) is None
 
 
 @pytest.mark.parametrize("first", ['{"type":"results","results":[]}', "{", '{"type":"hello"}'])

@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete, func, update
 from websockets.exceptions import ConnectionClosed
 
 from link.process import Link
@@ -17,14 +16,12 @@ from link.rows.sessions import (
     take_sessions,
 )
 from shared.auth.control_tokens import ControlTokens
-from shared.models import Charger, ControlSession
 from shared.settings import Settings
 from tests.link.conftest import Connect
 from tests.support.control_link import (
     CONTROL_SECRET,
     ControlRows,
     ScriptedProcess,
-    in_s,
     refusal,
     running_link,
 )
@@ -156,28 +153,6 @@ def test_the_same_boot_takes_over_from_a_session_with_another_link(
         assert rows.is_connected(charger_id)
 
 
-def test_a_session_that_only_its_row_knows_keeps_no_other_boot_out(
-    rows: ControlRows, connect: Connect, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when a connection ends while its session is written as connected."""
-    monkeypatch.setattr("link.work.upkeep.CHECK_S", 0.2)
-    charger_id = rows.charger()
-    with running_link(settings) as hasty:
-        lost = Arrival(charger_id, "a-lost-session", "boot-1", "0.1.0")
-        with rows.sessions.begin() as session:
-            take_sessions(session, hasty.id, [lost])
-            session.execute(update(ControlSession).values(connected_at=in_s(-120)))
-        assert ended(rows, charger_id) is False
-
-        wait_until(lambda: ended(rows, charger_id))
-        connect(charger_id, url=hasty.url, boot="boot-2").hello()
-
-
-def ended(rows: ControlRows, process_id: str) -> bool:
-    with rows.sessions() as session:
-        return session.get_one(ControlSession, process_id).disconnected_at is not None
-
-
 def test_no_action_goes_over_an_older_session_of_the_process(
     rows: ControlRows, connect: Connect, link: Link
 ) -> None:
@@ -194,27 +169,6 @@ def test_no_action_goes_over_an_older_session_of_the_process(
 
     with pytest.raises(TimeoutError):
         older.next_actions(within_s=1)
-
-
-@pytest.mark.parametrize("row_remains", [True, False])
-def test_a_session_ends_when_its_charger_is_deleted(
-    rows: ControlRows,
-    connect: Connect,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    row_remains: bool,
-) -> None:
-    monkeypatch.setattr("link.work.upkeep.CHECK_S", 0.2)
-    charger_id = rows.charger()
-    with running_link(settings) as hasty:
-        process = connect(charger_id, url=hasty.url)
-        process.hello()
-
-        with rows.sessions.begin() as session:
-            statement = update(Charger).values(deleted_at=func.now()) if row_remains else delete(Charger)
-            session.execute(statement.where(Charger.id == charger_id))
-
-        assert process.close_code() == 4004
 
 
 def test_of_two_boots_at_once_one_is_taken(rows: ControlRows, connect: Connect, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from link.process import Link
 from link.rows.sessions import prune_sessions
@@ -91,14 +91,32 @@ def test_a_session_that_another_link_has_ended_by_mistake_is_connected_again(
     process.apply(rows.action(charger_id))
 
 
-def test_the_session_of_a_deleted_charger_ends(rows: ControlRows, quick: Link, connect: Connect) -> None:
+def test_a_session_that_only_its_row_knows_keeps_no_other_boot_out(
+    rows: ControlRows, quick: Link, connect: Connect
+) -> None:
+    """As when a connection ends while its session is written as connected."""
+    charger_id = rows.charger()
+    given_session(rows, charger_id, quick.id)
+    with rows.sessions.begin() as session:
+        session.execute(update(ControlSession).values(connected_at=in_s(-120)))
+
+    wait_until(lambda: processes(rows, connected=False) == {charger_id})
+
+    connect(charger_id, url=quick.url, boot="boot-2").hello()
+
+
+@pytest.mark.parametrize("row_remains", [True, False])
+def test_the_session_of_a_deleted_charger_ends(
+    rows: ControlRows, quick: Link, connect: Connect, row_remains: bool
+) -> None:
     charger_id, other = rows.charger("CP-1"), rows.charger("CP-2")
     process, staying = (connect(each, url=quick.url) for each in (charger_id, other))
     process.hello()
     staying.hello()
 
     with rows.sessions.begin() as session:
-        session.execute(update(Charger).where(Charger.id == charger_id).values(deleted_at=func.now()))
+        statement = update(Charger).values(deleted_at=func.now()) if row_remains else delete(Charger)
+        session.execute(statement.where(Charger.id == charger_id))
 
     assert process.close_code() == 4004
     staying.apply(rows.action(other))

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from api.http.fields import Instant
+from api.http.fields.fields import Instant
 from shared.error_codes import ActionCode
 from shared.fleet.actions.record import ActionReceipt, RecordedAction
 from shared.models import Action

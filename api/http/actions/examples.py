@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.http.examples import Examples
+from api.http.document.examples import Examples
 from shared.fleet.actions.table import ActionKind, Variant
 
 _ID = "4711"

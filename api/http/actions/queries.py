@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from marshmallow import fields, post_load
 
-from api.http.fields import Choice, Choices, Query, QueryInteger, Text
+from api.http.fields.fields import Choice, Choices, Query, QueryInteger, Text
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.actions.read import ActionFilters
 from shared.fleet.actions.record import Target

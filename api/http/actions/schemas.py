@@ -7,8 +7,8 @@ from typing import Any, ClassVar, cast
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from api.http import json_fields
-from api.http.fields import REQUIRED, Body, Choice, Instant, Problem, Text
+from api.http.fields import json_fields
+from api.http.fields.fields import REQUIRED, Body, Choice, Instant, Problem, Text
 from shared.fleet.actions.record import Target
 from shared.fleet.actions.table import ActionKind, Field, Variant, load_kinds
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from flask import Flask
 
-from api.http.ws_url import InvalidWsUrl, normalise_ws_url
+from api.http.fields.ws_url import InvalidWsUrl, normalise_ws_url
 from api.resources import Resources
 from shared.destinations import read_destinations
 from tests.support.fleet import NEW_CHARGER, Fleet

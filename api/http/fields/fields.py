@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
-from api.http.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
+from api.http.fields.ws_url import CHARACTERS, InvalidWsUrl, normalise_ws_url
 from api.resources import resources
 from shared.destinations import MAX_URL_LENGTH
 
@@ -145,7 +145,7 @@ class Choices(Choice):
 
 
 class WsUrl(Text):
-    """The URL that a charger connects to; loads as its normal form (api/http/ws_url.py)."""
+    """The URL that a charger connects to; loads as its normal form (api/http/fields/ws_url.py)."""
 
     def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
         super().__init__(

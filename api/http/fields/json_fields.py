@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from api.http.fields import NO_CONTROLS, REQUIRED, Body, Metadata, Problem
+from api.http.fields.fields import NO_CONTROLS, REQUIRED, Body, Metadata, Problem
 
 MAX_INTEGER = 2**53  # what every JSON parser keeps exactly
 MAX_LEVELS = 50  # of arrays and objects in one another

@@ -9,8 +9,8 @@ from typing import Any
 from cryptography import x509
 from marshmallow import ValidationError, fields
 
-from api.http.fields import REQUIRED, Metadata, Problem, Text
-from api.http.json_fields import Integer, Number, check_json
+from api.http.fields.fields import REQUIRED, Metadata, Problem, Text
+from api.http.fields.json_fields import Integer, Number, check_json
 from api.resources import resources
 
 MAX_CERTIFICATES_BYTES = 16 * 1024

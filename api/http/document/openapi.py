@@ -17,11 +17,11 @@ from werkzeug.routing import BaseConverter
 
 from api.http import schemas
 from api.http.auth import ORGANIZATION_HEADER
+from api.http.document.operations import ERROR_NAMES
 from api.http.errors import RETRY_AFTER_S
-from api.http.fields import OneOf, documented
+from api.http.fields.fields import OneOf, documented
+from api.http.fields.json_fields import Map
 from api.http.idempotency_key import KEY, KEY_HEADER, REPLAYED_HEADER
-from api.http.json_fields import Map
-from api.http.operations import ERROR_NAMES
 from shared.auth.tokens import ORGANIZATION_ID
 
 TITLE = "Chargehand"

@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import ValidationError
 
 from api.http.actions.schemas import event_of
-from api.http.fields import Metadata, Problem
-from api.http.spec_fields import Json
+from api.http.fields.fields import Metadata, Problem
+from api.http.fields.spec_fields import Json
 from shared.fleet.actions.secrets import mask_event
 from shared.fleet.actions.table import ActionKind, load_kinds
 

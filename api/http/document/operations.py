@@ -11,8 +11,8 @@ from flask_smorest import Blueprint
 from marshmallow import Schema
 
 from api.http.auth import authenticate, authenticate_tenant, requester
-from api.http.examples import EXAMPLES, Examples
-from api.http.fields import Body, Query
+from api.http.document.examples import EXAMPLES, Examples
+from api.http.fields.fields import Body, Query
 from api.http.parsing import RequestParser, takes_no_query
 from api.resources import resources
 
@@ -95,7 +95,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
     ) -> Callable[[View], View]:
         """Register the view, which gets the parsed body and query first and returns what `answer` dumps.
 
-        The document's summary and description are the view's docstring; its examples are in api/http/examples.py
+        The document's summary and description are the view's docstring; its examples are in api/http/document/examples.py
         unless given. An operation that answers 202 takes `wait` and then may answer 200, which `when_final` describes;
         empty for one that never does. `errors` are those that do not follow from
         the access, the path and the body.

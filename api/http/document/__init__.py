@@ -1,0 +1,1 @@
+"""Declares operations, and makes the OpenAPI document of them."""

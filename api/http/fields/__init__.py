@@ -1,0 +1,1 @@
+"""The strict fields of request bodies and queries."""
