@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
+import orjson
 import psycopg
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection, ExceptionContext
@@ -49,6 +50,7 @@ def make_engine(url: str, *, pool_size: int = 20, migrates: bool = False) -> Eng
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_use_lifo=True,  # the last one used is warm in both caches
+        json_deserializer=orjson.loads,  # a number beyond 64 bits stays a number that JSON can be written of
     )
 
     @event.listens_for(engine, "do_connect")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import orjson
 import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -126,3 +127,14 @@ def test_a_connection_in_use_while_its_engine_is_disposed_of_is_closed_when_it_c
     with ours.connect() as another:
         assert another.scalar(text("SELECT 2")) == 2
     ours.dispose()
+
+
+def test_a_number_of_any_size_can_be_written_as_json_again(engine: Engine) -> None:
+    """A client or a charger sends 1e30, and jsonb writes it with thirty zeros: more than the 64 bits of orjson's integers."""
+    of_app = make_engine(engine.url.render_as_string(hide_password=False), pool_size=1)
+
+    with of_app.connect() as connection:
+        read = connection.scalar(text("""SELECT '{"number": 1e30, "largest": 1e308, "usual": 7}'::jsonb"""))
+    of_app.dispose()
+
+    assert orjson.loads(orjson.dumps(read)) == {"number": 1e30, "largest": 1e308, "usual": 7}
