@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import orjson
 
 from chargehand.client.actions_table import FROM_CHARGER, event_of_charger
-from chargehand.options import as_json, charger_names, connect
+from chargehand.options import Number, as_json, charger_names, connect
 from chargehand.output import print_json, print_table
 from shared.fleet.actions.table import ActionKind, Field, load_kinds
 
@@ -34,7 +35,7 @@ SHORT_OPTIONS = {"connector_id": "connector", "evse_id": "evse", "fault_type": "
 JSON_TYPES = frozenset({"array", "object"})
 SIMPLE_TYPES: dict[str, Callable[..., click.ParamType[Any]]] = {
     "integer": click.IntRange,
-    "number": click.FloatRange,
+    "number": Number,
 }
 
 
@@ -84,7 +85,7 @@ def with_dashes(name: str, shorter: Mapping[str, str]) -> str:
 location = click.option("--location", "location_id", help="All chargers of this location, in one request.")
 wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the results (default).")
 timeout_option = click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(0, MAX_WAIT_S), default=DEFAULT_WAIT_S, show_default=True,
+    "--timeout", "timeout_s", type=Number(0, MAX_WAIT_S), default=DEFAULT_WAIT_S, show_default=True,
     help="Seconds to wait.",
 )  # fmt: skip
 
@@ -129,8 +130,10 @@ def read_json(_: click.Context, __: click.Parameter, text: str | None) -> Any:
     if text is None:
         return None
     try:
-        return json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
-    except (OSError, ValueError, RecursionError) as error:
+        return orjson.loads(Path(text[1:]).read_bytes() if text.startswith("@") else text)
+    except OSError as error:
+        raise click.BadParameter(f"cannot read {text[1:]}: {error.strerror}") from error
+    except ValueError as error:
         raise click.BadParameter(f"not JSON: {error}") from error
 
 

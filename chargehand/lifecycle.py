@@ -7,6 +7,7 @@ import click
 
 from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_MODEL
 from chargehand.options import (
+    Number,
     as_json,
     charger_names,
     connect,
@@ -32,7 +33,7 @@ until_option = click.option(
     help="What to wait for: the CSMS accepted the boot, or the command ended.",
 )
 timeout_option = click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0), default=DEFAULT_TIMEOUT_S, show_default=True,
+    "--timeout", "timeout_s", type=Number(min=0), default=DEFAULT_TIMEOUT_S, show_default=True,
     help="Seconds to wait in all.",
 )  # fmt: skip
 wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the result (default).")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from math import isnan
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -28,6 +29,18 @@ FILTERS = {
     "location_id": click.option("--location", "location_id", help="The id of a location."),
     "q": click.option("--search", "q", help="A part of the identity or name."),
 }
+
+
+class Number(click.FloatRange):
+    """A number within bounds. NaN is none, though it is outside no bound."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 def connect() -> "Client":

@@ -29,6 +29,10 @@ def test_every_action_of_the_table_is_a_command_with_its_fields() -> None:
         (("plug", "CP-1", "--connector", "0"), "0 is not in the range"),
         (("config", "CP-1", "--set", "HeartbeatInterval"), "HeartbeatInterval is not KEY=VALUE"),
         (("send", "CP-1", "--action", "heartbeat", "--payload", "{"), "not JSON"),
+        (("send", "CP-1", "--action", "heartbeat", "--payload", '{"a": NaN}'), "not JSON"),
+        (("send", "CP-1", "--action", "heartbeat", "--payload", "@/nowhere"), "cannot read /nowhere"),
+        (("power-update", "CP-1", "--power-w", "nan"), "nan is not a number"),
+        (("plug", "CP-1", "--timeout", "nan"), "nan is not a number"),
     ],
 )
 def test_a_mistake_in_an_action_is_found_before_anything_is_sent(
