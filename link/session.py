@@ -36,8 +36,7 @@ class Session:
         #: Of the specification that each charger was sent, or said it has.
         self.revisions: dict[str, int] = {}
         self.has_row = False  #: the database has taken it
-        self.opened_at = monotonic()
-        self.token_sent_at = self.opened_at
+        self.token_sent_at = monotonic()
         self.pace = Pace(FRAMES_PER_S + len(hello.chargers) / 10, FRAMES_AT_ONCE)
         self._connection = connection
         self._unsent: deque[str] = deque()
