@@ -21,10 +21,8 @@ log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT_S = 20.0
 MAX_UNSENT_CHARACTERS = 8 * 1024 * 1024
-FRAMES_PER_S, FRAMES_AT_ONCE = (
-    50.0,
-    200.0,
-)  # of a process; each charger beyond the first adds a tenth of a frame/s
+FRAMES_PER_S = 50.0  # of a process; each of its chargers adds a tenth
+FRAMES_AT_ONCE = 200.0
 
 
 class Session:
@@ -35,9 +33,8 @@ class Session:
         self.process_id = hello.process_id
         self.boot_id = hello.boot_id
         self.chargers: dict[str, HelloCharger] = {each.charger_id: each for each in hello.chargers}
-        self.revisions: dict[
-            str, int
-        ] = {}  #: of the specification that each charger was sent, or said it has
+        #: Of the specification that each charger was sent, or said it has.
+        self.revisions: dict[str, int] = {}
         self.has_row = False  #: the database has taken it
         self.opened_at = monotonic()
         self.token_sent_at = self.opened_at

@@ -15,82 +15,25 @@ from simulator.settings import BadSettings, Settings, read_settings
 #: The variables that a specification has or leaves out; those of the process say nothing then. What the operator sets for
 #: all chargers (where they may connect to, the state file, the link itself) is not among them.
 SPECIFIED = frozenset(
-    {
-        *(
-            "CHARGER_IDENTITY",
-            "CHARGER_WS_URL",
-            "CHARGER_OCPP_VERSION",
-            "CHARGER_VENDOR_NAME",
-        ),
-        *(
-            "CHARGER_MODEL",
-            "CHARGER_CONNECTORS",
-            "CHARGER_CONNECTOR_TYPE",
-            "CHARGER_CONNECTOR_TYPES",
-        ),
-        *(
-            "CHARGER_MAX_POWER_W",
-            "CHARGER_NAME",
-            "CHARGER_LOCATION_NAME",
-            "CHARGER_SERIAL_NUMBER",
-        ),
-        *(
-            "CHARGER_FIRMWARE_VERSION",
-            "CHARGER_ICCID",
-            "CHARGER_IMSI",
-            "CHARGER_METER_START_WH",
-        ),
-        *(
-            "CHARGER_BOOT_ON_RECONNECT",
-            "CHARGER_SECURITY_PROFILE",
-            "CHARGER_CA_CERTIFICATES",
-            "CHARGER_PASSWORD",
-        ),
-        *(
-            "CHARGER_AUTHORIZATION_KEY",
-            "CHARGER_PASSWORD_NUMBER",
-            "CHARGER_EV_PLUG_IN_S",
-            "CHARGER_EV_UNPLUG_S",
-            "CHARGER_EV_ENERGY_WH",
-        ),
-        *(
-            "CHARGER_EV_BATTERY_WH",
-            "CHARGER_EV_SOC_PERCENT",
-            "CHARGER_EV_MAX_POWER_W",
-            "CHARGER_EV_CURVE",
-        ),
-        *(
-            "CHARGER_EV_PHASES",
-            "CHARGER_EV_POWER_FACTOR",
-            "CHARGER_VISITOR_EVERY_S",
-            "CHARGER_VISITOR_ID_TAG",
-        ),
-        *(
-            "CHARGER_RETRY_WAIT_S",
-            "CHARGER_RETRY_RANDOM_S",
-            "CHARGER_RETRY_MAX_S",
-            "CHARGER_CONFIGURATION",
-        ),
-        *("CHARGER_SCENARIO",),
-    }
+    """
+    CHARGER_IDENTITY CHARGER_WS_URL CHARGER_OCPP_VERSION CHARGER_VENDOR_NAME CHARGER_MODEL CHARGER_CONNECTORS
+    CHARGER_CONNECTOR_TYPE CHARGER_CONNECTOR_TYPES CHARGER_MAX_POWER_W CHARGER_NAME CHARGER_LOCATION_NAME
+    CHARGER_SERIAL_NUMBER CHARGER_FIRMWARE_VERSION CHARGER_ICCID CHARGER_IMSI CHARGER_METER_START_WH
+    CHARGER_BOOT_ON_RECONNECT CHARGER_SECURITY_PROFILE CHARGER_CA_CERTIFICATES CHARGER_PASSWORD
+    CHARGER_AUTHORIZATION_KEY CHARGER_PASSWORD_NUMBER CHARGER_EV_PLUG_IN_S CHARGER_EV_UNPLUG_S
+    CHARGER_EV_ENERGY_WH CHARGER_EV_BATTERY_WH CHARGER_EV_SOC_PERCENT CHARGER_EV_MAX_POWER_W CHARGER_EV_CURVE
+    CHARGER_EV_PHASES CHARGER_EV_POWER_FACTOR CHARGER_VISITOR_EVERY_S CHARGER_VISITOR_ID_TAG CHARGER_RETRY_WAIT_S
+    CHARGER_RETRY_RANDOM_S CHARGER_RETRY_MAX_S CHARGER_CONFIGURATION CHARGER_SCENARIO
+    """.split()  # noqa: SIM905 - a name a line would be a page
 )
 
 #: Settings that a running charger takes as it is. All others need another charge point, which boots.
 LIVE = frozenset(
-    {
-        *(
-            "ws_url",
-            "password",
-            "password_number",
-            "authorization_key",
-            "ca_certificates",
-            "security_profile",
-            "configuration",
-        ),
-        *("meter_start_wh", "boot_on_reconnect", "retry_wait_s", "retry_random_s", "retry_max_s"),
-        *("ev_plug_in_s", "ev_unplug_s", "ev_energy_wh", "ev_battery_wh", "ev_soc_percent", "ev_max_power_w"),
-        *("ev_curve", "ev_phases", "session_every_s", "session_id_tag", "scenario"),
-    }
+    """
+    ws_url password password_number authorization_key ca_certificates security_profile configuration
+    meter_start_wh boot_on_reconnect retry_wait_s retry_random_s retry_max_s ev_plug_in_s ev_unplug_s ev_energy_wh
+    ev_battery_wh ev_soc_percent ev_max_power_w ev_curve ev_phases session_every_s session_id_tag scenario
+    """.split()  # noqa: SIM905 - a name a line would be a page
 )
 SECRETS = frozenset({"password", "authorization_key", "password_number"})
 #: Those of the connection: the charger comes back at once with new ones.
