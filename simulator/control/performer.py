@@ -57,7 +57,7 @@ class Answers:
         return self._by_id.get(action_id)
 
     def keep(self, action_id: int, answer: Answer) -> None:
-        """Older answers lose their results, and then are forgotten, when there is too much."""
+        """Older answers lose their results, and then are removed, when there is too much."""
         self._by_id[action_id] = answer
         if answer.result is not None:
             self._bytes[action_id] = len(json.dumps(answer.result))
@@ -71,7 +71,7 @@ class Answers:
             self._kept_bytes -= self._bytes.pop(final, 0)
 
     def _oldest_final(self) -> int | None:
-        """An action that waits is never forgotten: its repeat would be done again."""
+        """One that has not ended stays: its repeat would be performed a second time."""
         return next((id_ for id_, answer in self._by_id.items() if answer is not PENDING), None)
 
 
