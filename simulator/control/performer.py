@@ -1,6 +1,7 @@
 """Performs the actions that come over the control link: each once, however often it comes."""
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from simulator.control.hosted import Hosted
 
 #: Actions per charger whose answers are kept for a repeat. The API takes 100 open ones per charger.
 MAX_ANSWERS = 256
+
+#: Of the results that are kept with them, as JSON: the newest. As objects they take several times as much.
+MAX_KEPT_BYTES = 256 * 1024
 
 #: Beyond the time that the CSMS has to answer.
 MARGIN_S = 5.0
@@ -29,6 +33,7 @@ PENDING = Answer("received")
 
 NOT_HERE = Answer("failed", "this charger does not run in this process")
 OFF = Answer("failed", "the charger is off")
+NOT_KEPT = "the result was sent, and is not kept any more"
 
 
 class _Held(NamedTuple):
@@ -40,12 +45,42 @@ class _Held(NamedTuple):
     expires_at_s: float  #: on the event loop's clock
 
 
+class Answers:
+    """To the newest actions of a charger, for their repeats. The link asks again for those that it has not written."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[int, Answer] = OrderedDict()
+        self._bytes: OrderedDict[int, int] = OrderedDict()  #: of the results that are kept
+        self._kept_bytes = 0
+
+    def get(self, action_id: int) -> Answer | None:
+        return self._by_id.get(action_id)
+
+    def keep(self, action_id: int, answer: Answer) -> None:
+        """Older answers lose their results, and then are removed, when there is too much."""
+        self._by_id[action_id] = answer
+        if answer.result is not None:
+            self._bytes[action_id] = len(json.dumps(answer.result))
+            self._kept_bytes += self._bytes[action_id]
+        while self._kept_bytes > MAX_KEPT_BYTES and len(self._bytes) > 1:
+            oldest, size = self._bytes.popitem(last=False)
+            self._kept_bytes -= size
+            self._by_id[oldest] = self._by_id[oldest]._replace(result=None, reason=NOT_KEPT)
+        if len(self._by_id) > MAX_ANSWERS and (final := self._oldest_final()) is not None:
+            del self._by_id[final]
+            self._kept_bytes -= self._bytes.pop(final, 0)
+
+    def _oldest_final(self) -> int | None:
+        """One that has not ended stays: its repeat would be performed a second time."""
+        return next((id_ for id_, answer in self._by_id.items() if answer is not PENDING), None)
+
+
 class Performer:
     def __init__(self, chargers: Mapping[str, Hosted], on_result: Callable[[], object]) -> None:
         """`on_result` is called when there is something for `take`."""
         self._chargers = chargers
         self._on_result = on_result
-        self._answers: dict[str, OrderedDict[int, Answer]] = {}
+        self._answers: dict[str, Answers] = {}
         self._results: list[Frame] = []
         self._held: dict[str, list[_Held]] = {}
         self._closed = False
@@ -119,24 +154,16 @@ class Performer:
 
     def _finish(self, charger_id: str, action_id: int, answer: Answer) -> None:
         """The first end counts."""
-        if self._answers[charger_id].get(action_id, PENDING) is PENDING:
+        if (self._answers[charger_id].get(action_id) or PENDING) is PENDING:
             self._keep(charger_id, action_id, answer)
             self._answer(charger_id, action_id, answer)
 
     def _keep(self, charger_id: str, action_id: int, answer: Answer) -> None:
-        answers = self._answers.setdefault(charger_id, OrderedDict())
-        answers[action_id] = answer
-        if len(answers) > MAX_ANSWERS and (final := _oldest_final(answers)) is not None:
-            del answers[final]
+        self._answers.setdefault(charger_id, Answers()).keep(action_id, answer)
 
     def _answer(self, charger_id: str, action_id: int, answer: Answer) -> None:
         self._results.append({"charger": charger_id, "id": action_id, **answer._asdict()})
         self._on_result()
-
-
-def _oldest_final(answers: Mapping[int, Answer]) -> int | None:
-    """One that has not ended stays: its repeat would be performed a second time."""
-    return next((action_id for action_id, answer in answers.items() if answer is not PENDING), None)
 
 
 def _answer_of(done: "asyncio.Future[Outcome]") -> Answer:

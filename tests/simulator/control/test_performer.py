@@ -7,7 +7,7 @@ import pytest
 
 from simulator.actions.outcome import Outcome
 from simulator.control.hosted import Hosted
-from simulator.control.performer import MARGIN_S, MAX_ANSWERS, Answer, Performer
+from simulator.control.performer import MARGIN_S, MAX_ANSWERS, NOT_KEPT, Answer, Performer
 from simulator.log import EventLog
 from tests.simulator.control.controlled import ControlledCharger, controlled
 from tests.simulator.control.scripted_link import CHARGER
@@ -207,6 +207,25 @@ async def test_the_last_ids_are_remembered() -> None:
 
     assert "a repeat" not in charger.begun
     assert Answer("applied")._asdict().items() <= performer.take()[-1].items()
+
+
+async def test_old_results_are_not_kept_so_that_a_charger_takes_no_more_memory_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    charger = Waiting()
+    monkeypatch.setattr(charger, "begin", lambda *_: Outcome("applied", None, {"list": "x" * 100_000}))
+    performer = performer_of(charger)
+    for number in range(5):
+        performer.perform(CHARGER, number, "get_local_auth_list", {}, 30)
+    assert all(result["result"] for result in performer.take())
+
+    for number in range(5):
+        performer.perform(CHARGER, number, "get_local_auth_list", {}, 30)
+
+    repeats = performer.take()
+    assert {repeat["status"] for repeat in repeats} == {"applied"}
+    assert [repeat["reason"] for repeat in repeats] == [NOT_KEPT] * 3 + [None] * 2
+    assert [repeat["result"] is None for repeat in repeats] == [True] * 3 + [False] * 2
 
 
 async def test_an_action_that_waits_is_remembered_however_many_come_after_it() -> None:
