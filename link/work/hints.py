@@ -29,9 +29,12 @@ async def listen_for_hints(redis_url: str, wake: Callable[[], None]) -> None:
                     log.info("link.hints_back")
                 failing = False
                 await _read(redis, channel, wake)
-        except (RedisError, OSError, TimeoutError) as error:
+        except Exception as error:  # a bug too must not end the listening for good
             if not failing:
-                log.warning("link.hints_away", error=f"{type(error).__name__}: {error}")
+                expected = isinstance(error, RedisError | OSError | TimeoutError)
+                log.warning(
+                    "link.hints_away", error=f"{type(error).__name__}: {error}", exc_info=not expected
+                )
             failing = True
             await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
 
