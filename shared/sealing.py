@@ -5,6 +5,8 @@ The keys are the setting ENCRYPTION_KEYS. The API seals; the link opens, and sen
 
 import base64
 import binascii
+import hmac
+from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -32,7 +34,9 @@ class Sealer:
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         """Raises SettingsError for a key that is none. Without keys, seals and opens nothing."""
-        self._fernet = MultiFernet([Fernet(normal_key(key)) for key in keys]) if keys else None
+        normal = [normal_key(key) for key in keys]
+        self._fernet = MultiFernet([Fernet(key) for key in normal]) if normal else None
+        self._keys = tuple(base64.urlsafe_b64decode(key) for key in normal)
 
     @property
     def has_keys(self) -> bool:
@@ -52,6 +56,14 @@ class Sealer:
             return self._fernet.decrypt(sealed).decode()
         except InvalidToken as error:
             raise CannotOpen from error
+
+    def digests(self, data: bytes) -> tuple[bytes, ...]:
+        """What may be stored to recognize the data, which may hold a secret: the first to store, any to compare.
+
+        HMAC-SHA256 with each key: who reads the database cannot try passwords. The last one is plain SHA-256, all that
+        there is without keys; with keys only rows of the release before have it, and the next release drops it then.
+        """
+        return (*(hmac.digest(key, data, sha256) for key in self._keys), sha256(data).digest())
 
 
 def normal_key(key: str) -> str:

@@ -1,13 +1,13 @@
 """Reads the Idempotency-Key of a request, which identifies its repeats."""
 
 import re
-from hashlib import sha256
 
 from flask import g, request
 
 from api.http.auth import requester
 from api.http.fields.fields import Problem
 from api.http.parsing import InvalidRequest, item
+from api.resources import resources
 from shared.fleet.idempotency import Attempt
 
 KEY_HEADER = "Idempotency-Key"
@@ -28,5 +28,5 @@ def this_attempt() -> Attempt | None:
         organization_id=requester().organization_id,
         route=f"{request.method} {request.path}",
         key=key,
-        body_hash=sha256(g.body).digest(),
+        body_digests=resources().sealer.digests(g.body),
     )

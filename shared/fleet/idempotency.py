@@ -31,7 +31,7 @@ class Attempt:
     organization_id: str
     route: str
     key: str
-    body_hash: bytes
+    body_digests: tuple[bytes, ...]  #: the first is stored, and a repeat may have any
 
 
 def claim(session: Session, attempt: Attempt, replay: Callable[[Stored], Receipt]) -> Receipt | None:
@@ -44,7 +44,7 @@ def claim(session: Session, attempt: Attempt, replay: Callable[[Stored], Receipt
         organization_id=attempt.organization_id,
         route=attempt.route,
         key=attempt.key,
-        body_hash=attempt.body_hash,
+        body_hash=attempt.body_digests[0],
     )
     claimed = session.execute(
         statement.on_conflict_do_update(
@@ -56,7 +56,7 @@ def claim(session: Session, attempt: Attempt, replay: Callable[[Stored], Receipt
     if claimed is not None:
         return None
     stored = session.get_one(IdempotencyKey, (attempt.organization_id, attempt.route, attempt.key))
-    if stored.body_hash != attempt.body_hash:
+    if stored.body_hash not in attempt.body_digests:
         raise KeyReused
     # A version before 0017 stored the answer instead. One of the two is there: that transaction has ended.
     return replay(stored.receipt or stored.body or {})

@@ -33,6 +33,15 @@ def test_a_new_key_in_front_seals_and_the_old_one_still_opens() -> None:
     assert Sealer((new,)).open_sealed(both.seal("after")) == "after"
 
 
+def test_data_is_recognized_by_the_digest_of_an_earlier_key_and_of_no_other() -> None:
+    old, new = new_key(), new_key()
+    stored = Sealer((old,)).digests(b"body")[0]
+
+    assert stored in Sealer((new, old)).digests(b"body")
+    assert stored not in Sealer((new, old)).digests(b"other")
+    assert stored not in Sealer((new,)).digests(b"body")
+
+
 def test_nothing_is_opened_without_its_key() -> None:
     sealed = Sealer((new_key(),)).seal("text")
 

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from hashlib import sha256
 from time import monotonic, sleep
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from flask import Flask
 from sqlalchemy import Engine, delete, func, select, text, update
@@ -44,6 +46,28 @@ def test_a_repeated_create_is_given_the_first_answer_again_whatever_happened_sin
     assert REPLAYED not in first.headers
     assert again.headers[REPLAYED] == "true"
     assert _count(sessions, Charger) == 1
+
+
+def test_the_stored_hash_of_a_body_does_not_let_its_reader_try_passwords(
+    fleet: Fleet, sessions: Sessions
+) -> None:
+    body = orjson.dumps(NEW_CHARGER)
+
+    fleet.post("/ocpp/chargers", data=body, content_type="application/json", headers=KEY)
+
+    with sessions() as session:
+        assert session.scalars(select(IdempotencyKey.body_hash)).one() != sha256(body).digest()
+
+
+def test_a_repeat_is_known_by_the_hash_of_the_release_before(fleet: Fleet, sessions: Sessions) -> None:
+    given: Any = {"data": orjson.dumps(NEW_CHARGER), "content_type": "application/json", "headers": KEY}
+    first = fleet.post("/ocpp/chargers", **given)
+    with sessions.begin() as session:
+        session.scalars(select(IdempotencyKey)).one().body_hash = sha256(given["data"]).digest()
+
+    again = fleet.post("/ocpp/chargers", **given)
+
+    assert again.data == first.data
 
 
 def test_a_repeated_command_is_the_first_one_even_when_that_is_long_over(fleet: Fleet) -> None:
