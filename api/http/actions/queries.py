@@ -105,7 +105,9 @@ def _parameter(member: Field) -> fields.Field[Any]:
         bounds: dict[str, Any] = {} if member.maximum is None else {"maximum": int(member.maximum)}
         return QueryInteger(minimum=lowest, **bounds, **common)
     if member.type != "string":
-        raise TypeError(f"{member.name} is in a query, which takes integers and texts only, not {member.type}")
+        raise TypeError(
+            f"{member.name} is in a query, which takes integers and texts only, not {member.type}"
+        )
     if member.choices:
         return Choice(member.choices, **common)
     return Text(min_length=member.min_length or 0, max_length=member.max_length or 255, **common)
