@@ -22,12 +22,13 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.hints import Hints
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import actions, catalog, chargers, commands, events, health, not_implemented
+from api.routes import actions, catalog, chargers, commands, events, health, not_implemented, operations
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.models import Action, Command
@@ -53,7 +54,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, actions, catalog, health):
+    for module in (chargers, commands, events, actions, catalog, operations, health):
         document.register_blueprint(module.operations)
     app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
@@ -66,6 +67,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
+    readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
     return Resources(
         settings=settings,
         pools=pools,
@@ -82,7 +84,10 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
-        readiness=Readiness(pools.probing, settings.broker_url, settings.timing),
+        readiness=readiness,
+        operations=Operations(
+            sessionmaker(pools.reading, expire_on_commit=False), readiness, settings.timing
+        ),
     )
 
 
