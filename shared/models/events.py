@@ -20,7 +20,7 @@ class ChargerEvent(Base):
     charger_id: Mapped[str] = mapped_column(primary_key=True)
     #: Grows in commit order within one charger.
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    #: Null for events from before 0023, as is `xid`.
+    #: Null for events from before 0024, as is `xid`.
     organization_id: Mapped[str | None]
     #: The transaction that wrote it: see shared/fleet/feed.py.
     xid: Mapped[int | None] = mapped_column(

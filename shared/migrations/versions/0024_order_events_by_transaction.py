@@ -15,8 +15,8 @@ from alembic import op
 
 from shared.migrations.indexes import build_index
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 
 COLUMNS = (
     "LOCK TABLE chargers IN ACCESS EXCLUSIVE MODE",
