@@ -116,7 +116,7 @@ class Turns:
 
     granted: int = 0
     waits: int = 0  #: turns that did not come at once
-    waited_s: float = 0.0  #: the time that those were told to wait
+    waited_s: float = 0.0  #: of those
 
 
 class TurnCounts:
