@@ -27,7 +27,7 @@ from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import actions, catalog, chargers, commands, events, health, not_implemented
+from api.routes import actions, catalog, chargers, commands, events, health, logs, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.models import Action, Command
@@ -53,7 +53,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, actions, catalog, health):
+    for module in (chargers, commands, events, logs, actions, catalog, health):
         document.register_blueprint(module.operations)
     app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
@@ -66,6 +66,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
+    stream_slots = Slots(settings.event_streams, settings.event_streams_per_organization)
     return Resources(
         settings=settings,
         pools=pools,
@@ -78,7 +79,8 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         hints=Hints(settings.redis_url),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
-        streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
+        streams=Streams(polls, stream_slots),
+        stream_slots=stream_slots,
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
