@@ -123,7 +123,7 @@ def add_consumer(state: Any, queue: str, **_: object) -> Any:
         return no_such_queue("add_consumer", queue)
     answer = celery_commands.add_consumer(state, queue)
     queues = state.app.amqp.queues
-    queues.select([*queues.consume_from, queue])  # Celery would forget it with the connection
+    queues.select([*queues.consume_from, queue])  # Celery drops it with the connection
     return answer
 
 

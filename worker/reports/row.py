@@ -26,7 +26,7 @@ def write_row(sessions: Sessions, columns: dict[str, Any], *, uptime_s: float, i
 
 
 def delete_row(sessions: Sessions, *, name: str, host: str, pid: int) -> None:
-    """Forget the process. The row of a successor with the same name stays. Safe to repeat."""
+    """Delete the row of the process. The row of a successor with the same name stays. Safe to repeat."""
     own = and_(Worker.name == name, Worker.host == host, Worker.pid == pid)
     with sessions.autocommit.connect() as connection:
         connection.execute(delete(Worker).where(own))
