@@ -27,7 +27,7 @@ from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import actions, catalog, chargers, commands, events, health, not_implemented
+from api.routes import actions, catalog, chargers, commands, events, health, me, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.models import Action, Command
@@ -53,7 +53,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, actions, catalog, health):
+    for module in (chargers, commands, events, actions, catalog, me, health):
         document.register_blueprint(module.operations)
     app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
