@@ -65,6 +65,13 @@ def authenticate() -> None:
     g.organization_id = requested if claims.role == "admin" else claims.organization_id
 
 
+def authenticate_scope() -> None:
+    """As authenticate, and require an organization of a user; an admin may act for none. Raises Unauthenticated, NotAllowed."""
+    authenticate()
+    if request.method != "OPTIONS" and g.claims.role != "admin" and g.organization_id is None:
+        raise NotAllowed("No organization: a user's token carries it")
+
+
 def authenticate_tenant() -> None:
     """As authenticate, and require an organization. Raises Unauthenticated, NotAllowed."""
     if request.method == "OPTIONS":
