@@ -25,6 +25,7 @@ from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_r
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
+from api.live.service_metrics import ControlSessions, Workers
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
@@ -87,7 +88,14 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         pools=pools,
         sessions=sessions,
         reads=reads,
-        database_metrics=(OpenCommands(reads), Maintenance(reads), Rollout(reads), LogLag(reads)),
+        database_metrics=(
+            OpenCommands(reads),
+            Maintenance(reads),
+            Rollout(reads),
+            LogLag(reads),
+            Workers(reads),
+            ControlSessions(reads),
+        ),
         open_quota=OpenQuota(Command, polls, settings.open_commands_per_organization),
         action_quota=OpenQuota(Action, polls, settings.open_actions_per_organization),
         batcher=Batcher(pools.batching, sessions),

@@ -11,7 +11,7 @@ from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.hints import Hints
-from api.live.metrics import DatabaseMetrics
+from api.live.metrics import DatabaseMetrics, Parts
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -45,6 +45,11 @@ class Resources:
     database_metrics: tuple[DatabaseMetrics, ...]
     open_quota: OpenQuota  #: of commands
     action_quota: OpenQuota
+
+    @property
+    def gauges(self) -> Parts:
+        """What the gauges of this process are read from."""
+        return Parts(self.publisher, self.watcher, self.streams, self.readiness)
 
 
 def resources() -> Resources:
