@@ -27,7 +27,7 @@ from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import actions, catalog, chargers, commands, events, health, not_implemented
+from api.routes import actions, catalog, chargers, commands, events, health, jobs, not_implemented
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.models import Action, Command
@@ -44,7 +44,12 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
-    app.url_map.converters |= {"charger_id": _ChargerId, "action_id": _ActionId, "slug": _Slug}
+    app.url_map.converters |= {
+        "charger_id": _ChargerId,
+        "action_id": _ActionId,
+        "job_id": _JobId,
+        "slug": _Slug,
+    }
     app.extensions["chargehand"] = _make_resources(settings, publisher)
 
     app.before_request(_start_request)
@@ -52,8 +57,8 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
-    document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, actions, catalog, health):
+    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _Slug])
+    for module in (chargers, commands, jobs, events, actions, catalog, health):
         document.register_blueprint(module.operations)
     app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
@@ -114,6 +119,10 @@ class _ChargerId(BaseConverter):
 
 
 class _ActionId(BaseConverter):
+    regex = "[0-9]{1,18}"
+
+
+class _JobId(BaseConverter):
     regex = "[0-9]{1,18}"
 
 
