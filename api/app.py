@@ -22,12 +22,26 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.hints import Hints
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import actions, catalog, chargers, commands, events, health, jobs, not_implemented
+from api.routes import (
+    actions,
+    catalog,
+    chargers,
+    commands,
+    dashboard,
+    events,
+    health,
+    jobs,
+    logs,
+    me,
+    not_implemented,
+    operations,
+)
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.models import Action, Command
@@ -58,8 +72,21 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _Slug])
-    for module in (chargers, commands, jobs, events, actions, catalog, health):
+    for module in (
+        chargers,
+        commands,
+        jobs,
+        events,
+        logs,
+        actions,
+        catalog,
+        me,
+        operations,
+        health,
+        dashboard,
+    ):
         document.register_blueprint(module.operations)
+    app.register_blueprint(dashboard.pages)
     app.register_blueprint(not_implemented.make_blueprint())
     register_docs(app, document)
     register_errors(app)
@@ -71,6 +98,8 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
+    stream_slots = Slots(settings.event_streams, settings.event_streams_per_organization)
+    readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
     return Resources(
         settings=settings,
         pools=pools,
@@ -83,11 +112,15 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         hints=Hints(settings.redis_url),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
-        streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
+        streams=Streams(polls, stream_slots),
+        stream_slots=stream_slots,
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
-        readiness=Readiness(pools.probing, settings.broker_url, settings.timing),
+        readiness=readiness,
+        operations=Operations(
+            sessionmaker(pools.reading, expire_on_commit=False), readiness, settings.timing
+        ),
     )
 
 

@@ -9,6 +9,7 @@ FIRST = (
     "tests/docs/test_pages.py",
     "tests/contract/http/",
     "tests/contract/",
+    "tests/dashboard/",
     "tests/cli/",
     "tests/embedded/stack/",
     "tests/faults/test_faults.py",

@@ -19,7 +19,10 @@ MEMBERS: Mapping[str, tuple[type, ...]] = {
     "evse_id": (int,),
     "status": (str,),
     "plugged": (bool,),
+    "id_tag": (str,),
+    "reservation_id": (int,),
     "transaction_id": (str,),
+    "transaction_energy_wh": NUMBER,
     "power_w": NUMBER,
     "energy_wh": NUMBER,
     "soc_percent": NUMBER,
@@ -37,7 +40,16 @@ class ReportedConnector(Schema):
         metadata={"description": "Of its StatusNotification, in the words of the charger's OCPP version."},
     )
     plugged = fields.Boolean(allow_none=True)
+    id_tag = fields.String(allow_none=True, metadata={"description": "The token that may charge here."})
+    reservation_id = fields.Integer(
+        allow_none=True,
+        metadata={"description": "Of the reservation that keeps it, or that its token has used."},
+    )
     transaction_id = fields.String(allow_none=True, metadata={"description": "As the CSMS knows it."})
+    transaction_energy_wh = fields.Float(
+        allow_none=True,
+        metadata={"description": "Since the transaction began, in watt-hours; null without one."},
+    )
     power_w = fields.Float(allow_none=True, metadata={"description": "Watts."})
     energy_wh = fields.Float(
         allow_none=True, metadata={"description": "The register of the meter, in watt-hours."}

@@ -15,6 +15,7 @@ from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, Lo
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
 from shared.models.settings import ChargerSettings
+from shared.models.workers import Worker
 
 __all__ = [
     "Action",
@@ -48,4 +49,5 @@ __all__ = [
     "ShownLink",
     "ShownReport",
     "Views",
+    "Worker",
 ]

@@ -66,13 +66,25 @@ def describe_place(charger: Charger, connector: Connector) -> dict[str, int | No
 def describe_connector(charger: Charger, connector: Connector) -> dict[str, Any]:
     """What a connector looks like now. The meters are as old as their last update."""
     transaction = connector.transaction
+    drawn_wh = connector.energy_wh - transaction.meter_start_wh if transaction else None
     return {
         **describe_place(charger, connector),
         "status": charger.status_of(connector.number),
         "plugged": connector.plugged,
+        "id_tag": connector.token.value if connector.token else None,
+        "reservation_id": _reservation_of(charger, connector),
         "transaction_id": charger.transaction_id_of(transaction) if transaction else None,
+        "transaction_energy_wh": None if drawn_wh is None else round(drawn_wh, 1),
         "power_w": round(connector.power_w, 1),
         "energy_wh": round(connector.energy_wh, 1),
         "soc_percent": round(connector.ev.soc_percent, 1) if connector.ev else None,
         "fault": connector.fault,
     }
+
+
+def _reservation_of(charger: Charger, connector: Connector) -> int | None:
+    """The one that keeps this connector, or that its token has used."""
+    if connector.reservation_id is not None:
+        return connector.reservation_id
+    kept = charger.station.reservations.by_id.values()
+    return next((each.id for each in kept if each.connector_number == connector.number), None)

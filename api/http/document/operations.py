@@ -1,17 +1,18 @@
 """The decorator that registers an operation: its route, its body, query and answer, and its place in the document."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flask import request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
-from api.http.auth import authenticate, authenticate_tenant, requester
+from api.http.auth import authenticate, authenticate_scope, authenticate_tenant, requester
 from api.http.document.examples import EXAMPLES, Examples
 from api.http.fields.fields import Body, Query
 from api.http.parsing import MAX_BODY_BYTES, RequestParser, takes_bodies_up_to, takes_no_query
@@ -60,12 +61,14 @@ class Access(StrEnum):
     PUBLIC = "public"
     TOKEN = "token"  # noqa: S105  # no password
     TENANT = "tenant"
+    SCOPE = "scope"  #: an organization's, or an admin's for all of them
 
 
 ACCESS_ERRORS = {
     Access.PUBLIC: (),
     Access.TOKEN: (401, 403, 422, 500, 503),
     Access.TENANT: (401, 403, 422, 429, 500, 503),
+    Access.SCOPE: (401, 403, 422, 500, 503),
 }
 #: The errors of reading any body.
 BODY_ERRORS = (400, 408, 413, 415)
@@ -85,6 +88,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         if access is Access.TENANT:
             self.before_request(authenticate_tenant)
             self.before_request(limit_rate)
+        elif access is Access.SCOPE:
+            self.before_request(authenticate_scope)
         elif access is Access.TOKEN:
             self.before_request(authenticate)
 
@@ -99,6 +104,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         body: type[Body] | None = None,
         errors: tuple[int, ...] = (),
         content_type: str | None = None,
+        other_content: Mapping[str, Any] = MappingProxyType({}),
         parameters: list[dict[str, Any]] | None = None,
         examples: Examples | None = None,
         when_final: str = _DESCRIPTION_OF_FINAL,
@@ -109,7 +115,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
 
         The document's summary and description are the view's docstring; its examples are in api/http/document/examples.py
         unless given. An operation that answers 202 takes `wait` and then may answer 200, which `when_final` describes;
-        empty for one that never does; or `instead` says what else a 200 is. `errors` are those that do not follow from
+        empty for one that never does; or `instead` says what else a 200 is. `other_content` has media types that a client
+        may accept instead. `errors` are those that do not follow from
         the access, the path and the body.
         Where a token is needed, an unknown query parameter is a 422. Public routes ignore it: probes, scrapers and
         browsers add some to bypass caches.
@@ -119,7 +126,10 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         def register(view: View) -> View:
             operation_id = view.__name__
             shown = examples or EXAMPLES.get(operation_id, Examples())
-            documented = self.doc(**_documentation(view, errors, self._access, parameters))(view)
+            described = _documentation(view, errors, self._access, parameters)
+            if other_content:
+                described["responses"][status] = {"content": dict(other_content)}
+            documented = self.doc(**described)(view)
             documented = self._parsing_query(documented, query)
             if body is not None:
                 documented = self.arguments(body(), required=not body.optional, examples=shown.bodies)(
@@ -148,7 +158,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 )(documented)
             if max_body_bytes != MAX_BODY_BYTES:
                 documented = takes_bodies_up_to(max_body_bytes, documented)
-            common = ["OrganizationId", "RequestId"] if self._access is Access.TENANT else ["RequestId"]
+            of_organization = self._access in (Access.TENANT, Access.SCOPE)
+            common = ["OrganizationId", "RequestId"] if of_organization else ["RequestId"]
             self.route(rule, methods=[method], endpoint=operation_id, parameters=common)(documented)
             return view
 

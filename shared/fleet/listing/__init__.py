@@ -11,5 +11,16 @@ from shared.fleet.listing.every import every_charger
 from shared.fleet.listing.filters import Filters
 from shared.fleet.listing.order import Position, Sort, SortKey
 from shared.fleet.listing.pages import list_chargers
+from shared.fleet.listing.summary import Summary, summarize
 
-__all__ = ["Filters", "Position", "Sort", "SortKey", "count_chargers", "every_charger", "list_chargers"]
+__all__ = [
+    "Filters",
+    "Position",
+    "Sort",
+    "SortKey",
+    "Summary",
+    "count_chargers",
+    "every_charger",
+    "list_chargers",
+    "summarize",
+]

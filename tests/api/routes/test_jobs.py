@@ -105,6 +105,7 @@ def test_a_job_is_shown_as_the_contract_of_jobs_says(fleet: Fleet, three: list[s
         ({}, ["CP-1", "CP-2", "CP-3"]),
         ({"identity": "CP-2"}, ["CP-2"]),
         ({"q": "bay 3"}, ["CP-3"]),
+        ({"attention": "true"}, []),
         ({"status": "READY", "observed": "running,stopped"}, ["CP-1", "CP-2", "CP-3"]),
         ({"observed": "stopped"}, []),
         ({"location_id": "north"}, []),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulator.station.both import started
+from tests.simulator.station.both import reserve, started
 from tests.simulator.talk import Talk
 from tests.simulator.unconnected import Unconnected
 
@@ -36,6 +36,23 @@ async def test_both_numbers_name_the_same_place(charger: Unconnected) -> None:
     assert "not the same place" in str(refused.reason)
     assert done.result is not None
     assert (done.result["evse_id"], done.result["connector_id"]) == ((None, 2) if charger.is_16 else (2, 1))
+
+
+async def test_a_connector_names_its_reservation_until_the_transaction_of_its_token_has_ended(
+    talk: Talk,
+) -> None:
+    async def reservation_id() -> Any:
+        state = await talk.act("get_ev_state", connector_id=1)
+        assert state.result is not None
+        return state.result["reservation_id"]
+
+    await reserve(talk, 5, 1, "TAG")
+    kept = await reservation_id()
+    await begin(talk)
+    used = await reservation_id()
+    await talk.act("stop_session")
+
+    assert (kept, used, await reservation_id()) == (5, 5, None)
 
 
 async def test_the_charger_suspends_a_transaction_and_resumes_it(talk: Talk) -> None:

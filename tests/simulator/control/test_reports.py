@@ -52,8 +52,15 @@ async def test_the_energy_of_a_charging_charger_is_reported_while_it_grows() -> 
 
         assert later["connectors"][0]["status"] == "Charging"
         assert later["connectors"][0]["transaction_id"] == "4711"
+        assert later["connectors"][0]["id_tag"] == "TAG"
+        drawn_wh = [each["connectors"][0]["transaction_energy_wh"] for each in (first, later)]
+        assert 0 <= drawn_wh[0] < drawn_wh[1] < 100
         await session.act(3, "unplug_connector")
-        await session.reported(lambda state: not state["connectors"][0]["power_w"])
+        ended = await session.reported(lambda state: not state["connectors"][0]["power_w"])
+        assert (ended["connectors"][0]["id_tag"], ended["connectors"][0]["transaction_energy_wh"]) == (
+            None,
+            None,
+        )
         await wait_until_async(lambda: charger.process._control._reports._tick is None)  # type: ignore[union-attr]
 
 

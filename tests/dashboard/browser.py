@@ -1,0 +1,149 @@
+"""A real browser on the dashboard: finding it, noting what it complains about, and judging a page with axe-core."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    CDPSession,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    WebError,
+    expect,
+    sync_playwright,
+)
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    "--no-sandbox",  # it runs as root in a container; it opens our own pages only
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 380, "height": 780}
+#: What axe-core finds at these levels fails a test.
+SERIOUS = {"serious", "critical"}
+
+
+def chromium() -> str:
+    """The path of the browser. Skips the test where there is none; fails it where CI is set, which has to install it."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"CI is set, and none of {', '.join(NAMES)} is on the PATH: .ci/run installs one")
+    if found is None:
+        pytest.skip(f"none of {', '.join(NAMES)} is on the PATH: apt-get install chromium")
+    return found
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    path = chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Complaints:
+    """What no page may cause: errors on the console, a request to another host, a violated policy, a dialog of the browser."""
+
+    origin: str
+    found: list[str] = field(default_factory=list)
+    allowed: list[str] = field(default_factory=lambda: ["404 (NOT FOUND)"])  # until GET /ocpp/me exists
+
+    def allow(self, *texts: str) -> None:
+        """Complaints that contain one of the texts are expected: the test causes them."""
+        self.allowed += texts
+
+    def listen(self, context: BrowserContext) -> None:
+        context.on("console", self._note_message)
+        context.on("weberror", self._note_error)
+        context.on("request", self._note_request)
+        context.on("dialog", self._note_dialog)
+
+    def check(self) -> None:
+        unexpected = [text for text in self.found if not any(allowed in text for allowed in self.allowed)]
+        assert not unexpected
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.found.append(message.text)
+
+    def _note_error(self, error: WebError) -> None:
+        self.found.append(f"uncaught: {error.error}")
+
+    def _note_request(self, request: Request) -> None:
+        split = urlsplit(request.url)
+        if split.scheme not in ("blob", "data") and f"{split.scheme}://{split.netloc}" != self.origin:
+            self.found.append(f"foreign request: {request.url}")
+
+    def _note_dialog(self, dialog: Dialog) -> None:
+        self.found.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+
+def open_view(page: Page, path: str = "/dashboard") -> None:
+    """Open a path of the dashboard, and wait until its view has its heading."""
+    page.goto(path)
+    expect(page.locator("main h1").first).to_be_visible()
+
+
+def axe(page: Page) -> list[str]:
+    """The serious violations on the page as it is, each as a line; empty when there is none.
+
+    The scripts are evaluated over the debugging protocol, because the page's policy forbids eval.
+    """
+    session = page.context.new_cdp_session(page)
+    try:
+        if not _evaluate(session, "'axe' in window"):
+            _evaluate(session, _axe_script())
+        violations = _evaluate(session, "axe.run().then(results => results.violations)")
+    finally:
+        session.detach()
+    return [
+        f"{found['id']}: {node['html']} ({node['failureSummary']})"
+        for found in violations
+        if found["impact"] in SERIOUS
+        for node in found["nodes"]
+    ]
+
+
+def width_of_content(page: Page) -> int:
+    """How wide the page is, in CSS pixels; more than the window is wide means that it scrolls sideways."""
+    session = page.context.new_cdp_session(page)
+    width = _evaluate(session, "document.documentElement.scrollWidth")
+    session.detach()
+    return int(width)
+
+
+def _evaluate(session: CDPSession, expression: str) -> Any:
+    answer = session.send(
+        "Runtime.evaluate",
+        {
+            "expression": expression,
+            "awaitPromise": True,
+            "returnByValue": True,
+            "allowUnsafeEvalBlockedByCSP": True,
+        },
+    )
+    assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+    return answer["result"].get("value")
+
+
+def _axe_script() -> str:
+    script: str = AXE_FILE_PATH.read_text(encoding="utf-8")
+    return script + "; true"
