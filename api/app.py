@@ -22,12 +22,23 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.hints import Hints
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
-from api.routes import actions, catalog, chargers, commands, dashboard, events, health, not_implemented
+from api.routes import (
+    actions,
+    catalog,
+    chargers,
+    commands,
+    dashboard,
+    events,
+    health,
+    not_implemented,
+    operations,
+)
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
 from shared.models import Action, Command
@@ -53,7 +64,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, actions, catalog, health, dashboard):
+    for module in (chargers, commands, events, actions, catalog, operations, health, dashboard):
         document.register_blueprint(module.operations)
     app.register_blueprint(dashboard.pages)
     app.register_blueprint(not_implemented.make_blueprint())
@@ -67,6 +78,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
+    readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
     return Resources(
         settings=settings,
         pools=pools,
@@ -83,7 +95,10 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),
-        readiness=Readiness(pools.probing, settings.broker_url, settings.timing),
+        readiness=readiness,
+        operations=Operations(
+            sessionmaker(pools.reading, expire_on_commit=False), readiness, settings.timing
+        ),
     )
 
 

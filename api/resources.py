@@ -11,6 +11,7 @@ from api.limits.reads import ReadSessions
 from api.live.batcher import Batcher
 from api.live.hints import Hints
 from api.live.metrics import DatabaseMetrics
+from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
@@ -38,6 +39,7 @@ class Resources:
     sealer: Sealer  #: encrypts the secrets of chargers
     rate_limit: RateLimit | None  #: None in embedded mode, or without Redis
     readiness: Readiness
+    operations: Operations
     database_metrics: tuple[DatabaseMetrics, ...]
     open_quota: OpenQuota  #: of commands
     action_quota: OpenQuota

@@ -25,6 +25,7 @@ class Run:
     age_s: float | None  #: since its last success, by the database's clock; None without one
     duration_s: float
     failures: int  #: since the first run
+    error: str | None  #: of the last run; None when that succeeded
 
 
 def periods_s(timing: Timing) -> dict[TaskName, float]:
@@ -43,19 +44,27 @@ def last_runs(session: Session) -> list[Run]:
     age_s = func.extract("epoch", func.now() - MaintenanceRun.succeeded_at)
     rows = session.execute(select(MaintenanceRun, age_s).order_by(MaintenanceRun.task))
     return [
-        Run(row.task, None if age is None else float(age), row.duration_s, row.failures) for row, age in rows
+        Run(
+            task=row.task,
+            age_s=None if age is None else float(age),
+            duration_s=row.duration_s,
+            failures=row.failures,
+            error=row.error if row.succeeded_at is None or row.succeeded_at < row.finished_at else None,
+        )
+        for row, age in rows
     ]
 
 
 def lateness(runs: Sequence[Run], timing: Timing) -> str | None:
     """A sentence that names the tasks without a recent success; None when there are none. Holds no secrets."""
     ages_s = {run.task: run.age_s for run in runs}
-    late = []
-    for task, period_s in periods_s(timing).items():
-        age_s = ages_s.get(task)
-        limit_s = LATE_PERIODS * period_s + LATE_S
-        if age_s is None:
-            late.append(f"{task} has not succeeded yet")
-        elif age_s > limit_s:
-            late.append(f"{task} has not succeeded for more than {limit_s:.0f} s")
-    return "; ".join(late) or None
+    late = (late_task(task, ages_s.get(task), timing) for task in periods_s(timing))
+    return "; ".join(words for words in late if words) or None
+
+
+def late_task(task: TaskName, age_s: float | None, timing: Timing) -> str | None:
+    """Why the task is late, in words; None while it is not. `age_s` is since its last success."""
+    limit_s = LATE_PERIODS * periods_s(timing)[task] + LATE_S
+    if age_s is None:
+        return f"{task} has not succeeded yet"
+    return f"{task} has not succeeded for more than {limit_s:.0f} s" if age_s > limit_s else None

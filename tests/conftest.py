@@ -129,7 +129,8 @@ def delete_rows(engine: Engine) -> None:
     TRUNCATE takes twenty times as long, because it creates the file of every index again.
     """
     tables = [table for table in reversed(Base.metadata.sorted_tables) if table.name not in PRESERVED_TABLES]
-    tables.sort(key=lambda table: table.name == "charger_counts")  # last: the triggers of chargers write it
+    of_triggers = ("charger_counts", "charger_events")  # last: the triggers of chargers write them
+    tables.sort(key=lambda table: table.name in of_triggers)
     with engine.begin() as connection:
         for table in tables:
             connection.execute(table.delete())

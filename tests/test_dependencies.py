@@ -36,7 +36,7 @@ LAYERS = {
         "poller",
     ),
     "shared": (
-        *("startup", "auth", "fleet", "maintenance", "migrations", "database", "broker"),
+        *("startup", "auth", "operations", "fleet", "maintenance", "migrations", "database", "broker"),
         *("models", "queues", "sealing", "settings", "destinations", "ids", "error_codes", "vocabulary"),
     ),
     "link": (

@@ -49,8 +49,15 @@ def authenticate() -> None:
             )
         if not ORGANIZATION_ID.fullmatch(requested):
             raise NotAllowed(f"{ORGANIZATION_HEADER} does not name an organization")
-    g.subject = claims.subject
+    g.subject, g.role = claims.subject, claims.role
     g.organization_id = requested if claims.role == "admin" else claims.organization_id
+
+
+def authenticate_scope() -> None:
+    """As authenticate, and require an organization of a user; an admin may act for none. Raises Unauthenticated, NotAllowed."""
+    authenticate()
+    if request.method != "OPTIONS" and g.role != "admin" and g.organization_id is None:
+        raise NotAllowed("No organization: a user's token carries it")
 
 
 def authenticate_tenant() -> None:

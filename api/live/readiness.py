@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 import structlog
@@ -39,6 +40,15 @@ class State:
     maintenance: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What is known of one part without waiting for it."""
+
+    reason: str | None  #: None for what works
+    since: datetime | None  #: when this process saw it begin; None while it works
+    latency_ms: float | None  #: of the last answer; None without one
+
+
 class Readiness:
     """Checks the database, the broker and the maintenance, each in its own thread and never twice at once."""
 
@@ -60,6 +70,11 @@ class Readiness:
         maintenance = self._maintenance.result(until)
         return State(None, self._broker.result(until), maintenance)
 
+    def broker(self) -> Probed:
+        """The newest known state of the broker, and begin another check of it. Waits only for the first one."""
+        self._broker.begin()
+        return self._broker.newest()
+
 
 class _NotWell(Exception):
     """A check failed with this reason. Its cause is logged once for as long as the reason stays the same."""
@@ -77,6 +92,9 @@ class _Check:
         self._running = False
         self._answer: str | None = None
         self._answered_at = -KEEP_S
+        self._begun_at = -KEEP_S
+        self._lost_at: datetime | None = None
+        self._latency_ms: float | None = None
 
     def begin(self) -> None:
         with self._lock:
@@ -89,10 +107,23 @@ class _Check:
                 log.warning("readiness.not_started", error=str(error))
                 return
             self._running = True
+            self._begun_at = monotonic()
 
     def result(self, until: float) -> str | None:
         answered = self._done.wait(max(0.0, until - monotonic()))
         return self._answer if answered else self._silent
+
+    def newest(self) -> Probed:
+        """The newest result. A check that has taken longer than WAIT_S is one: there is no answer."""
+        if self._latency_ms is None:
+            self._done.wait(WAIT_S)
+        with self._lock:
+            silent_s = monotonic() - self._begun_at if self._running else 0.0
+            if silent_s < WAIT_S:
+                return Probed(self._answer, self._lost_at, self._latency_ms if self._answer is None else None)
+            return Probed(
+                self._silent, self._lost_at or datetime.now(UTC) - timedelta(seconds=silent_s), None
+            )
 
     def _run(self) -> None:
         answer: str | None = f"The check of the {self._name} failed: the log has the details"
@@ -108,6 +139,8 @@ class _Check:
                 changed = answer != self._answer
                 self._answer = answer
                 self._answered_at = monotonic()
+                self._latency_ms = (self._answered_at - self._begun_at) * 1000
+                self._lost_at = None if answer is None else self._lost_at or datetime.now(UTC)
                 self._running = False
                 self._done.set()
         if changed and answer is not None:

@@ -13,6 +13,7 @@ from shared.models import Charger, ChargerEvent, Command, ShownReport
 
 MAX_EVENTS = 50  # per position and call, so that a stream that is far behind delays no other
 MAX_POSITIONS = 100  # in one query
+STREAMED = ("command", "status", "ocpp", "action")  # types of events; others only say that a row changed
 
 
 Position = tuple[str, int]  #: a charger, and the id of its last event that was read
@@ -88,7 +89,11 @@ _watched = (
 )
 _backlog = (
     select(ChargerEvent)
-    .where(ChargerEvent.charger_id == _watched.c.charger_id, ChargerEvent.id > _watched.c.last_id)
+    .where(
+        ChargerEvent.charger_id == _watched.c.charger_id,
+        ChargerEvent.id > _watched.c.last_id,
+        ChargerEvent.type.in_(STREAMED),
+    )
     .order_by(ChargerEvent.id)
     .limit(MAX_EVENTS)
     .lateral("backlog")

@@ -14,6 +14,7 @@ from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, Lo
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
 from shared.models.settings import ChargerSettings
+from shared.models.workers import Worker
 
 __all__ = [
     "Action",
@@ -45,4 +46,5 @@ __all__ = [
     "ShownLink",
     "ShownReport",
     "Views",
+    "Worker",
 ]

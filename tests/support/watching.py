@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from shared.database.engine import Sessions
+from shared.fleet.events import STREAMED
 from shared.models import ChargerEvent
 
 
@@ -42,9 +43,7 @@ Watch = Callable[..., Watching]
 
 
 def event_ids(sessions: Sessions, charger_id: str) -> list[int]:
+    """Of the events that the charger's stream has."""
+    of_stream = (ChargerEvent.charger_id == charger_id, ChargerEvent.type.in_(STREAMED))
     with sessions() as session:
-        return list(
-            session.scalars(
-                select(ChargerEvent.id).where(ChargerEvent.charger_id == charger_id).order_by(ChargerEvent.id)
-            )
-        )
+        return list(session.scalars(select(ChargerEvent.id).where(*of_stream).order_by(ChargerEvent.id)))

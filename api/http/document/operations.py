@@ -10,7 +10,7 @@ from flask import request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
-from api.http.auth import authenticate, authenticate_tenant, requester
+from api.http.auth import authenticate, authenticate_scope, authenticate_tenant, requester
 from api.http.document.examples import EXAMPLES, Examples
 from api.http.fields.fields import Body, Query
 from api.http.parsing import RequestParser, takes_no_query
@@ -50,12 +50,14 @@ class Access(StrEnum):
     PUBLIC = "public"
     TOKEN = "token"  # noqa: S105  # no password
     TENANT = "tenant"
+    SCOPE = "scope"  #: an organization's, or an admin's for all of them
 
 
 ACCESS_ERRORS = {
     Access.PUBLIC: (),
     Access.TOKEN: (401, 403, 422, 500, 503),
     Access.TENANT: (401, 403, 422, 429, 500, 503),
+    Access.SCOPE: (401, 403, 422, 500, 503),
 }
 #: The errors of reading any body.
 BODY_ERRORS = (400, 408, 413, 415)
@@ -75,6 +77,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         if access is Access.TENANT:
             self.before_request(authenticate_tenant)
             self.before_request(limit_rate)
+        elif access is Access.SCOPE:
+            self.before_request(authenticate_scope)
         elif access is Access.TOKEN:
             self.before_request(authenticate)
 
@@ -126,7 +130,8 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 documented = self.alt_response(
                     200, schema=answer, success=True, **_when_waited(shown, when_final)
                 )(documented)
-            common = ["OrganizationId", "RequestId"] if self._access is Access.TENANT else ["RequestId"]
+            of_organization = self._access in (Access.TENANT, Access.SCOPE)
+            common = ["OrganizationId", "RequestId"] if of_organization else ["RequestId"]
             self.route(rule, methods=[method], endpoint=operation_id, parameters=common)(documented)
             return view
 

@@ -30,7 +30,7 @@ class Route:
     method: str
     rule: str
     status: int
-    scope: str  #: public, token (any good one) or tenant
+    scope: str  #: public, token (any good one), tenant or scope (an organization, or an admin for all)
     body: Any = None
     query: dict[str, Any] | None = None  #: beside its charger, which is in the query then
     binds: bool = False  #: names a charger, which another tenant must not find
@@ -71,6 +71,7 @@ ROUTES = [
     *map(_of_action, load_kinds()),
     Route("GET", "/ocpp/commands", 200, "tenant"),
     Route("GET", "/ocpp/commands/<action_id:action_id>", 200, "tenant", binds=True),
+    Route("GET", "/ocpp/operations", 200, "scope"),
     Route("GET", BRANDS, 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models", 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models/<slug:model_slug>", 200, "token"),
@@ -343,6 +344,15 @@ def test_an_admin_must_name_an_organization(route: Route, call: Callable[..., An
 @every_tenant_route
 def test_a_user_without_an_organization_sees_no_tenant(route: Route, call: Callable[..., Any]) -> None:
     assert_forbidden(call(route, _bearer(_signed({"organization_id": None}))))
+
+
+def test_an_admin_without_an_organization_may_see_all_of_them_and_a_user_may_not(
+    call: Callable[..., Any], fleet: Fleet
+) -> None:
+    for route in ROUTES:
+        if route.scope == "scope":
+            assert call(route, fleet.headers(role="admin")).status_code == route.status
+            assert_forbidden(call(route, _bearer(_signed({"organization_id": None}))))
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])

@@ -78,4 +78,4 @@ def test_ages_are_computed_with_the_databases_clock(sessions: Sessions) -> None:
         session.execute(text("UPDATE maintenance_runs SET succeeded_at = now() - interval '90 seconds'"))
         runs = last_runs(session)
 
-    assert runs == [Run("maintenance.sweep", 90.0, runs[0].duration_s, 0)]
+    assert runs == [Run("maintenance.sweep", 90.0, runs[0].duration_s, 0, None)]
