@@ -39,8 +39,8 @@ export function duration(seconds) {
   return joined(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
 }
 
-function joined(large, unit, small, smallUnit) {
-  return small ? `${large} ${unit} ${small} ${smallUnit}` : `${large} ${unit}`;
+function joined(count, unit, rest, smaller) {
+  return rest ? `${count} ${unit} ${rest} ${smaller}` : `${count} ${unit}`;
 }
 
 /** The largest unit only: "40 s", "2 min", "3 h", "1 d". */
