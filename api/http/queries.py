@@ -5,16 +5,15 @@ Field for field the contract's parameters; those beyond it say so.
 
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from api.http.cursors import MAX_LENGTH
-from api.http.fields.fields import Choice, Choices, Instant, Problem, Query, QueryInteger, Text
+from api.http.fields.fields import Choice, Choices, Problem, Query, QueryInteger, Text
 from shared.fleet.listing import Filters, Sort, SortKey
-from shared.vocabulary import LogKind, ObservedState, OcppState, OcppVersion, ProvisioningStatus
+from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,52 +105,6 @@ class StopQuerySchema(WaitUntilQuerySchema):
                 "value_error",
             )
             raise ValidationError(problem)
-
-
-@dataclass(frozen=True, slots=True)
-class LogsQuery:
-    """Which entries of a charger's log, inclusive at both ends."""
-
-    kind: LogKind
-    start_date: datetime | None
-    end_date: datetime | None
-    event: str | None  #: an OCPP action
-    limit: int
-    offset: int
-
-
-class LogsQuerySchema(Query):
-    record = LogsQuery
-
-    kind = Choice(
-        LogKind,
-        load_default=None,
-        metadata={
-            "description": "`frame` (the default): OCPP messages. `remark`: what the charger could not do or accept, and "
-            "why. `connection`: the changes of its link to its CSMS. Beyond the contract.",
-            "default": str(LogKind.FRAME),
-        },
-    )
-    start_date = Instant(load_default=None, metadata={"description": "Inclusive."})
-    end_date = Instant(load_default=None, metadata={"description": "Inclusive."})
-    event = Text(
-        min_length=1,
-        max_length=64,
-        load_default=None,
-        metadata={"description": "An OCPP action, such as BootNotification; case-sensitive. Of frames only."},
-    )
-    limit = QueryInteger(minimum=1, maximum=1000, load_default=1000)
-    offset = QueryInteger(minimum=0, load_default=0)
-
-    @validates_schema
-    def _check_event(self, data: dict[str, Any], **_: Any) -> None:
-        if data["event"] is not None and data["kind"] not in (None, LogKind.FRAME):
-            problem = Problem("Only frames have an action: 'event' needs the kind 'frame'", "value_error")
-            raise ValidationError(problem, "event")
-
-    @post_load
-    def _make_record(self, data: dict[str, Any], **_: Any) -> LogsQuery:
-        return LogsQuery(**data | {"kind": LogKind(data["kind"] or LogKind.FRAME)})
 
 
 @dataclass(frozen=True, slots=True)

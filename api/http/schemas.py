@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import Schema, fields, post_load
 
 from api.http.charger_state import runtime_of, spec_of
-from api.http.fields.fields import Body, Choice, Identity, Instant, OneOf, Text, WsUrl
+from api.http.fields.fields import Body, Choice, Identity, Instant, Text, WsUrl
 from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger
@@ -20,7 +20,6 @@ from shared.vocabulary import (
     OcppState,
     OcppVersion,
     ProvisioningStatus,
-    RemarkLevel,
 )
 
 
@@ -262,54 +261,6 @@ class QueuedCommand(Schema):
         metadata=_doc(
             "With `until=accepted`: the charger by then, unless it is deleted. Beyond the contract."
         ),
-    )
-
-
-_TRUNCATED = _doc("True when the message is too long for a page and was cut. Beyond the contract.")
-
-
-class LogEntry(Schema):
-    """An OCPP message that the charger sent or received."""
-
-    direction = fields.String(required=True, metadata=_doc(enum=["cp_to_csms", "csms_to_cp"]))
-    action = fields.String(required=True)
-    message = fields.String(allow_none=True, metadata=_doc("The OCPP-J frame as text."))
-    truncated = fields.Boolean(metadata=_TRUNCATED)
-    timestamp = Instant(allow_none=True)
-
-
-class Remark(Schema):
-    """What the charger could not do or accept, and why. Beyond the contract."""
-
-    level = fields.String(required=True, metadata=_doc(enum=RemarkLevel))
-    message = fields.String(allow_none=True)
-    truncated = fields.Boolean(metadata=_TRUNCATED)
-    timestamp = Instant(required=True)
-
-
-class ConnectionEvent(Schema):
-    """A change of the charger's link to its CSMS. Beyond the contract."""
-
-    state = fields.String(required=True, metadata=_doc(enum=OcppState))
-    reason = fields.String(
-        required=True, allow_none=True, metadata=_doc("A word to compare; docs/ocpp.md has them all.")
-    )
-    message = fields.String(allow_none=True, metadata=_doc("The reason in plain words."))
-    truncated = fields.Boolean(metadata=_TRUNCATED)
-    timestamp = Instant(required=True)
-
-
-class LogPage(Schema):
-    data = fields.List(
-        OneOf(LogEntry, Remark, ConnectionEvent), required=True, metadata=_doc("All of the requested kind.")
-    )
-    total = fields.Integer(required=True)
-    limit = fields.Integer(required=True)
-    offset = fields.Integer(required=True)
-    next_offset = fields.Integer(
-        required=True,
-        allow_none=True,
-        metadata=_doc("Where the next page begins; null after the last one. Beyond the contract."),
     )
 
 
