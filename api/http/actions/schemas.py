@@ -87,8 +87,8 @@ def event_of(action: str) -> type[Schema]:
     event = _strict(name, kind.fields, _OneOf if kind.variants else Body)
     event.variants = {variant.name: variant for variant in kind.variants}  # type: ignore[attr-defined]
     if kind.variants:
-        named_by = event().fields[kind.fields[0].name]
-        named_by.metadata[VARIANTS] = {variant.name: _described(variant) for variant in kind.variants}
+        documented = cast(dict[str, Any], event().fields[kind.fields[0].name].metadata)
+        documented[VARIANTS] = {variant.name: _described(variant) for variant in kind.variants}
     return event
 
 
