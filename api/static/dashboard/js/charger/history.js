@@ -1,6 +1,6 @@
 // What the connectors reported since the view was opened, for the plots.
 
-export const KEPT_MS = 5 * 60_000;
+export const MAX_AGE_MS = 5 * 60_000;
 const MAX_POINTS = 400; // of a connector, which reports at most once a second
 
 /** `of(connector)` gives its points, oldest first: {at (ms of performance.now()), power_w, energy_wh}. */
@@ -12,7 +12,7 @@ export function makeHistory() {
       for (const connector of connectors) {
         const kept = points.get(nameOf(connector)) ?? [];
         kept.push({ at, power_w: connector.power_w, energy_wh: drawn(connector) });
-        while (kept[0].at < at - KEPT_MS || kept.length > MAX_POINTS) kept.shift();
+        while (kept[0].at < at - MAX_AGE_MS || kept.length > MAX_POINTS) kept.shift();
         points.set(nameOf(connector), kept);
       }
     },

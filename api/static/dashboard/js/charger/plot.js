@@ -2,7 +2,7 @@
 
 import { duration } from "../clock.js";
 import { el, fill, svg } from "../el.js";
-import { KEPT_MS } from "./history.js";
+import { MAX_AGE_MS } from "./history.js";
 
 const WIDTH = 240;
 const HEIGHT = 48;
@@ -22,7 +22,7 @@ export function makePlot(label, inWords) {
     if (node.hidden) return;
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const until = isLive ? performance.now() : points.at(-1).at; // a value holds until the next report
-    const from = Math.max(points[0].at, until - KEPT_MS);
+    const from = Math.max(points[0].at, until - MAX_AGE_MS);
     const x = (at) => (((at - from) / Math.max(until - from, 1)) * WIDTH).toFixed(1);
     const y = (value) => (HEIGHT - EDGE - ((value - low) / (high - low || 1)) * (HEIGHT - 2 * EDGE)).toFixed(1);
     line.setAttribute("d", path([...points, { at: until, value: points.at(-1).value }], x, y));
