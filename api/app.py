@@ -36,6 +36,8 @@ from api.routes import (
     dashboard,
     events,
     health,
+    logs,
+    me,
     not_implemented,
     operations,
 )
@@ -64,7 +66,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, actions, catalog, operations, health, dashboard):
+    for module in (chargers, commands, events, logs, actions, catalog, me, operations, health, dashboard):
         document.register_blueprint(module.operations)
     app.register_blueprint(dashboard.pages)
     app.register_blueprint(not_implemented.make_blueprint())
@@ -78,6 +80,7 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
+    stream_slots = Slots(settings.event_streams, settings.event_streams_per_organization)
     readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
     return Resources(
         settings=settings,
@@ -91,7 +94,8 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         hints=Hints(settings.redis_url),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
-        streams=Streams(polls, Slots(settings.event_streams, settings.event_streams_per_organization)),
+        streams=Streams(polls, stream_slots),
+        stream_slots=stream_slots,
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),

@@ -8,6 +8,7 @@ from api.limits.open_rows import OpenQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
+from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.hints import Hints
 from api.live.metrics import DatabaseMetrics
@@ -35,6 +36,7 @@ class Resources:
     hints: Hints  #: for the link, after a commit of what it sends to chargers
     watcher: Watcher
     streams: Streams
+    stream_slots: Slots  #: of the event streams, and of other answers that are streamed
     verifier: TokenVerifier
     sealer: Sealer  #: encrypts the secrets of chargers
     rate_limit: RateLimit | None  #: None in embedded mode, or without Redis
