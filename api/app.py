@@ -37,6 +37,7 @@ from api.routes import (
     events,
     health,
     logs,
+    me,
     not_implemented,
     operations,
 )
@@ -65,7 +66,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, logs, actions, catalog, operations, health, dashboard):
+    for module in (chargers, commands, events, logs, actions, catalog, me, operations, health, dashboard):
         document.register_blueprint(module.operations)
     app.register_blueprint(dashboard.pages)
     app.register_blueprint(not_implemented.make_blueprint())

@@ -3,6 +3,7 @@
 Field for field the contract's parameters; those beyond it say so.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import Any
 from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from api.http.cursors import MAX_LENGTH
-from api.http.fields.fields import Choice, Choices, Problem, Query, QueryInteger, Text
+from api.http.fields.fields import Choice, Choices, Problem, Query, QueryFlag, QueryInteger, Text
 from shared.fleet.listing import Filters, Sort, SortKey
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 
@@ -119,28 +120,19 @@ class ListQuery:
 
 
 PAGE_WITH_CURSOR = Problem("Give a page or a cursor, not both", "value_error")
-SORTS = [f"{sign}{key}" for key in SortKey for sign in ("", "-")]
+SORTS = [
+    *(f"{sign}{key}" for key in SortKey if key != SortKey.ATTENTION for sign in ("", "-")),
+    str(SortKey.ATTENTION),
+]
 
 _SEVERAL = "; several by comma"
 
 
-class ListQuerySchema(Query):
-    page = QueryInteger(minimum=1, metadata={"description": "One-based. Not with `cursor`.", "default": 1})
-    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
-    cursor = Text(
-        max_length=MAX_LENGTH,
-        metadata={
-            "description": "`next_cursor` of the page before, with the same sort and filters; empty for the first "
-            "page. Pages by cursor have no `total` and cost the same at any place. Beyond the contract."
-        },
-    )
-    sort = Choice(
-        SORTS,
-        load_default="-created_at",
-        metadata={
-            "description": "`state_since` is `runtime.observed_since`; `-` is for descending. Beyond the contract."
-        },
-    )
+class FiltersSchema(Query):
+    """The filters of a list. A charger is in it if it matches all."""
+
+    record = Filters
+
     status = Choices(
         ProvisioningStatus,
         load_default=None,
@@ -170,6 +162,11 @@ class ListQuerySchema(Query):
             "example": "OCPP1.6",
         },
     )
+    attention = QueryFlag(
+        metadata={
+            "description": "`runtime.attention`: whether the charger needs attention. Beyond the contract."
+        }
+    )
     brand_slug = Text(
         min_length=1, max_length=100, load_default=None, metadata={"description": "Beyond the contract."}
     )
@@ -197,6 +194,36 @@ class ListQuerySchema(Query):
         },
     )
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> Any:
+        return filters_of(data)
+
+
+def filters_of(data: Mapping[str, Any]) -> Filters:
+    """The filters among the values that a schema has loaded."""
+    return Filters(**{field.name: data.get(field.name) for field in fields_of(Filters)})
+
+
+class ListQuerySchema(FiltersSchema):
+    page = QueryInteger(minimum=1, metadata={"description": "One-based. Not with `cursor`.", "default": 1})
+    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
+    cursor = Text(
+        max_length=MAX_LENGTH,
+        metadata={
+            "description": "`next_cursor` of the page before, with the same sort and filters; empty for the first "
+            "page. Pages by cursor have no `total` and cost the same at any place. Beyond the contract."
+        },
+    )
+    sort = Choice(
+        SORTS,
+        load_default="-created_at",
+        metadata={
+            "description": "`state_since` is `runtime.observed_since`; `-` is for descending. `attention`: first those "
+            "whose provisioning failed, that start, stop, were never observed, or run without being accepted, then the "
+            "others, each by identity. Beyond the contract."
+        },
+    )
+
     @validates_schema
     def _check_one_way_to_page(self, data: dict[str, Any], **_: Any) -> None:
         if "cursor" in data and "page" in data:
@@ -205,7 +232,7 @@ class ListQuerySchema(Query):
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> ListQuery:
         return ListQuery(
-            filters=Filters(**{field.name: data[field.name] for field in fields_of(Filters)}),
+            filters=filters_of(data),
             sort=Sort(SortKey(data["sort"].removeprefix("-")), descending=data["sort"].startswith("-")),
             limit=data["limit"],
             page=data.get("page", 1),

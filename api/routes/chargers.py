@@ -8,7 +8,10 @@ from flask.typing import ResponseReturnValue
 from api.http import schemas
 from api.http.auth import requester
 from api.http.document.operations import Access, Operations
+from api.http.fleet.examples import SUMMARY
+from api.http.fleet.schemas import FleetSummary
 from api.http.queries import (
+    FiltersSchema,
     ListQuery,
     ListQuerySchema,
     StopQuerySchema,
@@ -27,6 +30,7 @@ from api.routes.submit import requested_by, submit, submit_delete, submit_update
 from shared.fleet import chargers
 from shared.fleet.chargers import ChargerChanges, CreateRequest, DeleteRequest, NewCharger, UpdateRequest
 from shared.fleet.commands import LifecycleRequest
+from shared.fleet.listing import Filters, Summary, summarize
 from shared.models import Charger
 from shared.vocabulary import IN_PROGRESS, EventType
 
@@ -51,6 +55,16 @@ def list_chargers(query: ListQuery) -> ResponseReturnValue:
     """
     with resources().reads() as session:
         return read_page(session, requester().organization_id, query)
+
+
+@operations.operation("GET", "/summary", query=FiltersSchema, answer=FleetSummary, examples=SUMMARY)
+def summarize_chargers(query: Filters) -> Summary:
+    """Count chargers by state
+
+    Of the chargers that match all filters. Beyond the contract.
+    """
+    with resources().reads() as session:
+        return summarize(session, requester().organization_id, query)
 
 
 @operations.operation(
