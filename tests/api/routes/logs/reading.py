@@ -34,15 +34,6 @@ class Log:
         """Of the first page by cursor."""
         return [entry["id"] for entry in self.get(**{"cursor": ""} | query)["data"]]
 
-    def pages(self, **query: Any) -> list[list[str]]:
-        """The ids of all pages by cursor."""
-        found, cursor = [], ""
-        while cursor is not None:
-            page = self.get(cursor=cursor, **query)
-            found.append([entry["id"] for entry in page["data"]])
-            cursor = page["next_cursor"]
-        return found
-
     def lines(self, **query: Any) -> list[Any]:
         answer = self.fleet.get(self.path, query_string=query, headers=LINES, buffered=True)
         assert answer.status_code == 200, answer.text
