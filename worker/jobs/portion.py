@@ -29,7 +29,7 @@ class Portion(NamedTuple):
         return self.requested + self.skipped
 
 
-class InFlight(NamedTuple):
+class OpenCommands(NamedTuple):
     """The commands that bound the next portion."""
 
     of_job: int  #: recorded by the job and not yet accepted by ECS
@@ -121,7 +121,7 @@ WITH ended AS (
 SELECT result, count(*) FROM settled GROUP BY result
 """)
 
-_IN_FLIGHT = text("""
+_OPEN = text("""
 SELECT
     count(*) FILTER (WHERE commands.status = 'queued') AS of_job,
     count(*) FILTER (WHERE commands.status = 'queued' AND held_since IS NOT NULL) AS held,
@@ -194,10 +194,10 @@ def settle_items(session: Session, job: Job) -> Counter[ItemResult]:
     return Counter({ItemResult(result): number for result, number in rows})
 
 
-def count_in_flight(session: Session, job: Job, most: int) -> InFlight:
+def count_open(session: Session, job: Job, most: int) -> OpenCommands:
     """The job's own open commands, and the organization's, counted up to `most`."""
     values = {"job_id": job.id, "organization_id": job.organization_id, "most": most}
-    return InFlight(*session.execute(_IN_FLIGHT, values).one())
+    return OpenCommands(*session.execute(_OPEN, values).one())
 
 
 def cancel_items(session: Session, job: Job, most: int) -> int:

@@ -21,7 +21,7 @@ from shared.vocabulary import ItemResult, JobAction, JobStatus
 from worker.jobs.portion import (
     Messages,
     cancel_items,
-    count_in_flight,
+    count_open,
     record_portion,
     settle_items,
 )
@@ -152,11 +152,11 @@ def _room(session: Session, job: Job, now: datetime, max_open_commands: int) -> 
             Room(due_by_ramp(job, job.rate_per_second, now), f"Ramp: {job.rate_per_second:g} per second")
         )
     quota = max(1, int(QUOTA_SHARE * max_open_commands))
-    in_flight = count_in_flight(session, job, quota)
-    rooms.append(Room(WINDOW - in_flight.of_job, BUDGET if in_flight.held else WORKERS))
+    open_now = count_open(session, job, quota)
+    rooms.append(Room(WINDOW - open_now.of_job, BUDGET if open_now.held else WORKERS))
     if job.action != JobAction.DELETE:  # deletes single chargers at any number of open commands, too
         reason = f"Waits for the quota of open commands: jobs may fill {quota:,} of {max_open_commands:,}"
-        rooms.append(Room(quota - in_flight.of_organization, reason))
+        rooms.append(Room(quota - open_now.of_organization, reason))
     return min(rooms, key=lambda room: room.commands)
 
 
