@@ -41,7 +41,7 @@ class OpenCommands(NamedTuple):
 _LOCK = text("""
 WITH chosen AS MATERIALIZED (
     SELECT position, charger_id FROM job_items
-    WHERE job_id = :job_id AND result = 'waiting' ORDER BY position LIMIT :most
+    WHERE job_id = :job_id AND result = 'waiting' ORDER BY position LIMIT :max_rows
 ), locked AS MATERIALIZED (
     SELECT chargers.id FROM chosen JOIN chargers ON chargers.id = chosen.charger_id
     FOR NO KEY UPDATE OF chargers SKIP LOCKED
@@ -128,7 +128,7 @@ SELECT
     (
         SELECT count(*) FROM (
             SELECT FROM commands
-            WHERE organization_id = :organization_id AND status IN ('queued', 'applied') LIMIT :most
+            WHERE organization_id = :organization_id AND status IN ('queued', 'applied') LIMIT :max_rows
         ) AS open
     ) AS of_organization
 FROM job_items AS items JOIN commands ON commands.id = items.command_id
@@ -137,7 +137,7 @@ WHERE items.job_id = :job_id AND items.result = 'requested'
 
 _CANCEL = text("""
 WITH chosen AS (
-    SELECT position FROM job_items WHERE job_id = :job_id AND result = 'waiting' ORDER BY position LIMIT :most
+    SELECT position FROM job_items WHERE job_id = :job_id AND result = 'waiting' ORDER BY position LIMIT :max_rows
 ), ended AS (
     UPDATE job_items SET result = 'cancelled', finished_at = now()
     FROM chosen WHERE job_items.job_id = :job_id AND job_items.position = chosen.position
@@ -147,12 +147,12 @@ SELECT count(*) FROM ended
 """)
 
 
-def record_portion(session: Session, job: Job, most: int) -> Portion:
-    """Record the commands of up to `most` items that wait, and skip those that need none. The job is locked.
+def record_portion(session: Session, job: Job, max_items: int) -> Portion:
+    """Record the commands of up to `max_items` items that wait, and skip those that need none. The job is locked.
 
     Leaves out chargers that another transaction has locked.
     """
-    positions = session.scalars(_LOCK, {"job_id": job.id, "most": most}).all()
+    positions = session.scalars(_LOCK, {"job_id": job.id, "max_rows": max_items}).all()
     event_type = EVENT_OF[JobAction(job.action)]
     rows = session.execute(
         _RECORD,
@@ -194,12 +194,12 @@ def settle_items(session: Session, job: Job) -> Counter[ItemResult]:
     return Counter({ItemResult(result): number for result, number in rows})
 
 
-def count_open(session: Session, job: Job, most: int) -> OpenCommands:
-    """The job's own open commands, and the organization's, counted up to `most`."""
-    values = {"job_id": job.id, "organization_id": job.organization_id, "most": most}
+def count_open(session: Session, job: Job, max_items: int) -> OpenCommands:
+    """The job's own open commands, and the organization's, counted up to `max_items`."""
+    values = {"job_id": job.id, "organization_id": job.organization_id, "max_rows": max_items}
     return OpenCommands(*session.execute(_OPEN, values).one())
 
 
-def cancel_items(session: Session, job: Job, most: int) -> int:
-    """End up to `most` items that wait. Returns how many. The job is locked."""
-    return int(session.scalar(_CANCEL, {"job_id": job.id, "most": most}) or 0)
+def cancel_items(session: Session, job: Job, max_items: int) -> int:
+    """End up to `max_items` items that wait. Returns how many. The job is locked."""
+    return int(session.scalar(_CANCEL, {"job_id": job.id, "max_rows": max_items}) or 0)

@@ -18,10 +18,10 @@ def due_by_ramp(job: Job, rate: float, now: datetime) -> int:
     if job.ramp_from is None:
         job.ramp_from, job.ramped = now, 0
     allowed = floor((now - job.ramp_from).total_seconds() * rate + ROUNDING) + 1 - job.ramped
-    most = max(1, floor(CATCH_UP_S * rate))
-    if allowed > most:
-        job.ramp_from = now - timedelta(seconds=(most - 1 + job.ramped) / rate)
-        allowed = most
+    max_commands = max(1, floor(CATCH_UP_S * rate))
+    if allowed > max_commands:
+        job.ramp_from = now - timedelta(seconds=(max_commands - 1 + job.ramped) / rate)
+        allowed = max_commands
     return max(0, allowed)
 
 

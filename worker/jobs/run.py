@@ -118,8 +118,8 @@ def _record(session: Session, job: Job, now: datetime, max_open_commands: int) -
         if job.rate_per_second is not None:
             job.next_at = _no_later(next_by_ramp(job, job.rate_per_second, now), now)
         return [], 0
-    most = min(room.commands, PORTION)
-    portion = record_portion(session, job, most)
+    max_items = min(room.commands, PORTION)
+    portion = record_portion(session, job, max_items)
     job.waiting -= portion.items
     job.requested += portion.requested
     job.skipped += portion.skipped
@@ -134,7 +134,7 @@ def _record(session: Session, job: Job, now: datetime, max_open_commands: int) -
         request_id=job.request_id,
     )
     if job.waiting:
-        if portion.items < most:
+        if portion.items < max_items:
             job.next_at = now + timedelta(seconds=LOCKED_S)
         elif portion.recorded < room.commands:
             job.next_at = now
