@@ -11,7 +11,7 @@ from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.hints import Hints
-from api.live.metrics import DatabaseMetrics, Parts
+from api.live.metrics import DatabaseMetrics, Measured
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -47,9 +47,9 @@ class Resources:
     action_quota: OpenQuota
 
     @property
-    def gauges(self) -> Parts:
+    def gauges(self) -> Measured:
         """What the gauges of this process are read from."""
-        return Parts(self.publisher, self.watcher, self.streams, self.readiness)
+        return Measured(self.publisher, self.watcher, self.streams, self.readiness)
 
 
 def resources() -> Resources:

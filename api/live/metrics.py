@@ -84,7 +84,7 @@ BROKER_UP = Gauge(
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Measured:
     """What the gauges of an API process are read from."""
 
     publisher: Publisher
@@ -240,16 +240,16 @@ def count_requests(app: Flask) -> None:
         return response
 
 
-def report_gauges(parts: Parts) -> None:
+def report_gauges(measured: Measured) -> None:
     """Update this process's gauges in an endless loop: another process may be the one that is scraped."""
     while True:
-        _report(parts)
+        _report(measured)
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(collectors: Iterable[DatabaseMetrics], parts: Parts) -> bytes:
+def render_metrics(collectors: Iterable[DatabaseMetrics], measured: Measured) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
-    _report(parts)
+    _report(measured)
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -262,9 +262,9 @@ def render_metrics(collectors: Iterable[DatabaseMetrics], parts: Parts) -> bytes
     return scraped + generate_latest(database)
 
 
-def _report(parts: Parts) -> None:
-    WAITING.set(parts.publisher.waiting)
-    DROPPED.set(parts.publisher.dropped)
-    CLIENTS_WAITING.set(parts.watcher.waiting)
-    STREAMS.set(parts.streams.count)
-    BROKER_UP.set(parts.readiness.broker(keep_s=BROKER_CHECK_EVERY_S).reason is None)
+def _report(measured: Measured) -> None:
+    WAITING.set(measured.publisher.waiting)
+    DROPPED.set(measured.publisher.dropped)
+    CLIENTS_WAITING.set(measured.watcher.waiting)
+    STREAMS.set(measured.streams.count)
+    BROKER_UP.set(measured.readiness.broker(keep_s=BROKER_CHECK_EVERY_S).reason is None)
