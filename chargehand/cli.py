@@ -15,6 +15,7 @@ from chargehand.client.failures import Failure
 from chargehand.commands import actions, commands
 from chargehand.installation import installation
 from chargehand.local import env, migrate, token, up
+from chargehand.operations import operations
 from chargehand.output import note
 from shared.startup.strays import OF_PSYCOPG, leave_out
 
@@ -61,5 +62,5 @@ def completion(*, shell: str) -> None:
     click.echo(kind(main, {}, "chargehand", COMPLETE_VARIABLE).source())
 
 
-for command in (chargers, commands, actions, catalog, token, env, up, migrate, installation):
+for command in (chargers, commands, actions, catalog, operations, token, env, up, migrate, installation):
     main.add_command(command)
