@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
-from sqlalchemy import Engine, delete, func, text, update
+from sqlalchemy import Engine, delete, func
 
 from shared.database.engine import Sessions, make_engine
 from shared.models import Command, Worker
@@ -57,6 +58,38 @@ def lost_worker(engine: Engine) -> Iterator[str]:
         session.execute(delete(Worker).where(Worker.name == "lost@<b>host</b>"))
 
 
+@pytest.fixture(scope="module")
+def charger_id(client: httpx.Client) -> str:
+    """A charger that is READY: no worker has anything to do for it."""
+    body = NEW_CHARGER | {"identity": "CP-OPERATIONS", "ws_url": "ws://127.0.0.1:9/ocpp"}
+    charger_id: str = client.post("/ocpp/chargers", json=body).json()["charger_id"]
+    wait_until(lambda: client.get(f"/ocpp/chargers/{charger_id}/status").json()["status"] == "READY", 60)
+    return charger_id
+
+
+@pytest.fixture
+def open_command(engine: Engine, charger_id: str) -> Iterator[str]:
+    """The id of its charger, which has a command that no worker finishes, older than all others."""
+    of_charger = Command.charger_id == charger_id, Command.generation == -1
+    sessions = Sessions(engine)
+    with sessions.begin() as session:
+        session.add(
+            Command(
+                id=uuid4(),
+                charger_id=charger_id,
+                organization_id="demo",
+                event_type="start_charger",
+                generation=-1,
+                requested_by="tester",
+                created_at=func.now() - timedelta(seconds=70),
+                held_since=func.now(),
+            )
+        )
+    yield charger_id
+    with sessions.begin() as session:
+        session.execute(delete(Command).where(*of_charger))
+
+
 @pytest.fixture
 def answer(client: httpx.Client) -> Any:
     """What the API answers now, with the stack's worker alive."""
@@ -82,12 +115,8 @@ def light(page: Page, name: str) -> Locator:
 
 @pytest.mark.usefixtures("answer")
 def test_the_page_shows_what_the_api_says_and_links_open_commands_to_their_chargers(
-    page: Page, client: httpx.Client, engine: Engine
+    page: Page, open_command: str
 ) -> None:
-    body = NEW_CHARGER | {"identity": "CP-OPERATIONS", "ws_url": "ws://127.0.0.1:9/ocpp"}
-    charger_id = client.post("/ocpp/chargers", json=body).json()["charger_id"]
-    hold_open(engine, charger_id)
-
     open_view(page, PATH)
 
     expect(page.get_by_role("heading", name="Operations", level=1)).to_be_visible()
@@ -99,22 +128,7 @@ def test_the_page_shows_what_the_api_says_and_links_open_commands_to_their_charg
     expect(page.get_by_text("No worker serves")).to_have_count(0)
     page.get_by_text(re.compile(r"^The (oldest one|\d+ oldest)$")).click()
     page.locator("#oldest-commands").get_by_role("link", name="CP-OPERATIONS").click()
-    expect(page).to_have_url(re.compile(f"/dashboard/chargers/{charger_id}$"))
-
-
-def hold_open(engine: Engine, charger_id: str) -> None:
-    """Keep a command of the charger open that no worker finishes, the oldest of all."""
-    with Sessions(engine).begin() as session:
-        session.execute(
-            text("""
-            INSERT INTO commands
-                (id, charger_id, organization_id, event_type, generation, status, requested_by, created_at, attempts)
-            SELECT gen_random_uuid(), id, organization_id, 'start_charger', -1, 'queued', 'tester',
-                now() - interval '70 s', 0
-            FROM chargers WHERE id = :charger
-            """),
-            {"charger": charger_id},
-        )
+    expect(page).to_have_url(re.compile(f"/dashboard/chargers/{open_command}$"))
 
 
 @pytest.mark.usefixtures("answer")
@@ -210,16 +224,8 @@ def test_the_budget_shows_what_is_used_and_what_waits(page: Page) -> None:
     expect(row.get_by_role("meter")).to_have_attribute("value", "4.5")
 
 
-@pytest.mark.usefixtures("answer")
-def test_an_admin_sees_the_organizations_and_goes_to_one(
-    new_page: NewPage, stack_token: StackToken, engine: Engine
-) -> None:
-    with Sessions(engine).begin() as session:
-        session.execute(
-            update(Command)
-            .where(Command.generation == -1)
-            .values(held_since=func.now(), held_for=timedelta(0))
-        )
+@pytest.mark.usefixtures("answer", "open_command")
+def test_an_admin_sees_the_organizations_and_goes_to_one(new_page: NewPage, stack_token: StackToken) -> None:
     page = new_page(stack_token(role="admin"))
     open_view(page, PATH)
 
@@ -227,7 +233,7 @@ def test_an_admin_sees_the_organizations_and_goes_to_one(
     expect(panel.get_by_role("link", name="demo")).to_have_attribute("href", "/dashboard?organization=demo")
 
 
-@pytest.mark.usefixtures("answer")
+@pytest.mark.usefixtures("answer", "open_command")
 def test_a_page_that_is_refreshed_keeps_the_focus_and_what_is_unfolded(page: Page) -> None:
     open_view(page, PATH)
     details = page.locator("details")
@@ -244,7 +250,7 @@ def test_a_page_that_is_refreshed_keeps_the_focus_and_what_is_unfolded(page: Pag
     assert (details.get_attribute("open") is not None) is not is_open
 
 
-@pytest.mark.usefixtures("answer", "lost_worker")
+@pytest.mark.usefixtures("answer", "lost_worker", "open_command")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", ["desktop", "phone"])
 def test_the_view_is_accessible_in_both_themes_and_fits_a_phone(
