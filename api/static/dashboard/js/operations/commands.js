@@ -25,16 +25,15 @@ export function commandsPanel({ commands }) {
     "section",
     { class: "panel", aria: { labelledby: "open-commands" } },
     el("h2", { id: "open-commands" }, "Open commands"),
-    unserved(commands.by_queue),
     summary(commands),
     queues(commands.by_queue),
     oldest(commands.oldest),
   );
 }
 
-/** The loudest thing on the page: a queue from which nobody takes messages. */
-function unserved(queues) {
-  const without = queues.filter((queue) => !queue.served_by);
+/** The loudest thing on the page: a queue from which nobody takes messages. Null when each has a worker. */
+export function unservedNote({ commands }) {
+  const without = commands.by_queue.filter((queue) => !queue.served_by);
   if (!without.length) return null;
   return el(
     "div",

@@ -25,8 +25,7 @@ export async function lightsWithoutAnswer(newest, signal) {
 
 async function readiness(signal) {
   try {
-    const { broker, maintenance } = await (await send("GET", "/ready", { signal })).json();
-    void maintenance;
+    const { broker } = await (await send("GET", "/ready", { signal })).json();
     return { database: { ok: true, detail: "The database answers" }, broker: brokerOf(broker) };
   } catch (error) {
     if (error.status !== 503) return { database: unknown(), broker: unknown() };
@@ -49,7 +48,7 @@ function light({ name, ok, detail, since, latency_ms: latency }) {
     { class: `light ${kind}`, data: { light: name, ok: String(ok) } },
     el("strong", null, NAMES[name] ?? name),
     el("span", { class: `badge ${kind}` }, el("span", { class: "shape", aria: { hidden: true } }, shape), wordOf(name, ok, word)),
-    el("span", { class: "sentence" }, `${detail}.`, latency != null && el("span", { class: "muted" }, ` ${ms(latency)}`)),
+    el("span", { class: "light-detail" }, `${detail}.`, latency != null && el("span", { class: "muted" }, ` ${ms(latency)}`)),
     since && el("span", { class: "muted" }, "Last well ", timeAgo(since)),
   );
 }

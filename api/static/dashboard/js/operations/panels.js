@@ -17,6 +17,7 @@ const TASKS = {
   "maintenance.sweep": "Sweep: publish open commands again",
   "maintenance.observe": "Observe: read what ECS runs",
   "maintenance.rollouts": "Rollouts: bring new settings",
+  "maintenance.run_jobs": "Jobs: work off requests for many chargers",
   "maintenance.read_logs": "Read the chargers' logs",
   "maintenance.clean_up": "Delete what is too old",
 };
@@ -62,7 +63,7 @@ function task({ task: name, every_s: every, age_s: age, duration_s: took, failur
   return el(
     "tr",
     { data: { task: name, late: String(late) } },
-    el("th", { scope: "row" }, TASKS[name] ?? name, error && el("span", { class: "failed sentence" }, error)),
+    el("th", { scope: "row" }, TASKS[name] ?? name, error && el("span", { class: "failed error-detail" }, error)),
     cell("Succeeded", late ? el("strong", { class: "failed" }, `▲ ${succeeded}`) : succeeded),
     cell("Every", duration(every)),
     cell("Took", took == null ? "–" : `${number(took)} s`),

@@ -5,7 +5,7 @@ import { announce } from "../dialog.js";
 import { el, fill } from "../el.js";
 import { session } from "../session.js";
 import { problemText } from "../shell/problems.js";
-import { commandsPanel } from "./commands.js";
+import { commandsPanel, unservedNote } from "./commands.js";
 import { lights, lightsWithoutAnswer } from "./lights.js";
 import { poll } from "./poll.js";
 import { budgetPanel, linksPanel, maintenancePanel, organizationsPanel } from "./panels.js";
@@ -16,7 +16,7 @@ const OLD_AFTER_MS = 10_000; // answers come every 2 s
 export async function show(root, params, { signal }) {
   const age = el("span", { class: "muted", id: "operations-age" });
   const problem = el("div");
-  const lamps = el("div");
+  const lamps = el("div"); // and what is louder
   const panels = el("div", { class: "operations" });
   let newest = null;
   let lost = false;
@@ -47,7 +47,7 @@ export async function show(root, params, { signal }) {
         newest = state;
         lost = false;
         fill(problem);
-        keepingPlace(lamps, () => lights(state));
+        keepingPlace(lamps, () => [unservedNote(state), lights(state)]);
         keepingPlace(panels, () => [
           commandsPanel(state),
           workersPanel(state),
