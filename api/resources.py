@@ -9,6 +9,7 @@ from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.live.batcher import Batcher
+from api.live.feed import Feed, Renderer
 from api.live.hints import Hints
 from api.live.metrics import DatabaseMetrics
 from api.live.operations import Operations
@@ -34,7 +35,10 @@ class Resources:
     publisher: Publisher
     hints: Hints  #: for the link, after a commit of what it sends to chargers
     watcher: Watcher
-    streams: Streams
+    streams: Streams  #: of single chargers
+    feed: Feed  #: of organizations
+    renderer: Renderer
+    renderer: Renderer
     verifier: TokenVerifier
     sealer: Sealer  #: encrypts the secrets of chargers
     rate_limit: RateLimit | None  #: None in embedded mode, or without Redis
