@@ -39,6 +39,8 @@ from api.routes import (
     events,
     feed,
     health,
+    logs,
+    me,
     not_implemented,
     operations,
 )
@@ -67,7 +69,10 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(_finish_response)
 
     document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, feed, actions, catalog, operations, health, dashboard):
+    for module in (
+        *(chargers, commands, events, feed, logs, actions, catalog),
+        *(me, operations, health, dashboard),
+    ):
         document.register_blueprint(module.operations)
     app.register_blueprint(dashboard.pages)
     app.register_blueprint(not_implemented.make_blueprint())
@@ -81,8 +86,8 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
-    readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
     stream_slots = Slots(settings.event_streams, settings.event_streams_per_organization)
+    readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
     streams = Streams(polls, stream_slots)
     renderer = JsonRenderer(app)
     return Resources(
@@ -100,6 +105,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         streams=streams,
         feed=Feed(polls, stream_slots, streams, renderer),
         renderer=renderer,
+        stream_slots=stream_slots,
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),
         verifier=TokenVerifier(settings.tokens, embedded=settings.embedded),

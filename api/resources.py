@@ -8,6 +8,7 @@ from api.limits.open_rows import OpenQuota
 from api.limits.pools import Pools
 from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
+from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed, Renderer
 from api.live.hints import Hints
@@ -38,7 +39,7 @@ class Resources:
     streams: Streams  #: of single chargers
     feed: Feed  #: of organizations
     renderer: Renderer
-    renderer: Renderer
+    stream_slots: Slots  #: of the event streams, and of other answers that are streamed
     verifier: TokenVerifier
     sealer: Sealer  #: encrypts the secrets of chargers
     rate_limit: RateLimit | None  #: None in embedded mode, or without Redis

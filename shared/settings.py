@@ -130,6 +130,8 @@ class Settings:
     open_commands_per_organization: int  #: not final; a further command is refused
     open_actions_per_organization: int  #: not final; a further request for actions is refused
     log_page_bytes: int  #: messages in one page of a charger's logs
+    cors_origins: tuple[str, ...]  #: of pages, besides our own, that may call the API
+    flower_url: str  #: where people find Flower; empty for nowhere
     publisher_buffer: int  #: messages that may wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str

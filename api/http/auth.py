@@ -1,6 +1,7 @@
 """Authenticates a request: its bearer token gives the organization and the role, before anything else is read."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 from flask import g, request
@@ -11,6 +12,7 @@ from shared.auth.tokens import ORGANIZATION_ID, ROLES, Claims
 
 log = structlog.get_logger(__name__)
 
+LAST_SECOND = 253_402_300_799  # of the year 9999, in seconds since 1970
 ORGANIZATION_HEADER = "X-Organization-Id"
 
 
@@ -34,6 +36,16 @@ class Requester:
     organization_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the token of the request says, and the organization that an admin named."""
+
+    subject: str
+    role: str
+    organization_id: str | None
+    expires_at: datetime
+
+
 def authenticate() -> None:
     """Require a valid token, and no organization header from a user. Raises Unauthenticated, NotAllowed."""
     if request.method == "OPTIONS":
@@ -49,14 +61,14 @@ def authenticate() -> None:
             )
         if not ORGANIZATION_ID.fullmatch(requested):
             raise NotAllowed(f"{ORGANIZATION_HEADER} does not name an organization")
-    g.subject, g.role = claims.subject, claims.role
+    g.claims = claims
     g.organization_id = requested if claims.role == "admin" else claims.organization_id
 
 
 def authenticate_scope() -> None:
     """As authenticate, and require an organization of a user; an admin may act for none. Raises Unauthenticated, NotAllowed."""
     authenticate()
-    if request.method != "OPTIONS" and g.role != "admin" and g.organization_id is None:
+    if request.method != "OPTIONS" and g.claims.role != "admin" and g.organization_id is None:
         raise NotAllowed("No organization: a user's token carries it")
 
 
@@ -67,13 +79,26 @@ def authenticate_tenant() -> None:
     authenticate()
     if g.organization_id is None:
         raise NotAllowed(f"No organization: a user's token carries it, an admin sends {ORGANIZATION_HEADER}")
-    g.requester = Requester(g.subject, g.organization_id)
+    g.requester = Requester(g.claims.subject, g.organization_id)
 
 
 def requester() -> Requester:
     """The sender of the current request. Only on routes behind authenticate_tenant."""
     found: Requester = g.requester
     return found
+
+
+def identity() -> Identity:
+    """The sender of the current request. Only on routes that need a token."""
+    claims: Claims = g.claims
+    expires_at = datetime.fromtimestamp(min(claims.expires_at, LAST_SECOND), UTC)
+    return Identity(claims.subject, claims.role, g.organization_id, expires_at)
+
+
+def require_admin() -> None:
+    """Raises NotAllowed for a user's token. Only on routes that need a token."""
+    if g.claims.role != "admin":
+        raise NotAllowed("Only an admin's token may do this")
 
 
 def _claims() -> Claims:

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from api.http.spec_schemas import SETTINGS
 from api.resources import resources
+from shared.fleet.attention import ATTENTION_AFTER, Attention, attention_of, attention_reason
+from shared.fleet.observed import observed_state
 from shared.fleet.specification.settings import Stored
 from shared.models import Charger, ShownLink
-from shared.vocabulary import ObservedState
+from shared.vocabulary import CommandStatus, ObservedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,26 @@ class Runtime:
     observed_generation: int
     observed_at: datetime | None
     stale: bool  #: not observed for a while, so it may have changed since
+    stale_at: datetime | None  #: when it becomes stale unless it is observed again
+    attention: bool
+    attention_at: datetime | None  #: since or from when on it needs attention, if nothing changes
+    attention_reason: str | None
     reason: str | None
     reason_code: str | None
     ocpp: Ocpp
 
 
 def runtime_of(charger: Charger) -> Runtime:
-    """The charger's runtime as of its last observation."""
+    """The charger's runtime as of its last observation. Its link and its newest command must be loaded."""
     stale_after = timedelta(seconds=resources().settings.timing.stale_after_s)
+    observed = observed_state(charger)
+    attention = attention_of(charger.provisioning_status, observed, charger.link_state)
+    needs_attention = attention == Attention.AT_ONCE or (
+        attention == Attention.LATER and charger.in_state_for >= ATTENTION_AFTER
+    )
     return Runtime(
         desired=ObservedState.RUNNING if charger.desired_count else ObservedState.STOPPED,
-        observed=_observed(charger),
+        observed=observed,
         observed_since=charger.observed_since,
         desired_count=charger.desired_count,
         running_count=charger.running_count,
@@ -53,6 +65,10 @@ def runtime_of(charger: Charger) -> Runtime:
         observed_generation=charger.observed_generation,
         observed_at=charger.observed_at,
         stale=charger.unobserved_for > stale_after,
+        stale_at=charger.observed_at and charger.observed_at + stale_after,
+        attention=needs_attention,
+        attention_at=_attention_at(charger, attention),
+        attention_reason=attention_reason(charger, observed) if needs_attention else None,
         reason=charger.reason,
         reason_code=charger.reason_code,
         ocpp=_ocpp(charger.link, resources().settings.timing.log_lag_s),
@@ -66,17 +82,51 @@ def _ocpp(link: ShownLink, max_lag_s: float) -> Ocpp:
     return Ocpp(link.state, link.reason, link.since, link.last_frame_at, late)
 
 
-def _observed(charger: Charger) -> ObservedState:
-    if charger.observed_at is None:
-        return ObservedState.UNKNOWN
-    return observed_of(charger.desired_count, charger.running_count, charger.pending_count)
+@dataclass(frozen=True, slots=True)
+class NewestCommand:
+    id: UUID
+    event_type: str
+    status: str
+    reason: str | None
+    error: dict[str, Any] | None
+    attempts: int
+    held: bool  #: the rate budget holds it back
+    next_attempt_at: datetime | None  #: no worker tries it before
+    requested_by: str
+    created_at: datetime
+    applied_at: datetime | None
+    finished_at: datetime | None
 
 
-def observed_of(desired_count: int, running_count: int, pending_count: int) -> ObservedState:
-    """The state that the counts of an ECS service mean. The database's observed_state() agrees."""
-    if desired_count:
-        return ObservedState.RUNNING if running_count else ObservedState.STARTING
-    return ObservedState.STOPPING if running_count or pending_count else ObservedState.STOPPED
+def newest_command_of(charger: Charger) -> NewestCommand | None:
+    """The charger's newest command, which must be loaded."""
+    command = charger.command
+    if command is None:
+        return None
+    is_queued = command.status == CommandStatus.QUEUED
+    return NewestCommand(
+        id=command.id,
+        event_type=command.event_type,
+        status=command.status,
+        reason=command.reason,
+        error=command.error,
+        attempts=command.attempts,
+        held=is_queued and command.held_since is not None,
+        next_attempt_at=charger.not_before if is_queued else None,
+        requested_by=command.requested_by,
+        created_at=command.created_at,
+        applied_at=command.applied_at,
+        finished_at=command.finished_at,
+    )
+
+
+def _attention_at(charger: Charger, attention: Attention) -> datetime | None:
+    match attention:
+        case Attention.AT_ONCE:
+            return charger.observed_since
+        case Attention.LATER:
+            return charger.observed_since + ATTENTION_AFTER
+    return None
 
 
 def spec_of(charger: Charger) -> dict[str, Any]:

@@ -22,9 +22,8 @@ class InvalidCursor(Exception):
 
 def write_cursor(position: Position, sort: Sort, scope: Mapping[str, Any]) -> str:
     """The position as text that is safe in a URL. Valid for the same sort and scope (filters, organization)."""
-    *since, last = position
-    written = [moment.isoformat() for moment in since if isinstance(moment, datetime)]
-    return str(serializer_of(sort, scope).dumps([*written, last]))
+    written = [value.isoformat() if isinstance(value, datetime) else value for value in position]
+    return str(serializer_of(sort, scope).dumps(written))
 
 
 def read_cursor(cursor: str, sort: Sort, scope: Mapping[str, Any]) -> Position:
@@ -37,6 +36,9 @@ def read_cursor(cursor: str, sort: Sort, scope: Mapping[str, Any]) -> Position:
         if sort.key == SortKey.STATE_SINCE:
             since, last = content
             return _moment(since), _text(last)
+        if sort.key == SortKey.ATTENTION:
+            rank, last = content
+            return _rank(rank), _text(last)
         (last,) = content
         return (_text(last),)
     except (BadData, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -54,6 +56,12 @@ def _moment(content: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("the time has no zone")
     return moment.astimezone(UTC)
+
+
+def _rank(content: Any) -> int:
+    if content not in (0, 1) or isinstance(content, bool):
+        raise ValueError("no charger has this rank")
+    return int(content)
 
 
 def _text(content: Any) -> str:

@@ -3,18 +3,18 @@
 Field for field the contract's parameters; those beyond it say so.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from api.http.cursors import MAX_LENGTH
-from api.http.fields.fields import Choice, Choices, Instant, Problem, Query, QueryInteger, Text
+from api.http.fields.fields import Choice, Choices, Problem, Query, QueryFlag, QueryInteger, Text
 from shared.fleet.listing import Filters, Sort, SortKey
-from shared.vocabulary import LogKind, ObservedState, OcppState, OcppVersion, ProvisioningStatus
+from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,52 +109,6 @@ class StopQuerySchema(WaitUntilQuerySchema):
 
 
 @dataclass(frozen=True, slots=True)
-class LogsQuery:
-    """Which entries of a charger's log, inclusive at both ends."""
-
-    kind: LogKind
-    start_date: datetime | None
-    end_date: datetime | None
-    event: str | None  #: an OCPP action
-    limit: int
-    offset: int
-
-
-class LogsQuerySchema(Query):
-    record = LogsQuery
-
-    kind = Choice(
-        LogKind,
-        load_default=None,
-        metadata={
-            "description": "`frame` (the default): OCPP messages. `remark`: what the charger could not do or accept, and "
-            "why. `connection`: the changes of its link to its CSMS. Beyond the contract.",
-            "default": str(LogKind.FRAME),
-        },
-    )
-    start_date = Instant(load_default=None, metadata={"description": "Inclusive."})
-    end_date = Instant(load_default=None, metadata={"description": "Inclusive."})
-    event = Text(
-        min_length=1,
-        max_length=64,
-        load_default=None,
-        metadata={"description": "An OCPP action, such as BootNotification; case-sensitive. Of frames only."},
-    )
-    limit = QueryInteger(minimum=1, maximum=1000, load_default=1000)
-    offset = QueryInteger(minimum=0, load_default=0)
-
-    @validates_schema
-    def _check_event(self, data: dict[str, Any], **_: Any) -> None:
-        if data["event"] is not None and data["kind"] not in (None, LogKind.FRAME):
-            problem = Problem("Only frames have an action: 'event' needs the kind 'frame'", "value_error")
-            raise ValidationError(problem, "event")
-
-    @post_load
-    def _make_record(self, data: dict[str, Any], **_: Any) -> LogsQuery:
-        return LogsQuery(**data | {"kind": LogKind(data["kind"] or LogKind.FRAME)})
-
-
-@dataclass(frozen=True, slots=True)
 class ListQuery:
     """A page of a list of chargers: by its number, or by a cursor."""
 
@@ -166,28 +120,19 @@ class ListQuery:
 
 
 PAGE_WITH_CURSOR = Problem("Give a page or a cursor, not both", "value_error")
-SORTS = [f"{sign}{key}" for key in SortKey for sign in ("", "-")]
+SORTS = [
+    *(f"{sign}{key}" for key in SortKey if key != SortKey.ATTENTION for sign in ("", "-")),
+    str(SortKey.ATTENTION),
+]
 
 _SEVERAL = "; several by comma"
 
 
-class ListQuerySchema(Query):
-    page = QueryInteger(minimum=1, metadata={"description": "One-based. Not with `cursor`.", "default": 1})
-    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
-    cursor = Text(
-        max_length=MAX_LENGTH,
-        metadata={
-            "description": "`next_cursor` of the page before, with the same sort and filters; empty for the first "
-            "page. Pages by cursor have no `total` and cost the same at any place. Beyond the contract."
-        },
-    )
-    sort = Choice(
-        SORTS,
-        load_default="-created_at",
-        metadata={
-            "description": "`state_since` is `runtime.observed_since`; `-` is for descending. Beyond the contract."
-        },
-    )
+class FiltersSchema(Query):
+    """The filters of a list. A charger is in it if it matches all."""
+
+    record = Filters
+
     status = Choices(
         ProvisioningStatus,
         load_default=None,
@@ -217,6 +162,11 @@ class ListQuerySchema(Query):
             "example": "OCPP1.6",
         },
     )
+    attention = QueryFlag(
+        metadata={
+            "description": "`runtime.attention`: whether the charger needs attention. Beyond the contract."
+        }
+    )
     brand_slug = Text(
         min_length=1, max_length=100, load_default=None, metadata={"description": "Beyond the contract."}
     )
@@ -244,6 +194,36 @@ class ListQuerySchema(Query):
         },
     )
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> Any:
+        return filters_of(data)
+
+
+def filters_of(data: Mapping[str, Any]) -> Filters:
+    """The filters among the values that a schema has loaded."""
+    return Filters(**{field.name: data.get(field.name) for field in fields_of(Filters)})
+
+
+class ListQuerySchema(FiltersSchema):
+    page = QueryInteger(minimum=1, metadata={"description": "One-based. Not with `cursor`.", "default": 1})
+    limit = QueryInteger(minimum=1, maximum=100, load_default=50)
+    cursor = Text(
+        max_length=MAX_LENGTH,
+        metadata={
+            "description": "`next_cursor` of the page before, with the same sort and filters; empty for the first "
+            "page. Pages by cursor have no `total` and cost the same at any place. Beyond the contract."
+        },
+    )
+    sort = Choice(
+        SORTS,
+        load_default="-created_at",
+        metadata={
+            "description": "`state_since` is `runtime.observed_since`; `-` is for descending. `attention`: first those "
+            "whose provisioning failed, that start, stop, were never observed, or run without being accepted, then the "
+            "others, each by identity. Beyond the contract."
+        },
+    )
+
     @validates_schema
     def _check_one_way_to_page(self, data: dict[str, Any], **_: Any) -> None:
         if "cursor" in data and "page" in data:
@@ -252,7 +232,7 @@ class ListQuerySchema(Query):
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> ListQuery:
         return ListQuery(
-            filters=Filters(**{field.name: data[field.name] for field in fields_of(Filters)}),
+            filters=filters_of(data),
             sort=Sort(SortKey(data["sort"].removeprefix("-")), descending=data["sort"].startswith("-")),
             limit=data["limit"],
             page=data.get("page", 1),

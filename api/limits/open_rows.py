@@ -65,6 +65,12 @@ class OpenQuota:
         """Count new rows; not a repeat, nor a request that was refused."""
         self._of.setdefault(organization_id, _Estimate()).stored_since += rows
 
+    def used(self, organization_id: str) -> int:
+        """How many are open, by a count that is at most COUNT_EVERY_S old; at most the quota are counted."""
+        found = self._of.setdefault(organization_id, _Estimate())
+        self._correct(organization_id, found)
+        return found.counted + found.stored_since
+
     def _correct(self, organization_id: str, found: _Estimate) -> None:
         """Count, unless that was done a moment ago. When the database cannot be read, no request is refused."""
         now = monotonic()

@@ -15,12 +15,14 @@ from api.live.streams import Streams
 from api.poller import Poller
 from shared.fleet.feed import Changes, Place, changes_after, read_rows
 from shared.fleet.listing import Filters, Summary, summarize
+from shared.fleet.logs import Tail, read_tails
 from shared.models import Charger
 
 POLL_S = 0.5
 ROWS_PER_QUERY = 100
 ROWS_AT_ONCE = 25  # that are rendered before other requests have their turn
 MAX_BEHIND_PER_POLL = 4  # places of an organization with old events that are read in one poll
+LOGS_S = 1.0  # between two reads of logs
 SUMMARY_S = 2.0  # between two summaries of an organization
 # A charger needs attention 30 s after a change at the latest, so until then the summary may change without another one.
 SETTLED_AFTER_S = 40.0
@@ -63,11 +65,14 @@ class Feed:
         self._summaries: dict[str, _Summary] = {}
         self._database: str | None = None
         self._read_at_s = monotonic()
+        self._logs_at_s = float("-inf")
         self._is_failing = False
         self._poller = Poller("feed", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
-    def open(self, place: Place, watched: Sequence[tuple[str, int]] = ()) -> FeedStream:
-        """A stream of what follows the place, and of the events of chargers after an event id each.
+    def open(
+        self, place: Place, watched: Sequence[tuple[str, int]] = (), *, with_logs: bool = False
+    ) -> FeedStream:
+        """A stream of what follows the place, and of the events of chargers after an event id each, perhaps with their logs.
 
         The caller closes it. Raises Full, FullForOrganization.
         """
@@ -79,6 +84,7 @@ class Feed:
             self._charger_streams.watch(place.organization_id, charger_id, last_id, stream.woken.set)
             for charger_id, last_id in watched
         ]
+        stream.tails = [Tail(charger_id) for charger_id, _ in watched] if with_logs else []
         self._add(stream)
         return stream
 
@@ -124,6 +130,7 @@ class Feed:
         try:
             self._poll_changes()
             self._poll_summaries()
+            self._poll_logs()
         except Exception:
             self._mark_behind()
             raise
@@ -221,6 +228,21 @@ class Feed:
                 kept.text = text
                 for stream in streams:
                     stream.show(text)
+
+    def _poll_logs(self) -> None:
+        now_s = monotonic()
+        followed = {
+            tail: stream
+            for stream in list(self._streams)
+            if stream.tails and not stream.has_entries
+            for tail in stream.tails
+        }
+        if not followed or now_s < self._logs_at_s + LOGS_S:
+            return
+        self._logs_at_s = now_s
+        with self._autocommit() as session:
+            for tail, entries in read_tails(session, followed):
+                followed[tail].add_entries(tail.charger_id, entries)
 
     def _summary_of(self, organization_id: str) -> _Summary:
         return self._summaries.setdefault(organization_id, _Summary())

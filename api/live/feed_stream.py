@@ -9,6 +9,7 @@ from time import monotonic
 from api.live.streams import LIFE_S, SILENCE_S, Stream
 from shared.fleet.events import Event
 from shared.fleet.feed import Changes, Place
+from shared.fleet.logs import Entry, Tail
 
 MAX_PENDING = 2000  # rows of a client that does not read: a stream with more ends, and its client goes on from its cursor
 
@@ -31,9 +32,10 @@ class Batch:
     summary: bytes | None = None
     behind: Behind | None = None
     events: list[Event] = field(default_factory=list)  #: of the chargers that it watches
+    entries: list[tuple[str, list[Entry]]] = field(default_factory=list)  #: of their logs, by charger
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.summary or self.behind or self.events)
+        return bool(self.rows or self.summary or self.behind or self.events or self.entries)
 
 
 class FeedStream:
@@ -44,6 +46,7 @@ class FeedStream:
         self.is_behind = False  #: more followed at once when it was last read
         self.polled_at = 0.0
         self.watched: list[Stream] = []  #: the chargers whose events it has too
+        self.tails: list[Tail] = []  #: the chargers whose logs it has too
         self.woken = threading.Event()
         self._lock = threading.Lock()
         self._pending = Batch(place)
@@ -69,6 +72,16 @@ class FeedStream:
     def show(self, summary: bytes) -> None:
         with self._lock:
             self._pending.summary = summary
+        self.woken.set()
+
+    @property
+    def has_entries(self) -> bool:
+        """The client has not read all entries of logs. Until then it gets no more."""
+        return bool(self._pending.entries)
+
+    def add_entries(self, charger_id: str, entries: list[Entry]) -> None:
+        with self._lock:
+            self._pending.entries.append((charger_id, entries))
         self.woken.set()
 
     def mark_behind(self, behind: Behind) -> None:

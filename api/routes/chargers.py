@@ -8,11 +8,12 @@ from flask.typing import ResponseReturnValue
 from api.http import schemas
 from api.http.auth import requester
 from api.http.document.operations import Access, Operations
+from api.http.fleet.examples import SUMMARY
+from api.http.fleet.schemas import FleetSummary
 from api.http.queries import (
+    FiltersSchema,
     ListQuery,
     ListQuerySchema,
-    LogsQuery,
-    LogsQuerySchema,
     StopQuerySchema,
     Until,
     WaitQuery,
@@ -26,9 +27,10 @@ from api.resources import resources
 from api.routes.charger_list import read_page
 from api.routes.respond import respond_to_command, respond_to_create
 from api.routes.submit import requested_by, submit, submit_delete, submit_update
-from shared.fleet import chargers, logs
+from shared.fleet import chargers
 from shared.fleet.chargers import ChargerChanges, CreateRequest, DeleteRequest, NewCharger, UpdateRequest
 from shared.fleet.commands import LifecycleRequest
+from shared.fleet.listing import Filters, Summary, summarize
 from shared.models import Charger
 from shared.vocabulary import IN_PROGRESS, EventType
 
@@ -53,6 +55,16 @@ def list_chargers(query: ListQuery) -> ResponseReturnValue:
     """
     with resources().reads() as session:
         return read_page(session, requester().organization_id, query)
+
+
+@operations.operation("GET", "/summary", query=FiltersSchema, answer=FleetSummary, examples=SUMMARY)
+def summarize_chargers(query: Filters) -> Summary:
+    """Count chargers by state
+
+    Of the chargers that match all filters. Beyond the contract.
+    """
+    with resources().reads() as session:
+        return summarize(session, requester().organization_id, query)
 
 
 @operations.operation(
@@ -160,35 +172,6 @@ def restart_charger(_body: object, query: WaitUntilQuery, charger_id: str) -> Re
     The same as reset-charger. Beyond the contract.
     """
     return _submit_lifecycle(EventType.RESET_CHARGER, query, charger_id)
-
-
-@operations.operation("GET", "/<charger_id:charger_id>/logs", query=LogsQuerySchema, answer=schemas.LogPage)
-def list_charger_logs(query: LogsQuery, charger_id: str) -> ResponseReturnValue:
-    """List charger logs
-
-    The frames that the charger exchanged with its CSMS, its remarks, or the changes of its link, newest first. A page
-    of long messages is shorter than its `limit`: continue at `next_offset`.
-    """
-    with resources().reads() as session:
-        found = logs.list_logs(
-            session,
-            organization_id=requester().organization_id,
-            charger_id=charger_id,
-            kind=query.kind,
-            start_date=query.start_date,
-            end_date=query.end_date,
-            event=query.event,
-            limit=query.limit,
-            offset=query.offset,
-            max_bytes=resources().settings.log_page_bytes,
-        )
-    return {
-        "data": found.rows,
-        "total": found.total,
-        "limit": query.limit,
-        "offset": query.offset,
-        "next_offset": found.next_offset,
-    }
 
 
 def _submit_lifecycle(event_type: EventType, query: WaitUntilQuery, charger_id: str) -> ResponseReturnValue:

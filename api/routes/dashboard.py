@@ -62,8 +62,9 @@ def dashboard() -> Response:
 
 
 @pages.get("/dashboard/")
-@pages.get("/dashboard/<path:_path>")
-def view(_path: str = "") -> Response:
+@pages.get("/dashboard/<path:path>")
+def view(path: str = "") -> Response:
+    """The same page: it reads the path of its address by itself."""
     return dashboard()
 
 

@@ -10,15 +10,17 @@ from flask import Response, request
 
 from api.http import schemas
 from api.http.auth import requester
-from api.http.charger_state import observed_of, runtime_of
+from api.http.charger_state import runtime_of
 from api.http.document.operations import Access, Operations
 from api.http.fields.fields import Problem, documented
+from api.http.fleet.rows import Runtime
 from api.http.parsing import InvalidRequest, item
 from api.http.report_schemas import readable_connectors
 from api.live.streams import Stream
 from api.resources import resources
 from shared.fleet.chargers import get_charger
 from shared.fleet.events import Event, Snapshot, newest_event_id, snapshot
+from shared.fleet.observed import observed_of
 
 operations = Operations(
     "events",
@@ -110,7 +112,7 @@ def snapshot_of(found: Snapshot) -> dict[str, Any]:
         **detail,
         "status": charger.provisioning_status,
         "error": charger.error,
-        "runtime": schemas.Runtime().dump(runtime_of(charger)),
+        "runtime": Runtime().dump(runtime_of(charger)),
         "command": schemas.CommandAnswer().dump(found.command) if found.command else None,
     }
 

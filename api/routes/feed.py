@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from api.http.auth import requester
 from api.http.document.operations import Access, Operations
-from api.http.feed.cursors import Cursor, InvalidCursor, place_after, read_cursor, write_cursor
+from api.http.feed.cursors import MAX_LENGTH, Cursor, InvalidCursor, place_after, read_cursor, write_cursor
 from api.http.feed.queries import BAD_CURSOR, ChangesQuery, ChangesQuerySchema, EventsQuery, EventsQuerySchema
 from api.http.feed.render import RETRY_MS, behind_event, event, row_events
 from api.http.feed.schemas import ChangesAnswer
+from api.http.logs.schemas import log_entry
 from api.http.parsing import InvalidRequest, item
 from api.http.waits import slot_to_wait
 from api.live.feed_stream import Batch, FeedStream
@@ -49,7 +50,7 @@ MAX_EARLY = 50  # events that a long poll returns before they are final: as many
             "name": ID_HEADER,
             "required": False,
             "description": "The cursor that was read last, as the `id` of an event. It wins over `after`.",
-            "schema": {"type": "string"},
+            "schema": {"type": "string", "maxLength": MAX_LENGTH},
         }
     ],
 )
@@ -60,7 +61,8 @@ def watch_organization(query: EventsQuery) -> Response:
     it, which `reason` explains: load the list after it. Then `charger` with a row as lists have it when something of it
     changes, `removed` when it is deleted, and `summary` at most every 2 s. `behind` says since when the API cannot read
     from its database, and with null that it can again. For each charger in `charger_id` follow `snapshot`, `command`,
-    `status`, `ocpp`, `action` and `connectors` as on its own stream, each with `charger_id`. A row or an event may come
+    `status`, `ocpp`, `action` and `connectors` as on its own stream, each with `charger_id`; and with `frames=true` also
+    `frames` with the new entries of its log, beginning with those of the last minute. A row or an event may come
     twice. The `id` of an event is a cursor. A comment is sent after 15 s of silence, and the stream ends after 300 s, or
     earlier when it is not read: reconnect.
     """
@@ -86,7 +88,8 @@ def watch_organization(query: EventsQuery) -> Response:
     }
     first = _first_events(ready, snapshots)
     feed = resources().feed
-    stream = feed.open(place, [(each.charger.id, each.last_event_id) for each in snapshots])
+    watched = [(each.charger.id, each.last_event_id) for each in snapshots]
+    stream = feed.open(place, watched, with_logs=query.frames)
     response = Response(_texts(first, stream, mark), mimetype="text/event-stream", headers=headers)
     response.call_on_close(lambda: feed.close(stream))
     return response
@@ -121,6 +124,10 @@ def _texts_of(batch: Batch, cursor: str) -> Iterator[str]:
     events = list(row_events(batch.rows))
     events += [
         (each.type, {"charger_id": each.charger_id, **PAYLOADS[each.type](each)}) for each in batch.events
+    ]
+    events += [
+        ("frames", {"charger_id": charger_id, "entries": [log_entry(entry) for entry in entries]})
+        for charger_id, entries in batch.entries
     ]
     if batch.behind is not None:
         events.append(("behind", behind_event(batch.behind)))

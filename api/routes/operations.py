@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from flask import g
-
+from api.http.auth import identity
 from api.http.document.operations import Access, Operations
 from api.http.operations.answers import OperationsState, body_of
 from api.http.operations.examples import EXAMPLES
@@ -27,11 +26,11 @@ def get_operations() -> dict[str, Any]:
     is checked only whether it takes messages. While the database is away the answer is a 503: `GET /ready` says more.
     """
     shown = resources().operations
-    organization_id = g.organization_id
+    sender = identity()
     return body_of(
         shown.service(),
-        shown.commands(organization_id),
+        shown.commands(sender.organization_id),
         resources().settings.timing,
-        is_admin=g.role == "admin",
-        of_all=organization_id is None,
+        is_admin=sender.role == "admin",
+        of_all=sender.organization_id is None,
     )

@@ -32,18 +32,26 @@ def greeting(stack: Mapping[str, Any], folder: Path, took_s: float) -> str:
     return f"""
 Chargehand is ready after {took_s:.1f} s. Ctrl-C stops it.{found}
 
-  API       {stack["api"]}
-  API page  {stack["docs"]}
-  CSMS      {stack["csms"]}    accepts every charger{unusual("csms", stack["csms"])}
-  Link      {stack["link"]}    chargers connect to it, and take actions
-  Flower    {stack["flower"]}    user {stack["flower_user"]}, password in {shown(folder / FLOWER_PASSWORD_FILE)}{unusual("flower", stack["flower"])}
-  Logs      {stack["logs"]}
+  Dashboard  {stack["api"]}/dashboard{how_to_sign_in(stack, folder)}
+  API        {stack["api"]}
+  API page   {stack["docs"]}
+  CSMS       {stack["csms"]}    accepts every charger{unusual("csms", stack["csms"])}
+  Link       {stack["link"]}    chargers connect to it, and take actions
+  Flower     {stack["flower"]}    user {stack["flower_user"]}, password in {shown(folder / FLOWER_PASSWORD_FILE)}{unusual("flower", stack["flower"])}
+  Logs       {stack["logs"]}
 
 In a second terminal, in this folder:
 
   eval "$({command(folder)} env)"
 {NEXT_COMMANDS if chargers else FIRST_COMMANDS}
 """
+
+
+def how_to_sign_in(stack: Mapping[str, Any], folder: Path) -> str:
+    """A line with the command that prints a token for the dashboard; empty if others sign the tokens."""
+    if stack["token"] is None:
+        return ""
+    return f"\n             asks for a token: {command(folder)} token --organization {stack['organization']}"
 
 
 def count_chargers(stack: Mapping[str, Any]) -> int:

@@ -35,6 +35,7 @@ class Claims:
     subject: str
     role: str
     organization_id: str | None
+    expires_at: float  #: in seconds since 1970; its `exp`
 
 
 def make_token(
@@ -86,11 +87,11 @@ class TokenVerifier:
         """The claims of a valid token. Raises TokenRefused, KeysUnavailable."""
         claims = self._recent.get(token)
         if claims is None:
-            claims, expires_at = self._decode(token)
-            self._recent.put(token, claims, expires_at)
+            claims = self._decode(token)
+            self._recent.put(token, claims)
         return claims
 
-    def _decode(self, token: str) -> tuple[Claims, float]:
+    def _decode(self, token: str) -> Claims:
         tokens = self._tokens
         try:
             payload = self._jwt.decode(
@@ -107,10 +108,10 @@ class TokenVerifier:
             raise TokenRefused(f"{type(error).__name__}: {error}") from error
         if tokens.max_age_s and expires_at - issued_at > tokens.max_age_s + LEEWAY_S:
             raise TokenRefused(f"valid for longer than {tokens.max_age_s} s")
-        return _claims(payload), expires_at
+        return _claims(payload, expires_at)
 
 
-def _claims(payload: dict[str, Any]) -> Claims:
+def _claims(payload: dict[str, Any], expires_at: float) -> Claims:
     subject, role = payload["sub"], payload.get("role")
     organization_id = payload.get("organization_id")
     if not isinstance(subject, str) or not SUBJECT.fullmatch(subject):
@@ -121,7 +122,7 @@ def _claims(payload: dict[str, Any]) -> Claims:
         isinstance(organization_id, str) and ORGANIZATION_ID.fullmatch(organization_id)
     ):
         raise TokenRefused("organization_id is malformed")
-    return Claims(subject, role, organization_id)
+    return Claims(subject, role, organization_id, expires_at)
 
 
 class RecentTokens:
@@ -137,11 +138,11 @@ class RecentTokens:
         claims, until = self._entries.get(token, (None, 0.0))
         return claims if time.time() < until else None
 
-    def put(self, token: str, claims: Claims, expires_at: float) -> None:
+    def put(self, token: str, claims: Claims) -> None:
         """Keep the claims for keep_s, but not beyond the token's expiry."""
         if len(self._entries) >= self._capacity:
             self._entries.clear()
-        self._entries[token] = (claims, min(expires_at, time.time() + self._keep_s))
+        self._entries[token] = (claims, min(claims.expires_at, time.time() + self._keep_s))
 
 
 def _keys(tokens: TokenSettings, *, embedded: bool) -> "_OneKey | Jwks":

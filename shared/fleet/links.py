@@ -80,7 +80,7 @@ def outcome_of(session: Session, charger_id: str, command_id: UUID) -> Outcome |
     row = session.execute(
         select(Charger, Command, ACCEPTED)
         .join(Command, Command.id == command_id)
-        .options(joinedload(Charger.link))
+        .options(joinedload(Charger.link), joinedload(Charger.command))
         .where(Charger.id == charger_id, Charger.deleted_at.is_(None))
     ).one_or_none()
     if row is None:

@@ -21,9 +21,10 @@ def own_charger(organization_id: str, charger_id: str) -> Select[Charger]:
 
 
 def get_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
-    """The charger's row, with its link, its settings and its report. Raises ChargerNotFound."""
+    """The charger's row, with its link, its newest command, its settings and its report. Raises ChargerNotFound."""
     query = own_charger(organization_id, charger_id).options(
         joinedload(Charger.link),
+        joinedload(Charger.command),
         joinedload(Charger.settings),
         joinedload(Charger.report),
         joinedload(Charger.control),

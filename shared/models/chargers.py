@@ -23,6 +23,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, column_property, foreign, mapped_column, relationship
 
 from shared.models.base import CODES, Base
+from shared.models.commands import Command
 from shared.models.control import ChargerReport, ShownReport
 from shared.models.links import ShownLink
 from shared.models.settings import ChargerSettings
@@ -126,6 +127,12 @@ class Charger(Base):
         lazy="raise",
     )
 
+    command: Mapped["Command | None"] = relationship(
+        lambda: Command,
+        primaryjoin=lambda: foreign(Charger.newest_command_id) == Command.id,
+        viewonly=True,
+        lazy="raise",
+    )
     settings: Mapped["ChargerSettings | None"] = relationship(
         lambda: ChargerSettings,
         primaryjoin=lambda: foreign(ChargerSettings.charger_id) == Charger.id,
@@ -161,6 +168,9 @@ class Charger(Base):
 
     #: Time since it was last observed, or created, as of the read: by the clock that wrote both.
     unobserved_for: Mapped[timedelta] = column_property(func.now() - func.coalesce(observed_at, created_at))
+
+    #: Time that it has been in its observed state, as of the read.
+    in_state_for: Mapped[timedelta] = column_property(func.now() - observed_since)
 
     @hybrid_property
     def running_task_id(self) -> str | None:

@@ -49,8 +49,11 @@ class Streams:
         self.sent: list[Request] = []
         self.open: set[Request] = set()
         context.on("request", self._note)
-        context.on("requestfinished", lambda request: self.open.discard(request))
-        context.on("requestfailed", lambda request: self.open.discard(request))
+        context.on("requestfinished", self._forget)
+        context.on("requestfailed", self._forget)
+
+    def _forget(self, request: Request) -> None:
+        self.open.discard(request)
 
     def _note(self, request: Request) -> None:
         if urlsplit(request.url).path == "/ocpp/events":
@@ -106,8 +109,8 @@ def heard(page: Page, what: str) -> Any:
     return page.evaluate(f"heard.{what}")
 
 
-def is_live(page: Page) -> bool:
-    return bool(heard(page, "kinds.at(-1) === 'live'"))
+def until_live(page: Page, within_s: float = 10) -> None:
+    wait_until(lambda: heard(page, "kinds.at(-1)") == "live", within_s)
 
 
 def until_heard(page: Page, charger_id: str, name: str) -> None:
@@ -120,7 +123,7 @@ def test_the_tabs_of_a_browser_share_one_stream(
     charger_id = create(client)
     tabs = [tab(context) for _ in range(3)]
     for page in tabs:
-        wait_until(lambda: is_live(page))
+        until_live(page)
 
     rename(client, charger_id, "Bay 1")
 
@@ -136,9 +139,9 @@ def test_another_tab_takes_over_without_a_lost_change(
 ) -> None:
     chargers = [create(client) for _ in range(3)]
     leader = tab(context)
-    wait_until(lambda: is_live(leader))
+    until_live(leader)
     other = tab(context)
-    wait_until(lambda: is_live(other))
+    until_live(other)
     for charger_id in chargers:
         rename(client, charger_id, "before")
     until_heard(other, chargers[-1], "before")
@@ -159,7 +162,7 @@ def test_an_outage_is_said_and_nothing_of_it_is_lost(
     complaints.allow("Failed to load resource")
     kept, gone = create(client), create(client)
     page = tab(context)
-    wait_until(lambda: is_live(page))
+    until_live(page)
     rename(client, kept, "before")
     until_heard(page, kept, "before")
 
@@ -181,9 +184,13 @@ def test_where_a_proxy_holds_streams_back_changes_come_by_requests_that_wait(
 ) -> None:
     charger_id = create(client)
     held: list[Route] = []
-    context.route("**/ocpp/events*", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    context.route("**/ocpp/events*", hold)
     page = tab(context, charger_id)
-    wait_until(lambda: is_live(page), within_s=15)
+    until_live(page, within_s=15)
 
     rename(client, charger_id, "Bay 1")
     until_heard(page, charger_id, "Bay 1")
@@ -216,7 +223,7 @@ def test_a_charger_that_is_gone_does_not_end_the_stream(
     complaints.allow("404")
     charger_id = create(client)
     page = tab(context, "dep-unknown")
-    wait_until(lambda: is_live(page))
+    until_live(page)
 
     rename(client, charger_id, "Bay 1")
 
@@ -231,7 +238,7 @@ def test_the_stream_pauses_when_no_tab_is_visible_and_goes_on(
     page.clock.install()
     open_view(page, "/dashboard/jobs")
     page.evaluate(LISTEN, [])
-    wait_until(lambda: is_live(page))
+    until_live(page)
 
     page.evaluate(HIDE, True)
     page.clock.fast_forward(61_000)
@@ -241,4 +248,4 @@ def test_the_stream_pauses_when_no_tab_is_visible_and_goes_on(
     page.evaluate(HIDE, False)
 
     until_heard(page, charger_id, "meanwhile")
-    assert is_live(page)
+    assert heard(page, "kinds.at(-1)") == "live"

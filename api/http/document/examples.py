@@ -37,6 +37,10 @@ _RUNTIME = {
     "observed_generation": 1,
     "observed_at": _OBSERVED_AT,
     "stale": False,
+    "stale_at": "2026-04-02T09:19:10Z",
+    "attention": False,
+    "attention_at": None,
+    "attention_reason": None,
     "reason": None,
     "reason_code": None,
     "ocpp": {
@@ -63,6 +67,25 @@ _CHARGER = {
     "created_at": _CREATED_AT,
     "updated_at": _CREATED_AT,
     "status": "READY",
+    "ws_url": "wss://csms.example.com/ocpp",
+    "location_name": "La Defense Charging Hub",
+    "brand_slug": "wallbox",
+    "model_slug": "wallbox-pulsar-plus",
+    "error": None,
+    "command": {
+        "id": _COMMAND_ID,
+        "event_type": "create_charger",
+        "status": "succeeded",
+        "reason": None,
+        "error": None,
+        "attempts": 1,
+        "held": False,
+        "next_attempt_at": None,
+        "requested_by": "ada",
+        "created_at": _CREATED_AT,
+        "applied_at": "2026-04-02T09:15:01.120Z",
+        "finished_at": _OBSERVED_SINCE,
+    },
     "runtime": _RUNTIME,
 }
 
@@ -268,52 +291,6 @@ _ACCEPTED_CREATE = _FINISHED_CREATE | {"runtime": _RUNTIME}
 _ACCEPTED_START = _FINISHED_START | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
 _ACCEPTED_RESET = _FINISHED_RESET | {"runtime": _RUNTIME | {"generation": 2, "observed_generation": 2}}
 
-_LOG_BOUNDS = {"total": 1, "limit": 1000, "offset": 0, "next_offset": None}
-_LOGS = {
-    "frames": {
-        "summary": "OCPP messages",
-        "value": {
-            "data": [
-                {
-                    "direction": "cp_to_csms",
-                    "action": "BootNotification",
-                    "message": '[2,"boot-001","BootNotification",'
-                    '{"charge_point_vendor":"OCPPLAB","charge_point_model":"SDK-DC-50"}]',
-                    "timestamp": "2026-04-09T09:30:00Z",
-                }
-            ],
-            **_LOG_BOUNDS,
-        },
-    },
-    "remarks": {
-        "summary": "kind=remark",
-        "value": {
-            "data": [
-                {
-                    "level": "warning",
-                    "message": "the CSMS's answer to BootNotification is not valid: payload: lacks currentTime",
-                    "timestamp": "2026-04-09T09:30:01Z",
-                }
-            ],
-            **_LOG_BOUNDS,
-        },
-    },
-    "connection": {
-        "summary": "kind=connection",
-        "value": {
-            "data": [
-                {
-                    "state": "disconnected",
-                    "reason": "connection_refused",
-                    "message": "nothing listens on csms.example.com:80",
-                    "timestamp": "2026-04-09T09:29:58Z",
-                }
-            ],
-            **_LOG_BOUNDS,
-        },
-    },
-}
-
 _BRAND = {
     "id": "550e8400-e29b-41d4-a716-446655440001",
     "slug": "wallbox",
@@ -356,7 +333,6 @@ EXAMPLES: Mapping[str, Examples] = MappingProxyType(
         "stop_charger": Examples(_STOP, _FINISHED_STOP, bodies=_LIFECYCLE_BODIES),
         "reset_charger": _RESET_EXAMPLES,
         "restart_charger": _RESET_EXAMPLES,
-        "list_charger_logs": Examples(answers=_LOGS),
         "list_commands": Examples(_page_of(_COMMAND)),
         "get_command": Examples(_COMMAND),
         "list_brands": Examples(_page_of(_BRAND)),

@@ -1,9 +1,10 @@
 """The decorator that registers an operation: its route, its body, query and answer, and its place in the document."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flask import request
@@ -93,6 +94,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         body: type[Body] | None = None,
         errors: tuple[int, ...] = (),
         content_type: str | None = None,
+        other_content: Mapping[str, Any] = MappingProxyType({}),
         parameters: list[dict[str, Any]] | None = None,
         examples: Examples | None = None,
         when_final: str = _DESCRIPTION_OF_FINAL,
@@ -101,7 +103,7 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
 
         The document's summary and description are the view's docstring; its examples are in api/http/document/examples.py
         unless given. An operation that answers 202 takes `wait` and then may answer 200, which `when_final` describes;
-        empty for one that never does. `errors` are those that do not follow from
+        empty for one that never does. `other_content` has media types that a client may accept instead. `errors` are those that do not follow from
         the access, the path and the body.
         Where a token is needed, an unknown query parameter is a 422. Public routes ignore it: probes, scrapers and
         browsers add some to bypass caches.
@@ -111,7 +113,10 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         def register(view: View) -> View:
             operation_id = view.__name__
             shown = examples or EXAMPLES.get(operation_id, Examples())
-            documented = self.doc(**_documentation(view, errors, self._access, parameters))(view)
+            described = _documentation(view, errors, self._access, parameters)
+            if other_content:
+                described["responses"][status] = {"content": dict(other_content)}
+            documented = self.doc(**described)(view)
             documented = self._parsing_query(documented, query)
             if body is not None:
                 documented = self.arguments(body(), required=not body.optional, examples=shown.bodies)(

@@ -195,6 +195,22 @@ class QueryInteger(fields.Integer):
         return number
 
 
+class QueryFlag(fields.Boolean):
+    """`true` or `false` in a query, in upper or lower case."""
+
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "invalid": Problem(
+            "Input should be 'true' or 'false'", "literal_error", expected="'true' or 'false'"
+        ),
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        flag = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None
+        if flag is None:
+            raise self.make_error("invalid")
+        return flag
+
+
 class Instant(fields.DateTime):
     """A point in time: RFC 3339 with a zone when read, UTC with Z when written."""
 

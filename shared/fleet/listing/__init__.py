@@ -10,5 +10,15 @@ from shared.fleet.listing.counts import count_chargers
 from shared.fleet.listing.filters import Filters
 from shared.fleet.listing.order import Position, Sort, SortKey
 from shared.fleet.listing.pages import list_chargers
+from shared.fleet.listing.summary import Summary, summarize
 
-__all__ = ["Filters", "Position", "Sort", "SortKey", "count_chargers", "list_chargers"]
+__all__ = [
+    "Filters",
+    "Position",
+    "Sort",
+    "SortKey",
+    "Summary",
+    "count_chargers",
+    "list_chargers",
+    "summarize",
+]

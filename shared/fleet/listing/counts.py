@@ -5,14 +5,16 @@ from typing import Any
 from sqlalchemy import CTE, Select, func, select, true
 from sqlalchemy.orm import Session
 
+from shared.fleet.attention import attention_in
 from shared.fleet.listing.filters import (
-    FACTS,
     Filters,
     groups_of,
     is_live,
+    match_attention,
     match_facts,
     match_location,
     matches,
+    matches_facts,
 )
 from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of
 from shared.models import Charger, ChargerCount
@@ -42,7 +44,11 @@ def _in_groups(organization_id: str, filters: Filters) -> Select[Any]:
     of_group = (
         select(func.count().label("chargers"))
         .select_from(Charger)
-        .where(*is_live(organization_id), Charger.list_group == groups.c.list_group)
+        .where(
+            *is_live(organization_id),
+            Charger.list_group == groups.c.list_group,
+            *match_attention(attention_in(groups.c), filters),
+        )
         .lateral("of_group")
     )
     total = select(func.sum(of_group.c.chargers)).select_from(groups.join(of_group, true()))
@@ -65,5 +71,5 @@ def _with_text(organization_id: str, filters: Filters, texts: CTE) -> Select[Any
     if filters == Filters(q=filters.q):
         return with_text
     return with_text.join(Charger, Charger.id == texts.c.charger_id).where(
-        *is_live(organization_id), *match_facts(FACTS, filters)
+        *is_live(organization_id), *matches_facts(filters)
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, String, func, select, true
 
+from shared.fleet.attention import attention_in, attention_until
 from shared.models import Charger
 
 
@@ -17,6 +18,7 @@ class Filters:
     observed: tuple[str, ...] | None = None
     ocpp_state: tuple[str, ...] | None = None
     ocpp_version: tuple[str, ...] | None = None
+    attention: bool | None = None
     brand_slug: str | None = None
     model_slug: str | None = None
     location_id: str | None = None
@@ -48,12 +50,17 @@ def groups_of(organization_id: str) -> CTE:
 
 def matches(filters: Filters) -> list[ColumnElement[bool]]:
     """Conditions on a charger's row for every filter but the location."""
-    conditions = match_facts(FACTS, filters)
+    conditions = matches_facts(filters)
     if filters.identity is not None:
         conditions.append(Charger.identity == filters.identity)
     if filters.q is not None:
         conditions.append(has_text(filters.q))
     return conditions
+
+
+def matches_facts(filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on a charger's row for FACTS and the attention that follows from them."""
+    return match_facts(FACTS, filters) + match_attention(attention_in(FACTS), filters)
 
 
 def match_facts(facts: Any, filters: Filters) -> list[ColumnElement[bool]]:
@@ -66,6 +73,14 @@ def match_facts(facts: Any, filters: Filters) -> list[ColumnElement[bool]]:
         elif wanted is not None:
             conditions.append(facts[name] == wanted)
     return conditions
+
+
+def match_attention(attention: ColumnElement[int], filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on a charger of which the facts say this."""
+    if filters.attention is None:
+        return []
+    until = attention_until(attention)
+    return [Charger.observed_since <= until if filters.attention else Charger.observed_since > until]
 
 
 def match_location(filters: Filters) -> list[ColumnElement[bool]]:

@@ -6,8 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, case
 
+from shared.fleet.attention import Attention, attention_in, attention_of
+from shared.fleet.listing.filters import FACTS
+from shared.fleet.observed import observed_state
 from shared.models import Charger
 
 
@@ -15,6 +18,7 @@ class SortKey(StrEnum):
     CREATED_AT = "created_at"
     IDENTITY = "identity"
     STATE_SINCE = "state_since"
+    ATTENTION = "attention"  #: ascending only: those whose facts ask for it first, then by identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +27,27 @@ class Sort:
     descending: bool
 
 
-Position = tuple[str] | tuple[datetime, str]  #: of a charger in a list: its values of KEYS
+#: Of a charger in a list: its values of KEYS.
+Position = tuple[str] | tuple[datetime, str] | tuple[int, str]
 
-#: The columns that each order sorts by. An id grows with time, so it sorts by creation.
-KEYS: Mapping[SortKey, tuple[ColumnElement[Any], ...]] = {
-    SortKey.CREATED_AT: (Charger.__table__.c.id,),
-    SortKey.IDENTITY: (Charger.__table__.c.identity,),
-    SortKey.STATE_SINCE: (Charger.__table__.c.observed_since, Charger.__table__.c.id),
+
+def attention_rank(attention: ColumnElement[int]) -> ColumnElement[int]:
+    """0 for chargers that need attention, now or soon, and 1 for the others: the same for a whole group."""
+    return case((attention < Attention.NEVER.value, 0), else_=1)
+
+
+#: The columns that each order sorts by, with names. An id grows with time, so it sorts by creation.
+KEYS: Mapping[SortKey, Mapping[str, ColumnElement[Any]]] = {
+    SortKey.CREATED_AT: {"id": Charger.__table__.c.id},
+    SortKey.IDENTITY: {"identity": Charger.__table__.c.identity},
+    SortKey.STATE_SINCE: {
+        "observed_since": Charger.__table__.c.observed_since,
+        "id": Charger.__table__.c.id,
+    },
+    SortKey.ATTENTION: {
+        "attention_rank": attention_rank(attention_in(FACTS)),
+        "identity": Charger.__table__.c.identity,
+    },
 }
 
 
@@ -41,3 +59,6 @@ def position_of(charger: Charger, sort: Sort) -> Position:
             return (charger.identity,)
         case SortKey.STATE_SINCE:
             return (charger.observed_since, charger.id)
+        case SortKey.ATTENTION:
+            attention = attention_of(charger.provisioning_status, observed_state(charger), charger.link_state)
+            return (int(attention == Attention.NEVER), charger.identity)

@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    CompoundSelect,
     FromClause,
+    Integer,
     Select,
+    case,
     func,
     join,
     literal,
@@ -16,22 +19,28 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.orm import Session, aliased, joinedload
 
+from shared.fleet.attention import ATTENTION_AFTER, Attention, attention_in
 from shared.fleet.listing.filters import (
     FACTS,
     Filters,
     groups_of,
     has_text,
     is_live,
+    match_attention,
     match_facts,
     match_location,
     matches,
+    matches_facts,
 )
-from shared.fleet.listing.order import KEYS, Position, Sort, SortKey, position_of
+from shared.fleet.listing.order import KEYS, Position, Sort, SortKey, attention_rank, position_of
 from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of, seems_common
 from shared.models import Charger
+
+RANK = "attention_rank"  #: of the keys that lists are sorted by
 
 #: Chargers that a search reads in the order of the list before it reads all texts: first the one, then the other number.
 WALK_LENGTH, LONG_WALK_LENGTH = 1000, 10_000
@@ -116,29 +125,73 @@ class _Queries:
     def rows(self, ids: Select[Any]) -> Select[Any]:
         first = ids.subquery("first")
         charger = _charger_of(first)
-        rows = select(charger).select_from(first.join(charger, true())).options(joinedload(charger.link))
-        return self._in_order(rows, first.c)
+        rows = select(charger).select_from(first.join(charger, true()))
+        return self._in_order(_with_what_rows_show(rows, charger), first.c)
 
     def matching_facts(self, max_rows: int) -> Select[Any]:
         """The first chargers that match all filters but the text."""
         wanted = [getattr(self._filters, name) for name in FACTS]
-        if not any(wanted) and self._sort.key != SortKey.STATE_SINCE:
+        of_all = self._sort.key in (SortKey.CREATED_AT, SortKey.IDENTITY)
+        if of_all and not any(wanted) and self._filters.attention is None:
             # By an index of all chargers of the organization.
             return self._in_order(self._beyond()).limit(max_rows)
         groups = groups_of(self._organization_id)
+        merged = self._first_of_groups(groups, max_rows).subquery("merged")
+        return self._in_order(select(merged), merged.c).limit(max_rows)
+
+    def _first_of_groups(self, groups: CTE, max_rows: int) -> Select[Any] | CompoundSelect[Any]:
+        """The first chargers of each group that the filters match.
+
+        A group that will need attention later is read in order, and its few changed chargers are left out; or these
+        alone are read, by the age of their state.
+        """
+        attention = attention_in(groups.c)
+        first = self._walk(groups, max_rows)
+        if self._filters.attention is None:
+            return self._merge(groups, first)
+        if self._filters.attention:
+            return self._merge(groups, first).where(attention < Attention.NEVER.value)
+        changed = self._in_group(groups).where(
+            Charger.list_group == groups.c.list_group,
+            Charger.observed_since > func.now() - ATTENTION_AFTER,
+        )
+        return union_all(
+            self._merge(groups, first).where(attention == Attention.NEVER.value),
+            self._merge(groups, changed).where(attention == Attention.LATER.value),
+        )
+
+    def _merge(self, groups: CTE, chargers_of_group: Select[Any]) -> Select[Any]:
+        chargers = chargers_of_group.lateral()
+        merged = select(chargers).select_from(groups.join(chargers, true()))
+        merged = merged.where(*match_facts(groups.c, self._filters))
+        if self._sort.key == SortKey.ATTENTION and self._after is not None:
+            merged = merged.where(attention_rank(attention_in(groups.c)) >= literal(self._after[0], Integer))
+        return merged
+
+    def _walk(self, groups: CTE, max_rows: int) -> Select[Any]:
+        """The first chargers of a group, by the index that has them in order."""
         # Not `=`, and sorted by the group too: no index but the group's own then gives this order.
         group = Charger.list_group
-        of_group = (
-            self._in_order(
-                self._beyond()
-                .where(group >= groups.c.list_group, group <= groups.c.list_group)
-                .order_by(group.desc() if self._sort.descending else group)
-            )
-            .limit(max_rows)
-            .lateral("of_group")
+        here = self._in_group(groups).where(group >= groups.c.list_group, group <= groups.c.list_group)
+        if self._filters.attention:
+            here = here.where(*match_attention(attention_in(groups.c), self._filters))
+        keys = [key for name, key in self._keys.items() if name != RANK]
+        order = [group, *keys]
+        return here.order_by(*(key.desc() if self._sort.descending else key for key in order)).limit(max_rows)
+
+    def _in_group(self, groups: CTE) -> Select[Any]:
+        """Ids and sort keys of the chargers after the position. All of a group have its rank."""
+        if self._sort.key != SortKey.ATTENTION:
+            return self._beyond()
+        rank = attention_rank(attention_in(groups.c))
+        here = select(Charger.__table__.c.id, rank.label(RANK), Charger.__table__.c.identity)
+        here = here.where(*is_live(self._organization_id))
+        if self._after is None:
+            return here
+        after_rank, after_identity = self._after[0], self._after[-1]
+        return here.where(
+            Charger.identity > case((rank == literal(after_rank, Integer), after_identity), else_="")
         )
-        merged = select(of_group).select_from(groups.join(of_group, true()))
-        return self._in_order(merged.where(*match_facts(groups.c, self._filters)), of_group.c).limit(max_rows)
 
     def walked(self, length: int, text: str) -> Select[Any]:
         """Rows among the first `length` matches of the other filters that have the text, each with the number walked.
@@ -164,7 +217,7 @@ class _Queries:
 
     def _of_texts(self, texts: CTE) -> Select[Any]:
         """The limit of 1 keeps PostgreSQL from walking the whole fleet in order instead."""
-        charger = self._beyond().where(Charger.id == texts.c.charger_id, *match_facts(FACTS, self._filters))
+        charger = self._beyond().where(Charger.id == texts.c.charger_id, *matches_facts(self._filters))
         found = charger.limit(1).lateral("found")
         return self._in_order(select(found).select_from(texts.join(found, true())), found.c)
 
@@ -174,7 +227,7 @@ class _Queries:
         charger = _charger_of(first, *conditions)
         found = join(first, charger, true())
         rows = select(charger, number.c.number).select_from(outerjoin(number, found, true()))
-        return self._in_order(rows.options(joinedload(charger.link)), first.c)
+        return self._in_order(_with_what_rows_show(rows, charger), first.c)
 
     def of_identity(self) -> Select[Any]:
         """The charger with the identity, one at most, by the index that keeps identities unique."""
@@ -200,25 +253,30 @@ class _Queries:
 
     def _beyond(self) -> Select[Any]:
         """Ids and sort keys of the chargers after the position."""
-        return self._keyed().where(*self._after_position(Charger.__table__.c))
+        return self._keyed().where(*self._after_position(self._keys))
 
     def _keyed(self) -> Select[Any]:
-        others = [key for key in self._keys if key.name != "id"]
+        others = [key.label(name) for name, key in self._keys.items() if name != "id"]
         return select(Charger.__table__.c.id, *others).where(*is_live(self._organization_id))
 
     def _after_position(self, columns: Any) -> list[ColumnElement[bool]]:
         if self._after is None:
             return []
         position = tuple_(
-            *(literal(value, key.type) for value, key in zip(self._after, self._keys, strict=True))
+            *(literal(value, key.type) for value, key in zip(self._after, self._keys.values(), strict=True))
         )
-        keys = tuple_(*(columns[key.name] for key in self._keys))
+        keys = tuple_(*(columns[name] for name in self._keys))
         return [keys < position if self._sort.descending else keys > position]
 
     def _in_order(self, query: Select[Any], columns: Any = None) -> Select[Any]:
         """Sort by the keys, which are among the columns: a charger's unless given."""
-        keys = self._keys if columns is None else [columns[key.name] for key in self._keys]
+        columns = self._keys if columns is None else columns
+        keys = [columns[name] for name in self._keys]
         return query.order_by(*(key.desc() if self._sort.descending else key.asc() for key in keys))
+
+
+def _with_what_rows_show(rows: Select[Any], charger: type[Charger]) -> Select[Any]:
+    return rows.options(joinedload(charger.link), joinedload(charger.command))
 
 
 def _charger_of(first: FromClause, *conditions: ColumnElement[bool]) -> type[Charger]:

@@ -55,7 +55,7 @@ def test_a_request_waits_until_something_changes(fleet: Fleet, app: Flask, resou
         )
         wait_until(lambda: resources.feed.count == 1)
         fleet.post(f"/ocpp/chargers/{charger_id}/stop-charger")
-        answer = waiting.result(10).json
+        answer: Any = waiting.result(10).json
 
     assert [row["id"] for row in answer["chargers"]] == [charger_id]
     assert monotonic() - started < 10

@@ -213,7 +213,11 @@ def test_a_stream_has_the_events_of_the_chargers_that_it_names(fleet: Fleet, wat
 
 
 def test_a_slow_client_costs_little_and_goes_on_from_its_cursor(
-    fleet: Fleet, watch_all: WatchAll, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, resources: Resources
+    fleet: Fleet,
+    watch_all: WatchAll,
+    sessions: Sessions,
+    monkeypatch: pytest.MonkeyPatch,
+    resources: Resources,
 ) -> None:
     """It reads nothing while more chargers change than are kept for it: its stream ends."""
     monkeypatch.setattr(feed_stream, "MAX_PENDING", 20)

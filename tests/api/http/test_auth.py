@@ -82,6 +82,10 @@ ROUTES = [
     Route("GET", "/openapi.json", 200, "public"),
     Route("GET", "/docs", 200, "public"),
     Route("GET", "/docs/<name>", 200, "public"),
+    Route("GET", "/dashboard", 200, "public"),
+    Route("GET", "/dashboard/", 200, "public"),
+    Route("GET", "/dashboard/<path:path>", 200, "public"),
+    Route("GET", "/dashboard/assets/<version>/<path:path>", 404, "public"),  # for every hash but its own
     *(
         Route(operation.method, operation.path, 501, "tenant")
         for operation in not_implemented.NOT_IMPLEMENTED

@@ -18,7 +18,10 @@ from tests.support.control import connect
 from tests.support.fleet import Fleet
 
 #: The document and its own page.
-UNDOCUMENTED = {"/openapi.json", "/docs", "/docs/{name}"}
+UNDOCUMENTED = {
+    *("/openapi.json", "/docs", "/docs/{name}"),
+    *("/dashboard/", "/dashboard/{path}", "/dashboard/assets/{version}/{path}"),
+}
 
 # Contract 3.2, and what every operation may have besides.
 DECLARED = {
@@ -240,10 +243,12 @@ def test_the_pages_load_nothing_from_other_hosts(client: FlaskClient, path: str)
     assert not re.search(r"<script>|<style|style=|onload=", page.text)
 
 
-def test_the_landing_page_links_to_the_documentation_the_schema_and_health(client: FlaskClient) -> None:
+def test_the_landing_page_links_to_the_dashboard_the_documentation_the_schema_and_health(
+    client: FlaskClient,
+) -> None:
     page = client.get("/").text
 
-    for path in ("/docs", "/openapi.json", "/health"):
+    for path in ("/dashboard", "/docs", "/openapi.json", "/health"):
         assert f'href="{path}"' in page
 
 

@@ -89,10 +89,12 @@ def test_a_list_has_the_chargers_that_all_filters_fit(
         ("status=", "'PENDING' or 'PROVISIONING' or 'READY' or 'FAILED'"),
         ("observed=runs", "'running' or 'stopped' or 'starting' or 'stopping' or 'unknown'"),
         ("ocpp_state=on", "'disconnected' or 'connecting' or 'connected' or 'accepted' or 'rejected'"),
+        ("attention=1", "'true' or 'false'"),
         ("ocpp_version=1.6", "'OCPP1.6' or 'OCPP2.0.1'"),
         (
             "sort=name",
-            "'created_at' or '-created_at' or 'identity' or '-identity' or 'state_since' or '-state_since'",
+            "'created_at' or '-created_at' or 'identity' or '-identity' or 'state_since' or '-state_since'"
+            " or 'attention'",
         ),
     ],
 )

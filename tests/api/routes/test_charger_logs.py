@@ -238,7 +238,7 @@ def test_no_kind_of_line_is_another_organizations(fleet: Fleet, charger_id: str,
     [
         ("kind=", "kind"),
         ("kind=log", "kind"),
-        ("kind=remark,frame", "kind"),
+        ("kind=remark,log", "kind"),
         ("kind=remark&event=Heartbeat", "event"),
     ],
 )

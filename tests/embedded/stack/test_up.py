@@ -126,8 +126,9 @@ def up(shared: Shared) -> Up:
 def test_the_printed_addresses_answer(up: Up) -> None:
     with urlopen(f"http://{HOST}:{up.port}/ready") as answer:
         assert answer.status == 200
-    with urlopen(up.printed(r"API page +(\S+)")) as answer:  # noqa: S310
-        assert answer.status == 200
+    for page in ("API page", "Dashboard"):
+        with urlopen(up.printed(rf"{page} +(\S+)")) as answer:  # noqa: S310
+            assert answer.status == 200
     with pytest.raises(HTTPError, match="401"):
         urlopen(up.printed(r"Flower +(\S+)"))  # noqa: S310
     with psycopg.connect(up.stack["database"]) as connection:
@@ -171,6 +172,21 @@ def run_printed_commands(shared: Shared) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_printed_command_makes_a_token_for_the_dashboard(shared: Shared) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-ec", shared.up.printed(r"asks for a token: (.+)\n")],
+        env=own_environment(),
+        cwd=shared.called_in,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    headers = {"Authorization": f"Bearer {done.stdout.strip()}"}
+    with urlopen(Request(f"{shared.up.stack['api']}/ocpp/chargers", headers=headers)) as answer:  # noqa: S310
+        assert answer.status == 200
 
 
 def test_the_output_has_no_secret_and_says_where_flowers_password_is(up: Up) -> None:

@@ -32,7 +32,10 @@ from tests.shared.auth.signing import (
 def test_a_made_token_has_the_claims_that_it_was_made_with(role: str, organization_id: str | None) -> None:
     token = make_token(HS256, subject="Ada L.", organization_id=organization_id, role=role, ttl_s=60)
 
-    assert verifier().verify(token) == Claims("Ada L.", role, organization_id)
+    claims = verifier().verify(token)
+
+    assert claims == Claims("Ada L.", role, organization_id, claims.expires_at)
+    assert claims.expires_at == pytest.approx(time.time() + 60, abs=5)
 
 
 def test_issuer_and_audience_are_in_what_we_make_and_checked_where_configured() -> None:
@@ -173,8 +176,8 @@ def test_a_verified_token_is_cached_for_a_minute_but_not_beyond_its_expiry(
 ) -> None:
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
-    recent, claims = RecentTokens(keep_s=60), Claims("ada", "user", "acme")
-    recent.put("token", claims, now + expires_in_s)
+    recent, claims = RecentTokens(keep_s=60), Claims("ada", "user", "acme", now + expires_in_s)
+    recent.put("token", claims)
 
     monkeypatch.setattr(time, "time", lambda: now + good_for_s - 1)
     assert recent.get("token") == claims
@@ -185,12 +188,13 @@ def test_a_verified_token_is_cached_for_a_minute_but_not_beyond_its_expiry(
 def test_the_number_of_cached_tokens_is_limited() -> None:
     recent = RecentTokens(capacity=10)
     tokens = [f"token-{number}" for number in range(45)]
+    until = time.time() + 60
 
     for token in tokens:
-        recent.put(token, Claims(token, "user", "acme"), time.time() + 60)
+        recent.put(token, Claims(token, "user", "acme", until))
 
     assert sum(recent.get(token) is not None for token in tokens) <= 10
-    assert recent.get(tokens[-1]) == Claims(tokens[-1], "user", "acme")
+    assert recent.get(tokens[-1]) == Claims(tokens[-1], "user", "acme", until)
 
 
 @pytest.mark.parametrize(

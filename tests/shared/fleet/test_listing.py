@@ -8,8 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, select, text, update
 
-from api.http.charger_state import observed_of
 from shared.database.engine import Sessions
+from shared.fleet.observed import observed_of
 from shared.models import Charger, ChargerSearch
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 from tests.shared.fleet.test_charger_counts import charger

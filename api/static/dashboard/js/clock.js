@@ -39,6 +39,10 @@ export function duration(seconds) {
   return joined(Math.floor(s / 86_400), "d", Math.floor((s % 86_400) / 3600), "h");
 }
 
+function joined(count, unit, rest, smaller) {
+  return rest ? `${count} ${unit} ${rest} ${smaller}` : `${count} ${unit}`;
+}
+
 /** The largest unit only: "40 s", "2 min", "3 h", "1 d". */
 export function roughly(seconds) {
   return duration(seconds).split(" ").slice(0, 2).join(" ");

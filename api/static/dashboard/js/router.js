@@ -1,7 +1,8 @@
 // Which view the address names. The path is the view, the query is its state.
 
 import { el, fill } from "./el.js";
-import { showProblem } from "./shell/problems.js";
+import { send } from "./http.js";
+import { clearFailures, OldPage, showProblem } from "./shell/problems.js";
 
 const ORGANIZATION = "organization"; // an admin's, in every address
 const LOADING_AFTER_MS = 300;
@@ -89,16 +90,28 @@ function leaveView() {
 async function show(root, load, match, signal, first) {
   const loading = setTimeout(() => root.childNodes.length || fill(root, el("p", { class: "muted" }, "Loading …")), LOADING_AFTER_MS);
   try {
-    const view = await load();
+    const view = await imported(load);
     if (signal.aborted) return;
     await view.show(root, match.slice(1).map(decodeURIComponent), { signal });
+    clearFailures();
   } catch (error) {
     if (signal.aborted) return;
-    showProblem(root, error, showAddress);
+    showProblem(root, error, showAddress, signal);
   } finally {
     clearTimeout(loading);
   }
   if (!signal.aborted) settle(root, first);
+}
+
+/** The module. Raises NetworkError while nothing answers, else OldPage. */
+async function imported(load) {
+  try {
+    return await load();
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    await send("HEAD", "/dashboard");
+    throw new OldPage(error);
+  }
 }
 
 /** The title, the focus and the place of a view that is there. */

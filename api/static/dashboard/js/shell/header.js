@@ -1,6 +1,7 @@
 // The header: where one can go, whose chargers are shown, whether the page is up to date, and the switches.
 
 import { timeAgo } from "../clock.js";
+import { announce } from "../dialog.js";
 import { el, fill } from "../el.js";
 import { live } from "../live.js";
 import { link } from "../router.js";
@@ -18,7 +19,15 @@ const SHAPES = { live: ["●", "running"], behind: ["◐", "moving"], paused: ["
 /** Draw the header, and draw it again when somebody signs in or out. */
 export function startHeader(node) {
   const status = el("div", { class: "live-status" });
-  live.subscribe({ status: (state) => fill(status, liveBadge(state)) });
+  let kind = null;
+  live.subscribe({
+    status(state) {
+      fill(status, liveBadge(state));
+      if (state.kind === "down") announce("Not connected. What is shown may be old.");
+      else if (kind === "down") announce("Connected again.");
+      kind = state.kind;
+    },
+  });
   const draw = () => {
     fill(node, session.me ? signedIn(status) : el("div", { class: "bar" }, brand(), el("span", { class: "space" }), themeSwitch()));
     markPlace();

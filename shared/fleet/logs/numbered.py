@@ -1,4 +1,4 @@
-"""Pages of a charger's log: the OCPP frames that it exchanged with its CSMS, its remarks, or its connection events."""
+"""Pages of a charger's log by offset, as the contract has them: its frames, its remarks, or its connection events."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

@@ -1,0 +1,113 @@
+"""The parts of a charger's row in answers that are computed: its runtime and its newest command. Beyond the contract."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from api.http.charger_state import newest_command_of, runtime_of
+from api.http.fields.fields import Instant
+from shared.vocabulary import CommandStatus, EventType, ObservedState, OcppState
+
+
+def doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
+    """Metadata that only the document shows."""
+    if description:
+        more["description"] = description
+    if values := [value and str(value) for value in enum]:
+        more["enum"] = values
+    return more
+
+
+class ErrorDetail(Schema):
+    """Why it failed, as a code and in words."""
+
+    code = fields.String(required=True, metadata=doc("See docs/errors.md."))
+    message = fields.String(required=True)
+    step = fields.String(allow_none=True)
+    param = fields.String(allow_none=True)
+    doc_url = fields.String(allow_none=True)
+    retryable = fields.Boolean(allow_none=True)
+
+
+class NewestCommand(Schema):
+    """The newest command of a charger."""
+
+    id = fields.UUID(required=True)
+    event_type = fields.String(required=True, metadata=doc(enum=[*EventType]))
+    status = fields.String(required=True, metadata=doc(enum=[*CommandStatus]))
+    reason = fields.String(allow_none=True, metadata=doc("Why ECS has not accepted it yet."))
+    error = fields.Nested(ErrorDetail, allow_none=True, metadata=doc("When the status is failed."))
+    attempts = fields.Integer(required=True, metadata=doc("Attempts at ECS so far."))
+    held = fields.Boolean(required=True, metadata=doc("The rate budget holds it back."))
+    next_attempt_at = Instant(
+        allow_none=True, metadata=doc("No worker tries it before; null when nothing delays it.")
+    )
+    requested_by = fields.String(required=True)
+    created_at = Instant(required=True)
+    applied_at = Instant(allow_none=True, metadata=doc("When ECS accepted it."))
+    finished_at = Instant(allow_none=True)
+
+
+class Ocpp(Schema):
+    """The charger's link to its CSMS, as it reports it over the control link, or else as its log says."""
+
+    state = fields.String(allow_none=True, metadata=doc(enum=[*OcppState, None]))
+    reason = fields.String(allow_none=True)
+    since = Instant(allow_none=True)
+    last_frame_at = Instant(allow_none=True)
+    stale_reason = fields.String(
+        allow_none=True, metadata=doc("Why the state may have changed since: the logs are read late.")
+    )
+
+
+class Runtime(Schema):
+    """The desired and the observed state. Beyond the contract."""
+
+    desired = fields.String(required=True, metadata=doc(enum=["running", "stopped"]))
+    observed = fields.String(required=True, metadata=doc(enum=[*ObservedState]))
+    observed_since = Instant(required=True, metadata=doc("Since when it is in the state of `observed`."))
+    desired_count = fields.Integer(required=True)
+    running_count = fields.Integer(required=True)
+    pending_count = fields.Integer(required=True)
+    generation = fields.Integer(required=True, metadata=doc("+1 with every requested change."))
+    observed_generation = fields.Integer(required=True, metadata=doc("The newest that ECS accepted."))
+    observed_at = Instant(allow_none=True)
+    stale = fields.Boolean(required=True, metadata=doc("Not observed for a while."))
+    stale_at = Instant(
+        required=True,
+        allow_none=True,
+        metadata=doc("When it becomes stale unless it is observed again; null while it was never observed."),
+    )
+    attention = fields.Boolean(
+        required=True,
+        metadata=doc(
+            "Its provisioning failed, or for 30 s it has been starting, stopping or not observed, or has run without "
+            "being accepted by its CSMS."
+        ),
+    )
+    attention_at = Instant(
+        required=True,
+        allow_none=True,
+        metadata=doc("When `attention` becomes true, if nothing changes; past while it is."),
+    )
+    attention_reason = fields.String(
+        required=True, allow_none=True, metadata=doc("Why, and since when; null without `attention`.")
+    )
+    reason = fields.String(allow_none=True, metadata=doc("Why it does not run as desired."))
+    reason_code = fields.String(allow_none=True, metadata=doc("The same, as a code of docs/errors.md."))
+    ocpp = fields.Nested(Ocpp, required=True)
+
+
+class RuntimeOfRow(fields.Nested):
+    """Computed from the row, once per answer."""
+
+    def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
+        return runtime_of(obj)
+
+
+class NewestCommandOfRow(fields.Nested):
+    """Computed from the rows of the charger and its newest command."""
+
+    def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
+        return newest_command_of(obj)

@@ -1,0 +1,56 @@
+"""The settings about people's browsers: whose pages may call the API, and where Flower is."""
+
+from urllib.parse import urlsplit
+
+from environs import Env
+
+from shared.settings import SettingsError
+
+
+def read_cors_origins(env: Env) -> tuple[str, ...]:
+    """CORS_ORIGINS, in the form that browsers send. Raises SettingsError."""
+    given = (origin.strip() for origin in env.str("CORS_ORIGINS", "").split(","))
+    return tuple(dict.fromkeys(_origin(origin) for origin in given if origin))
+
+
+def _origin(given: str) -> str:
+    """The origin in lower case and without the scheme's usual port, as a browser's `Origin` has it."""
+    if given == "*":
+        raise SettingsError("CORS_ORIGINS must name each origin: * would let any page call the API")
+    try:
+        parts = urlsplit(given)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if (
+        not host
+        or parts.scheme not in ("http", "https")
+        or given.lower() != f"{parts.scheme}://{parts.netloc}".lower()
+    ):
+        raise SettingsError(
+            f"CORS_ORIGINS must be origins such as https://pages.example.com, without a path, and has {given!r}"
+        )
+    if "@" in parts.netloc or "*" in host or not given.isascii() or port == 0:
+        raise SettingsError(
+            f"CORS_ORIGINS must be origins of a scheme, a host in ASCII and a port, and has {given!r}"
+        )
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port not in (None, usual) else "")
+
+
+def read_flower_url(env: Env) -> str:
+    """FLOWER_URL, or nothing. Raises SettingsError."""
+    url = env.str("FLOWER_URL", "")
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "@" in parts.netloc or not url.isascii() or any(each <= " " for each in url):
+        raise SettingsError(
+            "FLOWER_URL must be of the form https://HOST:PORT/, without a user and a password"
+        )
+    return url.rstrip("/")
