@@ -38,6 +38,7 @@ from worker.outage_log import DatabaseOutageLog, OutageLog
 from worker.reconcile.coalesce import CoalescingQueue
 from worker.reconcile.converge import converge, record_internal_error
 from worker.reconcile.provision import fleet_spec
+from worker.reports.row import prune_workers
 from worker.resources import Resources, resources
 
 log = structlog.get_logger(__name__)
@@ -168,6 +169,7 @@ def prune() -> None:
             ),
             "actions": prune_actions(sessions, retention.action_days),
             "specs": prune_specs(sessions),
+            "workers": prune_workers(sessions),
             "frames_of_deleted_chargers": prune_logs_of_deleted(
                 sessions, kept_days=retention.deleted_log_days
             ),
