@@ -141,7 +141,7 @@ class Feed:
                 stream.mark_behind(Behind(None))
 
     def _mark_behind(self) -> None:
-        """Tell clients that their data is not live: comments alone would look as if nothing changed."""
+        """Notify clients that their data is not live: comments alone would look as if nothing changed."""
         self._is_failing = True
         since = datetime.now(UTC) - timedelta(seconds=monotonic() - self._read_at_s)
         for stream in list(self._streams):

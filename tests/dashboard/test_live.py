@@ -49,10 +49,10 @@ class Streams:
         self.sent: list[Request] = []
         self.open: set[Request] = set()
         context.on("request", self._note)
-        context.on("requestfinished", self._forget)
-        context.on("requestfailed", self._forget)
+        context.on("requestfinished", self._note_end)
+        context.on("requestfailed", self._note_end)
 
-    def _forget(self, request: Request) -> None:
+    def _note_end(self, request: Request) -> None:
         self.open.discard(request)
 
     def _note(self, request: Request) -> None:

@@ -74,10 +74,10 @@ export class Connection {
     if (wake || (visible && this.#status.kind === "paused")) this.#wake();
   }
 
-  /** Tell a tab that came later what it has missed. */
-  introduce(tell) {
-    tell("status", this.#status, this.#cursor);
-    if (this.#summary) tell("summary", this.#summary, null);
+  /** Send a tab that came later what it has missed. */
+  introduce(send) {
+    send("status", this.#status, this.#cursor);
+    if (this.#summary) send("summary", this.#summary, null);
   }
 
   async #read() {

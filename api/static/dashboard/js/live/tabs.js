@@ -61,7 +61,7 @@ export class Tabs {
     await this.#connection.run(this.#left.signal);
   }
 
-  /** Tell the tab that reads what this one wants. */
+  /** Send what this tab wants to the one that reads. */
   #changed(what) {
     const wants = { type: "wants", tab: this.#id, visible: !document.hidden, watched: this.#watched, ...what };
     if (this.#connection) this.#update(what);
