@@ -1,4 +1,4 @@
-"""The routes that tell what changes in a whole organization: as a stream, and as a long poll. Beyond the contract."""
+"""The routes of what changes in a whole organization: as a stream, and as a long poll. Beyond the contract."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
