@@ -39,6 +39,7 @@ from api.routes import (
     events,
     feed,
     health,
+    jobs,
     logs,
     me,
     not_implemented,
@@ -60,7 +61,12 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
-    app.url_map.converters |= {"charger_id": _ChargerId, "action_id": _ActionId, "slug": _Slug}
+    app.url_map.converters |= {
+        "charger_id": _ChargerId,
+        "action_id": _ActionId,
+        "job_id": _JobId,
+        "slug": _Slug,
+    }
     app.extensions["chargehand"] = _make_resources(app, settings, publisher)
 
     app.before_request(_start_request)
@@ -68,10 +74,20 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
-    document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
+    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _Slug])
     for module in (
-        *(chargers, commands, events, feed, logs, actions, catalog),
-        *(me, operations, health, dashboard),
+        chargers,
+        commands,
+        jobs,
+        events,
+        feed,
+        logs,
+        actions,
+        catalog,
+        me,
+        operations,
+        health,
+        dashboard,
     ):
         document.register_blueprint(module.operations)
     app.register_blueprint(dashboard.pages)
@@ -144,6 +160,10 @@ class _ChargerId(BaseConverter):
 
 
 class _ActionId(BaseConverter):
+    regex = "[0-9]{1,18}"
+
+
+class _JobId(BaseConverter):
     regex = "[0-9]{1,18}"
 
 
