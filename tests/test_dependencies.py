@@ -44,7 +44,18 @@ LAYERS = {
         *("wire", "rows", "database", "metrics"),
     ),
     "worker": (
-        *("tasks", "celery_app", "startup", "broker", "resources", "maintenance", "observe", "logs"),
+        *(
+            "tasks",
+            "celery_app",
+            "startup",
+            "reports",
+            "broker",
+            "resources",
+            "maintenance",
+            "jobs",
+            "observe",
+            "logs",
+        ),
         *("reconcile", "ecs", "outage_log"),
     ),
 }

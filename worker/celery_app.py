@@ -50,7 +50,7 @@ def _make_app() -> Celery:
     app = make_celery(settings.broker_url, publisher=False)
     app.events_cls = "worker.broker.events:Events"
     app.conf.update(
-        include=["worker.tasks", "worker.broker.control", "worker.startup.checks"],
+        include=["worker.tasks", "worker.broker.control", "worker.startup.checks", "worker.reports.reporter"],
         worker_consumer="worker.broker.consumer:ReconnectingConsumer",
         beat_schedule=beat_schedule(settings),
         beat_scheduler="worker.broker.beat:Scheduler",

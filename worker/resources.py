@@ -24,6 +24,7 @@ class Resources:
     settings: Settings
     sessions: Sessions  #: its pool of connections is replaced when the pool of threads is resized
     ecs: EcsClient
+    budget: Budget
     logs: LogsClient
 
 
@@ -57,10 +58,11 @@ class Process:
         settings = replace(settings, ecs=with_region(settings.ecs))
         self._threads = self._threads or settings.ecs.max_connections
         clients = replace(settings.ecs, max_connections=self._threads)
+        budget = Budget(settings.budget)
         with refused_in_one_line():
-            ecs = EcsClient(clients, Budget(settings.budget))
+            ecs = EcsClient(clients, budget)
             logs = LogsClient(clients, max_bytes_per_day=settings.log_bytes_per_organization)
-        made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, logs)
+        made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, budget, logs)
         gc.freeze()  # a garbage collection of all of botocore would stop every thread for 0.1 s
         return made
 

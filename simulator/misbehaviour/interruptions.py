@@ -26,6 +26,10 @@ class _Interruption:
         self.over = asyncio.Event()
         self._end = asyncio.get_running_loop().call_later(seconds, self.over.set)
 
+    @property
+    def kind(self) -> str:
+        return "power_cut" if self.of_power else "drop_link"
+
     def end(self) -> None:
         self._end.cancel()
         self.over.set()
@@ -64,12 +68,10 @@ class Interruptions:
             self._session.abort()
         self._victim.connect_now()
 
-    def end(self) -> bool:
-        """Brings link and power back now. False when neither is off."""
-        if self._current is None:
-            return False
-        self._current.end()
-        return True
+    def end(self, kind: str | None = None) -> None:
+        """Brings link and power back now, or that which is of this kind."""
+        if self._current is not None and kind in (None, self._current.kind):
+            self._current.end()
 
     async def wait_until_allowed(self) -> None:
         """Returns when neither link nor power is off, or at once."""
@@ -107,5 +109,4 @@ class Interruptions:
     def describe(self) -> list[dict[str, Any]]:
         if self._current is None:
             return []
-        kind = "power_cut" if self._current.of_power else "drop_link"
-        return [{"kind": kind, "seconds": self._current.seconds, "fired": 1}]
+        return [{"kind": self._current.kind, "seconds": self._current.seconds, "fired": 1}]

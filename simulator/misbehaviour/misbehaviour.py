@@ -80,16 +80,20 @@ class Misbehaviour:
             armed.append({"kind": "clock_skew", "offset_seconds": self._clock.skew_s, "fired": 1})
         return {"armed": armed, "spent": [switch.describe() for switch in self._spent]}
 
-    def stop(self) -> int:
-        """Switches all off, and brings back the link, the power and the right time. How many were armed."""
-        stopped = len(self._switches) + self.interruptions.end() + bool(self._clock.skew_s)
-        self._switches.clear()
-        self._spent.clear()
-        self.armed = False
-        if self._clock.skew_s:
+    def stop(self, kind: str | None = None) -> int:
+        """Switches all off, or what is of this kind, and brings back the link, the power and the right time.
+
+        How many were armed.
+        """
+        stopped = sum(kind in (None, each["kind"]) for each in self.describe()["armed"])
+        self._switches = [each for each in self._switches if kind not in (None, each.kind)]
+        self._spent = [each for each in self._spent if kind not in (None, each.kind)]
+        self.armed = bool(self._switches)
+        self.interruptions.end(kind)
+        if self._clock.skew_s and kind in (None, "clock_skew"):
             self._skew_clock(0.0)
         if stopped:
-            self._remark("nothing any more")
+            self._remark(f"no {kind} any more" if kind else "nothing any more")
         return stopped
 
     # The frames of a session

@@ -119,11 +119,12 @@ def terminate(_state: Any, **_: object) -> Answer:
 @control_command(name="add_consumer", args=[("queue", str)], signature="<queue>")
 def add_consumer(state: Any, queue: str, **_: object) -> Any:
     """Take messages from one more of our queues."""
-    return (
-        celery_commands.add_consumer(state, queue)
-        if queue in QUEUES
-        else no_such_queue("add_consumer", queue)
-    )
+    if queue not in QUEUES:
+        return no_such_queue("add_consumer", queue)
+    answer = celery_commands.add_consumer(state, queue)
+    queues = state.app.amqp.queues
+    queues.select([*queues.consume_from, queue])  # Celery drops it with the connection
+    return answer
 
 
 @control_command(name="cancel_consumer", args=[("queue", str)], signature="<queue>")

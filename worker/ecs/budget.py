@@ -13,7 +13,8 @@ from contextvars import ContextVar
 import redis
 
 from shared.settings import BudgetSettings, SettingsError
-from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Quota, SharedTurns, Turn
+from worker.ecs.counts import TurnCounts
+from worker.ecs.turns import OBSERVER, Caller, LocalTurns, Priority, Queued, Quota, SharedTurns, Turn
 from worker.outage_log import OutageLog
 
 REDIS_AGAIN_AFTER_S = 5.0  # without an answer Redis is left alone for so long
@@ -70,6 +71,11 @@ class Budget:
         self._local = LocalTurns()
         self._shared_again_at = 0.0
         self._redis_log = OutageLog("budget.redis", redis.RedisError, OSError)
+        self.turns = TurnCounts()
+
+    def before_send(self, event_name: str, **_: object) -> None:
+        """Handle botocore's event: as `take`, for the operation that the event names."""
+        self.take(event_name.rsplit(".", 1)[-1])
 
     def take(self, operation: str) -> None:
         """Sleep until the operation's turn, for 2 s at most. Raises BudgetSpent when its turn is later.
@@ -79,11 +85,27 @@ class Budget:
         group = GROUP_OF.get(operation)
         if group is None or group not in self._quotas:
             return
-        turn = self._turn(group, self._quotas[group], _caller.get())
+        caller = _caller.get()
+        turn = self._turn(group, self._quotas[group], caller)
+        self.turns.note(group, granted=turn.granted, wait_s=turn.wait_s, queued=bool(caller.charger_id))
         if not turn.granted:
             raise BudgetSpent(turn.wait_s)
         if turn.wait_s > 0:
             time.sleep(turn.wait_s)
+
+    def queues(self) -> tuple[dict[str, Queued], bool]:
+        """What waits at each quota now, and whether that is known of all workers: of this process alone while Redis is away."""
+        if self._shared is not None and time.monotonic() >= self._shared_again_at:
+            try:
+                return self._shared.queues(self._quotas), True
+            except (redis.RedisError, OSError):
+                pass  # the next call to ECS logs it
+        return self._local.queues(self._quotas), False
+
+    @property
+    def quotas(self) -> Mapping[str, Quota]:
+        """By group; empty when the budget is off."""
+        return self._quotas
 
     def _turn(self, group: str, quota: Quota, caller: Caller) -> Turn:
         if self._shared is not None and time.monotonic() >= self._shared_again_at:

@@ -15,6 +15,7 @@ from botocore.config import Config
 
 from shared.settings import EcsSettings
 from worker.ecs.budget import Budget
+from worker.ecs.counts import CallCounts
 from worker.ecs.errors import (
     EcsRejected,
     EcsUnavailable,
@@ -66,11 +67,9 @@ class EcsClient:
             "ecs", region_name=settings.region, config=client_config(settings)
         )
         if budget is not None:
-            self._budget = budget
-            self._ecs.meta.events.register("before-send.ecs", self._take_turn)
-
-    def _take_turn(self, event_name: str, **_: object) -> None:
-        self._budget.take(event_name.rsplit(".", 1)[-1])
+            self._ecs.meta.events.register("before-send.ecs", budget.before_send)
+        self.calls = CallCounts()  #: and what became of them
+        self._ecs.meta.events.register("response-received.ecs", self.calls.note)
 
     @property
     def endpoint_url(self) -> str:

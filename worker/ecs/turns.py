@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -30,6 +30,8 @@ WORKER_SEEN_S = 60.0  # a worker process that took no turn for so long is not co
 REDIS_TIMEOUT_S = 0.3
 ROUNDING_S = 0.001  # a caller that comes back at its time is not refused for a rounding error
 
+# Workers of another release may run beside this one: the names of the keys stay.
+KEYS = ("bucket", "workers", "due", "turns", "ends", "places", "urgent")
 SCRIPT = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 
 
@@ -39,11 +41,18 @@ class Priority(IntEnum):
     LIFECYCLE = 0  #: start, stop, restart: a person waits for it
     PROVISIONING = 1  #: create, update
     REMOVAL = 2  #: delete
-    UPKEEP = 3  #: repairs of drift, rollouts: no client requested it
+    JOB = 3  #: whatever a job requests for many chargers: single commands go first
+    UPKEEP = 4  #: repairs of drift, rollouts: no client requested it
 
 
-#: Turns are shared between an organization's waiting priorities in the reverse ratio: 16 to 4 to 2 to 1.
-COST = {Priority.LIFECYCLE: 1, Priority.PROVISIONING: 4, Priority.REMOVAL: 8, Priority.UPKEEP: 16}
+#: Turns are shared between an organization's waiting priorities in the reverse ratio: 32 to 8 to 4 to 2 to 1.
+COST = {
+    Priority.LIFECYCLE: 1,
+    Priority.PROVISIONING: 4,
+    Priority.REMOVAL: 8,
+    Priority.JOB: 16,
+    Priority.UPKEEP: 32,
+}
 
 
 class Quota(NamedTuple):
@@ -80,6 +89,13 @@ class Turn(NamedTuple):
     wait_s: float  #: to sleep before the call, or, if it was not granted, to wait before the next try
 
 
+class Queued(NamedTuple):
+    """The state of the queue at one quota."""
+
+    waiting: int  #: callers that have a position
+    tokens: float  #: calls that may be made at once; below zero after turns that were granted ahead
+
+
 class SharedTurns:
     """The order of all workers, in Redis. Safe to share between threads."""
 
@@ -90,6 +106,7 @@ class SharedTurns:
             socket_timeout=REDIS_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
+        self._client = client
         self._take = client.register_script(SCRIPT)
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -98,9 +115,7 @@ class SharedTurns:
 
         Raises redis.RedisError, within REDIS_TIMEOUT_S. A repeat keeps the caller's position.
         """
-        # Workers of another release may run beside this one: the names of the keys stay.
-        names = ("bucket", "workers", "due", "turns", "ends", "places", "urgent")
-        keys = [f"chargehand:ecs:{{{group}}}:{name}" for name in names]
+        keys = [_key(group, name) for name in KEYS]
         answer: Any = self._take(
             keys=keys,
             args=[
@@ -124,6 +139,29 @@ class SharedTurns:
         granted, wait_s, workers = answer
         return Turn(bool(granted), float(wait_s)), max(1, int(workers))
 
+    def queues(self, quotas: Mapping[str, Quota]) -> dict[str, Queued]:
+        """The state of each quota's queue. Changes nothing. Raises redis.RedisError, within twice REDIS_TIMEOUT_S."""
+        seconds, microseconds = self._client.time()
+        now = seconds + microseconds / 1_000_000
+        with self._client.pipeline(transaction=False) as pipe:
+            for group in quotas:
+                pipe.hmget(_key(group, "bucket"), "tokens", "at")
+                pipe.zcount(_key(group, "due"), now - ABANDONED_AFTER_S, "+inf")
+            answers = pipe.execute()
+        found = {}
+        for index, (group, quota) in enumerate(quotas.items()):
+            tokens, at = answers[2 * index]
+            refilled = max(0.0, now - float(at)) * quota.per_second if at else 0.0
+            found[group] = Queued(
+                waiting=answers[2 * index + 1],
+                tokens=min(quota.burst, float(tokens) + refilled) if tokens else quota.burst,
+            )
+        return found
+
+
+def _key(group: str, name: str) -> str:
+    return f"chargehand:ecs:{{{group}}}:{name}"
+
 
 class LocalTurns:
     """This process's share of the rates while Redis does not answer. Safe to share between threads."""
@@ -133,6 +171,17 @@ class LocalTurns:
         self._clock = clock
         self._queues: dict[str, _Queue] = {}  #: by group of operations
         self._lock = threading.Lock()
+
+    def queues(self, quotas: Mapping[str, Quota]) -> dict[str, Queued]:
+        """The state of this process's queue at each quota, as its last caller left it."""
+        abandoned = self._clock() - ABANDONED_AFTER_S
+        with self._lock:
+            return {
+                group: Queued(sum(at > abandoned for at in queue.expected_at.values()), queue.tokens)
+                if (queue := self._queues.get(group)) is not None
+                else Queued(0, max(1.0, quota.burst / self.sharers))
+                for group, quota in quotas.items()
+            }
 
     def take(self, group: str, quota: Quota, caller: Caller) -> Turn:
         """Take a turn, or a position in the queue. A repeat keeps the caller's position."""

@@ -19,6 +19,9 @@ MAX_CHARGER_IDS = 1_000
 #: JSON Schema's word for a type of the table, where it has another one.
 JSON_TYPES = {"instant": "string", "map": "object"}
 
+#: In the document, at the field that names the variant: each one's summary, fields and required fields.
+VARIANTS = "x-variants"
+
 ONE_TARGET = Problem("Give exactly one of charger_id and location_id", "value_error")
 OF_LOCATION = Problem("charger_ids go with location_id", "value_error")
 
@@ -83,7 +86,19 @@ def event_of(action: str) -> type[Schema]:
     name = f"{_camel(kind.name)}Event"
     event = _strict(name, kind.fields, _OneOf if kind.variants else Body)
     event.variants = {variant.name: variant for variant in kind.variants}  # type: ignore[attr-defined]
+    if kind.variants:
+        documented = cast(dict[str, Any], event().fields[kind.fields[0].name].metadata)
+        documented[VARIANTS] = {variant.name: _described(variant) for variant in kind.variants}
     return event
+
+
+def _described(variant: Variant) -> dict[str, Any]:
+    """For a client that makes a form: which of the event's other fields the variant has."""
+    return {
+        "summary": variant.summary,
+        "fields": [field.name for field in variant.fields],
+        "required": [field.name for field in variant.fields if field.required],
+    }
 
 
 class _OneOf(Body):

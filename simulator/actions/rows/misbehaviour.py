@@ -246,12 +246,19 @@ def get_misbehaviour(charger: Charger, _: Event) -> Result:
 
 
 @action(
+    Field(
+        name="kind",
+        type="string",
+        nullable=True,
+        choices=tuple(kind.name for kind in KINDS),
+        description="Only what is of this kind; null: all.",
+    ),
     path="misbehave",
     method="DELETE",
     answer="result",
     result_fields=(Field(name="stopped", type="integer", required=True, description="How many were armed."),),
     result_example={"stopped": 2},
 )
-def stop_misbehaving(charger: Charger, _: Event) -> Result:
-    """All misbehaviour ends: the link, the power and the right time come back at once."""
-    return {"stopped": charger.misbehaviour.stop()}
+def stop_misbehaving(charger: Charger, event: Event) -> Result:
+    """All misbehaviour ends, or that of one kind: the link, the power and the right time come back at once."""
+    return {"stopped": charger.misbehaviour.stop(event.get("kind"))}

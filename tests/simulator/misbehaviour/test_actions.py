@@ -32,6 +32,20 @@ async def test_each_kind_is_armed_by_its_example_shown_and_stopped(talk: Talk, k
     assert await perform(talk, "get_misbehaviour") == {"armed": [], "spent": []}
 
 
+async def test_one_kind_is_stopped_and_the_others_stay_armed(talk: Talk) -> None:
+    for kind in ("clock_skew", "delay_frames", "delay_frames", "lock_fails"):
+        await perform(talk, "misbehave", **next(each for each in KINDS if each.name == kind).example)
+
+    assert await perform(talk, "stop_misbehaving", kind="delay_frames") == {"stopped": 2}
+    left = (await perform(talk, "get_misbehaviour"))["armed"]
+    assert [each["kind"] for each in left] == ["lock_fails", "clock_skew"]
+    assert talk.model.misbehaviour.armed
+    assert await perform(talk, "stop_misbehaving", kind="clock_skew") == {"stopped": 1}
+    assert talk.model.clock.skew_s == 0
+    assert await perform(talk, "stop_misbehaving", kind="power_cut") == {"stopped": 0}
+    assert await perform(talk, "stop_misbehaving") == {"stopped": 1}
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [

@@ -39,6 +39,20 @@ def test_each_kind_is_queued_and_its_example_is_in_the_document(
     assert f"- `{variant.name}`: {variant.summary}" in operation["description"]
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_document_names_the_fields_of_each_kind_for_whoever_makes_a_form_of_it(
+    fleet: Fleet, charger_id: str, variant: Variant
+) -> None:
+    schema = fleet.get("/openapi.json").json["components"]["schemas"]["MisbehaveEvent"]
+    shown = schema["properties"]["kind"]["x-variants"][variant.name]
+
+    assert set(shown["fields"]) <= set(schema["properties"])
+    assert set(variant.example) <= {"kind", *shown["fields"]}
+    answer = fleet.post(MISBEHAVE, **_body(charger_id, kind=variant.name))
+    missing = [item["loc"][-1] for item in answer.json["detail"]] if answer.status_code == 422 else []
+    assert sorted(missing) == sorted(shown["required"])
+
+
 @pytest.mark.parametrize(
     ("event", "name", "type_"),
     [
