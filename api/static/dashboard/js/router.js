@@ -11,7 +11,7 @@ const queryListeners = new Set();
 let routes = [];
 let main = null;
 let standIn = () => null;
-let current = { path: null, controller: new AbortController() };
+let current = { path: null, search: null, controller: new AbortController() };
 
 /** Go to a path of the dashboard, with its query if it has one. */
 export function navigate(path, { replace = false } = {}) {
@@ -41,6 +41,7 @@ export function setQuery(changes, { replace = false } = {}) {
   if (next.toString() === query().toString()) return;
   const search = next.toString();
   history[replace ? "replaceState" : "pushState"](history.state, "", location.pathname + (search && `?${search}`));
+  current.search = location.search;
   for (const listener of queryListeners) listener(query());
 }
 
@@ -73,9 +74,9 @@ export function showAddress() {
     other(main);
     return;
   }
-  const { pathname } = location;
+  const { pathname, search } = location;
   const [load, match] = found(pathname);
-  current = { path: pathname, controller: new AbortController() };
+  current = { path: pathname, search, controller: new AbortController() };
   const root = el("div", { class: "view" });
   fill(main, root);
   show(root, load, match, current.controller.signal, first);
@@ -134,6 +135,8 @@ function found(path) {
 }
 
 function returned() {
+  if (location.pathname === current.path && location.search === current.search) return; // only the part after # has changed
+  current.search = location.search;
   if (location.pathname !== current.path || !queryListeners.size) showAddress();
   else for (const listener of queryListeners) listener(query());
 }

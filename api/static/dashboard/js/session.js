@@ -149,15 +149,8 @@ function claimsOf(text) {
 
 async function whoIs(given) {
   const before = performance.now();
-  const response = await send("GET", "/ocpp/me", { token: given }).catch((error) => {
-    if (error.status !== 404) throw error;
-    return send("GET", "/ocpp/catalog/brands?limit=1", { token: given }); // until GET /ocpp/me exists
-  });
-  const found = await response.json();
-  const { sub, role, organization_id = null, exp } = claimsOf(given);
-  const expires_at = new Date(exp * 1000).toISOString();
-  const me = found.subject ? found : { subject: sub, role, organization_id, expires_at, server_time: new Date().toISOString(), stale_after_s: 60 };
-  return { me, tookMs: performance.now() - before };
+  const response = await send("GET", "/ocpp/me", { token: given });
+  return { me: await response.json(), tookMs: performance.now() - before };
 }
 
 /** Ask the other tabs of this browser. Null when none has a token. */

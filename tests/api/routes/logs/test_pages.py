@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.routes.logs.written import Log, connection, frame, remark
+from tests.api.routes.logs.reading import Log
+from tests.support.log_entries import connection, frame, remark
 
 ALL = "frame,remark,connection"
 
