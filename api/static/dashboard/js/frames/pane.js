@@ -192,8 +192,8 @@ export function framesPane(charger, { signal }) {
     for (const unbind of bound) unbind();
   }, { once: true });
   onQuery(() => JSON.stringify(filters()) !== JSON.stringify(chosen) && load(), { signal });
-  live.watch(charger.id, { frames: (data) => took(data.entries ?? data) }, { signal, frames: true });
-  live.subscribe({ charger: (row) => row.id === charger.id && drawLate(row), ready: catchUp }, { signal });
+  live.watch(charger.id, { frames: ({ entries }) => took(entries), snapshot: catchUp }, { signal, frames: true });
+  live.subscribe({ charger: (row) => row.id === charger.id && drawLate(row) }, { signal });
   drawLate(charger);
   load();
   return node;
