@@ -5,7 +5,7 @@ import { byTime, keyOf } from "./exchanges.js";
 import { asQuery, callerOf, KINDS } from "./filters.js";
 
 export const PAGE = 500; // entries
-const MOST_COUNTED = 1000;
+const COUNT_LIMIT = 1000;
 const PARTNER_WITHIN_MS = 120_000;
 
 export class Log {
@@ -80,7 +80,7 @@ export class Log {
 
   /** How many entries there are without filters: {count, more}; `more` if that is not all. */
   async countAll(signal) {
-    const page = await this.#read({ kind: KINDS.join(","), cursor: "", limit: MOST_COUNTED }, signal);
+    const page = await this.#read({ kind: KINDS.join(","), cursor: "", limit: COUNT_LIMIT }, signal);
     return { count: page.data.length, more: page.next_cursor !== null };
   }
 
