@@ -157,7 +157,7 @@ def _evaluate(session: CDPSession, expression: str) -> Any:
             "expression": expression,
             "awaitPromise": True,
             "returnByValue": True,
-            "allowUnsafeEvalBlockedByCSP": True,
+            "allowUnsafeEvalBlockedByCSP": False,
         },
     )
     assert "exceptionDetails" not in answer, answer["exceptionDetails"]
