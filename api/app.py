@@ -36,6 +36,7 @@ from api.routes import (
     dashboard,
     events,
     health,
+    jobs,
     logs,
     me,
     not_implemented,
@@ -57,7 +58,12 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.json = _Json(app)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would drop the body
-    app.url_map.converters |= {"charger_id": _ChargerId, "action_id": _ActionId, "slug": _Slug}
+    app.url_map.converters |= {
+        "charger_id": _ChargerId,
+        "action_id": _ActionId,
+        "job_id": _JobId,
+        "slug": _Slug,
+    }
     app.extensions["chargehand"] = _make_resources(settings, publisher)
 
     app.before_request(_start_request)
@@ -65,8 +71,20 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
-    document = make_document(app, converters=[_ChargerId, _ActionId, _Slug])
-    for module in (chargers, commands, events, logs, actions, catalog, me, operations, health, dashboard):
+    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _Slug])
+    for module in (
+        chargers,
+        commands,
+        jobs,
+        events,
+        logs,
+        actions,
+        catalog,
+        me,
+        operations,
+        health,
+        dashboard,
+    ):
         document.register_blueprint(module.operations)
     app.register_blueprint(dashboard.pages)
     app.register_blueprint(not_implemented.make_blueprint())
@@ -134,6 +152,10 @@ class _ChargerId(BaseConverter):
 
 
 class _ActionId(BaseConverter):
+    regex = "[0-9]{1,18}"
+
+
+class _JobId(BaseConverter):
     regex = "[0-9]{1,18}"
 
 

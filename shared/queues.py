@@ -12,7 +12,7 @@ class Queue(StrEnum):
 
     LIFECYCLE = "lifecycle"  #: start, stop, restart: small and fast, people wait for them
     PROVISIONING = "provisioning"  #: create, update, delete, roll out
-    MAINTENANCE = "maintenance"  #: sweep, observe, rollouts, logs
+    MAINTENANCE = "maintenance"  #: sweep, jobs, observe, rollouts, logs
 
 
 class TaskName(StrEnum):
@@ -25,6 +25,7 @@ class TaskName(StrEnum):
     REPAIR = "charger.repair"  #: drift
     ROLL_OUT = "charger.roll_out"  #: a new image, size or role
     SWEEP = "maintenance.sweep"
+    RUN_JOBS = "maintenance.run_jobs"
     OBSERVE = "maintenance.observe"
     ROLLOUTS = "maintenance.rollouts"
     READ_LOGS = "maintenance.read_logs"
@@ -51,6 +52,7 @@ QUEUE_OF: dict[TaskName, Queue] = {
     TaskName.RESTART: Queue.LIFECYCLE,
     TaskName.REPAIR: Queue.LIFECYCLE,
     TaskName.SWEEP: Queue.MAINTENANCE,
+    TaskName.RUN_JOBS: Queue.MAINTENANCE,
     TaskName.OBSERVE: Queue.MAINTENANCE,
     TaskName.ROLLOUTS: Queue.MAINTENANCE,
     TaskName.READ_LOGS: Queue.MAINTENANCE,

@@ -129,6 +129,7 @@ class Settings:
     chargers_per_organization: int  #: a further create is refused
     open_commands_per_organization: int  #: not final; a further command is refused
     open_actions_per_organization: int  #: not final; a further request for actions is refused
+    open_jobs_per_organization: int  #: not final; a further job is refused
     log_page_bytes: int  #: messages in one page of a charger's logs
     cors_origins: tuple[str, ...]  #: of pages, besides our own, that may call the API
     flower_url: str  #: where people find Flower; empty for nowhere

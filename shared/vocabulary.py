@@ -44,6 +44,39 @@ OPEN_ACTION = (ActionStatus.QUEUED, ActionStatus.RECEIVED)
 FINAL_ACTION = (ActionStatus.APPLIED, ActionStatus.REJECTED, ActionStatus.EXPIRED, ActionStatus.FAILED)
 
 
+class JobAction(StrEnum):
+    """What a job does to each of its chargers."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    DELETE = "delete"
+
+
+class JobStatus(StrEnum):
+    """A job is final when it has `finished_at`: a cancelled one may still have open commands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"  #: records no further commands until it is resumed
+    CANCELLED = "cancelled"  #: records no further commands
+    FINISHED = "finished"  #: every item is final
+
+
+class ItemResult(StrEnum):
+    """What became of one charger of a job. Moves forward only: waiting, requested, then one of the others."""
+
+    WAITING = "waiting"  #: its command is not recorded yet
+    REQUESTED = "requested"  #: its command is open
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  #: see its reason
+    SUPERSEDED = "superseded"  #: a newer command of the charger replaced the job's
+    SKIPPED = "skipped"  #: no command was recorded: see its reason
+    CANCELLED = "cancelled"  #: the job was cancelled before its command was recorded
+
+
+OPEN_ITEM = (ItemResult.WAITING, ItemResult.REQUESTED)
+
+
 class ProvisioningStatus(StrEnum):
     """The progress of a new charger. READY and FAILED are final (contract 4.0)."""
 

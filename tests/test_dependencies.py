@@ -52,6 +52,7 @@ LAYERS = {
             "broker",
             "resources",
             "maintenance",
+            "jobs",
             "observe",
             "logs",
         ),

@@ -18,6 +18,7 @@ from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
+from worker.jobs.run import run_jobs
 from worker.logs.client import LOG_ERRORS
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
@@ -26,6 +27,7 @@ from worker.maintenance.prune import (
     prune_actions,
     prune_commands,
     prune_events,
+    prune_jobs,
     prune_keys,
     prune_logs_of_deleted,
     prune_specs,
@@ -128,6 +130,13 @@ def sweep_chargers() -> None:
         sweep(process.sessions, app)
 
 
+@app.task(name=TaskName.RUN_JOBS.value, send_events=False)
+@one_at_a_time
+def continue_jobs() -> None:
+    with maintenance(TaskName.RUN_JOBS) as process:
+        run_jobs(process.sessions, app, max_open_commands=process.settings.open_commands_per_organization)
+
+
 @app.task(name=TaskName.OBSERVE.value, send_events=False)
 @one_at_a_time
 def observe_chargers() -> None:
@@ -167,6 +176,7 @@ def prune() -> None:
             "commands": prune_commands(
                 sessions, kept_days=retention.command_days, kept_per_charger=retention.commands_per_charger
             ),
+            "jobs": prune_jobs(sessions, retention.command_days),
             "actions": prune_actions(sessions, retention.action_days),
             "specs": prune_specs(sessions),
             "workers": prune_workers(sessions),

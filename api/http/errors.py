@@ -18,8 +18,18 @@ from api.limits.reads import TooManyReads
 from api.limits.slots import Full, FullForOrganization
 from shared.auth.errors import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
-from shared.fleet.errors import InvalidCharger, LocationTooLarge, NotFound, NotReady, QuotaFull
+from shared.fleet.errors import (
+    InvalidCharger,
+    JobEnded,
+    LocationTooLarge,
+    NotFound,
+    NothingToRetry,
+    NotReady,
+    QuotaFull,
+    TooManyJobs,
+)
 from shared.fleet.idempotency import KeyReused
+from shared.fleet.jobs.accept import InvalidSelection
 from shared.sealing import NoKeys
 
 log = structlog.get_logger(__name__)
@@ -44,6 +54,10 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(ActionNotApplied, action_not_applied)
     app.register_error_handler(LocationTooLarge, location_too_large)
+    app.register_error_handler(InvalidSelection, invalid_selection)
+    app.register_error_handler(JobEnded, job_in_another_state)
+    app.register_error_handler(NothingToRetry, job_in_another_state)
+    app.register_error_handler(TooManyJobs, too_many_jobs)
     app.register_error_handler(TooManyWaits, too_many_waits)
     app.register_error_handler(NoKeys, no_keys)
     app.register_error_handler(NotAvailable, not_available)
@@ -96,6 +110,18 @@ def action_not_applied(error: ActionNotApplied) -> ResponseReturnValue:
 
 def location_too_large(error: LocationTooLarge) -> ResponseReturnValue:
     return {"detail": [item(["body", "target", "location_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def invalid_selection(error: InvalidSelection) -> ResponseReturnValue:
+    return {"detail": [item(["body", error.param], Problem(str(error), "value_error"))]}, 422
+
+
+def job_in_another_state(error: JobEnded | NothingToRetry) -> ResponseReturnValue:
+    return {"detail": [item(["path", "job_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def too_many_jobs(error: TooManyJobs) -> ResponseReturnValue:
+    return {"detail": str(error)}, 429, {"Retry-After": str(RETRY_AFTER_S)}
 
 
 def too_many_waits(error: TooManyWaits) -> ResponseReturnValue:

@@ -96,6 +96,17 @@ def takes_no_query(view: View) -> View:
     return cast(View, checked)
 
 
+def takes_bodies_up_to(max_bytes: int, view: View) -> View:
+    """Wrap the view so that its bodies may be larger than MAX_BODY_BYTES."""
+
+    @wraps(view)
+    def allowing(*args: Any, **kwargs: Any) -> Any:
+        request.max_content_length = max_bytes
+        return view(*args, **kwargs)
+
+    return cast(View, allowing)
+
+
 def item(loc: list[str | int], problem: Problem) -> dict[str, Any]:
     """One entry of a 422's detail."""
     entry: dict[str, Any] = {"loc": loc, "msg": str(problem), "type": problem.type}
@@ -118,7 +129,9 @@ def _read_body(req: Request) -> bytes:
         raise BadRequest(INCOMPLETE) from error
     if not chunked and len(body) < (req.content_length or 0):
         raise BadRequest(INCOMPLETE)
-    if chunked and len(body) >= MAX_BODY_BYTES:  # where werkzeug stops reading without an error
+    if chunked and len(body) >= (
+        req.max_content_length or MAX_BODY_BYTES
+    ):  # where werkzeug stops reading without an error
         raise RequestEntityTooLarge
     return body
 

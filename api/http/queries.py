@@ -24,7 +24,7 @@ class PageQuery:
 
 
 class PageQuerySchema(Query):
-    record = PageQuery
+    record: type = PageQuery
 
     page = QueryInteger(minimum=1, load_default=1, metadata={"description": "One-based."})
     limit = QueryInteger(minimum=1, maximum=100, load_default=50)

@@ -6,13 +6,14 @@ A message that is dropped here is published again by the sweep, because the comm
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic, sleep
+from typing import Any
 
 import structlog
 
 from shared.broker.app import BATCH_SIZE, BROKER_ERRORS, Sender, make_celery
-from shared.queues import Message, TaskName
+from shared.queues import TaskName
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ class Publisher:
 
     def __init__(self, broker_url: str, *, buffer_size: int) -> None:
         self._broker_url = broker_url
-        self._buffer: deque[tuple[TaskName, Message]] = deque(maxlen=buffer_size)
+        self._buffer: deque[tuple[TaskName, Mapping[str, Any]]] = deque(maxlen=buffer_size)
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -37,7 +38,7 @@ class Publisher:
         self._failing_since: float | None = None
         self.dropped = 0  #: messages left to the sweep since the start
 
-    def publish(self, messages: Iterable[tuple[TaskName, Message]]) -> None:
+    def publish(self, messages: Iterable[tuple[TaskName, Mapping[str, Any]]]) -> None:
         """Put the messages in the buffer. Returns at once and never raises, whatever the broker does."""
         for item in messages:
             if len(self._buffer) == self._buffer.maxlen:

@@ -1,4 +1,4 @@
-"""Lets hundreds of requests wait for commands, actions and chargers, with one query for all of them."""
+"""Lets hundreds of requests wait for commands, actions, jobs and chargers, with one query for all of them."""
 
 import threading
 from collections import Counter
@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from api.limits.slots import Full, FullForOrganization, Slots
 from api.poller import Poller
 from shared.fleet.links import is_open, may_be_accepted
-from shared.models import Action, Charger, Command
+from shared.models import Action, Charger, Command, Job
 from shared.vocabulary import IN_PROGRESS, OPEN, OPEN_ACTION
 
 POLL_S = 0.1
@@ -66,7 +66,14 @@ class Actions:
     ids: tuple[int, ...]
 
 
-Target = UUID | Provisioning | Settled | Link | Actions  #: a UUID is a command
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Wait until the job is final."""
+
+    job_id: int
+
+
+Target = UUID | Provisioning | Settled | Link | Actions | Finished  #: a UUID is a command
 
 
 @dataclass(eq=False, slots=True)
@@ -147,6 +154,7 @@ class Watcher:
             "unsettled": [target.charger_id for target in targets if isinstance(target, Settled)],
             "links": [link.charger_id for link in links],
             "generations": [link.generation for link in links],
+            "jobs": [target.job_id for target in targets if isinstance(target, Finished)],
             "actions": [_listed(target) for target in targets if isinstance(target, Actions)],
         }
         with self._autocommit() as session:
@@ -162,6 +170,8 @@ def _target(kind: str, id_: str, generation: int | None) -> Target:
             return Provisioning(id_)
         case "settled":
             return Settled(id_)
+        case "job":
+            return Finished(int(id_))
         case "actions":
             return Actions(tuple(map(int, id_.split(","))))
     return Link(id_, generation)
@@ -171,7 +181,7 @@ def _listed(target: Actions) -> str:
     return ",".join(map(str, target.ids))
 
 
-def _ids(name: str, type_: type[String | Uuid[UUID]]) -> TableValuedAlias:
+def _ids(name: str, type_: type[String | Uuid[UUID] | BigInteger]) -> TableValuedAlias:
     """The ids of an array parameter, as rows."""
     ids = func.unnest(bindparam(name, type_=ARRAY(type_)))
     return ids.table_valued(column("id", type_)).render_derived(f"{name}_waited_for")
@@ -181,6 +191,7 @@ _NO_GENERATION = cast(null(), Integer)
 _commands = _ids("commands", Uuid)
 _chargers = _ids("chargers", String)
 _unsettled = _ids("unsettled", String)
+_jobs = _ids("jobs", BigInteger)
 _links = (
     func.unnest(bindparam("links", type_=ARRAY(String)), bindparam("generations", type_=ARRAY(Integer)))
     .table_valued(column("id", String), column("generation", Integer))
@@ -196,6 +207,9 @@ _ENDED = union_all(
     ),
     select(literal("command"), cast(_commands.c.id, String), _NO_GENERATION).where(
         ~exists().where(Command.id == _commands.c.id, Command.status.in_(OPEN))
+    ),
+    select(literal("job"), cast(_jobs.c.id, String), _NO_GENERATION).where(
+        ~exists().where(Job.id == _jobs.c.id, Job.finished_at.is_(None))
     ),
     select(literal("settled"), _unsettled.c.id, _NO_GENERATION).where(~is_open(_unsettled.c.id)),
     select(literal("link"), _links.c.id, _links.c.generation).where(

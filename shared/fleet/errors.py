@@ -22,6 +22,11 @@ class ActionNotFound(NotFound):
         super().__init__(f"Action {action_id} not found. An action is kept for a limited time after its end")
 
 
+class JobNotFound(NotFound):
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"Job {job_id} not found. A job is kept for a limited time after its end")
+
+
 class LocationNotFound(NotFound):
     def __init__(self, location_id: str) -> None:
         super().__init__(f"Location {location_id} not found: no charger belongs to it")
@@ -60,3 +65,26 @@ class QuotaFull(Exception):
 
 class NotReady(Exception):
     """The charger has no runtime yet, or its provisioning failed."""
+
+
+class TooManyJobs(Exception):
+    """The organization has as many jobs that are not final as it may have."""
+
+    def __init__(self, max_open: int) -> None:
+        super().__init__(
+            f"{max_open} jobs of the organization are not final, the most it may have: try again later"
+        )
+
+
+class JobEnded(Exception):
+    """The job can no longer be paused, resumed or cancelled."""
+
+    def __init__(self, job_id: int, status: str) -> None:
+        super().__init__(f"Job {job_id} is {status}: it cannot be changed any more")
+
+
+class NothingToRetry(Exception):
+    """No item of the job has failed, or their chargers are deleted."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"Job {job_id} has no failed item whose charger still exists")

@@ -9,6 +9,7 @@ from shared.models.control import ChargerMemory, ChargerReport, ControlLink, Con
 from shared.models.events import ChargerEvent
 from shared.models.idempotency import IdempotencyKey
 from shared.models.installation import Installation
+from shared.models.jobs import Job, JobItem
 from shared.models.links import ChargerLink, LoggedLink, ShownLink
 from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogVolume
 from shared.models.maintenance import MaintenanceRun
@@ -37,6 +38,8 @@ __all__ = [
     "FleetSpec",
     "IdempotencyKey",
     "Installation",
+    "Job",
+    "JobItem",
     "LogCursor",
     "LogCut",
     "LogVolume",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.models.base import CODES, Base
@@ -30,6 +30,9 @@ class Command(Base):
     held_for: Mapped[timedelta] = mapped_column(server_default=text("interval '0'"))
     requested_by: Mapped[str]  #: `sub` of the token
     request_id: Mapped[str | None]
+    job_id: Mapped[int | None] = mapped_column(
+        BigInteger
+    )  #: the job that recorded it; null for a single command
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     applied_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

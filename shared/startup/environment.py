@@ -145,6 +145,7 @@ def _load(env: Env) -> Settings:
         chargers_per_organization=_int(env, "CHARGERS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
         open_actions_per_organization=_int(env, "OPEN_ACTIONS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
         open_commands_per_organization=_int(env, "OPEN_COMMANDS_PER_ORGANIZATION", 50_000, 1, 100_000_000),
+        open_jobs_per_organization=_int(env, "OPEN_JOBS_PER_ORGANIZATION", 20, 1, 10_000),
         cors_origins=read_cors_origins(env),
         flower_url=read_flower_url(env),
         log_page_bytes=_int(env, "LOG_PAGE_BYTES", 4 * 1024 * 1024, 1_024, 1_073_741_824),

@@ -43,7 +43,7 @@ local function remove(name, waiter, served)
       redis.call('ZREM', turns, turn(next_round - 1, name))
       redis.call('ZADD', next_rounds, next_round - 1, name)
     end
-    if waiting == 1 then redis.call('HDEL', next_positions, '0 ' .. name, '1 ' .. name, '2 ' .. name, '3 ' .. name) end
+    if waiting == 1 then redis.call('HDEL', next_positions, '0 ' .. name, '1 ' .. name, '2 ' .. name, '3 ' .. name, '4 ' .. name) end
   end
   redis.call('ZREM', expected, waiter .. ' ' .. name)
   redis.call('SREM', urgents, waiter)

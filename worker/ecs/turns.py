@@ -41,11 +41,18 @@ class Priority(IntEnum):
     LIFECYCLE = 0  #: start, stop, restart: a person waits for it
     PROVISIONING = 1  #: create, update
     REMOVAL = 2  #: delete
-    UPKEEP = 3  #: repairs of drift, rollouts: no client requested it
+    JOB = 3  #: whatever a job requests for many chargers: single commands go first
+    UPKEEP = 4  #: repairs of drift, rollouts: no client requested it
 
 
-#: Turns are shared between an organization's waiting priorities in the reverse ratio: 16 to 4 to 2 to 1.
-COST = {Priority.LIFECYCLE: 1, Priority.PROVISIONING: 4, Priority.REMOVAL: 8, Priority.UPKEEP: 16}
+#: Turns are shared between an organization's waiting priorities in the reverse ratio: 32 to 8 to 4 to 2 to 1.
+COST = {
+    Priority.LIFECYCLE: 1,
+    Priority.PROVISIONING: 4,
+    Priority.REMOVAL: 8,
+    Priority.JOB: 16,
+    Priority.UPKEEP: 32,
+}
 
 
 class Quota(NamedTuple):

@@ -12,7 +12,7 @@ from sqlalchemy import Delete, delete, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
-from shared.models import Action, ChargerEvent, FleetSpec, IdempotencyKey, RemovedCharger
+from shared.models import Action, ChargerEvent, FleetSpec, IdempotencyKey, Job, JobItem, RemovedCharger
 from shared.vocabulary import OPEN
 from worker.logs.partitions import log_partitions
 
@@ -42,6 +42,14 @@ def prune_actions(sessions: Sessions, retention_days: int) -> int:
     """Delete actions that ended longer ago than the retention. Open ones stay."""
     old = select(Action.id).where(Action.finished_at < func.now() - timedelta(days=retention_days))
     return _delete_all(sessions, delete(Action).where(Action.id.in_(old.limit(BATCH))))
+
+
+def prune_jobs(sessions: Sessions, retention_days: int) -> int:
+    """Delete jobs that ended longer ago than the retention, with their items. Returns how many rows of both."""
+    old = select(Job.id).where(Job.finished_at < func.now() - timedelta(days=retention_days))
+    some = select(JobItem.job_id, JobItem.position).where(JobItem.job_id.in_(old)).limit(BATCH)
+    pruned = _delete_all(sessions, delete(JobItem).where(tuple_(JobItem.job_id, JobItem.position).in_(some)))
+    return pruned + _delete_all(sessions, delete(Job).where(Job.id.in_(old.limit(BATCH))))
 
 
 def prune_specs(sessions: Sessions) -> int:

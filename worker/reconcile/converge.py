@@ -76,10 +76,12 @@ def _apply(sessions: Sessions, ecs: EcsClient, desired: DesiredState) -> Outcome
 
 
 def _priority(desired: DesiredState) -> Priority:
-    if desired.deleted_at is not None:
-        return Priority.REMOVAL
     if desired.drifted_at is not None and desired.observed_generation >= desired.generation:
         return Priority.UPKEEP
+    if desired.job_id is not None:
+        return Priority.JOB
+    if desired.deleted_at is not None:
+        return Priority.REMOVAL
     queue = QUEUE_OF[TASK_OF[EventType(desired.newest_event_type)]]
     return Priority.PROVISIONING if queue is Queue.PROVISIONING else Priority.LIFECYCLE
 

@@ -61,6 +61,7 @@ class DesiredState(NamedTuple):
 
     # Of its newest command.
     request_id: str | None
+    job_id: int | None  #: the job that recorded it; None for a single command
     deadline_from: datetime  #: when it was requested, plus the time for which the rate budget held it back
 
     now: datetime  #: the database's clock when the row was read
@@ -76,6 +77,7 @@ _NEWEST = (
         Charger.__table__,
         ChargerSettings.settings,
         Command.request_id,
+        Command.job_id,
         (Command.created_at + HELD_FOR).label("deadline_from"),
         func.now().label("now"),
     )

@@ -38,10 +38,10 @@ ERRORS = {
     403: "The token has no organization or does not permit this, or the organization has the most chargers it may have.",
     404: "Not found in this organization.",
     408: "The body did not arrive within 10 s.",
-    413: "The body is larger than 64 KiB.",
+    413: "The body is larger than 64 KiB, or than 1 MiB where it names many chargers.",
     415: "The body is not JSON in UTF-8.",
     422: "The request does not fit the schema, or the charger is not in a state for it.",
-    429: "The organization exceeds its rate limit, has too many open commands or actions, or waits too often at once. Try again later.",
+    429: "The organization exceeds its rate limit, has too many open commands, actions or jobs, or waits too often at once. Try again later.",
     500: "An internal error. Find it in the logs by the X-Request-Id.",
     503: "The database is not available. Try again.",
 }

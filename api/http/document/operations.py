@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType
@@ -14,7 +15,7 @@ from marshmallow import Schema
 from api.http.auth import authenticate, authenticate_scope, authenticate_tenant, requester
 from api.http.document.examples import EXAMPLES, Examples
 from api.http.fields.fields import Body, Query
-from api.http.parsing import RequestParser, takes_no_query
+from api.http.parsing import MAX_BODY_BYTES, RequestParser, takes_bodies_up_to, takes_no_query
 from api.resources import resources
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -43,6 +44,15 @@ _DESCRIPTION_OF_ACCEPTED = (
 LOCATION_HEADER = {
     "Location": {"description": "The path to poll for the result.", "schema": {"type": "string"}}
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """The 200 of an operation that otherwise answers 202."""
+
+    answer: type[Schema]
+    description: str
+    example: Any
 
 
 class Access(StrEnum):
@@ -98,12 +108,15 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
         parameters: list[dict[str, Any]] | None = None,
         examples: Examples | None = None,
         when_final: str = _DESCRIPTION_OF_FINAL,
+        instead: Instead | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> Callable[[View], View]:
         """Register the view, which gets the parsed body and query first and returns what `answer` dumps.
 
         The document's summary and description are the view's docstring; its examples are in api/http/document/examples.py
         unless given. An operation that answers 202 takes `wait` and then may answer 200, which `when_final` describes;
-        empty for one that never does. `other_content` has media types that a client may accept instead. `errors` are those that do not follow from
+        empty for one that never does; or `instead` says what else a 200 is. `other_content` has media types that a client
+        may accept instead. `errors` are those that do not follow from
         the access, the path and the body.
         Where a token is needed, an unknown query parameter is a 422. Public routes ignore it: probes, scrapers and
         browsers add some to bypass caches.
@@ -135,6 +148,16 @@ class Operations(Blueprint):  # type: ignore[misc]  # flask-smorest has no types
                 documented = self.alt_response(
                     200, schema=answer, success=True, **_when_waited(shown, when_final)
                 )(documented)
+            if instead is not None:
+                documented = self.alt_response(
+                    200,
+                    schema=instead.answer,
+                    success=True,
+                    description=instead.description,
+                    example=instead.example,
+                )(documented)
+            if max_body_bytes != MAX_BODY_BYTES:
+                documented = takes_bodies_up_to(max_body_bytes, documented)
             of_organization = self._access in (Access.TENANT, Access.SCOPE)
             common = ["OrganizationId", "RequestId"] if of_organization else ["RequestId"]
             self.route(rule, methods=[method], endpoint=operation_id, parameters=common)(documented)

@@ -1,0 +1,224 @@
+"""Accept a job: the row and its items, in one statement whatever their number. Or preview it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Double,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.orm import Session
+
+from shared.fleet.errors import TooManyJobs
+from shared.fleet.jobs.verdict import EVENT_OF, SKIPPED, VERDICT
+from shared.fleet.listing import Filters, every_charger
+from shared.models import Charger, Job, JobItem
+from shared.vocabulary import JobAction
+
+MAX_CHARGERS = 10_000  # of a job: their ids fit into a body of 1 MiB, and accepting them takes 0.3 s
+SAMPLE_SIZE = 5
+SHOWN_IDS = 10  #: unknown ids that an error names
+
+
+class InvalidSelection(Exception):
+    """The chargers that a job names cannot be acted on as requested. `param` is the key of the body at fault."""
+
+    def __init__(self, message: str, param: str) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The chargers of a job: exactly one of the two."""
+
+    charger_ids: tuple[str, ...] | None = None  #: in the order in which they get their commands
+    filters: Filters | None = None  #: all that match
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    action: JobAction
+    selection: Selection
+    organization_id: str
+    requested_by: str
+    request_id: str | None
+    expected_count: int | None = None  #: refuse the job when the selection has another number of chargers
+    rate_per_second: float | None = None  #: commands per second, at most; None for no limit
+    retry_of: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobReceipt:
+    """An accepted job. Plain values, so it can be stored itself."""
+
+    job_id: int
+    action: str
+    total: int
+    replayed: bool = False  #: an earlier request with the same Idempotency-Key got this receipt
+
+    def stored(self) -> dict[str, Any]:
+        """The receipt as plain JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def replay(stored: Mapping[str, Any]) -> "JobReceipt":
+        """The receipt that was stored, marked as replayed."""
+        return JobReceipt(stored["job_id"], stored["action"], stored["total"], replayed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPreview:
+    """What a job would do if it were accepted now."""
+
+    total: int
+    sample: Sequence[Mapping[str, str]]  #: id and identity of the first chargers
+    left_out: Mapping[str, int] = field(
+        default_factory=dict
+    )  #: how many would be skipped, by their `reason_code`
+
+
+def accept_job(session: Session, request: JobRequest, *, max_open: int) -> JobReceipt:
+    """Store the job and an item for each charger, as of now: one that comes later is not part of it.
+
+    Needs a transaction, which the caller must roll back after InvalidSelection. Raises TooManyJobs when the organization
+    has `max_open` jobs that are not final.
+    """
+    _check_open(session, request.organization_id, max_open)
+    chosen = _chosen(request).cte("chosen")
+    number = select(func.count()).select_from(chosen).scalar_subquery()
+    job = (
+        insert(Job.__table__)  # type: ignore[arg-type]  # a Table
+        .from_select(
+            [
+                *("organization_id", "action", "rate_per_second", "requested_by", "request_id", "retry_of"),
+                *("total", "waiting"),
+            ],
+            select(
+                literal(request.organization_id),
+                literal(request.action.value),
+                cast(literal(request.rate_per_second), Double),
+                literal(request.requested_by),
+                cast(literal(request.request_id), Text),
+                cast(literal(request.retry_of), BigInteger),
+                number,
+                number,
+            ),
+        )
+        .returning(Job.__table__.c.id, Job.__table__.c.total)
+        .cte("job")
+    )
+    items = (
+        insert(JobItem.__table__)  # type: ignore[arg-type]
+        .from_select(
+            ["job_id", "position", "charger_id", "identity", "generation"],
+            select(
+                job.c.id, chosen.c.position, chosen.c.id, chosen.c.identity, chosen.c.generation
+            ).select_from(chosen.join(job, true())),
+        )
+        .cte("items")
+    )
+    accepted = session.execute(select(job.c.id, job.c.total).add_cte(items)).one()
+    _check(session, request, accepted.total)
+    return JobReceipt(accepted.id, request.action.value, accepted.total)
+
+
+def preview_job(session: Session, request: JobRequest) -> JobPreview:
+    """What the job would act on, and what it would leave out and why. Changes nothing. Raises InvalidSelection."""
+    chosen = session.execute(_chosen(request)).all()
+    _check(session, request, len(chosen), may_be_empty=True)
+    verdicts = session.execute(
+        _PREVIEW, {"charger_ids": [row.id for row in chosen], "event_type": EVENT_OF[request.action].value}
+    ).all()
+    return JobPreview(
+        total=len(chosen),
+        sample=[{"id": row.id, "identity": row.identity} for row in chosen[:SAMPLE_SIZE]],
+        left_out={verdict: number for verdict, number in verdicts if verdict in SKIPPED},
+    )
+
+
+_PREVIEW = text(f"""
+SELECT verdict, count(*) FROM (
+    SELECT {VERDICT} AS verdict
+    FROM chargers
+    CROSS JOIN LATERAL (SELECT chargers.generation, 0::bigint AS job_id) AS items
+    LEFT JOIN commands AS newest ON newest.id = chargers.newest_command_id
+    WHERE chargers.id = ANY (CAST(:charger_ids AS text[]))
+) AS judged GROUP BY verdict ORDER BY count(*) DESC
+""")  # noqa: S608  # our own constant
+
+
+def _chosen(request: JobRequest) -> Select[Any]:
+    """The chargers in their order, one more than allowed if there are so many: id, identity, generation and position."""
+    if request.selection.filters is not None:
+        found = every_charger(request.organization_id, request.selection.filters).limit(MAX_CHARGERS + 1)
+        every = found.subquery("every")
+        position = func.row_number().over(order_by=every.c.id).label("position")
+        return select(every.c.id, every.c.identity, every.c.generation, position).order_by(every.c.id)
+    ids = dict.fromkeys(request.selection.charger_ids or ())  # a charger that is named twice has one item
+    named = (
+        func.unnest(bindparam("charger_ids", list(ids), type_=ARRAY(Text)))
+        .table_valued(column("id", Text), with_ordinality="position")
+        .render_derived("named")
+    )
+    charger = Charger.__table__.c
+    return (
+        select(
+            charger.id,
+            charger.identity,
+            charger.generation,
+            cast(named.c.position, Integer).label("position"),
+        )
+        .join_from(named, Charger.__table__, charger.id == named.c.id)
+        .where(charger.organization_id == request.organization_id, charger.deleted_at.is_(None))
+        .order_by(named.c.position)
+    )
+
+
+def _check_open(session: Session, organization_id: str, max_open: int) -> None:
+    """Raise TooManyJobs. Jobs that are accepted at the same time may exceed the quota together."""
+    is_open = select(Job.id).where(Job.organization_id == organization_id, Job.finished_at.is_(None))
+    number = session.scalar(select(func.count()).select_from(is_open.limit(max_open).subquery())) or 0
+    if number >= max_open:
+        raise TooManyJobs(max_open)
+
+
+def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: bool = False) -> None:
+    """Raise InvalidSelection for unknown ids, too many chargers, another number than expected, or none."""
+    ids = set(request.selection.charger_ids or ())
+    if request.selection.charger_ids is not None and total < len(ids):
+        known = set(session.scalars(_chosen(request).with_only_columns(Charger.id)))
+        raise InvalidSelection(_not_found(sorted(ids - known)), "charger_ids")
+    if total > MAX_CHARGERS:
+        raise InvalidSelection(
+            f"More than {MAX_CHARGERS} chargers match: narrow the filters, or send several requests",
+            "filters",
+        )
+    if request.expected_count is not None and request.expected_count != total:
+        raise InvalidSelection(
+            f"The selection has {total} chargers now, not {request.expected_count}: nothing was changed",
+            "expected_count",
+        )
+    if total == 0 and not may_be_empty:
+        param = "filters" if request.selection.charger_ids is None else "charger_ids"
+        raise InvalidSelection("No charger matches: nothing was changed", param)
+
+
+def _not_found(ids: Sequence[str]) -> str:
+    shown = ", ".join(ids[:SHOWN_IDS])
+    more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+    return f"Chargers not found: {shown}{more}. Nothing was changed"
