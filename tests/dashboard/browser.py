@@ -40,20 +40,24 @@ PHONE = {"width": 380, "height": 780}
 SERIOUS = {"serious", "critical"}
 
 
+def find_chromium() -> str | None:
+    """The path of the browser."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 def chromium() -> str:
     """The path of the browser. Where there is none, skips the test, or fails it if REQUIRED is set."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = find_chromium()
+    if found is not None:
+        return found
     missing = f"none of {', '.join(NAMES)} is on the PATH (Debian and Ubuntu: apt-get install chromium)"
-    if found is None and os.environ.get(REQUIRED):
+    if os.environ.get(REQUIRED):
         pytest.fail(missing)
-    if found is None:
-        pytest.skip(missing)
-    return found
+    pytest.skip(missing)
 
 
 @contextmanager
-def running_browser() -> Iterator[Browser]:
-    path = chromium()
+def running_browser(path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
         yield browser

@@ -51,7 +51,9 @@ def charger_id(stack: Stack, csms: RememberingCsms, stack_token: StackToken) -> 
         csms.call(IDENTITY, "ChangeConfiguration", {"key": SHORT, "value": HOSTILE})
         logs = f"/ocpp/chargers/{found}/logs"
         wait_until(
-            lambda: any("alert(2)" in str(entry) for entry in send("GET", logs, params={"limit": 100})["data"]),
+            lambda: any(
+                "alert(2)" in str(entry) for entry in send("GET", logs, params={"limit": 100})["data"]
+            ),
             20,
         )
         lost = NEW_CHARGER | {"identity": "LOST", "ws_url": f"ws://127.0.0.1:1/{quote(HOSTILE, safe='')}"}
