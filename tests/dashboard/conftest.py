@@ -93,7 +93,7 @@ def new_context(
     made: list[BrowserContext] = []
 
     def make(**options: Any) -> BrowserContext:
-        context = browser.new_context(base_url=stack.api_url, **{"viewport": DESKTOP, **options})
+        context = browser.new_context(**{"base_url": stack.api_url, "viewport": DESKTOP, **options})
         context.set_default_timeout(10_000)
         complaints.listen(context)
         made.append(context)
