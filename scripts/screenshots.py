@@ -101,7 +101,7 @@ def create_fleet(stack: dict[str, Any]) -> dict[str, str]:
         ids = [create(number) for number in range(1, 12)]
         create(12, ws_url=UNREACHABLE)
         for charger_id in ids:
-            wait_until(lambda: is_accepted(client, charger_id), 120)  # noqa: B023  # called at once
+            wait_until(lambda: is_ready(client, charger_id), 120)  # noqa: B023  # called at once
         post(f"/ocpp/chargers/{ids[6]}/stop-charger", {}, wait=60)
         post(f"/ocpp/chargers/{ids[0]}/restart-charger", {}, **ACCEPTED)
         charging = {"target": {"charger_id": ids[0]}}
@@ -114,9 +114,9 @@ def create_fleet(stack: dict[str, Any]) -> dict[str, str]:
     return {"charging": ids[0]}
 
 
-def is_accepted(client: httpx.Client, charger_id: str) -> bool:
-    state = client.get(f"/ocpp/chargers/{charger_id}").json()["runtime"]["ocpp"]["state"]
-    return bool(state == "accepted")
+def is_ready(client: httpx.Client, charger_id: str) -> bool:
+    charger = client.get(f"/ocpp/chargers/{charger_id}").json()
+    return bool(charger["status"] == "READY" and charger["runtime"]["ocpp"]["state"] == "accepted")
 
 
 def open_page(browser: Browser, stack: dict[str, Any], theme: Any, viewport: Any) -> Page:
