@@ -12,6 +12,7 @@ from werkzeug.routing import BaseConverter
 
 from api.http.document.openapi import REQUEST_ID, make_document, register_docs
 from api.http.errors import register_errors
+from api.http.feed.render import JsonRenderer
 from api.http.parsing import MAX_BODY_BYTES
 from api.http.waits import mark_skipped_wait
 from api.limits.open_rows import OpenQuota
@@ -20,6 +21,7 @@ from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.live.batcher import Batcher
+from api.live.feed import Feed
 from api.live.hints import Hints
 from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.operations import Operations
@@ -36,6 +38,7 @@ from api.routes import (
     commands,
     dashboard,
     events,
+    feed,
     health,
     jobs,
     logs,
@@ -65,7 +68,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         "job_id": _JobId,
         "slug": _Slug,
     }
-    app.extensions["chargehand"] = _make_resources(settings, publisher)
+    app.extensions["chargehand"] = _make_resources(app, settings, publisher)
 
     app.before_request(_start_request)
     count_requests(app)
@@ -78,6 +81,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         commands,
         jobs,
         events,
+        feed,
         logs,
         actions,
         catalog,
@@ -94,13 +98,15 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     return app
 
 
-def _make_resources(settings: Settings, publisher: Publisher | None) -> Resources:
+def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None) -> Resources:
     pools = make_pools(settings.database_url, size=settings.database_pool_size)
     sessions = Sessions(pools.accepting)
     polls = sessionmaker(pools.polling, expire_on_commit=False)
     reads = ReadSessions(pools.reading, connections=pools.reading_size)
     stream_slots = Slots(settings.event_streams, settings.event_streams_per_organization)
     readiness = Readiness(pools.probing, settings.broker_url, settings.timing)
+    streams = Streams(polls, stream_slots)
+    renderer = JsonRenderer(app)
     return Resources(
         settings=settings,
         pools=pools,
@@ -120,7 +126,9 @@ def _make_resources(settings: Settings, publisher: Publisher | None) -> Resource
         publisher=publisher or Publisher(settings.broker_url, buffer_size=settings.publisher_buffer),
         hints=Hints(settings.redis_url),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
-        streams=Streams(polls, stream_slots),
+        streams=streams,
+        feed=Feed(polls, stream_slots, streams, renderer),
+        renderer=renderer,
         stream_slots=stream_slots,
         sealer=Sealer(settings.encryption_keys),
         rate_limit=_make_rate_limit(settings),

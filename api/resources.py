@@ -10,6 +10,7 @@ from api.limits.rate_limit import RateLimit
 from api.limits.reads import ReadSessions
 from api.limits.slots import Slots
 from api.live.batcher import Batcher
+from api.live.feed import Feed, Renderer
 from api.live.hints import Hints
 from api.live.metrics import DatabaseMetrics, Measured
 from api.live.operations import Operations
@@ -35,7 +36,9 @@ class Resources:
     publisher: Publisher
     hints: Hints  #: for the link, after a commit of what it sends to chargers
     watcher: Watcher
-    streams: Streams
+    streams: Streams  #: of single chargers
+    feed: Feed  #: of organizations
+    renderer: Renderer
     stream_slots: Slots  #: of the event streams, and of other answers that are streamed
     verifier: TokenVerifier
     sealer: Sealer  #: encrypts the secrets of chargers

@@ -1,8 +1,12 @@
 """Lets the current request wait, if a slot is free."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 from flask import Response, g
 
 from api.http.auth import requester
+from api.limits.slots import Full, FullForOrganization
 from api.live.watcher import Target
 from api.resources import resources
 
@@ -25,6 +29,19 @@ def wait_for(target: Target, timeout_s: float) -> bool:
     if not waited:
         g.wait_skipped = True
     return waited
+
+
+@contextmanager
+def slot_to_wait() -> Iterator[bool]:
+    """Hold a slot in the block. False when none is left; the answer then has SKIPPED_HEADER."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(resources().watcher.slot(requester().organization_id))
+        except (Full, FullForOrganization):
+            g.wait_skipped = True
+            yield False
+        else:
+            yield True
 
 
 def mark_skipped_wait(response: Response) -> Response:

@@ -6,9 +6,9 @@ from sqlalchemy import Engine
 
 from shared.database.engine import make_engine
 
-#: Connections besides those of requests: one for batches of starts and stops, two for the pollers behind waits and
-#: event streams, two for /ready, which compares them.
-OWN_CONNECTIONS = 5
+#: Connections besides those of requests: one for batches of starts and stops, three for the pollers behind waits
+#: and event streams, two for /ready, which compares them.
+OWN_CONNECTIONS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,6 @@ def make_pools(database_url: str, *, size: int) -> Pools:
         reading=make_engine(database_url, pool_size=reading),
         accepting=make_engine(database_url, pool_size=accepting),
         batching=make_engine(database_url, pool_size=1),
-        polling=make_engine(database_url, pool_size=2),
+        polling=make_engine(database_url, pool_size=3),
         probing=make_engine(database_url, pool_size=2),
     )

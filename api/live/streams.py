@@ -1,7 +1,7 @@
 """Streams the events of chargers to clients, with one query for all streams."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from queue import Empty, SimpleQueue
@@ -38,10 +38,14 @@ class ConnectorsEvent:
 class Stream:
     """The events of one charger, for one client."""
 
-    def __init__(self, organization_id: str, charger_id: str, last_id: int) -> None:
+    def __init__(
+        self, organization_id: str, charger_id: str, last_id: int, notify: Callable[[], None] | None = None
+    ) -> None:
+        """`notify` is called after each push, for a stream that is read with `take` and has no slot of its own."""
         self.organization_id = organization_id
         self.charger_id = charger_id
         self.last_id = last_id  #: of the events pushed so far
+        self.notify = notify
         self.behind = False  #: the last poll returned a full page for it
         self.polled_at = 0.0
         self._shown: dict[str, Any] | None = None  # the last report
@@ -56,20 +60,32 @@ class Stream:
         """Hand an event to the client's thread. Repeats are ignored."""
         if event.id > self.last_id:
             self.last_id = event.id
-            self._pending.put(event)
+            self._put(event)
 
     def show(self, report: ShownReport) -> None:
         """Hand a report to the client's thread, unless it says the same as the last."""
         said = {"stale": not report.current, "connectors": report.connectors}
         if said != self._shown and report.reported_at is not None:
             self._shown = said
-            self._pending.put(
-                ConnectorsEvent(self.charger_id, self.last_id, self.last_id, report.reported_at, said)
-            )
+            self._put(ConnectorsEvent(self.charger_id, self.last_id, self.last_id, report.reported_at, said))
 
     def end(self) -> None:
         """End the client's iteration after the pushed events."""
-        self._pending.put(None)
+        self._put(None)
+
+    def take(self) -> list[Event]:
+        """The events that were pushed and not read yet."""
+        taken = []
+        while not self._pending.empty():
+            event = self._pending.get()
+            if event is not None:
+                taken.append(event)
+        return taken
+
+    def _put(self, event: Event | None) -> None:
+        self._pending.put(event)
+        if self.notify is not None:
+            self.notify()
 
     def __iter__(self) -> Iterator[list[Event]]:
         """Lists of events as they come; an empty list after SILENCE_S. Ends after LIFE_S, or with the charger's deletion."""
@@ -108,7 +124,15 @@ class Streams:
         if self._poller.closed:
             raise Full
         self._slots.acquire(organization_id)
-        stream = Stream(organization_id, charger_id, last_id)
+        return self._add(Stream(organization_id, charger_id, last_id))
+
+    def watch(
+        self, organization_id: str, charger_id: str, last_id: int, notify: Callable[[], None]
+    ) -> Stream:
+        """As `open`, for a stream that is a part of one that has a slot: see Stream."""
+        return self._add(Stream(organization_id, charger_id, last_id, notify))
+
+    def _add(self, stream: Stream) -> Stream:
         self._streams.add(stream)
         self._poller.ensure_running()
         return stream
@@ -119,7 +143,8 @@ class Streams:
             self._streams.remove(stream)
         except KeyError:
             return
-        self._slots.release(stream.organization_id)
+        if stream.notify is None:
+            self._slots.release(stream.organization_id)
 
     @property
     def count(self) -> int:

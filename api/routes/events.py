@@ -67,7 +67,7 @@ def watch_charger(charger_id: str) -> Response:
         if last_id is None:
             found = snapshot(session, **wanted)
             last_id = found.last_event_id
-            first += _text(last_id, "snapshot", _snapshot(found))
+            first += _text(last_id, "snapshot", snapshot_of(found))
         else:
             get_charger(session, **wanted)
             if last_id > newest_event_id(session):
@@ -104,7 +104,8 @@ def _text(event_id: int, name: str, data: Mapping[str, Any]) -> str:
     return f"id: {event_id}\nevent: {name}\ndata: {orjson.dumps(data).decode()}\n\n"
 
 
-def _snapshot(found: Snapshot) -> dict[str, Any]:
+def snapshot_of(found: Snapshot) -> dict[str, Any]:
+    """The data of a `snapshot`."""
     charger = found.charger
     detail = schemas.ChargerDetail(only=("connectors", "control")).dump(charger)
     return {

@@ -122,7 +122,7 @@ def read_rows(session: Session, charger_ids: Sequence[str]) -> Sequence[Charger]
     query = (
         select(Charger)
         .where(Charger.id.in_(charger_ids), Charger.deleted_at.is_(None))
-        .options(joinedload(Charger.link))
+        .options(joinedload(Charger.link), joinedload(Charger.command))
     )
     return session.scalars(query).all()
 

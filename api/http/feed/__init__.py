@@ -1,0 +1,1 @@
+"""The feed of an organization's changes: its cursors, queries and answers."""
