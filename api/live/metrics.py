@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from api.limits.reads import ReadSessions
 from api.live.publisher import Publisher
 from api.live.watcher import Watcher
+from shared.fleet.listing import summarize_all
 from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
 from shared.models import Charger, ChargerCount, Command, LogCursor
@@ -32,6 +33,7 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
 REPORT_EVERY_S = 2
 KEEP_S = 1.0
+KEEP_CHARGERS_S = 10.0  # of counts that read a whole index
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -69,7 +71,7 @@ CLIENTS_WAITING = Gauge(
 
 
 class DatabaseMetrics(Collector):
-    """Metrics that are read from the database, at most once in KEEP_S seconds.
+    """Metrics that are read from the database, at most once in `keep_s()` seconds.
 
     One per app. Concurrent scrapes share one read, so any number of them takes one connection.
     """
@@ -78,15 +80,18 @@ class DatabaseMetrics(Collector):
         self._sessions = sessions
         self._lock = threading.Lock()
         self._metrics: list[Metric] = []
-        self.read_at = -KEEP_S  #: on the monotonic clock
+        self.read_at = -self.keep_s()  #: on the monotonic clock
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if monotonic() - self.read_at >= KEEP_S:
+            if monotonic() - self.read_at >= self.keep_s():
                 self._metrics = self._read()
                 self.read_at = monotonic()
             metrics = self._metrics
         yield from metrics
+
+    def keep_s(self) -> float:
+        return KEEP_S
 
     def _read(self) -> list[Metric]:
         try:
@@ -115,6 +120,37 @@ class OpenCommands(DatabaseMetrics):
         for age, count in zip(AGES_S, row, strict=True):
             family.add_metric([str(age)], count)
         yield family
+
+
+class Chargers(DatabaseMetrics):
+    """How many chargers of all organizations are in which state."""
+
+    def keep_s(self) -> float:
+        return KEEP_CHARGERS_S
+
+    def collect_from(self, session: Session) -> Iterator[Metric]:
+        everything = summarize_all(session)
+        observed = GaugeMetricFamily(
+            "chargehand_chargers",
+            "Chargers by what ECS was last observed to do with them.",
+            labels=["observed"],
+        )
+        for state, number in everything.observed.items():
+            observed.add_metric([state], number)
+        yield observed
+        links = GaugeMetricFamily(
+            "chargehand_charger_links",
+            "Chargers that run, by their link to their CSMS; none while nothing is known of it.",
+            labels=["state"],
+        )
+        for state, number in everything.ocpp_state.items():
+            links.add_metric([state], number)
+        yield links
+        yield GaugeMetricFamily(
+            "chargehand_attention_chargers",
+            "Chargers that need attention: see runtime.attention in docs/api.md.",
+            value=everything.attention,
+        )
 
 
 class LogLag(DatabaseMetrics):
