@@ -10,6 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
+from api.http.browsers import allow_origins, compress_answers
 from api.http.document.openapi import REQUEST_ID, make_document, register_docs
 from api.http.errors import register_errors
 from api.http.feed.render import JsonRenderer
@@ -23,7 +24,7 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed
 from api.live.hints import Hints
-from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.live.metrics import Chargers, LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -72,6 +73,8 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
     app.before_request(_start_request)
     count_requests(app)
+    allow_origins(app, settings.cors_origins)
+    compress_answers(app)
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
@@ -114,6 +117,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         reads=reads,
         database_metrics=(
             OpenCommands(reads),
+            Chargers(reads),
             Maintenance(reads),
             Rollout(reads),
             LogLag(reads),

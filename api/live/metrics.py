@@ -26,6 +26,7 @@ from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
 from api.live.watcher import Watcher
+from shared.fleet.listing import summarize_all
 from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
 from shared.models import Charger, ChargerCount, LogCursor
@@ -38,6 +39,7 @@ REPORT_EVERY_S = 2
 BROKER_CHECK_EVERY_S = 10.0  # by this loop; a check is a connection
 KEEP_S = 1.0
 COMMAND_QUEUES = (Queue.LIFECYCLE, Queue.PROVISIONING)
+KEEP_CHARGERS_S = 10.0  # of counts that read a whole index
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -94,7 +96,7 @@ class Measured:
 
 
 class DatabaseMetrics(Collector):
-    """Metrics that are read from the database, at most once in KEEP_S seconds.
+    """Metrics that are read from the database, at most once in `keep_s()` seconds.
 
     One per app. Concurrent scrapes share one read, so any number of them takes one connection.
     """
@@ -103,15 +105,18 @@ class DatabaseMetrics(Collector):
         self._sessions = sessions
         self._lock = threading.Lock()
         self._metrics: list[Metric] = []
-        self.read_at = -KEEP_S  #: on the monotonic clock
+        self.read_at = -self.keep_s()  #: on the monotonic clock
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if monotonic() - self.read_at >= KEEP_S:
+            if monotonic() - self.read_at >= self.keep_s():
                 self._metrics = self._read()
                 self.read_at = monotonic()
             metrics = self._metrics
         yield from metrics
+
+    def keep_s(self) -> float:
+        return KEEP_S
 
     def _read(self) -> list[Metric]:
         try:
@@ -150,6 +155,37 @@ class OpenCommands(DatabaseMetrics):
             ages_s = [group.oldest_s for group in groups if queue_of(group.event_type) is queue]
             oldest.add_metric([queue.value], max(ages_s, default=0.0))
         yield from (by_age, held, oldest)
+
+
+class Chargers(DatabaseMetrics):
+    """How many chargers of all organizations are in which state."""
+
+    def keep_s(self) -> float:
+        return KEEP_CHARGERS_S
+
+    def collect_from(self, session: Session) -> Iterator[Metric]:
+        everything = summarize_all(session)
+        observed = GaugeMetricFamily(
+            "chargehand_chargers",
+            "Chargers by what ECS was last observed to do with them.",
+            labels=["observed"],
+        )
+        for state, number in everything.observed.items():
+            observed.add_metric([state], number)
+        yield observed
+        links = GaugeMetricFamily(
+            "chargehand_charger_links",
+            "Chargers that run, by their link to their CSMS; none while nothing is known of it.",
+            labels=["state"],
+        )
+        for state, number in everything.ocpp_state.items():
+            links.add_metric([state], number)
+        yield links
+        yield GaugeMetricFamily(
+            "chargehand_attention_chargers",
+            "Chargers that need attention: see runtime.attention in docs/api.md.",
+            value=everything.attention,
+        )
 
 
 class LogLag(DatabaseMetrics):

@@ -1,6 +1,6 @@
 """GET /ocpp/operations: open commands, workers, links, the rate budget, maintenance and lights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -260,6 +260,11 @@ def line(redis_url: str) -> Iterator[TcpProxy]:
     proxy.close()
 
 
+def wait_for(newest: Callable[[], Any], *, ok: bool) -> Any:
+    """The light, once it is so."""
+    return wait_until(lambda: found if (found := newest())["ok"] is ok else None)
+
+
 @pytest.mark.usefixtures("sessions")
 def test_a_broker_that_is_away_is_a_light_and_the_rest_is_shown(
     settings: Settings, token: Token, line: TcpProxy
@@ -274,14 +279,14 @@ def test_a_broker_that_is_away_is_a_light_and_the_rest_is_shown(
         def newest(client: FlaskClient = client) -> Any:
             return light(client.get("/ocpp/operations", headers=headers), "broker")
 
-        works = wait_until(lambda: (found := newest())["ok"] and found)
+        works = wait_for(newest, ok=True)
         line.cut()
-        refuses = wait_until(lambda: not (found := newest())["ok"] and found)
+        refuses = wait_for(newest, ok=False)
         later = newest()
         line.heal()
-        wait_until(lambda: newest()["ok"])
+        wait_for(newest, ok=True)
         line.freeze()
-        silent = wait_until(lambda: not (found := newest())["ok"] and found)
+        silent = wait_for(newest, ok=False)
         line.heal()
 
         assert works["latency_ms"] > 0
@@ -290,11 +295,12 @@ def test_a_broker_that_is_away_is_a_light_and_the_rest_is_shown(
         assert later["since"] == refuses["since"]
         assert silent["detail"].startswith(("The broker did not answer within 2 s.", "The broker is not"))
         assert silent["since"] > refuses["since"]
-        assert client.get("/ocpp/operations", headers=headers).json["commands"]["open"] == 0
+        answer: Any = client.get("/ocpp/operations", headers=headers).json
+        assert answer["commands"]["open"] == 0
 
 
 def test_without_the_database_there_is_no_state(without_database: FlaskClient, token: Token) -> None:
-    answer = without_database.get("/ocpp/operations", headers={"Authorization": f"Bearer {token()}"})
+    answer: Any = without_database.get("/ocpp/operations", headers={"Authorization": f"Bearer {token()}"})
 
     assert answer.status_code == 503
     assert isinstance(answer.json["detail"], str)
