@@ -23,15 +23,9 @@ SHORT_TIMEOUTS = tuple(
 
 @contextmanager
 def running_api(
-    database_url: str,
-    redis_url: str,
-    folder: Path,
-    *,
-    command: tuple[str, ...] = COMMAND,
-    within_s: float = 30,
-    **variables: str,
+    database_url: str, redis_url: str, folder: Path, *, command: tuple[str, ...] = COMMAND, **variables: str
 ) -> Iterator[str]:
-    """gunicorn with the production configuration, answering within_s. Yields its URL; logs to folder/api.log."""
+    """gunicorn with the production configuration, answering. Yields its URL; logs to folder/api.log."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     url = f"http://{HOST}:{port}"
@@ -48,7 +42,7 @@ def running_api(
         },
         stop_within_s=20,
     )
-    with running(program, folder / "api.log", within_s=within_s):
+    with running(program, folder / "api.log", within_s=90):
         yield url
 
 

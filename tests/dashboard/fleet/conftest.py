@@ -36,7 +36,7 @@ def stack(engine: Engine, redis_url: str, server_folder: Path) -> Iterator[Stack
     folder = server_folder / "fleet"
     database_url = engine.url.render_as_string(hide_password=False)
     broker_url = f"{redis_url.removesuffix('/0')}/3"
-    with running_api(database_url, broker_url, folder, within_s=90, WEB_CONCURRENCY="1") as url:
+    with running_api(database_url, broker_url, folder, WEB_CONCURRENCY="1") as url:
         yield Stack(url, "", database_url, broker_url, {}, folder)
 
 
