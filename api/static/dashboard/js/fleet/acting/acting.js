@@ -2,6 +2,7 @@
 
 import { announce, toast } from "../../dialog.js";
 import { el } from "../../el.js";
+import { jobProgress } from "../../jobs/progress.js";
 import { navigate } from "../../router.js";
 import { counted } from "../../words.js";
 import { setRequested } from "../row.js";
@@ -97,8 +98,7 @@ export function actingOn({ table, selection, away, matching, created, signal }) 
     showJob(job, verb);
   }
 
-  async function showJob({ job_id: id, total }, verb) {
-    const { jobProgress } = await import("../../jobs/progress.js"); // of use after a request for many only
+  function showJob({ job_id: id, total }, verb) {
     progress.prepend(jobProgress(id, { signal }));
     announce(`${verb} requested for ${counted(total, "charger")}`);
   }
