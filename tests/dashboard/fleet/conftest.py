@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from shared.database.engine import make_engine
 from tests.dashboard.browser import open_view
 from tests.dashboard.conftest import NewPage, StackToken
-from tests.dashboard.fleet.rows import insert_rows
+from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
 from tests.support.stack import Stack
 

@@ -15,7 +15,9 @@ def select_all(own: Own, count: int) -> None:
 
 
 def press(own: Own, verb: str) -> None:
-    own.page.get_by_role("toolbar", name="Selected chargers").get_by_role("button", name=verb).click()
+    own.page.get_by_role("toolbar", name="Selected chargers").get_by_role(
+        "button", name=verb, exact=True
+    ).click()
 
 
 def test_all_that_match_are_started_after_their_number_is_typed(own: Own) -> None:
