@@ -133,6 +133,7 @@ class Settings:
     log_page_bytes: int  #: messages in one page of a charger's logs
     cors_origins: tuple[str, ...]  #: of pages, besides our own, that may call the API
     flower_url: str  #: where people find Flower; empty for nowhere
+    csms_url: str  #: that the dashboard proposes for the first charger; empty for none
     publisher_buffer: int  #: messages that may wait for the broker, per API process
     log_format: str  #: json or console
     log_level: str

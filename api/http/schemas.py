@@ -13,6 +13,7 @@ from api.http.fleet.rows import ErrorDetail, NewestCommand, NewestCommandOfRow, 
 from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger
+from shared.queues import QUEUE_OF, TASK_OF, Queue
 from shared.vocabulary import (
     CommandStatus,
     EventType,
@@ -142,6 +143,17 @@ class ChargerDetail(ChargerAnswer):
     spec = _SpecOfRow(SpecAnswer, required=True, metadata=doc("Beyond the contract."))
 
 
+#: That carry commands.
+QUEUES = (Queue.LIFECYCLE, Queue.PROVISIONING)
+
+
+class _QueueOfCommand(fields.String):
+    """Computed from the command's row."""
+
+    def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
+        return QUEUE_OF[TASK_OF[EventType(obj.event_type)]]
+
+
 class CommandAnswer(Schema):
     """A command: what was requested, by whom, and its result. Beyond the contract."""
 
@@ -158,6 +170,20 @@ class CommandAnswer(Schema):
     created_at = Instant(required=True)
     applied_at = Instant(allow_none=True, metadata=doc("When ECS accepted it."))
     finished_at = Instant(allow_none=True)
+    queue = _QueueOfCommand(required=True, metadata=doc("That carries it to a worker.", enum=QUEUES))
+    held_since = Instant(
+        required=True, allow_none=True, metadata=doc("Since when the rate budget holds it back.")
+    )
+    next_attempt_at = Instant(
+        required=True,
+        allow_none=True,
+        metadata=doc("No worker tries it before; null when nothing delays it."),
+    )
+    superseded_by = fields.UUID(
+        required=True,
+        allow_none=True,
+        metadata=doc("The next command of the charger, when the status is `superseded`."),
+    )
 
 
 class ChargerAccepted(Schema):

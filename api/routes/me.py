@@ -40,6 +40,7 @@ def get_me() -> ResponseReturnValue:
         "version": version("chargehand"),
         "stale_after_s": settings.timing.stale_after_s,
         "flower_url": settings.flower_url or None,
+        "csms_url": settings.csms_url or None,
         "quotas": who.organization_id and _quotas(who.organization_id, usage.chargers),
     }
 

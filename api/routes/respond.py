@@ -16,6 +16,7 @@ from api.limits.reads import TooManyReads
 from api.live.watcher import Link, Provisioning
 from api.resources import resources
 from shared.database.engine import is_unavailable
+from shared.fleet.commands import read_command
 from shared.fleet.links import Outcome, outcome_of
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
@@ -56,7 +57,7 @@ def _when_final(receipt: CommandReceipt, body: Body, wait_s: int) -> tuple[Body,
     command: Command | None = None
     wait_for(receipt.command_id, wait_s)
     with tolerating_read_errors(), resources().reads() as session:
-        command = session.get(Command, receipt.command_id)
+        command = read_command(session, receipt.command_id)
     if command is None or command.status not in FINAL:
         return body, 202
     return body | {"command": command}, 200
@@ -69,7 +70,7 @@ def _when_provisioned(receipt: CommandReceipt, body: Body, wait_s: int) -> tuple
     wait_for(Provisioning(receipt.charger_id), wait_s)
     with tolerating_read_errors(), resources().reads() as session:
         charger = session.get(Charger, receipt.charger_id)
-        command = session.get(Command, receipt.command_id)
+        command = read_command(session, receipt.command_id)
     if charger is None or charger.deleted_at is not None:
         return body, 202
     body = body | {"status": charger.provisioning_status}

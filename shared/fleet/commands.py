@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, func, select, text
+from sqlalchemy.orm import Session, aliased, with_expression
+from sqlalchemy.sql.base import ExecutableOption
 
 from shared.fleet.errors import CommandNotFound, NotReady
 from shared.fleet.page import Page
@@ -17,7 +18,7 @@ from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.ids import new_command_id
 from shared.models import Charger, Command
-from shared.vocabulary import PUBLISH_GRACE, EventType, ProvisioningStatus
+from shared.vocabulary import PUBLISH_GRACE, CommandStatus, EventType, ProvisioningStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +139,7 @@ def list_commands(
     of_charger = Command.charger_id == charger_id
     total = session.scalar(select(func.count()).select_from(Command).where(of_charger)) or 0
     rows = session.scalars(
-        select(Command)
-        .where(of_charger)
-        .order_by(Command.generation.desc())
-        .limit(limit)
-        .offset((page - 1) * limit)
+        _shown().where(of_charger).order_by(Command.generation.desc()).limit(limit).offset((page - 1) * limit)
     ).all()
     return Page(rows, total)
 
@@ -150,10 +147,44 @@ def list_commands(
 def get_command(session: Session, *, organization_id: str, charger_id: str, command_id: UUID) -> Command:
     """One command. Raises ChargerNotFound, CommandNotFound."""
     get_charger(session, organization_id=organization_id, charger_id=charger_id)
-    command = session.get(Command, command_id)
+    command = read_command(session, command_id)
     if command is None or command.charger_id != charger_id:
         raise CommandNotFound(str(command_id))
     return command
+
+
+def read_command(session: Session, command_id: UUID) -> Command | None:
+    """The command with all that clients see of it; None when there is none. The organization is not checked."""
+    return session.scalars(_shown().where(Command.id == command_id)).one_or_none()
+
+
+def _shown() -> Select[Command]:
+    return select(Command).options(*of_other_rows()).execution_options(populate_existing=True)
+
+
+def of_other_rows() -> tuple[ExecutableOption, ExecutableOption]:
+    """Options of a query that read what other rows say about its commands."""
+    newer = aliased(Command)
+    superseded_by = (
+        select(newer.id)
+        .where(
+            Command.status == CommandStatus.SUPERSEDED,
+            newer.charger_id == Command.charger_id,
+            newer.generation > Command.generation,
+        )
+        .order_by(newer.generation)
+        .limit(1)
+        .scalar_subquery()
+    )
+    next_attempt_at = (
+        select(Charger.not_before)
+        .where(Command.status == CommandStatus.QUEUED, Charger.newest_command_id == Command.id)
+        .scalar_subquery()
+    )
+    return (
+        with_expression(Command.superseded_by, superseded_by),
+        with_expression(Command.next_attempt_at, next_attempt_at),
+    )
 
 
 def add_command(

@@ -8,6 +8,7 @@ from sqlalchemy import ARRAY, BigInteger, String, bindparam, column, func, selec
 from sqlalchemy import cast as cast_to
 from sqlalchemy.orm import Session
 
+from shared.fleet.commands import read_command
 from shared.fleet.scope import get_charger
 from shared.models import Charger, ChargerEvent, Command, ShownReport
 
@@ -45,7 +46,7 @@ def snapshot(session: Session, *, organization_id: str, charger_id: str) -> Snap
     """
     newest = session.scalar(select(func.max(ChargerEvent.id)).where(ChargerEvent.charger_id == charger_id))
     charger = get_charger(session, organization_id=organization_id, charger_id=charger_id)
-    command = session.get(Command, charger.newest_command_id)
+    command = read_command(session, charger.newest_command_id)
     return Snapshot(charger, command, newest or 0)
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, not_, or_, select
 from sqlalchemy.orm import Session, joinedload
 
+from shared.fleet.commands import of_other_rows
 from shared.models import Charger, Command, LoggedLink, ShownLink
 from shared.vocabulary import FINAL, CommandStatus, OcppState, ProvisioningStatus
 
@@ -80,7 +81,7 @@ def outcome_of(session: Session, charger_id: str, command_id: UUID) -> Outcome |
     row = session.execute(
         select(Charger, Command, ACCEPTED)
         .join(Command, Command.id == command_id)
-        .options(joinedload(Charger.link), joinedload(Charger.command))
+        .options(joinedload(Charger.link), joinedload(Charger.command), *of_other_rows())
         .where(Charger.id == charger_id, Charger.deleted_at.is_(None))
     ).one_or_none()
     if row is None:

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, func, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, query_expression
 
 from shared.models.base import CODES, Base
 from shared.vocabulary import CommandStatus
@@ -36,6 +36,10 @@ class Command(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     applied_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+    # Of other rows; None unless the query reads them (shared/fleet/commands.py).
+    superseded_by: Mapped[UUID | None] = query_expression()  #: the next command, which replaced it
+    next_attempt_at: Mapped[datetime | None] = query_expression()  #: no worker tries it before
 
     __table_args__ = (
         UniqueConstraint("charger_id", "generation", name="commands_generation"),

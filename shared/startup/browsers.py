@@ -1,4 +1,4 @@
-"""The settings about people's browsers: whose pages may call the API, and where Flower is."""
+"""The settings about people's browsers: whose pages may call the API, where Flower is, and a CSMS to begin with."""
 
 from urllib.parse import urlsplit
 
@@ -54,3 +54,20 @@ def read_flower_url(env: Env) -> str:
             "FLOWER_URL must be of the form https://HOST:PORT/, without a user and a password"
         )
     return url.rstrip("/")
+
+
+def read_csms_url(env: Env) -> str:
+    """CSMS_URL, or nothing. Raises SettingsError."""
+    url = env.str("CSMS_URL", "")
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "@" in parts.netloc or not url.isascii() or any(each <= " " for each in url):
+        raise SettingsError(
+            "CSMS_URL must be of the form wss://HOST:PORT/PATH, without a user and a password"
+        )
+    return url

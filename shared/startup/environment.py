@@ -25,7 +25,7 @@ from shared.settings import (
     Timing,
     TokenSettings,
 )
-from shared.startup.browsers import read_cors_origins, read_flower_url
+from shared.startup.browsers import read_cors_origins, read_csms_url, read_flower_url
 from shared.startup.strays import ADDED, gap, leave_out
 
 Number = TypeVar("Number", int, float)
@@ -148,6 +148,7 @@ def _load(env: Env) -> Settings:
         open_jobs_per_organization=_int(env, "OPEN_JOBS_PER_ORGANIZATION", 20, 1, 10_000),
         cors_origins=read_cors_origins(env),
         flower_url=read_flower_url(env),
+        csms_url=read_csms_url(env),
         log_page_bytes=_int(env, "LOG_PAGE_BYTES", 4 * 1024 * 1024, 1_024, 1_073_741_824),
         publisher_buffer=_int(env, "PUBLISHER_BUFFER", 10_000, 1, 10_000_000),
         log_format=_one_of(env, "LOG_FORMAT", "console" if embedded else "json", ("json", "console")),

@@ -34,6 +34,9 @@ OPTIONS = (
 )
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 380, "height": 780}
+#: How long `expect` waits, in ms: the machine may be busy with other tests.
+expect.set_options(timeout=15_000)
+
 #: What axe-core finds at these levels fails a test.
 SERIOUS = {"serious", "critical"}
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from shared.database.engine import make_engine
 from tests.dashboard.browser import PHONE, Complaints, axe, open_view, width_of_content
@@ -34,7 +34,7 @@ def stack(engine: Engine, redis_url: str, server_folder: Path) -> Iterator[Stack
     folder = server_folder / "fleet"
     database_url = engine.url.render_as_string(hide_password=False)
     broker_url = f"{redis_url.removesuffix('/0')}/3"
-    with running_api(database_url, broker_url, folder) as url:
+    with running_api(database_url, broker_url, folder, WEB_CONCURRENCY="1") as url:
         yield Stack(url, "", database_url, broker_url, {}, folder)
 
 
@@ -239,3 +239,78 @@ def test_an_organization_without_chargers_says_what_a_charger_is(
     expect(page.get_by_role("heading", name="No chargers yet")).to_be_visible()
     expect(page.locator("pre")).to_contain_text(f"curl -X POST {stack.api_url}/ocpp/chargers")
     assert axe(page) == []
+
+
+def test_a_changed_row_changes_in_place_and_keeps_the_focus(page: Page, client: httpx.Client) -> None:
+    open_view(page, "/dashboard?q=FL-RUN-0002")
+    stop = page.get_by_role("button", name="Stop FL-RUN-0002")
+    stop.focus()
+    expect(page.locator(".live-status")).to_contain_text("live")
+
+    (charger,) = client.get("/ocpp/chargers", params={"q": "FL-RUN-0002"}).json()["data"]
+    client.put(f"/ocpp/chargers/{charger['id']}", json={"name": "Bay of FL-RUN-0002"}).raise_for_status()
+
+    expect(row(page, "FL-RUN-0002")).to_contain_text("Bay of FL-RUN-0002")
+    expect(stop).to_be_focused()
+
+
+def test_a_row_that_no_longer_matches_stays_and_says_so_until_the_next_load(
+    page: Page, engine: Engine
+) -> None:
+    insert_rows(engine, 2, prefix="OUT-", location="out")
+    open_view(page, "/dashboard?location_id=out&observed=stopped")
+    expect(rows(page)).to_have_count(2)
+    expect(page.locator(".live-status")).to_contain_text("live")
+
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE chargers SET desired_count = 1, running_count = 1 WHERE identity = 'OUT-0001'")
+        )
+
+    expect(row(page, "OUT-0001")).to_contain_text("no longer matches")
+    expect(page.get_by_role("button", name=re.compile("1 .*running"))).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("1 .*stopped"))).to_be_visible()
+    page.reload()
+    expect(rows(page)).to_have_count(1)
+
+
+def test_new_chargers_wait_behind_a_bar_and_removed_ones_are_struck(
+    page: Page, engine: Engine, client: httpx.Client
+) -> None:
+    insert_rows(engine, 2, prefix="NEW-", location="new")
+    open_view(page, "/dashboard?location_id=new&sort=identity")
+    expect(rows(page)).to_have_count(2)
+    expect(page.locator(".live-status")).to_contain_text("live")
+
+    insert_rows(engine, 3, prefix="NEW-LATER-", location="new")
+    expect(page.get_by_role("button", name="3 new chargers, show")).to_be_visible()
+    expect(rows(page)).to_have_count(2)
+    page.get_by_role("button", name="3 new chargers, show").click()
+    expect(rows(page)).to_have_count(5)
+
+    (charger,) = client.get("/ocpp/chargers", params={"identity": "NEW-0002"}).json()["data"]
+    client.delete(f"/ocpp/chargers/{charger['id']}").raise_for_status()
+
+    expect(row(page, "NEW-0002")).to_contain_text("removed")
+
+
+def test_a_row_that_is_not_observed_any_more_becomes_stale_without_an_event(
+    page: Page, engine: Engine
+) -> None:
+    insert_rows(engine, 1, prefix="OLD-", location="old", runs=True, link="accepted")
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE chargers SET observed_at = now() - interval '176 seconds' WHERE identity = 'OLD-0001'"
+            )
+        )
+    open_view(page, "/dashboard?location_id=old")
+    expect(rows(page)).to_have_count(1)
+
+    expect(row(page, "OLD-0001")).to_contain_text("stale: seen 3 min ago")
+
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE chargers SET observed_at = now(), name = 'Seen' WHERE identity = 'OLD-0001'")
+        )
+    expect(row(page, "OLD-0001")).not_to_contain_text("stale")

@@ -75,6 +75,7 @@ class Fleet:
             new = {
                 "id": f"dep-{prefix.lower()}-" + func.lpad(number, 8, "0"),
                 "identity": f"{prefix}-" + number,
+                "newest_command_id": func.gen_random_uuid(),
             }
             copies = (
                 select(*(new.get(column.name, column) for column in kept))

@@ -275,6 +275,10 @@ _COMMAND = {
     "created_at": "2026-04-02T10:00:00Z",
     "applied_at": "2026-04-02T10:00:00.120Z",
     "finished_at": "2026-04-02T10:00:02.310Z",
+    "queue": "lifecycle",
+    "held_since": None,
+    "next_attempt_at": None,
+    "superseded_by": None,
 }
 
 _FINISHED_STOP = _STOP | {"command": _COMMAND}
@@ -283,7 +287,7 @@ _FINISHED_RESET = _RESET | {"command": _COMMAND | {"event_type": "reset_charger"
 _FINISHED_CREATE = (
     _ACCEPTED
     | {"status": "READY"}
-    | {"command": _COMMAND | {"event_type": "create_charger", "generation": 1}}
+    | {"command": _COMMAND | {"event_type": "create_charger", "generation": 1, "queue": "provisioning"}}
 )
 
 # With until=accepted.

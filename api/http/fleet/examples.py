@@ -31,6 +31,7 @@ ME = Examples(
         "version": "0.1.0",
         "stale_after_s": 180.0,
         "flower_url": "https://flower.example.com",
+        "csms_url": "wss://csms.example.com/ocpp",
         "quotas": {
             "chargers": {"used": 10000, "allowed": 50000},
             "open_commands": {"used": 5, "allowed": 50000},

@@ -74,6 +74,9 @@ class Me(Schema):
     flower_url = fields.String(
         required=True, allow_none=True, metadata=doc("Where Flower shows the workers' tasks: FLOWER_URL.")
     )
+    csms_url = fields.String(
+        required=True, allow_none=True, metadata=doc("A CSMS for the first charger: CSMS_URL.")
+    )
     quotas = fields.Nested(
         Quotas, required=True, allow_none=True, metadata=doc("Null without an organization.")
     )

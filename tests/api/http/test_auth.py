@@ -56,6 +56,7 @@ def _of_action(kind: ActionKind) -> Route:
 ROUTES = [
     Route("GET", "/ocpp/chargers", 200, "tenant"),
     Route("POST", "/ocpp/chargers", 202, "tenant", body=NEW_CHARGER | {"identity": "CP-NEW"}),
+    Route("GET", "/ocpp/chargers/summary", 200, "tenant"),
     Route("GET", CHARGER, 200, "tenant", binds=True),
     Route("PUT", CHARGER, 200, "tenant", body={"name": "changed", "ws_url": "ws://evil.test"}, binds=True),
     Route("DELETE", CHARGER, 204, "tenant", binds=True),
@@ -72,6 +73,8 @@ ROUTES = [
     Route("GET", "/ocpp/commands", 200, "tenant"),
     Route("GET", "/ocpp/commands/<action_id:action_id>", 200, "tenant", binds=True),
     Route("GET", "/ocpp/operations", 200, "scope"),
+    Route("GET", "/ocpp/me", 200, "token"),
+    Route("GET", "/ocpp/organizations", 403, "token"),  # for admins only
     Route("GET", BRANDS, 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models", 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models/<slug:model_slug>", 200, "token"),

@@ -19,7 +19,7 @@ MAX_ROWS = 1200
 #: Tables that are read whole: two cursors, and a row for each process of the link.
 SMALL = {"log_cursors", "control_links"}
 
-SORTS = ["created_at", "-created_at", "-identity", "state_since"]
+SORTS = ["created_at", "-created_at", "-identity", "state_since", "attention"]
 FILTERS: list[dict[str, str]] = [
     {},
     {"status": "READY"},
@@ -31,6 +31,10 @@ FILTERS: list[dict[str, str]] = [
     {"brand_slug": "abb"},
     {"location_id": "here"},
     {"identity": "MORE-12345"},
+    {"attention": "true"},
+    {"attention": "false"},
+    {"attention": "true", "observed": "running"},
+    {"attention": "false", "q": "needle"},
     {"q": "more"},
     {"q": "needle"},
     {"q": "MORE-12345"},
@@ -67,9 +71,11 @@ def many(fleet: Fleet) -> None:
 
 
 def connect_all(fleet: Fleet) -> None:
-    """Each charger has a control session, and has reported."""
+    """Each charger has a newest command, has a control session, and has reported."""
     with fleet.sessions.begin() as session:
         for statement in (
+            "INSERT INTO commands (id, charger_id, organization_id, event_type, requested_by, generation, status, attempts)"
+            " SELECT newest_command_id, id, organization_id, 'start_charger', 'ada', 2, 'succeeded', 1 FROM chargers ON CONFLICT DO NOTHING",
             "INSERT INTO control_links VALUES ('link', now())",
             "INSERT INTO control_sessions (process_id, session_id, boot_id, link_id, connected_at)"
             " SELECT id, id, 'boot', 'link', now() FROM chargers",
@@ -80,7 +86,8 @@ def connect_all(fleet: Fleet) -> None:
     with fleet.sessions.autocommit.connect() as connection:
         connection.execute(
             text(
-                "VACUUM ANALYZE chargers, charger_links, charger_search, charger_reports, control_links, control_sessions"
+                "VACUUM ANALYZE chargers, commands, charger_links, charger_search, charger_reports, control_links,"
+                " control_sessions"
             )
         )
 
@@ -165,3 +172,26 @@ def test_a_text_that_is_common_in_a_part_of_the_fleet_only_costs_a_page_no_more(
         fleet.get(f"/ocpp/chargers?q=more&sort=created_at&limit={PAGE}").json["data"][0]["identity"]
         == "MORE-1"
     )
+
+
+@pytest.mark.parametrize("attention", ["true", "false"])
+def test_a_fleet_whose_csms_is_away_costs_a_page_no_more(fleet: Fleet, attention: str) -> None:
+    """Nearly all chargers need attention; a few do not yet."""
+    charger_id = fleet.ready(identity="CP-1")
+    fleet.link(charger_id, "disconnected")
+    with fleet.sessions.begin() as session:
+        session.execute(text("UPDATE chargers SET observed_since = now() - interval '1 h'"))
+    fleet.multiply(charger_id, CHARGERS // 2)
+    with fleet.sessions.begin() as session:
+        since = "now() + interval '1 h'"  # also when this test takes long
+        session.execute(text(f"UPDATE chargers SET observed_since = {since} WHERE id LIKE '%077'"))  # noqa: S608
+    connect_all(fleet)
+
+    with reads_little(fleet) as statements:
+        for sort in SORTS:
+            query = f"attention={attention}&limit={PAGE // 2}&sort={sort}&cursor="
+            first = fleet.get(f"/ocpp/chargers?{query}").json
+            assert len(first["data"]) == PAGE // 2
+            assert fleet.get(f"/ocpp/chargers?{query}{first['next_cursor']}").json["data"]
+
+    assert len(statements) == 2 * len(SORTS)

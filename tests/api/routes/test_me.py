@@ -28,6 +28,7 @@ def test_a_user_sees_its_organization_and_when_its_token_ends(fleet: Fleet, toke
     assert abs(now - datetime.now(UTC)) < timedelta(seconds=20)
     assert found["stale_after_s"] == 180
     assert found["flower_url"] is None
+    assert found["csms_url"] is None
     assert found["version"] == fleet.get("/health").json["version"]
 
 
@@ -77,6 +78,16 @@ def test_a_token_that_is_valid_almost_for_ever_is_shown_with_a_time(settings: Se
         app.extensions["chargehand"].pools.dispose()
 
     assert (answer.status_code, answer.json["expires_at"]) == (200, "9999-12-31T23:59:59Z")
+
+
+def test_the_csms_of_the_settings_is_proposed(settings: Settings, token: Token) -> None:
+    app = create_app(replace(settings, csms_url="ws://127.0.0.1:9000/ocpp"))
+    try:
+        answer = me(app.test_client(), token())
+    finally:
+        app.extensions["chargehand"].pools.dispose()
+
+    assert answer.json["csms_url"] == "ws://127.0.0.1:9000/ocpp"
 
 
 def organizations(fleet: Fleet, token: str, query: str = "") -> Any:

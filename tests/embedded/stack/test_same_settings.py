@@ -49,6 +49,14 @@ def test_a_restart_with_other_ports_and_credentials_rolls_nothing_out(tmp_path: 
     assert second == first
 
 
+def test_the_stack_proposes_its_own_csms_for_the_first_charger(tmp_path: Path) -> None:
+    os.environ["CSMS_URL"] = "ws://127.0.0.1:1/of-another-stack"
+
+    spec_of_a_start(tmp_path / "first", 20_000)
+
+    assert load_settings().csms_url == "ws://127.0.0.1:20002"
+
+
 def test_a_restart_with_another_rule_for_destinations_is_rolled_out(tmp_path: Path) -> None:
     first = spec_of_a_start(tmp_path / "first", 20_000)
     os.environ["WS_URL_DENY"] = "private"

@@ -168,3 +168,15 @@ def test_every_form_of_a_rate_limit_that_the_library_reads_is_accepted(
     monkeypatch.setenv("RATE_LIMIT", limit)
 
     assert load_settings().rate_limit == limit
+
+
+@pytest.mark.parametrize(
+    "url", ["http://csms.test", "ws://", "wss://u:p@csms.test", "ws://csms.test/a b", "ws://csms.test:0"]
+)
+def test_a_proposed_csms_that_no_charger_could_have_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CSMS_URL", url)
+
+    with pytest.raises(SettingsError, match=r"^CSMS_URL must be of the form wss://"):
+        load_settings()

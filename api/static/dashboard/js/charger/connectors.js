@@ -2,7 +2,7 @@
 
 import { timeAgo } from "../clock.js";
 import { el, fill } from "../el.js";
-import { energy, number, watts } from "../words.js";
+import { counted, energy, number, watts } from "../words.js";
 import { obstacleOf, perform } from "./actions/perform.js";
 import { draw } from "./draw.js";
 import { drawn, nameOf } from "./history.js";
@@ -31,7 +31,7 @@ export function makeConnectors(model) {
     const { connectors, control, number_of_connectors } = model.charger;
     const obstacle = obstacleOf(model);
     draw(note, [!connectors, control.stale, control.reported_at, obstacle, number_of_connectors], () => [
-      !connectors && el("p", { class: "muted" }, `Not known yet: the charger has not reported since its start. It has ${number(number_of_connectors)}.`),
+      !connectors && el("p", { class: "muted" }, `Not known yet: the charger has not reported since its start. It has ${counted(number_of_connectors, "connector")}.`),
       connectors && control.stale && el("p", { class: "note stale" }, "Stale: reported ", timeAgo(control.reported_at), ". The charger is not connected to the control link, so they may have changed since."),
       obstacle && el("p", { class: "muted" }, obstacle),
     ]);

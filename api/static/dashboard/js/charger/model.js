@@ -1,19 +1,23 @@
 // The data of the view: read once, then kept up to date by the stream.
 
 import { api } from "../client.js";
+import { clock } from "../clock.js";
 import { live } from "../live.js";
 import { paced } from "./draw.js";
 import { makeHistory } from "./history.js";
 import { makePages } from "./pages.js";
 
 const ROWS = 20; // commands and actions on a page
+// That ECS reported the same again is no event: before the last report is stale, the charger is read again.
+const AHEAD_MS = 2000;
+const REREAD_MS = 10_000; // at most so often
 
 /**
  * Read the charger and follow it until the signal is aborted. Raises ApiError; 404 is a charger that is not here.
  *
  * The model has `charger` (as GET /ocpp/chargers/{id} shows it), `commands` and `actions` (see pages.js), `history` of its
  * connectors, `connection` (the state of the stream) and `removed` (deleted meanwhile). `onChange(fn)` calls `fn` after
- * changes, at most once per frame of the screen. `refresh()`, `refreshCommands()` and `refreshActions()` read again.
+ * changes, at most once per frame of the screen. `refresh()`, `refreshCommands()` and `refreshActions()` read again; `refreshIfStale()` does when ECS was not heard for long.
  */
 export async function makeModel(id, signal) {
   const path = `/ocpp/chargers/${encodeURIComponent(id)}`;
@@ -45,10 +49,18 @@ export async function makeModel(id, signal) {
     }
     changed();
   }
-  const readCharger = async () => (model.charger = await api.get(path, {}, { signal }));
+  let nextRead = 0;
+  async function readCharger() {
+    nextRead = performance.now() + REREAD_MS;
+    model.charger = await api.get(path, {}, { signal });
+  }
   model.refresh = paced(() => quietly(readCharger), 1000, signal);
   model.refreshCommands = paced(() => quietly(model.commands.readNewest), 300, signal);
   model.refreshActions = paced(() => quietly(model.actions.readNewest), 500, signal);
+  model.refreshIfStale = () => {
+    const { stale_at } = model.charger.runtime;
+    if (stale_at && clock.now() > Date.parse(stale_at) - AHEAD_MS && performance.now() > nextRead) model.refresh();
+  };
   takeConnectors(model, model.charger.connectors);
   follow(model, signal);
   model.refreshCommands();

@@ -111,7 +111,7 @@ function headOf(row, kind, isOpen) {
     stateBadge(kind.name, row.status),
     row.finished_at ? el("span", {}, ` in ${span(lasted)}`) : null,
     el("span", { class: "muted" }, ` by ${row.requested_by}, `, timeAgo(row.created_at)),
-    why ? el("span", { class: "why" }, why) : null,
+    why ? el("span", { class: isOpen ? "why" : "why ended" }, why) : null,
   ];
 }
 
@@ -138,8 +138,14 @@ function more(items, reveal) {
       const go = (event) => { event.preventDefault(); reveal(item.command); };
       return [" by ", el("a", { href: `#command-${item.command}`, on: { click: go } }, "a newer command")];
     }
-    return el("pre", { class: "result" }, JSON.stringify(item.json, null, 1));
+    return el("span", { class: "result" }, inWords(item.json));
   });
+}
+
+/** What the charger answered, without what it does not know. */
+function inWords(result) {
+  const known = Object.entries(result).filter(([, value]) => value != null);
+  return known.map(([name, value]) => `${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
 }
 
 /** "41 ms", "1.3 s", "1 min 20 s". */

@@ -89,6 +89,7 @@ function build(root, model, pane, signal) {
     timeline.update();
   }, { signal });
   const timer = setInterval(() => {
+    model.refreshIfStale();
     states.update();
     connectors.tick();
   }, TICK_MS);

@@ -7,7 +7,7 @@ const HEADS = [
   { text: "Charger", sorts: ["identity", "-identity"], words: ["ascending", "descending"] },
   { text: "Desired → observed", sorts: ["-state_since", "state_since"], words: ["descending", "ascending"] },
   { text: "Link to the CSMS" },
-  { text: "Location" },
+  { text: "Location", class: "fleet-location" },
   { text: "Newest command" },
   { text: "Actions" },
 ];
@@ -90,8 +90,8 @@ function arrange(body, entries) {
   }
 }
 
-function headCell({ text, sorts, words }, on) {
-  if (!sorts) return { node: el("th", { scope: "col" }, text), show: () => {} };
+function headCell({ text, sorts, words, class: name }, on) {
+  if (!sorts) return { node: el("th", { scope: "col", class: name }, text), show: () => {} };
   const arrow = el("span", { class: "fleet-arrow", aria: { hidden: "true" } });
   const button = el("button", { type: "button", class: "fleet-sort" }, text, arrow);
   const node = el("th", { scope: "col" }, button);

@@ -38,8 +38,10 @@ function fieldOf(field, example) {
   const { name, schema, required } = field;
   const unit = UNITS[name.split("_").at(-1)];
   const label = [words(name), unit ? ` (${unit})` : "", required ? "" : el("span", { class: "muted" }, " optional")];
-  const note = schema.description && el("span", { class: "muted" }, schema.description.replaceAll("`", ""));
-  return el("label", { class: "field" }, el("span", {}, label), inputOf(field, example), note);
+  const note = schema.description && el("p", { class: "muted", id: `about-${name}` }, schema.description.replaceAll("`", ""));
+  const [input, ...rest] = [inputOf(field, example)].flat();
+  if (note) input.setAttribute("aria-describedby", note.id);
+  return el("div", { class: "entry" }, el("label", { class: "field" }, el("span", {}, label), input), rest, note);
 }
 
 function inputOf({ name, schema, required }, example) {
@@ -78,7 +80,7 @@ function placeOf(fields, { connectors, number_of_connectors: count, ocpp_version
     const value = names.includes("evse_id") && place.evse_id != null ? { evse_id: number } : names.includes("connector_id") ? { connector_id: number } : { evse_id: number };
     return el("option", { value: JSON.stringify(value) }, nameOf(place));
   });
-  return el("label", { class: "field" }, el("span", {}, "Connector"), el("select", { name: "place" }, isRequired ? null : el("option", { value: "" }, "the charger chooses"), options));
+  return el("label", { class: "field entry" }, el("span", {}, "Connector"), el("select", { name: "place" }, isRequired ? null : el("option", { value: "" }, "the charger chooses"), options));
 }
 
 /** undefined for what is not given. */

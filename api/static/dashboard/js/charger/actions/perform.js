@@ -34,6 +34,7 @@ export async function perform(model, path, event, { method = "POST", waitS = WAI
     return { ok: false, words: refusalOf(error), result: null, error };
   } finally {
     model.refreshActions();
+    model.refresh();
   }
 }
 

@@ -137,7 +137,13 @@ function announceCreated(created) {
 }
 
 function field(label, control, more) {
-  return el("label", { class: "field" }, el("span", {}, label), control, typeof more === "string" ? el("span", { class: "fleet-hint" }, more) : more);
+  const hint = typeof more === "string" ? el("span", { class: "fleet-hint" }, more) : more;
+  control.id = `fleet-create-${control.name}`;
+  if (hint) {
+    hint.id = `${control.id}-hint`;
+    control.setAttribute("aria-describedby", hint.id);
+  }
+  return el("div", { class: "field" }, el("label", { for: control.id }, label), control, hint);
 }
 
 function input(name, attributes) {
