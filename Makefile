@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test check lock bench faults
+.PHONY: help run install install-dev test check lock bench faults screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,6 +39,9 @@ bench: $(VENV)/.dev ## Measure, and compare with the budgets
 
 faults: $(VENV)/.dev ## Run the slow fault tests too: kills, lost servers, slow calls
 	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/reconcile/test_state_machine.py $(ARGS)
+
+screenshots: $(VENV)/.dev ## Take the pictures of docs/images from a fleet on this machine; needs Chromium
+	$(BIN)/python -m scripts.screenshots
 
 # The tests' lock includes the other one, so what it installs is enough for make run.
 $(VENV)/.run: requirements.lock pyproject.toml | new-enough

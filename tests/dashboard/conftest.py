@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from shared.auth.tokens import make_token
 from shared.settings import TokenSettings
-from tests.dashboard.browser import DESKTOP, Complaints, running_browser
+from tests.dashboard.browser import DESKTOP, Complaints, chromium, running_browser
 from tests.support.environment import JWT_SECRET
 from tests.support.stack import RememberingCsms, Stack, running_stack
 
@@ -25,7 +25,7 @@ DEMO = "demo"
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    with running_browser() as running:
+    with running_browser(chromium()) as running:
         yield running
 
 
