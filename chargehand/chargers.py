@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from chargehand.client.http import Row
 
 DEFAULT_LIMIT = 50
-SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]
+SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since", "attention"]
 
 
 class Chargers(click.Group):
