@@ -7,6 +7,7 @@ from itertools import count
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from embedded.ports import HOST
 
@@ -36,7 +37,9 @@ class OddCsms:
         self._loop.close()
 
     async def _serve(self) -> None:
-        async with serve(self._talk, HOST, 0, subprotocols=["ocpp1.6"], compression=None) as server:
+        async with serve(
+            self._talk, HOST, 0, subprotocols=[Subprotocol("ocpp1.6")], compression=None
+        ) as server:
             self.url = f"ws://{HOST}:{server.sockets[0].getsockname()[1]}/ocpp"
             self._ready.set()
             await self._stop.wait()
