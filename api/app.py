@@ -28,6 +28,7 @@ from api.live.metrics import Chargers, LogLag, Maintenance, OpenCommands, Rollou
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
+from api.live.service_metrics import ControlSessions, Workers
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
@@ -120,6 +121,8 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
             Maintenance(reads),
             Rollout(reads),
             LogLag(reads),
+            Workers(reads),
+            ControlSessions(reads),
         ),
         open_quota=OpenQuota(Command, polls, settings.open_commands_per_organization),
         action_quota=OpenQuota(Action, polls, settings.open_actions_per_organization),

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
@@ -21,18 +22,24 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.limits.reads import ReadSessions
+from api.live.feed import Feed
 from api.live.publisher import Publisher
+from api.live.readiness import Readiness
+from api.live.streams import Streams
 from api.live.watcher import Watcher
 from shared.fleet.listing import summarize_all
 from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
-from shared.models import Charger, ChargerCount, Command, LogCursor
-from shared.vocabulary import OPEN
+from shared.models import Charger, ChargerCount, LogCursor
+from shared.operations.commands import open_by_type, queue_of
+from shared.queues import Queue
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
 REPORT_EVERY_S = 2
+BROKER_CHECK_EVERY_S = 10.0  # by this loop; a check is a connection
 KEEP_S = 1.0
+COMMAND_QUEUES = (Queue.LIFECYCLE, Queue.PROVISIONING)
 KEEP_CHARGERS_S = 10.0  # of counts that read a whole index
 
 REGISTRY = CollectorRegistry()
@@ -68,6 +75,30 @@ CLIENTS_WAITING = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+STREAMS = Gauge(
+    "chargehand_event_streams",
+    "Open event streams of organizations, and of single chargers, those within a stream of an organization included.",
+    ["kind"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+BROKER_UP = Gauge(
+    "chargehand_broker_up",
+    "1 while the broker takes messages, as every API process has found in the last 10 s.",
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the gauges of an API process are read from."""
+
+    publisher: Publisher
+    watcher: Watcher
+    streams: Streams
+    feed: Feed
+    readiness: Readiness
 
 
 class DatabaseMetrics(Collector):
@@ -106,20 +137,30 @@ class DatabaseMetrics(Collector):
 
 
 class OpenCommands(DatabaseMetrics):
-    """How many commands are not final, by age."""
+    """How many commands are not final, by age, how many of them the rate budget holds back, and how old they are."""
 
     def collect_from(self, session: Session) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
+        by_age = GaugeMetricFamily(
             "chargehand_open_commands",
             "Accepted commands that are not final, by how old they are at least.",
             labels=["older_than_s"],
         )
-        age_s = func.extract("epoch", func.now() - Command.created_at)
-        counts = [func.count().filter(age_s >= age) for age in AGES_S]
-        row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
-        for age, count in zip(AGES_S, row, strict=True):
-            family.add_metric([str(age)], count)
-        yield family
+        held = GaugeMetricFamily(
+            "chargehand_held_commands", "Accepted commands that wait for a turn at the ECS rate budget."
+        )
+        oldest = GaugeMetricFamily(
+            "chargehand_oldest_open_command_seconds",
+            "The age of the oldest command that is not final, by the queue of its task; 0 without one.",
+            labels=["queue"],
+        )
+        groups = open_by_type(session, AGES_S)
+        for index, age in enumerate(AGES_S):
+            by_age.add_metric([str(age)], sum(group.older_than[index] for group in groups))
+        held.add_metric([], sum(group.held for group in groups))
+        for queue in COMMAND_QUEUES:
+            ages_s = [group.oldest_s for group in groups if queue_of(group.event_type) is queue]
+            oldest.add_metric([queue.value], max(ages_s, default=0.0))
+        yield from (by_age, held, oldest)
 
 
 class Chargers(DatabaseMetrics):
@@ -241,16 +282,16 @@ def count_requests(app: Flask) -> None:
         return response
 
 
-def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
+def report_gauges(measured: Measured) -> None:
     """Update this process's gauges in an endless loop: another process may be the one that is scraped."""
     while True:
-        _report(publisher, watcher)
+        _report(measured)
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(collectors: Iterable[DatabaseMetrics], publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(collectors: Iterable[DatabaseMetrics], measured: Measured) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
-    _report(publisher, watcher)
+    _report(measured)
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -263,7 +304,10 @@ def render_metrics(collectors: Iterable[DatabaseMetrics], publisher: Publisher, 
     return scraped + generate_latest(database)
 
 
-def _report(publisher: Publisher, watcher: Watcher) -> None:
-    WAITING.set(publisher.waiting)
-    DROPPED.set(publisher.dropped)
-    CLIENTS_WAITING.set(watcher.waiting)
+def _report(measured: Measured) -> None:
+    WAITING.set(measured.publisher.waiting)
+    DROPPED.set(measured.publisher.dropped)
+    CLIENTS_WAITING.set(measured.watcher.waiting)
+    STREAMS.labels("charger").set(measured.streams.count)
+    STREAMS.labels("organization").set(measured.feed.count)
+    BROKER_UP.set(measured.readiness.broker(keep_s=BROKER_CHECK_EVERY_S).reason is None)
