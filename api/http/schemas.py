@@ -132,7 +132,7 @@ class ListedCharger(fields.Nested):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(ChargerAnswer, **kwargs)
 
-    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:
+    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]  # as Nested does
         return {name: plain(read(nested_obj)) for name, read in _READERS.items()}
 
 

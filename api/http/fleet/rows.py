@@ -113,7 +113,7 @@ class _OfRow(fields.Nested):
     def get_value(self, obj: Any, *_: Any, **__: Any) -> Any:
         return self._compute(obj)
 
-    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:
+    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]  # as Nested does
         return nested_obj and written(nested_obj)
 
 
