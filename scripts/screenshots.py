@@ -104,11 +104,14 @@ def create_fleet(stack: dict[str, Any]) -> dict[str, str]:
             wait_until(lambda: is_ready(client, charger_id), 120)  # noqa: B023  # called at once
         post(f"/ocpp/chargers/{ids[6]}/stop-charger", {}, wait=60)
         post(f"/ocpp/chargers/{ids[0]}/restart-charger", {}, **ACCEPTED)
-        charging = {"target": {"charger_id": ids[0]}}
-        interval = {"key": "MeterValueSampleInterval", "value": "2"}
-        post("/ocpp/commands/configuration", charging | {"event": interval}, wait=10)
-        post("/ocpp/commands/plug-connector", charging | {"event": {"connector_id": 1}}, wait=10)
-        post("/ocpp/commands/present-token", charging | {"event": {"id_tag": "CARD-1"}}, wait=10)
+        interval = {"configuration": {"MeterValueSampleInterval": "2"}}
+        for action, event in (
+            ("configuration", interval),
+            ("plug-connector", {"connector_id": 1}),
+            ("present-token", {"id_tag": "CARD-1"}),
+        ):
+            body = {"target": {"charger_id": ids[0]}, "event": event}
+            wait_until(lambda: client.post(f"/ocpp/commands/{action}", json=body).is_success, 60)  # noqa: B023
         logs = f"/ocpp/chargers/{ids[0]}/logs"
         wait_until(lambda: client.get(logs, params={"event": "MeterValues"}).json()["data"], 60)
     return {"charging": ids[0]}
@@ -130,7 +133,7 @@ def open_page(browser: Browser, stack: dict[str, Any], theme: Any, viewport: Any
 def take(page: Page, file: Path, text: str) -> None:
     """Write the picture when the text is there, and the page shows changes live."""
     expect(page.get_by_role("main").get_by_text(text).first).to_be_visible(timeout=20_000)
-    expect(page.locator("header").get_by_text("live", exact=True)).to_be_visible(timeout=20_000)
+    expect(page.locator(".live-status")).to_contain_text("live", timeout=20_000)
     page.screenshot(path=file)
     size = file.stat().st_size
     say(f"{file.relative_to(ROOT)}: {size / 1000:.0f} kB")
