@@ -10,6 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from uuid_utils import uuid7
 from werkzeug.routing import BaseConverter
 
+from api.http.browsers import allow_origins, compress_answers
 from api.http.document.openapi import REQUEST_ID, make_document, register_docs
 from api.http.errors import register_errors
 from api.http.feed.render import JsonRenderer
@@ -23,10 +24,11 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed
 from api.live.hints import Hints
-from api.live.metrics import LogLag, Maintenance, OpenCommands, Rollout, count_requests
+from api.live.metrics import Chargers, LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
+from api.live.service_metrics import ControlSessions, Workers
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
@@ -71,6 +73,8 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
 
     app.before_request(_start_request)
     count_requests(app)
+    allow_origins(app, settings.cors_origins)
+    compress_answers(app)
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
@@ -111,7 +115,15 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         pools=pools,
         sessions=sessions,
         reads=reads,
-        database_metrics=(OpenCommands(reads), Maintenance(reads), Rollout(reads), LogLag(reads)),
+        database_metrics=(
+            OpenCommands(reads),
+            Chargers(reads),
+            Maintenance(reads),
+            Rollout(reads),
+            LogLag(reads),
+            Workers(reads),
+            ControlSessions(reads),
+        ),
         open_quota=OpenQuota(Command, polls, settings.open_commands_per_organization),
         action_quota=OpenQuota(Action, polls, settings.open_actions_per_organization),
         batcher=Batcher(pools.batching, sessions),

@@ -83,7 +83,7 @@ def post_worker_init(worker: Any) -> None:
 
     gc.freeze()  # a collection that goes through all that is imported stops every request for 0.1 s
     resources = worker.wsgi.extensions["chargehand"]
-    gevent.spawn(report_gauges, resources.publisher, resources.watcher)
+    gevent.spawn(report_gauges, resources.gauges)
     gevent.spawn(_release_at_the_end, worker, resources)
 
 

@@ -12,7 +12,7 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed, Renderer
 from api.live.hints import Hints
-from api.live.metrics import DatabaseMetrics
+from api.live.metrics import DatabaseMetrics, Measured
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
@@ -48,6 +48,11 @@ class Resources:
     database_metrics: tuple[DatabaseMetrics, ...]
     open_quota: OpenQuota  #: of commands
     action_quota: OpenQuota
+
+    @property
+    def gauges(self) -> Measured:
+        """What the gauges of this process are read from."""
+        return Measured(self.publisher, self.watcher, self.streams, self.readiness)
 
 
 def resources() -> Resources:

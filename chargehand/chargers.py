@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chargehand.actions import action_commands
+from chargehand.jobs import is_job, job_options, run_as_job
 from chargehand.lifecycle import create, finish, restart, start, stop, wait
 from chargehand.logs import logs
 from chargehand.options import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from chargehand.client.http import Row
 
 DEFAULT_LIMIT = 50
-SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since"]
+SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since", "attention"]
 
 
 class Chargers(click.Group):
@@ -116,11 +117,15 @@ def get(*, names: tuple[str, ...], as_json: bool) -> None:
 
 @chargers.command()
 @selection
+@job_options
 @as_json
 def delete(*, names: tuple[str, ...], as_json: bool, **given: Any) -> None:
-    """Delete chargers, after a confirmation on a terminal."""
+    """Delete chargers, after a confirmation on a terminal. As a job, returns when that is accepted."""
     from chargehand.client.waiting import Task, delete_all
 
+    if is_job(given):
+        run_as_job("delete", {**given, "names": names, "as_json": as_json}, wait_s=None)
+        return
     with connect() as client:
         chosen = selected(client, names, given, verb="Delete", confirm=True)
         tasks = [Task(label=row["identity"], charger_id=row["id"]) for row in chosen]

@@ -14,7 +14,9 @@ from chargehand.chargers import chargers
 from chargehand.client.failures import Failure
 from chargehand.commands import actions, commands
 from chargehand.installation import installation
+from chargehand.jobs import jobs
 from chargehand.local import env, migrate, token, up
+from chargehand.operations import operations
 from chargehand.output import note
 from shared.startup.strays import OF_PSYCOPG, leave_out
 
@@ -61,5 +63,8 @@ def completion(*, shell: str) -> None:
     click.echo(kind(main, {}, "chargehand", COMPLETE_VARIABLE).source())
 
 
-for command in (chargers, commands, actions, catalog, token, env, up, migrate, installation):
+for command in (
+    *(chargers, commands, actions, jobs, catalog, operations),
+    *(token, env, up, migrate, installation),
+):
     main.add_command(command)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_MODEL
+from chargehand.jobs import is_job, job_options, run_as_job
 from chargehand.options import (
     Number,
     as_json,
@@ -116,7 +117,7 @@ def lifecycle_options(*, waits_for_csms: bool) -> Callable[[Command], Command]:
         ]
         for option in options:
             command = option(command)
-        return selection(command)
+        return selection(job_options(command))
 
     return decorate
 
@@ -143,9 +144,12 @@ def restart(**given: Any) -> None:
 
 
 def request_for_each(verb: str, given: dict[str, Any]) -> None:
-    """Send the request of a verb for each selected charger, and print the results. Raises Failure."""
+    """Send the request of a verb for each selected charger, or one job for all, and print the results. Raises Failure."""
     from chargehand.client.waiting import Task, Until
 
+    if is_job(given):
+        run_as_job(verb, given, wait_s=given["timeout_s"] if given["wait"] else None)
+        return
     silent = given["quiet"] or given["as_json"]
     with connect() as client:
         chosen = selected(client.within(given["timeout_s"]), given["names"], given, verb=verb.capitalize())

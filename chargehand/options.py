@@ -24,6 +24,9 @@ FILTERS = {
         "--ocpp-state", help="The link: disconnected, connecting, connected, accepted, rejected."
     ),
     "ocpp_version": click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6."),
+    "attention": click.option(
+        "--attention", flag_value="true", default=None, help="Only those that need attention."
+    ),
     "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
     "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
     "location_id": click.option("--location", "location_id", help="The id of a location."),

@@ -95,7 +95,9 @@ def link_light(links: Sequence[SeenLink]) -> Light:
     alive = [link for link in links if link.alive]
     if alive:
         sessions = sum(link.sessions for link in alive)
-        return Light("link", True, f"{len(alive)} of the control link, with {sessions} sessions")
+        processes = "1 process runs" if len(alive) == 1 else f"{len(alive)} processes run"
+        connected = "1 session" if sessions == 1 else f"{sessions} sessions"
+        return Light("link", True, f"{processes}, with {connected}")
     if not links:
         return Light("link", True, "No control link runs, so chargers take no actions")
     return Light(

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from time import monotonic, perf_counter, sleep
 
 from flask import Flask, Response, g, request
@@ -22,16 +23,23 @@ from sqlalchemy.orm import Session
 
 from api.limits.reads import ReadSessions
 from api.live.publisher import Publisher
+from api.live.readiness import Readiness
+from api.live.streams import Streams
 from api.live.watcher import Watcher
+from shared.fleet.listing import summarize_all
 from shared.fleet.spec import fleets_spec
 from shared.maintenance import last_runs
-from shared.models import Charger, ChargerCount, Command, LogCursor
-from shared.vocabulary import OPEN
+from shared.models import Charger, ChargerCount, LogCursor
+from shared.operations.commands import open_by_type, queue_of
+from shared.queues import Queue
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"})
 AGES_S = (0, 1, 5, 15, 60, 300, 3600)
 REPORT_EVERY_S = 2
+BROKER_CHECK_EVERY_S = 10.0  # by this loop; a check is a connection
 KEEP_S = 1.0
+COMMAND_QUEUES = (Queue.LIFECYCLE, Queue.PROVISIONING)
+KEEP_CHARGERS_S = 10.0  # of counts that read a whole index
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -66,10 +74,29 @@ CLIENTS_WAITING = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livesum",
 )
+STREAMS = Gauge(
+    "chargehand_event_streams", "Event streams that are open.", registry=REGISTRY, multiprocess_mode="livesum"
+)
+BROKER_UP = Gauge(
+    "chargehand_broker_up",
+    "1 while the broker takes messages, as every API process has found in the last 10 s.",
+    registry=REGISTRY,
+    multiprocess_mode="livemin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the gauges of an API process are read from."""
+
+    publisher: Publisher
+    watcher: Watcher
+    streams: Streams
+    readiness: Readiness
 
 
 class DatabaseMetrics(Collector):
-    """Metrics that are read from the database, at most once in KEEP_S seconds.
+    """Metrics that are read from the database, at most once in `keep_s()` seconds.
 
     One per app. Concurrent scrapes share one read, so any number of them takes one connection.
     """
@@ -78,15 +105,18 @@ class DatabaseMetrics(Collector):
         self._sessions = sessions
         self._lock = threading.Lock()
         self._metrics: list[Metric] = []
-        self.read_at = -KEEP_S  #: on the monotonic clock
+        self.read_at = -self.keep_s()  #: on the monotonic clock
 
     def collect(self) -> Iterator[Metric]:
         with self._lock:
-            if monotonic() - self.read_at >= KEEP_S:
+            if monotonic() - self.read_at >= self.keep_s():
                 self._metrics = self._read()
                 self.read_at = monotonic()
             metrics = self._metrics
         yield from metrics
+
+    def keep_s(self) -> float:
+        return KEEP_S
 
     def _read(self) -> list[Metric]:
         try:
@@ -101,20 +131,61 @@ class DatabaseMetrics(Collector):
 
 
 class OpenCommands(DatabaseMetrics):
-    """How many commands are not final, by age."""
+    """How many commands are not final, by age, how many of them the rate budget holds back, and how old they are."""
 
     def collect_from(self, session: Session) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
+        by_age = GaugeMetricFamily(
             "chargehand_open_commands",
             "Accepted commands that are not final, by how old they are at least.",
             labels=["older_than_s"],
         )
-        age_s = func.extract("epoch", func.now() - Command.created_at)
-        counts = [func.count().filter(age_s >= age) for age in AGES_S]
-        row = session.execute(select(*counts).where(Command.status.in_(OPEN))).one()
-        for age, count in zip(AGES_S, row, strict=True):
-            family.add_metric([str(age)], count)
-        yield family
+        held = GaugeMetricFamily(
+            "chargehand_held_commands", "Accepted commands that wait for a turn at the ECS rate budget."
+        )
+        oldest = GaugeMetricFamily(
+            "chargehand_oldest_open_command_seconds",
+            "The age of the oldest command that is not final, by the queue of its task; 0 without one.",
+            labels=["queue"],
+        )
+        groups = open_by_type(session, AGES_S)
+        for index, age in enumerate(AGES_S):
+            by_age.add_metric([str(age)], sum(group.older_than[index] for group in groups))
+        held.add_metric([], sum(group.held for group in groups))
+        for queue in COMMAND_QUEUES:
+            ages_s = [group.oldest_s for group in groups if queue_of(group.event_type) is queue]
+            oldest.add_metric([queue.value], max(ages_s, default=0.0))
+        yield from (by_age, held, oldest)
+
+
+class Chargers(DatabaseMetrics):
+    """How many chargers of all organizations are in which state."""
+
+    def keep_s(self) -> float:
+        return KEEP_CHARGERS_S
+
+    def collect_from(self, session: Session) -> Iterator[Metric]:
+        everything = summarize_all(session)
+        observed = GaugeMetricFamily(
+            "chargehand_chargers",
+            "Chargers by what ECS was last observed to do with them.",
+            labels=["observed"],
+        )
+        for state, number in everything.observed.items():
+            observed.add_metric([state], number)
+        yield observed
+        links = GaugeMetricFamily(
+            "chargehand_charger_links",
+            "Chargers that run, by their link to their CSMS; none while nothing is known of it.",
+            labels=["state"],
+        )
+        for state, number in everything.ocpp_state.items():
+            links.add_metric([state], number)
+        yield links
+        yield GaugeMetricFamily(
+            "chargehand_attention_chargers",
+            "Chargers that need attention: see runtime.attention in docs/api.md.",
+            value=everything.attention,
+        )
 
 
 class LogLag(DatabaseMetrics):
@@ -205,16 +276,16 @@ def count_requests(app: Flask) -> None:
         return response
 
 
-def report_gauges(publisher: Publisher, watcher: Watcher) -> None:
+def report_gauges(measured: Measured) -> None:
     """Update this process's gauges in an endless loop: another process may be the one that is scraped."""
     while True:
-        _report(publisher, watcher)
+        _report(measured)
         sleep(REPORT_EVERY_S)
 
 
-def render_metrics(collectors: Iterable[DatabaseMetrics], publisher: Publisher, watcher: Watcher) -> bytes:
+def render_metrics(collectors: Iterable[DatabaseMetrics], measured: Measured) -> bytes:
     """The metrics of all API processes, in Prometheus' text format."""
-    _report(publisher, watcher)
+    _report(measured)
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -227,7 +298,9 @@ def render_metrics(collectors: Iterable[DatabaseMetrics], publisher: Publisher, 
     return scraped + generate_latest(database)
 
 
-def _report(publisher: Publisher, watcher: Watcher) -> None:
-    WAITING.set(publisher.waiting)
-    DROPPED.set(publisher.dropped)
-    CLIENTS_WAITING.set(watcher.waiting)
+def _report(measured: Measured) -> None:
+    WAITING.set(measured.publisher.waiting)
+    DROPPED.set(measured.publisher.dropped)
+    CLIENTS_WAITING.set(measured.watcher.waiting)
+    STREAMS.set(measured.streams.count)
+    BROKER_UP.set(measured.readiness.broker(keep_s=BROKER_CHECK_EVERY_S).reason is None)

@@ -70,9 +70,9 @@ class Readiness:
         maintenance = self._maintenance.result(until)
         return State(None, self._broker.result(until), maintenance)
 
-    def broker(self) -> Probed:
-        """The newest known state of the broker, and begin another check of it. Waits only for the first one."""
-        self._broker.begin()
+    def broker(self, keep_s: float | None = None) -> Probed:
+        """The newest known state of the broker. Begins another check when it is older. Waits only for the first one."""
+        self._broker.begin(keep_s)
         return self._broker.newest()
 
 
@@ -91,14 +91,15 @@ class _Check:
         self._done = threading.Event()
         self._running = False
         self._answer: str | None = None
-        self._answered_at = -KEEP_S
-        self._begun_at = -KEEP_S
+        self._answered_at = self._begun_at = float("-inf")
         self._lost_at: datetime | None = None
         self._latency_ms: float | None = None
 
-    def begin(self) -> None:
+    def begin(self, keep_s: float | None = None) -> None:
+        """Start the check, unless it runs, or its answer is newer than `keep_s`, by default KEEP_S."""
         with self._lock:
-            if self._running or monotonic() - self._answered_at < KEEP_S:
+            age_s = monotonic() - self._answered_at
+            if self._running or age_s < (KEEP_S if keep_s is None else keep_s):
                 return
             self._done.clear()
             try:

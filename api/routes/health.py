@@ -66,7 +66,7 @@ def metrics() -> Response:
 
     In Prometheus' text format. No label names an organization or a charger.
     """
-    body = render_metrics(resources().database_metrics, resources().publisher, resources().watcher)
+    body = render_metrics(resources().database_metrics, resources().gauges)
     return Response(body, content_type=CONTENT_TYPE_LATEST)
 
 

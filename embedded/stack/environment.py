@@ -107,6 +107,7 @@ def share_environment(addresses: Addresses, folder: Path) -> None:
         "ECS_LOG_GROUP": LOG_GROUP,
         "CONTROL_URL": addresses.link,
         "CSMS_URL": addresses.csms,
+        "FLOWER_URL": addresses.flower,
         "LINK_BIND": urlsplit(addresses.link).netloc,
         # Both spellings, because programs that read both prefer the lower-case one.
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _hosts_without_proxy()),

@@ -111,5 +111,6 @@ class JobItem(Base):
     __table_args__ = (
         # Finds the items that wait or whose commands are open, and a page of one result.
         Index("job_items_result", "job_id", "result", "position"),
+        Index("job_items_charger", "charger_id", "job_id"),  # what newer jobs have done to a charger
         CheckConstraint(f"result IN ({_RESULTS})", name="job_items_result_known"),
     )

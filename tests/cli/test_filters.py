@@ -15,6 +15,7 @@ FILTERS: list[tuple[tuple[str, ...], set[str]]] = [
     (("--ocpp-state", "accepted", "--observed", "running"), {"abb", "runs"}),
     (("--ocpp-version", "2.0.1"), {"abb"}),
     (("--ocpp-version", "1.6,OCPP2.0.1"), {"abb", "runs", "stopped"}),
+    (("--attention",), set()),
     (("--brand", "abb"), {"abb"}),
     (("--model", "wallbox-pulsar-plus"), {"runs", "stopped"}),
     (("--location", "hall-4"), {"runs"}),

@@ -165,7 +165,7 @@ def test_many_are_stopped_by_one_job_after_a_question_that_names_them(
     assert axe(page) == []
     question.get_by_role("button", name="Stop 3 chargers").click()
 
-    expect(page.get_by_role("link", name="Show the job")).to_have_attribute(
+    expect(page.get_by_role("link", name="Stop 3 chargers")).to_have_attribute(
         "href", re.compile("^/dashboard/jobs/")
     )
     for number in (1, 2, 3):

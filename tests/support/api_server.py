@@ -42,7 +42,7 @@ def running_api(
         },
         stop_within_s=20,
     )
-    with running(program, folder / "api.log"):
+    with running(program, folder / "api.log", within_s=90):
         yield url
 
 

@@ -31,6 +31,7 @@ from shared.vocabulary import JobAction
 
 MAX_CHARGERS = 10_000  # of a job: their ids fit into a body of 1 MiB, and accepting them takes 0.3 s
 SAMPLE_SIZE = 5
+MAX_BIGINT = 2**63 - 1  # newer than every job
 SHOWN_IDS = 10  #: unknown ids that an error names
 
 
@@ -142,7 +143,12 @@ def preview_job(session: Session, request: JobRequest) -> JobPreview:
     chosen = session.execute(_chosen(request)).all()
     _check(session, request, len(chosen), may_be_empty=True)
     verdicts = session.execute(
-        _PREVIEW, {"charger_ids": [row.id for row in chosen], "event_type": EVENT_OF[request.action].value}
+        _PREVIEW,
+        {
+            "charger_ids": [row.id for row in chosen],
+            "event_type": EVENT_OF[request.action].value,
+            "newest_job": MAX_BIGINT,
+        },
     ).all()
     return JobPreview(
         total=len(chosen),
@@ -155,7 +161,7 @@ _PREVIEW = text(f"""
 SELECT verdict, count(*) FROM (
     SELECT {VERDICT} AS verdict
     FROM chargers
-    CROSS JOIN LATERAL (SELECT chargers.generation, 0::bigint AS job_id) AS items
+    CROSS JOIN LATERAL (SELECT chargers.generation, CAST(:newest_job AS bigint) AS job_id) AS items
     LEFT JOIN commands AS newest ON newest.id = chargers.newest_command_id
     WHERE chargers.id = ANY (CAST(:charger_ids AS text[]))
 ) AS judged GROUP BY verdict ORDER BY count(*) DESC

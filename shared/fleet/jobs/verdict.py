@@ -26,12 +26,20 @@ SKIPPED: Mapping[str, str] = {
 #: requests the same. It reads the rows `items`, `chargers` and `newest` (the charger's newest command) and :event_type.
 #:
 #: A charger that changed since the job was accepted is left alone, unless an older job changed it: the newest request wins,
-#: and a job is as new as its acceptance. A deletion is not undone by a newer command.
+#: and a job is as new as its acceptance. A newer job that found the charger as it requests has left a trace in its item only.
+#: A deletion is not undone by a newer command.
 VERDICT = """
     CASE
         WHEN chargers.id IS NULL OR chargers.deleted_at IS NOT NULL THEN 'deleted'
         WHEN :event_type = 'delete_charger' THEN 'record'
         WHEN chargers.generation > items.generation AND NOT coalesce(newest.job_id < items.job_id, false)
+            OR EXISTS (
+                SELECT FROM job_items AS newer
+                WHERE newer.charger_id = chargers.id AND newer.job_id > items.job_id AND (
+                    newer.result IN ('requested', 'succeeded', 'failed', 'superseded')
+                    OR newer.reason_code IN ('newer_command', 'already_stopped', 'already_running')
+                )
+            )
             THEN 'newer_command'
         WHEN chargers.provisioning_status = 'FAILED' THEN 'provisioning_failed'
         WHEN chargers.provisioning_status <> 'READY' THEN 'not_provisioned'

@@ -11,7 +11,7 @@ from shared.fleet.listing.every import every_charger
 from shared.fleet.listing.filters import Filters
 from shared.fleet.listing.order import Position, Sort, SortKey
 from shared.fleet.listing.pages import list_chargers
-from shared.fleet.listing.summary import Summary, summarize
+from shared.fleet.listing.summary import Summary, summarize, summarize_all
 
 __all__ = [
     "Filters",
@@ -23,4 +23,5 @@ __all__ = [
     "every_charger",
     "list_chargers",
     "summarize",
+    "summarize_all",
 ]

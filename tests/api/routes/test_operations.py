@@ -1,21 +1,31 @@
 """GET /ocpp/operations: open commands, workers, links, the rate budget, maintenance and lights."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import func, text, update
 
-from api.live import operations
+from api.live import operations, readiness
+from embedded.ports import HOST
 from shared.database.engine import Sessions
 from shared.models import Command, ControlLink, ControlSession, LogCursor, MaintenanceRun, Worker
-from tests.api.conftest import note_runs
+from shared.settings import Settings
+from tests.api.conftest import client_of, note_runs
+from tests.support.environment import Token
 from tests.support.fleet import Fleet
+from tests.support.proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "KEEP_S", 0.0)
+    monkeypatch.setattr(readiness, "KEEP_S", 0.0)
 
 
 def add_worker(sessions: Sessions, name: str, *, seconds_ago: float = 0, **other: Any) -> None:
@@ -241,3 +251,56 @@ def test_many_requests_in_a_second_are_one_read(fleet: Fleet, monkeypatch: pytes
     assert other["commands"]["open"] == 0
     monkeypatch.setattr(operations, "KEEP_S", 0.0)
     assert fleet.get("/ocpp/operations").json["commands"]["open"] == 0
+
+
+@pytest.fixture
+def line(redis_url: str) -> Iterator[TcpProxy]:
+    proxy = TcpProxy(urlsplit(redis_url).port or 6379)
+    yield proxy
+    proxy.close()
+
+
+def wait_for(newest: Callable[[], Any], *, ok: bool) -> Any:
+    """The light, once it is so."""
+    return wait_until(lambda: found if (found := newest())["ok"] is ok else None)
+
+
+@pytest.mark.usefixtures("sessions")
+def test_a_broker_that_is_away_is_a_light_and_the_rest_is_shown(
+    settings: Settings, token: Token, line: TcpProxy
+) -> None:
+    """It works, refuses connections, works again, and takes connections without an answer."""
+    broker = urlsplit(settings.broker_url)
+    credentials = broker.netloc.rpartition("@")[0]
+    broker_url = broker._replace(netloc=f"{credentials}@{HOST}:{line.port}").geturl()
+    headers = {"Authorization": f"Bearer {token()}"}
+    for client in client_of(replace(settings, broker_url=broker_url)):
+
+        def newest(client: FlaskClient = client) -> Any:
+            return light(client.get("/ocpp/operations", headers=headers), "broker")
+
+        works = wait_for(newest, ok=True)
+        line.cut()
+        refuses = wait_for(newest, ok=False)
+        later = newest()
+        line.heal()
+        wait_for(newest, ok=True)
+        line.freeze()
+        silent = wait_for(newest, ok=False)
+        line.heal()
+
+        assert works["latency_ms"] > 0
+        assert works["since"] is None
+        assert refuses["detail"].startswith("The broker is not available. Commands are still accepted")
+        assert later["since"] == refuses["since"]
+        assert silent["detail"].startswith(("The broker did not answer within 2 s.", "The broker is not"))
+        assert silent["since"] > refuses["since"]
+        answer: Any = client.get("/ocpp/operations", headers=headers).json
+        assert answer["commands"]["open"] == 0
+
+
+def test_without_the_database_there_is_no_state(without_database: FlaskClient, token: Token) -> None:
+    answer: Any = without_database.get("/ocpp/operations", headers={"Authorization": f"Bearer {token()}"})
+
+    assert answer.status_code == 503
+    assert isinstance(answer.json["detail"], str)

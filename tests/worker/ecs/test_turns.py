@@ -150,6 +150,21 @@ def test_starts_beside_the_removals_and_creates_of_everybody_are_served_at_once(
     assert max(model.waited_s(caller, since=30) for caller in starts) < 1
 
 
+def test_the_thousand_commands_of_a_job_hold_up_no_single_command_of_anybody() -> None:
+    model = Model()
+    of_job = model.arrive(0, "org", Priority.JOB, 1000)
+    single = model.arrive(30, "org", Priority.LIFECYCLE, 5)
+    create = model.arrive(60, "org", Priority.PROVISIONING, 5)
+    of_others = model.arrive(90, "other", Priority.LIFECYCLE, 5)
+
+    model.run()
+
+    assert max(model.waited_s(caller, since=30) for caller in single) < 1
+    assert max(model.waited_s(caller, since=60) for caller in create) < 10
+    assert max(model.waited_s(caller, since=90) for caller in of_others) < 3
+    assert max(model.waited_s(caller, since=0) for caller in of_job) == pytest.approx(1000 / RATE, rel=0.1)
+
+
 def test_the_expected_time_of_a_waiting_call_holds() -> None:
     """Of 400 creates of two organizations each is served within two periods of the sweep after the time it was given."""
     model = Model()

@@ -98,8 +98,8 @@ def test_a_ramp_records_as_many_commands_as_its_rate_allows(world: World, jobs: 
     """A second passes between two runs, and what the runs take."""
     several(world, 60)
     job = jobs.accept(JobAction.STOP, rate_per_second=4)
-    jobs.run()
     began = monotonic()
+    jobs.run()
 
     for seconds in range(1, 11):
         with world.sessions.begin() as session:

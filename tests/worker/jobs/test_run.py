@@ -192,6 +192,27 @@ def test_of_two_jobs_for_a_charger_the_newer_one_wins_in_any_order(
     assert jobs.results(newer) == ["succeeded"]
 
 
+@pytest.mark.parametrize("open_stop", [False, True])
+def test_an_older_job_does_not_undo_a_newer_one_that_had_nothing_to_do(
+    world: World, jobs: Jobs, *, open_stop: bool
+) -> None:
+    charger_id = world.ready()
+    world.stop(charger_id)
+    if not open_stop:
+        world.work(charger_id)
+    older = jobs.accept(JobAction.START)
+    jobs.change(older, JobStatus.PAUSED)
+    newer = jobs.accept(JobAction.STOP)
+    jobs.run()
+    assert jobs.results(newer) == ["requested" if open_stop else "skipped"]
+
+    jobs.change(older, JobStatus.RUNNING)
+    jobs.run()
+
+    assert (jobs.results(older), jobs.reasons(older)) == (["skipped"], ["newer_command"])
+    assert world.charger(charger_id).desired_count == 0
+
+
 def test_no_newer_command_keeps_a_charger_that_a_job_deletes(world: World, jobs: Jobs) -> None:
     charger_id = world.ready()
     jobs.accept(JobAction.DELETE)

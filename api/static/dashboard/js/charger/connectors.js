@@ -61,7 +61,7 @@ function makeCard(model, first, token) {
   const place = first.evse_id == null ? { connector_id: first.connector_id } : { evse_id: first.evse_id };
   const head = el("h3", {});
   const facts = el("dl", { class: "facts" });
-  const power = makePlot("Power", watts);
+  const power = makePlot("Power", watts, { jumps: true });
   const drawnPlot = makePlot("Energy of the transaction", energy);
   const buttons = el("div", { class: "toolbar" });
   const outcome = el("p", { class: "outcome", role: "status" });

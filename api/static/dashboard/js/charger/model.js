@@ -96,7 +96,7 @@ function refreshAll(model) {
 
 function takeRow(model, row) {
   if (row.updated_at !== model.charger.updated_at) model.refresh(); // its settings, which a row does not have
-  Object.assign(model.charger, row);
+  Object.assign(model.charger, structuredClone(row)); // other views have the same one
   model.changed();
 }
 

@@ -7,7 +7,7 @@ import { stateBadge } from "../words.js";
 import { draw } from "./draw.js";
 import { adviceOf, codeLink } from "./errors.js";
 
-/** `does` has what the next steps do: start(), remove(), edit(), showFrames(). */
+/** `does` has what the next steps do: start(), remove(), edit(), showFrames(filters). */
 export function makeStates(model, does) {
   const sentence = el("p", { class: "sentence" });
   const list = el("ol", { class: "states" });
@@ -88,6 +88,11 @@ function linkState({ runtime }) {
     ocpp.stale_reason && el("strong", { class: "stale" }, ocpp.stale_reason));
 }
 
+/** The CSMS answers, so its frames say why; else only the events of the connection do. */
+function isRefused({ ocpp }) {
+  return ["connected", "rejected"].includes(ocpp.state);
+}
+
 /** What a person can do about a difference, as buttons and links. */
 function nextSteps({ status, runtime, spec }, does) {
   const button = (name, text, act) =>
@@ -97,7 +102,7 @@ function nextSteps({ status, runtime, spec }, does) {
   return [
     status === "FAILED" && button("next-delete", "Delete it, to create it again", does.remove),
     runtime.desired === "stopped" && status === "READY" && button("next-start", "Start it", does.start),
-    isLost && button("next-frames", "See its frames and connection", does.showFrames),
+    isLost && button("next-frames", "See what happened on its link", () => does.showFrames(isRefused(runtime) ? {} : { kind: "connection,remark" })),
     isLost && button("next-edit", "Change the CSMS address", does.edit),
     spec?.error && el("span", {}, "It does not follow its settings: ", spec.error),
     runtime.reason_code === "waiting_for_rate_budget" && link("/dashboard/operations", "See who uses the ECS budget"),

@@ -20,10 +20,12 @@ export function makeTimeline(model) {
   );
   const group = el("div", { class: "toolbar", role: "group", aria: { label: "Show" } }, filters);
   const node = el("section", { class: "panel", aria: { labelledby: "timeline-title" } },
-    el("header", { class: "panel-head" }, el("h2", { id: "timeline-title" }, "Commands and actions"), group),
+    el("div", { class: "panel-head" }, el("h2", { id: "timeline-title" }, "Commands and actions"), group),
     list, empty, older);
   /** @type {Map<string, HTMLElement>} what is shown, by id */
   const entries = new Map();
+  /** The ids of those that a person has opened or closed; the others are open while they are new or going on. */
+  const touched = new Set();
   return { node, update };
 
   function choose(name) {
@@ -59,9 +61,10 @@ export function makeTimeline(model) {
     if (!entry) {
       const body = el("div", { class: "steps-of" });
       entry = el("li", { id: `${kind.name}-${row.id}` },
-        el("details", { open: isOpen || isFirst }, el("summary", {}), body));
+        el("details", {}, el("summary", { on: { click: () => touched.add(row.id) } }), body));
       entries.set(row.id, entry);
     }
+    if (!touched.has(row.id)) entry.firstChild.open = isOpen || isFirst;
     const [summary, body] = entry.firstChild.children;
     draw(summary, row, () => headOf(row, kind, isOpen));
     draw(body, row, () => [stepList(kind.steps(row, clock.now()), row, reveal)]);
@@ -86,6 +89,7 @@ export function makeTimeline(model) {
   function reveal(id) {
     const entry = entries.get(id);
     if (!entry) return;
+    touched.add(id);
     entry.firstChild.open = true;
     entry.querySelector("summary").focus();
     entry.scrollIntoView({ block: "nearest" });

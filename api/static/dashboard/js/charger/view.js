@@ -34,16 +34,16 @@ export async function show(root, [id], { signal }) {
 
 function build(root, model, pane, signal) {
   const lifecycle = makeLifecycle(model, { signal });
-  const showFrames = (changes = {}) => {
-    setQuery({ tab: "frames", ...changes });
+  const showFrames = (filters = {}) => {
+    setQuery({ tab: "frames", kind: null, ...filters });
+    pane.querySelector("h2")?.focus();
     pane.scrollIntoView({ block: "nearest" });
-    pane.querySelector("h2, button, input")?.focus();
   };
   const states = makeStates(model, {
     start: lifecycle.start,
     remove: lifecycle.remove,
     edit: lifecycle.edit,
-    showFrames: () => showFrames(),
+    showFrames,
   });
   const sections = {
     states,

@@ -2,7 +2,8 @@
 
 import { announce, toast } from "../../dialog.js";
 import { el } from "../../el.js";
-import { link, navigate } from "../../router.js";
+import { jobProgress } from "../../jobs/progress.js";
+import { navigate } from "../../router.js";
 import { setRequested } from "../row.js";
 import { copyText } from "./copy.js";
 import { createDialog } from "./create.js";
@@ -95,10 +96,7 @@ export function actingOn({ table, selection, away, matching, created, signal }) 
   }
 
   function showJob({ job_id: id, total }, verb) {
-    const strip = el("div", { class: "fleet-job" });
-    const close = el("button", { type: "button", class: "button quiet", aria: { label: "Hide this job" }, on: { click: () => strip.remove() } }, "×");
-    strip.append(el("span", {}, `${verb}: ${counted(total, "charger")}`), link(`/dashboard/jobs/${encodeURIComponent(id)}`, "Show the job"), close);
-    progress.prepend(strip);
+    progress.prepend(jobProgress(id, { signal }));
     announce(`${verb} requested for ${total} chargers`);
   }
 }

@@ -1,0 +1,115 @@
+// The rows of a log in a box that scrolls: follows the end, and keeps its place when somebody reads.
+
+import { el } from "../el.js";
+import { rowsOf } from "./exchanges.js";
+import { isWaiting, rowNode, signatureOf, updateWaiting } from "./row.js";
+
+const END_PX = 24; // so near to the end counts as there
+
+/** `does`: {find(row), left(), reachedEnd()}; `left` when somebody scrolls up or opens a row. */
+export function rowList(does) {
+  const list = el("ol", { class: "frame-rows" });
+  const before = el("div", { class: "frames-older" });
+  const box = el("div", { class: "frames-box", tabindex: "0", role: "region", aria: { label: "The charger's log, the newest last" } }, before, list);
+  const made = new Map(); // by key: {node, signature}
+  const opened = new Set();
+  let rows = [];
+  let partial = false;
+  let ownScroll = 0;
+
+  box.addEventListener("scroll", () => {
+    if (ownScroll === box.scrollTop) return;
+    ownScroll = box.scrollTop;
+    if (isAtEnd()) does.reachedEnd();
+    else does.left();
+  });
+
+  function isAtEnd() {
+    return box.scrollHeight - box.scrollTop - box.clientHeight <= END_PX;
+  }
+
+  function toEnd() {
+    box.scrollTop = box.scrollHeight;
+    ownScroll = box.scrollTop;
+  }
+
+  function toggle(key, open) {
+    if (open === opened.has(key)) return;
+    if (open) opened.add(key);
+    else opened.delete(key);
+    if (open) does.left();
+  }
+
+  /** Show the entries; what is shown already keeps its element, its focus and its place. */
+  function update(entries, { partial: some, follow }) {
+    partial = some;
+    rows = rowsOf(entries);
+    const anchor = follow ? null : anchorOf();
+    const kept = new Set(rows.map((row) => row.key));
+    for (const [key, { node }] of made) {
+      if (kept.has(key)) continue;
+      node.remove();
+      made.delete(key);
+    }
+    let next = list.firstChild;
+    for (const row of rows) {
+      const node = nodeOf(row);
+      if (node === next) next = next.nextSibling;
+      else list.insertBefore(node, next);
+    }
+    if (follow) toEnd();
+    else if (anchor) restore(anchor);
+  }
+
+  function nodeOf(row) {
+    const signature = signatureOf(row, partial);
+    const known = made.get(row.key);
+    if (known?.signature === signature) return known.node;
+    const node = rowNode(row, { partial, opened: opened.has(row.key), toggle, find: does.find });
+    if (known) {
+      const focused = known.node.contains(document.activeElement);
+      known.node.replaceWith(node);
+      if (focused) node.querySelector(".frame-name")?.focus();
+    }
+    made.set(row.key, { node, signature });
+    return node;
+  }
+
+  /** Count on what waits for its answer. */
+  function tick() {
+    for (const row of rows) {
+      if (isWaiting(row)) updateWaiting(made.get(row.key).node, row, partial);
+    }
+  }
+
+  function anchorOf() {
+    const top = box.getBoundingClientRect().top;
+    for (const node of list.children) {
+      const rect = node.getBoundingClientRect();
+      if (rect.bottom > top) return { node, offset: rect.top };
+    }
+    return null;
+  }
+
+  function restore({ node, offset }) {
+    if (!node.isConnected) return;
+    box.scrollTop += node.getBoundingClientRect().top - offset;
+    ownScroll = box.scrollTop;
+  }
+
+  /** The row that has the focus, else the one that was opened last. */
+  function current() {
+    const key = document.activeElement?.closest?.(".frame-row")?.dataset.key ?? [...opened].at(-1);
+    return rows.find((row) => row.key === key) ?? null;
+  }
+
+  function move(step) {
+    const buttons = [...list.querySelectorAll(".frame-name")];
+    const at = buttons.indexOf(document.activeElement?.closest?.(".frame-row")?.querySelector(".frame-name"));
+    const to = at < 0 ? buttons.length - 1 : Math.min(Math.max(at + step, 0), buttons.length - 1);
+    buttons[to]?.focus();
+    if (to >= 0) does.left();
+  }
+
+  return { node: box, before, update, tick, toEnd, current, move };
+}
