@@ -1,7 +1,7 @@
 """The view of one charger: its states, its commands, and what is done with it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -26,9 +26,10 @@ def idle(client: httpx.Client, csms: RememberingCsms) -> tuple[str, str]:
 
 
 @pytest.fixture
-def slow_ecs(stack: Stack) -> Iterator[None]:
-    stack.set_faults({"kind": "delay", "action": "*Service", "seconds": 1.5})
-    yield
+def ecs_is_away(stack: Stack) -> Iterator[Callable[[], None]]:
+    """No service can be changed until the function is called."""
+    stack.set_faults({"kind": "error", "status": 503, "action": "UpdateService"})
+    yield stack.set_faults
     stack.set_faults()
 
 
@@ -128,9 +129,8 @@ def test_a_stop_during_a_transaction_says_what_ends_and_asks(
     expect(page.get_by_role("region", name="Connectors")).to_contain_text("The charger is stopped")
 
 
-@pytest.mark.usefixtures("slow_ecs")
 def test_a_command_that_waits_says_for_what_and_a_superseded_one_names_its_successor(
-    page: Page, client: httpx.Client, csms: RememberingCsms
+    page: Page, client: httpx.Client, csms: RememberingCsms, ecs_is_away: Callable[[], None]
 ) -> None:
     charger_id, _ = accepted(client, csms.url)
     open_charger(page, charger_id)
@@ -138,8 +138,10 @@ def test_a_command_that_waits_says_for_what_and_a_superseded_one_names_its_succe
     expect(entry(page, "create")).to_be_visible()
 
     buttons.get_by_role("button", name="Stop", exact=True).click()
-    expect(entry(page, "stop").locator("summary")).to_contain_text("waits")
+    expect(entry(page, "stop").locator("summary")).to_contain_text("waits: ", timeout=WITHIN_MS)
     buttons.get_by_role("button", name="Start", exact=True).click()
+    expect(entry(page, "start")).to_be_visible()
+    ecs_is_away()
 
     expect(entry(page, "stop")).to_contain_text("superseded", timeout=WITHIN_MS)
     expect(entry(page, "start")).to_contain_text("succeeded", timeout=WITHIN_MS)
