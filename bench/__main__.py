@@ -10,6 +10,7 @@ from bench.parts import (
     accept,
     change,
     charger,
+    dashboard,
     drain,
     drive,
     footprint,
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[], Report]] = {
     "tenants": tenants.measure,
     "drive": drive.measure,
     "change": change.measure,
+    "dashboard": dashboard.measure,
 }
 
 

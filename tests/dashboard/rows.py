@@ -12,7 +12,7 @@ INSERT = text("""
         observed_at, observed_since, attempts
     )
     SELECT
-        'dep-' || md5(:prefix || n), :organization, :prefix || lpad(n::text, 4, '0'), 'Bay ' || n, 'wallbox',
+        'dep-' || md5(:organization || :prefix || n), :organization, :prefix || lpad(n::text, 4, '0'), 'Bay ' || n, 'wallbox',
         'wallbox-pulsar-plus', 'Wallbox', 'Pulsar Plus', 'Type2',
         'ac', 1, 22000, 'OCPP1.6', 'ws://csms.test/ocpp', :location, :location,
         :desired, 1, 1, 0, gen_random_uuid(), 'create_charger',

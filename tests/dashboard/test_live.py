@@ -70,12 +70,12 @@ def proxy(stack: Stack) -> Iterator[TcpProxy]:
 
 @pytest.fixture
 def context(
+    proxy: TcpProxy,
     new_context: Callable[..., BrowserContext],
     complaints: Complaints,
-    proxy: TcpProxy,
     stack_token: StackToken,
 ) -> BrowserContext:
-    """A browser that reaches the API through a line that can be cut."""
+    """A browser that reaches the API through a line that can be cut, and is closed before that."""
     complaints.origin = f"http://127.0.0.1:{proxy.port}"
     made = new_context(base_url=complaints.origin)
     sign_in(made, stack_token())

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
 
 from api.http.fields.fields import Body, Choices, Problem
-from api.http.fields.json_fields import Array, Boolean, Integer, Number
+from api.http.fields.json_fields import Array, Boolean, Integer, Nested, Number
 from api.http.queries import ListQuerySchema, PageQuery, PageQuerySchema
 from shared.fleet.jobs.accept import MAX_CHARGERS, Selection
 from shared.fleet.listing import Filters
@@ -65,11 +65,17 @@ class _JobFilters(Body):
         return Filters(**data)
 
 
+def _filter_of(name: str) -> Any:
+    """The list's field. null is an error: who sends it may believe that it filters."""
+    field = deepcopy(_LIST_FIELDS[name])
+    field.allow_none = False
+    return field
+
+
 JobFilters: Any = type(
     "JobFilters",
     (_JobFilters,),
-    {field.name: deepcopy(_LIST_FIELDS[field.name]) for field in fields_of(Filters)}
-    | {"__doc__": _JobFilters.__doc__},
+    {field.name: _filter_of(field.name) for field in fields_of(Filters)} | {"__doc__": _JobFilters.__doc__},
 )
 
 
@@ -87,7 +93,7 @@ class CreateJob(Body):
     charger_ids = ChargerIds(
         metadata={"description": "The chargers, in the order in which they get their commands."}
     )
-    filters = fields.Nested(
+    filters = Nested(
         JobFilters,
         metadata={
             "description": "Instead of ids: all chargers that the list shows with these filters; `{}` for all. The set is "

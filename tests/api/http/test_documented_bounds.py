@@ -26,6 +26,7 @@ PATHS = {
     "brand_slug": "abb",
     "model_slug": "x",
     "action_id": "1",
+    "job_id": "1",
     "command_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12,
 }
 #: Bodies to which a query belongs, where it is not that of a new charger.
@@ -119,6 +120,8 @@ def test_every_field_of_a_body_takes_what_the_document_says(fleet: Fleet, docume
                 refused, fits = _refused(answer, "body", name), _fits(whole, value)
                 if name == "ws_url" and fits:
                     continue  # a good URL is more than its characters: see test_ws_url.py
+                if name in ("charger_ids", "filters") and fits:
+                    continue  # they must name chargers that exist: see test_jobs.py
                 assert refused != fits, (method, path, name, value)
                 checked += 1
     assert checked > 500

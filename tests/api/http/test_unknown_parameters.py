@@ -8,8 +8,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from shared.fleet.actions.table import ActionKind, load_kinds
+from shared.vocabulary import JobAction
 from tests.support.fleet import NEW_CHARGER, Fleet
 
+FOR_MANY = {f"/ocpp/chargers/{action}" for action in JobAction}
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
 
 
@@ -22,7 +24,7 @@ def extra(*names: str) -> list[dict[str, Any]]:
 def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: Flask, fleet: Fleet) -> None:
     charger_id = fleet.ready()
     values = VALUES | {"charger_id": charger_id, "command_id": fleet.commands(charger_id)[0].id}
-    values |= {"action_id": "1"}
+    values |= {"action_id": "1", "job_id": "1"}
     kinds: dict[tuple[str, str], ActionKind] = {
         (kind.method, f"/ocpp/commands/{kind.path}"): kind for kind in load_kinds()
     }
@@ -44,6 +46,8 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
             event = kind.example or {}
             body = {"target": {"charger_id": charger_id}, "event": event}
             query |= {} if method == "POST" else {"charger_id": charger_id, **event}
+        if path in FOR_MANY:
+            body = {"charger_ids": [charger_id]}
         answer = fleet.request(
             method, path, query_string=query, json=body if method in ("POST", "PUT") else None
         )

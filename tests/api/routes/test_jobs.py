@@ -106,17 +106,21 @@ def test_a_job_is_shown_as_the_contract_of_jobs_says(fleet: Fleet, three: list[s
         ({"identity": "CP-2"}, ["CP-2"]),
         ({"q": "bay 3"}, ["CP-3"]),
         ({"attention": "true"}, []),
+        ({"attention": False}, ["CP-1", "CP-2", "CP-3"]),
         ({"status": "READY", "observed": "running,stopped"}, ["CP-1", "CP-2", "CP-3"]),
         ({"observed": "stopped"}, []),
         ({"location_id": "north"}, []),
     ],
 )
 def test_filters_choose_the_chargers_that_the_list_shows(
-    fleet: Fleet, three: list[str], filters: dict[str, str], identities: list[str]
+    fleet: Fleet, three: list[str], filters: dict[str, Any], identities: list[str]
 ) -> None:
     fleet.ready("other", identity="CP-2")
 
-    listed = fleet.get("/ocpp/chargers", query_string={"sort": "identity", **filters}).json
+    query = (
+        {name: str(value).lower() for name, value in filters.items()} if "attention" in filters else filters
+    )
+    listed = fleet.get("/ocpp/chargers", query_string={"sort": "identity", **query}).json
     preview = fleet.post("/ocpp/chargers/stop", json={"filters": filters, "dry_run": True}).json
 
     assert [charger["identity"] for charger in listed["data"]] == identities
@@ -164,6 +168,11 @@ def test_a_dry_run_says_what_would_be_left_out_and_stores_nothing(fleet: Fleet, 
         ({"filters": {"observed": "gone"}}, ["body", "filters", "observed"], "Input should be"),
         ({"filters": {"page": "1"}}, ["body", "filters", "page"], "no such key"),
         ({"filters": []}, ["body", "filters"], "valid dictionary"),
+        ({"filters": None}, ["body", "filters"], "valid dictionary"),
+        ({"charger_ids": None}, ["body", "charger_ids"], "valid list"),
+        ({"filters": {"q": None}}, ["body", "filters", "q"], "valid string"),
+        ({"filters": {"q": 5}}, ["body", "filters", "q"], "valid string"),
+        ({"filters": {"attention": "perhaps"}}, ["body", "filters", "attention"], "true"),
         ({"filters": {}, "expected_count": 2}, ["body", "expected_count"], "has 3 chargers now, not 2"),
         ({"filters": {}, "rate_per_second": 0}, ["body", "rate_per_second"], "greater than or equal"),
         ({"filters": {}, "rate_per_second": "2"}, ["body", "rate_per_second"], "valid number"),

@@ -41,8 +41,10 @@ export function filterBar(on, { signal, locations }) {
   /** The catalog's failure takes the two filters away, and nothing else. */
   async function offerCatalog() {
     try {
-      offer(brand, "Brand", (await allBrands()).map(({ slug, name }) => [slug, name]));
-      const models = filters.brand_slug ? await modelsOf(filters.brand_slug) : [];
+      const brands = await allBrands();
+      offer(brand, "Brand", brands.map(({ slug, name }) => [slug, name]));
+      const chosen = brands.find(({ slug }) => slug === filters.brand_slug);
+      const models = chosen ? await modelsOf(chosen.slug) : [];
       offer(model, "Model", models.map(({ slug, name }) => [slug, name]));
     } catch {
       offer(brand, "Brand", []);

@@ -117,8 +117,3 @@ export function matches(filters, row) {
     }
   });
 }
-
-/** The list's filters as the body of a request for many chargers has them. */
-export function filtersForBody(filters) {
-  return { ...filters };
-}

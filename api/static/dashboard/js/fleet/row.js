@@ -6,6 +6,7 @@ import { link } from "../router.js";
 import { stateBadge } from "../words.js";
 import { commandOf, linkOf, whyOf } from "./sentences.js";
 
+const UNANSWERED_MS = 10_000;
 const BUTTONS = [
   ["start", "Start"],
   ["stop", "Stop"],
@@ -57,8 +58,13 @@ export function updateEntry(entry, row) {
 
 /** Show at once what was requested of the charger; the row that answers it replaces this. Null takes it off. */
 export function setRequested(entry, verb) {
-  entry.requested = verb ? { verb, after: entry.row.runtime.generation } : null;
+  entry.requested = verb ? { verb, after: entry.row.runtime.generation, at: performance.now() } : null;
   drawEntry(entry);
+}
+
+/** Take off a request that no newer row has answered for a while: the charger was left out, or another request came first. */
+export function dropOldRequest(entry) {
+  if (entry.requested && performance.now() - entry.requested.at > UNANSWERED_MS) setRequested(entry, null);
 }
 
 /** Mark a row that does not belong to the list any more: "removed", "no longer matches", or null. */

@@ -1,7 +1,7 @@
 // The table: a head with sort buttons, and the rows of one page. It keeps a row's node as long as the charger is on the page.
 
 import { el } from "../el.js";
-import { checkStale, makeEntry, setMark, updateEntry } from "./row.js";
+import { checkStale, dropOldRequest, makeEntry, setMark, updateEntry } from "./row.js";
 
 const HEADS = [
   { text: "Charger", sorts: ["identity", "-identity"], words: ["ascending", "descending"] },
@@ -45,6 +45,7 @@ export function fleetTable(on) {
         if (!entry) return makeEntry(row);
         setMark(entry, null);
         updateEntry(entry, row);
+        dropOldRequest(entry);
         return entry;
       });
       for (const id of left) entries.get(id).tr.remove();

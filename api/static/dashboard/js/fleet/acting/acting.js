@@ -4,6 +4,7 @@ import { announce, toast } from "../../dialog.js";
 import { el } from "../../el.js";
 import { jobProgress } from "../../jobs/progress.js";
 import { navigate } from "../../router.js";
+import { counted } from "../../words.js";
 import { setRequested } from "../row.js";
 import { copyText } from "./copy.js";
 import { createDialog } from "./create.js";
@@ -90,13 +91,22 @@ export function actingOn({ table, selection, away, matching, created, signal }) 
     const chosen = selection.all ? { filters: selection.all.filters } : { charger_ids: ids };
     const job = await actOnMany(verb, chosen);
     if (!job) return;
-    for (const [id, entry] of table.entries) if (selection.has(id)) setRequested(entry, verb);
+    for (const [id, entry] of table.entries) {
+      if (selection.has(id) && !isAlready(verb, entry.row)) setRequested(entry, verb);
+    }
     selection.clear();
     showJob(job, verb);
   }
 
   function showJob({ job_id: id, total }, verb) {
     progress.prepend(jobProgress(id, { signal }));
-    announce(`${verb} requested for ${total} chargers`);
+    announce(`${verb} requested for ${counted(total, "charger")}`);
   }
+}
+
+/** Whether a job leaves the charger out, as far as its row shows: it is as requested, or has no runtime. */
+function isAlready(verb, { status, runtime: { desired, observed } }) {
+  if (verb === "delete") return false;
+  const as = { start: "running", stop: "stopped" }[verb];
+  return status !== "READY" || (desired === as && observed === as);
 }

@@ -40,33 +40,33 @@ function isAboutTheCount(error) {
 }
 
 function confirmed(verb, target, plan, changed) {
-  const { total } = plan;
-  if (!total) {
-    toast(`${WORDS[verb]}: no charger is left. ${leftOutWords(plan).join("; ")}`);
+  const leftOut = plan.left_out.reduce((sum, { count }) => sum + count, 0);
+  const acting = counted(plan.total - leftOut, "charger");
+  if (plan.total === leftOut) {
+    toast(`${WORDS[verb]}: nothing to do. ${leftOutWords(plan).join(". ")}`);
     return false;
   }
-  const isTyped = verb === "delete" || total >= TYPED_FROM || Boolean(target.filters);
+  const isTyped = verb === "delete" || plan.total >= TYPED_FROM || Boolean(target.filters);
   return confirmDialog({
-    title: `${WORDS[verb]} ${counted(total, "charger")}?`,
-    body: [changed ? el("p", { class: "note" }, changed) : null, ...questionBody(verb, plan)],
-    action: `${WORDS[verb]} ${counted(total, "charger")}`,
+    title: `${WORDS[verb]} ${acting}?`,
+    body: [changed ? el("p", { class: "note" }, changed) : null, ...questionBody(verb, plan, leftOut)],
+    action: `${WORDS[verb]} ${acting}`,
     danger: verb !== "start",
-    type: isTyped ? String(total) : null,
+    type: isTyped ? String(plan.total - leftOut) : null,
   });
 }
 
-function questionBody(verb, plan) {
+function questionBody(verb, plan, leftOut) {
   const names = plan.sample.map(({ identity }) => identity);
   const more = plan.total - names.length;
   return [
-    el("p", {}, names.join(", "), more > 0 ? ` and ${number(more)} more` : ""),
-    plan.left_out.length
-      ? [el("p", {}, "Left out:"), el("ul", {}, leftOutWords(plan).map((text) => el("li", {}, text)))]
-      : null,
+    el("p", {}, leftOut ? `Of ${counted(plan.total, "charger")}: ` : null, names.join(", "), more > 0 ? ` and ${number(more)} more` : ""),
+    leftOut ? [el("p", {}, "Left out:"), el("ul", {}, leftOutWords(plan).map((text) => el("li", {}, text)))] : null,
     verb === "delete" ? el("p", {}, "They stop, and their rows, settings and commands are removed.") : null,
   ];
 }
 
+/** "The charger is stopped already: 4 chargers". */
 function leftOutWords({ left_out: leftOut }) {
-  return leftOut.map(({ reason, count }) => `${counted(count, "charger")}: ${reason}`);
+  return leftOut.map(({ reason, count }) => `${reason}: ${counted(count, "charger")}`);
 }

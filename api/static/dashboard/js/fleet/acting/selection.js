@@ -26,9 +26,6 @@ export function makeSelection(changed) {
     get ids() {
       return [...some.keys()];
     },
-    get identities() {
-      return [...some.values()];
-    },
     set,
     /** Select or take out one; with `isRange`, all rows between it and the one before. */
     choose(rows, id, isSelected, isRange) {
