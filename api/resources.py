@@ -52,7 +52,7 @@ class Resources:
     @property
     def gauges(self) -> Measured:
         """What the gauges of this process are read from."""
-        return Measured(self.publisher, self.watcher, self.streams, self.readiness)
+        return Measured(self.publisher, self.watcher, self.streams, self.feed, self.readiness)
 
 
 def resources() -> Resources:

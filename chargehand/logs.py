@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chargehand.client.http import Client, Row
 
 ARROWS = {"cp_to_csms": "→", "csms_to_cp": "←"}
+DIRECTIONS = {"to-csms": "cp_to_csms", "from-csms": "csms_to_cp"}
 KINDS = ("frame", "remark", "connection")
 NOTHING = {None: "No frames", "remark": "No remarks", "connection": "No connection events"}
 POLL_S = 1.0
@@ -42,6 +43,11 @@ WIDTH = 160  # columns, without a terminal
     help="OCPP messages, what the charger could not do or accept, or the changes of its link.",
 )
 @click.option("--event", help="One OCPP action only, such as BootNotification.")
+@click.option("--direction", type=click.Choice(tuple(DIRECTIONS)), help="Frames to or from the CSMS only.")
+@click.option("--text", help="Only lines whose message has this text, in any case of letters.")
+@click.option(
+    "--errors", is_flag=True, help="CALLERRORs, remarks of errors, rejected and lost connections only."
+)
 @click.option("--full", is_flag=True, help="Show whole payloads.")
 @as_json
 def logs(
@@ -51,6 +57,9 @@ def logs(
     limit: int,
     kind: str,
     event: str | None,
+    direction: str | None,
+    text: str | None,
+    errors: bool,
     full: bool,
     as_json: bool,
 ) -> None:
@@ -60,14 +69,21 @@ def logs(
     """
     from chargehand.client.finding import find_chargers
 
-    if event and kind != KINDS[0]:
-        raise click.UsageError("only frames have an OCPP action: leave out --event or --kind")
+    if kind != KINDS[0] and (event or direction):
+        option = "--event" if event else "--direction"
+        raise click.UsageError(f"only frames have that: leave out {option} or --kind")
     if not names:
         raise click.UsageError("name chargers by their id or identity")
     with connect() as client:
         chargers = {row["id"]: row["identity"] for row in find_chargers(client, names)}
         style = Style(as_json=as_json, with_identity=len(names) > 1, full=full)
-        wanted = Selection(limit, None if kind == KINDS[0] else kind, event)
+        given = {
+            "direction": DIRECTIONS.get(direction or ""),
+            "q": text,
+            "errors": "true" if errors else None,
+        }
+        filters = {name: value for name, value in given.items() if value}
+        wanted = Selection(limit, None if kind == KINDS[0] else kind, event, filters)
         if follow:
             follow_frames(client, chargers, wanted, style)
         else:
@@ -81,6 +97,7 @@ class Selection:
     limit: int  #: how many of the newest
     kind: str | None  #: None are frames: an API of an earlier release knows no kinds
     event: str | None
+    filters: dict[str, str]  #: more parameters of the API
 
 
 @dataclass(frozen=True)
@@ -100,7 +117,10 @@ def print_newest(client: "Client", chargers: dict[str, str], wanted: Selection, 
         frame
         for charger_id, identity in chargers.items()
         for frame in with_identity(
-            identity, newest_frames(client, charger_id, wanted.limit, wanted.event, wanted.kind)
+            identity,
+            newest_frames(
+                client, charger_id, wanted.limit, wanted.event, wanted.kind, filters=wanted.filters
+            ),
         )
     ]
     if style.as_json:
@@ -108,7 +128,7 @@ def print_newest(client: "Client", chargers: dict[str, str], wanted: Selection, 
         return
     print_frames(found, style)
     if not found:
-        nothing = "No frame matches" if wanted.event else NOTHING[wanted.kind]
+        nothing = "Nothing matches" if wanted.event or wanted.filters else NOTHING[wanted.kind]
         note(f"{nothing}: --follow waits for new ones.")
 
 
@@ -117,7 +137,8 @@ def follow_frames(client: "Client", chargers: dict[str, str], wanted: Selection,
     from chargehand.client.frames import Follower
 
     followers = [
-        (identity, Follower(client, id_, wanted.event, wanted.kind)) for id_, identity in chargers.items()
+        (identity, Follower(client, id_, wanted.event, wanted.kind, filters=wanted.filters))
+        for id_, identity in chargers.items()
     ]
     frames = [
         frame for identity, one in followers for frame in with_identity(identity, one.first(wanted.limit))

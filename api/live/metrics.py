@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api.limits.reads import ReadSessions
+from api.live.feed import Feed
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
@@ -75,7 +76,11 @@ CLIENTS_WAITING = Gauge(
     multiprocess_mode="livesum",
 )
 STREAMS = Gauge(
-    "chargehand_event_streams", "Event streams that are open.", registry=REGISTRY, multiprocess_mode="livesum"
+    "chargehand_event_streams",
+    "Open event streams of organizations, and of single chargers, those within a stream of an organization included.",
+    ["kind"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
 )
 BROKER_UP = Gauge(
     "chargehand_broker_up",
@@ -92,6 +97,7 @@ class Measured:
     publisher: Publisher
     watcher: Watcher
     streams: Streams
+    feed: Feed
     readiness: Readiness
 
 
@@ -302,5 +308,6 @@ def _report(measured: Measured) -> None:
     WAITING.set(measured.publisher.waiting)
     DROPPED.set(measured.publisher.dropped)
     CLIENTS_WAITING.set(measured.watcher.waiting)
-    STREAMS.set(measured.streams.count)
+    STREAMS.labels("charger").set(measured.streams.count)
+    STREAMS.labels("organization").set(measured.feed.count)
     BROKER_UP.set(measured.readiness.broker(keep_s=BROKER_CHECK_EVERY_S).reason is None)

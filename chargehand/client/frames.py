@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from chargehand.client.http import Client, Row, segment
 
@@ -13,19 +14,28 @@ MAX_LATENESS = timedelta(seconds=60)  # after a newer frame; the default of LOG_
 RESOLUTION = timedelta(microseconds=1)  # of timestamps
 
 Key = tuple[tuple[str, str | None], ...]
+Filters = Mapping[str, str]  #: more of the API's parameters: direction, q, errors
+Query = dict[str, str | None]
+NO_FILTERS: Filters = MappingProxyType({})
 
 
 def newest_frames(
-    client: Client, charger_id: str, max_frames: int, event: str | None = None, kind: str | None = None
+    client: Client,
+    charger_id: str,
+    max_frames: int,
+    event: str | None = None,
+    kind: str | None = None,
+    *,
+    filters: Filters = NO_FILTERS,
 ) -> list[Row]:
     """The newest frames, at most max_frames, the oldest first, without repeats; with `kind`, of that kind. Raises Failure."""
     if max_frames < 1:
         return []
-    if max_frames <= MAX_PAGE:
+    if max_frames <= MAX_PAGE and not filters:
         page: list[Row] = client.get(_path(charger_id), event=event, kind=kind, limit=max_frames)["data"]
         return page[::-1]
     frames: list[Row] = []
-    for page in _pages(client, charger_id, event, kind):
+    for page in _pages(client, charger_id, {"event": event, "kind": kind}, filters):
         frames += page
         if len(frames) >= max_frames:
             break
@@ -49,16 +59,25 @@ class Follower:
     """
 
     def __init__(
-        self, client: Client, charger_id: str, event: str | None = None, kind: str | None = None
+        self,
+        client: Client,
+        charger_id: str,
+        event: str | None = None,
+        kind: str | None = None,
+        *,
+        filters: Filters = NO_FILTERS,
     ) -> None:
-        self._client, self._charger_id, self._event, self._kind = client, charger_id, event, kind
+        self._client, self._charger_id = client, charger_id
+        self._event, self._kind, self._filters = event, kind, filters
         self._seen: Counter[Key] = Counter()
         self._since: datetime | None = None  #: older frames are not read again; None before the first frame
 
     def first(self, max_frames: int) -> list[Row]:
         """The newest frames, at most max_frames, the oldest first. Raises Failure."""
         wanted = max(max_frames, FIRST_PAGE)
-        frames = newest_frames(self._client, self._charger_id, wanted, self._event, self._kind)
+        frames = newest_frames(
+            self._client, self._charger_id, wanted, self._event, self._kind, filters=self._filters
+        )
         if frames:
             self._since = _at(frames[-1]) - MAX_LATENESS
             if len(frames) == wanted:  # there may be older ones, which are not wanted
@@ -85,19 +104,34 @@ class Follower:
     def _window(self) -> list[Row]:
         """All frames since `_since`, the oldest first."""
         start = self._since.isoformat() if self._since else None
-        pages = _pages(self._client, self._charger_id, self._event, self._kind, start)
+        query = {"event": self._event, "kind": self._kind, "start_date": start}
+        pages = _pages(self._client, self._charger_id, query, self._filters)
         return [frame for page in pages for frame in page][::-1]
 
 
-def _pages(
-    client: Client, charger_id: str, event: str | None, kind: str | None, start: str | None = None
-) -> Iterator[list[Row]]:
-    """Pages of frames, the newest first. The next page continues at a time, because a count shifts when frames arrive."""
+def _pages(client: Client, charger_id: str, query: Query, filters: Filters) -> Iterator[list[Row]]:
+    """Pages of frames, the newest first."""
+    if filters:
+        return _pages_by_cursor(client, charger_id, query | dict(filters))
+    return _pages_by_time(client, charger_id, query)
+
+
+def _pages_by_cursor(client: Client, charger_id: str, query: Query) -> Iterator[list[Row]]:
+    """A page may be empty: the API reads a bounded number of lines for it."""
+    cursor: str | None = None
+    while True:
+        page = client.get(_path(charger_id), **query, limit=MAX_PAGE, order="desc", cursor=cursor)
+        yield page["data"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _pages_by_time(client: Client, charger_id: str, query: Query) -> Iterator[list[Row]]:
+    """The next page continues at a time, because a count shifts when frames arrive. An API of an earlier release knows no cursors."""
     end: str | None = None
     while True:
-        page: list[Row] = client.get(
-            _path(charger_id), event=event, kind=kind, start_date=start, end_date=end, limit=MAX_PAGE
-        )["data"]
+        page: list[Row] = client.get(_path(charger_id), **query, limit=MAX_PAGE, end_date=end)["data"]
         oldest = page[-1]["timestamp"] if page else None
         if len(page) < MAX_PAGE or oldest == page[0]["timestamp"]:
             yield page

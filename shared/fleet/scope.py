@@ -32,6 +32,12 @@ def get_charger(session: Session, *, organization_id: str, charger_id: str) -> C
     return _one(session, query, charger_id)
 
 
+def check_charger(session: Session, *, organization_id: str, charger_id: str) -> None:
+    """Raises ChargerNotFound."""
+    if session.scalar(select(own_charger(organization_id, charger_id).exists())) is not True:
+        raise ChargerNotFound(charger_id)
+
+
 def lock_charger(session: Session, *, organization_id: str, charger_id: str) -> Charger:
     """The charger's row, locked until the transaction ends. Raises ChargerNotFound."""
     return _one(session, own_charger(organization_id, charger_id).with_for_update(key_share=True), charger_id)

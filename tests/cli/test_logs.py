@@ -171,5 +171,21 @@ def test_connection_events_say_why_a_charger_does_not_reach_its_csms(run: Run, n
     assert (first["identity"], first["state"], first["reason"]) == (name, "connecting", None)
     assert "No remarks" in run("chargers", "logs", name, "--kind", "remark").err
     refused = run("chargers", "logs", name, "--kind", "remark", "--event", "Authorize")
-    assert "only frames have an OCPP action" in refused.err
+    assert "only frames have that: leave out --event or --kind" in refused.err
     assert refused.status == 2
+
+
+def test_lines_are_searched_by_text_direction_and_errors(run: Run, name: str) -> None:
+    run("chargers", "create", name, "-q")
+    logs = ("chargers", "logs", name, "--json")
+    wait_until(lambda: len(run(*logs).json) >= 6)
+
+    boots = run(*logs, "--text", "CHARGEPOINTmodel").json
+    received = run(*logs, "--direction", "from-csms", "--limit", "2").json
+    errors = run("chargers", "logs", name, "--errors")
+
+    assert [(frame["action"], frame["message_type"]) for frame in boots] == [("BootNotification", 2)]
+    assert {frame["direction"] for frame in received} == {"csms_to_cp"}
+    assert len(received) == 2
+    assert (errors.out, "Nothing matches" in errors.err) == ("", True)
+    assert "leave out --direction" in run(*logs, "--kind", "remark", "--direction", "to-csms").err

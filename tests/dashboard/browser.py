@@ -60,10 +60,10 @@ def chromium() -> str:
 
 
 @contextmanager
-def running_browser(path: str) -> Iterator[Browser]:
+def running_browser(path: str, *options: str) -> Iterator[Browser]:
     expect.set_options(timeout=15_000)  # ms; a busy machine takes seconds to load a view
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        browser = playwright.chromium.launch(executable_path=path, args=[*OPTIONS, *options])
         yield browser
         browser.close()
 

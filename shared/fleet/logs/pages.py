@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from shared.fleet.logs.filters import LogFilters, conditions
 from shared.fleet.logs.rows import Bound, Entry, Position, entries_of, in_order, position_of, rows_in_order
-from shared.fleet.scope import get_charger
+from shared.fleet.scope import check_charger
 
 #: Rows that a page reads at most when filters leave some out: some tenths of a second with the longest messages.
 MAX_ROWS_READ = 5000
@@ -55,7 +55,7 @@ def list_entries(
     MAX_ROWS_READ. A message longer than max_bytes is cut, and its entry has `truncated`. Pages on from `next` have each
     entry once; one that is stored later, with an earlier time, is not among them. Raises ChargerNotFound.
     """
-    get_charger(session, organization_id=organization_id, charger_id=charger_id)
+    check_charger(session, organization_id=organization_id, charger_id=charger_id)
     backward = cursor is not None and cursor.backward
     read_descending = descending != backward
     bound = Bound(cursor.position, cursor.inclusive) if cursor else None

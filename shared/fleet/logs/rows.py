@@ -32,7 +32,7 @@ FIELDS = {
     LogKind.REMARK: ("level",),
     LogKind.CONNECTION: ("state", "reason"),
 }
-#: The tables, by their number in a position: of two entries with the same time and id the first one is the older.
+#: The tables, by their number in a position.
 FRAMES, LINES = 0, 1
 
 _HEAD = re.compile(r'\s*\[\s*([2-6])\s*,\s*("(?:[^"\\]|\\.)*")')
@@ -76,7 +76,8 @@ def rows_in_order(
 
 
 def in_order(row: Any, *, descending: bool) -> list[ColumnElement[Any]]:
-    keys = (row.timestamp, row.event_id, row.table)
+    """By time. An event id is in one of the tables only; a third key would make PostgreSQL read all rows to sort them."""
+    keys = (row.timestamp, row.event_id)
     return [key.desc() if descending else key.asc() for key in keys]
 
 
@@ -98,13 +99,12 @@ def _branch(
 
 def _behind(table: Table, bound: Bound, *, descending: bool) -> list[ColumnElement[bool]]:
     """The condition on time alone is implied, and lets PostgreSQL leave out the partitions of other days."""
-    at, number = bound.position, FRAMES if table is ChargerLog else LINES
-    with_same_key = bound.inclusive if number == at.table else (number < at.table) == descending
+    at = bound.position
     keys = tuple_(table.timestamp, table.event_id)
     place = tuple_(literal(at.timestamp, table.timestamp.type), literal(at.event_id, Text))
     if descending:
-        return [table.timestamp <= at.timestamp, keys <= place if with_same_key else keys < place]
-    return [table.timestamp >= at.timestamp, keys >= place if with_same_key else keys > place]
+        return [table.timestamp <= at.timestamp, keys <= place if bound.inclusive else keys < place]
+    return [table.timestamp >= at.timestamp, keys >= place if bound.inclusive else keys > place]
 
 
 def _columns(table: Table) -> list[ColumnElement[Any]]:

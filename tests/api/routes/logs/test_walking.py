@@ -38,9 +38,9 @@ QUERIES = st.fixed_dictionaries(
 
 
 def written(lines: list[tuple[Row, int]]) -> list[Row]:
-    """The lines as rows of the database: a table has a moment and an id once."""
+    """The lines as rows of the database: an id occurs once in a moment."""
     rows = [row | {"event_id": str(id_)} for row, id_ in lines]
-    keyed = {("direction" in row, row["timestamp"], row["event_id"]): row for row in rows}
+    keyed = {(row["timestamp"], row["event_id"]): row for row in rows}
     return list(keyed.values())
 
 
@@ -48,7 +48,7 @@ def expected(rows: list[Row], query: dict[str, Any]) -> list[tuple[str, str]]:
     """The kind and id of the entries that a client wants."""
     found = sorted(
         (row for row in rows if fits(row, query)),
-        key=lambda row: (row["timestamp"], row["event_id"], "kind" in row),
+        key=lambda row: (row["timestamp"], row["event_id"]),
         reverse=query["order"] == "desc",
     )
     return [(row.get("kind", "frame"), row["event_id"]) for row in found]

@@ -43,7 +43,7 @@ export async function makeModel(id, signal) {
   /** A failure changes nothing: the header shows that the API is away, and what is here stays. */
   async function quietly(read) {
     try {
-      await read();
+      if (!model.removed) await read();
     } catch (error) {
       model.removed ||= error.status === 404;
     }

@@ -116,8 +116,8 @@ function isFresh(row, { filters, at, total, count }) {
 }
 
 /**
- * No event says that time has passed: before a row is shown as stale, and when it may have come to need attention, it is
- * read once more.
+ * No event says that time has passed, or that a charger was observed again: before a row is shown as stale, while it is
+ * shown so, and when it may have come to need attention, it is read once more.
  */
 function checkAges(table, on) {
   let readAt = -Infinity;
@@ -125,7 +125,7 @@ function checkAges(table, on) {
     if (document.hidden) return;
     const now = clock.now();
     const entries = [...table.entries.values()].filter(({ mark }) => mark !== "removed");
-    const old = entries.filter((entry) => !entry.isStale && isPast(entry.row.runtime.stale_at, now));
+    const old = entries.filter(({ row }) => isPast(row.runtime.stale_at, now));
     if (live.status.kind === "down") old.forEach((entry) => checkStale(entry, now));
     else if ((old.length || entries.some(({ row }) => isOverdue(row, now))) && performance.now() - readAt > READ_AGAIN_MS) {
       readAt = performance.now();

@@ -29,11 +29,11 @@ export function listReader({ signal }) {
 }
 
 /**
- * The counts for the part of the fleet that the filters mean. `show(summary)` gets each. Without such a filter they are the
+ * The counts for the part of the fleet that the filters mean. `show(summary)` gets each, and null when they cannot be read. Without such a filter they are the
  * stream's; with one they are requested after a change, at most every two seconds.
  */
-export function summaryReader(show, failed, { signal }) {
-  let scope = {};
+export function summaryReader(show, { filters, signal }) {
+  let scope = scopeOf(filters);
   let timer = 0;
   let newest = null;
 
@@ -45,8 +45,8 @@ export function summaryReader(show, failed, { signal }) {
     try {
       const summary = await api.get("/ocpp/chargers/summary", scope, { signal: AbortSignal.any([signal, mine.signal]) });
       if (!mine.signal.aborted) show(summary);
-    } catch (error) {
-      if (!mine.signal.aborted && !signal.aborted) failed(error);
+    } catch {
+      if (!mine.signal.aborted && !signal.aborted) show(null); // the list, read with them, says why
     }
   }
 

@@ -54,6 +54,7 @@ export async function show(root, _params, { signal }) {
     created: () => reload(),
     signal,
   });
+  pages.node.hidden = true;
   const away = awayNote(table, () => [...table.node.querySelectorAll("button[data-act]"), ...acting.buttons]);
   const problem = el("div", { class: "note failed", role: "alert", hidden: true });
   const loading = el("p", { class: "fleet-loading", role: "status", hidden: true }, "Loading the chargers …");
@@ -78,7 +79,7 @@ export async function show(root, _params, { signal }) {
   );
   const reader = listReader({ signal });
   const secondReader = listReader({ signal }); // does not end the first one's request
-  const summaries = summaryReader(showSummary, () => {}, { signal });
+  const summaries = summaryReader(showSummary, { filters: wanted.filters, signal });
   const rows = followRows(
     table,
     () => list,

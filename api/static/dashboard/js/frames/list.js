@@ -53,7 +53,9 @@ export function rowList(does) {
     }
     let next = list.firstChild;
     for (const row of rows) {
+      const before = made.get(row.key)?.node;
       const node = nodeOf(row);
+      if (next === before && before) next = node; // it may have been made again
       if (node === next) next = next.nextSibling;
       else list.insertBefore(node, next);
     }

@@ -10,6 +10,7 @@ export function obstacleOf({ charger, connection, removed }) {
   const { runtime, control, status } = charger;
   if (removed) return "The charger is deleted.";
   if (connection.kind === "down") return "Chargehand does not answer, so nothing can be sent to the charger.";
+  if (status === "FAILED") return "The charger could not be provisioned, so no action reaches it.";
   if (status !== "READY") return "The charger is not provisioned yet, so no action reaches it.";
   if (runtime.desired === "stopped") return "The charger is stopped: start it, then actions reach it.";
   if (!control.connected) return "The charger is not connected to the control link, so no action reaches it.";
