@@ -3,13 +3,15 @@
 Field for field the contract's types; those beyond it say so.
 """
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from marshmallow import Schema, fields, post_load
 
-from api.http.charger_state import spec_of
+from api.http.charger_state import newest_command_of, runtime_of, spec_of
 from api.http.fields.fields import Body, Choice, Identity, Instant, Text, WsUrl
-from api.http.fleet.rows import ErrorDetail, NewestCommand, NewestCommandOfRow, Runtime, RuntimeOfRow, doc
+from api.http.fleet.rows import ErrorDetail, NewestCommandOfRow, Runtime, RuntimeOfRow, doc, plain
 from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger
@@ -119,9 +121,24 @@ class ChargerAnswer(Schema):
         metadata=doc("Why its provisioning failed. Beyond the contract."),
     )
     command = NewestCommandOfRow(
-        NewestCommand, required=True, allow_none=True, metadata=doc("Its newest. Beyond the contract.")
+        required=True, allow_none=True, metadata=doc("Its newest. Beyond the contract.")
     )
-    runtime = RuntimeOfRow(Runtime, required=True)
+    runtime = RuntimeOfRow(required=True)
+
+
+class ListedCharger(fields.Nested):
+    """A row of a list, written as ChargerAnswer would, which takes several times as long."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(ChargerAnswer, **kwargs)
+
+    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]  # as Nested does
+        return {name: plain(read(nested_obj)) for name, read in _READERS.items()}
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    name: attrgetter(field.attribute or name) for name, field in ChargerAnswer().fields.items()
+} | {"runtime": runtime_of, "command": newest_command_of}
 
 
 class _SpecOfRow(fields.Nested):
@@ -301,7 +318,7 @@ class ValidationErrors(Schema):
 
 
 class ChargerPage(Schema):
-    data = fields.List(fields.Nested(ChargerAnswer), required=True)
+    data = fields.List(ListedCharger(), required=True)
     total = fields.Integer(
         required=True,
         allow_none=True,
