@@ -1,5 +1,6 @@
 // The whole text of a frame: readable, selectable, to copy. It is text whatever it contains.
 
+import { toClipboard } from "../clipboard.js";
 import { localTime } from "../clock.js";
 import { announce, toast } from "../dialog.js";
 import { el, fill } from "../el.js";
@@ -35,11 +36,10 @@ function pretty(text) {
   }
 }
 
-/** Copy the text and say so. Without the clipboard's interface, which needs https, by a field. */
+/** Copy the text and say so. */
 export async function copy(text, what) {
   try {
-    if (navigator.clipboard) await navigator.clipboard.writeText(text);
-    else copyByField(text);
+    await toClipboard(text);
     announce(`Copied ${what}`);
     toast(`Copied ${what}.`);
   } catch {
@@ -55,13 +55,4 @@ export function save(blob, name) {
   anchor.click();
   anchor.remove();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
-}
-
-function copyByField(text) {
-  const field = el("textarea", { class: "unseen", readonly: true, value: text });
-  document.body.append(field);
-  field.select();
-  const done = document.execCommand("copy");
-  field.remove();
-  if (!done) throw new Error("not copied");
 }

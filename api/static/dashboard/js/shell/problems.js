@@ -1,5 +1,6 @@
 // Errors as a person reads them.
 
+import { toClipboard } from "../clipboard.js";
 import { el, fill } from "../el.js";
 
 /** A module of the page cannot be loaded, although the server answers. */
@@ -97,8 +98,8 @@ function requestId({ requestId: id, status }) {
 export function copyButton(text, label = "Copy") {
   const button = el("button", { type: "button", class: "button quiet" }, label);
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(text);
-    fill(button, "Copied");
+    const isCopied = await toClipboard(text).then(() => true, () => false);
+    fill(button, isCopied ? "Copied" : "Not copied: select the text");
     setTimeout(() => fill(button, label), 2000);
   });
   return button;
