@@ -100,8 +100,8 @@ class Feed:
 
     @contextmanager
     def listen(self, place: Place) -> Iterator[FeedStream]:
-        """A stream without a slot, for a request that holds one to wait."""
-        stream = FeedStream(place)
+        """A stream of rows without a slot, for a request that holds one to wait."""
+        stream = FeedStream(place, with_summary=False)
         self._add(stream)
         try:
             yield stream
@@ -214,20 +214,19 @@ class Feed:
     def _poll_summaries(self) -> None:
         wanted: defaultdict[str, list[FeedStream]] = defaultdict(list)
         for stream in list(self._streams):
-            wanted[stream.organization_id].append(stream)
+            if stream.with_summary:
+                wanted[stream.organization_id].append(stream)
         self._summaries = {one: self._summary_of(one) for one in wanted}
         for organization_id, streams in wanted.items():
             kept = self._summaries[organization_id]
             now_s = monotonic()
-            if not kept.is_due(now_s):
-                continue
-            with self._autocommit() as session:
-                text = self._renderer.summary(summarize(session, organization_id, Filters()))
-            kept.made_at_s = now_s
-            if text != kept.text:
-                kept.text = text
-                for stream in streams:
-                    stream.show(text)
+            if kept.is_due(now_s):
+                with self._autocommit() as session:
+                    kept.text = self._renderer.summary(summarize(session, organization_id, Filters()))
+                kept.made_at_s = now_s
+            # Also to a stream that was opened since: its `ready` may have an older one.
+            for stream in streams:
+                stream.show(kept.text)
 
     def _poll_logs(self) -> None:
         now_s = monotonic()

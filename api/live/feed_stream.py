@@ -41,15 +41,18 @@ class Batch:
 class FeedStream:
     """The changes of an organization, for one client: of each charger only the newest row."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, with_summary: bool = True) -> None:
         self.place = place  #: that the feed has read to
+        self.with_summary = with_summary
         self.is_behind = False  #: more followed at once when it was last read
         self.polled_at = 0.0
         self.watched: list[Stream] = []  #: the chargers whose events it has too
         self.tails: list[Tail] = []  #: the chargers whose logs it has too
+        self.shown: bytes | None = None  #: the summary that was shown last
         self.woken = threading.Event()
         self._lock = threading.Lock()
         self._pending = Batch(place)
+        self._taken = place  # all before it was taken
         self._ended = False
 
     @property
@@ -65,11 +68,16 @@ class FeedStream:
             self._pending.rows.update(rows)
             self._pending.place = changes.next
             if len(self._pending.rows) > MAX_PENDING:
-                self._pending, self._ended = Batch(changes.next), True
+                # What is dropped is before `changes.next`, and whatever is still sent has the cursor of its batch.
+                self._pending, self._ended = Batch(self._taken), True
         if rows or self._ended:
             self.woken.set()
 
     def show(self, summary: bytes) -> None:
+        """Hand a summary to the client's thread, unless it is the one that was shown last."""
+        if summary == self.shown:
+            return
+        self.shown = summary
         with self._lock:
             self._pending.summary = summary
         self.woken.set()
@@ -104,6 +112,7 @@ class FeedStream:
         """What the client has not read yet."""
         with self._lock:
             batch, self._pending = self._pending, Batch(self._pending.place)
+            self._taken = batch.place
         for stream in self.watched:
             batch.events += stream.take()
         return batch

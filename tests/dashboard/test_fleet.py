@@ -24,7 +24,7 @@ def prefix() -> str:
 def create(client: httpx.Client, csms: RememberingCsms, identity: str) -> str:
     """A charger that its CSMS has accepted. Returns its id."""
     body = NEW_CHARGER | {"identity": identity, "ws_url": csms.url}
-    answer = client.post("/ocpp/chargers", json=body, params={"wait": 30, "until": "accepted"}, timeout=40)
+    answer = client.post("/ocpp/chargers", json=body, params={"wait": 60, "until": "accepted"}, timeout=70)
     assert answer.status_code == 200, answer.text
     charger_id: str = answer.json()["charger_id"]
     return charger_id
@@ -156,6 +156,7 @@ def test_many_are_stopped_by_one_job_after_a_question_that_names_them(
     for number in (1, 2, 3):
         create(client, csms, f"{prefix}{number}")
     open_view(page, f"/dashboard?q={prefix}")
+    expect(row(page, f"{prefix}3")).to_be_visible()
 
     page.get_by_role("checkbox", name="Select the page").check()
     page.get_by_role("toolbar", name="Selected chargers").get_by_role("button", name="Stop").click()

@@ -123,7 +123,8 @@ def test_the_name_is_shown_as_it_is(hostile_page: Page) -> None:
 def test_frames_are_shown_as_they_are(hostile_page: Page, charger_id: str) -> None:
     open_view(hostile_page, f"/dashboard/chargers/{charger_id}")
 
-    expect(hostile_page.get_by_role("main").get_by_text("DataTransfer").first).to_be_visible(timeout=15_000)
+    seen = hostile_page.get_by_role("main").get_by_text("DataTransfer").filter(visible=True)
+    expect(seen.first).to_be_visible(timeout=15_000)
     check_that_texts_stayed_texts(hostile_page)
 
 

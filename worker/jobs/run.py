@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import structlog
 from celery import Celery
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shared.broker.app import BROKER_ERRORS, send
 from shared.database.engine import Sessions
+from shared.fleet.jobs.read import ShownJob
 from shared.models import Job
 from shared.vocabulary import ItemResult, JobAction, JobStatus
 from worker.jobs.portion import (
@@ -37,6 +38,7 @@ CANCELLED_AT_ONCE = 1_000  # items
 QUOTA_SHARE = 0.9  # of the quota of open commands that jobs may fill; the rest is for single commands
 STEP_S = 1.0  # between two steps of a job that waits for something
 LOCKED_S = 0.2  # until chargers that were locked are tried again
+FAILED_S = 60.0  # until a job whose step failed is tried again: other jobs go first
 BUDGET = "Waits for the ECS rate budget"
 WORKERS = "Waits until workers have passed the commands before to ECS"
 
@@ -59,12 +61,20 @@ def run_jobs(sessions: Sessions, celery: Celery, *, max_open_commands: int) -> i
 
 
 def run_steps(sessions: Sessions, publish: Publish, *, max_open_commands: int) -> int:
-    """The same, with another way to publish."""
+    """The same, with another way to publish. What a step raises ends the run; its job is tried again FAILED_S later."""
     for steps in range(MAX_STEPS):
-        with sessions.begin() as session:
-            messages = run_step(session, max_open_commands=max_open_commands)
-        if messages is None:
-            return steps
+        job_id = None
+        try:
+            with sessions.begin() as session:
+                due = _next_due(session)
+                if due is None:
+                    return steps
+                job_id = due.job.id
+                messages = _step(session, due.job, due.now, max_open_commands)
+        except Exception:
+            if job_id is not None:
+                _put_off(sessions, job_id)
+            raise
         if messages:
             publish(messages)
     return MAX_STEPS
@@ -72,6 +82,12 @@ def run_steps(sessions: Sessions, publish: Publish, *, max_open_commands: int) -
 
 def run_step(session: Session, *, max_open_commands: int) -> Messages | None:
     """One step of the job that has been due for the longest. Returns the messages to publish; None when none is due."""
+    due = _next_due(session)
+    return None if due is None else _step(session, due.job, due.now, max_open_commands)
+
+
+def _next_due(session: Session) -> ShownJob | None:
+    """The job that has been due for the longest, locked."""
     due = session.execute(
         select(Job, func.now().label("now"))
         .where(Job.next_at <= func.now())
@@ -79,10 +95,14 @@ def run_step(session: Session, *, max_open_commands: int) -> Messages | None:
         .limit(1)
         .with_for_update(of=Job, key_share=True, skip_locked=True)
     ).one_or_none()
-    if due is None:
-        return None
-    job: Job = due.Job
-    return _step(session, job, due.now, max_open_commands)
+    return None if due is None else ShownJob(*due)
+
+
+def _put_off(sessions: Sessions, job_id: int) -> None:
+    later = func.now() + timedelta(seconds=FAILED_S)
+    with sessions.begin() as session:
+        session.execute(update(Job).where(Job.id == job_id, Job.next_at.is_not(None)).values(next_at=later))
+    log.warning("job.failed_step", job_id=job_id, next_in_s=FAILED_S)
 
 
 def _step(session: Session, job: Job, now: datetime, max_open_commands: int) -> Messages:

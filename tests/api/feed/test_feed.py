@@ -31,6 +31,11 @@ def opened(resources: Resources, sessions: Sessions, organization: str = "acme")
         return resources.feed.open(Place(organization, read_mark(session).xmin, 0))
 
 
+def rename_all(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.execute(text("UPDATE chargers SET name = 'new' WHERE organization_id = 'acme'"))
+
+
 def test_all_clients_share_one_query_and_one_rendering_of_a_row(
     fleet: Fleet, sessions: Sessions, by_hand: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,8 +80,7 @@ def test_old_events_of_an_organization_delay_no_other_client(
     fleet.multiply(busy, 40)
     with sessions() as session:
         old = Place("acme", read_mark(session).xmin, 0)
-    with sessions.begin() as session:
-        session.execute(text("UPDATE chargers SET name = 'new' WHERE organization_id = 'acme'"))
+    rename_all(sessions)
     behind = [by_hand.feed.open(old) for _ in range(3 * MAX_BEHIND_PER_POLL)]
     other = opened(by_hand, sessions, "globex")
     by_hand.feed._poll_changes()  # finds out who is behind
@@ -93,6 +97,60 @@ def test_old_events_of_an_organization_delay_no_other_client(
     assert not any(stream.is_behind for stream in behind)
     for stream in (*behind, other):
         by_hand.feed.close(stream)
+
+
+def test_a_client_that_does_not_keep_up_goes_on_before_the_rows_that_it_lost(
+    fleet: Fleet, sessions: Sessions, by_hand: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when its last batch has something else: a summary, or an event of a charger that it watches."""
+    monkeypatch.setattr(feed_stream, "MAX_PENDING", 3)
+    charger_id = fleet.ready()
+    fleet.multiply(charger_id, 10)
+    stream = opened(by_hand, sessions)
+    before = stream.place
+    rename_all(sessions)
+
+    by_hand.feed._poll_changes()
+    by_hand.feed._poll_summaries()
+
+    batches = list(stream)
+    assert stream.place > before
+    assert [(batch.place, batch.rows) for batch in batches] == [(before, {})]
+    assert batches[0].summary is not None
+    by_hand.feed.close(stream)
+
+
+def test_a_client_that_comes_after_a_summary_was_sent_has_it_too(
+    fleet: Fleet, sessions: Sessions, by_hand: Resources
+) -> None:
+    """Its `ready` may have been read before."""
+    fleet.ready()
+    first = opened(by_hand, sessions)
+    by_hand.feed._poll_summaries()
+    second = opened(by_hand, sessions)
+
+    by_hand.feed._poll_summaries()
+
+    shown = first.take().summary
+    assert shown is not None
+    assert second.take().summary == shown
+    by_hand.feed._poll_summaries()
+    assert not first.take()
+    assert not second.take()
+    for stream in (first, second):
+        by_hand.feed.close(stream)
+
+
+def test_no_summary_is_read_for_a_long_poll(fleet: Fleet, sessions: Sessions, by_hand: Resources) -> None:
+    fleet.ready()
+    with sessions() as session:
+        now = Place("acme", read_mark(session).xmin, 0)
+
+    with by_hand.feed.listen(now) as stream:
+        by_hand.feed._poll_summaries()
+
+        assert not stream.wait(0)
+        assert "acme" not in by_hand.feed._summaries
 
 
 def test_clients_hear_since_when_the_database_is_away_and_when_it_is_back(

@@ -107,7 +107,7 @@ def test_a_page_may_read_that_the_database_is_away(settings: Settings, token: To
 
 
 def test_a_preflight_needs_no_token_on_any_route(shared: Flask) -> None:
-    asked = {
+    requested = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,idempotency-key",
     }
@@ -120,7 +120,7 @@ def test_a_preflight_needs_no_token_on_any_route(shared: Flask) -> None:
 
     assert "/ocpp/chargers/dep-1/events" in paths
     for path in paths:
-        answer = client.options(path, headers={"Origin": PAGE, **asked})
+        answer = client.options(path, headers={"Origin": PAGE, **requested})
         assert (answer.status_code, answer.headers[ALLOWED]) == (200, PAGE), path
         assert "POST" in answer.headers["Access-Control-Allow-Methods"]
         assert answer.headers["Access-Control-Allow-Headers"].lower() == "authorization, idempotency-key"

@@ -21,6 +21,7 @@ def test_a_range_is_selected_with_the_shift_key(page: Page) -> None:
 
 def test_all_that_match_are_selected_in_a_second_step_only(page: Page) -> None:
     open_view(page, "/dashboard?observed=stopped")
+    expect(rows(page)).to_have_count(100)
     every = page.get_by_role("button", name="Select all 240 chargers that match")
 
     page.get_by_role("checkbox", name="Select the page").check()

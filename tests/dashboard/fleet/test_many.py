@@ -78,6 +78,7 @@ def test_the_question_says_which_are_left_out_and_why(own: Own) -> None:
 def test_a_job_that_would_do_nothing_is_not_asked_about(own: Own) -> None:
     own.insert(3, "STOP-")
     own.open()
+    expect(rows(own.page)).to_have_count(3)
     own.page.get_by_role("checkbox", name="Select the page").check()
 
     press(own, "Stop")

@@ -49,6 +49,22 @@ def test_a_job_goes_on_while_the_broker_is_away(world: World, jobs: Jobs) -> Non
         assert session.scalars(due).all() == [charger_id]
 
 
+def test_a_job_that_cannot_go_on_holds_up_no_other(world: World, jobs: Jobs) -> None:
+    """Such as one of a newer release, after an update was taken back."""
+    charger_id = world.ready()
+    unknown, stop = jobs.accept(JobAction.STOP, [charger_id]), jobs.accept(JobAction.STOP, [charger_id])
+    with world.sessions.begin() as session:
+        of_newer = update(Job).where(Job.id == unknown.job_id)
+        session.execute(of_newer.values(action="dance", next_at=func.now() - timedelta(seconds=5)))
+
+    with pytest.raises(ValueError, match="dance"):
+        jobs.run_due()
+    jobs.run_due()
+
+    assert jobs.results(unknown) == ["waiting"]
+    assert jobs.results(stop) == ["requested"]
+
+
 def test_jobs_that_ended_long_ago_are_pruned_with_their_items(
     world: World, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """A real worker is killed in the middle of a job of 300: each charger gets its command once, and every item becomes final."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -71,5 +71,6 @@ def test_a_worker_that_is_killed_in_a_job_of_300_loses_and_doubles_nothing(
 def kill_workers(name: str) -> None:
     """As `kill -9`, for the processes of this test whose command line has the name."""
     for process in psutil.Process().children(recursive=True):
-        if any(name in word for word in process.cmdline()):
-            process.kill()
+        with suppress(psutil.NoSuchProcess):  # another test's, which has just ended
+            if any(name in word for word in process.cmdline()):
+                process.kill()
