@@ -1,7 +1,7 @@
 """The dashboard's page and its files, without a token: the page signs in by itself, and uses the public API only."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -31,6 +31,16 @@ TYPES = {
 }
 INDEX = "index.html"
 HASH_IN_INDEX = b"HASH"  # the page names its files by it
+MODULES_IN_INDEX = b"<!-- MODULES -->\n"
+#: The folders of each view's modules, by the first part of its address below the page's.
+VIEWS = {
+    "": ("js/fleet/",),
+    "chargers": ("js/charger/", "js/frames/"),
+    "jobs": ("js/jobs/",),
+    "operations": ("js/operations/",),
+}
+OF_EVERY_VIEW = ("js/shell/", "js/live/")  # and the modules that lie in no folder
+THEME = "js/shell/theme.js"  # no module: it runs before anything is painted
 FOR_EVER = "public, max-age=31536000, immutable"
 
 
@@ -48,6 +58,8 @@ class Assets:
     """All files of the page, by their path below its folder, and the hash of all of them."""
 
     by_path: dict[str, Asset]
+    pages: dict[str, Asset]  #: the page for each of VIEWS
+    other_page: Asset  #: for every other address
     version: str
 
 
@@ -57,15 +69,16 @@ def dashboard() -> Response:
 
     The page that shows the fleet in a browser. Every path below it, but its files, gives the same page.
     """
-    found = assets()
-    return _response(found.by_path[INDEX], found.version, "no-cache")
+    return view()
 
 
 @pages.get("/dashboard/")
 @pages.get("/dashboard/<path:path>")
 def view(path: str = "") -> Response:
     """The same page: it reads the path of its address by itself."""
-    return dashboard()
+    found = assets()
+    page = found.pages.get(path.partition("/")[0], found.other_page)
+    return _response(page, found.version, "no-cache")
 
 
 @pages.get("/dashboard/assets/<version>/<path:path>")
@@ -73,7 +86,7 @@ def asset(version: str, path: str) -> Response:
     """A file of this version. 404 for any other version: a page never mixes the files of two."""
     found = assets()
     file = found.by_path.get(path)
-    if version != found.version or file is None or path == INDEX:
+    if version != found.version or file is None:
         abort(404)
     return _response(file, found.version, FOR_EVER)
 
@@ -86,8 +99,34 @@ def assets() -> Assets:
     for path, content in sorted(contents.items()):
         digest.update(f"{path} {len(content)}\n".encode() + content)
     version = digest.hexdigest()[:16]
-    contents[INDEX] = contents[INDEX].replace(HASH_IN_INDEX, version.encode())
-    return Assets({path: _asset(path, content) for path, content in contents.items()}, version)
+    template = contents.pop(INDEX)
+
+    def page(*folders: str) -> Asset:
+        content = _page(template, contents, folders)
+        return _asset(INDEX, content.replace(HASH_IN_INDEX, version.encode()))
+
+    return Assets(
+        {path: _asset(path, content) for path, content in contents.items()},
+        {view: page(*folders) for view, folders in VIEWS.items()},
+        page(),
+        version,
+    )
+
+
+def _page(template: bytes, paths: Iterable[str], folders: tuple[str, ...]) -> bytes:
+    """The page, with links that name the view's modules: a browser then fetches them all at once."""
+    modules = sorted(
+        path
+        for path in paths
+        if path.startswith("js/")
+        and path != THEME
+        and (path.count("/") == 1 or path.startswith((*OF_EVERY_VIEW, *folders)))
+    )
+    links = (
+        b'<link rel="modulepreload" href="/dashboard/assets/%s/%s">\n' % (HASH_IN_INDEX, path.encode())
+        for path in modules
+    )
+    return template.replace(MODULES_IN_INDEX, b"".join(links))
 
 
 def _contents(folder: Traversable, above: str = "") -> Iterator[tuple[str, bytes]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from api.http import schemas
 from api.http.auth import requester
 from api.http.charger_state import runtime_of
 from api.http.document.operations import Access, Operations
-from api.http.fields.fields import Problem, documented
+from api.http.fields.fields import Problem, documented, instant_text
 from api.http.fleet.rows import Runtime
 from api.http.parsing import InvalidRequest, item
 from api.http.report_schemas import readable_connectors
@@ -118,13 +118,13 @@ def snapshot_of(found: Snapshot) -> dict[str, Any]:
 
 
 def _stored(event: Event) -> dict[str, Any]:
-    return {"at": _instant(event.at), **event.data}
+    return {"at": instant_text(event.at), **event.data}
 
 
 def _status(event: Event) -> dict[str, Any]:
     data = event.data
     return {
-        "at": _instant(event.at),
+        "at": instant_text(event.at),
         "status": data["status"],
         "error": data["error"],
         "desired": "running" if data["desired_count"] else "stopped",
@@ -139,17 +139,17 @@ def _status(event: Event) -> dict[str, Any]:
 def _link(event: Event) -> dict[str, Any]:
     since = event.data["since"]
     return {
-        "at": _instant(event.at),
+        "at": instant_text(event.at),
         "state": event.data["state"],
         "reason": event.data["reason"],
-        "since": since and _instant(datetime.fromisoformat(since)),
+        "since": since and instant_text(datetime.fromisoformat(since)),
     }
 
 
 def _connectors(event: Event) -> dict[str, Any]:
     data = event.data
     return {
-        "at": _instant(event.at),
+        "at": instant_text(event.at),
         "stale": data["stale"],
         "connectors": readable_connectors(data["connectors"]),
     }
@@ -163,7 +163,3 @@ PAYLOADS = {
     "status": _status,
     "ocpp": _link,
 }
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

@@ -16,6 +16,7 @@ from api.http.feed.cursors import MAX_LENGTH, Cursor, InvalidCursor, place_after
 from api.http.feed.queries import BAD_CURSOR, ChangesQuery, ChangesQuerySchema, EventsQuery, EventsQuerySchema
 from api.http.feed.render import RETRY_MS, behind_event, event, row_events
 from api.http.feed.schemas import ChangesAnswer
+from api.http.fields.fields import instant_text
 from api.http.logs.schemas import log_entry
 from api.http.parsing import InvalidRequest, item
 from api.http.waits import slot_to_wait
@@ -83,7 +84,7 @@ def watch_organization(query: EventsQuery) -> Response:
         "cursor": write_cursor(mark, place),
         "resumed": resumed,
         "reason": reason,
-        "server_time": _now(),
+        "server_time": instant_text(datetime.now(UTC)),
         "summary": asdict(summary),
     }
     first = _first_events(ready, snapshots)
@@ -197,7 +198,3 @@ def _rows(session: Session, charger_ids: Sequence[str], organization_id: str) ->
         for charger in read_rows(session, charger_ids)
         if charger.organization_id == organization_id
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -62,6 +62,8 @@ class OddCsms:
                 answer = [3, id_, {"status": "Accepted", "currentTime": now, "interval": 3600}]
             case [2, id_, "StatusNotification", {"connectorId": 0}]:
                 answer = [4, id_, "InternalError", HOSTILE, {"more": HOSTILE}]
+            case [2, id_, "SecurityEventNotification", _]:  # or the charger holds back what follows
+                answer = [3, id_, {}]
             case _:
                 return
         await connection.send(json.dumps(answer))

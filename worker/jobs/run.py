@@ -66,11 +66,11 @@ def run_steps(sessions: Sessions, publish: Publish, *, max_open_commands: int) -
         job_id = None
         try:
             with sessions.begin() as session:
-                due = _next_due(session)
+                due = next_due(session)
                 if due is None:
                     return steps
                 job_id = due.job.id
-                messages = _step(session, due.job, due.now, max_open_commands)
+                messages = step(session, due, max_open_commands=max_open_commands)
         except Exception:
             if job_id is not None:
                 _put_off(sessions, job_id)
@@ -80,14 +80,8 @@ def run_steps(sessions: Sessions, publish: Publish, *, max_open_commands: int) -
     return MAX_STEPS
 
 
-def run_step(session: Session, *, max_open_commands: int) -> Messages | None:
-    """One step of the job that has been due for the longest. Returns the messages to publish; None when none is due."""
-    due = _next_due(session)
-    return None if due is None else _step(session, due.job, due.now, max_open_commands)
-
-
-def _next_due(session: Session) -> ShownJob | None:
-    """The job that has been due for the longest, locked."""
+def next_due(session: Session) -> ShownJob | None:
+    """The job that has been due for the longest, locked. None when no other is due than those that are locked already."""
     due = session.execute(
         select(Job, func.now().label("now"))
         .where(Job.next_at <= func.now())
@@ -105,7 +99,9 @@ def _put_off(sessions: Sessions, job_id: int) -> None:
     log.warning("job.failed_step", job_id=job_id, next_in_s=FAILED_S)
 
 
-def _step(session: Session, job: Job, now: datetime, max_open_commands: int) -> Messages:
+def step(session: Session, due: ShownJob, *, max_open_commands: int) -> Messages:
+    """One step of the locked job. Returns the messages to publish after the commit."""
+    job, now = due
     settled = settle_items(session, job)
     for result, number in settled.items():
         setattr(job, result, getattr(job, result) + number)

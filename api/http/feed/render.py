@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from flask import Flask
 
+from api.http.fields.fields import instant_text
 from api.http.schemas import ChargerAnswer
 from api.live.feed_stream import Behind
 from shared.fleet.listing import Summary
@@ -45,6 +46,6 @@ def row_events(rows: Mapping[str, bytes | None]) -> Iterator[tuple[str, bytes | 
 def behind_event(behind: Behind) -> Mapping[str, Any]:
     since = behind.since
     return {
-        "since": since and since.isoformat().replace("+00:00", "Z"),
+        "since": since and instant_text(since),
         "reason": since and "The API cannot read from its database: what is shown may have changed since",
     }

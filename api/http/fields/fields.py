@@ -211,6 +211,11 @@ class QueryFlag(fields.Boolean):
         return flag
 
 
+def instant_text(at: datetime) -> str:
+    """A time as answers and events have it: RFC 3339, in UTC."""
+    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
 class Instant(fields.DateTime):
     """A point in time: RFC 3339 with a zone when read, UTC with Z when written."""
 
@@ -225,9 +230,7 @@ class Instant(fields.DateTime):
         super().__init__(metadata={"pattern": documented(self.RFC3339), **metadata}, **kwargs)
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+        return None if value is None else instant_text(value)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
         text = value.upper() if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
 """The parts of a charger's row in answers that are computed: its runtime and its newest command. Beyond the contract."""
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 
 from api.http import charger_state
 from api.http.charger_state import newest_command_of, runtime_of
-from api.http.fields.fields import Instant
+from api.http.fields.fields import Instant, instant_text
 from shared.vocabulary import CommandStatus, EventType, ObservedState, OcppState
 
 
@@ -132,12 +132,8 @@ def plain(value: Any) -> Any:
     return write(value) if write is not None else value
 
 
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
-
-
 _WRITERS: dict[type, Callable[[Any], Any]] = {
-    datetime: _instant,
+    datetime: instant_text,
     UUID: str,
     charger_state.Ocpp: written,
     charger_state.Runtime: written,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, pre_load, validates_schema
+from marshmallow import ValidationError, fields, missing, post_load, pre_load, validates_schema
 
 from api.http.fields.fields import Body, Choices, Problem
 from api.http.fields.json_fields import Array, Boolean, Integer, Nested, Number
@@ -66,9 +66,10 @@ class _JobFilters(Body):
 
 
 def _filter_of(name: str) -> Any:
-    """The list's field. null is an error: who sends it may believe that it filters."""
+    """The list's field, absent unless given. null is an error: who sends it may believe that it filters."""
     field = deepcopy(_LIST_FIELDS[name])
     field.allow_none = False
+    field.load_default = missing
     return field
 
 

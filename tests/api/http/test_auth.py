@@ -34,12 +34,15 @@ class Route:
     body: Any = None
     query: dict[str, Any] | None = None  #: beside its charger, which is in the query then
     binds: bool = False  #: names a charger, which another tenant must not find
+    not_found: int = 404  #: its status then
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
 
 
 CHARGER = "/ocpp/chargers/<charger_id:charger_id>"
+JOB = "/ocpp/jobs/<job_id:job_id>"
+MANY = {"charger_ids": ["<charger_id:charger_id>"]}
 BRANDS = "/ocpp/catalog/brands"
 
 
@@ -57,6 +60,10 @@ ROUTES = [
     Route("GET", "/ocpp/chargers", 200, "tenant"),
     Route("POST", "/ocpp/chargers", 202, "tenant", body=NEW_CHARGER | {"identity": "CP-NEW"}),
     Route("GET", "/ocpp/chargers/summary", 200, "tenant"),
+    Route("POST", "/ocpp/chargers/start", 202, "tenant", body=MANY, binds=True, not_found=422),
+    Route("POST", "/ocpp/chargers/stop", 202, "tenant", body=MANY, binds=True, not_found=422),
+    Route("POST", "/ocpp/chargers/restart", 202, "tenant", body=MANY, binds=True, not_found=422),
+    Route("POST", "/ocpp/chargers/delete", 202, "tenant", body=MANY, binds=True, not_found=422),
     Route("GET", CHARGER, 200, "tenant", binds=True),
     Route("PUT", CHARGER, 200, "tenant", body={"name": "changed", "ws_url": "ws://evil.test"}, binds=True),
     Route("DELETE", CHARGER, 204, "tenant", binds=True),
@@ -72,6 +79,15 @@ ROUTES = [
     *map(_of_action, load_kinds()),
     Route("GET", "/ocpp/commands", 200, "tenant"),
     Route("GET", "/ocpp/commands/<action_id:action_id>", 200, "tenant", binds=True),
+    Route("GET", "/ocpp/jobs", 200, "tenant"),
+    Route("GET", JOB, 200, "tenant", binds=True),
+    Route("GET", f"{JOB}/items", 200, "tenant", binds=True),
+    Route("POST", f"{JOB}/pause", 200, "tenant", body={}, binds=True),
+    Route("POST", f"{JOB}/resume", 200, "tenant", body={}, binds=True),
+    Route("POST", f"{JOB}/cancel", 200, "tenant", body={}, binds=True),
+    Route("POST", f"{JOB}/retry", 422, "tenant", body={}, binds=True),  # none has failed
+    Route("GET", "/ocpp/events", 200, "tenant"),
+    Route("GET", "/ocpp/changes", 200, "tenant"),
     Route("GET", "/ocpp/operations", 200, "scope"),
     Route("GET", "/ocpp/me", 200, "token"),
     Route("GET", "/ocpp/organizations", 403, "token"),  # for admins only
@@ -120,12 +136,19 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
         json={"target": {"charger_id": charger_id}},
     )
     action_id = plugged.json["failed"][0]["command_id"]
+    job = fleet.post(
+        "/ocpp/chargers/start",
+        organization=fleet.row(charger_id).organization_id,
+        json={"charger_ids": [charger_id]},
+    )
+    job_id = job.json["job_id"]
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
             route.rule.replace("<charger_id:charger_id>", charger_id)
             .replace("<uuid:command_id>", str(command_id))
             .replace("<action_id:action_id>", action_id)
+            .replace("<job_id:job_id>", job_id)
             .replace("<slug:brand_slug>", "abb")
             .replace("<slug:model_slug>", "terra-184")
             .replace("<name>", "docs.js")
@@ -180,11 +203,11 @@ def test_another_organization_finds_no_charger_and_changes_nothing(
     answer = call(route, foreigner)
     unknown = call(route, foreigner, charger_id="dep-unknown")
 
-    assert answer.status_code == unknown.status_code == 404
+    assert answer.status_code == unknown.status_code == route.not_found
     # Byte for byte what an unknown id gets.
     assert answer.data == unknown.data.replace(b"dep-unknown", charger_id.encode())
     changed = {name for name, value in vars(fleet.row(charger_id)).items() if before[name] != value}
-    assert changed <= {"_sa_instance_state", "unobserved_for"}  # which the clock changes
+    assert changed <= {"_sa_instance_state", "unobserved_for", "in_state_for"}  # which the clock changes
     assert len(fleet.commands(charger_id)) == 1
 
 
@@ -194,7 +217,7 @@ def test_an_admin_for_another_organization_finds_no_charger(
 ) -> None:
     headers = fleet.headers(role="admin") | {"X-Organization-Id": "globex"}
 
-    assert call(route, headers).status_code == 404
+    assert call(route, headers).status_code == route.not_found
 
 
 @pytest.mark.usefixtures("charger_id")

@@ -40,6 +40,31 @@ def test_the_page_names_only_files_that_exist(client: FlaskClient) -> None:
     assert {client.get(path).status_code for path in named} == {200}
 
 
+@pytest.mark.parametrize(
+    ("path", "view"),
+    [
+        ("/dashboard", "fleet"),
+        ("/dashboard/", "fleet"),
+        ("/dashboard/chargers/dep-1", "charger"),
+        ("/dashboard/jobs", "jobs"),
+        ("/dashboard/jobs/1", "jobs"),
+        ("/dashboard/operations", "operations"),
+    ],
+)
+def test_the_page_names_the_modules_of_its_view_so_that_they_load_at_once(
+    client: FlaskClient, path: str, view: str
+) -> None:
+    named = re.findall(
+        r'rel="modulepreload" href="/dashboard/assets/[0-9a-f]+/js/([^"]+)"', client.get(path).text
+    )
+
+    modules = {path.removeprefix("js/") for path in assets().by_path if path.startswith("js/")}
+    of_view = {module for module in modules if module.startswith(f"{view}/")}
+    assert of_view
+    assert of_view < set(named) <= modules - {"shell/theme.js"}
+    assert "client.js" in named
+
+
 @pytest.mark.parametrize("path", ["/dashboard", "{folder}/js/app.js"])
 def test_a_policy_forbids_foreign_scripts_and_html_from_text(
     client: FlaskClient, folder: str, path: str

@@ -44,7 +44,7 @@ function joined(count, unit, rest, smaller) {
 }
 
 /** The largest unit only: "40 s", "2 min", "3 h", "1 d". */
-export function roughly(seconds) {
+function roughly(seconds) {
   return duration(seconds).split(" ").slice(0, 2).join(" ");
 }
 

@@ -28,7 +28,7 @@ export function adviceOf(code) {
 }
 
 /** The row of the code in docs/errors.md; undefined for a code that it does not have, or when it cannot be read. */
-export async function meaningOf(code) {
+async function meaningOf(code) {
   known ??= read().catch(() => {
     known = undefined;
     return new Map();
@@ -43,7 +43,7 @@ async function read() {
 }
 
 /** The rows of the tables whose first cell is a code; the last two cells are the cause and what to do. */
-export function tableOf(text) {
+function tableOf(text) {
   const rows = new Map();
   for (const line of text.split("\n")) {
     const cells = line.split("|").slice(1, -1).map((cell) => plain(cell.trim()));

@@ -131,7 +131,7 @@ async function attempt(run) {
 }
 
 /** "CP-0008 is charging (11.2 kW, 4.1 kWh)."; null while no transaction runs, or nothing is known of it. */
-export function chargingOf({ identity, connectors, runtime }) {
+function chargingOf({ identity, connectors, runtime }) {
   const running = (connectors ?? []).filter(({ transaction_id }) => transaction_id != null);
   if (!running.length || runtime.observed === "stopped") return null;
   const figures = (each) => `${watts(each.power_w)}, ${energy(drawn(each))}`;

@@ -7,7 +7,6 @@ import { checkStale, setMark, updateEntry } from "./row.js";
 
 const AGES_MS = 1000; // between two checks of how old the rows are
 const READ_AGAIN_MS = 10_000; // at most so often, for rows that became old
-const ATTENTION_AFTER_MS = 30_000; // as the API counts: docs/api.md, "Lists"
 
 /**
  * Keep the table's rows up to date until the signal is aborted.
@@ -127,7 +126,7 @@ function checkAges(table, on) {
     const entries = [...table.entries.values()].filter(({ mark }) => mark !== "removed");
     const old = entries.filter(({ row }) => isPast(row.runtime.stale_at, now));
     if (live.status.kind === "down") old.forEach((entry) => checkStale(entry, now));
-    else if ((old.length || entries.some(({ row }) => isOverdue(row, now))) && performance.now() - readAt > READ_AGAIN_MS) {
+    else if ((old.length || entries.some(({ row: { runtime } }) => !runtime.attention && isPast(runtime.attention_at, now))) && performance.now() - readAt > READ_AGAIN_MS) {
       readAt = performance.now();
       on.readAgain();
     }
@@ -137,10 +136,4 @@ function checkAges(table, on) {
 
 function isPast(instant, now) {
   return Boolean(instant) && Date.parse(instant) <= now;
-}
-
-/** Whether the row, which needed no attention when it was sent, has been on its way for so long that it does now. */
-function isOverdue({ runtime }, now) {
-  const isOnItsWay = runtime.observed === "running" ? runtime.ocpp.state !== "accepted" : runtime.observed !== "stopped";
-  return isOnItsWay && !runtime.attention && Date.parse(runtime.observed_since) + ATTENTION_AFTER_MS <= now;
 }

@@ -10,7 +10,7 @@ const VERBS = {
 };
 
 /** "stop" for `stop_charger`. */
-export function verbOf(eventType) {
+function verbOf(eventType) {
   return VERBS[eventType] ?? eventType.replace("_charger", "");
 }
 

@@ -7,6 +7,7 @@ import { asQuery, callerOf, KINDS } from "./filters.js";
 export const PAGE = 500; // entries
 const COUNT_LIMIT = 1000;
 const PARTNER_WITHIN_MS = 120_000;
+const MAX_SEEN = 20 * PAGE; // frames that are kept from being counted twice: a page may be open for days
 
 export class Log {
   entries = []; // in the order of time
@@ -65,6 +66,10 @@ export class Log {
       if (entry.kind !== "frame" || this.#seen.has(key)) continue;
       this.#seen.add(key);
       this.actions.set(entry.action, (this.actions.get(entry.action) ?? 0) + 1);
+    }
+    for (const key of this.#seen) {
+      if (this.#seen.size <= MAX_SEEN) break;
+      this.#seen.delete(key); // the oldest
     }
   }
 

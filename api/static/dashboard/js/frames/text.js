@@ -27,7 +27,7 @@ export function frameBlock(entry) {
 }
 
 /** The text with indents if it is JSON, else as it is. */
-export function pretty(text) {
+function pretty(text) {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
   } catch {

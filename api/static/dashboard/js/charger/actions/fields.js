@@ -26,7 +26,7 @@ export function eventOf(form, fields) {
 }
 
 /** What is entered is no JSON; has the shape of an API's error, to be shown beside its field. */
-export class InvalidEntry extends Error {
+class InvalidEntry extends Error {
   constructor(name, message) {
     super(message);
     this.detail = message;

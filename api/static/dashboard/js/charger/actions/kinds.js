@@ -40,7 +40,7 @@ async function readDocument() {
  * `description`, `fields` ([{name, schema, required}]), `example` (an event), and `variants`: of each value of the field
  * `variantOf` its {summary, fields, required, example}; null without variants.
  */
-export function kindsOf(document) {
+function kindsOf(document) {
   return Object.entries(document.paths)
     .filter(([path]) => path.startsWith(PREFIX) && !path.includes("{"))
     .flatMap(([path, operations]) =>
