@@ -93,6 +93,7 @@ def next_due(session: Session) -> ShownJob | None:
 
 
 def _put_off(sessions: Sessions, job_id: int) -> None:
+    """Let the other jobs that are due go first, for FAILED_S."""
     later = func.now() + timedelta(seconds=FAILED_S)
     with sessions.begin() as session:
         session.execute(update(Job).where(Job.id == job_id, Job.next_at.is_not(None)).values(next_at=later))
