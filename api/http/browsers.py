@@ -2,7 +2,7 @@
 
 import re
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask_compress import Compress
 from flask_cors import CORS
 
@@ -71,5 +71,8 @@ def compress_answers(app: Flask) -> None:
     @app.after_request
     def shrink(response: Response) -> Response:
         if response.is_streamed or (response.content_length or 0) < MIN_BYTES:
+            return response
+        if not request.accept_encodings["gzip"]:  # Flask-Compress uses what has a quality of 0
+            response.vary.add("Accept-Encoding")
             return response
         return compress.after_request(response)

@@ -39,6 +39,7 @@ class Hosted:
         self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another
         self.on_begun: Callable[[Hosted], object] = nothing  #: it has a charge point
         self.csms: dict[str, Any] | None = None  #: the state of its link to the CSMS
+        self._away_since: str | None = None  #: when it lost the CSMS; kept over attempts that fail
         self.remark: dict[str, Any] | None = None  #: the last warning or error
         log.on_event = self._take_event
 
@@ -75,12 +76,16 @@ class Hosted:
         self.on_changed(self)
 
     def _state_of(self, event: Event) -> dict[str, Any]:
-        """A new attempt has no reason of its own: it keeps that of the failed attempt before it."""
+        """A new attempt has no reason of its own: it keeps that of the failed attempt before it.
+
+        An attempt that fails too does not begin a new outage: the link is disconnected since the first one failed.
+        """
+        state, at = event["state"], event["timestamp"]
         before = self.csms if self.csms and self.csms["state"] in ("connecting", "disconnected") else {}
-        source = before if before and event["state"] == "connecting" else event
-        return {
-            "state": event["state"],
-            "reason": source["reason"],
-            "detail": source["detail"],
-            "since": event["timestamp"],
-        }
+        source = before if before and state == "connecting" else event
+        if state == "disconnected":
+            self._away_since = self._away_since or at
+        elif state != "connecting":
+            self._away_since = None
+        since = self._away_since if state == "disconnected" else at
+        return {"state": state, "reason": source["reason"], "detail": source["detail"], "since": since}

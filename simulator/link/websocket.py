@@ -148,7 +148,11 @@ async def _allowed_addresses(host: str, port: int, settings: Settings) -> list[s
             addresses = await resolve(host, port)
     except (OSError, UnicodeError) as error:
         if not destinations.restricted:
-            why = str(error) or f"no answer within {settings.open_timeout_s:g} s"
+            why = (
+                getattr(error, "strerror", None)
+                or str(error)
+                or f"no answer within {settings.open_timeout_s:g} s"
+            )
             raise LinkError("dns_failure", f"the name {host} cannot be resolved: {why}") from error
     allowed = [
         address

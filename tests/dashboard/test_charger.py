@@ -127,6 +127,9 @@ def test_a_stop_during_a_transaction_says_what_ends_and_asks(
     expect(entry(page, "stop")).to_contain_text("succeeded", timeout=WITHIN_MS)
     expect(page.get_by_role("button", name="Unplug")).to_be_disabled()
     expect(page.get_by_role("region", name="Connectors")).to_contain_text("The charger is stopped")
+    expect(page.get_by_role("region", name="Settings")).to_contain_text(
+        "not connected since", timeout=WITHIN_MS
+    )
 
 
 def test_a_command_that_waits_says_for_what_and_a_superseded_one_names_its_successor(

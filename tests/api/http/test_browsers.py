@@ -263,7 +263,7 @@ def test_the_answer_to_head_has_the_headers_of_get(fleet: Fleet) -> None:
     assert abs(int(head.headers["Content-Length"]) - len(got.data)) < 100  # rows have their age in them
 
 
-@pytest.mark.parametrize("given", ["identity", "gzip;q=0", "br", ""])
+@pytest.mark.parametrize("given", ["identity", "gzip;q=0", "br;q=1.0, gzip;q=0.0", "*;q=0", "br", ""])
 def test_an_encoding_that_the_client_does_not_accept_is_not_used(fleet: Fleet, given: str) -> None:
     list_of(fleet, 20)
 

@@ -82,6 +82,19 @@ async def test_a_new_attempt_is_reported_with_the_reason_of_the_failed_one() -> 
     ]
 
 
+async def test_attempts_that_fail_do_not_begin_a_new_outage() -> None:
+    log = EventLog(lambda _: None)
+    hosted = Hosted("dep-1", log)
+    since: list[str] = []
+    states = ("connecting", "disconnected", "connecting", "disconnected", "connected", "disconnected")
+    for second, state in enumerate(states):
+        at = f"2026-04-02T10:00:0{second}Z"
+        log.on_event({"type": "connection", "timestamp": at, "state": state, "reason": None, "detail": None})
+        since.append((hosted.csms or {})["since"][-3:-1])
+
+    assert since == ["00", "01", "02", "01", "04", "05"]
+
+
 async def test_a_warning_is_reported_and_its_secrets_are_masked() -> None:
     async with controlled(password="hunter22") as (charger, session, _):
         charger.model.log.remark("info", "nothing to see")

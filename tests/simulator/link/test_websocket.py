@@ -27,7 +27,11 @@ SUBPROTOCOL = {"OCPP1.6": "ocpp1.6", "OCPP2.0.1": "ocpp2.0.1"}
 @pytest.mark.parametrize(
     ("ws_url", "reason", "words"),
     [
-        ("ws://no-such-host.invalid/", "dns_failure", "no-such-host.invalid cannot be resolved"),
+        (
+            "ws://no-such-host.invalid/",
+            "dns_failure",
+            "no-such-host.invalid cannot be resolved: Name or service not known",
+        ),
         ("ws://127.0.0.1:9/", "connection_refused", "nothing listens on 127.0.0.1:9"),
         ("ws://169.254.169.254/", "address_forbidden", "where no CSMS may be"),
         ("ws://[fe80::1]/", "address_forbidden", "where no CSMS may be"),

@@ -26,7 +26,7 @@ export function makeSettings(model, does) {
     draw(followed, [spec.revision, spec.applied_revision, spec.error, runtime.desired, control.connected], () => followedIn(charger));
     draw(settings, spec, () => settingsOf(spec));
     draw(remark, control.remark, () => remarkOf(control.remark, does));
-    draw(facts, [charger.id, charger.identity, charger.name, charger.location_id, charger.location_name, charger.model, charger.ocpp_version, charger.number_of_connectors, charger.connector_type, control.version], () => factsOf(charger));
+    draw(facts, [charger.id, charger.identity, charger.name, charger.location_id, charger.location_name, charger.model, charger.ocpp_version, charger.number_of_connectors, charger.connector_type, control.version, control.connected, control.since], () => factsOf(charger));
   }
 }
 
