@@ -15,7 +15,7 @@ from api.http.waits import wait_for
 from api.limits.reads import TooManyReads
 from api.live.watcher import Link, Provisioning
 from api.resources import resources
-from shared.database.engine import is_unavailable
+from shared.database.engine import contention, is_unavailable
 from shared.fleet.commands import read_command
 from shared.fleet.links import Outcome, outcome_of
 from shared.fleet.receipts import CommandReceipt
@@ -103,7 +103,10 @@ def tolerating_read_errors() -> Iterator[None]:
     except TooManyReads:
         log.info("reading.busy")
     except SQLAlchemyError as error:
-        log.warning(
-            "database.away" if is_unavailable(error) else "database.contention",
-            error=str(error).partition("\n")[0],
-        )
+        first_line = str(error).partition("\n")[0]
+        if is_unavailable(error):
+            log.warning("database.away", error=first_line)
+        elif contention(error) is not None:
+            log.warning("database.contention", error=first_line)
+        else:
+            log.exception("reading.failed")

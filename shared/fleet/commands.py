@@ -163,8 +163,8 @@ def _shown() -> Select[Command]:
 
 
 def of_other_rows() -> tuple[ExecutableOption, ExecutableOption]:
-    """Options of a query that read what other rows say about its commands."""
-    newer = aliased(Command)
+    """Options of a query that read what other rows say about its commands. The query may read chargers, too."""
+    newer, charger = aliased(Command), aliased(Charger)
     superseded_by = (
         select(newer.id)
         .where(
@@ -177,8 +177,8 @@ def of_other_rows() -> tuple[ExecutableOption, ExecutableOption]:
         .scalar_subquery()
     )
     next_attempt_at = (
-        select(Charger.not_before)
-        .where(Command.status == CommandStatus.QUEUED, Charger.newest_command_id == Command.id)
+        select(charger.not_before)
+        .where(Command.status == CommandStatus.QUEUED, charger.newest_command_id == Command.id)
         .scalar_subquery()
     )
     return (

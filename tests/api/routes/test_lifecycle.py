@@ -152,6 +152,10 @@ def test_a_command_shows_its_result(fleet: Fleet) -> None:
         "request_id": "request-7",
         "applied_at": None,
         "finished_at": None,
+        "held_since": None,
+        "next_attempt_at": None,
+        "queue": "lifecycle",
+        "superseded_by": None,
     }
 
 
