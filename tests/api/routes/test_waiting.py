@@ -247,7 +247,9 @@ def test_a_create_whose_command_cannot_be_read_any_more_is_answered_as_accepted(
 
     @event.listens_for(resources.pools.reading, "before_cursor_execute")
     def fail(_c: Any, _cursor: Any, statement: str, _p: Any, _context: Any, _many: bool) -> None:
-        if " FROM commands " in statement.replace("\n", " ") and "commands.requested_by" in statement:  # the whole row
+        if (
+            " FROM commands " in statement.replace("\n", " ") and "commands.requested_by" in statement
+        ):  # the whole row
             raise OperationalError(statement, None, Exception("the server ended the connection"))
 
     try:
