@@ -12,7 +12,7 @@ export function makeStates(model, does) {
   const sentence = el("p", { class: "sentence" });
   const list = el("ol", { class: "states" });
   const steps = el("div", { class: "next" });
-  const node = el("section", { class: "panel", aria: { label: "States" } }, sentence, list, steps);
+  const node = el("section", { class: "panel states-panel", aria: { label: "States" } }, sentence, list, steps);
   return { node, update };
 
   function update() {
