@@ -85,10 +85,11 @@ def test_the_blocks_of_a_page_run_in_its_order(page: Path, running: Running, tmp
 
 
 def test_the_readme_leads_to_a_charger_that_its_csms_accepted(running: Running, tmp_path: Path) -> None:
-    created, frames, *others = read(README, running, tmp_path)
+    created, frames, token, *others = read(README, running, tmp_path)
 
     assert "accepted" in created
     assert "BootNotification" in frames
+    assert token.count(".") == 2
     assert all("accepted" in printed for printed in others)
 
 
