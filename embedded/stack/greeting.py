@@ -51,7 +51,8 @@ def how_to_sign_in(stack: Mapping[str, Any], folder: Path) -> str:
     """A line with the command that prints a token for the dashboard; empty if others sign the tokens."""
     if stack["token"] is None:
         return ""
-    return f"\n             asks for a token: {command(folder)} token --organization {stack['organization']}"
+    show = f'eval "$({command(folder)} env)" && echo "$CHARGEHAND_TOKEN"'  # also where the secret is not in the folder
+    return f"\n             asks for a token: {show}"
 
 
 def count_chargers(stack: Mapping[str, Any]) -> int:
