@@ -20,6 +20,12 @@ FIELDS = {
     "max_charging_power",
     "connector_type",
     "location_id",
+    "location_name",
+    "brand_slug",
+    "model_slug",
+    "ws_url",
+    "error",
+    "command",
     "created_at",
     "updated_at",
     "status",
@@ -60,7 +66,7 @@ def test_a_created_charger_can_be_read_at_once(fleet: Fleet) -> None:
     shown = {
         name: value
         for name, value in answer.json.items()
-        if name not in {"created_at", "updated_at", "runtime", "spec", "connectors", "control"}
+        if name not in {"created_at", "updated_at", "runtime", "command", "spec", "connectors", "control"}
     }
     assert shown == {
         "id": charger_id,
@@ -75,7 +81,13 @@ def test_a_created_charger_can_be_read_at_once(fleet: Fleet) -> None:
         "max_charging_power": 22000,
         "connector_type": "Type2",
         "location_id": "4090477f-a416-4515-a302-97aa344a0a2a",
+        "location_name": "La Defense Charging Hub",
+        "brand_slug": "wallbox",
+        "model_slug": "wallbox-pulsar-plus",
+        "ws_url": NEW_CHARGER["ws_url"],
+        "error": None,
     }
+    assert answer.json["command"]["event_type"] == "create_charger"
 
 
 def test_timestamps_are_in_utc_and_say_so(fleet: Fleet) -> None:

@@ -72,7 +72,7 @@ def test_maintenance_that_does_not_run_is_reported_but_ready_stays_200(
     assert [answer.status_code for answer in (never, not_lately, again)] == [200, 200, 200]
     assert "maintenance.sweep has not succeeded yet" in never.get_json()["maintenance"]
     assert not_lately.get_json()["maintenance"].startswith(
-        "maintenance.sweep has not succeeded for more than 66 s; maintenance.observe has"
+        "maintenance.sweep has not succeeded for more than 66 s; maintenance.run_jobs has"
     )
     assert again.get_json()["maintenance"] == "ok"
 
