@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from environs import Env
 
 from shared.settings import SettingsError
+from shared.startup.urls import read_url
 
 
 def read_cors_origins(env: Env) -> tuple[str, ...]:
@@ -17,6 +18,8 @@ def _origin(given: str) -> str:
     """The origin in lower case and without the scheme's usual port, as a browser's `Origin` has it."""
     if given == "*":
         raise SettingsError("CORS_ORIGINS must name each origin: * would let any page call the API")
+    if "@" in given:  # not shown: a password may stand before it
+        raise SettingsError("CORS_ORIGINS must be origins without a user and a password")
     try:
         parts = urlsplit(given)
         host, port = parts.hostname, parts.port
@@ -30,7 +33,7 @@ def _origin(given: str) -> str:
         raise SettingsError(
             f"CORS_ORIGINS must be origins such as https://pages.example.com, without a path, and has {given!r}"
         )
-    if "@" in parts.netloc or "*" in host or not given.isascii() or port == 0:
+    if "*" in host or not given.isascii() or port == 0:
         raise SettingsError(
             f"CORS_ORIGINS must be origins of a scheme, a host in ASCII and a port, and has {given!r}"
         )
@@ -40,34 +43,12 @@ def _origin(given: str) -> str:
 
 
 def read_flower_url(env: Env) -> str:
-    """FLOWER_URL, or nothing. Raises SettingsError."""
-    url = env.str("FLOWER_URL", "")
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or not url.isascii() or any(each <= " " for each in url):
-        raise SettingsError(
-            "FLOWER_URL must be of the form https://HOST:PORT/, without a user and a password"
-        )
-    return url.rstrip("/")
+    """FLOWER_URL, without a slash at its end, or nothing. Raises SettingsError."""
+    form = "https://HOST:PORT/, without a user and a password"
+    return read_url(env, "FLOWER_URL", schemes=("http", "https"), form=form).rstrip("/")
 
 
 def read_csms_url(env: Env) -> str:
     """CSMS_URL, or nothing. Raises SettingsError."""
-    url = env.str("CSMS_URL", "")
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or not url.isascii() or any(each <= " " for each in url):
-        raise SettingsError(
-            "CSMS_URL must be of the form wss://HOST:PORT/PATH, without a user and a password"
-        )
-    return url
+    form = "wss://HOST:PORT/PATH, without a user and a password"
+    return read_url(env, "CSMS_URL", schemes=("ws", "wss"), form=form)

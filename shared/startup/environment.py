@@ -27,6 +27,7 @@ from shared.settings import (
 )
 from shared.startup.browsers import read_cors_origins, read_csms_url, read_flower_url
 from shared.startup.strays import ADDED, gap, leave_out
+from shared.startup.urls import read_url
 
 Number = TypeVar("Number", int, float)
 
@@ -318,16 +319,11 @@ def _bind(env: Env, name: str, default: str, *, sockets: tuple[str, ...] = ()) -
 
 
 def _control_url(env: Env) -> str:
-    url = env.str("CONTROL_URL", "")
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or "@" in parts.netloc or not parts.path.endswith("/control") or parts.query:
-        raise SettingsError("CONTROL_URL must be of the form wss://HOST:PORT/control")
+    form = "wss://HOST:PORT/control"
+    url = read_url(env, "CONTROL_URL", schemes=("ws", "wss"), form=form)
+    parts = urlsplit(url)
+    if url and (not parts.path.endswith("/control") or parts.query):
+        raise SettingsError(f"CONTROL_URL must be of the form {form}")
     return url
 
 
