@@ -55,7 +55,14 @@ def test_the_first_run_may_fail(sessions: Sessions) -> None:
 def test_a_task_is_late_when_it_has_not_succeeded_for_three_periods_and_a_minute(
     sessions: Sessions, settings: Settings
 ) -> None:
-    succeed(sessions, TaskName.SWEEP, TaskName.OBSERVE, TaskName.ROLLOUTS, TaskName.CLEAN_UP)
+    succeed(
+        sessions,
+        TaskName.SWEEP,
+        TaskName.OBSERVE,
+        TaskName.RUN_JOBS,
+        TaskName.ROLLOUTS,
+        TaskName.CLEAN_UP,
+    )
     with sessions.begin() as session:
         in_time = lateness(last_runs(session), settings.timing)
         session.execute(
