@@ -11,6 +11,7 @@ from shared.models.idempotency import IdempotencyKey
 from shared.models.installation import Installation
 from shared.models.jobs import Job, JobItem
 from shared.models.links import ChargerLink, LoggedLink, ShownLink
+from shared.models.locations import Location
 from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogVolume
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
@@ -40,6 +41,7 @@ __all__ = [
     "Installation",
     "Job",
     "JobItem",
+    "Location",
     "LogCursor",
     "LogCut",
     "LogVolume",

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, column_property, foreign, mapped_column, relationship
 
@@ -58,6 +59,8 @@ class Charger(Base):
     ws_url: Mapped[str]
     location_id: Mapped[str | None]
     location_name: Mapped[str | None]
+    labels: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")  #: names and values, all text
+    expires_at: Mapped[datetime | None]  #: a worker then deletes it; null for never
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -219,6 +222,11 @@ class Charger(Base):
         Index("chargers_spec", "spec_hash", postgresql_where=LIVE),
         Index("chargers_rollout", "rollout_hash", postgresql_where=text("rollout_hash IS NOT NULL")),
         Index("chargers_leftovers", "id", postgresql_where=text("leftovers_at IS NOT NULL")),
+        Index(
+            "chargers_expire",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL AND deleted_at IS NULL"),
+        ),
         # No command is lost: one that ECS has not accepted is always found by the sweep,
         CheckConstraint(
             "publish_at IS NOT NULL OR (observed_generation >= generation AND drifted_at IS NULL)",

@@ -30,6 +30,8 @@ class Job(Base):
     status: Mapped[str] = mapped_column(server_default=JobStatus.RUNNING)
     changed_by: Mapped[str | None]  #: `sub` of the token that last paused, resumed or cancelled it
     rate_per_second: Mapped[float | None]  #: commands per second, at most; null for no limit
+    location_id: Mapped[str | None]  #: of a job that a client began at a location
+    input: Mapped[dict[str, Any] | None]  #: what its items share; null where the action needs nothing
     total: Mapped[int]  #: items
 
     # The items by result.
