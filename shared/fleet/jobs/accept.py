@@ -1,13 +1,11 @@
 """Accept a job: the row and its items, in one statement whatever their number. Or preview it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
-    Double,
     Integer,
     Select,
     Text,
@@ -70,6 +68,8 @@ class JobReceipt:
     job_id: int
     action: str
     total: int
+    provisioning_status: str | None = None  #: of a job that creates chargers, as of the receipt
+    workflow_run_id: str | None = None  #: of a job that creates chargers
     replayed: bool = False  #: an earlier request with the same Idempotency-Key got this receipt
 
     def stored(self) -> dict[str, Any]:
@@ -79,7 +79,8 @@ class JobReceipt:
     @staticmethod
     def replay(stored: Mapping[str, Any]) -> "JobReceipt":
         """The receipt that was stored, marked as replayed."""
-        return JobReceipt(stored["job_id"], stored["action"], stored["total"], replayed=True)
+        known = {each.name: stored[each.name] for each in fields(JobReceipt) if each.name in stored}
+        return JobReceipt(**{**known, "replayed": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,43 +100,64 @@ def accept_job(session: Session, request: JobRequest, *, max_open: int) -> JobRe
     Needs a transaction, which the caller must roll back after InvalidSelection. Raises TooManyJobs when the organization
     has `max_open` jobs that are not final.
     """
-    _check_open(session, request.organization_id, max_open)
-    chosen = _chosen(request).cte("chosen")
+    check_open_jobs(session, request.organization_id, max_open)
+    accepted = store_job(
+        session,
+        _chosen(request),
+        organization_id=request.organization_id,
+        action=request.action.value,
+        rate_per_second=request.rate_per_second,
+        requested_by=request.requested_by,
+        request_id=request.request_id,
+        retry_of=request.retry_of,
+    )
+    _check(session, request, accepted.total)
+    return JobReceipt(accepted.id, request.action.value, accepted.total)
+
+
+class Accepted(NamedTuple):
+    """A job that was just stored."""
+
+    id: int
+    total: int
+
+
+def store_job(session: Session, items: Select[Any], **values: Any) -> Accepted:
+    """Store a job with these values, and an item for each row: id, identity, generation, position, and input if there is one."""
+    chosen = items.cte("chosen")
     number = select(func.count()).select_from(chosen).scalar_subquery()
+    columns = Job.__table__.c
     job = (
         insert(Job.__table__)  # type: ignore[arg-type]  # a Table
         .from_select(
-            [
-                *("organization_id", "action", "rate_per_second", "requested_by", "request_id", "retry_of"),
-                *("total", "waiting"),
-            ],
+            [*values, "total", "waiting"],
             select(
-                literal(request.organization_id),
-                literal(request.action.value),
-                cast(literal(request.rate_per_second), Double),
-                literal(request.requested_by),
-                cast(literal(request.request_id), Text),
-                cast(literal(request.retry_of), BigInteger),
+                *(
+                    cast(literal(value, columns[name].type), columns[name].type)
+                    for name, value in values.items()
+                ),
                 number,
                 number,
             ),
         )
-        .returning(Job.__table__.c.id, Job.__table__.c.total)
+        .returning(columns.id, columns.total)
         .cte("job")
     )
-    items = (
+    of_items = {
+        "job_id": job.c.id,
+        "position": chosen.c.position,
+        "charger_id": chosen.c.id,
+        "identity": chosen.c.identity,
+        "generation": chosen.c.generation,
+    }
+    if "input" in chosen.c:
+        of_items["input"] = chosen.c.input
+    stored = (
         insert(JobItem.__table__)  # type: ignore[arg-type]
-        .from_select(
-            ["job_id", "position", "charger_id", "identity", "generation"],
-            select(
-                job.c.id, chosen.c.position, chosen.c.id, chosen.c.identity, chosen.c.generation
-            ).select_from(chosen.join(job, true())),
-        )
+        .from_select([*of_items], select(*of_items.values()).select_from(chosen.join(job, true())))
         .cte("items")
     )
-    accepted = session.execute(select(job.c.id, job.c.total).add_cte(items)).one()
-    _check(session, request, accepted.total)
-    return JobReceipt(accepted.id, request.action.value, accepted.total)
+    return Accepted(*session.execute(select(job.c.id, job.c.total).add_cte(stored)).one())
 
 
 def preview_job(session: Session, request: JobRequest) -> JobPreview:
@@ -195,7 +217,7 @@ def _chosen(request: JobRequest) -> Select[Any]:
     )
 
 
-def _check_open(session: Session, organization_id: str, max_open: int) -> None:
+def check_open_jobs(session: Session, organization_id: str, max_open: int) -> None:
     """Raise TooManyJobs. Jobs that are accepted at the same time may exceed the quota together."""
     is_open = select(Job.id).where(Job.organization_id == organization_id, Job.finished_at.is_(None))
     number = session.scalar(select(func.count()).select_from(is_open.limit(max_open).subquery())) or 0

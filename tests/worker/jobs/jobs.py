@@ -12,9 +12,10 @@ from shared.models import Charger, Command, Job, JobItem
 from shared.vocabulary import CommandStatus, JobAction, JobStatus
 from tests.support.world import ORGANIZATION, World
 from worker.jobs.portion import Messages
-from worker.jobs.run import run_steps
+from worker.jobs.run import Quotas, run_steps
 
-MAX_OPEN = 1_000
+MAX_OPEN, MAX_CHARGERS = 1_000, 1_000
+QUOTAS = Quotas(MAX_OPEN, MAX_CHARGERS)
 
 
 class Jobs:
@@ -32,13 +33,13 @@ class Jobs:
         with self.world.sessions.begin() as session:
             return accept_job(session, request, max_open=100)
 
-    def run(self, *, max_open_commands: int = MAX_OPEN) -> None:
+    def run(self, *, max_open_commands: int = MAX_OPEN, max_chargers: int = MAX_CHARGERS) -> None:
         """Continue every job that is not final, whenever it would be due."""
         self.make_due()
-        self.run_due(max_open_commands=max_open_commands)
+        self.run_due(Quotas(max_open_commands, max_chargers))
 
-    def run_due(self, *, max_open_commands: int = MAX_OPEN) -> None:
-        run_steps(self.world.sessions, self.published.extend, max_open_commands=max_open_commands)
+    def run_due(self, quotas: Quotas = QUOTAS) -> None:
+        run_steps(self.world.sessions, self.published.extend, quotas)
 
     def make_due(self) -> None:
         with self.world.sessions.begin() as session:
