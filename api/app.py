@@ -46,6 +46,7 @@ from api.routes import (
     me,
     not_implemented,
     operations,
+    templates,
 )
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
@@ -88,6 +89,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         logs,
         actions,
         catalog,
+        templates,
         me,
         operations,
         health,
