@@ -55,11 +55,9 @@ def upgrade() -> None:
         )
     op.add_column("jobs", sa.Column("location_id", sa.Text()))
     op.add_column("jobs", sa.Column("input", JSONB()))
-    op.add_column("job_items", sa.Column("input", JSONB()))
 
 
 def downgrade() -> None:
-    op.drop_column("job_items", "input")
     op.drop_column("jobs", "input")
     op.drop_column("jobs", "location_id")
     op.drop_column("chargers", "expires_at")

@@ -73,7 +73,7 @@ def test_the_page_names_the_version_of_the_sdk_that_is_tried_here() -> None:
     [
         ("locations.list", {}, "List locations"),
         ("ocpi_cpos.get_status", {"cpo_id": "1"}, "Get CPO status"),
-        ("location_templates.list", {}, "List location templates"),
+        ("ocpi_templates.list", {}, "List CPO templates"),
     ],
 )
 def test_a_missing_operation_is_a_501_in_the_sdk_too(sdk: Sdk, call: str, arguments: Any, name: str) -> None:
