@@ -43,7 +43,7 @@ DECLARED = {
     },
     "list_locations": {401, 403, 422, 500},
     "create_location": {401, 403, 422, 500},
-    **dict.fromkeys(("get_location", "update_location", "delete_location"), {401, 403, 404, 422, 500}),
+    **{f"{verb}_location": {401, 403, 404, 422, 500} for verb in ("get", "update", "delete")},
     "list_brands": {401, 403, 422, 500},
     "list_models": {401, 403, 404, 422, 500},
     "get_model": {401, 403, 404, 500},
