@@ -12,7 +12,10 @@ from shared.vocabulary import JobAction
 from tests.support.fleet import NEW_CHARGER, NEW_LOCATION, Fleet
 
 FOR_MANY = {f"/ocpp/chargers/{action}" for action in JobAction}
-BODIES = {"/ocpp/chargers": NEW_CHARGER | {"identity": "CP-NEW"}, "/ocpp/locations": NEW_LOCATION}
+BODIES: dict[str, dict[str, Any]] = {
+    "/ocpp/chargers": NEW_CHARGER | {"identity": "CP-NEW"},
+    "/ocpp/locations": NEW_LOCATION,
+}
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
 
 
