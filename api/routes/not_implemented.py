@@ -26,11 +26,6 @@ LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
 NOT_IMPLEMENTED = (
-    Operation("GET", "/ocpp/locations", "List locations"),
-    Operation("POST", "/ocpp/locations", "Create location"),
-    Operation("GET", LOCATION, "Get location"),
-    Operation("PUT", LOCATION, "Update location"),
-    Operation("DELETE", LOCATION, "Delete location"),
     Operation("GET", f"{LOCATION}/chargers", "List location chargers"),
     Operation("POST", f"{LOCATION}/chargers", "Create location chargers"),
     Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
