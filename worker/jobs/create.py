@@ -56,7 +56,7 @@ def create_portion(
     messages = _delete_replaced(session, job, items)
     room = max_chargers - _number_of_chargers(session, job.organization_id)
     if room < 1:
-        return _note(session, job, items, set(), "quota_full", messages)
+        return _note(session, job, items, set(), "quota_full").after(messages)
     items = items[:room]
     savepoint = session.begin_nested()
     created = _insert(session, job, items, now)
@@ -65,7 +65,7 @@ def create_portion(
         savepoint.rollback()
         return Portion(requested=0, recorded=0, skipped=0, messages=messages)
     savepoint.commit()
-    return _note(session, job, items, created, "identity_taken", messages)
+    return _note(session, job, items, created, "identity_taken").after(messages)
 
 
 def _waiting(session: Session, job: Job, max_items: int) -> list[_Item]:
@@ -75,7 +75,7 @@ def _waiting(session: Session, job: Job, max_items: int) -> list[_Item]:
         .order_by(JobItem.position)
         .limit(max_items)
     )
-    return [_Item(*row, new_command_id()) for row in rows]
+    return [_Item(row.position, row.charger_id, row.identity, row.input, new_command_id()) for row in rows]
 
 
 def _keep_location(session: Session, job: Job) -> bool:
@@ -103,9 +103,7 @@ def _delete_replaced(session: Session, job: Job, items: Sequence[_Item]) -> Mess
         .order_by(Charger.id)
         .with_for_update(key_share=True)
     ).all()
-    receipts = record_deletions(
-        session, failed, requested_by=job.requested_by, request_id=job.request_id
-    )
+    receipts = record_deletions(session, failed, requested_by=job.requested_by, request_id=job.request_id)
     return [hint for receipt in receipts for hint in receipt.messages]
 
 
@@ -134,7 +132,8 @@ def _insert(session: Session, job: Job, items: Sequence[_Item], now: datetime) -
 
 
 def _row_of(job: Job, item: _Item, group: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    ttl_s = group["ttl_seconds"]
+    of_job = job.input or {}
+    ttl_s = of_job["ttl_seconds"] if group["ttl_seconds"] is None else group["ttl_seconds"]
     return {
         "id": item.charger_id,
         "organization_id": job.organization_id,
@@ -143,7 +142,7 @@ def _row_of(job: Job, item: _Item, group: Mapping[str, Any], now: datetime) -> d
         "location_id": job.location_id,
         **group["columns"],
         "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),
-        "workflow_run_id": (job.input or {})["workflow_run_id"],
+        "workflow_run_id": of_job["workflow_run_id"],
         "newest_command_id": item.command_id,
     }
 
@@ -173,14 +172,7 @@ def _settings_of(items: Sequence[_Item], groups: Sequence[Mapping[str, Any]]) ->
             }
 
 
-def _note(
-    session: Session,
-    job: Job,
-    items: Sequence[_Item],
-    created: set[str],
-    reason_code: str,
-    messages: Messages | None = None,
-) -> Portion:
+def _note(session: Session, job: Job, items: Sequence[_Item], created: set[str], reason_code: str) -> Portion:
     """Note what became of the items: those that are not created have failed for the reason."""
     session.execute(
         _NOTE,
@@ -211,5 +203,5 @@ def _note(
         recorded=len(creates),
         skipped=0,
         failed=len(items) - len(creates),
-        messages=[*(messages or []), *creates],
+        messages=creates,
     )

@@ -30,6 +30,10 @@ class Portion(NamedTuple):
     def items(self) -> int:
         return self.requested + self.final
 
+    def after(self, messages: Messages) -> "Portion":
+        """The same, with these messages before its own."""
+        return self._replace(messages=[*messages, *self.messages])
+
     @property
     def final(self) -> int:
         return self.skipped + self.failed

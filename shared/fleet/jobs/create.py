@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from shared.fleet.creation import Entry, ModelKey, columns_of, entry_of, read_catalog
 from shared.fleet.errors import InvalidCharger, JobNotFound, LocationNotFound, NothingToRetry
 from shared.fleet.jobs.accept import JobReceipt, check_open_jobs, store_job
+from shared.fleet.locations.scope import own_location
 from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_run_id
 from shared.models import Job, JobItem, Location
@@ -123,14 +124,11 @@ def accept_creation(
     if same is not None:
         return receipt_of(same)
     check_open_jobs(session, request.organization_id, max_open)
-    catalog = read_catalog(session, {group.template.key for group in request.groups})
     shared_input = {
         "workflow_run_id": new_run_id(),
         "body_digest": request.body_digests[0].hex(),
-        "groups": [
-            _stored_group(catalog, group.template, number, request, location.name, sealer)
-            for number, group in enumerate(request.groups)
-        ],
+        "ttl_seconds": request.ttl_seconds,
+        "groups": _stored_groups(session, request.groups, location.name, sealer),
     }
     return _store(
         session,
@@ -198,16 +196,8 @@ def provisioning_of(job: Job) -> ProvisioningStatus:
 
 def _lock(session: Session, organization_id: str, location_id: str) -> Location:
     """The location's row. Others may put chargers into it meanwhile, but another such job waits, as does a deletion."""
-    location = session.scalars(
-        select(Location)
-        .where(
-            Location.organization_id == organization_id,
-            Location.id == location_id,
-            Location.deleted_at.is_(None),
-        )
-        .with_for_update(key_share=True)
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    query = own_location(organization_id, location_id).with_for_update(key_share=True)
+    location = session.scalars(query).one_or_none()
     if location is None:
         raise LocationNotFound(location_id)
     return location
@@ -229,22 +219,30 @@ def _same_open_job(session: Session, request: CreateManyRequest) -> Job | None:
     ).one_or_none()
 
 
+def _stored_groups(
+    session: Session, groups: Sequence[Group], location_name: str | None, sealer: Sealer
+) -> list[dict[str, Any]]:
+    """Raises InvalidGroup, NoKeys."""
+    catalog = read_catalog(session, {group.template.key for group in groups})
+    stored = []
+    for number, group in enumerate(groups):
+        try:
+            stored.append(_stored_group(catalog, group.template, location_name, sealer))
+        except InvalidCharger as error:
+            raise InvalidGroup(str(error), number, error.param) from error
+    return stored
+
+
 def _stored_group(
     catalog: Mapping[ModelKey, Entry],
     template: Template,
-    number: int,
-    request: CreateManyRequest,
     location_name: str | None,
     sealer: Sealer,
 ) -> dict[str, Any]:
-    """What a worker inserts for each charger of the group, with the secrets sealed. Raises InvalidGroup, NoKeys."""
-    try:
-        entry = entry_of(catalog, template.key, template.connector_type)
-        stored = changed(Stored(), template.settings, sealer)
-        check_together(stored, template.ws_url)
-        of_model = columns_of(entry, stored)
-    except InvalidCharger as error:
-        raise InvalidGroup(str(error), number, error.param) from error
+    """What a worker inserts for each charger of the group, with the secrets sealed. Raises InvalidCharger, NoKeys."""
+    entry = entry_of(catalog, template.key, template.connector_type)
+    stored = changed(Stored(), template.settings, sealer)
+    check_together(stored, template.ws_url)
     return {
         "columns": {
             "brand_slug": template.brand_slug,
@@ -253,9 +251,9 @@ def _stored_group(
             "ws_url": template.ws_url,
             "ocpp_version": template.ocpp_version,
             "location_name": location_name if template.location_name is None else template.location_name,
-            **of_model,
+            **columns_of(entry, stored),
         },
-        "ttl_seconds": request.ttl_seconds if template.ttl_seconds is None else template.ttl_seconds,
+        "ttl_seconds": template.ttl_seconds,
         "settings": stored.settings,
         "sealed": stored.sealed,
     }
