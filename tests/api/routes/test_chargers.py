@@ -23,6 +23,8 @@ FIELDS = {
     "location_name",
     "brand_slug",
     "model_slug",
+    "labels",
+    "expires_at",
     "ws_url",
     "error",
     "command",
