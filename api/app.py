@@ -42,10 +42,12 @@ from api.routes import (
     feed,
     health,
     jobs,
+    locations,
     logs,
     me,
     not_implemented,
     operations,
+    templates,
 )
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
@@ -67,6 +69,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         "charger_id": _ChargerId,
         "action_id": _ActionId,
         "job_id": _JobId,
+        "location_id": _LocationId,
         "slug": _Slug,
     }
     app.extensions["chargehand"] = _make_resources(app, settings, publisher)
@@ -78,16 +81,18 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
-    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _Slug])
+    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _LocationId, _Slug])
     for module in (
         chargers,
         commands,
         jobs,
+        locations,
         events,
         feed,
         logs,
         actions,
         catalog,
+        templates,
         me,
         operations,
         health,
@@ -177,6 +182,12 @@ class _ActionId(BaseConverter):
 
 class _JobId(BaseConverter):
     regex = "[0-9]{1,18}"
+
+
+class _LocationId(BaseConverter):
+    """Any text that a charger's `location_id` may be, except for slashes: ids from before locations existed are free texts."""
+
+    regex = r"[^/\x00-\x1f\x7f-\x9f]{1,128}"
 
 
 class _Slug(BaseConverter):

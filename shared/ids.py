@@ -10,6 +10,11 @@ def new_charger_id() -> str:
     return f"dep-{uuid7().hex}"
 
 
+def new_location_id() -> str:
+    """A UUID that grows with time."""
+    return str(uuid7())
+
+
 def new_command_id() -> uuid.UUID:
     """A UUID that grows with time, so the primary key's index grows at its end."""
     return uuid7()

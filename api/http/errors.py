@@ -26,6 +26,7 @@ from shared.fleet.errors import (
     NothingToRetry,
     NotReady,
     QuotaFull,
+    SlugTaken,
     TooManyJobs,
 )
 from shared.fleet.idempotency import KeyReused
@@ -54,6 +55,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(ActionNotApplied, action_not_applied)
     app.register_error_handler(LocationTooLarge, location_too_large)
+    app.register_error_handler(SlugTaken, slug_taken)
     app.register_error_handler(InvalidSelection, invalid_selection)
     app.register_error_handler(JobEnded, job_in_another_state)
     app.register_error_handler(NothingToRetry, job_in_another_state)
@@ -110,6 +112,10 @@ def action_not_applied(error: ActionNotApplied) -> ResponseReturnValue:
 
 def location_too_large(error: LocationTooLarge) -> ResponseReturnValue:
     return {"detail": [item(["body", "target", "location_id"], Problem(str(error), "value_error"))]}, 422
+
+
+def slug_taken(error: SlugTaken) -> ResponseReturnValue:
+    return {"detail": [item(["body", "slug"], Problem(str(error), "value_error"))]}, 422
 
 
 def invalid_selection(error: InvalidSelection) -> ResponseReturnValue:

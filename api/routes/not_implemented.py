@@ -26,17 +26,11 @@ LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
 NOT_IMPLEMENTED = (
-    Operation("GET", "/ocpp/locations", "List locations"),
-    Operation("POST", "/ocpp/locations", "Create location"),
-    Operation("GET", LOCATION, "Get location"),
-    Operation("PUT", LOCATION, "Update location"),
-    Operation("DELETE", LOCATION, "Delete location"),
     Operation("GET", f"{LOCATION}/chargers", "List location chargers"),
     Operation("POST", f"{LOCATION}/chargers", "Create location chargers"),
     Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
     Operation("DELETE", f"{LOCATION}/chargers", "Delete location chargers"),
     Operation("GET", f"{LOCATION}/chargers/jobs/<job_id>", "Get location chargers job"),
-    Operation("GET", "/ocpp/templates/locations", "List location templates"),
     Operation("GET", "/ocpi/templates/cpos", "List CPO templates"),
     Operation("GET", "/ocpi/cpos", "List CPOs"),
     Operation("POST", "/ocpi/cpos", "Create CPO"),

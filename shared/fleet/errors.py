@@ -29,7 +29,14 @@ class JobNotFound(NotFound):
 
 class LocationNotFound(NotFound):
     def __init__(self, location_id: str) -> None:
-        super().__init__(f"Location {location_id} not found: no charger belongs to it")
+        super().__init__(f"Location {location_id} not found")
+
+
+class SlugTaken(Exception):
+    """Another location of the organization has the slug."""
+
+    def __init__(self, slug: str) -> None:
+        super().__init__(f"Another location has the slug {slug}")
 
 
 class LocationTooLarge(Exception):

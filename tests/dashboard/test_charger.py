@@ -203,6 +203,7 @@ def test_a_charger_that_is_deleted_while_it_is_shown_stays_readable_and_says_so(
     expect(page.get_by_role("alert")).to_contain_text(f"{identity} has been deleted", timeout=WITHIN_MS)
     expect(page.get_by_role("button", name="Restart")).to_be_disabled()
     expect(states(page)).to_be_visible()
+    expect(page.get_by_text("could not be read")).to_have_count(0)
 
 
 def test_a_charger_is_deleted_when_its_identity_is_typed(

@@ -47,8 +47,9 @@ def client(stack: Stack, stack_token: StackToken, backend: Sessions) -> Iterator
         yield client
     finish(backend)
     with backend.begin() as session:  # as before the test, for the next one
-        runs = Charger.identity.like("JB-RUN-%")
-        session.execute(update(Charger).where(runs).values(desired_count=1, running_count=1))
+        for prefix, count in (("JB-RUN-", 1), ("JB-STOP-", 0)):
+            those = Charger.identity.like(f"{prefix}%")
+            session.execute(update(Charger).where(those).values(desired_count=count, running_count=count))
         session.execute(Job.__table__.delete())  # type: ignore[attr-defined]
 
 

@@ -19,6 +19,13 @@ NEW_CHARGER = {
     "connector_type": "Type2",
     "ws_url": "ws://csms.test/ocpp",
 }
+NEW_LOCATION = {
+    "name": "La Défense Charging Hub",
+    "address": "14 Rue de la Paix",
+    "city": "Paris",
+    "country": "FR",
+    "coordinates": {"latitude": 48.8566, "longitude": 2.3522},
+}
 
 
 @dataclass
@@ -58,6 +65,13 @@ class Fleet:
         assert answer.status_code == 202, answer.text
         charger_id: str = answer.json["charger_id"]
         return charger_id
+
+    def locate(self, organization: str = "acme", **fields: Any) -> str:
+        """Create a location as a client does. Returns its id."""
+        answer = self.post("/ocpp/locations", organization=organization, json=NEW_LOCATION | fields)
+        assert answer.status_code == 201, answer.text
+        location_id: str = answer.json["id"]
+        return location_id
 
     def ready(self, organization: str = "acme", **fields: Any) -> str:
         """A charger that was provisioned, runs, and was observed to run."""

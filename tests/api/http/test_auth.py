@@ -18,7 +18,7 @@ from flask import Flask
 from api.routes import not_implemented
 from shared.fleet.actions.table import ActionKind, load_kinds
 from tests.support.environment import JWT_SECRET
-from tests.support.fleet import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, NEW_LOCATION, Fleet
 
 NOW = int(time.time())
 
@@ -42,6 +42,7 @@ class Route:
 
 CHARGER = "/ocpp/chargers/<charger_id:charger_id>"
 JOB = "/ocpp/jobs/<job_id:job_id>"
+LOCATION = "/ocpp/locations/<location_id:location_id>"
 MANY = {"charger_ids": ["<charger_id:charger_id>"]}
 BRANDS = "/ocpp/catalog/brands"
 
@@ -86,6 +87,11 @@ ROUTES = [
     Route("POST", f"{JOB}/resume", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/cancel", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/retry", 422, "tenant", body={}, binds=True),  # none has failed
+    Route("GET", "/ocpp/locations", 200, "tenant"),
+    Route("POST", "/ocpp/locations", 201, "tenant", body=NEW_LOCATION),
+    Route("GET", LOCATION, 200, "tenant", binds=True),
+    Route("PUT", LOCATION, 200, "tenant", body={"name": "changed"}, binds=True),
+    Route("DELETE", LOCATION, 204, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
     Route("GET", "/ocpp/operations", 200, "scope"),
@@ -93,6 +99,7 @@ ROUTES = [
     Route("GET", "/ocpp/organizations", 403, "token"),  # for admins only
     Route("GET", BRANDS, 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models", 200, "token"),
+    Route("GET", "/ocpp/templates/locations", 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models/<slug:model_slug>", 200, "token"),
     Route("GET", "/", 200, "public"),
     Route("GET", "/health", 200, "public"),
@@ -142,6 +149,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
         json={"charger_ids": [charger_id]},
     )
     job_id = job.json["job_id"]
+    location_id = fleet.locate("acme")
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
@@ -149,6 +157,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
             .replace("<uuid:command_id>", str(command_id))
             .replace("<action_id:action_id>", action_id)
             .replace("<job_id:job_id>", job_id)
+            .replace("<location_id:location_id>", location_id)
             .replace("<slug:brand_slug>", "abb")
             .replace("<slug:model_slug>", "terra-184")
             .replace("<name>", "docs.js")

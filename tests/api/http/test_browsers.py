@@ -74,7 +74,7 @@ ERRORS = {
     403: ("/ocpp/organizations", {}),
     405: ("/ocpp/me", {}),
     500: ("/ocpp/defect", {}),
-    501: ("/ocpp/locations", {}),
+    501: ("/ocpi/cpos", {}),
     503: ("/ocpp/busy", {}),
 }
 

@@ -27,6 +27,7 @@ PATHS = {
     "model_slug": "x",
     "action_id": "1",
     "job_id": "1",
+    "location_id": "somewhere",
     "command_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12,
 }
 #: Bodies to which a query belongs, where it is not that of a new charger.

@@ -41,6 +41,9 @@ DECLARED = {
         for kind in load_kinds()
         if kind.method == "POST"
     },
+    "list_locations": {401, 403, 422, 500},
+    "create_location": {401, 403, 422, 500},
+    **{f"{verb}_location": {401, 403, 404, 422, 500} for verb in ("get", "update", "delete")},
     "list_brands": {401, 403, 422, 500},
     "list_models": {401, 403, 404, 422, 500},
     "get_model": {401, 403, 404, 500},
@@ -158,6 +161,7 @@ def test_every_example_fits_its_schema(document: Any) -> None:
         ("/ocpp/chargers/{id}/commands", "CommandPage"),
         ("/ocpp/chargers/{id}/logs", "LogPage"),
         ("/ocpp/commands", "ActionPage"),
+        ("/ocpp/locations", "LocationPage"),
         ("/ocpp/catalog/brands", "BrandPage"),
         ("/ocpp/catalog/brands/abb/models", "ModelPage"),
         ("/health", "Health"),

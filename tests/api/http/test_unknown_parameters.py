@@ -9,9 +9,13 @@ from flask.testing import FlaskClient
 
 from shared.fleet.actions.table import ActionKind, load_kinds
 from shared.vocabulary import JobAction
-from tests.support.fleet import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, NEW_LOCATION, Fleet
 
 FOR_MANY = {f"/ocpp/chargers/{action}" for action in JobAction}
+BODIES: dict[str, dict[str, Any]] = {
+    "/ocpp/chargers": NEW_CHARGER | {"identity": "CP-NEW"},
+    "/ocpp/locations": NEW_LOCATION,
+}
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
 
 
@@ -24,7 +28,7 @@ def extra(*names: str) -> list[dict[str, Any]]:
 def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: Flask, fleet: Fleet) -> None:
     charger_id = fleet.ready()
     values = VALUES | {"charger_id": charger_id, "command_id": fleet.commands(charger_id)[0].id}
-    values |= {"action_id": "1", "job_id": "1"}
+    values |= {"action_id": "1", "job_id": "1", "location_id": "somewhere"}
     kinds: dict[tuple[str, str], ActionKind] = {
         (kind.method, f"/ocpp/commands/{kind.path}"): kind for kind in load_kinds()
     }
@@ -40,7 +44,7 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
         ]
 
     for method, path in paths:
-        body: dict[str, Any] = NEW_CHARGER | {"identity": "CP-NEW"} if path == "/ocpp/chargers" else {}
+        body: dict[str, Any] = BODIES.get(path, {})
         query = {"colour": "red"}
         if (kind := kinds.get((method, path))) is not None:
             event = kind.example or {}
@@ -57,6 +61,7 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
     assert checked >= 17
     assert fleet.row(charger_id).generation == before
     assert [row["id"] for row in fleet.get("/ocpp/chargers").json["data"]] == [charger_id]
+    assert fleet.get("/ocpp/locations").json["total"] == 0
 
 
 def test_each_unknown_parameter_is_named_once_beside_what_else_is_wrong(fleet: Fleet) -> None:

@@ -71,9 +71,9 @@ def test_the_page_names_the_version_of_the_sdk_that_is_tried_here() -> None:
 @pytest.mark.parametrize(
     ("call", "arguments", "name"),
     [
-        ("locations.list", {}, "List locations"),
+        ("ocpi_cpos.list", {}, "List CPOs"),
         ("ocpi_cpos.get_status", {"cpo_id": "1"}, "Get CPO status"),
-        ("location_templates.list", {}, "List location templates"),
+        ("ocpi_templates.list", {}, "List CPO templates"),
     ],
 )
 def test_a_missing_operation_is_a_501_in_the_sdk_too(sdk: Sdk, call: str, arguments: Any, name: str) -> None:
@@ -92,7 +92,7 @@ def test_a_missing_operation_is_a_501_in_the_sdk_too(sdk: Sdk, call: str, argume
 @pytest.mark.usefixtures("backend")
 def test_no_body_is_read_for_what_is_not_there_but_its_methods_are_known(sdk: Sdk) -> None:
     headers = {"Authorization": f"Bearer {sdk.token}", "Content-Type": "application/json"}
-    url = f"{sdk.base_url}/ocpp/locations"
+    url = f"{sdk.base_url}/ocpi/cpos"
 
     answers = [
         httpx.request(method, url, headers=headers, content=b"{no json") for method in ("POST", "PATCH")

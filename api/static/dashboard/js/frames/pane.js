@@ -98,7 +98,7 @@ export function framesPane(charger, { signal }) {
     try {
       await action();
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (error.name === "AbortError" || error.status === 404) return; // a charger that was deleted: its view says so
       const again = el("button", { type: "button", class: "button", on: { click: load } }, "Try again");
       fill(notice, el("div", { class: "note failed", role: "alert" }, el("p", null, `The log could not be read: ${error.message}. `), again));
     }

@@ -1,0 +1,131 @@
+"""The bodies of requests for locations, and their answer: field for field the contract's; what is beyond it says so."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load
+
+from api.http.fields.fields import Body, Instant, Metadata, Problem, Text, documented
+from api.http.fields.json_fields import Boolean, Nested, Number
+from shared.fleet.locations.change import NewLocation
+from shared.fleet.locations.places import country_codes, time_zones
+
+MAX_NAME = 255
+
+
+class OneOfMany(Text):
+    """One of so many values that an error does not list them. Upper and lower case differ."""
+
+    def __init__(self, values: Iterable[str], *, what: str, **kwargs: Any) -> None:
+        self._values = frozenset(values)
+        self._what = what
+        super().__init__(max_length=64, **kwargs)
+        null = [None] if kwargs.get("allow_none") else []
+        self.metadata = {"enum": [*sorted(self._values), *null], **kwargs.get("metadata", {})}
+
+    def _checked(self, value: str) -> str:
+        if value not in self._values:
+            raise ValidationError(Problem(f"Input should be {self._what}", "literal_error"))
+        return value
+
+
+class Slug(Text):
+    PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+    def __init__(self, *, metadata: Metadata, **kwargs: Any) -> None:
+        super().__init__(
+            min_length=1, max_length=100, metadata={"pattern": documented(self.PATTERN), **metadata}, **kwargs
+        )
+
+    def _checked(self, value: str) -> str:
+        if not self.PATTERN.fullmatch(value):
+            message = "Slug should have only letters, digits, dots, hyphens and underscores"
+            raise ValidationError(Problem(message, "string_pattern_mismatch"))
+        return value
+
+
+def _country(**kwargs: Any) -> OneOfMany:
+    what = "a country code of ISO 3166-1 alpha-2, in capitals"
+    return OneOfMany(country_codes(), what=what, metadata={"description": "ISO 3166-1 alpha-2."}, **kwargs)
+
+
+def _timezone() -> OneOfMany:
+    return OneOfMany(
+        time_zones(),
+        what="the name of a time zone, such as Europe/Paris",
+        allow_none=True,
+        metadata={"description": "An IANA name."},
+    )
+
+
+class CoordinatesBody(Body):
+    latitude = Number(minimum=-90, maximum=90, required=True, metadata={"description": "Decimal degrees."})
+    longitude = Number(minimum=-180, maximum=180, required=True, metadata={"description": "Decimal degrees."})
+
+
+class CreateLocation(Body):
+    name = Text(
+        min_length=1,
+        max_length=MAX_NAME,
+        required=True,
+        metadata={"description": "The slug is made of it, with 8 random hex digits."},
+    )
+    address = Text(max_length=MAX_NAME, required=True)
+    city = Text(max_length=MAX_NAME, required=True)
+    country = _country(required=True)
+    coordinates = Nested(CoordinatesBody, required=True)
+    timezone = _timezone()
+    owner_name = Text(max_length=MAX_NAME, allow_none=True)
+    public = Boolean(allow_none=True, metadata={"description": "true unless given."})
+
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> NewLocation:
+        public = data.pop("public", None)
+        return NewLocation(**data, public=True if public is None else public)
+
+
+class UpdateLocation(Body):
+    """An absent field keeps its value; null clears it."""
+
+    slug = Slug(
+        allow_none=True,
+        metadata={"description": "Unique per organization. It does not follow a new name."},
+    )
+    name = Text(min_length=1, max_length=MAX_NAME, allow_none=True)
+    address = Text(max_length=MAX_NAME, allow_none=True)
+    city = Text(max_length=MAX_NAME, allow_none=True)
+    country = _country(allow_none=True)
+    coordinates = Nested(CoordinatesBody, allow_none=True)
+    timezone = _timezone()
+    owner_name = Text(max_length=MAX_NAME, allow_none=True)
+    public = Boolean(allow_none=True)
+    status = Text(max_length=MAX_NAME, allow_none=True, metadata={"description": "Any text."})
+
+
+class Coordinates(Schema):
+    latitude = fields.Float(required=True)
+    longitude = fields.Float(required=True)
+
+
+class LocationAnswer(Schema):
+    id = fields.String(required=True)
+    slug = fields.String(allow_none=True)
+    name = fields.String(allow_none=True)
+    address = fields.String(allow_none=True)
+    city = fields.String(allow_none=True)
+    country = fields.String(allow_none=True)
+    coordinates = fields.Nested(Coordinates, allow_none=True)
+    timezone = fields.String(allow_none=True)
+    owner_name = fields.String(allow_none=True)
+    public = fields.Boolean(allow_none=True)
+    status = fields.String(allow_none=True)
+    created_at = Instant(allow_none=True)
+    updated_at = Instant(allow_none=True)
+
+
+class LocationPage(Schema):
+    data = fields.List(fields.Nested(LocationAnswer), required=True)
+    total = fields.Integer(required=True, metadata={"description": "Locations over all pages."})
+    page = fields.Integer(required=True)
+    limit = fields.Integer(required=True)

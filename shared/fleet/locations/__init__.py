@@ -1,0 +1,1 @@
+"""Locations: the sites that chargers belong to."""

@@ -1,0 +1,88 @@
+"""Creates, updates and deletes locations."""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from secrets import token_hex
+from typing import Any
+
+from sqlalchemy import func
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from shared.fleet.errors import LocationNotFound, SlugTaken
+from shared.fleet.locations.scope import own_location
+from shared.ids import new_location_id
+from shared.models import Location
+
+MAX_NAME_IN_SLUG = 80  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class NewLocation:
+    """What a client chooses about a new location; columns of its row."""
+
+    name: str
+    address: str
+    city: str
+    country: str
+    coordinates: Mapping[str, float]
+    timezone: str | None = None
+    owner_name: str | None = None
+    public: bool = True
+
+    def columns(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+def create_location(session: Session, new: NewLocation, *, organization_id: str) -> Location:
+    """Store a location. Returns its row. A repeat stores another one."""
+    location = Location(
+        organization_id=organization_id, id=new_location_id(), slug=_slug_of(new.name), **new.columns()
+    )
+    session.add(location)
+    session.flush()
+    session.refresh(location)
+    return location
+
+
+def update_location(
+    session: Session, changes: Mapping[str, Any], *, organization_id: str, location_id: str
+) -> Location:
+    """Set the columns that `changes` names; None clears one. Returns the row. Raises LocationNotFound, SlugTaken.
+
+    A repeat changes nothing.
+    """
+    query = own_location(organization_id, location_id).with_for_update(key_share=True)
+    location = session.scalars(query).one_or_none()
+    if location is None:
+        raise LocationNotFound(location_id)
+    changed = {name: value for name, value in changes.items() if getattr(location, name) != value}
+    for name, value in changed.items():
+        setattr(location, name, value)
+    if changed:
+        location.updated_at = func.now()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise SlugTaken(str(changes.get("slug"))) from error
+    session.refresh(location)
+    return location
+
+
+def delete_location(session: Session, *, organization_id: str, location_id: str) -> None:
+    """Hide the location from clients. Raises LocationNotFound for one that never existed; a repeat changes nothing."""
+    location = session.get(Location, (organization_id, location_id), with_for_update=True)
+    if location is None:
+        raise LocationNotFound(location_id)
+    if location.deleted_at is None:
+        location.deleted_at = func.now()
+        session.flush()
+
+
+def _slug_of(name: str) -> str:
+    """The name in lower case with hyphens, and 8 random hex digits (contract 5)."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MAX_NAME_IN_SLUG].rstrip("-")
+    return f"{words or 'location'}-{token_hex(4)}"
