@@ -47,6 +47,7 @@ from api.routes import (
     me,
     not_implemented,
     operations,
+    templates,
 )
 from shared.auth.tokens import TokenVerifier
 from shared.database.engine import Sessions
@@ -91,6 +92,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         logs,
         actions,
         catalog,
+        templates,
         me,
         operations,
         health,

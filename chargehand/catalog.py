@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_REQUESTS = 8  # at the same time
 
 
-@click.command()
+@click.command(short_help="List brands and models.")
 @click.argument("brand", required=False)
 @as_json
 def catalog(*, brand: str | None, as_json: bool) -> None:

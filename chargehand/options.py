@@ -46,6 +46,21 @@ class Number(click.FloatRange):
         return number
 
 
+class Coordinates(click.ParamType[Any]):
+    """`48.8566,2.3522`: latitude and longitude in decimal degrees."""
+
+    name = "latitude,longitude"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, dict):
+            return value
+        try:
+            latitude, longitude = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"{value} is not LATITUDE,LONGITUDE, as in 48.8566,2.3522", param, ctx)
+        return {"latitude": latitude, "longitude": longitude}
+
+
 def connect() -> "Client":
     """A client of the stack of the environment, else of the state folder. Raises Failure."""
     from chargehand.client.http import Client
@@ -69,6 +84,17 @@ def complete_chargers(_: click.Context, __: click.Parameter, incomplete: str) ->
     return [CompletionItem(identity) for identity in identities if identity.startswith(incomplete)]
 
 
+def read_pairs(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
+    """The pairs of options such as `--set KEY=VALUE`; None if there are none. Raises BadParameter."""
+    pairs = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise click.BadParameter(f"{text} is not KEY=VALUE")
+        pairs[key] = value
+    return pairs or None
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 ids_only = click.option("--quiet", "-q", is_flag=True, help="Print ids only, and no progress.")
 charger_names = click.argument("names", nargs=-1, metavar="CHARGER...", shell_complete=complete_chargers)
@@ -77,9 +103,19 @@ assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for a co
 
 def filters(command: Command) -> Command:
     """Adds the filters of `GET /ocpp/chargers`, for `query_of`. The first four take several values, with commas."""
-    for option in reversed(FILTERS.values()):
-        command = option(command)
-    return command
+    return filters_without()(command)
+
+
+def filters_without(*left_out: str) -> Callable[[Command], Command]:
+    """Adds the filters but those of these parameters."""
+
+    def decorate(command: Command) -> Command:
+        for name, option in reversed(FILTERS.items()):
+            if name not in left_out:
+                command = option(command)
+        return command
+
+    return decorate
 
 
 def query_of(given: dict[str, Any]) -> Query:

@@ -31,7 +31,6 @@ NOT_IMPLEMENTED = (
     Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
     Operation("DELETE", f"{LOCATION}/chargers", "Delete location chargers"),
     Operation("GET", f"{LOCATION}/chargers/jobs/<job_id>", "Get location chargers job"),
-    Operation("GET", "/ocpp/templates/locations", "List location templates"),
     Operation("GET", "/ocpi/templates/cpos", "List CPO templates"),
     Operation("GET", "/ocpi/cpos", "List CPOs"),
     Operation("POST", "/ocpi/cpos", "Create CPO"),

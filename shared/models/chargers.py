@@ -285,6 +285,19 @@ class ChargerSearch(Base):
     )
 
 
+class ChargerLabel(Base):
+    """A label of a charger that is not deleted. Triggers keep it: lists are filtered by it."""
+
+    __tablename__ = "charger_labels"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str]
+    value: Mapped[str]
+
+    __table_args__ = (Index("charger_labels_value", "organization_id", "name", "value", "charger_id"),)
+
+
 class ChargerCount(Base):
     """How many chargers an organization has, without deleted ones. Triggers keep it."""
 

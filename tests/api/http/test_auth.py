@@ -99,6 +99,7 @@ ROUTES = [
     Route("GET", "/ocpp/organizations", 403, "token"),  # for admins only
     Route("GET", BRANDS, 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models", 200, "token"),
+    Route("GET", "/ocpp/templates/locations", 200, "token"),
     Route("GET", f"{BRANDS}/<slug:brand_slug>/models/<slug:model_slug>", 200, "token"),
     Route("GET", "/", 200, "public"),
     Route("GET", "/health", 200, "public"),

@@ -23,6 +23,8 @@ FIELDS = {
     "location_name",
     "brand_slug",
     "model_slug",
+    "labels",
+    "expires_at",
     "ws_url",
     "error",
     "command",
@@ -84,6 +86,8 @@ def test_a_created_charger_can_be_read_at_once(fleet: Fleet) -> None:
         "location_name": "La Defense Charging Hub",
         "brand_slug": "wallbox",
         "model_slug": "wallbox-pulsar-plus",
+        "labels": {},
+        "expires_at": None,
         "ws_url": NEW_CHARGER["ws_url"],
         "error": None,
     }

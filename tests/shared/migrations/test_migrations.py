@@ -245,7 +245,7 @@ def test_a_database_with_the_generated_column_of_the_first_0006_gets_the_same_sc
 
 
 def test_each_text_that_named_a_location_becomes_one(own: Engine) -> None:
-    _go(own, command.downgrade, "0028")
+    _go(own, command.downgrade, "0029")
     for organization, location_id, name in (
         ("acme", "Site 7/b", "Seven"), ("acme", "Site 7/b", None), ("acme", "site-8", None), ("globex", "site-8", None),
     ):  # fmt: skip

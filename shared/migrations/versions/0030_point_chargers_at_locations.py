@@ -10,8 +10,8 @@ from alembic import op
 
 from shared.migrations.indexes import build_index
 
-revision = "0029"
-down_revision = "0028"
+revision = "0030"
+down_revision = "0029"
 
 MAKE = """
 CREATE OR REPLACE FUNCTION make_location_of_charger() RETURNS trigger LANGUAGE plpgsql AS $$
