@@ -48,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("backend", "sites")
 
 
 @pytest.fixture
-def charger_id(sdk: Sdk, make_ready: Callable[[str], None]) -> str:
+def charger_id(sdk: Sdk, make_ready: Callable[[str], None], sites: None) -> str:
     """The published example, provisioned."""
     created: str = sdk("chargers.create", **WALLBOX).charger_id
     make_ready(created)
