@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -21,7 +22,8 @@ def celery(redis_url: str) -> Iterator[Celery]:
     app = make_celery(redis_url, publisher=True)
     yield app
     with app.connection_for_write() as connection:
-        connection.default_channel.queue_purge(Queue.PROVISIONING.value)
+        channel: Any = connection.default_channel
+        channel.queue_purge(Queue.PROVISIONING.value)
     app.close()
 
 
