@@ -47,6 +47,7 @@ from api.routes import (
     me,
     not_implemented,
     operations,
+    reports,
     templates,
 )
 from shared.auth.tokens import TokenVerifier
@@ -87,6 +88,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         commands,
         jobs,
         locations,
+        reports,
         events,
         feed,
         logs,
