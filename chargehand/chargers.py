@@ -152,6 +152,7 @@ def facts(row: "Row") -> dict[str, object]:
         "Connector": row["connector_type"],
         "OCPP": row["ocpp_version"],
         "Location": row["location_id"],
+        "Labels": in_pairs(row.get("labels")),
         "Provisioning": row.get("status"),
         "Desired": runtime["desired"],
         "Observed": runtime["observed"] + (", a while ago" if runtime["stale"] else ""),
@@ -163,6 +164,11 @@ def facts(row: "Row") -> dict[str, object]:
         **connectors_of(row),
         "Created": row["created_at"],
     }
+
+
+def in_pairs(labels: "Row | None") -> str:
+    """The labels as they are given: `run=1234, team=roaming`."""
+    return ", ".join(f"{name}={value}" for name, value in (labels or {}).items())
 
 
 def connectors_of(row: "Row") -> dict[str, str]:

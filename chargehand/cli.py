@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from chargehand.catalog import catalog
+from chargehand.catalog import catalog, templates
 from chargehand.chargers import chargers
 from chargehand.client.failures import Failure
 from chargehand.commands import actions, commands
@@ -27,7 +27,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 #: The commands in the help, in this order.
 SECTIONS = {
-    "Chargers": ("chargers", "locations", "catalog"),
+    "Chargers": ("chargers", "locations", "templates", "catalog"),
     "What was requested of them": ("jobs", "commands", "actions"),
     "The service": ("up", "env", "token", "operations", "migrate", "installation", "completion"),
 }
@@ -79,7 +79,7 @@ def completion(*, shell: str) -> None:
 
 
 for command in (
-    *(chargers, locations, jobs, commands, actions, catalog, operations),
+    *(chargers, locations, jobs, commands, actions, catalog, templates, operations),
     *(token, env, up, migrate, installation),
 ):
     main.add_command(command)

@@ -72,3 +72,18 @@ def test_a_location_that_is_nowhere_is_unprocessable(sdk: Sdk, wrong: dict[str, 
 def test_an_unknown_location_is_not_found(sdk: Sdk, operation: str) -> None:
     with pytest.raises(NotFoundError):
         sdk(f"locations.{operation}", location_id="4090477f-a416-4515-a302-97aa344a0a2a")
+
+
+def test_templates_are_listed_by_power_family_and_version(sdk: Sdk) -> None:
+    everything = sdk("location_templates.list")
+    assert len(everything["data"]) >= 10
+    assert {"urban-ac-hub", "highway-dc-station", "residential-ac-single"} <= {
+        row["slug"] for row in everything["data"]
+    }
+
+    fast = sdk("location_templates.list", type="DC")
+    assert {row["type"] for row in fast["data"]} == {"DC"}
+    newer = sdk("location_templates.list", ocpp_version="OCPP2.0.1")
+    assert {row["ocpp_version"] for row in newer["data"]} <= {"OCPP2.0.1", None}
+    with pytest.raises(UnprocessableEntityError):
+        sdk("location_templates.list", type="WIND")
