@@ -10,7 +10,7 @@ import click
 import orjson
 
 from chargehand.client.actions_table import FROM_CHARGER, event_of_charger
-from chargehand.options import Number, as_json, charger_names, connect
+from chargehand.options import Number, as_json, charger_names, connect, read_pairs
 from chargehand.output import print_json, print_table
 from shared.fleet.actions.table import ActionKind, Field, load_kinds
 
@@ -112,17 +112,6 @@ def option_of(field: Field) -> Callable[[Any], Any]:
 
 def _parameter(name: str) -> str:
     return f"field_{name}"
-
-
-def read_pairs(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
-    """The pairs of `--set KEY=VALUE`; None if there are none. Raises BadParameter."""
-    pairs = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise click.BadParameter(f"{text} is not KEY=VALUE")
-        pairs[key] = value
-    return pairs or None
 
 
 def read_json(_: click.Context, __: click.Parameter, text: str | None) -> Any:

@@ -6,7 +6,7 @@ from chargehand.options import as_json, complete_chargers, connect
 from chargehand.output import print_json, print_table
 
 
-@click.group()
+@click.group(short_help="Starts, stops and other changes of a charger.")
 def commands() -> None:
     """The commands of chargers, the users who requested them, and their results."""
 
@@ -40,7 +40,7 @@ def list_(*, name: str, limit: int, as_json: bool) -> None:
     )
 
 
-@click.group()
+@click.group(short_help="What happened at running chargers, and the results.")
 def actions() -> None:
     """What happened at running chargers, the users who requested it, and the results."""
 

@@ -13,6 +13,7 @@ from chargehand.options import (
     charger_names,
     connect,
     ids_only,
+    labels_option,
     selected,
     selection,
 )
@@ -60,7 +61,8 @@ wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the 
 @click.option("--ws-url", help="The URL of the CSMS.  [default: the CSMS of the stack]")
 @click.option("--name", "charge_point_name", help="Display name.")
 @click.option("--location", "location_id", help="The id of a location.")
-@click.option("--location-name", help="A label for the charger's process.")
+@click.option("--location-name", help="A name of the location for the charger's process.")
+@labels_option
 @wait_option
 @until_option
 @timeout_option
@@ -76,7 +78,7 @@ def create(
     timeout_s: float,
     quiet: bool,
     as_json: bool,
-    **given: str | None,
+    **given: Any,
 ) -> None:
     """Create chargers, and wait until the CSMS accepted them.
 

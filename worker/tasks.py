@@ -22,6 +22,7 @@ from worker.jobs.run import run_jobs
 from worker.logs.client import LOG_ERRORS
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
+from worker.maintenance.expire import expire_chargers
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_actions,
@@ -135,6 +136,13 @@ def sweep_chargers() -> None:
 def continue_jobs() -> None:
     with maintenance(TaskName.RUN_JOBS) as process:
         run_jobs(process.sessions, app, max_open_commands=process.settings.open_commands_per_organization)
+
+
+@app.task(name=TaskName.EXPIRE.value, send_events=False)
+@one_at_a_time
+def expire() -> None:
+    with maintenance(TaskName.EXPIRE) as process:
+        expire_chargers(process.sessions, app)
 
 
 @app.task(name=TaskName.OBSERVE.value, send_events=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
@@ -10,7 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.fleet.commands import add_command
-from shared.fleet.errors import InvalidCharger, QuotaFull
+from shared.fleet.errors import InvalidCharger, LocationNotFound, QuotaFull
+from shared.fleet.expiry import expires_after
+from shared.fleet.locations.scope import lock_location
 from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.fleet.specification.settings import Stored, changed, check_together
@@ -61,11 +64,14 @@ class NewCharger:
     name: str | None = None
     location_id: str | None = None
     location_name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ttl_seconds: int | None = None  #: after which it is deleted; None for never
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: beyond the contract; has secrets
 
-    def columns(self) -> dict[str, str | None]:
-        """Everything but the settings, by column."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
+    def columns(self) -> dict[str, Any]:
+        """What is stored as given, by column."""
+        others = ("settings", "ttl_seconds")
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in others}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,16 @@ class ChargerChanges:
     ws_url: str | Unchanged = UNCHANGED
     location_id: str | Unchanged | None = UNCHANGED
     location_name: str | Unchanged | None = UNCHANGED
+    labels: Mapping[str, str] | Unchanged = UNCHANGED  #: instead of all that it has
+    ttl_seconds: int | Unchanged | None = UNCHANGED  #: from now on; None for never
     settings: Mapping[str, Any] = field(
         default_factory=dict, repr=False
     )  #: those to change; None removes one
 
     def values(self) -> dict[str, Any]:
-        """The new values by column, without those that are UNCHANGED."""
-        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
+        """The new values by column, without those that are UNCHANGED and those that are not stored as given."""
+        others = ("settings", "ttl_seconds")
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in others}
         return {name: value for name, value in given.items() if value is not UNCHANGED}
 
 
@@ -126,6 +135,7 @@ def create_charger(
     brand, model = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
     stored = changed(Stored(), new.settings, sealer)
     check_together(stored, new.ws_url)
+    _check_location(session, request.organization_id, new.location_id)
     command_id = new_command_id()
     charger = session.scalars(
         insert(Charger)
@@ -133,6 +143,7 @@ def create_charger(
             id=new_charger_id(),
             organization_id=request.organization_id,
             **new.columns(),
+            expires_at=expires_after(new.ttl_seconds),
             vendor_name=brand.name,
             model=model.name,
             image_url=model.image_url,
@@ -188,8 +199,11 @@ def update_charger(
     if (connector_type := changes.get("connector_type")) is not None:
         _catalog_entry(session, charger.brand_slug, charger.model_slug, connector_type)
     check_together(stored, changes.get("ws_url", charger.ws_url))
+    _check_location(session, request.organization_id, changes.get("location_id"))
     for name, value in changes.items():
         setattr(charger, name, value)
+    if request.changes.ttl_seconds is not UNCHANGED:
+        charger.expires_at = changes["expires_at"] = expires_after(request.changes.ttl_seconds)
     respecified = stored != before or not SPECIFIED.isdisjoint(changes)
     if changes or respecified:
         charger.updated_at = func.now()
@@ -258,6 +272,16 @@ def _catalog_entry(
     return brand, model
 
 
+def _check_location(session: Session, organization_id: str, location_id: str | None) -> None:
+    """Keep the location from being deleted until the transaction ends. Raises InvalidCharger if it does not exist."""
+    if location_id is None:
+        return
+    try:
+        lock_location(session, organization_id=organization_id, location_id=location_id)
+    except LocationNotFound as error:
+        raise InvalidCharger(str(error), param="location_id") from error
+
+
 def _model_of(session: Session, charger: Charger) -> CatalogModel:
     return _catalog_entry(session, charger.brand_slug, charger.model_slug, charger.connector_type)[1]
 
@@ -321,10 +345,16 @@ def _repeated_create(session: Session, request: CreateRequest, sealer: Sealer) -
         and charger.newest_event_type == EventType.CREATE_CHARGER
         and charger.provisioning_status in IN_PROGRESS
         and all(getattr(charger, name) == value for name, value in new.columns().items())
+        and charger.expires_at == _expiry_of(charger, new.ttl_seconds)
         and _has_settings(session, charger, new.settings, sealer)
     ):
         return receipt_of(charger, repeated=True)
     raise InvalidCharger(f"Identity {new.identity} already exists", param="identity")
+
+
+def _expiry_of(charger: Charger, ttl_seconds: int | None) -> datetime | None:
+    """When the charger goes away if it was created with this and its expiry was not changed since."""
+    return None if ttl_seconds is None else charger.created_at + timedelta(seconds=ttl_seconds)
 
 
 def _has_settings(session: Session, charger: Charger, settings: Mapping[str, Any], sealer: Sealer) -> bool:
