@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.fleet.commands import add_command
-from shared.fleet.errors import InvalidCharger, QuotaFull
+from shared.fleet.errors import InvalidCharger, LocationNotFound, QuotaFull
 from shared.fleet.expiry import expires_after
+from shared.fleet.locations.scope import lock_location
 from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.fleet.specification.settings import Stored, changed, check_together
@@ -134,6 +135,7 @@ def create_charger(
     brand, model = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
     stored = changed(Stored(), new.settings, sealer)
     check_together(stored, new.ws_url)
+    _check_location(session, request.organization_id, new.location_id)
     command_id = new_command_id()
     charger = session.scalars(
         insert(Charger)
@@ -197,6 +199,7 @@ def update_charger(
     if (connector_type := changes.get("connector_type")) is not None:
         _catalog_entry(session, charger.brand_slug, charger.model_slug, connector_type)
     check_together(stored, changes.get("ws_url", charger.ws_url))
+    _check_location(session, request.organization_id, changes.get("location_id"))
     for name, value in changes.items():
         setattr(charger, name, value)
     if request.changes.ttl_seconds is not UNCHANGED:
@@ -267,6 +270,16 @@ def _catalog_entry(
             param="connector_type",
         )
     return brand, model
+
+
+def _check_location(session: Session, organization_id: str, location_id: str | None) -> None:
+    """Keep the location from being deleted until the transaction ends. Raises InvalidCharger if it does not exist."""
+    if location_id is None:
+        return
+    try:
+        lock_location(session, organization_id=organization_id, location_id=location_id)
+    except LocationNotFound as error:
+        raise InvalidCharger(str(error), param="location_id") from error
 
 
 def _model_of(session: Session, charger: Charger) -> CatalogModel:

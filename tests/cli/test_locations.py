@@ -1,25 +1,8 @@
 """`chargehand locations`: sites, and what is requested of all their chargers."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from chargehand.pytest_plugin import RunningStack
-from tests.cli.conftest import NOBODY, Run
-
-PLACE = (
-    *("--address", "Jungfernstieg 1", "--city", "Hamburg", "--country", "DE"),
-    *("--coordinates", "53.55,9.99"),
-)
-
-
-@pytest.fixture
-def site(run: Run, name: str, chargehand: RunningStack) -> Iterator[str]:
-    """The id of a location with that name."""
-    location_id = run("locations", "create", name, *PLACE, "--quiet").out.strip()
-    assert location_id
-    yield location_id
-    chargehand.client.delete(f"/ocpp/locations/{location_id}")
+from tests.cli.conftest import NOBODY, PLACE, Run
 
 
 def test_a_location_is_created_shown_changed_and_deleted(run: Run, name: str) -> None:
