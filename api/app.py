@@ -42,11 +42,13 @@ from api.routes import (
     feed,
     health,
     jobs,
+    location_chargers,
     locations,
     logs,
     me,
     not_implemented,
     operations,
+    reports,
     templates,
 )
 from shared.auth.tokens import TokenVerifier
@@ -87,6 +89,8 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         commands,
         jobs,
         locations,
+        location_chargers,
+        reports,
         events,
         feed,
         logs,

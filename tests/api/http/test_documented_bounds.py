@@ -73,6 +73,8 @@ def _leaves(document: Any, schema: Any, *path: str) -> Iterator[tuple[tuple[str,
 
 
 def _fits(schema: Any, value: Any) -> bool:
+    if schema.get("type") == "array" and isinstance(value, str):
+        value = [value]  # a query with the parameter once
     if schema.get("type") == "integer" and isinstance(value, str):
         value = int(value) if re.fullmatch(r"-?[0-9]+", value) else value
     return bool(OAS31Validator(schema).is_valid(value))
