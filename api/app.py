@@ -42,12 +42,14 @@ from api.routes import (
     feed,
     health,
     jobs,
+    location_chargers,
     location_jobs,
     locations,
     logs,
     me,
     not_implemented,
     operations,
+    reports,
     templates,
 )
 from shared.auth.tokens import TokenVerifier
@@ -89,6 +91,8 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         jobs,
         locations,
         location_jobs,
+        location_chargers,
+        reports,
         events,
         feed,
         logs,

@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 import gunicorn.glogging
+import gunicorn.http.message
 
 from shared.settings import SettingsError
 from shared.startup.checks import exit_with, report_strays, settings_or_exit
@@ -49,7 +50,10 @@ control_socket_disable = True
 keepalive = max(1, _settings.keep_alive_s)  # with 0 gunicorn would wait for a head without a bound
 timeout = 60  # seconds without a sign of life until a worker is replaced
 graceful_timeout = 30  # seconds for requests that are under way
-limit_request_line = 4094
+# A request may name a thousand chargers in its query, of 49 bytes each: `charger_ids=dep-<32 hex digits>&`. httpx, which the
+# SDK uses, sends URLs of up to 64 KiB, too. gunicorn itself bounds the setting by a constant. What a client may hold is not
+# more than before: the other lines of a head may be larger (limit_request_fields).
+limit_request_line = gunicorn.http.message.MAX_REQUEST_LINE = 64 * 1024
 limit_request_fields = 100
 limit_request_field_size = 8190
 proc_name = "chargehand-api"

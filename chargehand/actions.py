@@ -10,7 +10,7 @@ import click
 import orjson
 
 from chargehand.client.actions_table import FROM_CHARGER, event_of_charger
-from chargehand.options import Number, as_json, charger_names, connect
+from chargehand.options import Number, as_json, charger_names, connect, read_pairs
 from chargehand.output import print_json, print_table
 from shared.fleet.actions.table import ActionKind, Field, load_kinds
 
@@ -82,7 +82,9 @@ def with_dashes(name: str, shorter: Mapping[str, str]) -> str:
     return shorter.get(name, name).replace("_", "-")
 
 
-location = click.option("--location", "location_id", help="All chargers of this location, in one request.")
+location = click.option(
+    "--location", "location_id", help="All chargers of this location (its id, slug or name), in one request."
+)
 wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the results (default).")
 timeout_option = click.option(
     "--timeout", "timeout_s", type=Number(0, MAX_WAIT_S), default=DEFAULT_WAIT_S, show_default=True,
@@ -112,17 +114,6 @@ def option_of(field: Field) -> Callable[[Any], Any]:
 
 def _parameter(name: str) -> str:
     return f"field_{name}"
-
-
-def read_pairs(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
-    """The pairs of `--set KEY=VALUE`; None if there are none. Raises BadParameter."""
-    pairs = {}
-    for text in texts:
-        key, separator, value = text.partition("=")
-        if not separator or not key:
-            raise click.BadParameter(f"{text} is not KEY=VALUE")
-        pairs[key] = value
-    return pairs or None
 
 
 def read_json(_: click.Context, __: click.Parameter, text: str | None) -> Any:
@@ -163,9 +154,11 @@ def _perform(
 ) -> "list[Result]":
     from chargehand.client.actions import act_at_chargers, act_at_location
     from chargehand.client.finding import find_chargers
+    from chargehand.client.locations import id_of_location
 
     if given.get("location_id"):
-        return act_at_location(client, action, given["location_id"], event, wait_s)
+        location_id = id_of_location(client, given["location_id"])
+        return act_at_location(client, action, location_id, event, wait_s)
     events = [
         (charger, event_of_charger(action, charger) | event)
         for charger in find_chargers(client, given["names"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_REQUESTS = 8  # at the same time
 
 
-@click.command()
+@click.command(short_help="List brands and models.")
 @click.argument("brand", required=False)
 @as_json
 def catalog(*, brand: str | None, as_json: bool) -> None:
@@ -42,6 +42,35 @@ def catalog(*, brand: str | None, as_json: bool) -> None:
                 row["current_type"],
                 ", ".join(f"{power:g}" for power in row["supported_kwh"] or ()),
                 ", ".join(row["connector_types"] or ()),
+            )
+            for row in rows
+        ),
+    )
+
+
+@click.command(short_help="List sites with their chargers.")
+@click.option("--type", "type_", type=click.Choice(["AC", "DC", "AC-DC"]), help="The power of its chargers.")
+@click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6.")
+@as_json
+def templates(*, type_: str | None, ocpp_version: str | None, as_json: bool) -> None:
+    """List sites with their chargers."""
+    from chargehand.client.creating import version_of
+
+    version = version_of(ocpp_version) if ocpp_version else None
+    with connect() as client:
+        rows = client.get("/ocpp/templates/locations", type=type_, ocpp_version=version)["data"]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("Template", "Type", "Country", "Chargers", "Description"),
+        (
+            (
+                row["slug"],
+                row["type"],
+                row["country"],
+                ", ".join(f"{group['count']} {group['model_slug']}" for group in row["chargers"]),
+                row["description"],
             )
             for row in rows
         ),

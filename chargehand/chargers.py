@@ -14,7 +14,7 @@ from chargehand.options import (
     connect,
     filters,
     ids_only,
-    query_of,
+    query_at,
     selected,
     selection,
 )
@@ -23,7 +23,7 @@ from chargehand.output import age_of, note, print_json, print_pairs, print_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chargehand.client.http import Row
+    from chargehand.client.http import Client, Row
 
 DEFAULT_LIMIT = 50
 SORTS = ["created_at", "-created_at", "identity", "-identity", "state_since", "-state_since", "attention"]
@@ -41,7 +41,7 @@ class Chargers(click.Group):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in shown])
 
 
-@click.group(cls=Chargers)
+@click.group(cls=Chargers, short_help="Create, start, stop and drive single chargers.")
 def chargers() -> None:
     """Create chargers, start and stop them, and act as their drivers and cars.
 
@@ -62,11 +62,20 @@ for command in (create, start, stop, restart, wait, logs, *action_commands()):
 @as_json
 def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: bool, **given: Any) -> None:
     """List chargers that match all filters."""
+    with connect() as client:
+        print_list(
+            client, query_at(client, given) | {"sort": sort}, limit, all_=all_, quiet=quiet, as_json=as_json
+        )
+
+
+def print_list(
+    client: "Client", query: "Row", limit: int, *, all_: bool = False, quiet: bool, as_json: bool
+) -> None:
+    """Print the chargers that match the query, at most `limit`, and whether there are more. Raises Failure."""
     from chargehand.client.waiting import state_of
 
     max_rows = None if all_ else limit + 1  # one more shows that there are more
-    with connect() as client:
-        rows = list(client.chargers(max_rows, sort=sort, **query_of(given)))
+    rows = list(client.chargers(max_rows, **query))
     more = not all_ and len(rows) > limit
     if more:
         rows = rows[:limit]
@@ -145,6 +154,7 @@ def facts(row: "Row") -> dict[str, object]:
         "Connector": row["connector_type"],
         "OCPP": row["ocpp_version"],
         "Location": row["location_id"],
+        "Labels": in_pairs(row.get("labels")),
         "Provisioning": row.get("status"),
         "Desired": runtime["desired"],
         "Observed": runtime["observed"] + (", a while ago" if runtime["stale"] else ""),
@@ -155,7 +165,13 @@ def facts(row: "Row") -> dict[str, object]:
         "Last frame": ocpp["last_frame_at"],
         **connectors_of(row),
         "Created": row["created_at"],
+        "Expires": row.get("expires_at"),
     }
+
+
+def in_pairs(labels: "Row | None") -> str:
+    """The labels as they are given: `run=1234, team=roaming`."""
+    return ", ".join(f"{name}={value}" for name, value in (labels or {}).items())
 
 
 def connectors_of(row: "Row") -> dict[str, str]:

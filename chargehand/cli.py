@@ -9,13 +9,14 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from chargehand.catalog import catalog
+from chargehand.catalog import catalog, templates
 from chargehand.chargers import chargers
 from chargehand.client.failures import Failure
 from chargehand.commands import actions, commands
 from chargehand.installation import installation
 from chargehand.jobs import jobs
 from chargehand.local import env, migrate, token, up
+from chargehand.locations import locations
 from chargehand.operations import operations
 from chargehand.output import note
 from shared.startup.strays import OF_PSYCOPG, leave_out
@@ -24,8 +25,22 @@ COMPLETE_VARIABLE = "_CHARGEHAND_COMPLETE"
 INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
+#: The commands in the help, in this order.
+SECTIONS = {
+    "Chargers": ("chargers", "locations", "templates", "catalog"),
+    "What was requested of them": ("jobs", "commands", "actions"),
+    "The service": ("up", "env", "token", "operations", "migrate", "installation", "completion"),
+}
+
+
 class Commands(click.Group):
-    """Prints a failure as lines on standard error, without a traceback."""
+    """Prints a failure as lines on standard error, without a traceback. Its help has SECTIONS."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in SECTIONS.items():
+            limit = formatter.width - 6 - max(map(len, names))
+            with formatter.section(title):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit)) for name in names])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -50,7 +65,7 @@ def main() -> None:
     leave_out(os.environ, OF_PSYCOPG)  # psycopg reads these when it is imported
 
 
-@main.command()
+@main.command(short_help="Print the script that completes words in a shell.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(*, shell: str) -> None:
     """Print the script that completes commands, options and identities in a shell.
@@ -64,7 +79,7 @@ def completion(*, shell: str) -> None:
 
 
 for command in (
-    *(chargers, commands, actions, jobs, catalog, operations),
+    *(chargers, locations, jobs, commands, actions, catalog, templates, operations),
     *(token, env, up, migrate, installation),
 ):
     main.add_command(command)

@@ -8,7 +8,7 @@ from chargehand.options import as_json, assume_yes, on_a_terminal
 from chargehand.output import print_json
 
 
-@click.command()
+@click.command(short_help="Print which ECS the chargers of a database run on.")
 @click.option(
     "--set",
     "services",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.options import Number, as_json, connect, on_a_terminal, query_of
+from chargehand.options import Number, as_json, connect, on_a_terminal, query_at
 from chargehand.output import note, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -39,28 +39,35 @@ def is_job(given: dict[str, Any]) -> bool:
 
 def run_as_job(verb: str, given: dict[str, Any], *, wait_s: float | None) -> None:
     """Request one job for the selected chargers, wait for it, at most wait_s, and print it. Raises Failure."""
-    from chargehand.client.jobs import preview_job, raise_for_job, request_job, wait_for_job
-
     with connect() as client:
         selection = _selection(client, given["names"], given)
-        preview = preview_job(client, verb, selection)
-        if given["dry_run"]:
-            print_preview(preview, as_json=given["as_json"])
-            return
-        if not given["yes"] and on_a_terminal():
-            click.confirm(f"{verb.capitalize()} {preview['total']} chargers?", abort=True, err=True)
-        job = request_job(client, verb, selection, rate=given["rate"], expected_count=preview["total"])
-        quiet = given["as_json"] or given.get("quiet", False)
-        if wait_s is not None:
-            job = wait_for_job(client, job, wait_s, _ignore if quiet else _noting())
-        print_job(job, as_json=given["as_json"], quiet=given.get("quiet", False))
-        raise_for_job(client, job)
+        request_and_follow(client, f"/ocpp/chargers/{verb}", verb, selection, given, wait_s=wait_s)
+
+
+def request_and_follow(
+    client: "Client", path: str, verb: str, selection: "Row", given: dict[str, Any], *, wait_s: float | None
+) -> None:
+    """POST a request for many chargers, after a confirmation, as run_as_job. With `dry_run`, print what it would act on."""
+    from chargehand.client.jobs import preview_job, raise_for_job, request_job, wait_for_job
+
+    preview = preview_job(client, path, selection)
+    if given["dry_run"]:
+        print_preview(preview, as_json=given["as_json"])
+        return
+    if not given["yes"] and on_a_terminal():
+        click.confirm(f"{verb.capitalize()} {preview['total']} chargers?", abort=True, err=True)
+    job = request_job(client, path, selection, rate=given["rate"], expected_count=preview["total"])
+    quiet = given["as_json"] or given.get("quiet", False)
+    if wait_s is not None:
+        job = wait_for_job(client, job, wait_s, ignore if quiet else noting())
+    print_job(job, as_json=given["as_json"], quiet=given.get("quiet", False))
+    raise_for_job(client, job)
 
 
 def _selection(client: "Client", names: Sequence[str], given: dict[str, Any]) -> "Row":
     from chargehand.client.finding import find_chargers
 
-    query = query_of(given)
+    query = query_at(client, given)
     if bool(names) == bool(given["all_"] or query):
         raise click.UsageError("name chargers by their id or identity, or use --all and filters")
     if given["all_"] and not query and not given["yes"] and not given["dry_run"] and not on_a_terminal():
@@ -141,7 +148,7 @@ def wait(*, job_id: str, timeout_s: float, as_json: bool) -> None:
     from chargehand.client.jobs import get_job, raise_for_job, wait_for_job
 
     with connect() as client:
-        job = wait_for_job(client, get_job(client, job_id), timeout_s, _ignore if as_json else _noting())
+        job = wait_for_job(client, get_job(client, job_id), timeout_s, ignore if as_json else noting())
         print_job(job, as_json=as_json)
         raise_for_job(client, job)
 
@@ -206,7 +213,7 @@ def print_preview(preview: "Row", *, as_json: bool) -> None:
     )
 
 
-def _noting() -> "Callable[[Row], None]":
+def noting() -> "Callable[[Row], None]":
     """Writes a line for each state that differs from the one before."""
     from chargehand.client.jobs import sentence_of
 
@@ -222,5 +229,5 @@ def _noting() -> "Callable[[Row], None]":
     return noting
 
 
-def _ignore(_: "Row") -> None:
+def ignore(_: "Row") -> None:
     pass

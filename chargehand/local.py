@@ -111,7 +111,7 @@ def token_settings() -> "TokenSettings":
         ) from error
 
 
-@click.command()
+@click.command(short_help="Print the variables for a second terminal.")
 @click.option("--shell", type=click.Choice(["sh", "fish"]), default="sh", show_default=True)
 @as_json
 def env(*, shell: str, as_json: bool) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MAX_OLDEST = 5  #: commands that are shown
 
 
-@click.command()
+@click.command(short_help="Show what the service does and what is away.")
 @as_json
 def operations(*, as_json: bool) -> None:
     """Show what the service does and what is away: open commands, workers, the rate budget, maintenance.

@@ -1,5 +1,6 @@
 """The options that several commands share, and the queries that they become."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from math import isnan
@@ -14,8 +15,35 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 Query = dict[str, Any]
 
+SECONDS_OF_UNIT = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 COMPLETE_WITHIN_S = 1.0
 MAX_COMPLETIONS = 50
+
+
+def read_pairs(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> dict[str, str] | None:
+    """The pairs of options such as `--set KEY=VALUE`; None if there are none. Raises BadParameter."""
+    pairs = {}
+    for text in texts:
+        key, separator, value = text.partition("=")
+        if not separator or not key:
+            raise click.BadParameter(f"{text} is not KEY=VALUE")
+        pairs[key] = value
+    return pairs or None
+
+
+def read_label_filter(_: click.Context, __: click.Parameter, texts: Sequence[str]) -> str | None:
+    """The filter of the API: `run:1234,smoke` for `--label run=1234 --label smoke`; None for none."""
+    return ",".join(text.replace("=", ":", 1) for text in texts) or None
+
+
+labels_option = click.option(
+    "--label", "labels", multiple=True, metavar="NAME=VALUE", callback=read_pairs,
+    help="A label, to find it by. Can be repeated.",
+)  # fmt: skip
+label_filter = click.option(
+    "--label", "labels", multiple=True, metavar="NAME[=VALUE]", callback=read_label_filter,
+    help="Has this label. Several: has all of them.",
+)  # fmt: skip
 
 FILTERS = {
     "status": click.option("--status", help="Provisioning: PENDING, PROVISIONING, READY, FAILED."),
@@ -29,7 +57,8 @@ FILTERS = {
     ),
     "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
     "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
-    "location_id": click.option("--location", "location_id", help="The id of a location."),
+    "location_id": click.option("--location", "location_id", help="The id, slug or name of a location."),
+    "labels": label_filter,
     "q": click.option("--search", "q", help="A part of the identity or name."),
 }
 
@@ -44,6 +73,35 @@ class Number(click.FloatRange):
         if isnan(number):
             self.fail(f"{value} is not a number", param, ctx)
         return number
+
+
+class Duration(click.ParamType[int]):
+    """A time span in whole seconds: `90`, `90s`, `15m`, `1h`, `2d`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,9})([smhd]?)", value.strip().lower())
+        if found is None:
+            self.fail(f"{value} is not a time span such as 90s, 15m, 1h or 2d", param, ctx)
+        return int(found[1]) * SECONDS_OF_UNIT[found[2]]
+
+
+class Coordinates(click.ParamType[Any]):
+    """`48.8566,2.3522`: latitude and longitude in decimal degrees."""
+
+    name = "latitude,longitude"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, dict):
+            return value
+        try:
+            latitude, longitude = map(float, value.split(","))
+        except ValueError:
+            self.fail(f"{value} is not LATITUDE,LONGITUDE, as in 48.8566,2.3522", param, ctx)
+        return {"latitude": latitude, "longitude": longitude}
 
 
 def connect() -> "Client":
@@ -77,9 +135,19 @@ assume_yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for a co
 
 def filters(command: Command) -> Command:
     """Adds the filters of `GET /ocpp/chargers`, for `query_of`. The first four take several values, with commas."""
-    for option in reversed(FILTERS.values()):
-        command = option(command)
-    return command
+    return filters_without()(command)
+
+
+def filters_without(*left_out: str) -> Callable[[Command], Command]:
+    """Adds the filters but those of these parameters."""
+
+    def decorate(command: Command) -> Command:
+        for name, option in reversed(FILTERS.items()):
+            if name not in left_out:
+                command = option(command)
+        return command
+
+    return decorate
 
 
 def query_of(given: dict[str, Any]) -> Query:
@@ -89,6 +157,16 @@ def query_of(given: dict[str, Any]) -> Query:
     query = {name: value for name, value in given.items() if name in FILTERS and value is not None}
     if "ocpp_version" in query:
         query["ocpp_version"] = ",".join(version_of(word) for word in query["ocpp_version"].split(","))
+    return query
+
+
+def query_at(client: "Client", given: dict[str, Any]) -> Query:
+    """The query of the filters that are set, with the id of the location that is named. Raises Failure."""
+    from chargehand.client.locations import id_of_location
+
+    query = query_of(given)
+    if "location_id" in query:
+        query["location_id"] = id_of_location(client, query["location_id"])
     return query
 
 
@@ -110,7 +188,7 @@ def selected(
     """
     from chargehand.client.finding import find_chargers
 
-    query = query_of(given)
+    query = query_at(client, given)
     if names and (given["all_"] or query):
         raise click.UsageError("name chargers, or use --all and filters, not both")
     if not names and not given["all_"]:

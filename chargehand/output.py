@@ -39,7 +39,9 @@ REFRESH_PER_SECOND = 8
 WIDTH_WITHOUT_TERMINAL = 10_000  # characters
 WIDE_COLUMNS = frozenset({"ID", "Model"})  # left out on a narrow terminal
 WIDE_FROM = 120  # characters
-FOLDED_COLUMNS = frozenset({"Model", "Reason", "Name", "Connectors"})  # may take several lines
+FOLDED_COLUMNS = frozenset(
+    {"Model", "Reason", "Name", "Connectors", "Chargers", "Description"}
+)  # may take several lines
 
 
 def print_json(document: Any) -> None:

@@ -22,7 +22,13 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 MAX_BYTES = 150_000  # of a picture: a clone carries all of them
-LOCATION = {"location_id": "hamburg-nord", "location_name": "Hamburg Nord"}
+LOCATION = {
+    "name": "Hamburg Nord",
+    "address": "Langenhorner Chaussee 1",
+    "city": "Hamburg",
+    "country": "DE",
+    "coordinates": {"latitude": 53.65, "longitude": 10.0},
+}
 WALLBOX = {"brand_slug": "wallbox", "model_slug": "wallbox-pulsar-plus", "connector_type": "Type2"}
 FAST = {"brand_slug": "abb", "model_slug": "terra-184", "connector_type": "CCS2", "ocpp_version": "OCPP2.0.1"}
 ACCEPTED = {"wait": 60, "until": "accepted"}
@@ -90,6 +96,8 @@ def create_fleet(stack: dict[str, Any]) -> dict[str, str]:
             found: dict[str, Any] = answer.json()
             return found
 
+        here = {"location_id": post("/ocpp/locations", LOCATION)["id"], "location_name": LOCATION["name"]}
+
         def create(number: int, **fields: Any) -> str:
             kind = FAST if number % 4 == 0 else WALLBOX
             body = {
@@ -97,7 +105,7 @@ def create_fleet(stack: dict[str, Any]) -> dict[str, str]:
                 "charge_point_name": f"Bay {number}",
                 "ws_url": stack["csms"],
             }
-            created: str = post("/ocpp/chargers", body | LOCATION | kind | fields)["charger_id"]
+            created: str = post("/ocpp/chargers", body | here | kind | fields)["charger_id"]
             return created
 
         ids = [create(number) for number in range(1, 12)]

@@ -13,6 +13,7 @@ from shared.settings import Timing
 CLEAN_UP_EVERY_S = 3600.0
 ROLLOUTS_EVERY_S = 5.0
 RUN_JOBS_EVERY_S = 1.0
+EXPIRE_EVERY_S = 5.0
 # A task is late when it has not succeeded for so many of its periods, plus LATE_S for the run itself.
 LATE_PERIODS = 3
 LATE_S = 60.0
@@ -34,6 +35,7 @@ def periods_s(timing: Timing) -> dict[TaskName, float]:
     return {
         TaskName.SWEEP: timing.sweep_every_s,
         TaskName.RUN_JOBS: RUN_JOBS_EVERY_S,
+        TaskName.EXPIRE: EXPIRE_EVERY_S,
         TaskName.OBSERVE: timing.observe_every_s,
         TaskName.ROLLOUTS: ROLLOUTS_EVERY_S,
         TaskName.READ_LOGS: timing.logs_every_s,

@@ -12,7 +12,7 @@ class Queue(StrEnum):
 
     LIFECYCLE = "lifecycle"  #: start, stop, restart: small and fast, people wait for them
     PROVISIONING = "provisioning"  #: create, update, delete, roll out
-    MAINTENANCE = "maintenance"  #: sweep, jobs, observe, rollouts, logs
+    MAINTENANCE = "maintenance"  #: sweep, jobs, expiry, observe, rollouts, logs
 
 
 class TaskName(StrEnum):
@@ -26,6 +26,7 @@ class TaskName(StrEnum):
     ROLL_OUT = "charger.roll_out"  #: a new image, size or role
     SWEEP = "maintenance.sweep"
     RUN_JOBS = "maintenance.run_jobs"
+    EXPIRE = "maintenance.expire"
     OBSERVE = "maintenance.observe"
     ROLLOUTS = "maintenance.rollouts"
     READ_LOGS = "maintenance.read_logs"
@@ -53,6 +54,7 @@ QUEUE_OF: dict[TaskName, Queue] = {
     TaskName.REPAIR: Queue.LIFECYCLE,
     TaskName.SWEEP: Queue.MAINTENANCE,
     TaskName.RUN_JOBS: Queue.MAINTENANCE,
+    TaskName.EXPIRE: Queue.MAINTENANCE,
     TaskName.OBSERVE: Queue.MAINTENANCE,
     TaskName.ROLLOUTS: Queue.MAINTENANCE,
     TaskName.READ_LOGS: Queue.MAINTENANCE,

@@ -22,6 +22,7 @@ from worker.jobs.run import Quotas, run_jobs
 from worker.logs.client import LOG_ERRORS
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
+from worker.maintenance.expire import expire_chargers
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_actions,
@@ -137,6 +138,13 @@ def continue_jobs() -> None:
         settings = process.settings
         quotas = Quotas(settings.open_commands_per_organization, settings.chargers_per_organization)
         run_jobs(process.sessions, app, quotas)
+
+
+@app.task(name=TaskName.EXPIRE.value, send_events=False)
+@one_at_a_time
+def expire() -> None:
+    with maintenance(TaskName.EXPIRE) as process:
+        expire_chargers(process.sessions, app)
 
 
 @app.task(name=TaskName.OBSERVE.value, send_events=False)

@@ -21,7 +21,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from api.http.fields.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem
+from api.http.fields.fields import REQUIRED, UNKNOWN_PARAMETER, Body, Problem, Repeated
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -64,11 +64,15 @@ class RequestParser(FlaskParser):
         except orjson.JSONDecodeError as error:
             raise InvalidRequest([item(["body", 0], _JSON_INVALID)]) from error
 
-    def load_querystring(self, req: Request, schema: Schema) -> dict[str, str]:
-        """The query. Raises InvalidRequest if a known parameter occurs twice; the schema refuses unknown ones."""
-        given = {}
+    def load_querystring(self, req: Request, schema: Schema) -> dict[str, str | list[str]]:
+        """The query. Raises InvalidRequest if a known parameter occurs twice that may not; the schema refuses unknown ones."""
+        given: dict[str, str | list[str]] = {}
         for name, values in req.args.lists():
-            if len(values) > 1 and name in schema.load_fields:
+            field = schema.load_fields.get(name)
+            if isinstance(field, Repeated):
+                given[name] = values
+                continue
+            if len(values) > 1 and field is not None:
                 raise InvalidRequest([item(["query", name], _SINGLE)])
             given[name] = values[0]
         return given

@@ -13,6 +13,7 @@ from marshmallow import ValidationError, post_load, validates, validates_schema
 
 from api.http.cursors import MAX_LENGTH
 from api.http.fields.fields import Choice, Choices, Problem, Query, QueryFlag, QueryInteger, Text
+from api.http.fields.label_fields import LabelFilter
 from shared.fleet.listing import Filters, Sort, SortKey
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 
@@ -191,6 +192,13 @@ class FiltersSchema(Query):
         load_default=None,
         metadata={
             "description": "A part of the identity or of the name, in any case of letters. Beyond the contract."
+        },
+    )
+    labels = LabelFilter(
+        load_default=None,
+        metadata={
+            "description": "`run:1234` has this label, `run` any label of this name. Several by comma: all match. "
+            "Beyond the contract."
         },
     )
 

@@ -11,6 +11,7 @@ from marshmallow import Schema, fields, post_load
 
 from api.http.charger_state import newest_command_of, runtime_of, spec_of
 from api.http.fields.fields import Body, Choice, Identity, Instant, Text, WsUrl
+from api.http.fields.label_fields import Labels, TtlSeconds
 from api.http.fleet.rows import ErrorDetail, NewestCommandOfRow, Runtime, RuntimeOfRow, doc, plain
 from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
@@ -52,6 +53,10 @@ class CreateCharger(SpecBody):
     charge_point_name = Text(max_length=255, allow_none=True, metadata=doc("Becomes `name`."))
     location_id = Text(min_length=1, max_length=128, allow_none=True)
     location_name = Text(max_length=255, allow_none=True, metadata=doc("A label for the simulator."))
+    labels = Labels(metadata=doc("Names with values, to find it by. Beyond the contract."))
+    ttl_seconds = TtlSeconds(
+        metadata=doc("After that, from now on, it is deleted; null for never. Beyond the contract.")
+    )
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> NewCharger:
@@ -62,7 +67,7 @@ class CreateCharger(SpecBody):
 
 
 class UpdateCharger(SpecBody):
-    """An absent field keeps its value; null clears a name or a location."""
+    """An absent field keeps its value; null clears a name, a location, the labels or the time to live."""
 
     name = Text(max_length=255, allow_none=True)
     charge_point_name = Text(
@@ -73,6 +78,10 @@ class UpdateCharger(SpecBody):
     ws_url = WsUrl(metadata=doc())
     location_id = Text(min_length=1, max_length=128, allow_none=True, metadata=doc())
     location_name = Text(max_length=255, allow_none=True, metadata=doc())
+    labels = Labels(metadata=doc("Instead of all that it has; null removes them. Beyond the contract."))
+    ttl_seconds = TtlSeconds(
+        metadata=doc("After that, from now on, it is deleted; null for never. Beyond the contract.")
+    )
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> ChargerChanges:
@@ -114,6 +123,14 @@ class ChargerAnswer(Schema):
     location_name = fields.String(allow_none=True, metadata=doc("Beyond the contract."))
     brand_slug = fields.String(required=True, metadata=doc("Beyond the contract."))
     model_slug = fields.String(required=True, metadata=doc("Beyond the contract."))
+    labels = fields.Dict(
+        keys=fields.String(), values=fields.String(), required=True, metadata=doc("Beyond the contract.")
+    )
+    expires_at = Instant(
+        required=True,
+        allow_none=True,
+        metadata=doc("It is deleted then; null for never. Beyond the contract."),
+    )
     error = fields.Nested(
         ErrorDetail,
         required=True,

@@ -12,8 +12,8 @@ from shared.vocabulary import OcppVersion
 
 @dataclass(frozen=True, slots=True)
 class TemplateQuery:
-    type: TemplateType | None
-    ocpp_version: OcppVersion | None
+    type: TemplateType | None = None
+    ocpp_version: OcppVersion | None = None
 
 
 class TemplateQuerySchema(Query):
@@ -21,12 +21,10 @@ class TemplateQuerySchema(Query):
 
     type = Choice(
         TemplateType,
-        load_default=None,
         metadata={"description": "The power family, which follows from the connectors."},
     )
     ocpp_version = Choice(
         OcppVersion,
-        load_default=None,
         metadata={
             "description": "Templates of that version. One whose chargers have both versions matches either."
         },

@@ -26,9 +26,7 @@ LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
 NOT_IMPLEMENTED = (
-    Operation("GET", f"{LOCATION}/chargers", "List location chargers"),
     Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
-    Operation("DELETE", f"{LOCATION}/chargers", "Delete location chargers"),
     Operation("GET", "/ocpi/templates/cpos", "List CPO templates"),
     Operation("GET", "/ocpi/cpos", "List CPOs"),
     Operation("POST", "/ocpi/cpos", "Create CPO"),

@@ -1,5 +1,6 @@
 """Stores what a client requests, once per Idempotency-Key, and publishes its message after the commit."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import structlog
@@ -72,6 +73,22 @@ def submit_delete(request: DeleteRequest) -> None:
     with resources().sessions.begin() as session:
         receipt = chargers.delete_charger(session, request)
     _announce(receipt)
+
+
+def announce_many(receipts: Sequence[CommandReceipt]) -> None:
+    """Publish the messages of new commands, and count and log the commands. To be called after their commit."""
+    if not receipts:
+        return
+    resources().publisher.publish(message for receipt in receipts for message in receipt.messages)
+    organization_id = requester().organization_id
+    resources().open_quota.add(organization_id, len(receipts))
+    log.info(
+        "commands.accepted",
+        event_type=receipts[0].event_type,
+        commands=len(receipts),
+        first_charger_id=receipts[0].charger_id,
+        organization_id=organization_id,
+    )
 
 
 def _record_once(request: CreateRequest | LifecycleRequest, attempt: Attempt) -> CommandReceipt:

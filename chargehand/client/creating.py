@@ -1,6 +1,7 @@
 """Prepares new chargers, with defaults from the catalog and the stack."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_CONNECTOR, DEFAULT_MODEL
@@ -18,7 +19,7 @@ def creations(
     model_slug: str | None = None,
     connector_type: str | None = None,
     ws_url: str | None = None,
-    **more: str | None,
+    **more: Any,
 ) -> list[Task]:
     """A task for each identity; an empty identity is generated. `more` are other keys of the request's body.
 

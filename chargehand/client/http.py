@@ -76,9 +76,20 @@ class Client:
         """The answer's JSON. Parameters that are None are left out."""
         return self._call("GET", path, query)[1]
 
-    def post(self, path: str, key: str, body: Row | None = None, **query: Any) -> Answer:
+    def post(self, path: str, key: str, body: Row | list[Row] | None = None, **query: Any) -> Answer:
         """The HTTP status and the answer's JSON. A repeat with the same `key` is safe."""
         return self._call("POST", path, query, body=body or {}, headers={"Idempotency-Key": key})
+
+    def put(self, path: str, body: Row) -> Any:
+        """The answer's JSON. A repeat sets the same values again."""
+        return self._call("PUT", path, {}, body=body)[1]
+
+    def text(self, path: str, **query: Any) -> str:
+        """The answer as it is, for formats other than JSON."""
+        answer = self._send("GET", path, _without_none(query))
+        if not answer.is_success:
+            self._content(answer)
+        return answer.text
 
     def delete(self, path: str) -> None:
         """Delete it. Raises Refused with status 404 if it does not exist, unless an earlier try may have deleted it."""
@@ -120,10 +131,22 @@ class Client:
         path: str,
         query: Mapping[str, Any],
         *,
-        body: Row | None = None,
+        body: Row | list[Row] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        params = {name: value for name, value in query.items() if value is not None}
+        answer = self._send(method, path, _without_none(query), body=body, headers=headers)
+        return answer.status_code, self._content(answer)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any],
+        *,
+        body: Row | list[Row] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """The answer, of any status, after the retries that are safe."""
         tried = 0
         while True:
             tried += 1
@@ -152,8 +175,8 @@ class Client:
                 if is_limit and self._deadline is not None:
                     raise TimeIsUp(f"the rate limit of {self.stack.url} did not let the request pass in time")
             if method == "DELETE" and answer.status_code == 404 and tried > 1:
-                return 204, None  # an earlier try deleted it, and its answer was lost
-            return answer.status_code, self._content(answer)
+                return httpx.Response(204)  # an earlier try deleted it, and its answer was lost
+            return answer
 
     def _timeout(self, wait_s: float) -> httpx.Timeout:
         """The timeout of a request whose answer the API may hold for wait_s."""
@@ -198,6 +221,10 @@ class Client:
             is_up = self._deadline is not None and time.monotonic() >= self._deadline
             return TimeIsUp(message) if is_up else Unreachable(message)
         return Unreachable(f"the connection to {url} broke ({_cause(error)}): try again")
+
+
+def _without_none(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
 
 
 def segment(name: str) -> str:

@@ -11,18 +11,18 @@ POLL_S = 1.0
 SHOWN_REASONS = 10
 
 
-def request_job(client: Client, verb: str, selection: Row, *, rate: float | None, expected_count: int) -> Row:
+def request_job(client: Client, path: str, selection: Row, *, rate: float | None, expected_count: int) -> Row:
     """The accepted job. Raises Refused, also when the selection has another number of chargers by now."""
     body: Row = {**selection, "expected_count": expected_count}
     if rate is not None:
         body["rate_per_second"] = rate
-    accepted: Row = client.post(f"/ocpp/chargers/{verb}", uuid4().hex, body)[1]
+    accepted: Row = client.post(path, uuid4().hex, body)[1]
     return get_job(client, accepted["job_id"])
 
 
-def preview_job(client: Client, verb: str, selection: Row) -> Row:
+def preview_job(client: Client, path: str, selection: Row) -> Row:
     """What a job would act on, and what it would leave out."""
-    preview: Row = client.post(f"/ocpp/chargers/{verb}", uuid4().hex, {**selection, "dry_run": True})[1]
+    preview: Row = client.post(path, uuid4().hex, {**selection, "dry_run": True})[1]
     return preview
 
 

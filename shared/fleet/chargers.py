@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
@@ -11,7 +12,9 @@ from sqlalchemy.orm import Session
 
 from shared.fleet.commands import add_command
 from shared.fleet.creation import INSERT_CHARGERS, Entry, check_connectors, columns_of, entry_of, read_catalog
-from shared.fleet.errors import InvalidCharger, QuotaFull
+from shared.fleet.errors import InvalidCharger, LocationNotFound, QuotaFull
+from shared.fleet.expiry import expires_after
+from shared.fleet.locations.scope import lock_location
 from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.fleet.specification.settings import Stored, changed, check_together
@@ -62,11 +65,14 @@ class NewCharger:
     name: str | None = None
     location_id: str | None = None
     location_name: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    ttl_seconds: int | None = None  #: after which it is deleted; None for never
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: beyond the contract; has secrets
 
-    def columns(self) -> dict[str, str | None]:
-        """Everything but the settings, by column."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
+    def columns(self) -> dict[str, Any]:
+        """What is stored as given, by column."""
+        others = ("settings", "ttl_seconds")
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in others}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +85,16 @@ class ChargerChanges:
     ws_url: str | Unchanged = UNCHANGED
     location_id: str | Unchanged | None = UNCHANGED
     location_name: str | Unchanged | None = UNCHANGED
+    labels: Mapping[str, str] | Unchanged = UNCHANGED  #: instead of all that it has
+    ttl_seconds: int | Unchanged | None = UNCHANGED  #: from now on; None for never
     settings: Mapping[str, Any] = field(
         default_factory=dict, repr=False
     )  #: those to change; None removes one
 
     def values(self) -> dict[str, Any]:
-        """The new values by column, without those that are UNCHANGED."""
-        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
+        """The new values by column, without those that are UNCHANGED and those that are not stored as given."""
+        others = ("settings", "ttl_seconds")
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in others}
         return {name: value for name, value in given.items() if value is not UNCHANGED}
 
 
@@ -127,6 +136,7 @@ def create_charger(
     entry = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
     stored = changed(Stored(), new.settings, sealer)
     check_together(stored, new.ws_url)
+    _check_location(session, request.organization_id, new.location_id)
     command_id = new_command_id()
     row = {
         "id": new_charger_id(),
@@ -136,7 +146,8 @@ def create_charger(
         "workflow_run_id": new_run_id(),
         "newest_command_id": command_id,
     }
-    charger = session.scalars(INSERT_CHARGERS.returning(Charger), [row]).one_or_none()
+    inserting = INSERT_CHARGERS.values(expires_at=expires_after(new.ttl_seconds)).returning(Charger)
+    charger = session.scalars(inserting, [row]).one_or_none()
     if charger is None:
         return _repeated_create(session, request, sealer)
     _check_quota(session, request.organization_id, max_chargers)
@@ -175,8 +186,11 @@ def update_charger(
     if (connector_type := changes.get("connector_type")) is not None:
         _catalog_entry(session, charger.brand_slug, charger.model_slug, connector_type)
     check_together(stored, changes.get("ws_url", charger.ws_url))
+    _check_location(session, request.organization_id, changes.get("location_id"))
     for name, value in changes.items():
         setattr(charger, name, value)
+    if request.changes.ttl_seconds is not UNCHANGED:
+        charger.expires_at = changes["expires_at"] = expires_after(request.changes.ttl_seconds)
     respecified = stored != before or not SPECIFIED.isdisjoint(changes)
     if changes or respecified:
         charger.updated_at = func.now()
@@ -226,6 +240,16 @@ def delete_charger(session: Session, request: DeleteRequest) -> CommandReceipt:
 def _catalog_entry(session: Session, brand_slug: str, model_slug: str, connector_type: str) -> Entry:
     key = (brand_slug, model_slug)
     return entry_of(read_catalog(session, [key]), key, connector_type)
+
+
+def _check_location(session: Session, organization_id: str, location_id: str | None) -> None:
+    """Keep the location from being deleted until the transaction ends. Raises InvalidCharger if it does not exist."""
+    if location_id is None:
+        return
+    try:
+        lock_location(session, organization_id=organization_id, location_id=location_id)
+    except LocationNotFound as error:
+        raise InvalidCharger(str(error), param="location_id") from error
 
 
 def _model_of(session: Session, charger: Charger) -> CatalogModel:
@@ -278,10 +302,16 @@ def _repeated_create(session: Session, request: CreateRequest, sealer: Sealer) -
         and charger.newest_event_type == EventType.CREATE_CHARGER
         and charger.provisioning_status in IN_PROGRESS
         and all(getattr(charger, name) == value for name, value in new.columns().items())
+        and charger.expires_at == _expiry_of(charger, new.ttl_seconds)
         and _has_settings(session, charger, new.settings, sealer)
     ):
         return receipt_of(charger, repeated=True)
     raise InvalidCharger(f"Identity {new.identity} already exists", param="identity")
+
+
+def _expiry_of(charger: Charger, ttl_seconds: int | None) -> datetime | None:
+    """When the charger goes away if it was created with this and its expiry was not changed since."""
+    return None if ttl_seconds is None else charger.created_at + timedelta(seconds=ttl_seconds)
 
 
 def _has_settings(session: Session, charger: Charger, settings: Mapping[str, Any], sealer: Sealer) -> bool:

@@ -3,7 +3,7 @@
 from shared.models.actions import Action
 from shared.models.base import Base, Views
 from shared.models.catalog import Brand, CatalogModel
-from shared.models.chargers import Charger, ChargerCount, ChargerSearch, RemovedCharger
+from shared.models.chargers import Charger, ChargerCount, ChargerLabel, ChargerSearch, RemovedCharger
 from shared.models.commands import Command
 from shared.models.control import ChargerMemory, ChargerReport, ControlLink, ControlSession, ShownReport
 from shared.models.events import ChargerEvent
@@ -26,6 +26,7 @@ __all__ = [
     "Charger",
     "ChargerCount",
     "ChargerEvent",
+    "ChargerLabel",
     "ChargerLink",
     "ChargerLog",
     "ChargerLogLine",

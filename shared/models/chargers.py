@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     FetchedValue,
+    ForeignKeyConstraint,
     Index,
     SmallInteger,
     Table,
@@ -57,7 +58,7 @@ class Charger(Base):
     max_charging_power: Mapped[int]  #: watts
     ocpp_version: Mapped[str]
     ws_url: Mapped[str]
-    location_id: Mapped[str | None]
+    location_id: Mapped[str | None]  #: of a location of the organization
     location_name: Mapped[str | None]
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")  #: names and values, all text
     expires_at: Mapped[datetime | None]  #: a worker then deletes it; null for never
@@ -207,6 +208,18 @@ class Charger(Base):
             "id",
             postgresql_where=text("deleted_at IS NULL AND location_id IS NOT NULL"),
         ),
+        Index(
+            "chargers_location_group",
+            "organization_id",
+            "location_id",
+            "list_group",
+            postgresql_where=text("deleted_at IS NULL AND location_id IS NOT NULL"),
+        ),
+        ForeignKeyConstraint(
+            ["organization_id", "location_id"],
+            ["locations.organization_id", "locations.id"],
+            name="chargers_location_exists",
+        ),
         Index("chargers_group", "organization_id", "list_group", "id", postgresql_where=LIVE),
         Index("chargers_group_identity", "organization_id", "list_group", "identity", postgresql_where=LIVE),
         Index(
@@ -270,6 +283,19 @@ class ChargerSearch(Base):
             postgresql_with={"gin_pending_list_limit": 64},
         ),
     )
+
+
+class ChargerLabel(Base):
+    """A label of a charger that is not deleted. Triggers keep it: lists are filtered by it."""
+
+    __tablename__ = "charger_labels"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str]
+    value: Mapped[str]
+
+    __table_args__ = (Index("charger_labels_value", "organization_id", "name", "value", "charger_id"),)
 
 
 class ChargerCount(Base):

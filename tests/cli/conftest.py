@@ -19,6 +19,10 @@ from embedded.stack.state_folder import STACK_FILE
 COMMAND = (sys.executable, "-m", "chargehand")
 SET_BY_TOKEN = ("DATABASE_URL", "REDIS_URL")
 NOBODY = "ws://127.0.0.1:9/ocpp"
+PLACE = (
+    *("--address", "Jungfernstieg 1", "--city", "Hamburg", "--country", "DE"),
+    *("--coordinates", "53.55,9.99"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,3 +87,12 @@ def name(chargehand: RunningStack) -> Iterator[str]:
     rows = chargehand.client.chargers(q=name)
     mine = [Task(row["identity"], charger_id=row["id"]) for row in rows if row["identity"].startswith(name)]
     assert delete_created(chargehand.client, mine) == []
+
+
+@pytest.fixture
+def site(run: Run, name: str, chargehand: RunningStack) -> Iterator[str]:
+    """The id of a location with that name."""
+    location_id = run("locations", "create", name, *PLACE, "--quiet").out.strip()
+    assert location_id
+    yield location_id
+    chargehand.client.delete(f"/ocpp/locations/{location_id}")

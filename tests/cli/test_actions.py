@@ -87,11 +87,11 @@ def test_a_proxied_message_has_the_answer_of_the_csms_and_a_wrong_one_the_reason
     assert re.match(rf"Error: {name} \(dep-\w+\): rejected, .*no_such_action", wrong.err)
 
 
-def test_a_location_is_reached_by_one_command(run: Run, name: str) -> None:
-    run("chargers", "create", f"{name}-1", f"{name}-2", "--location", name)
+def test_a_location_is_reached_by_one_command(run: Run, name: str, site: str) -> None:
+    run("chargers", "create", f"{name}-1", f"{name}-2", "--location", site)
     assert run("chargers", "plug", f"{name}-1", f"{name}-2").status == 0
 
-    unplugged = run("chargers", "unplug", "--location", name, "--json")
+    unplugged = run("chargers", "unplug", "--location", site, "--json")
 
     assert sorted(row["identity"] for row in unplugged.json) == [f"{name}-1", f"{name}-2"]
     assert {row["status"] for row in unplugged.json} == {"applied"}

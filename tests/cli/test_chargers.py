@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -217,3 +218,47 @@ def test_a_create_whose_answer_was_lost_is_repeated_and_creates_one_charger(
 
     assert (created.status, created.err) == (0, "")
     assert len(run("commands", "list", name, "--json").json) == 1
+
+
+def test_chargers_are_found_by_their_labels(run: Run, name: str) -> None:
+    run(
+        "chargers",
+        "create",
+        f"{name}-1",
+        "--label",
+        f"run={name}",
+        "--label",
+        "team=roaming",
+        "--no-wait",
+        "-q",
+    )
+    run("chargers", "create", f"{name}-2", "--label", f"run={name}", "--no-wait", "-q")
+
+    def found(*labels: str) -> list[str]:
+        options = [word for label in labels for word in ("--label", label)]
+        rows = run("chargers", "list", *options, "--sort", "identity", "--json").json
+        return [row["identity"] for row in rows]
+
+    assert found(f"run={name}") == [f"{name}-1", f"{name}-2"]
+    assert found(f"run={name}", "team") == [f"{name}-1"]
+    assert found(f"run={name}", "team=payment") == []
+    assert f"run={name}, team=roaming" in run("chargers", "get", f"{name}-1").out
+    preview = run("chargers", "delete", "--all", "--label", f"run={name}", "--dry-run", "--json")
+    assert preview.json["total"] == 2
+
+
+def test_a_charger_with_a_time_to_live_shows_when_it_goes(run: Run, name: str) -> None:
+    created = run("chargers", "create", name, "--ttl", "2h", "--no-wait", "--quiet")
+    assert created.status == 0, created.err
+
+    shown = run("chargers", "get", name, "--json").json
+    left = datetime.fromisoformat(shown["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=115) < left < timedelta(minutes=121)
+    assert run("chargers", "create", f"{name}-2", "--ttl", "soon").status == 2
+
+
+def test_a_label_without_a_value_is_wrong_usage_and_a_bad_one_is_refused(run: Run, name: str) -> None:
+    assert run("chargers", "create", name, "--label", "smoke").status == 2
+    refused = run("chargers", "create", name, "--label", "bad name=1")
+    assert refused.status == 1
+    assert "labels.bad name: " in refused.err

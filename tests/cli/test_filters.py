@@ -6,6 +6,8 @@ import pytest
 
 from tests.cli.conftest import Run
 
+SITE = "the id of the location"  # in FILTERS
+
 #: Filters, and the ends of the identities that they find among `three`.
 FILTERS: list[tuple[tuple[str, ...], set[str]]] = [
     (("--status", "READY"), {"abb", "runs", "stopped"}),
@@ -18,18 +20,18 @@ FILTERS: list[tuple[tuple[str, ...], set[str]]] = [
     (("--attention",), set()),
     (("--brand", "abb"), {"abb"}),
     (("--model", "wallbox-pulsar-plus"), {"runs", "stopped"}),
-    (("--location", "hall-4"), {"runs"}),
+    (("--location", SITE), {"runs"}),
     (("--brand", "abb", "--observed", "stopped"), set()),
     (("--all",), {"abb", "runs", "stopped"}),
 ]
 
 
 @pytest.fixture
-def three(run: Run, name: str) -> str:
+def three(run: Run, name: str, site: str) -> str:
     """One of another brand and version, one in a location, and one that is stopped; the beginning of their names."""
     created = (
         run("chargers", "create", f"{name}-abb", "--brand", "abb", "--ocpp-version", "2.0.1"),
-        run("chargers", "create", f"{name}-runs", "--location", "hall-4"),
+        run("chargers", "create", f"{name}-runs", "--location", site),
         run("chargers", "create", f"{name}-stopped", "--until", "final"),
         run("chargers", "stop", f"{name}-stopped"),
     )
@@ -43,8 +45,9 @@ def shown(run: Run, name: str) -> dict[str, Any]:
     return {row["identity"].rpartition("-")[2]: row for row in rows}
 
 
-def test_a_list_has_the_chargers_that_match_all_filters(run: Run, three: str) -> None:
-    for given, found in FILTERS:
+def test_a_list_has_the_chargers_that_match_all_filters(run: Run, three: str, site: str) -> None:
+    for options, found in FILTERS:
+        given = [site if option is SITE else option for option in options]
         listed = run("chargers", "list", "--search", three, *given, "--json")
         assert listed.status == 0, listed.err
         assert {row["identity"].rpartition("-")[2] for row in listed.json} == found, given
@@ -60,7 +63,7 @@ def test_a_list_is_sorted_and_read_over_all_its_pages(run: Run, three: str) -> N
     assert identities() == ["stopped", "runs", "abb"]
 
 
-def test_what_is_done_to_all_is_done_to_those_that_match(run: Run, three: str) -> None:
+def test_what_is_done_to_all_is_done_to_those_that_match(run: Run, three: str, site: str) -> None:
     before = shown(run, three)
 
     stopped = run("chargers", "stop", "--all", "--search", three, "--brand", "abb", "--json")
@@ -75,7 +78,7 @@ def test_what_is_done_to_all_is_done_to_those_that_match(run: Run, three: str) -
     assert desired == {"abb": "stopped", "runs": "running", "stopped": "running"}
     assert after["runs"]["runtime"]["generation"] == before["runs"]["runtime"]["generation"]
 
-    restarted = run("chargers", "restart", "--all", "--search", three, "--location", "hall-4", "--json")
+    restarted = run("chargers", "restart", "--all", "--search", three, "--location", site, "--json")
     assert [row["identity"] for row in restarted.json] == [f"{three}-runs"]
     assert shown(run, three)["stopped"]["runtime"]["generation"] == after["stopped"]["runtime"]["generation"]
 

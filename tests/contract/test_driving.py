@@ -28,6 +28,7 @@ from ocpplab.errors import BadRequestError, NotFoundError, UnprocessableEntityEr
 
 from tests.contract.conftest import Api
 from tests.contract.sdk import Sdk
+from tests.support.fleet import NEW_LOCATION
 from tests.support.stack import RememberingCsms
 from tests.support.waiting import wait_until
 
@@ -141,8 +142,9 @@ def test_what_a_charger_refuses_is_a_typed_error_of_the_sdk(scene: Scene) -> Non
 
 @pytest.mark.parametrize("scene", [V16], indirect=True)
 def test_one_command_drives_the_chargers_of_a_location(scene: Scene) -> None:
-    scene.api(f"/ocpp/chargers/{scene.charger_id}", "PUT", json={"location_id": scene.identity})
-    target = CommandTarget(location_id=scene.identity, charger_ids=[scene.charger_id, "dep-elsewhere"])
+    site = scene.api("/ocpp/locations", "POST", json=NEW_LOCATION)["id"]
+    scene.api(f"/ocpp/chargers/{scene.charger_id}", "PUT", json={"location_id": site})
+    target = CommandTarget(location_id=site, charger_ids=[scene.charger_id, "dep-elsewhere"])
 
     answer = scene.sdk("plug_connector", resource="commands", target=target, event=PLACE)
 

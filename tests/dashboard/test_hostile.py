@@ -11,7 +11,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.dashboard.browser import Complaints, axe, evaluate, open_view
 from tests.dashboard.conftest import NewPage, StackToken
-from tests.support.fleet import NEW_CHARGER
+from tests.support.fleet import NEW_CHARGER, NEW_LOCATION
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -28,7 +28,6 @@ def charger_id(stack: Stack, csms: RememberingCsms, stack_token: StackToken) -> 
         "identity": IDENTITY,
         "ws_url": f"{csms.url}/{quote(HOSTILE, safe='')}",
         "charge_point_name": HOSTILE,
-        "location_id": HOSTILE[:128],
         "location_name": HOSTILE,
         "serial_number": SHORT,
         "firmware_version": HOSTILE[:50],
@@ -45,6 +44,7 @@ def charger_id(stack: Stack, csms: RememberingCsms, stack_token: StackToken) -> 
             assert answer.is_success, answer.text
             return answer.json()
 
+        body["location_id"] = send("POST", "/ocpp/locations", json=NEW_LOCATION | {"name": HOSTILE})["id"]
         created = send("POST", "/ocpp/chargers", json=body, params={"wait": 50, "until": "accepted"})
         found: str = created["charger_id"]
         csms.call(IDENTITY, "DataTransfer", {"vendorId": HOSTILE, "messageId": HOSTILE[:50], "data": HOSTILE})

@@ -5,9 +5,10 @@ from typing import Any
 
 from flask.testing import FlaskClient
 from sqlalchemy import String, cast, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 
 from shared.database.engine import Sessions
-from shared.models import Charger, ChargerLink, Command
+from shared.models import Charger, ChargerLink, Command, Location
 from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.support.environment import Token
 from tests.support.links import TASK, line, read_lines
@@ -67,11 +68,19 @@ class Fleet:
         return self.request("DELETE", path, **kwargs)
 
     def create(self, organization: str = "acme", **fields: Any) -> str:
-        """Create a charger as a client does. Returns its id."""
+        """Create a charger as a client does, and its location if there is none with that id. Returns the charger's id."""
+        if fields.get("location_id") is not None:
+            self.place(fields["location_id"], organization)
         answer = self.post("/ocpp/chargers", organization=organization, json=NEW_CHARGER | fields)
         assert answer.status_code == 202, answer.text
         charger_id: str = answer.json["charger_id"]
         return charger_id
+
+    def place(self, location_id: str, organization: str = "acme") -> None:
+        """Store a location with this id, unless there is one."""
+        with self.sessions.begin() as session:
+            new = {"organization_id": organization, "id": location_id, "name": location_id}
+            session.execute(insert_or_leave(Location).values(new).on_conflict_do_nothing())
 
     def locate(self, organization: str = "acme", **fields: Any) -> str:
         """Create a location as a client does. Returns its id."""

@@ -71,6 +71,8 @@ _CHARGER = {
     "location_name": "La Defense Charging Hub",
     "brand_slug": "wallbox",
     "model_slug": "wallbox-pulsar-plus",
+    "labels": {"run": "1234"},
+    "expires_at": None,
     "error": None,
     "command": {
         "id": _COMMAND_ID,

@@ -279,6 +279,10 @@ UNKNOWN_PARAMETER = Problem("This operation has no such query parameter", "extra
 UNKNOWN_KEY = Problem("This object has no such key", "extra_forbidden")
 
 
+class Repeated(fields.Field[Any]):
+    """The field of a query whose parameter may be given several times: it loads from the list of the values."""
+
+
 class Body(Schema):
     """A request body, or an object in one. An unknown key is an error: it may be a misspelt setting."""
 

@@ -18,14 +18,15 @@ from api.http.fields.fields import (
     WsUrl,
 )
 from api.http.fields.json_fields import Array, Integer, Nested, check_length
+from api.http.fields.label_fields import Labels, TtlSeconds
 from api.http.spec_schemas import SpecBody, gathered
+from shared.fleet.expiry import MAX_TTL_S, MIN_TTL_S
 from shared.fleet.jobs.accept import MAX_CHARGERS
 from shared.fleet.jobs.create import RANDOM_BYTES, Group, Template
 from shared.vocabulary import OcppVersion
 
 MAX_GROUPS = 1_000
 MAX_RATE = 1_000
-MIN_TTL_S, MAX_TTL_S = 60, 31_536_000
 RANDOM_LENGTH = 2 * RANDOM_BYTES
 MAX_IDENTITY = 48
 
@@ -67,11 +68,9 @@ class ChargerTemplate(SpecBody):
             "description": "A label for the simulators: the location's name unless given. Beyond the contract."
         },
     )
-    ttl_seconds = Integer(
-        minimum=MIN_TTL_S,
-        maximum=MAX_TTL_S,
-        allow_none=True,
-        metadata={"description": "After that, each charger is deleted. Beyond the contract."},
+    labels = Labels(metadata={"description": "Names with values, to find them by. Beyond the contract."})
+    ttl_seconds = TtlSeconds(
+        metadata={"description": "So long after its creation each charger is deleted. Beyond the contract."}
     )
 
     @post_load

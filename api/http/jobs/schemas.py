@@ -28,11 +28,11 @@ _ONE_OF_BOTH = Problem(
 class ChargerIds(Array):
     """The ids of chargers. Checked in one pass: ten thousand fields would take a tenth of a second."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, max_ids: int = MAX_CHARGERS, **kwargs: Any) -> None:
         super().__init__(
             fields.String(metadata={"pattern": f"^{_CHARGER_ID.pattern}$"}),
             min_length=1,
-            max_length=MAX_CHARGERS,
+            max_length=max_ids,
             **kwargs,
         )
 

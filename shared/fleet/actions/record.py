@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from shared.error_codes import ActionCode
 from shared.fleet.control import CONNECTED_SQL
-from shared.fleet.errors import ChargerNotFound, LocationNotFound, LocationTooLarge
+from shared.fleet.errors import ChargerNotFound, LocationTooLarge
+from shared.fleet.locations.scope import get_location
 from shared.models import Charger
 from shared.vocabulary import ActionStatus
 
@@ -117,7 +118,7 @@ def record_actions(session: Session, request: ActionRequest) -> ActionReceipt:
 
 
 def _explain_nothing(session: Session, request: ActionRequest) -> None:
-    """Raises why no charger was found, unless the location exists and lacks only the chargers that were named."""
+    """Raises why no charger was found, unless the location exists and has none of them."""
     target = request.target
     if target.location_id is None:
         raise ChargerNotFound(target.charger_id or "")
@@ -130,9 +131,8 @@ def _explain_nothing(session: Session, request: ActionRequest) -> None:
         )
         .limit(MAX_CHARGERS + 1)
     )
+    get_location(session, organization_id=request.organization_id, location_id=target.location_id)
     chargers = session.scalar(select(func.count()).select_from(of_location.subquery())) or 0
-    if not chargers:
-        raise LocationNotFound(target.location_id)
     if target.charger_ids is None and chargers > MAX_CHARGERS:
         raise LocationTooLarge(target.location_id, MAX_CHARGERS)
 
@@ -143,10 +143,16 @@ def _kind(target: Target) -> str:
     return "location" if target.charger_ids is None else "some"
 
 
+_AT_LOCATION = """
+        location_id = :location_id AND EXISTS (
+            SELECT FROM locations
+            WHERE locations.organization_id = :organization_id AND locations.id = :location_id
+                AND locations.deleted_at IS NULL
+        )"""
 _CHOSEN = {
     "charger": "chargers.id = :charger_id",
-    "location": "location_id = :location_id",
-    "some": "location_id = :location_id AND chargers.id = ANY(:charger_ids)",
+    "location": _AT_LOCATION,
+    "some": f"{_AT_LOCATION} AND chargers.id = ANY(:charger_ids)",
 }
 
 # The ids are taken before the insert, so that the answer needs no join with what was inserted.

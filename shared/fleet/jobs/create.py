@@ -42,6 +42,7 @@ class Template:
     location_name: str | None = None  #: the location's own unless given
     identity_prefix: str = ""  #: before each suffix
     template_name: str | None = None  #: a name is this, a space and the suffix; None for no names
+    labels: Mapping[str, str] = field(default_factory=dict)
     ttl_seconds: int | None = None  #: after which each is deleted; None for never
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: has secrets
 
@@ -251,6 +252,7 @@ def _stored_group(
             "ws_url": template.ws_url,
             "ocpp_version": template.ocpp_version,
             "location_name": location_name if template.location_name is None else template.location_name,
+            "labels": dict(template.labels),
             **columns_of(entry, stored),
         },
         "ttl_seconds": template.ttl_seconds,

@@ -10,13 +10,15 @@ from shared.fleet.listing.filters import (
     Filters,
     groups_of,
     is_live,
+    is_searched,
     match_attention,
     match_facts,
     match_location,
+    match_searched,
     matches,
     matches_facts,
 )
-from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of
+from shared.fleet.listing.search import MAX_FOUND, all_found, few_found, number_of
 from shared.models import Charger, ChargerCount
 
 
@@ -26,8 +28,8 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
         total = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
     elif filters.identity is not None or filters.location_id is not None:
         total = _matching(organization_id, filters)
-    elif filters.q is not None:
-        return _count_with_text(session, organization_id, filters, filters.q)
+    elif is_searched(filters):
+        return _count_found(session, organization_id, filters)
     else:
         total = _in_groups(organization_id, filters)
     return int(session.scalar(total) or 0)
@@ -55,21 +57,21 @@ def _in_groups(organization_id: str, filters: Filters) -> Select[Any]:
     return total.where(*match_facts(groups.c, filters))
 
 
-def _count_with_text(session: Session, organization_id: str, filters: Filters, text: str) -> int:
-    """By the index of texts. A text with more than MAX_TEXTS matches is counted among all texts."""
-    few = few_with_text(organization_id, text)
-    is_few = number_of(few) < MAX_TEXTS
-    of_few = session.scalar(_with_text(organization_id, filters, few).where(is_few).having(is_few))
+def _count_found(session: Session, organization_id: str, filters: Filters) -> int:
+    """By the index of texts or of labels. What has more than MAX_FOUND matches is counted among all texts or labels."""
+    few = few_found(organization_id, filters)
+    is_few = number_of(few) < MAX_FOUND
+    of_few = session.scalar(_among(organization_id, filters, few).where(is_few).having(is_few))
     if of_few is not None:
         return int(of_few)
-    texts = all_with_text(organization_id, text).cte("texts")
-    return session.scalar(_with_text(organization_id, filters, texts)) or 0
+    found = all_found(organization_id, filters).cte("found")
+    return session.scalar(_among(organization_id, filters, found)) or 0
 
 
-def _with_text(organization_id: str, filters: Filters, texts: CTE) -> Select[Any]:
-    with_text = select(func.count()).select_from(texts)
-    if filters == Filters(q=filters.q):
-        return with_text
-    return with_text.join(Charger, Charger.id == texts.c.charger_id).where(
-        *is_live(organization_id), *matches_facts(filters)
+def _among(organization_id: str, filters: Filters, found: CTE) -> Select[Any]:
+    number = select(func.count()).select_from(found)
+    if filters in (Filters(q=filters.q), Filters(labels=filters.labels)):
+        return number
+    return number.join(Charger, Charger.id == found.c.charger_id).where(
+        *is_live(organization_id), *matches_facts(filters), *match_searched(filters)
     )

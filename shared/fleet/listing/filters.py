@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, String, func, select, true
 
 from shared.fleet.attention import attention_in, attention_until
+from shared.fleet.labels import Label, match_labels
 from shared.models import Charger
 
 
@@ -24,6 +25,7 @@ class Filters:
     location_id: str | None = None
     identity: str | None = None  #: the whole identity: matches one charger at most
     q: str | None = None  #: a part of the identity or the name, case-insensitive
+    labels: tuple[Label, ...] | None = None  #: all of them
 
 
 #: The filters whose values make groups, and the columns that they compare.
@@ -50,11 +52,9 @@ def groups_of(organization_id: str) -> CTE:
 
 def matches(filters: Filters) -> list[ColumnElement[bool]]:
     """Conditions on a charger's row for every filter but the location."""
-    conditions = matches_facts(filters)
+    conditions = matches_facts(filters) + match_searched(filters)
     if filters.identity is not None:
         conditions.append(Charger.identity == filters.identity)
-    if filters.q is not None:
-        conditions.append(has_text(filters.q))
     return conditions
 
 
@@ -87,8 +87,18 @@ def match_location(filters: Filters) -> list[ColumnElement[bool]]:
     return [] if filters.location_id is None else [Charger.location_id == filters.location_id]
 
 
-def has_text(text: str) -> ColumnElement[bool]:
-    return func.strpos(func.search_text(Charger.identity, Charger.name), func.lower(text)) > 0
+def is_searched(filters: Filters) -> bool:
+    """Whether a filter may take any value, so that it makes no groups: see shared/fleet/listing/search.py."""
+    return filters.q is not None or filters.labels is not None
+
+
+def match_searched(filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions on a charger's row for the text and the labels."""
+    conditions = match_labels(Charger.labels, filters.labels)
+    if filters.q is not None:
+        content = func.search_text(Charger.identity, Charger.name)
+        conditions.append(func.strpos(content, func.lower(filters.q)) > 0)
+    return conditions
 
 
 def is_live(organization_id: str) -> list[ColumnElement[bool]]:

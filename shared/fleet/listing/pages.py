@@ -28,15 +28,16 @@ from shared.fleet.listing.filters import (
     FACTS,
     Filters,
     groups_of,
-    has_text,
     is_live,
+    is_searched,
     match_facts,
     match_location,
+    match_searched,
     matches,
     matches_facts,
 )
 from shared.fleet.listing.order import KEYS, Position, Sort, SortKey, attention_rank, position_of
-from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of, seems_common
+from shared.fleet.listing.search import MAX_FOUND, all_found, few_found, number_of, seems_common
 from shared.models import Charger
 
 RANK = "attention_rank"  #: of the keys that lists are sorted by
@@ -75,29 +76,28 @@ def list_chargers(
         rows = read(queries.of_identity())
     elif filters.location_id is not None:
         rows = read(queries.of_location(max_rows))
-    elif filters.q is None:
+    elif not is_searched(filters):
         rows = read(queries.matching_facts(max_rows))
     else:
-        is_common = seems_common(session, organization_id, filters.q)
-        rows = _read_with_text(
-            session, queries, filters.q, is_common=is_common, offset=offset, limit=limit + 1
-        )
+        is_common = seems_common(session, organization_id, filters)
+        rows = _read_found(session, queries, is_common=is_common, offset=offset, limit=limit + 1)
     return ChargerPage(rows[:limit], position_of(rows[limit - 1], sort) if len(rows) > limit else None)
 
 
-def _read_with_text(
-    session: Session, queries: "_Queries", text: str, *, is_common: bool, offset: int, limit: int
+def _read_found(
+    session: Session, queries: "_Queries", *, is_common: bool, offset: int, limit: int
 ) -> Sequence[Charger]:
-    """Try the way that is likely to be cheaper, then the other, then a long walk, then all texts, which always answers."""
+    """Try the way that is likely to be cheaper, then the other, then a long walk, then all texts or labels, which always
+    answers."""
 
     def by_index() -> Sequence[Charger] | None:
-        found = session.execute(queries.with_few_texts(text, offset, limit)).all()
-        saw_all = found[0].number < MAX_TEXTS
+        found = session.execute(queries.of_few(offset, limit)).all()
+        saw_all = found[0].number < MAX_FOUND
         return [charger for charger, _ in found if charger is not None] if saw_all else None
 
     def along(length: int) -> Sequence[Charger] | None:
         length = max(length, offset + limit)
-        walked = session.execute(queries.walked(length, text).offset(offset).limit(limit)).all()
+        walked = session.execute(queries.walked(length).offset(offset).limit(limit)).all()
         saw_all = bool(walked) and walked[0].number < length
         rows = [charger for charger, _ in walked if charger is not None]
         return rows if saw_all or len(rows) == limit else None
@@ -108,7 +108,7 @@ def _read_with_text(
         rows = way()
         if rows is not None:
             return rows
-    return session.scalars(queries.rows(queries.with_text(text, offset, limit))).all()
+    return session.scalars(queries.rows(queries.of_all(offset, limit))).all()
 
 
 class _Queries:
@@ -196,33 +196,34 @@ class _Queries:
             Charger.identity > case((rank == literal(after_rank, Integer), after_identity), else_="")
         )
 
-    def walked(self, length: int, text: str) -> Select[Any]:
-        """Rows among the first `length` matches of the other filters that have the text, each with the number walked.
+    def walked(self, length: int) -> Select[Any]:
+        """Rows among the first `length` matches of FACTS that have the text and the labels, each with the number walked.
 
-        When none has the text, one row without a charger.
+        When none has them, one row without a charger.
         """
         first = self.matching_facts(length).cte("first")
-        return self._numbered(first, first, has_text(text))
+        return self._numbered(first, first, *match_searched(self._filters))
 
-    def with_few_texts(self, text: str, offset: int, limit: int) -> Select[Any]:
-        """Rows of the matches that the index of texts finds, each with the number found.
+    def of_few(self, offset: int, limit: int) -> Select[Any]:
+        """Rows of the matches that the index of texts or of labels finds, each with the number found.
 
-        When no row is left, one without a charger. When MAX_TEXTS are found there may be more, and no rows come back.
+        When no row is left, one without a charger. When MAX_FOUND are found there may be more, and no rows come back.
         """
-        texts = few_with_text(self._organization_id, text)
-        ids = self._of_texts(texts).where(number_of(texts) < MAX_TEXTS)
-        return self._numbered(ids.offset(offset).limit(limit).subquery("first"), texts)
+        found = few_found(self._organization_id, self._filters)
+        ids = self._of_found(found).where(number_of(found) < MAX_FOUND)
+        return self._numbered(ids.offset(offset).limit(limit).subquery("first"), found)
 
-    def with_text(self, text: str, offset: int, limit: int) -> Select[Any]:
-        """Ids of the chargers that have the text, found by reading all texts."""
-        texts = all_with_text(self._organization_id, text).cte("texts").prefix_with("MATERIALIZED")
-        return self._of_texts(texts).offset(offset).limit(limit)
+    def of_all(self, offset: int, limit: int) -> Select[Any]:
+        """Ids of the chargers that match, found by reading all texts, or all entries of a label."""
+        found = all_found(self._organization_id, self._filters).cte("found").prefix_with("MATERIALIZED")
+        return self._of_found(found).offset(offset).limit(limit)
 
-    def _of_texts(self, texts: CTE) -> Select[Any]:
+    def _of_found(self, found: CTE) -> Select[Any]:
         """The limit of 1 keeps PostgreSQL from walking the whole fleet in order instead."""
-        charger = self._beyond().where(Charger.id == texts.c.charger_id, *matches_facts(self._filters))
-        found = charger.limit(1).lateral("found")
-        return self._in_order(select(found).select_from(texts.join(found, true())), found.c)
+        conditions = [*matches_facts(self._filters), *match_searched(self._filters)]
+        charger = self._beyond().where(Charger.id == found.c.charger_id, *conditions)
+        one = charger.limit(1).lateral("one")
+        return self._in_order(select(one).select_from(found.join(one, true())), one.c)
 
     def _numbered(self, first: FromClause, counted: CTE, *conditions: ColumnElement[bool]) -> Select[Any]:
         """Rows of the chargers in `first`, each with the `number` of rows in `counted`; one without a charger for none."""

@@ -20,13 +20,15 @@ from shared.fleet.listing.filters import (
     Filters,
     groups_of,
     is_live,
+    is_searched,
     match_attention,
     match_facts,
     match_location,
+    match_searched,
     matches,
     matches_facts,
 )
-from shared.fleet.listing.search import MAX_TEXTS, all_with_text, few_with_text, number_of
+from shared.fleet.listing.search import MAX_FOUND, all_found, few_found, number_of
 from shared.models import Charger, Command
 from shared.vocabulary import OPEN, ObservedState, OcppState, ProvisioningStatus
 
@@ -137,8 +139,8 @@ def _counted(session: Session, organization_id: str, filters: Filters) -> Iterat
     if filters.identity is not None or filters.location_id is not None:
         conditions = [*match_location(filters), *matches(filters)]
         rows = session.execute(_by_facts(organization_id).where(*conditions)).all()
-    elif filters.q is not None:
-        rows = _with_text(session, organization_id, filters, filters.q)
+    elif is_searched(filters):
+        rows = _found(session, organization_id, filters)
     else:
         rows = session.execute(_by_groups(organization_id, filters)).all()
     return (_Counts(*row) for row in rows)
@@ -172,13 +174,13 @@ def _by_facts(organization_id: str) -> Select[Any]:
     return counted.group_by(*facts)
 
 
-def _with_text(session: Session, organization_id: str, filters: Filters, text: str) -> Sequence[Row[Any]]:
-    """By the index of texts. A text with more than MAX_TEXTS matches is counted among all texts."""
-    few = few_with_text(organization_id, text)
-    if (session.scalar(select(number_of(few))) or 0) >= MAX_TEXTS:
-        few = all_with_text(organization_id, text).cte("texts")
-    with_text = _by_facts(organization_id).where(*matches_facts(filters))
-    return session.execute(with_text.join(few, Charger.id == few.c.charger_id)).all()
+def _found(session: Session, organization_id: str, filters: Filters) -> Sequence[Row[Any]]:
+    """By the index of texts or of labels. What has more than MAX_FOUND matches is counted among all texts or labels."""
+    found = few_found(organization_id, filters)
+    if (session.scalar(select(number_of(found))) or 0) >= MAX_FOUND:
+        found = all_found(organization_id, filters).cte("found")
+    counted = _by_facts(organization_id).where(*matches_facts(filters), *match_searched(filters))
+    return session.execute(counted.join(found, Charger.id == found.c.charger_id)).all()
 
 
 def _commands(organization_id: str, filters: Filters) -> Select[int, int]:

@@ -45,6 +45,7 @@ def test_a_stream_begins_with_the_state_of_the_organization(fleet: Fleet, watch_
 
 def test_a_change_comes_as_the_row_that_the_list_has(fleet: Fleet, watch_all: WatchAll) -> None:
     charger_id = fleet.ready()
+    fleet.place("here")
     watching = watch_all()
     watching.next()
 

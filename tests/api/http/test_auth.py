@@ -32,7 +32,9 @@ class Route:
     status: int
     scope: str  #: public, token (any good one), tenant or scope (an organization, or an admin for all)
     body: Any = None
-    query: dict[str, Any] | None = None  #: beside its charger, which is in the query then
+    query: dict[str, Any] | None = (
+        None  #: beside its charger, which is in the query then, unless `charger_ids` are
+    )
     binds: bool = False  #: names a charger, which another tenant must not find
     not_found: int = 404  #: its status then
 
@@ -83,6 +85,7 @@ ROUTES = [
     Route("GET", "/ocpp/jobs", 200, "tenant"),
     Route("GET", JOB, 200, "tenant", binds=True),
     Route("GET", f"{JOB}/items", 200, "tenant", binds=True),
+    Route("GET", f"{JOB}/report", 200, "tenant", binds=True),
     Route("POST", f"{JOB}/pause", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/resume", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/cancel", 200, "tenant", body={}, binds=True),
@@ -94,6 +97,9 @@ ROUTES = [
     Route("DELETE", LOCATION, 204, "tenant", binds=True),
     Route("POST", f"{LOCATION}/chargers", 202, "tenant", body=GROUPS, binds=True),
     Route("GET", f"{LOCATION}/chargers/jobs/<job_id:job_id>", 200, "tenant", binds=True),
+    Route("GET", f"{LOCATION}/chargers", 200, "tenant", binds=True),
+    Route("DELETE", f"{LOCATION}/chargers", 200, "tenant", query={"charger_ids": "dep-1"}, binds=True),
+    Route("GET", f"{LOCATION}/report", 200, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
     Route("GET", "/ocpp/operations", 200, "scope"),
@@ -172,6 +178,8 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
             json.dumps(route.body).replace("<charger_id:charger_id>", charger_id)
         )
         query = {} if route.query is None else {"charger_id": charger_id, **route.query}
+        if "charger_ids" in query:
+            del query["charger_id"]
         answer = fleet.client.open(
             path, method=route.method, json=body, query_string=query, headers=headers or {}
         )

@@ -73,6 +73,8 @@ def _leaves(document: Any, schema: Any, *path: str) -> Iterator[tuple[tuple[str,
 
 
 def _fits(schema: Any, value: Any) -> bool:
+    if schema.get("type") == "array" and isinstance(value, str):
+        value = [value]  # a query with the parameter once
     number = {"integer": int, "number": float}
     for kind in [schema.get("type")] if isinstance(schema.get("type"), str) else schema.get("type", []):
         if kind in number and isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):

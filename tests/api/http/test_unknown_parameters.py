@@ -16,6 +16,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/ocpp/chargers": NEW_CHARGER | {"identity": "CP-NEW"},
     "/ocpp/locations": NEW_LOCATION,
 }
+QUERIES = {("DELETE", "/ocpp/locations/somewhere/chargers"): {"charger_ids": "dep-1"}}
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
 
 
@@ -45,12 +46,12 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
 
     for method, path in paths:
         body: Any = BODIES.get(path, {})
-        query = {"colour": "red"}
+        query = {"colour": "red"} | QUERIES.get((method, path), {})
         if (kind := kinds.get((method, path))) is not None:
             event = kind.example or {}
             body = {"target": {"charger_id": charger_id}, "event": event}
             query |= {} if method == "POST" else {"charger_id": charger_id, **event}
-        if path.endswith("/chargers") and "/locations/" in path:
+        if method == "POST" and path.endswith("/chargers") and "/locations/" in path:
             body = GROUPS
         if path in FOR_MANY:
             body = {"charger_ids": [charger_id]}

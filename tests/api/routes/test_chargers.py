@@ -23,6 +23,8 @@ FIELDS = {
     "location_name",
     "brand_slug",
     "model_slug",
+    "labels",
+    "expires_at",
     "ws_url",
     "error",
     "command",
@@ -84,6 +86,8 @@ def test_a_created_charger_can_be_read_at_once(fleet: Fleet) -> None:
         "location_name": "La Defense Charging Hub",
         "brand_slug": "wallbox",
         "model_slug": "wallbox-pulsar-plus",
+        "labels": {},
+        "expires_at": None,
         "ws_url": NEW_CHARGER["ws_url"],
         "error": None,
     }
@@ -255,6 +259,27 @@ def test_charge_point_name_wins_over_name(fleet: Fleet) -> None:
     answer = fleet.put(f"/ocpp/chargers/{charger_id}", json={"charge_point_name": "this", "name": "that"})
 
     assert answer.json["name"] == "this"
+
+
+def test_a_charger_is_only_put_into_a_location_of_its_organization_that_exists(fleet: Fleet) -> None:
+    charger_id, here = fleet.ready(), fleet.locate()
+    fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"identity": "CP-HERE", "location_id": here})
+    foreign, deleted = fleet.locate("globex"), fleet.locate()
+    fleet.delete(f"/ocpp/locations/{deleted}")
+
+    for location_id in ("nowhere", foreign, deleted):
+        created = fleet.post(
+            "/ocpp/chargers", json=NEW_CHARGER | {"identity": "X", "location_id": location_id}
+        )
+        moved = fleet.put(f"/ocpp/chargers/{charger_id}", json={"name": "x", "location_id": location_id})
+        for answer in (created, moved):
+            assert answer.status_code == 400
+            assert answer.json == {"detail": f"Location {location_id} not found"}
+    moved = fleet.put(f"/ocpp/chargers/{charger_id}", json={"location_id": here})
+
+    assert (moved.status_code, moved.json["location_id"], moved.json["name"]) == (200, here, None)
+    assert fleet.get(f"/ocpp/chargers?location_id={here}").json["total"] == 2
+    assert fleet.get("/ocpp/chargers").json["total"] == 2
 
 
 def test_null_clears_a_name_and_a_location(fleet: Fleet) -> None:

@@ -13,11 +13,12 @@ from ocpplab import AsyncOcpplabSDK, OcpplabSDK
 from sqlalchemy import Engine, update
 
 from shared.database.engine import Sessions, make_engine
-from shared.models import Charger
+from shared.models import Charger, Location
 from tests.conftest import delete_rows
 from tests.support.api_server import running_api
 from tests.support.environment import Token
 
+SITES = ("4090477f-a416-4515-a302-97aa344a0a2a", "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2")
 ONE_TRY = {"max_retries": 0}
 # As the SDK sets it up, without reading the certificates of the system for each client.
 HTTP: dict[str, Any] = {"follow_redirects": True, "timeout": 20, "verify": False}
@@ -91,6 +92,14 @@ def backend(backend_engine: Engine) -> Iterator[Sessions]:
     """The server's database, empty but for the catalog."""
     yield Sessions(backend_engine)
     delete_rows(backend_engine)
+
+
+@pytest.fixture
+def sites(backend: Sessions) -> None:
+    """The locations of the contract's published examples."""
+    with backend.begin() as session:
+        for location_id in SITES:
+            session.add(Location(organization_id="acme", id=location_id))
 
 
 @pytest.fixture

@@ -18,8 +18,10 @@ from sqlalchemy import text
 
 from shared.database.engine import Sessions
 from shared.models import ChargerLog
-from tests.contract.http.conftest import Sdk
+from tests.contract.http.conftest import SITES, Sdk
 from tests.support.environment import Token
+
+SITE, OTHER_SITE = SITES
 
 WALLBOX = {
     "identity": "CP-TEST-001",
@@ -29,7 +31,7 @@ WALLBOX = {
     "ws_url": "wss://ocpp-toolkit-api.monta.app",
     "ocpp_version": "OCPP1.6",
     "charge_point_name": "Bay A01",
-    "location_id": "4090477f-a416-4515-a302-97aa344a0a2a",
+    "location_id": SITE,
     "location_name": "La Defense Charging Hub",
 }
 ABB = {
@@ -42,11 +44,11 @@ ABB = {
     "charge_point_name": "Fast Bay 01",
 }
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = pytest.mark.usefixtures("backend", "sites")
 
 
 @pytest.fixture
-def charger_id(sdk: Sdk, make_ready: Callable[[str], None]) -> str:
+def charger_id(sdk: Sdk, make_ready: Callable[[str], None], sites: None) -> str:
     """The published example, provisioned."""
     created: str = sdk("chargers.create", **WALLBOX).charger_id
     make_ready(created)
@@ -72,7 +74,7 @@ def test_the_published_create_examples_make_the_chargers_that_they_describe(sdk:
     assert isinstance(wallbox, ChargerResponse)
     assert (wallbox.vendor_name, wallbox.model, wallbox.name) == ("Wallbox", "Pulsar Plus", "Bay A01")
     assert (wallbox.max_charging_power, wallbox.number_of_connectors) == (22000, 1)
-    assert wallbox.location_id == "4090477f-a416-4515-a302-97aa344a0a2a"
+    assert wallbox.location_id == SITE
     assert (abb.vendor_name, abb.model, abb.connector_type) == ("ABB", "Terra 184", "CCS2")
     assert (abb.ocpp_version, abb.location_id) == ("OCPP2.0.1", None)
     assert wallbox.created_at is not None
@@ -149,12 +151,12 @@ def test_an_update_gives_the_charger_after_the_change(sdk: Sdk, charger_id: str)
         charger_id=charger_id,
         charge_point_name="Bay A02",
         connector_type="Type2",
-        location_id="5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2",
+        location_id=OTHER_SITE,
     )
 
     after = answer.data
     assert answer.status_code == 200
-    assert (after.name, after.location_id) == ("Bay A02", "5d4e8d84-6f1c-49a7-9e0d-5e6d65f0f4a2")
+    assert (after.name, after.location_id) == ("Bay A02", OTHER_SITE)
     assert after.created_at == before.created_at
     assert after.updated_at > before.updated_at
     assert after.identity == before.identity

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, delete, func, select, text, update
 
 from shared.database.engine import Sessions
 from shared.fleet.observed import observed_of
-from shared.models import Charger, ChargerSearch
+from shared.models import Charger, ChargerLabel, ChargerSearch
 from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
 from tests.shared.fleet.test_charger_counts import charger
 
@@ -101,6 +101,36 @@ def test_the_index_of_texts_never_hides_a_match(
         assert indexed or not found
         if part in identity or part in (name or ""):
             assert found
+
+
+def _labelled(sessions: Sessions) -> dict[str, dict[str, str]]:
+    with sessions() as session:
+        kept: dict[str, dict[str, str]] = {}
+        for row in session.scalars(select(ChargerLabel).order_by(ChargerLabel.name)):
+            assert row.organization_id == "acme"
+            kept.setdefault(row.charger_id, {})[row.name] = row.value
+        return kept
+
+
+def test_exactly_the_chargers_that_are_not_deleted_have_labels(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        made = [charger("acme") for _ in range(3)]
+        for one in made:
+            one.labels = {"run": "1", "smoke": ""}
+        session.add_all([*made, charger("acme")])
+    first, second, third = (one.id for one in made)
+    assert _labelled(sessions) == {one: {"run": "1", "smoke": ""} for one in (first, second, third)}
+
+    with sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == first).values(deleted_at=func.now()))
+        session.execute(update(Charger).where(Charger.id == second).values(labels={"run": "2"}))
+        session.execute(delete(Charger).where(Charger.id == third))
+    assert _labelled(sessions) == {second: {"run": "2"}}
+
+    with sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == first).values(deleted_at=None))
+        session.execute(update(Charger).where(Charger.id == second).values(labels={}))
+    assert _labelled(sessions) == {first: {"run": "1", "smoke": ""}}
 
 
 def _kept(sessions: Sessions) -> dict[str, str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
+from shared.fleet.labels import read_labels
 from shared.fleet.listing import Filters, Sort, SortKey, Summary, count_chargers, list_chargers, summarize
 from shared.fleet.observed import observed_state
 from shared.models import Charger, Command
@@ -40,6 +41,7 @@ facts = st.fixed_dictionaries(
         "brand_slug": st.sampled_from(["abb", "wallbox"]),
         "location_id": st.sampled_from([None, "here"]),
         "name": st.sampled_from([None, "Bay 1", "Hall"]),
+        "labels": st.sampled_from([{}, {"run": "1"}, {"run": "2"}, {"run": "1", "smoke": ""}]),
         "age": st.sampled_from([YOUNG, OLD, OLD]),
         "command": st.sampled_from(["queued", "held", "applied", "succeeded"]),
     }
@@ -61,6 +63,9 @@ filters = st.builds(
     location_id=st.sampled_from([None, None, "here"]),
     identity=st.sampled_from([None, None, None, "CP-02"]),
     q=st.sampled_from([None, None, "bay", "cp-0"]),
+    labels=st.sampled_from([None, None, None, "run:1", "run", "run:1,smoke", "smoke:,run"]).map(
+        lambda text: text and read_labels(text)
+    ),
 )
 sorts = st.sampled_from(
     [
@@ -111,10 +116,14 @@ class Row:
         return self.charger.provisioning_status == "FAILED" or (self.is_odd and is_old)
 
     def matches(self, filters: Filters) -> bool:
-        for name in (field.name for field in fields(Filters) if field.name != "q"):
+        for name in (field.name for field in fields(Filters) if field.name not in ("q", "labels")):
             wanted = getattr(filters, name)
             given = self.facts[name]
             if wanted is not None and not (given in wanted if isinstance(wanted, tuple) else given == wanted):
+                return False
+        labels = self.charger.labels
+        for label in filters.labels or ():
+            if label.name not in labels or label.value not in (None, labels[label.name]):
                 return False
         text = f"{self.charger.identity}\n{self.charger.name or ''}".lower()
         return filters.q is None or filters.q in text

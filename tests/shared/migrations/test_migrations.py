@@ -15,7 +15,7 @@ from chargehand.cli import main
 from shared.database import migrate as migrating
 from shared.database.engine import make_engine, transactional
 from shared.database.migrate import alembic_config, migrate
-from shared.models import Base, Brand, Charger
+from shared.models import Base, Brand, Charger, Location
 from tests.shared.fleet.test_charger_counts import charger
 from tests.support.environment import environment
 from tests.support.waiting import wait_until
@@ -242,6 +242,37 @@ def test_a_database_with_the_generated_column_of_the_first_0006_gets_the_same_sc
         connection.execute(update(Charger).where(Charger.id == charger_id).values(link_state="accepted"))
         assert connection.scalar(STALE_GROUPS) == 0
         assert _differences(connection) == []
+
+
+def test_each_text_that_named_a_location_becomes_one(own: Engine) -> None:
+    _go(own, command.downgrade, "0029")
+    for organization, location_id, name in (
+        ("acme", "Site 7/b", "Seven"), ("acme", "Site 7/b", None), ("acme", "site-8", None), ("globex", "site-8", None),
+    ):  # fmt: skip
+        new = charger(organization)
+        new.location_id, new.location_name = location_id, name
+        _add_as_before(own, new)
+    _add(own, charger("acme"))
+
+    _go(own, command.upgrade, "head")
+    late = charger("acme")  # of a process of the release before
+    late.location_id = "site-9"
+    _add_as_before(own, late)
+
+    with own.connect() as connection:
+        found = connection.execute(select(Location.organization_id, Location.id, Location.name)).all()
+        validated = connection.scalar(
+            text("SELECT convalidated FROM pg_constraint WHERE conname = 'chargers_location_exists'")
+        )
+        differences = _differences(connection)
+    assert sorted(tuple(row) for row in found) == [
+        ("acme", "Site 7/b", "Seven"),
+        ("acme", "site-8", "site-8"),
+        ("acme", "site-9", "site-9"),
+        ("globex", "site-8", "site-8"),
+    ]
+    assert validated
+    assert differences == []
 
 
 def test_processes_that_migrate_at_once_take_turns(own: Engine) -> None:

@@ -40,7 +40,9 @@ def end_provisioning(world: World, identity: str, status: ProvisioningStatus, **
 
 
 def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: World, jobs: Jobs) -> None:
-    job = jobs.create("1", "2", template_name="Bay", settings=SETTINGS, location_name="Here")
+    job = jobs.create(
+        "1", "2", template_name="Bay", settings=SETTINGS, location_name="Here", labels={"run": "7"}
+    )
     with world.sessions.begin() as session:
         new = chargers.NewCharger(
             identity="SINGLE",
@@ -51,6 +53,7 @@ def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: Worl
             ws_url="ws://csms.test/ocpp",
             location_id=LOCATION,
             location_name="Here",
+            labels={"run": "7"},
             settings=SETTINGS,
         )
         request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tom", request_id="request-9")

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, update
+from sqlalchemy import Engine, event, func, update
 
 from api.resources import Resources
-from shared.models import Charger, ControlLink
+from shared.models import Charger, ControlLink, Location
 from shared.vocabulary import ActionStatus, ProvisioningStatus
 from tests.support.control import BOOT, actions_of, connect, connect_copies, disconnect, finish
 from tests.support.fleet import Fleet
@@ -171,7 +171,23 @@ def test_a_deleted_charger_is_not_found(fleet: Fleet) -> None:
     fleet.delete(f"/ocpp/chargers/{charger_id}")
 
     assert fleet.post(PLUG, **_plug(charger_id)).status_code == 404
-    assert fleet.post(PLUG, **_plug_all()).status_code == 404
+    assert fleet.post(PLUG, **_plug_all()).json["targeted_count"] == 0
+
+
+def test_a_location_without_chargers_has_nothing_to_act_on_and_a_deleted_one_is_not_found(
+    fleet: Fleet,
+) -> None:
+    empty, left = fleet.locate(), fleet.locate()
+    connect(fleet.sessions, fleet.ready(location_id=left))
+    with fleet.sessions.begin() as session:
+        session.execute(update(Location).where(Location.id == left).values(deleted_at=func.now()))
+
+    nothing = fleet.post(PLUG, **_plug_all(empty))
+    gone = fleet.post(PLUG, **_plug_all(left))
+
+    assert (nothing.status_code, gone.status_code) == (202, 404)
+    counts = {"targeted_count": 0, "queued_count": 0, "failed_count": 0, "results": [], "failed": []}
+    assert nothing.json == counts
 
 
 def test_a_thousand_chargers_are_recorded_by_one_statement_and_one_hint(

@@ -89,9 +89,12 @@ def _expected(fleet: dict[str, Given], target: Target) -> dict[str, str | None] 
     if target.charger_id is not None:
         found = {id_: each.code for id_, each in own.items() if id_ == target.charger_id}
         return found or ChargerNotFound
-    of_location = {id_: each.code for id_, each in own.items() if each.location_id == target.location_id}
-    if not of_location:
+    # A charger's location exists, also when the charger is deleted.
+    if ("acme", target.location_id) not in {
+        (each.organization_id, each.location_id) for each in fleet.values()
+    }:
         return LocationNotFound
+    of_location = {id_: each.code for id_, each in own.items() if each.location_id == target.location_id}
     return {
         id_: code
         for id_, code in of_location.items()

@@ -85,7 +85,7 @@ export function makeLifecycle(model, { signal }) {
       action: "Save",
       body: [
         field("name", "Name", "For people. Empty: none."),
-        field("location_id", "Location", "The id of its location. Empty: none."),
+        field("location_id", "Location", "The id of its location, which must exist. Empty: none."),
         field("ws_url", "CSMS address", "ws:// or wss://. A running charger connects there within a second or so.", "url"),
       ],
       submit: (form) => {

@@ -87,7 +87,7 @@ function fieldsOf(defaults, brands) {
     field("OCPP version", select("ocpp_version", CHOICES.ocpp_version.map((one) => [one, one]), defaults.ocpp_version)),
     field("CSMS", input("ws_url", { type: "text", value: defaults.ws_url, spellcheck: "false" }), "ws:// or wss://. The charger adds a slash and its identity"),
     field("Name", input("charge_point_name", {}), "Optional"),
-    field("Location id", input("location_id", { value: defaults.location_id ?? "" }), "Optional"),
+    field("Location id", input("location_id", { value: defaults.location_id ?? "" }), "Optional, of a location that exists"),
     field("Location name", input("location_name", { value: defaults.location_name ?? "" }), "Optional"),
     progress,
   ];

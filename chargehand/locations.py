@@ -1,0 +1,206 @@
+"""`chargehand locations`: sites, their chargers, and what is requested of all of them at once."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from chargehand.chargers import DEFAULT_LIMIT, SORTS, print_list
+from chargehand.options import (
+    Coordinates,
+    as_json,
+    assume_yes,
+    connect,
+    filters_without,
+    ids_only,
+    on_a_terminal,
+    query_of,
+)
+from chargehand.output import print_json, print_pairs, print_table
+
+if TYPE_CHECKING:
+    from chargehand.client.http import Client, Row
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+location_name = click.argument("name", metavar="LOCATION")
+location_names = click.argument("names", nargs=-1, required=True, metavar="LOCATION...")
+
+
+def location_facts(*, required: bool) -> Callable[[Command], Command]:
+    """Adds an option for each fact of a location but its name."""
+
+    def decorate(command: Command) -> Command:
+        for option in (
+            click.option("--public/--private", default=None, help="Whether everybody may charge there."),
+            click.option("--owner", "owner_name", help="Who owns it."),
+            click.option("--timezone", help="An IANA name, such as Europe/Paris."),
+            click.option(
+                "--coordinates",
+                type=Coordinates(),
+                required=required,
+                help="Decimal degrees, as in 48.8566,2.3522.",
+            ),
+            click.option("--country", required=required, help="Two letters (ISO 3166-1), such as FR."),
+            click.option("--city", required=required),
+            click.option("--address", required=required, help="Street and number."),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@click.group(short_help="Sites, and the chargers of each.")
+def locations() -> None:
+    """Locations: sites with chargers.
+
+    A LOCATION is an id, a slug or a name.
+    """
+
+
+@locations.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True)
+@ids_only
+@as_json
+def list_(*, limit: int, quiet: bool, as_json: bool) -> None:
+    """List locations, the newest first."""
+    with connect() as client:
+        rows = list(client.rows("/ocpp/locations", limit))
+    if as_json:
+        print_json(rows)
+    elif quiet:
+        for row in rows:
+            click.echo(row["id"])
+    else:
+        print_table(
+            ("ID", "Name", "City", "Country", "Created"),
+            (
+                (
+                    row["id"],
+                    row["name"],
+                    row["city"],
+                    row["country"],
+                    row["created_at"],
+                )
+                for row in rows
+            ),
+        )
+
+
+@locations.command()
+@location_name
+@as_json
+def get(*, name: str, as_json: bool) -> None:
+    """Show a location."""
+    from chargehand.client.locations import get_location
+
+    with connect() as client:
+        print_location(get_location(client, name), as_json=as_json)
+
+
+@locations.command()
+@click.argument("name")
+@location_facts(required=True)
+@ids_only
+@as_json
+def create(*, quiet: bool, as_json: bool, **given: Any) -> None:
+    """Create a location without chargers: `chargers create --location` adds them, one or many."""
+    from uuid import uuid4
+
+    body = {name: value for name, value in given.items() if value is not None}
+    with connect() as client:
+        location = client.post("/ocpp/locations", uuid4().hex, body)[1]
+    print_location(location, as_json=as_json, quiet=quiet)
+
+
+@locations.command()
+@location_name
+@click.option("--name", "new_name", help="Another name. The slug stays.")
+@click.option("--slug")
+@location_facts(required=False)
+@click.option("--status", help="Any word; `active` when it is created.")
+@as_json
+def update(*, name: str, new_name: str | None, as_json: bool, **given: Any) -> None:
+    """Change the given facts of a location."""
+    from chargehand.client.locations import get_location, location_path
+
+    body = {key: value for key, value in {**given, "name": new_name}.items() if value is not None}
+    if not body:
+        raise click.UsageError("say what to change")
+    with connect() as client:
+        location = client.put(location_path(get_location(client, name)["id"]), body)
+    print_location(location, as_json=as_json)
+
+
+@locations.command()
+@location_names
+@assume_yes
+@as_json
+def delete(*, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete locations with their chargers, after a confirmation on a terminal."""
+    from chargehand.client.locations import find_locations
+
+    with connect() as client:
+        delete_locations(client, find_locations(client, names), yes=yes, as_json=as_json)
+
+
+@locations.command()
+@location_name
+@filters_without("location_id")
+@click.option("--sort", type=click.Choice(SORTS), help="Newest first unless given.")
+@click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True)
+@click.option("--all", "all_", is_flag=True, help="Without a limit.")
+@ids_only
+@as_json
+def chargers(
+    *, name: str, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: bool, **given: Any
+) -> None:
+    """List the chargers of a location that match all filters."""
+    from chargehand.client.locations import get_location
+
+    with connect() as client:
+        query = query_of(given) | {"location_id": get_location(client, name)["id"], "sort": sort}
+        print_list(client, query, limit, all_=all_, quiet=quiet, as_json=as_json)
+
+
+def delete_locations(client: "Client", rows: "list[Row]", *, yes: bool, as_json: bool) -> None:
+    """Delete the locations and their chargers, after a confirmation on a terminal, and print them. Raises Failure."""
+    from chargehand.client.locations import location_path
+
+    if rows and not yes and on_a_terminal():
+        chargers = sum(client.get("/ocpp/chargers/summary", location_id=row["id"])["total"] for row in rows)
+        what = rows[0]["name"] if len(rows) == 1 else f"{len(rows)} locations"
+        click.confirm(f"Delete {what} with {chargers} chargers?", abort=True, err=True)
+    for row in rows:
+        client.delete(location_path(row["id"]))
+    if as_json:
+        print_json([{"id": row["id"], "name": row["name"], "state": "deleted"} for row in rows])
+    else:
+        print_table(("ID", "Name", "State"), ((row["id"], row["name"], "deleted") for row in rows))
+
+
+def print_location(row: "Row", *, as_json: bool, quiet: bool = False) -> None:
+    """Print its facts, or only its id."""
+    if as_json:
+        print_json(row)
+        return
+    if quiet:
+        click.echo(row["id"])
+        return
+    place = ", ".join(filter(None, (row["address"], row["city"], row["country"])))
+    coordinates = row["coordinates"] or {}
+    print_pairs(
+        {
+            "Location": row["id"],
+            "Name": row["name"],
+            "Slug": row["slug"],
+            "Place": place,
+            "Coordinates": ", ".join(f"{value:g}" for value in coordinates.values()),
+            "Time zone": row["timezone"],
+            "Owner": row["owner_name"],
+            "Public": {True: "yes", False: "no"}.get(row["public"]),
+            "Status": row["status"],
+            "Created": row["created_at"],
+        }
+    )

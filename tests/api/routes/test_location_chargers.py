@@ -1,0 +1,144 @@
+"""The chargers of a location: listed, changed and deleted many at once."""
+
+from typing import Any
+
+import pytest
+
+from shared.fleet.locations.chargers import MAX_NAMED, PORTION
+from shared.models import Charger
+from shared.vocabulary import EventType
+from tests.support.fleet import Fleet
+
+
+@pytest.fixture
+def site(fleet: Fleet) -> str:
+    return fleet.locate()
+
+
+@pytest.fixture
+def three(fleet: Fleet, site: str) -> list[str]:
+    """Three chargers of the site that run, in the order of their creation."""
+    return [fleet.ready(identity=f"CP-{number}", location_id=site) for number in (1, 2, 3)]
+
+
+def url(location_id: str) -> str:
+    return f"/ocpp/locations/{location_id}/chargers"
+
+
+def delete(fleet: Fleet, location_id: str, ids: list[str], **kwargs: Any) -> Any:
+    answer = fleet.delete(url(location_id), query_string={"charger_ids": ids}, **kwargs)
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
+def test_the_chargers_of_a_location_are_listed_newest_first_as_everywhere(
+    fleet: Fleet, site: str, three: list[str]
+) -> None:
+    fleet.ready(identity="CP-ELSEWHERE")
+
+    answer = fleet.get(url(site), query_string={"limit": 2})
+
+    assert answer.status_code == 200
+    listed = fleet.get("/ocpp/chargers", query_string={"location_id": site, "limit": 2}).json
+    assert [row["id"] for row in answer.json["data"]] == [three[2], three[1]]
+    assert [row.keys() for row in answer.json["data"]] == [row.keys() for row in listed["data"]]
+    assert {name: answer.json[name] for name in ("total", "page", "limit")} == {
+        "total": 3,
+        "page": 1,
+        "limit": 2,
+    }
+
+
+def test_only_the_chargers_that_are_named_are_listed(fleet: Fleet, site: str, three: list[str]) -> None:
+    query = {"charger_ids": [three[0], three[2], three[0]], "limit": 1}
+
+    pages = [fleet.get(url(site), query_string=query | {"page": page}).json for page in (1, 2, 3)]
+
+    assert [[row["id"] for row in page["data"]] for page in pages] == [[three[2]], [three[0]], []]
+    assert [page["total"] for page in pages] == [2, 2, 2]
+    assert pages[0]["data"][0]["runtime"]["observed"] == "running"
+
+
+def test_an_id_of_elsewhere_is_no_charger_of_the_location(fleet: Fleet, site: str, three: list[str]) -> None:
+    others = [
+        fleet.ready(identity="CP-4", location_id=fleet.locate()),
+        fleet.ready("globex", location_id=fleet.locate("globex")),
+        "dep-unknown",
+    ]
+
+    for other in others:
+        answer = fleet.get(url(site), query_string={"charger_ids": [three[0], other]})
+
+        assert answer.status_code == 400
+        assert answer.json == {"detail": f"Location {site} has no chargers {other}"}
+
+
+def test_chargers_of_a_location_are_deleted_as_single_ones(fleet: Fleet, site: str, three: list[str]) -> None:
+    answer = delete(fleet, site, [three[2], three[0]])
+
+    assert answer == {"deleted_count": 2, "failed_count": 0, "deleted": [three[2], three[0]], "failed": []}
+    assert [row["id"] for row in fleet.get(url(site)).json["data"]] == [three[1]]
+    assert fleet.get(f"/ocpp/chargers/{three[0]}").status_code == 404
+    newest = fleet.commands(three[0])[-1]
+    assert (newest.event_type, newest.requested_by) == (EventType.DELETE_CHARGER, "tester")
+
+
+def test_a_deletion_leaves_what_is_not_in_the_location(fleet: Fleet, site: str, three: list[str]) -> None:
+    elsewhere = fleet.ready(identity="CP-4", location_id=fleet.locate())
+    foreign = fleet.ready("globex", location_id=fleet.locate("globex"))
+
+    answer = delete(fleet, site, [elsewhere, three[0], foreign, "dep-unknown"])
+
+    assert answer["deleted"] == [three[0]]
+    assert [item["charger_id"] for item in answer["failed"]] == [elsewhere, foreign, "dep-unknown"]
+    assert answer["failed"][0]["error"] == f"Charger {elsewhere} not found in this location"
+    assert answer["failed_count"] == 3
+    assert fleet.row(elsewhere).deleted_at is None
+    assert fleet.row(foreign).deleted_at is None
+
+
+def test_a_repeated_deletion_finds_none(fleet: Fleet, site: str, three: list[str]) -> None:
+    delete(fleet, site, three)
+
+    again = delete(fleet, site, three)
+
+    assert (again["deleted_count"], again["failed_count"]) == (0, 3)
+    assert len(fleet.commands(three[0])) == 2
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"charger_ids": ""}, {"charger_ids": ["dep-1"] * (MAX_NAMED + 1)}, {"charger_ids": "a b"}]
+)
+def test_a_deletion_names_its_chargers(
+    fleet: Fleet, site: str, three: list[str], query: dict[str, Any]
+) -> None:
+    answer = fleet.delete(url(site), query_string=query)
+
+    assert answer.status_code == 422
+    assert answer.json["detail"][0]["loc"][:2] == ["query", "charger_ids"]
+    assert fleet.get(url(site)).json["total"] == len(three)
+
+
+def test_an_unknown_location_has_no_chargers(fleet: Fleet, three: list[str]) -> None:
+    foreign = fleet.locate("globex")
+    for unknown in ("nowhere", foreign):
+        listed = fleet.get(url(unknown))
+        deleted = fleet.delete(url(unknown), query_string={"charger_ids": three})
+
+        assert (listed.status_code, deleted.status_code) == (404, 404)
+        assert listed.json == deleted.json == {"detail": f"Location {unknown} not found"}
+    assert fleet.row(three[0]).deleted_at is None
+
+
+def test_more_chargers_than_a_portion_are_deleted_in_the_order_of_the_request(
+    fleet: Fleet, site: str
+) -> None:
+    first = fleet.ready(location_id=site)
+    fleet.multiply(first, PORTION + 20)
+    with fleet.sessions() as session:
+        ids = [row.id for row in session.query(Charger.id).where(Charger.location_id == site)]
+
+    answer = delete(fleet, site, ids)
+
+    assert answer["deleted"] == ids
+    assert fleet.get(url(site)).json["total"] == 0
