@@ -119,7 +119,8 @@ def slug_taken(error: SlugTaken) -> ResponseReturnValue:
 
 
 def invalid_selection(error: InvalidSelection) -> ResponseReturnValue:
-    return {"detail": [item(["body", error.param], Problem(str(error), "value_error"))]}, 422
+    place = "path" if error.param == "location_id" else "body"
+    return {"detail": [item([place, error.param], Problem(str(error), "value_error"))]}, 422
 
 
 def job_in_another_state(error: JobEnded | NothingToRetry) -> ResponseReturnValue:
