@@ -48,6 +48,7 @@ from api.routes import (
     me,
     not_implemented,
     operations,
+    reports,
     templates,
 )
 from shared.auth.tokens import TokenVerifier
@@ -89,6 +90,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         jobs,
         locations,
         location_chargers,
+        reports,
         events,
         feed,
         logs,

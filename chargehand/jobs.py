@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.options import Number, as_json, connect, on_a_terminal, query_of
+from chargehand.options import Number, as_json, connect, on_a_terminal, query_at
 from chargehand.output import note, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def request_and_follow(
 def _selection(client: "Client", names: Sequence[str], given: dict[str, Any]) -> "Row":
     from chargehand.client.finding import find_chargers
 
-    query = query_of(given)
+    query = query_at(client, given)
     if bool(names) == bool(given["all_"] or query):
         raise click.UsageError("name chargers by their id or identity, or use --all and filters")
     if given["all_"] and not query and not given["yes"] and not given["dry_run"] and not on_a_terminal():

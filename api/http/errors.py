@@ -26,6 +26,7 @@ from shared.fleet.errors import (
     NothingToRetry,
     NotReady,
     QuotaFull,
+    ReportTooLarge,
     SlugTaken,
     TooManyJobs,
 )
@@ -56,6 +57,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(ActionNotApplied, action_not_applied)
     app.register_error_handler(LocationTooLarge, location_too_large)
     app.register_error_handler(SlugTaken, slug_taken)
+    app.register_error_handler(ReportTooLarge, report_too_large)
     app.register_error_handler(InvalidSelection, invalid_selection)
     app.register_error_handler(JobEnded, job_in_another_state)
     app.register_error_handler(NothingToRetry, job_in_another_state)
@@ -116,6 +118,10 @@ def location_too_large(error: LocationTooLarge) -> ResponseReturnValue:
 
 def slug_taken(error: SlugTaken) -> ResponseReturnValue:
     return {"detail": [item(["body", "slug"], Problem(str(error), "value_error"))]}, 422
+
+
+def report_too_large(error: ReportTooLarge) -> ResponseReturnValue:
+    return {"detail": [item(["path", "location_id"], Problem(str(error), "value_error"))]}, 422
 
 
 def invalid_selection(error: InvalidSelection) -> ResponseReturnValue:

@@ -11,8 +11,14 @@ from api.http.auth import requester
 from api.http.document.operations import Access, Operations
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.http.locations import examples
-from api.http.locations.schemas import CreateLocation, LocationAnswer, LocationPage, UpdateLocation
-from api.http.queries import PageQuery, PageQuerySchema
+from api.http.locations.schemas import (
+    CreateLocation,
+    LocationAnswer,
+    LocationPage,
+    LocationsQuery,
+    LocationsQuerySchema,
+    UpdateLocation,
+)
 from api.resources import resources
 from api.routes.submit import requested_by
 from shared.fleet.idempotency import claim, store_receipt
@@ -33,15 +39,19 @@ operations = Operations(
 LOCATION = "/<location_id:location_id>"
 
 
-@operations.operation("GET", "", query=PageQuerySchema, answer=LocationPage, examples=examples.LOCATIONS)
-def list_locations(query: PageQuery) -> ResponseReturnValue:
+@operations.operation("GET", "", query=LocationsQuerySchema, answer=LocationPage, examples=examples.LOCATIONS)
+def list_locations(query: LocationsQuery) -> ResponseReturnValue:
     """List locations
 
     Newest first.
     """
     with resources().reads() as session:
         found = read.list_locations(
-            session, organization_id=requester().organization_id, page=query.page, limit=query.limit
+            session,
+            organization_id=requester().organization_id,
+            labels=query.labels,
+            page=query.page,
+            limit=query.limit,
         )
     return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
 

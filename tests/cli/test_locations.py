@@ -57,11 +57,14 @@ def test_what_makes_no_sense_is_wrong_usage(run: Run, arguments: tuple[str, ...]
 
 def test_the_chargers_of_a_location_are_listed_by_its_name(run: Run, name: str, site: str) -> None:
     done = run(
-        *("chargers", "create", f"{name}-{{n}}", "--count", "2", "--ws-url", NOBODY, "--location", site),
+        *("chargers", "create", f"{name}-{{n}}", "--count", "2", "--ws-url", NOBODY, "--location", name),
         *("--no-wait", "--quiet"),
     )
     assert done.status == 0, done.err
 
     assert len(run("locations", "chargers", name, "--quiet").out.split()) == 2
+    assert len(run("chargers", "list", "--location", name, "--quiet").out.split()) == 2
+    nowhere = run("chargers", "delete", "--all", "--location", "nowhere", "--yes")
+    assert (nowhere.status, nowhere.err) == (1, "Error: no location has the id, slug or name nowhere\n")
     (found,) = run("locations", "chargers", site, "--search", f"{name}-1", "--json").json
     assert (found["identity"], found["location_id"]) == (f"{name}-1", site)
