@@ -121,14 +121,14 @@ def accept_job(session: Session, request: JobRequest, *, max_open: int) -> JobRe
     return JobReceipt(accepted.id, request.action.value, accepted.total)
 
 
-class Accepted(NamedTuple):
+class StoredJob(NamedTuple):
     """A job that was just stored."""
 
     id: int
     total: int
 
 
-def store_job(session: Session, items: Select[Any], **values: Any) -> Accepted:
+def store_job(session: Session, items: Select[Any], **values: Any) -> StoredJob:
     """Store a job with these values, and an item for each row: id, identity, generation, position, and input if there is one."""
     chosen = items.cte("chosen")
     number = select(func.count()).select_from(chosen).scalar_subquery()
@@ -163,7 +163,7 @@ def store_job(session: Session, items: Select[Any], **values: Any) -> Accepted:
         .from_select([*of_items], select(*of_items.values()).select_from(chosen.join(job, true())))
         .cte("items")
     )
-    return Accepted(*session.execute(select(job.c.id, job.c.total).add_cte(stored)).one())
+    return StoredJob(*session.execute(select(job.c.id, job.c.total).add_cte(stored)).one())
 
 
 def preview_job(session: Session, request: JobRequest) -> JobPreview:
