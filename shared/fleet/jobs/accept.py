@@ -1,7 +1,7 @@
 """Accept a job: the row and its items, in one statement whatever their number. Or preview it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from shared.fleet.errors import TooManyJobs
 from shared.fleet.jobs.verdict import EVENT_OF, SKIPPED, VERDICT
 from shared.fleet.listing import Filters, every_charger
+from shared.fleet.locations.scope import get_location, lock_location
 from shared.models import Charger, Job, JobItem
 from shared.vocabulary import JobAction
 
@@ -43,10 +44,11 @@ class InvalidSelection(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chargers of a job: exactly one of the two."""
+    """The chargers of a job: by ids or by filters, of all or of a location."""
 
     charger_ids: tuple[str, ...] | None = None  #: in the order in which they get their commands
     filters: Filters | None = None  #: all that match
+    location_id: str | None = None  #: only chargers of this location, which must exist. Not with ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,12 @@ class JobPreview:
 def accept_job(session: Session, request: JobRequest, *, max_open: int) -> JobReceipt:
     """Store the job and an item for each charger, as of now: one that comes later is not part of it.
 
-    Needs a transaction, which the caller must roll back after InvalidSelection. Raises TooManyJobs when the organization
-    has `max_open` jobs that are not final.
+    Needs a transaction, which the caller must roll back after InvalidSelection. Raises LocationNotFound, and TooManyJobs
+    when the organization has `max_open` jobs that are not final.
     """
+    location_id = request.selection.location_id
+    if location_id is not None:
+        lock_location(session, organization_id=request.organization_id, location_id=location_id)
     check_open_jobs(session, request.organization_id, max_open)
     accepted = store_job(
         session,
@@ -110,6 +115,7 @@ def accept_job(session: Session, request: JobRequest, *, max_open: int) -> JobRe
         requested_by=request.requested_by,
         request_id=request.request_id,
         retry_of=request.retry_of,
+        location_id=location_id,
     )
     _check(session, request, accepted.total)
     return JobReceipt(accepted.id, request.action.value, accepted.total)
@@ -161,7 +167,12 @@ def store_job(session: Session, items: Select[Any], **values: Any) -> StoredJob:
 
 
 def preview_job(session: Session, request: JobRequest) -> JobPreview:
-    """What the job would act on, and what it would leave out and why. Changes nothing. Raises InvalidSelection."""
+    """What the job would act on, and what it would leave out and why. Changes nothing.
+
+    Raises InvalidSelection, LocationNotFound.
+    """
+    if (location_id := request.selection.location_id) is not None:
+        get_location(session, organization_id=request.organization_id, location_id=location_id)
     chosen = session.execute(_chosen(request)).all()
     _check(session, request, len(chosen), may_be_empty=True)
     verdicts = session.execute(
@@ -192,11 +203,11 @@ SELECT verdict, count(*) FROM (
 
 def _chosen(request: JobRequest) -> Select[Any]:
     """The chargers in their order, one more than allowed if there are so many: id, identity, generation and position."""
-    if request.selection.filters is not None:
-        found = every_charger(request.organization_id, request.selection.filters).limit(MAX_CHARGERS + 1)
-        every = found.subquery("every")
-        position = func.row_number().over(order_by=every.c.id).label("position")
-        return select(every.c.id, every.c.identity, every.c.generation, position).order_by(every.c.id)
+    filters = request.selection.filters
+    if request.selection.location_id is not None:
+        filters = replace(filters or Filters(), location_id=request.selection.location_id)
+    if filters is not None:
+        return in_order(every_charger(request.organization_id, filters).limit(MAX_CHARGERS + 1))
     ids = dict.fromkeys(request.selection.charger_ids or ())  # a charger that is named twice has one item
     named = (
         func.unnest(bindparam("charger_ids", list(ids), type_=ARRAY(Text)))
@@ -217,6 +228,13 @@ def _chosen(request: JobRequest) -> Select[Any]:
     )
 
 
+def in_order(chargers: Select[Any]) -> Select[Any]:
+    """The chargers that `every_charger` selects, with their positions from 1."""
+    every = chargers.subquery("every")
+    position = func.row_number().over(order_by=every.c.id).label("position")
+    return select(every.c.id, every.c.identity, every.c.generation, position).order_by(every.c.id)
+
+
 def check_open_jobs(session: Session, organization_id: str, max_open: int) -> None:
     """Raise TooManyJobs. Jobs that are accepted at the same time may exceed the quota together."""
     is_open = select(Job.id).where(Job.organization_id == organization_id, Job.finished_at.is_(None))
@@ -234,7 +252,7 @@ def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: b
     if total > MAX_CHARGERS:
         raise InvalidSelection(
             f"More than {MAX_CHARGERS} chargers match: narrow the filters, or send several requests",
-            "filters",
+            _param(request.selection),
         )
     if request.expected_count is not None and request.expected_count != total:
         raise InvalidSelection(
@@ -242,8 +260,14 @@ def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: b
             "expected_count",
         )
     if total == 0 and not may_be_empty:
-        param = "filters" if request.selection.charger_ids is None else "charger_ids"
-        raise InvalidSelection("No charger matches: nothing was changed", param)
+        raise InvalidSelection("No charger matches: nothing was changed", _param(request.selection))
+
+
+def _param(selection: Selection) -> str:
+    """Where the request says which chargers."""
+    if selection.location_id is not None:
+        return "location_id"
+    return "filters" if selection.charger_ids is None else "charger_ids"
 
 
 def _not_found(ids: Sequence[str]) -> str:

@@ -99,6 +99,9 @@ ROUTES = [
     Route("GET", f"{LOCATION}/chargers/jobs/<job_id:job_id>", 200, "tenant", binds=True),
     Route("GET", f"{LOCATION}/chargers", 200, "tenant", binds=True),
     Route("DELETE", f"{LOCATION}/chargers", 200, "tenant", query={"charger_ids": "dep-1"}, binds=True),
+    Route("POST", f"{LOCATION}/start-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/stop-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/reset-chargers", 202, "tenant", body={}, binds=True),
     Route("GET", f"{LOCATION}/report", 200, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
@@ -159,6 +162,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
     job_id = job.json["job_id"]
     location_id = fleet.locate("acme")
     creation = fleet.post(f"/ocpp/locations/{location_id}/chargers", json=GROUPS).json["job_id"]
+    fleet.ready("acme", identity="CP-AT-LOCATION", location_id=location_id)
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
