@@ -125,7 +125,8 @@ def report_too_large(error: ReportTooLarge) -> ResponseReturnValue:
 
 
 def invalid_selection(error: InvalidSelection) -> ResponseReturnValue:
-    return {"detail": [item(["body", error.param], Problem(str(error), "value_error"))]}, 422
+    place = "path" if error.param == "location_id" else "body"
+    return {"detail": [item([place, error.param], Problem(str(error), "value_error"))]}, 422
 
 
 def job_in_another_state(error: JobEnded | NothingToRetry) -> ResponseReturnValue:

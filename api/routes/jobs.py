@@ -1,5 +1,6 @@
 """The routes of jobs: one request for many chargers, and how far it is. Beyond the contract."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from api.http.jobs import answers, examples
 from api.http.jobs.schemas import (
     MAX_JOB_BODY_BYTES,
     CreateJob,
+    CreateLocationJob,
     ItemsQuery,
     ItemsQuerySchema,
     JobListQuery,
@@ -47,6 +49,13 @@ _for_many = partial(
     _accepting,
     body=CreateJob,
     max_body_bytes=MAX_JOB_BODY_BYTES,
+    instead=Instead(answers.JobPreviewAnswer, "With `dry_run`: what the job would act on.", examples.PREVIEW),
+)
+
+
+_for_location = partial(
+    _accepting,
+    body=CreateLocationJob,
     instead=Instead(answers.JobPreviewAnswer, "With `dry_run`: what the job would act on.", examples.PREVIEW),
 )
 _changing = partial(operations.operation, "POST", body=Ignored, answer=answers.JobAnswer)
@@ -89,6 +98,35 @@ def delete_chargers(job: NewJob) -> ResponseReturnValue:
     return _submit(JobAction.DELETE, job)
 
 
+@_for_location("/locations/<location_id:location_id>/start-chargers", examples=examples.of_location("start"))
+def start_location(job: NewJob, location_id: str) -> ResponseReturnValue:
+    """Start the chargers of a location
+
+    As start_chargers.
+    """
+    return _submit(JobAction.START, _at(location_id, job))
+
+
+@_for_location("/locations/<location_id:location_id>/stop-chargers", examples=examples.of_location("stop"))
+def stop_location(job: NewJob, location_id: str) -> ResponseReturnValue:
+    """Stop the chargers of a location
+
+    As start_chargers.
+    """
+    return _submit(JobAction.STOP, _at(location_id, job))
+
+
+@_for_location(
+    "/locations/<location_id:location_id>/reset-chargers", examples=examples.of_location("restart")
+)
+def restart_location(job: NewJob, location_id: str) -> ResponseReturnValue:
+    """Restart the chargers of a location
+
+    As start_chargers. A stopped charger starts.
+    """
+    return _submit(JobAction.RESTART, _at(location_id, job))
+
+
 @operations.operation(
     "GET", "/jobs", query=JobListQuerySchema, answer=answers.JobPage, examples=examples.JOBS
 )
@@ -103,6 +141,7 @@ def list_jobs(query: JobListQuery) -> ResponseReturnValue:
             organization_id=requester().organization_id,
             statuses=query.status,
             actions=query.action,
+            location_id=query.location_id,
             page=query.page,
             limit=query.limit,
         )
@@ -188,6 +227,11 @@ def retry_job(_body: object, job_id: str) -> ResponseReturnValue:
     with resources().reads() as session:
         request = read.retry_of(session, job_id=int(job_id), **requested_by())
     return _accept(request)
+
+
+def _at(location_id: str, job: NewJob) -> NewJob:
+    """The same of the location's chargers only."""
+    return replace(job, selection=replace(job.selection, location_id=location_id))
 
 
 def _submit(action: JobAction, job: NewJob) -> ResponseReturnValue:

@@ -20,10 +20,12 @@ from api.http.locations.schemas import (
     UpdateLocation,
 )
 from api.resources import resources
+from api.routes.submit import requested_by
 from shared.fleet.idempotency import claim, store_receipt
 from shared.fleet.locations import change, read, scope
 from shared.fleet.locations.change import NewLocation
 from shared.models import Location
+from shared.queues import TaskName
 
 log = structlog.get_logger(__name__)
 
@@ -104,10 +106,18 @@ def update_location(changes: Mapping[str, Any], location_id: str) -> Location:
 def delete_location(location_id: str) -> Response:
     """Delete location
 
-    A second deletion is a 204 too.
+    With its chargers: a job deletes them, a portion at a time, and `GET /ocpp/jobs` shows it. A second deletion is a 204 too.
     """
-    organization_id = requester().organization_id
+    client = requested_by()
     with resources().sessions.begin() as session:
-        change.delete_location(session, organization_id=organization_id, location_id=location_id)
-    log.info("location.deleted", location_id=location_id, organization_id=organization_id)
+        job = change.delete_location(session, location_id=location_id, **client)
+    if job is not None:
+        resources().publisher.publish([(TaskName.RUN_JOBS, {})])
+    log.info(
+        "location.deleted",
+        location_id=location_id,
+        organization_id=client["organization_id"],
+        job_id=None if job is None else job.job_id,
+        chargers=0 if job is None else job.total,
+    )
     return Response(status=204)

@@ -37,6 +37,7 @@ def list_jobs(
     organization_id: str,
     statuses: Sequence[str] | None,
     actions: Sequence[str] | None,
+    location_id: str | None,
     page: int,
     limit: int,
 ) -> Page[ShownJob]:
@@ -46,6 +47,8 @@ def list_jobs(
         conditions.append(Job.status.in_(statuses))
     if actions is not None:
         conditions.append(Job.action.in_(actions))
+    if location_id is not None:
+        conditions.append(Job.location_id == location_id)
     total = session.scalar(select(func.count()).select_from(Job).where(*conditions)) or 0
     rows = session.execute(
         select(Job, func.now().label("now"))

@@ -97,6 +97,9 @@ ROUTES = [
     Route("DELETE", LOCATION, 204, "tenant", binds=True),
     Route("GET", f"{LOCATION}/chargers", 200, "tenant", binds=True),
     Route("DELETE", f"{LOCATION}/chargers", 200, "tenant", query={"charger_ids": "dep-1"}, binds=True),
+    Route("POST", f"{LOCATION}/start-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/stop-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/reset-chargers", 202, "tenant", body={}, binds=True),
     Route("GET", f"{LOCATION}/report", 200, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
@@ -156,6 +159,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
     )
     job_id = job.json["job_id"]
     location_id = fleet.locate("acme")
+    fleet.ready("acme", identity="CP-AT-LOCATION", location_id=location_id)
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
