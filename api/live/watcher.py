@@ -124,6 +124,10 @@ class Watcher:
         finally:
             self._waiters.discard(waiter)
 
+    def pause(self, seconds: float) -> bool:
+        """Return after so many seconds, or True as soon as the server ends. For a caller that holds a slot and polls by itself."""
+        return self._poller.pause(seconds)
+
     @property
     def waiting(self) -> int:
         """The number of requests that wait now."""
