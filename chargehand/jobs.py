@@ -7,6 +7,7 @@ import click
 
 from chargehand.options import Number, as_json, connect, on_a_terminal, query_at
 from chargehand.output import note, print_json, print_pairs, print_table
+from chargehand.reports import report_command
 
 if TYPE_CHECKING:
     from chargehand.client.http import Client, Row
@@ -153,6 +154,12 @@ def wait(*, job_id: str, timeout_s: float, as_json: bool) -> None:
         raise_for_job(client, job)
 
 
+def _job_report(_: "Client", job_id: str) -> str:
+    from chargehand.client.http import segment
+
+    return f"/ocpp/jobs/{segment(job_id)}/report"
+
+
 def _change(name: str, summary: str) -> click.Command:
     @click.command(name, help=summary)
     @click.argument("job_id", metavar="JOB")
@@ -174,6 +181,7 @@ for _name, _summary in (
     ("retry", "Request a new job for the chargers that failed."),
 ):
     jobs.add_command(_change(_name, _summary))
+jobs.add_command(report_command("JOB", _job_report, "Report how long its chargers took, and which failed."))
 
 
 def print_job(job: "Row", *, as_json: bool, quiet: bool = False) -> None:

@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 
 from api.http.auth import requester
 from api.http.document.operations import Access, Instead, Operations
-from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.http.jobs import answers, examples
 from api.http.jobs.schemas import (
     MAX_JOB_BODY_BYTES,
@@ -28,7 +27,7 @@ from api.http.waits import wait_for
 from api.live.watcher import Finished
 from api.resources import resources
 from api.routes.submit import requested_by
-from shared.fleet.idempotency import claim, store_receipt
+from api.routes.submit_job import headers_of, submit_job
 from shared.fleet.jobs import accept, read
 from shared.fleet.jobs.accept import JobReceipt, JobRequest
 from shared.fleet.jobs.read import ShownJob
@@ -222,11 +221,13 @@ def cancel_job(_body: object, job_id: str) -> dict[str, Any]:
 def retry_job(_body: object, job_id: str) -> ResponseReturnValue:
     """Try what failed again
 
-    Makes a new job for the chargers whose commands failed and that still exist, with the same action and rate.
+    Makes a new job for the chargers whose commands failed and that still exist, with the same action and rate. Of a job that
+    creates chargers: for those that were not created, with the same identities and new ids; a charger of that job whose
+    provisioning failed is deleted first.
     """
     with resources().reads() as session:
         request = read.retry_of(session, job_id=int(job_id), **requested_by())
-    return _accept(request)
+    return _answer(submit_job(request))
 
 
 def _at(location_id: str, job: NewJob) -> NewJob:
@@ -246,33 +247,12 @@ def _submit(action: JobAction, job: NewJob) -> ResponseReturnValue:
         with resources().reads() as session:
             preview = accept.preview_job(session, request)
         return jsonify(answers.previewed(preview))
-    return _accept(request)
+    return _answer(submit_job(request))
 
 
-def _accept(request: JobRequest) -> ResponseReturnValue:
-    """Store the job, once per Idempotency-Key, and give the workers a hint after the commit."""
-    attempt = this_attempt()
-    with resources().sessions.begin() as session:
-        receipt = claim(session, attempt, JobReceipt.replay) if attempt is not None else None
-        if receipt is None:
-            max_open = resources().settings.open_jobs_per_organization
-            receipt = accept.accept_job(session, request, max_open=max_open)
-            if attempt is not None:
-                store_receipt(session, attempt, receipt.stored())
-    if not receipt.replayed:
-        resources().publisher.publish([(TaskName.RUN_JOBS, {})])
-    log.info(
-        "request.replayed" if receipt.replayed else "job.accepted",
-        job_id=receipt.job_id,
-        action=receipt.action,
-        total=receipt.total,
-        organization_id=request.organization_id,
-    )
+def _answer(receipt: JobReceipt) -> ResponseReturnValue:
     body = answers.accepted(receipt)
-    headers = {"Location": body["status_url"]}
-    if receipt.replayed:
-        headers[REPLAYED_HEADER] = "true"
-    return body, 202, headers
+    return body, 202, headers_of(receipt, body["status_url"])
 
 
 def _change(job_id: str, status: JobStatus) -> dict[str, Any]:
