@@ -24,17 +24,13 @@ class FleetSummary(Schema):
 
     total = fields.Integer(required=True)
     attention = fields.Integer(required=True, metadata=doc("Those with `runtime.attention`."))
-    observed = fields.Nested(
-        ObservedNumbers, required=True, metadata=doc("By `runtime.observed`.")
-    )
+    observed = fields.Nested(ObservedNumbers, required=True, metadata=doc("By `runtime.observed`."))
     ocpp_state = fields.Nested(
         LinkNumbers,
         required=True,
         metadata=doc("Those observed running, by `runtime.ocpp.state`; `none` while nothing is known."),
     )
-    status = fields.Nested(
-        StatusNumbers, required=True, metadata=doc("By `status`.")
-    )
+    status = fields.Nested(StatusNumbers, required=True, metadata=doc("By `status`."))
     open_commands = fields.Integer(
         required=True, metadata=doc("Commands of these chargers that are not final.")
     )

@@ -9,8 +9,8 @@ from marshmallow import Schema, ValidationError, fields, post_load
 
 from api.http.fields.fields import Body, Instant, Metadata, Problem, Text, documented
 from api.http.fields.json_fields import Boolean, Nested, Number
-from api.http.fleet.schemas import LinkNumbers, ObservedNumbers, StatusNumbers
 from api.http.fields.label_fields import LabelFilter, Labels, TtlSeconds
+from api.http.fleet.schemas import LinkNumbers, ObservedNumbers, StatusNumbers
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.labels import Label
 from shared.fleet.locations.change import NewLocation
@@ -179,7 +179,10 @@ class WaitForShare(Body):
         minimum=0,
         maximum=1,
         load_default=1.0,
-        metadata={"description": "The part of the chargers that is waited for: 0.95 is 95 of 100.", "default": 1},
+        metadata={
+            "description": "The part of the chargers that is waited for: 0.95 is 95 of 100.",
+            "default": 1,
+        },
     )
 
 

@@ -45,14 +45,17 @@ def test_the_answer_counts_and_names_those_that_are_not_accepted(
     rejected, stopped = all_.json["not_accepted"]
     assert (rejected["identity"], rejected["ocpp_state"]) == ("CP-3", "rejected")
     assert "its CSMS has not accepted it" in rejected["reason"]
-    assert (stopped["identity"], stopped["observed"], stopped["reason"]) == ("CP-4", "stopped", "It is stopped")
+    assert (stopped["identity"], stopped["observed"], stopped["reason"]) == (
+        "CP-4",
+        "stopped",
+        "It is stopped",
+    )
 
 
 def test_it_answers_as_soon_as_the_share_is_accepted(
-    fleet: Fleet, site: str, four: list[str], begin_wait: Callable[..., Future[Any]]
+    fleet: Fleet, site: str, four: list[str], begin: InBackground
 ) -> None:
-    waiting = begin_wait(site, share=0.75)
-    assert not waiting.done()
+    waiting = begin("POST", f"/ocpp/locations/{site}/wait?wait=30", json={"share": 0.75})
 
     fleet.link(four[3], "accepted")
 
@@ -61,7 +64,6 @@ def test_it_answers_as_soon_as_the_share_is_accepted(
     assert [row["identity"] for row in answer.json["not_accepted"]] == ["CP-3"]
 
 
-@pytest.mark.usefixtures("four")
 def test_it_does_not_wait_for_what_cannot_be(fleet: Fleet, site: str, four: list[str]) -> None:
     fleet.post(f"/ocpp/chargers/{four[3]}/stop-charger")
     empty = fleet.locate()
