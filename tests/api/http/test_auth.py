@@ -95,6 +95,9 @@ ROUTES = [
     Route("PUT", LOCATION, 200, "tenant", body={"name": "changed"}, binds=True),
     Route("DELETE", LOCATION, 204, "tenant", binds=True),
     Route("GET", f"{LOCATION}/chargers", 200, "tenant", binds=True),
+    Route(
+        "PUT", f"{LOCATION}/chargers", 200, "tenant", body={"chargers": [{"charger_id": "dep-1"}]}, binds=True
+    ),
     Route("DELETE", f"{LOCATION}/chargers", 200, "tenant", query={"charger_ids": "dep-1"}, binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
