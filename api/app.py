@@ -43,11 +43,13 @@ from api.routes import (
     health,
     jobs,
     location_chargers,
+    location_jobs,
     locations,
     logs,
     me,
     not_implemented,
     operations,
+    reports,
     templates,
 )
 from shared.auth.tokens import TokenVerifier
@@ -88,7 +90,9 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         commands,
         jobs,
         locations,
+        location_jobs,
         location_chargers,
+        reports,
         events,
         feed,
         logs,

@@ -11,13 +11,21 @@ from api.http.auth import requester
 from api.http.document.operations import Access, Operations
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.http.locations import examples
-from api.http.locations.schemas import CreateLocation, LocationAnswer, LocationPage, UpdateLocation
-from api.http.queries import PageQuery, PageQuerySchema
+from api.http.locations.schemas import (
+    CreateLocation,
+    LocationAnswer,
+    LocationPage,
+    LocationsQuery,
+    LocationsQuerySchema,
+    UpdateLocation,
+)
 from api.resources import resources
+from api.routes.submit import requested_by
 from shared.fleet.idempotency import claim, store_receipt
 from shared.fleet.locations import change, read, scope
 from shared.fleet.locations.change import NewLocation
 from shared.models import Location
+from shared.queues import TaskName
 
 log = structlog.get_logger(__name__)
 
@@ -31,15 +39,19 @@ operations = Operations(
 LOCATION = "/<location_id:location_id>"
 
 
-@operations.operation("GET", "", query=PageQuerySchema, answer=LocationPage, examples=examples.LOCATIONS)
-def list_locations(query: PageQuery) -> ResponseReturnValue:
+@operations.operation("GET", "", query=LocationsQuerySchema, answer=LocationPage, examples=examples.LOCATIONS)
+def list_locations(query: LocationsQuery) -> ResponseReturnValue:
     """List locations
 
     Newest first.
     """
     with resources().reads() as session:
         found = read.list_locations(
-            session, organization_id=requester().organization_id, page=query.page, limit=query.limit
+            session,
+            organization_id=requester().organization_id,
+            labels=query.labels,
+            page=query.page,
+            limit=query.limit,
         )
     return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
 
@@ -94,10 +106,18 @@ def update_location(changes: Mapping[str, Any], location_id: str) -> Location:
 def delete_location(location_id: str) -> Response:
     """Delete location
 
-    A second deletion is a 204 too.
+    With its chargers: a job deletes them, a portion at a time, and `GET /ocpp/jobs` shows it. A second deletion is a 204 too.
     """
-    organization_id = requester().organization_id
+    client = requested_by()
     with resources().sessions.begin() as session:
-        change.delete_location(session, organization_id=organization_id, location_id=location_id)
-    log.info("location.deleted", location_id=location_id, organization_id=organization_id)
+        job = change.delete_location(session, location_id=location_id, **client)
+    if job is not None:
+        resources().publisher.publish([(TaskName.RUN_JOBS, {})])
+    log.info(
+        "location.deleted",
+        location_id=location_id,
+        organization_id=client["organization_id"],
+        job_id=None if job is None else job.job_id,
+        chargers=0 if job is None else job.total,
+    )
     return Response(status=204)

@@ -11,6 +11,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.fleet.commands import add_command
+from shared.fleet.creation import (
+    INSERT_CHARGERS,
+    Entry,
+    ModelKey,
+    check_connectors,
+    columns_of,
+    entry_of,
+    read_catalog,
+)
 from shared.fleet.errors import InvalidCharger, LocationNotFound, QuotaFull
 from shared.fleet.expiry import expires_after
 from shared.fleet.locations.scope import lock_location
@@ -18,9 +27,9 @@ from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_command_id, new_run_id
-from shared.models import Brand, CatalogModel, Charger, ChargerCount, ChargerSettings, Command
+from shared.models import CatalogModel, Charger, ChargerCount, ChargerSettings, Command
 from shared.sealing import Sealer
-from shared.vocabulary import IN_PROGRESS, PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, EventType, OcppVersion, ProvisioningStatus
 
 #: The columns of a charger's specification: a change of these reaches its process (contract 13, item 24).
 SPECIFIED = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
@@ -132,35 +141,21 @@ def create_charger(
     charger, because the SDK repeats a POST whose answer it lost (contract 12.3).
     """
     new = request.charger
-    brand, model = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
+    entry = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
     stored = changed(Stored(), new.settings, sealer)
     check_together(stored, new.ws_url)
     _check_location(session, request.organization_id, new.location_id)
     command_id = new_command_id()
-    charger = session.scalars(
-        insert(Charger)
-        .values(
-            id=new_charger_id(),
-            organization_id=request.organization_id,
-            **new.columns(),
-            expires_at=expires_after(new.ttl_seconds),
-            vendor_name=brand.name,
-            model=model.name,
-            image_url=model.image_url,
-            current_type=model.current_type,
-            number_of_connectors=_check_connectors(model, stored),
-            max_charging_power=round(max(model.supported_kwh) * 1000),
-            workflow_run_id=new_run_id(),
-            newest_command_id=command_id,
-            newest_event_type=EventType.CREATE_CHARGER,
-            publish_at=func.now() + PUBLISH_GRACE,
-        )
-        .on_conflict_do_nothing(
-            index_elements=[Charger.organization_id, Charger.identity],
-            index_where=Charger.deleted_at.is_(None),
-        )
-        .returning(Charger)
-    ).one_or_none()
+    row = {
+        "id": new_charger_id(),
+        "organization_id": request.organization_id,
+        **new.columns(),
+        **columns_of(entry, stored),
+        "workflow_run_id": new_run_id(),
+        "newest_command_id": command_id,
+    }
+    inserting = INSERT_CHARGERS.values(expires_at=expires_after(new.ttl_seconds)).returning(Charger)
+    charger = session.scalars(inserting, [row]).one_or_none()
     if charger is None:
         return _repeated_create(session, request, sealer)
     _check_quota(session, request.organization_id, max_chargers)
@@ -207,15 +202,15 @@ class Rules:
         self.sealer = sealer
         self._session = session
         self._organization_id = organization_id
-        self._entries: dict[tuple[str, str, str], CatalogModel] = {}
+        self._catalog: dict[ModelKey, Entry] = {}
         self._locations: set[str] = set()
 
     def model(self, charger: Charger, connector_type: str) -> CatalogModel:
         """The charger's model. Raises InvalidCharger if that has no such connector."""
-        key = (charger.brand_slug, charger.model_slug, connector_type)
-        if key not in self._entries:
-            self._entries[key] = _catalog_entry(self._session, *key)[1]
-        return self._entries[key]
+        key = (charger.brand_slug, charger.model_slug)
+        if key not in self._catalog:
+            self._catalog |= read_catalog(self._session, [key])
+        return entry_of(self._catalog, key, connector_type).model
 
     def check_location(self, location_id: str | None) -> None:
         """As _check_location."""
@@ -242,7 +237,7 @@ def change_charger(
     changes = request.changes.values()
     stored = changed(before, request.changes.settings, rules.sealer)
     if stored.connectors != before.connectors:
-        changes["number_of_connectors"] = _check_connectors(
+        changes["number_of_connectors"] = check_connectors(
             rules.model(charger, charger.connector_type), stored
         )
     changes = {name: value for name, value in changes.items() if getattr(charger, name) != value}
@@ -297,26 +292,9 @@ def delete_charger(session: Session, request: DeleteRequest) -> CommandReceipt:
     return receipt_of(charger)
 
 
-def _catalog_entry(
-    session: Session, brand_slug: str, model_slug: str, connector_type: str
-) -> tuple[Brand, CatalogModel]:
-    found = session.execute(
-        select(Brand, CatalogModel)
-        .join(CatalogModel, CatalogModel.brand_slug == Brand.slug)
-        .where(Brand.slug == brand_slug, CatalogModel.slug == model_slug)
-    ).one_or_none()
-    if found is None:
-        raise InvalidCharger(
-            f"The catalog has no model {model_slug} of a brand {brand_slug}", param="model_slug"
-        )
-    brand, model = found
-    if connector_type not in model.connector_types:
-        offered = ", ".join(model.connector_types)
-        raise InvalidCharger(
-            f"{brand.name} {model.name} has no {connector_type} connector; it offers {offered}",
-            param="connector_type",
-        )
-    return brand, model
+def _catalog_entry(session: Session, brand_slug: str, model_slug: str, connector_type: str) -> Entry:
+    key = (brand_slug, model_slug)
+    return entry_of(read_catalog(session, [key]), key, connector_type)
 
 
 def _check_location(session: Session, organization_id: str, location_id: str | None) -> None:
@@ -327,19 +305,6 @@ def _check_location(session: Session, organization_id: str, location_id: str | N
         lock_location(session, organization_id=organization_id, location_id=location_id)
     except LocationNotFound as error:
         raise InvalidCharger(str(error), param="location_id") from error
-
-
-def _check_connectors(model: CatalogModel, stored: Stored) -> int:
-    """The number of connectors: that of the settings, or else the model's. Raises InvalidCharger for another's types."""
-    others = set(stored.connectors.get("types", ())) - set(model.connector_types)
-    if others:
-        offered = ", ".join(model.connector_types)
-        raise InvalidCharger(
-            f"{model.name} has no {', '.join(sorted(others))} connector; it offers {offered}",
-            param="connectors",
-        )
-    number: int = stored.connectors.get("number", model.connector_count)
-    return number
 
 
 def store_settings(session: Session, stored_of: Mapping[str, Stored]) -> None:

@@ -19,6 +19,8 @@ _LOCATION = {
     "status": "active",
     "created_at": "2026-04-02T09:15:00Z",
     "updated_at": "2026-04-02T09:15:00Z",
+    "labels": {"run": "1234"},
+    "expires_at": None,
 }
 _CHANGES = {"name": "La Defense Charging Hub - West", "timezone": "Europe/Paris", "public": False}
 

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from api.http.fields.fields import Body, Instant, Metadata, Problem, Text, documented
 from api.http.fields.json_fields import Boolean, Nested, Number
+from api.http.fields.label_fields import LabelFilter, Labels, TtlSeconds
+from api.http.queries import PageQuery, PageQuerySchema
+from shared.fleet.labels import Label
 from shared.fleet.locations.change import NewLocation
 from shared.fleet.locations.places import country_codes, time_zones
 
@@ -59,6 +63,11 @@ def _timezone() -> OneOfMany:
     )
 
 
+def _ttl_seconds() -> TtlSeconds:
+    what = "After that, from now on, it is deleted with its chargers; null for never. Beyond the contract."
+    return TtlSeconds(metadata={"description": what})
+
+
 class CoordinatesBody(Body):
     latitude = Number(minimum=-90, maximum=90, required=True, metadata={"description": "Decimal degrees."})
     longitude = Number(minimum=-180, maximum=180, required=True, metadata={"description": "Decimal degrees."})
@@ -78,6 +87,8 @@ class CreateLocation(Body):
     timezone = _timezone()
     owner_name = Text(max_length=MAX_NAME, allow_none=True)
     public = Boolean(allow_none=True, metadata={"description": "true unless given."})
+    labels = Labels(metadata={"description": "Names with values, to find it by. Beyond the contract."})
+    ttl_seconds = _ttl_seconds()
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> NewLocation:
@@ -101,6 +112,10 @@ class UpdateLocation(Body):
     owner_name = Text(max_length=MAX_NAME, allow_none=True)
     public = Boolean(allow_none=True)
     status = Text(max_length=MAX_NAME, allow_none=True, metadata={"description": "Any text."})
+    labels = Labels(
+        metadata={"description": "Instead of all that it has; null removes them. Beyond the contract."}
+    )
+    ttl_seconds = _ttl_seconds()
 
 
 class Coordinates(Schema):
@@ -122,6 +137,36 @@ class LocationAnswer(Schema):
     status = fields.String(allow_none=True)
     created_at = Instant(allow_none=True)
     updated_at = Instant(allow_none=True)
+    labels = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "Beyond the contract."},
+    )
+    expires_at = Instant(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "It is deleted with its chargers then; null for never. Beyond the contract."
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LocationsQuery(PageQuery):
+    labels: tuple[Label, ...] | None
+
+
+class LocationsQuerySchema(PageQuerySchema):
+    record = LocationsQuery
+
+    labels = LabelFilter(
+        load_default=None,
+        metadata={
+            "description": "`run:1234` has this label, `run` any label of this name. Several by comma: all match. "
+            "Beyond the contract."
+        },
+    )
 
 
 class LocationPage(Schema):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fleet import NEW_CHARGER, Fleet
+from tests.support.fleet import NEW_CHARGER, NEW_LOCATION, Fleet
 
 
 def lifetime(charger: Any, since: str) -> timedelta:
@@ -126,3 +126,27 @@ def test_a_change_of_labels_and_of_the_time_reaches_the_feed(fleet: Fleet) -> No
         assert [row["id"] for row in changes["chargers"]] == [charger_id]
     assert changes["chargers"][0]["labels"] == {"run": "1"}
     assert changes["chargers"][0]["expires_at"] is not None
+
+
+def test_a_location_has_labels_and_a_time_of_its_own_and_is_found_by_them(fleet: Fleet) -> None:
+    first = fleet.post(
+        "/ocpp/locations", json=NEW_LOCATION | {"labels": {"run": "1"}, "ttl_seconds": 3600}
+    ).json
+    fleet.post("/ocpp/locations", json=NEW_LOCATION | {"labels": {"run": "2"}})
+    fleet.post("/ocpp/locations", organization="globex", json=NEW_LOCATION | {"labels": {"run": "1"}})
+    path = f"/ocpp/locations/{first['id']}"
+
+    found = fleet.get("/ocpp/locations?labels=run:1").json
+    changed = fleet.put(path, json={"labels": {"team": "a"}, "ttl_seconds": 7200}).json
+    cleared = fleet.put(path, json={"labels": None, "ttl_seconds": None}).json
+    refused = fleet.put(path, json={"labels": {"run": "a,b"}, "ttl_seconds": 59})
+
+    assert lifetime(first, "created_at") == timedelta(hours=1)
+    assert ([row["id"] for row in found["data"]], found["total"]) == ([first["id"]], 1)
+    assert changed["labels"] == {"team": "a"}
+    assert lifetime(changed, "updated_at") == timedelta(hours=2)
+    assert (cleared["labels"], cleared["expires_at"]) == ({}, None)
+    assert [item["loc"] for item in refused.json["detail"]] == [
+        ["body", "labels", "run"],
+        ["body", "ttl_seconds"],
+    ]
