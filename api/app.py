@@ -126,6 +126,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         pools=pools,
         sessions=sessions,
         reads=reads,
+        report_reads=ReadSessions(pools.reading, connections=1),
         database_metrics=(
             OpenCommands(reads),
             Chargers(reads),

@@ -19,6 +19,7 @@ from bench.parts import (
     reach,
     reconnect,
     removals,
+    reports,
     tenants,
     waiting,
 )
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], Report]] = {
     "charger": charger.measure,
     "reconnect": reconnect.measure,
     "removals": removals.measure,
+    "reports": reports.measure,
     "tenants": tenants.measure,
     "drive": drive.measure,
     "change": change.measure,

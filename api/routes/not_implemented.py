@@ -26,7 +26,6 @@ LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
 NOT_IMPLEMENTED = (
-    Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
     Operation("GET", "/ocpi/templates/cpos", "List CPO templates"),
     Operation("GET", "/ocpi/cpos", "List CPOs"),
     Operation("POST", "/ocpi/cpos", "Create CPO"),

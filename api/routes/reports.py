@@ -71,7 +71,7 @@ def get_job_report(query: ReportQuery, job_id: str) -> Response:
     How long its chargers took until their CSMS accepted them (after a stop or a deletion: until that was done), what failed
     and why, and how the CSMS answered by OCPP action, from the stored logs. The job need not be final.
     """
-    with resources().reads() as session:
+    with resources().report_reads() as session:
         report = report_of_job(
             session,
             organization_id=requester().organization_id,
@@ -94,7 +94,7 @@ def get_location_report(query: ReportQuery, location_id: str) -> Response:
 
     As get_job_report, of each of its chargers since its newest create, start or restart.
     """
-    with resources().reads() as session:
+    with resources().report_reads() as session:
         report = report_of_location(
             session,
             organization_id=requester().organization_id,

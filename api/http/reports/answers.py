@@ -94,7 +94,7 @@ class Frames(Schema):
     complete = fields.Boolean(
         required=True,
         metadata=_doc(
-            "False: a charger had more frames than `max_per_charger`, and only its first ones are counted. Ask for less time."
+            "False: a charger had `max_per_charger` frames or more, and only its first ones are counted. Ask for less time."
         ),
     )
     max_per_charger = fields.Integer(required=True)

@@ -30,7 +30,7 @@ class FrameCounts:
     """The frames of all chargers of a report."""
 
     total: int
-    complete: bool  #: false when a charger had more frames than are counted of each
+    complete: bool  #: false when a charger had as many frames as are counted of each, or more
     max_per_charger: int
     by_action: Sequence[Mapping[str, Any]]  #: most calls first
     errors: Sequence[Mapping[str, Any]]  #: of the CSMS, by code and action, most first

@@ -98,9 +98,13 @@ ROUTES = [
     Route("POST", f"{LOCATION}/chargers", 202, "tenant", body=GROUPS, binds=True),
     Route("GET", f"{LOCATION}/chargers/jobs/<job_id:job_id>", 200, "tenant", binds=True),
     Route("GET", f"{LOCATION}/chargers", 200, "tenant", binds=True),
+    Route(
+        "PUT", f"{LOCATION}/chargers", 200, "tenant", body={"chargers": [{"charger_id": "dep-1"}]}, binds=True
+    ),
     Route("DELETE", f"{LOCATION}/chargers", 200, "tenant", query={"charger_ids": "dep-1"}, binds=True),
     Route("POST", f"{LOCATION}/start-chargers", 202, "tenant", body={}, binds=True),
     Route("POST", f"{LOCATION}/stop-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/wait", 200, "tenant", body={}, binds=True),
     Route("POST", f"{LOCATION}/reset-chargers", 202, "tenant", body={}, binds=True),
     Route("GET", f"{LOCATION}/report", 200, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),

@@ -15,6 +15,7 @@ FOR_MANY = {f"/ocpp/chargers/{action}" for action in EVENT_OF}
 BODIES: dict[str, dict[str, Any]] = {
     "/ocpp/chargers": NEW_CHARGER | {"identity": "CP-NEW"},
     "/ocpp/locations": NEW_LOCATION,
+    "/ocpp/locations/somewhere/chargers": {"chargers": [{"charger_id": "dep-1"}]},
 }
 QUERIES = {("DELETE", "/ocpp/locations/somewhere/chargers"): {"charger_ids": "dep-1"}}
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
