@@ -43,11 +43,13 @@ from api.routes import (
     health,
     jobs,
     location_chargers,
+    location_jobs,
     locations,
     logs,
     me,
     not_implemented,
     operations,
+    reports,
     templates,
 )
 from shared.auth.tokens import TokenVerifier
@@ -88,7 +90,9 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         commands,
         jobs,
         locations,
+        location_jobs,
         location_chargers,
+        reports,
         events,
         feed,
         logs,
@@ -122,6 +126,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         pools=pools,
         sessions=sessions,
         reads=reads,
+        report_reads=ReadSessions(pools.reading, connections=1),
         database_metrics=(
             OpenCommands(reads),
             Chargers(reads),

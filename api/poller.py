@@ -47,6 +47,10 @@ class Poller:
     def closed(self) -> bool:
         return self._closing.is_set()
 
+    def pause(self, seconds: float) -> bool:
+        """Return after so many seconds, or True as soon as it is closed."""
+        return self._closing.wait(seconds)
+
     def close(self) -> None:
         """End the thread after the current poll. Safe to repeat."""
         self._closing.set()

@@ -32,6 +32,7 @@ class Resources:
     pools: Pools
     sessions: Sessions  #: a transaction each, for requests that store something
     reads: ReadSessions  #: for requests that only read
+    report_reads: ReadSessions  #: for reports, which read much: one at a time of each organization
     batcher: Batcher  #: for starts, stops and restarts
     publisher: Publisher
     hints: Hints  #: for the link, after a commit of what it sends to chargers

@@ -20,6 +20,7 @@ from bench.parts import (
     reach,
     reconnect,
     removals,
+    reports,
     tenants,
     waiting,
 )
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[], Report]] = {
     "reconnect": reconnect.measure,
     "removals": removals.measure,
     "expiry": expiry.measure,
+    "reports": reports.measure,
     "tenants": tenants.measure,
     "drive": drive.measure,
     "change": change.measure,

@@ -82,7 +82,9 @@ def with_dashes(name: str, shorter: Mapping[str, str]) -> str:
     return shorter.get(name, name).replace("_", "-")
 
 
-location = click.option("--location", "location_id", help="All chargers of this location, in one request.")
+location = click.option(
+    "--location", "location_id", help="All chargers of this location (its id, slug or name), in one request."
+)
 wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the results (default).")
 timeout_option = click.option(
     "--timeout", "timeout_s", type=Number(0, MAX_WAIT_S), default=DEFAULT_WAIT_S, show_default=True,
@@ -152,9 +154,11 @@ def _perform(
 ) -> "list[Result]":
     from chargehand.client.actions import act_at_chargers, act_at_location
     from chargehand.client.finding import find_chargers
+    from chargehand.client.locations import id_of_location
 
     if given.get("location_id"):
-        return act_at_location(client, action, given["location_id"], event, wait_s)
+        location_id = id_of_location(client, given["location_id"])
+        return act_at_location(client, action, location_id, event, wait_s)
     events = [
         (charger, event_of_charger(action, charger) | event)
         for charger in find_chargers(client, given["names"])

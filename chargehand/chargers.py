@@ -14,7 +14,7 @@ from chargehand.options import (
     connect,
     filters,
     ids_only,
-    query_of,
+    query_at,
     selected,
     selection,
 )
@@ -63,7 +63,9 @@ for command in (create, start, stop, restart, wait, logs, *action_commands()):
 def list_(*, sort: str | None, limit: int, all_: bool, quiet: bool, as_json: bool, **given: Any) -> None:
     """List chargers that match all filters."""
     with connect() as client:
-        print_list(client, query_of(given) | {"sort": sort}, limit, all_=all_, quiet=quiet, as_json=as_json)
+        print_list(
+            client, query_at(client, given) | {"sort": sort}, limit, all_=all_, quiet=quiet, as_json=as_json
+        )
 
 
 def print_list(
@@ -163,6 +165,7 @@ def facts(row: "Row") -> dict[str, object]:
         "Last frame": ocpp["last_frame_at"],
         **connectors_of(row),
         "Created": row["created_at"],
+        "Expires": row.get("expires_at"),
     }
 
 

@@ -47,7 +47,7 @@ def actions() -> None:
 
 @actions.command("list")
 @click.argument("name", metavar="[CHARGER]", required=False, shell_complete=complete_chargers)
-@click.option("--location", "location_id", help="The id of a location.")
+@click.option("--location", "location_id", help="The id, slug or name of a location.")
 @click.option("--status", help="queued, received, applied, rejected, expired, failed; several with commas.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @as_json
@@ -56,9 +56,10 @@ def list_actions(
 ) -> None:
     """List the actions of a charger, of a location, or of all chargers, the newest first."""
     from chargehand.client.finding import find_chargers
+    from chargehand.client.locations import id_of_location
 
-    query = {"location_id": location_id, "status": status}
     with connect() as client:
+        query = {"location_id": location_id and id_of_location(client, location_id), "status": status}
         if name:
             (charger,) = find_chargers(client, [name])
             query["charger_id"] = charger["id"]

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.options import Number, as_json, connect, on_a_terminal, query_of
+from chargehand.options import Number, as_json, connect, on_a_terminal, query_at
 from chargehand.output import note, print_json, print_pairs, print_table
+from chargehand.reports import report_command
 
 if TYPE_CHECKING:
     from chargehand.client.http import Client, Row
@@ -67,7 +68,7 @@ def request_and_follow(
 def _selection(client: "Client", names: Sequence[str], given: dict[str, Any]) -> "Row":
     from chargehand.client.finding import find_chargers
 
-    query = query_of(given)
+    query = query_at(client, given)
     if bool(names) == bool(given["all_"] or query):
         raise click.UsageError("name chargers by their id or identity, or use --all and filters")
     if given["all_"] and not query and not given["yes"] and not given["dry_run"] and not on_a_terminal():
@@ -153,6 +154,12 @@ def wait(*, job_id: str, timeout_s: float, as_json: bool) -> None:
         raise_for_job(client, job)
 
 
+def _job_report(_: "Client", job_id: str) -> str:
+    from chargehand.client.http import segment
+
+    return f"/ocpp/jobs/{segment(job_id)}/report"
+
+
 def _change(name: str, summary: str) -> click.Command:
     @click.command(name, help=summary)
     @click.argument("job_id", metavar="JOB")
@@ -174,6 +181,7 @@ for _name, _summary in (
     ("retry", "Request a new job for the chargers that failed."),
 ):
     jobs.add_command(_change(_name, _summary))
+jobs.add_command(report_command("JOB", _job_report, "Report how long its chargers took, and which failed."))
 
 
 def print_job(job: "Row", *, as_json: bool, quiet: bool = False) -> None:

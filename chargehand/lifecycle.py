@@ -8,6 +8,7 @@ import click
 from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_MODEL
 from chargehand.jobs import is_job, job_options, run_as_job
 from chargehand.options import (
+    Duration,
     Number,
     as_json,
     charger_names,
@@ -60,9 +61,10 @@ wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the 
 )
 @click.option("--ws-url", help="The URL of the CSMS.  [default: the CSMS of the stack]")
 @click.option("--name", "charge_point_name", help="Display name.")
-@click.option("--location", "location_id", help="The id of a location.")
+@click.option("--location", "location_id", help="The id, slug or name of a location.")
 @click.option("--location-name", help="A name of the location for the charger's process.")
 @labels_option
+@click.option("--ttl", "ttl_seconds", type=Duration(), help="It is deleted after this time: 90m, 1h, 2d.")
 @wait_option
 @until_option
 @timeout_option
@@ -85,11 +87,14 @@ def create(
     Without an IDENTITY each gets one of its own. --count 3 'CP-{n}' creates CP-1, CP-2 and CP-3.
     """
     from chargehand.client.creating import creations, version_of
+    from chargehand.client.locations import id_of_location
     from chargehand.client.waiting import Until
 
     named = identities_of((*identities, *more), count)
     given["ocpp_version"] = version_of(given["ocpp_version"] or "")
     with connect() as client:
+        if given["location_id"]:
+            given["location_id"] = id_of_location(client.within(timeout_s), given["location_id"])
         tasks = creations(client.within(timeout_s), named, until=Until(until), **given)
         carry_out(client, tasks, timeout_s if wait else None, silent=quiet or as_json)
     finish(tasks, as_json=as_json, quiet=quiet, single=len(tasks) == 1)

@@ -5,18 +5,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.chargers import DEFAULT_LIMIT, SORTS, print_list
+from chargehand.chargers import DEFAULT_LIMIT, SORTS, in_pairs, print_list
 from chargehand.options import (
     Coordinates,
+    Duration,
     as_json,
     assume_yes,
     connect,
     filters_without,
     ids_only,
+    label_filter,
+    labels_option,
     on_a_terminal,
     query_of,
 )
 from chargehand.output import print_json, print_pairs, print_table
+from chargehand.reports import report_command
 
 if TYPE_CHECKING:
     from chargehand.client.http import Client, Row
@@ -51,6 +55,13 @@ def location_facts(*, required: bool) -> Callable[[Command], Command]:
     return decorate
 
 
+def location_report(client: "Client", name: str) -> str:
+    """The path of the report of a location."""
+    from chargehand.client.locations import get_location, location_path
+
+    return f"{location_path(get_location(client, name)['id'])}/report"
+
+
 @click.group(short_help="Sites, and the chargers of each.")
 def locations() -> None:
     """Locations: sites with chargers.
@@ -60,13 +71,14 @@ def locations() -> None:
 
 
 @locations.command("list")
+@label_filter
 @click.option("--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True)
 @ids_only
 @as_json
-def list_(*, limit: int, quiet: bool, as_json: bool) -> None:
+def list_(*, labels: str | None, limit: int, quiet: bool, as_json: bool) -> None:
     """List locations, the newest first."""
     with connect() as client:
-        rows = list(client.rows("/ocpp/locations", limit))
+        rows = list(client.rows("/ocpp/locations", limit, labels=labels))
     if as_json:
         print_json(rows)
     elif quiet:
@@ -74,14 +86,15 @@ def list_(*, limit: int, quiet: bool, as_json: bool) -> None:
             click.echo(row["id"])
     else:
         print_table(
-            ("ID", "Name", "City", "Country", "Created"),
+            ("ID", "Name", "City", "Country", "Chargers", "Expires"),
             (
                 (
                     row["id"],
                     row["name"],
                     row["city"],
                     row["country"],
-                    row["created_at"],
+                    (row.get("chargers") or {}).get("total"),
+                    row.get("expires_at"),
                 )
                 for row in rows
             ),
@@ -92,7 +105,7 @@ def list_(*, limit: int, quiet: bool, as_json: bool) -> None:
 @location_name
 @as_json
 def get(*, name: str, as_json: bool) -> None:
-    """Show a location."""
+    """Show a location, and how many of its chargers are in which state."""
     from chargehand.client.locations import get_location
 
     with connect() as client:
@@ -102,6 +115,8 @@ def get(*, name: str, as_json: bool) -> None:
 @locations.command()
 @click.argument("name")
 @location_facts(required=True)
+@labels_option
+@click.option("--ttl", "ttl_seconds", type=Duration(), help="It goes away after this time: 90m, 1h, 2d.")
 @ids_only
 @as_json
 def create(*, quiet: bool, as_json: bool, **given: Any) -> None:
@@ -120,12 +135,19 @@ def create(*, quiet: bool, as_json: bool, **given: Any) -> None:
 @click.option("--slug")
 @location_facts(required=False)
 @click.option("--status", help="Any word; `active` when it is created.")
+@labels_option
+@click.option("--ttl", "ttl_seconds", type=Duration(), help="It goes away after this time, from now.")
+@click.option("--no-ttl", is_flag=True, help="It stays until it is deleted.")
 @as_json
-def update(*, name: str, new_name: str | None, as_json: bool, **given: Any) -> None:
+def update(*, name: str, new_name: str | None, no_ttl: bool, as_json: bool, **given: Any) -> None:
     """Change the given facts of a location."""
     from chargehand.client.locations import get_location, location_path
 
+    if no_ttl and given["ttl_seconds"] is not None:
+        raise click.UsageError("--ttl and --no-ttl exclude each other")
     body = {key: value for key, value in {**given, "name": new_name}.items() if value is not None}
+    if no_ttl:
+        body["ttl_seconds"] = None
     if not body:
         raise click.UsageError("say what to change")
     with connect() as client:
@@ -162,6 +184,13 @@ def chargers(
     with connect() as client:
         query = query_of(given) | {"location_id": get_location(client, name)["id"], "sort": sort}
         print_list(client, query, limit, all_=all_, quiet=quiet, as_json=as_json)
+
+
+locations.add_command(
+    report_command(
+        "LOCATION", location_report, "Report how long the chargers took, and how their CSMS answered."
+    )
+)
 
 
 def delete_locations(client: "Client", rows: "list[Row]", *, yes: bool, as_json: bool) -> None:
@@ -201,6 +230,9 @@ def print_location(row: "Row", *, as_json: bool, quiet: bool = False) -> None:
             "Owner": row["owner_name"],
             "Public": {True: "yes", False: "no"}.get(row["public"]),
             "Status": row["status"],
+            "Chargers": (row.get("chargers") or {}).get("total"),
+            "Labels": in_pairs(row.get("labels")),
+            "Expires": row.get("expires_at"),
             "Created": row["created_at"],
         }
     )

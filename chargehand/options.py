@@ -57,7 +57,7 @@ FILTERS = {
     ),
     "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
     "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
-    "location_id": click.option("--location", "location_id", help="The id of a location."),
+    "location_id": click.option("--location", "location_id", help="The id, slug or name of a location."),
     "labels": label_filter,
     "q": click.option("--search", "q", help="A part of the identity or name."),
 }
@@ -160,6 +160,16 @@ def query_of(given: dict[str, Any]) -> Query:
     return query
 
 
+def query_at(client: "Client", given: dict[str, Any]) -> Query:
+    """The query of the filters that are set, with the id of the location that is named. Raises Failure."""
+    from chargehand.client.locations import id_of_location
+
+    query = query_of(given)
+    if "location_id" in query:
+        query["location_id"] = id_of_location(client, query["location_id"])
+    return query
+
+
 def selection(command: Command) -> Command:
     """Adds the options that select chargers: names, or `--all` with filters."""
     command = assume_yes(filters(command))
@@ -178,7 +188,7 @@ def selected(
     """
     from chargehand.client.finding import find_chargers
 
-    query = query_of(given)
+    query = query_at(client, given)
     if names and (given["all_"] or query):
         raise click.UsageError("name chargers, or use --all and filters, not both")
     if not names and not given["all_"]:

@@ -51,6 +51,7 @@ class JobAction(StrEnum):
     STOP = "stop"
     RESTART = "restart"
     DELETE = "delete"
+    CREATE = "create"
 
 
 class JobStatus(StrEnum):

@@ -18,7 +18,7 @@ from shared.database.schema import schema_trouble_of
 from shared.queues import TASK_OF, TaskName
 from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
-from worker.jobs.run import run_jobs
+from worker.jobs.run import Quotas, run_jobs
 from worker.logs.client import LOG_ERRORS
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
@@ -135,7 +135,9 @@ def sweep_chargers() -> None:
 @one_at_a_time
 def continue_jobs() -> None:
     with maintenance(TaskName.RUN_JOBS) as process:
-        run_jobs(process.sessions, app, max_open_commands=process.settings.open_commands_per_organization)
+        settings = process.settings
+        quotas = Quotas(settings.open_commands_per_organization, settings.chargers_per_organization)
+        run_jobs(process.sessions, app, quotas)
 
 
 @app.task(name=TaskName.EXPIRE.value, send_events=False)

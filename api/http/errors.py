@@ -26,11 +26,13 @@ from shared.fleet.errors import (
     NothingToRetry,
     NotReady,
     QuotaFull,
+    ReportTooLarge,
     SlugTaken,
     TooManyJobs,
 )
 from shared.fleet.idempotency import KeyReused
 from shared.fleet.jobs.accept import InvalidSelection
+from shared.fleet.jobs.create import InvalidGroup
 from shared.sealing import NoKeys
 
 log = structlog.get_logger(__name__)
@@ -56,7 +58,9 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(ActionNotApplied, action_not_applied)
     app.register_error_handler(LocationTooLarge, location_too_large)
     app.register_error_handler(SlugTaken, slug_taken)
+    app.register_error_handler(ReportTooLarge, report_too_large)
     app.register_error_handler(InvalidSelection, invalid_selection)
+    app.register_error_handler(InvalidGroup, invalid_group)
     app.register_error_handler(JobEnded, job_in_another_state)
     app.register_error_handler(NothingToRetry, job_in_another_state)
     app.register_error_handler(TooManyJobs, too_many_jobs)
@@ -118,8 +122,19 @@ def slug_taken(error: SlugTaken) -> ResponseReturnValue:
     return {"detail": [item(["body", "slug"], Problem(str(error), "value_error"))]}, 422
 
 
+def report_too_large(error: ReportTooLarge) -> ResponseReturnValue:
+    return {"detail": [item(["path", "location_id"], Problem(str(error), "value_error"))]}, 422
+
+
 def invalid_selection(error: InvalidSelection) -> ResponseReturnValue:
-    return {"detail": [item(["body", error.param], Problem(str(error), "value_error"))]}, 422
+    place = "path" if error.param == "location_id" else "body"
+    return {"detail": [item([place, error.param], Problem(str(error), "value_error"))]}, 422
+
+
+def invalid_group(error: InvalidGroup) -> ResponseReturnValue:
+    param = [] if error.param is None else [error.param]
+    loc: list[str | int] = ["body", error.group, "template", *param]
+    return {"detail": [item(loc, Problem(str(error), "value_error"))]}, 422
 
 
 def job_in_another_state(error: JobEnded | NothingToRetry) -> ResponseReturnValue:

@@ -90,6 +90,7 @@ class Watcher:
         self._autocommit = autocommit
         self._slots = slots
         self._waiters: set[_Waiter] = set()
+        self._pauses: set[object] = set()
         self._poller = Poller("watcher", self._poll, wanted=lambda: bool(self._waiters), every_s=POLL_S)
 
     def wait(self, target: Target, timeout_s: float, *, organization_id: str) -> bool:
@@ -124,10 +125,19 @@ class Watcher:
         finally:
             self._waiters.discard(waiter)
 
+    def pause(self, seconds: float) -> bool:
+        """Return after so many seconds, or True as soon as the server ends. For a caller that holds a slot and polls by itself."""
+        pause = object()
+        self._pauses.add(pause)
+        try:
+            return self._poller.pause(seconds)
+        finally:
+            self._pauses.discard(pause)
+
     @property
     def waiting(self) -> int:
         """The number of requests that wait now."""
-        return len(self._waiters)
+        return len(self._waiters) + len(self._pauses)
 
     def close(self) -> None:
         """Wake all waiters, and return at once from every later `wait`."""

@@ -1,5 +1,6 @@
 """The routes of jobs: one request for many chargers, and how far it is. Beyond the contract."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,11 +10,11 @@ from flask.typing import ResponseReturnValue
 
 from api.http.auth import requester
 from api.http.document.operations import Access, Instead, Operations
-from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.http.jobs import answers, examples
 from api.http.jobs.schemas import (
     MAX_JOB_BODY_BYTES,
     CreateJob,
+    CreateLocationJob,
     ItemsQuery,
     ItemsQuerySchema,
     JobListQuery,
@@ -26,7 +27,7 @@ from api.http.waits import wait_for
 from api.live.watcher import Finished
 from api.resources import resources
 from api.routes.submit import requested_by
-from shared.fleet.idempotency import claim, store_receipt
+from api.routes.submit_job import headers_of, submit_job
 from shared.fleet.jobs import accept, read
 from shared.fleet.jobs.accept import JobReceipt, JobRequest
 from shared.fleet.jobs.read import ShownJob
@@ -47,6 +48,13 @@ _for_many = partial(
     _accepting,
     body=CreateJob,
     max_body_bytes=MAX_JOB_BODY_BYTES,
+    instead=Instead(answers.JobPreviewAnswer, "With `dry_run`: what the job would act on.", examples.PREVIEW),
+)
+
+
+_for_location = partial(
+    _accepting,
+    body=CreateLocationJob,
     instead=Instead(answers.JobPreviewAnswer, "With `dry_run`: what the job would act on.", examples.PREVIEW),
 )
 _changing = partial(operations.operation, "POST", body=Ignored, answer=answers.JobAnswer)
@@ -89,6 +97,35 @@ def delete_chargers(job: NewJob) -> ResponseReturnValue:
     return _submit(JobAction.DELETE, job)
 
 
+@_for_location("/locations/<location_id:location_id>/start-chargers", examples=examples.of_location("start"))
+def start_location(job: NewJob, location_id: str) -> ResponseReturnValue:
+    """Start the chargers of a location
+
+    As start_chargers.
+    """
+    return _submit(JobAction.START, _at(location_id, job))
+
+
+@_for_location("/locations/<location_id:location_id>/stop-chargers", examples=examples.of_location("stop"))
+def stop_location(job: NewJob, location_id: str) -> ResponseReturnValue:
+    """Stop the chargers of a location
+
+    As start_chargers.
+    """
+    return _submit(JobAction.STOP, _at(location_id, job))
+
+
+@_for_location(
+    "/locations/<location_id:location_id>/reset-chargers", examples=examples.of_location("restart")
+)
+def restart_location(job: NewJob, location_id: str) -> ResponseReturnValue:
+    """Restart the chargers of a location
+
+    As start_chargers. A stopped charger starts.
+    """
+    return _submit(JobAction.RESTART, _at(location_id, job))
+
+
 @operations.operation(
     "GET", "/jobs", query=JobListQuerySchema, answer=answers.JobPage, examples=examples.JOBS
 )
@@ -103,6 +140,7 @@ def list_jobs(query: JobListQuery) -> ResponseReturnValue:
             organization_id=requester().organization_id,
             statuses=query.status,
             actions=query.action,
+            location_id=query.location_id,
             page=query.page,
             limit=query.limit,
         )
@@ -183,11 +221,18 @@ def cancel_job(_body: object, job_id: str) -> dict[str, Any]:
 def retry_job(_body: object, job_id: str) -> ResponseReturnValue:
     """Try what failed again
 
-    Makes a new job for the chargers whose commands failed and that still exist, with the same action and rate.
+    Makes a new job for the chargers whose commands failed and that still exist, with the same action and rate. Of a job that
+    creates chargers: for those that were not created, with the same identities and new ids; a charger of that job whose
+    provisioning failed is deleted first.
     """
     with resources().reads() as session:
         request = read.retry_of(session, job_id=int(job_id), **requested_by())
-    return _accept(request)
+    return _answer(submit_job(request))
+
+
+def _at(location_id: str, job: NewJob) -> NewJob:
+    """The same of the location's chargers only."""
+    return replace(job, selection=replace(job.selection, location_id=location_id))
 
 
 def _submit(action: JobAction, job: NewJob) -> ResponseReturnValue:
@@ -202,33 +247,12 @@ def _submit(action: JobAction, job: NewJob) -> ResponseReturnValue:
         with resources().reads() as session:
             preview = accept.preview_job(session, request)
         return jsonify(answers.previewed(preview))
-    return _accept(request)
+    return _answer(submit_job(request))
 
 
-def _accept(request: JobRequest) -> ResponseReturnValue:
-    """Store the job, once per Idempotency-Key, and give the workers a hint after the commit."""
-    attempt = this_attempt()
-    with resources().sessions.begin() as session:
-        receipt = claim(session, attempt, JobReceipt.replay) if attempt is not None else None
-        if receipt is None:
-            max_open = resources().settings.open_jobs_per_organization
-            receipt = accept.accept_job(session, request, max_open=max_open)
-            if attempt is not None:
-                store_receipt(session, attempt, receipt.stored())
-    if not receipt.replayed:
-        resources().publisher.publish([(TaskName.RUN_JOBS, {})])
-    log.info(
-        "request.replayed" if receipt.replayed else "job.accepted",
-        job_id=receipt.job_id,
-        action=receipt.action,
-        total=receipt.total,
-        organization_id=request.organization_id,
-    )
+def _answer(receipt: JobReceipt) -> ResponseReturnValue:
     body = answers.accepted(receipt)
-    headers = {"Location": body["status_url"]}
-    if receipt.replayed:
-        headers[REPLAYED_HEADER] = "true"
-    return body, 202, headers
+    return body, 202, headers_of(receipt, body["status_url"])
 
 
 def _change(job_id: str, status: JobStatus) -> dict[str, Any]:

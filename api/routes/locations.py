@@ -1,6 +1,7 @@
 """The routes under /ocpp/locations: parse, call, answer."""
 
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -11,19 +12,27 @@ from api.http.auth import requester
 from api.http.document.operations import Access, Operations
 from api.http.idempotency_key import REPLAYED_HEADER, this_attempt
 from api.http.locations import examples
+from api.http.locations.answers import all_shown, shown
 from api.http.locations.schemas import (
     CreateLocation,
     LocationAnswer,
     LocationPage,
     LocationsQuery,
     LocationsQuerySchema,
+    ShareAnswer,
     UpdateLocation,
+    WaitForShare,
 )
+from api.http.queries import WaitQuery, WaitQuerySchema
+from api.http.waits import slot_to_wait
 from api.resources import resources
+from api.routes.submit import requested_by
 from shared.fleet.idempotency import claim, store_receipt
 from shared.fleet.locations import change, read, scope
 from shared.fleet.locations.change import NewLocation
+from shared.fleet.locations.standing import Standing, list_not_accepted, read_standing
 from shared.models import Location
+from shared.queues import TaskName
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +44,8 @@ operations = Operations(
     description="The sites that chargers belong to.",
 )
 LOCATION = "/<location_id:location_id>"
+POLL_S = 0.5  # between two counts of the chargers that a request waits for
+MAX_LISTED = 100  # chargers that are not accepted
 
 
 @operations.operation("GET", "", query=LocationsQuerySchema, answer=LocationPage, examples=examples.LOCATIONS)
@@ -43,15 +54,17 @@ def list_locations(query: LocationsQuery) -> ResponseReturnValue:
 
     Newest first.
     """
+    organization_id = requester().organization_id
     with resources().reads() as session:
         found = read.list_locations(
             session,
-            organization_id=requester().organization_id,
+            organization_id=organization_id,
             labels=query.labels,
             page=query.page,
             limit=query.limit,
         )
-    return {"data": found.rows, "total": found.total, "page": query.page, "limit": query.limit}
+        data = all_shown(session, found.rows, organization_id=organization_id)
+    return {"data": data, "total": found.total, "page": query.page, "limit": query.limit}
 
 
 @operations.operation(
@@ -64,7 +77,6 @@ def create_location(location: NewLocation) -> ResponseReturnValue:
     """
     organization_id = requester().organization_id
     attempt = this_attempt()
-    created: Any  # a row
     with resources().sessions.begin() as session:
         replayed = claim(session, attempt, lambda stored: str(stored["location_id"])) if attempt else None
         if replayed is None:
@@ -73,41 +85,101 @@ def create_location(location: NewLocation) -> ResponseReturnValue:
                 store_receipt(session, attempt, {"location_id": created.id})
         else:
             created = session.get_one(Location, (organization_id, replayed))
+        body = shown(session, created)
     if replayed is not None:
-        return created, 201, {REPLAYED_HEADER: "true"}
+        return body, 201, {REPLAYED_HEADER: "true"}
     log.info("location.created", location_id=created.id, organization_id=organization_id)
-    return created, 201
+    return body, 201
 
 
 @operations.operation("GET", LOCATION, answer=LocationAnswer, examples=examples.LOCATION)
-def get_location(location_id: str) -> Location:
+def get_location(location_id: str) -> dict[str, Any]:
     """Get location"""
     with resources().reads() as session:
-        return scope.get_location(
+        found = scope.get_location(
             session, organization_id=requester().organization_id, location_id=location_id
         )
+        return shown(session, found)
 
 
 @operations.operation("PUT", LOCATION, body=UpdateLocation, answer=LocationAnswer, examples=examples.UPDATED)
-def update_location(changes: Mapping[str, Any], location_id: str) -> Location:
+def update_location(changes: Mapping[str, Any], location_id: str) -> dict[str, Any]:
     """Update location
 
     Only the keys that are present change.
     """
     with resources().sessions.begin() as session:
-        return change.update_location(
+        changed = change.update_location(
             session, changes, organization_id=requester().organization_id, location_id=location_id
         )
+        return shown(session, changed)
 
 
 @operations.operation("DELETE", LOCATION, status=204)
 def delete_location(location_id: str) -> Response:
     """Delete location
 
-    A second deletion is a 204 too.
+    With its chargers: a job deletes them, a portion at a time, and `GET /ocpp/jobs` shows it. A second deletion is a 204 too.
     """
-    organization_id = requester().organization_id
+    client = requested_by()
     with resources().sessions.begin() as session:
-        change.delete_location(session, organization_id=organization_id, location_id=location_id)
-    log.info("location.deleted", location_id=location_id, organization_id=organization_id)
+        job = change.delete_location(session, location_id=location_id, **client)
+    if job is not None:
+        resources().publisher.publish([(TaskName.RUN_JOBS, {})])
+    log.info(
+        "location.deleted",
+        location_id=location_id,
+        organization_id=client["organization_id"],
+        job_id=None if job is None else job.job_id,
+        chargers=0 if job is None else job.total,
+    )
     return Response(status=204)
+
+
+@operations.operation(
+    "POST",
+    f"{LOCATION}/wait",
+    query=WaitQuerySchema,
+    body=WaitForShare,
+    answer=ShareAnswer,
+    examples=examples.WAITED,
+)
+def wait_for_location(body: Mapping[str, Any], query: WaitQuery, location_id: str) -> dict[str, Any]:
+    """Wait for the chargers of a location
+
+    With `wait`, answers when the CSMS has accepted that share of the chargers, when it no longer can (others are stopped, or
+    their provisioning failed), or when the time is up. Chargers that an open job still creates count as not accepted.
+    """
+    place = {"organization_id": requester().organization_id, "location_id": location_id}
+    share = body["share"]
+    standing = _standing(place)
+    if query.wait_s and not standing.has(share) and standing.can_have(share):
+        with slot_to_wait() as may_wait:
+            if may_wait:
+                standing = _wait(place, share, monotonic() + query.wait_s)
+    with resources().reads() as session:
+        others = list_not_accepted(session, **place, limit=MAX_LISTED)
+    return {
+        "reached": standing.has(share),
+        "total": standing.total,
+        "needed": standing.needed(share),
+        "accepted": standing.accepted,
+        "not_accepted": others,
+    }
+
+
+def _wait(place: dict[str, str], share: float, until: float) -> Standing:
+    """How far the location is when the share is reached or cannot be, when the time is up, or when the server ends."""
+    while True:
+        standing = _standing(place)
+        left_s = until - monotonic()
+        if standing.has(share) or not standing.can_have(share) or left_s <= 0:
+            return standing
+        if resources().watcher.pause(min(POLL_S, left_s)):
+            return standing
+
+
+def _standing(place: dict[str, str]) -> Standing:
+    with resources().reads() as session:
+        scope.get_location(session, **place)
+        return read_standing(session, **place)

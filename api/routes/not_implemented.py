@@ -26,9 +26,6 @@ LOCATION = "/ocpp/locations/<location_id>"
 CPO = "/ocpi/cpos/<cpo_id>"
 
 NOT_IMPLEMENTED = (
-    Operation("POST", f"{LOCATION}/chargers", "Create location chargers"),
-    Operation("PUT", f"{LOCATION}/chargers", "Update location chargers"),
-    Operation("GET", f"{LOCATION}/chargers/jobs/<job_id>", "Get location chargers job"),
     Operation("GET", "/ocpi/templates/cpos", "List CPO templates"),
     Operation("GET", "/ocpi/cpos", "List CPOs"),
     Operation("POST", "/ocpi/cpos", "Create CPO"),

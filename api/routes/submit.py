@@ -10,11 +10,13 @@ from sqlalchemy.orm import Session
 from api.http.auth import requester
 from api.http.idempotency_key import this_attempt
 from api.http.receipts import body_of
+from api.limits.open_rows import TooManyOpen
 from api.resources import resources
 from shared.fleet import chargers
 from shared.fleet.chargers import CreateRequest, DeleteRequest, UpdateRequest
 from shared.fleet.commands import LifecycleRequest, record_command
 from shared.fleet.idempotency import Attempt, claim, store_receipt
+from shared.fleet.locations.chargers import UpdatedPortion, update_portion
 from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger
 
@@ -66,6 +68,19 @@ def submit_update(request: UpdateRequest) -> Charger:
     resources().hints.give()
     _announce(receipt)
     return charger
+
+
+def submit_updates(requests: Sequence[UpdateRequest], location_id: str) -> UpdatedPortion:
+    """Change a portion of a location's chargers, which all fail when too many commands are open meanwhile."""
+    try:
+        resources().open_quota.check(requests[0].organization_id)
+    except TooManyOpen as error:
+        return UpdatedPortion({}, {request.charger_id: str(error) for request in requests}, [])
+    with resources().sessions.begin() as session:
+        portion = update_portion(session, requests, location_id=location_id, sealer=resources().sealer)
+    resources().hints.give()
+    announce_many(portion.receipts)
+    return portion
 
 
 def submit_delete(request: DeleteRequest) -> None:

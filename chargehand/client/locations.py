@@ -22,6 +22,12 @@ def get_location(client: Client, name: str) -> Row:
     return find_locations(client, [name])[0]
 
 
+def id_of_location(client: Client, name: str) -> str:
+    """The id of the location with that id, slug or name. Raises Refused."""
+    location_id: str = get_location(client, name)["id"]
+    return location_id
+
+
 def find_location(client: Client, name: str) -> Row | None:
     """The location with that id, else with that slug or name; None if there is none. Raises Failure if several have the name."""
     try:

@@ -18,6 +18,8 @@ SERVER_TIMEOUTS = {
     # Shorter than lock_timeout: a process that hangs in a transaction loses its locks before others time out.
     "idle_in_transaction_session_timeout": "3500",
 }
+#: The server compiles a statement that it expects to be long, such as a report's. Compiling takes longer than any of ours.
+TUNING = {"jit": "off"}
 # Statements on a table queue behind a migration that waits for it, so a migration gives up soon and tries again later.
 # Its host may be busy, so it has more time between two statements.
 MIGRATION_SETTINGS = {
@@ -87,14 +89,12 @@ def connect(parameters: Mapping[str, str], *, migrates: bool, **of_psycopg: Any)
 
 
 def _settings(parameters: Mapping[str, str], *, migrates: bool, version: int) -> dict[str, str]:
-    """The settings of the session. Time-outs in the URL's `options` take precedence, except for a migration."""
+    """The settings of the session. Those in the URL's `options` take precedence; not the time-outs, for a migration."""
     of_the_url = settings_in(parameters.get("options", ""))
-    timeouts = {name: value for name, value in SERVER_TIMEOUTS.items() if name not in of_the_url}
+    ours = {name: value for name, value in (SERVER_TIMEOUTS | TUNING).items() if name not in of_the_url}
     if not migrates:
-        return timeouts | SESSION
-    return (
-        timeouts | SESSION | MIGRATION_SETTINGS | ({"transaction_timeout": "0"} if version >= 170_000 else {})
-    )
+        return ours | SESSION
+    return ours | SESSION | MIGRATION_SETTINGS | ({"transaction_timeout": "0"} if version >= 170_000 else {})
 
 
 def _check_server(connection: psycopg.Connection[Any]) -> None:

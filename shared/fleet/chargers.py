@@ -4,13 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from shared.fleet.commands import add_command
+from shared.fleet.creation import (
+    INSERT_CHARGERS,
+    Entry,
+    ModelKey,
+    check_connectors,
+    columns_of,
+    entry_of,
+    read_catalog,
+)
 from shared.fleet.errors import InvalidCharger, LocationNotFound, QuotaFull
 from shared.fleet.expiry import expires_after
 from shared.fleet.locations.scope import lock_location
@@ -18,9 +27,9 @@ from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.scope import get_charger, lock_charger
 from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_command_id, new_run_id
-from shared.models import Brand, CatalogModel, Charger, ChargerCount, ChargerSettings, Command
+from shared.models import CatalogModel, Charger, ChargerCount, ChargerSettings, Command
 from shared.sealing import Sealer
-from shared.vocabulary import IN_PROGRESS, PUBLISH_GRACE, EventType, OcppVersion, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, EventType, OcppVersion, ProvisioningStatus
 
 #: The columns of a charger's specification: a change of these reaches its process (contract 13, item 24).
 SPECIFIED = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
@@ -132,35 +141,21 @@ def create_charger(
     charger, because the SDK repeats a POST whose answer it lost (contract 12.3).
     """
     new = request.charger
-    brand, model = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
+    entry = _catalog_entry(session, new.brand_slug, new.model_slug, new.connector_type)
     stored = changed(Stored(), new.settings, sealer)
     check_together(stored, new.ws_url)
     _check_location(session, request.organization_id, new.location_id)
     command_id = new_command_id()
-    charger = session.scalars(
-        insert(Charger)
-        .values(
-            id=new_charger_id(),
-            organization_id=request.organization_id,
-            **new.columns(),
-            expires_at=expires_after(new.ttl_seconds),
-            vendor_name=brand.name,
-            model=model.name,
-            image_url=model.image_url,
-            current_type=model.current_type,
-            number_of_connectors=_check_connectors(model, stored),
-            max_charging_power=round(max(model.supported_kwh) * 1000),
-            workflow_run_id=new_run_id(),
-            newest_command_id=command_id,
-            newest_event_type=EventType.CREATE_CHARGER,
-            publish_at=func.now() + PUBLISH_GRACE,
-        )
-        .on_conflict_do_nothing(
-            index_elements=[Charger.organization_id, Charger.identity],
-            index_where=Charger.deleted_at.is_(None),
-        )
-        .returning(Charger)
-    ).one_or_none()
+    row = {
+        "id": new_charger_id(),
+        "organization_id": request.organization_id,
+        **new.columns(),
+        **columns_of(entry, stored),
+        "workflow_run_id": new_run_id(),
+        "newest_command_id": command_id,
+    }
+    inserting = INSERT_CHARGERS.values(expires_at=expires_after(new.ttl_seconds)).returning(Charger)
+    charger = session.scalars(inserting, [row]).one_or_none()
     if charger is None:
         return _repeated_create(session, request, sealer)
     _check_quota(session, request.organization_id, max_chargers)
@@ -176,7 +171,7 @@ def create_charger(
         )
     )
     if stored != Stored():
-        _store_settings(session, charger.id, stored)
+        store_settings(session, {charger.id: stored})
     session.flush()
     return receipt_of(charger)
 
@@ -190,31 +185,79 @@ def update_charger(
     redeploys the charger in the background. A repeat changes nothing.
     """
     charger = lock_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
-    changes = request.changes.values()
     before = Stored.of(session.get(ChargerSettings, charger.id, populate_existing=True))
-    stored = changed(before, request.changes.settings, sealer)
+    rules = Rules(session, request.organization_id, sealer)
+    effect = change_charger(session, charger, before, request, rules, now=func.now())
+    if effect.stored is not None:
+        store_settings(session, {charger.id: effect.stored})
+    session.flush()
+    charger = get_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
+    return charger, receipt_of(charger, repeated=not effect.redeploys)
+
+
+class Rules:
+    """What a change of chargers is checked against. Reads each model of the catalog and locks each location once."""
+
+    def __init__(self, session: Session, organization_id: str, sealer: Sealer) -> None:
+        self.sealer = sealer
+        self._session = session
+        self._organization_id = organization_id
+        self._catalog: dict[ModelKey, Entry] = {}
+        self._locations: set[str] = set()
+
+    def model(self, charger: Charger, connector_type: str) -> CatalogModel:
+        """The charger's model. Raises InvalidCharger if that has no such connector."""
+        key = (charger.brand_slug, charger.model_slug)
+        if key not in self._catalog:
+            self._catalog |= read_catalog(self._session, [key])
+        return entry_of(self._catalog, key, connector_type).model
+
+    def check_location(self, location_id: str | None) -> None:
+        """As _check_location."""
+        if location_id is None or location_id in self._locations:
+            return
+        _check_location(self._session, self._organization_id, location_id)
+        self._locations.add(location_id)
+
+
+class Effect(NamedTuple):
+    """What a change of a charger's row leaves to do."""
+
+    stored: Stored | None  #: settings to store; None when the specification is as before
+    redeploys: bool  #: a command was added
+
+
+def change_charger(
+    session: Session, charger: Charger, before: Stored, request: UpdateRequest, rules: Rules, *, now: Any
+) -> Effect:
+    """Set the row, which is locked, and add the command of a redeployment. Raises InvalidCharger, NoKeys before it sets anything.
+
+    `now` is the database's clock: its value, or an expression.
+    """
+    changes = request.changes.values()
+    stored = changed(before, request.changes.settings, rules.sealer)
     if stored.connectors != before.connectors:
-        changes["number_of_connectors"] = _check_connectors(_model_of(session, charger), stored)
+        changes["number_of_connectors"] = check_connectors(
+            rules.model(charger, charger.connector_type), stored
+        )
     changes = {name: value for name, value in changes.items() if getattr(charger, name) != value}
     if (connector_type := changes.get("connector_type")) is not None:
-        _catalog_entry(session, charger.brand_slug, charger.model_slug, connector_type)
+        rules.model(charger, connector_type)
     check_together(stored, changes.get("ws_url", charger.ws_url))
-    _check_location(session, request.organization_id, changes.get("location_id"))
+    rules.check_location(changes.get("location_id"))
+    if request.changes.ttl_seconds is not UNCHANGED:
+        changes["expires_at"] = expires_after(request.changes.ttl_seconds, now=now)
     for name, value in changes.items():
         setattr(charger, name, value)
-    if request.changes.ttl_seconds is not UNCHANGED:
-        charger.expires_at = changes["expires_at"] = expires_after(request.changes.ttl_seconds)
     respecified = stored != before or not SPECIFIED.isdisjoint(changes)
     if changes or respecified:
-        charger.updated_at = func.now()
-    if respecified:
-        _store_settings(session, charger.id, stored)
-    redeploy = (
+        charger.updated_at = now
+    redeploys = (
         respecified
         and not _follows_link(charger)
         and charger.provisioning_status != ProvisioningStatus.FAILED
     )
-    if redeploy:
+    if redeploys:
         charger.generation += 1
         charger.spec_generation = charger.generation
         add_command(
@@ -223,10 +266,9 @@ def update_charger(
             EventType.UPDATE_CHARGER,
             requested_by=request.requested_by,
             request_id=request.request_id,
+            now=now,
         )
-    session.flush()
-    charger = get_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
-    return charger, receipt_of(charger, repeated=not redeploy)
+    return Effect(stored if respecified else None, redeploys)
 
 
 def delete_charger(session: Session, request: DeleteRequest) -> CommandReceipt:
@@ -250,26 +292,9 @@ def delete_charger(session: Session, request: DeleteRequest) -> CommandReceipt:
     return receipt_of(charger)
 
 
-def _catalog_entry(
-    session: Session, brand_slug: str, model_slug: str, connector_type: str
-) -> tuple[Brand, CatalogModel]:
-    found = session.execute(
-        select(Brand, CatalogModel)
-        .join(CatalogModel, CatalogModel.brand_slug == Brand.slug)
-        .where(Brand.slug == brand_slug, CatalogModel.slug == model_slug)
-    ).one_or_none()
-    if found is None:
-        raise InvalidCharger(
-            f"The catalog has no model {model_slug} of a brand {brand_slug}", param="model_slug"
-        )
-    brand, model = found
-    if connector_type not in model.connector_types:
-        offered = ", ".join(model.connector_types)
-        raise InvalidCharger(
-            f"{brand.name} {model.name} has no {connector_type} connector; it offers {offered}",
-            param="connector_type",
-        )
-    return brand, model
+def _catalog_entry(session: Session, brand_slug: str, model_slug: str, connector_type: str) -> Entry:
+    key = (brand_slug, model_slug)
+    return entry_of(read_catalog(session, [key]), key, connector_type)
 
 
 def _check_location(session: Session, organization_id: str, location_id: str | None) -> None:
@@ -282,27 +307,13 @@ def _check_location(session: Session, organization_id: str, location_id: str | N
         raise InvalidCharger(str(error), param="location_id") from error
 
 
-def _model_of(session: Session, charger: Charger) -> CatalogModel:
-    return _catalog_entry(session, charger.brand_slug, charger.model_slug, charger.connector_type)[1]
-
-
-def _check_connectors(model: CatalogModel, stored: Stored) -> int:
-    """The number of connectors: that of the settings, or else the model's. Raises InvalidCharger for another's types."""
-    others = set(stored.connectors.get("types", ())) - set(model.connector_types)
-    if others:
-        offered = ", ".join(model.connector_types)
-        raise InvalidCharger(
-            f"{model.name} has no {', '.join(sorted(others))} connector; it offers {offered}",
-            param="connectors",
-        )
-    number: int = stored.connectors.get("number", model.connector_count)
-    return number
-
-
-def _store_settings(session: Session, charger_id: str, stored: Stored) -> None:
-    """The next revision of the charger's specification. The charger's row must be locked."""
+def store_settings(session: Session, stored_of: Mapping[str, Stored]) -> None:
+    """The next revision of the specification of each of these chargers, whose rows are locked."""
     row = insert(ChargerSettings).values(
-        charger_id=charger_id, revision=1, settings=stored.settings, sealed=stored.sealed
+        [
+            {"charger_id": charger_id, "revision": 1, "settings": stored.settings, "sealed": stored.sealed}
+            for charger_id, stored in stored_of.items()
+        ]
     )
     newer = {
         "revision": ChargerSettings.revision + 1,

@@ -6,6 +6,7 @@ statement; a property test compares the two.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, func, select, text
@@ -195,13 +196,17 @@ def add_command(
     requested_by: str,
     request_id: str | None,
     command_id: UUID | None = None,
+    now: Any = None,
 ) -> None:
-    """Record a command of the charger's generation. The row is locked or new. Publishing is the caller's last step."""
+    """Record a command of the charger's generation. The row is locked or new. Publishing is the caller's last step.
+
+    `now` is the database's clock as a value, for a caller that writes many rows: those with expressions are written one by one.
+    """
     charger.newest_command_id = command_id or new_command_id()
     charger.newest_event_type = event_type
     charger.attempts = 0
     charger.not_before = None
-    charger.publish_at = func.now() + PUBLISH_GRACE
+    charger.publish_at = (func.now() if now is None else now) + PUBLISH_GRACE
     session.add(
         Command(
             id=charger.newest_command_id,

@@ -48,6 +48,15 @@ class LocationTooLarge(Exception):
         )
 
 
+class ReportTooLarge(Exception):
+    """The location has more chargers than a report may have."""
+
+    def __init__(self, location_id: str, max_chargers: int) -> None:
+        super().__init__(
+            f"Location {location_id} has more than {max_chargers} chargers, the most of a report"
+        )
+
+
 class BrandNotFound(NotFound):
     def __init__(self, slug: str) -> None:
         super().__init__(f"Brand {slug} not found")

@@ -9,6 +9,8 @@ MIN_TTL_S = 60
 MAX_TTL_S = 31_536_000  # a year
 
 
-def expires_after(ttl_s: int | None) -> Any:
-    """`expires_at` so many seconds from now, by the database's clock; null for never."""
-    return null() if ttl_s is None else func.now() + timedelta(seconds=ttl_s)
+def expires_after(ttl_s: int | None, now: Any = None) -> Any:
+    """`expires_at` so many seconds from now, by the database's clock, whose value may be given; null for never."""
+    if ttl_s is None:
+        return null() if now is None else None
+    return (func.now() if now is None else now) + timedelta(seconds=ttl_s)

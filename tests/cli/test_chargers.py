@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import httpx
@@ -244,6 +245,16 @@ def test_chargers_are_found_by_their_labels(run: Run, name: str) -> None:
     assert f"run={name}, team=roaming" in run("chargers", "get", f"{name}-1").out
     preview = run("chargers", "delete", "--all", "--label", f"run={name}", "--dry-run", "--json")
     assert preview.json["total"] == 2
+
+
+def test_a_charger_with_a_time_to_live_shows_when_it_goes(run: Run, name: str) -> None:
+    created = run("chargers", "create", name, "--ttl", "2h", "--no-wait", "--quiet")
+    assert created.status == 0, created.err
+
+    shown = run("chargers", "get", name, "--json").json
+    left = datetime.fromisoformat(shown["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=115) < left < timedelta(minutes=121)
+    assert run("chargers", "create", f"{name}-2", "--ttl", "soon").status == 2
 
 
 def test_a_label_without_a_value_is_wrong_usage_and_a_bad_one_is_refused(run: Run, name: str) -> None:

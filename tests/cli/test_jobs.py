@@ -33,6 +33,9 @@ def test_chargers_are_stopped_by_one_job_that_is_then_shown(run: Run, two: str) 
     shown = run("jobs", "show", job["id"], "--result", "succeeded")
     assert shown.out.count(f"{two}-") == 2
     assert "2 of 2 done" in run("jobs", "wait", job["id"]).out
+    report = run("jobs", "report", job["id"])
+    assert (report.status, report.out.splitlines()[0].split()) == (0, ["Chargers", "2"])
+    assert run("jobs", "report", job["id"], "--json").json["outcomes"]["passed"] == 2
 
 
 def test_a_job_is_paused_resumed_and_cancelled(run: Run, two: str) -> None:

@@ -1,5 +1,7 @@
 """`chargehand locations`: sites, and what is requested of all their chargers."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import NOBODY, PLACE, Run
@@ -46,6 +48,8 @@ def test_a_name_of_two_locations_is_no_name_of_either(run: Run, name: str, site:
     [
         (("create", "HUB", "--coordinates", "53.55"), "is not LATITUDE,LONGITUDE"),
         (("create", "HUB"), "Missing option"),
+        (("update", "HUB", "--ttl", "soon"), "is not a time span"),
+        (("update", "HUB", "--ttl", "1h", "--no-ttl"), "exclude each other"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(run: Run, arguments: tuple[str, ...], why: str) -> None:
@@ -55,13 +59,41 @@ def test_what_makes_no_sense_is_wrong_usage(run: Run, arguments: tuple[str, ...]
     assert why in done.err
 
 
+def test_locations_are_found_by_labels_and_have_a_time_to_live(run: Run, name: str) -> None:
+    label = ("--label", f"run={name}")
+    created = run("locations", "create", name, *PLACE, *label, "--ttl", "1h", "--json").json
+    assert (created["labels"], created["expires_at"] is None) == ({"run": name}, False)
+    assert run("locations", "list", *label, "--quiet").out.strip() == created["id"]
+
+    kept = run("locations", "update", name, "--no-ttl", "--label", "team=roaming", "--json").json
+    assert (kept["labels"], kept["expires_at"]) == ({"team": "roaming"}, None)
+    assert run("locations", "list", *label, "--quiet").out == ""
+    assert run("locations", "delete", name, "--yes").status == 0
+
+
+def test_the_report_of_a_location_is_printed_or_written_to_a_file(
+    run: Run, site: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.xml"
+
+    assert run("locations", "report", site).out.splitlines()[0].split() == ["Chargers", "0"]
+    assert run("locations", "report", site, "--output", str(file)).status == 0
+    assert file.read_text().startswith("<?xml")
+    assert run("locations", "report", site, "--format", "csv").out.startswith("charger_id,")
+    assert run("locations", "report", site, "-o", str(tmp_path / "report.txt")).status == 2
+    nowhere = run("locations", "report", site, "-o", str(tmp_path / "nowhere" / "report.csv"))
+    assert (nowhere.status, "cannot be written: No such file" in nowhere.err) == (1, True)
+
+
 def test_the_chargers_of_a_location_are_listed_by_its_name(run: Run, name: str, site: str) -> None:
     done = run(
-        *("chargers", "create", f"{name}-{{n}}", "--count", "2", "--ws-url", NOBODY, "--location", site),
+        *("chargers", "create", f"{name}-{{n}}", "--count", "2", "--ws-url", NOBODY, "--location", name),
         *("--no-wait", "--quiet"),
     )
     assert done.status == 0, done.err
 
     assert len(run("locations", "chargers", name, "--quiet").out.split()) == 2
-    (found,) = run("locations", "chargers", site, "--search", f"{name}-1", "--json").json
-    assert (found["identity"], found["location_id"]) == (f"{name}-1", site)
+    assert len(run("chargers", "list", "--location", name, "--quiet").out.split()) == 2
+    nowhere = run("chargers", "delete", "--all", "--location", "nowhere", "--yes")
+    assert (nowhere.status, nowhere.err) == (1, "Error: no location has the id, slug or name nowhere\n")
+    assert f"{name}-1" in run("locations", "chargers", site, "--search", f"{name}-1").out

@@ -16,7 +16,7 @@ from tests.dashboard.conftest import NewPage, StackToken
 from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
 from tests.support.stack import Stack
-from worker.jobs.run import run_steps
+from worker.jobs.run import Quotas, run_steps
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -65,7 +65,7 @@ def run(backend: Sessions) -> None:
     """What a worker does: continue every job that is open."""
     with backend.begin() as session:
         session.execute(update(Job).where(Job.next_at.is_not(None)).values(next_at=func.now()))
-    run_steps(backend, lambda _: None, max_open_commands=1_000)
+    run_steps(backend, lambda _: None, Quotas(1_000, 1_000))
 
 
 def finish(backend: Sessions, *, failed: str = "none") -> None:

@@ -27,6 +27,13 @@ NEW_LOCATION = {
     "country": "FR",
     "coordinates": {"latitude": 48.8566, "longitude": 2.3522},
 }
+#: The body that creates a charger at a location.
+GROUPS = [
+    {
+        "template": {name: value for name, value in NEW_CHARGER.items() if name != "identity"},
+        "charger_ids": ["CP-1"],
+    }
+]
 
 
 @dataclass

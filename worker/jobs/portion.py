@@ -1,7 +1,8 @@
 """The statements of a job's portion. Their number does not depend on the number of chargers."""
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import text
@@ -23,10 +24,19 @@ class Portion(NamedTuple):
     recorded: int  #: new commands among the requested
     skipped: int
     messages: Messages  #: of the new commands, to be published after the commit
+    failed: int = 0  #: without a command
 
     @property
     def items(self) -> int:
-        return self.requested + self.skipped
+        return self.requested + self.final
+
+    def after(self, messages: Messages) -> "Portion":
+        """The same, with these messages before its own."""
+        return self._replace(messages=[*messages, *self.messages])
+
+    @property
+    def final(self) -> int:
+        return self.skipped + self.failed
 
 
 class OpenCommands(NamedTuple):
@@ -121,6 +131,36 @@ WITH ended AS (
 SELECT result, count(*) FROM settled GROUP BY result
 """)
 
+# Not by its command, which a newer one of the charger may supersede: the item is about its provisioning.
+_SETTLE_CREATED = text("""
+WITH ended AS (
+    SELECT
+        items.position,
+        CASE
+            WHEN chargers.id IS NULL OR chargers.deleted_at IS NOT NULL THEN 'superseded'
+            WHEN chargers.provisioning_status = 'READY' THEN 'succeeded'
+            ELSE 'failed'
+        END AS result,
+        chargers.error, chargers.provisioned_at
+    FROM job_items AS items LEFT JOIN chargers ON chargers.id = items.charger_id
+    WHERE items.job_id = :job_id AND items.result = 'requested' AND (
+        chargers.id IS NULL OR chargers.deleted_at IS NOT NULL OR chargers.provisioning_status IN ('READY', 'FAILED')
+    )
+), settled AS (
+    UPDATE job_items SET
+        result = ended.result,
+        reason = CASE ended.result
+            WHEN 'failed' THEN coalesce(ended.error ->> 'message', 'The provisioning failed')
+            WHEN 'superseded' THEN 'The charger was deleted meanwhile'
+        END,
+        reason_code = CASE WHEN ended.result = 'failed' THEN ended.error ->> 'code' END,
+        finished_at = coalesce(ended.provisioned_at, now())
+    FROM ended WHERE job_items.job_id = :job_id AND job_items.position = ended.position
+    RETURNING job_items.result
+)
+SELECT result, count(*) FROM settled GROUP BY result
+""")
+
 _OPEN = text("""
 SELECT
     count(*) FILTER (WHERE commands.status = 'queued') AS of_job,
@@ -189,15 +229,20 @@ def settle_items(session: Session, job: Job) -> Counter[ItemResult]:
 
     Commands are removed with their charger: what deletes a charger has then succeeded.
     """
+    if job.action == JobAction.CREATE:
+        return _counted(session.execute(_SETTLE_CREATED, {"job_id": job.id}))
     removed = ItemResult.SUCCEEDED if job.action == JobAction.DELETE else ItemResult.SUPERSEDED
-    rows = session.execute(_SETTLE, {"job_id": job.id, "without_command": removed.value})
-    return Counter({ItemResult(result): number for result, number in rows})
+    return _counted(session.execute(_SETTLE, {"job_id": job.id, "without_command": removed.value}))
 
 
 def count_open(session: Session, job: Job, max_items: int) -> OpenCommands:
     """The job's own open commands, and the organization's, counted up to `max_items`."""
     values = {"job_id": job.id, "organization_id": job.organization_id, "max_rows": max_items}
     return OpenCommands(*session.execute(_OPEN, values).one())
+
+
+def _counted(rows: Iterable[Any]) -> Counter[ItemResult]:
+    return Counter({ItemResult(result): number for result, number in rows})
 
 
 def cancel_items(session: Session, job: Job, max_items: int) -> int:

@@ -19,8 +19,10 @@ from shared.database.engine import Sessions
 from shared.fleet.jobs.read import ShownJob
 from shared.models import Job
 from shared.vocabulary import ItemResult, JobAction, JobStatus
+from worker.jobs.create import create_portion
 from worker.jobs.portion import (
     Messages,
+    Portion,
     cancel_items,
     count_open,
     record_portion,
@@ -45,6 +47,13 @@ WORKERS = "Waits until workers have passed the commands before to ECS"
 Publish = Callable[[Messages], None]
 
 
+class Quotas(NamedTuple):
+    """What an organization may have."""
+
+    open_commands: int
+    chargers: int
+
+
 class Room(NamedTuple):
     """How many commands a job may record now, and what bounds them."""
 
@@ -52,15 +61,15 @@ class Room(NamedTuple):
     reason: str | None = None
 
 
-def run_jobs(sessions: Sessions, celery: Celery, *, max_open_commands: int) -> int:
+def run_jobs(sessions: Sessions, celery: Celery, quotas: Quotas) -> int:
     """Continue every job that is due, in the order in which they became due. Returns how many steps that took.
 
     Safe to repeat and to call in several workers at once. A message that is not published is published by the sweep.
     """
-    return run_steps(sessions, _publisher(celery), max_open_commands=max_open_commands)
+    return run_steps(sessions, _publisher(celery), quotas)
 
 
-def run_steps(sessions: Sessions, publish: Publish, *, max_open_commands: int) -> int:
+def run_steps(sessions: Sessions, publish: Publish, quotas: Quotas) -> int:
     """The same, with another way to publish. What a step raises ends the run; its job is tried again FAILED_S later."""
     for steps in range(MAX_STEPS):
         job_id = None
@@ -70,7 +79,7 @@ def run_steps(sessions: Sessions, publish: Publish, *, max_open_commands: int) -
                 if due is None:
                     return steps
                 job_id = due.job.id
-                messages = step(session, due, max_open_commands=max_open_commands)
+                messages = step(session, due, quotas)
         except Exception:
             if job_id is not None:
                 _put_off(sessions, job_id)
@@ -100,7 +109,7 @@ def _put_off(sessions: Sessions, job_id: int) -> None:
     log.warning("job.failed_step", job_id=job_id, next_in_s=FAILED_S)
 
 
-def step(session: Session, due: ShownJob, *, max_open_commands: int) -> Messages:
+def step(session: Session, due: ShownJob, quotas: Quotas) -> Messages:
     """One step of the locked job. Returns the messages to publish after the commit."""
     job, now = due
     settled = settle_items(session, job)
@@ -117,8 +126,9 @@ def step(session: Session, due: ShownJob, *, max_open_commands: int) -> Messages
         job.cancelled += cancelled
         job.next_at = now
     elif job.status == JobStatus.RUNNING and job.waiting:
-        messages, skipped = _record(session, job, now, max_open_commands)
-        became_final += skipped
+        portion = _record(session, job, now, quotas)
+        messages = portion.messages
+        became_final += portion.final
     measure_pace(job, now, became_final)
     if job.status == JobStatus.PAUSED and not job.requested:
         job.next_at = None
@@ -127,19 +137,23 @@ def step(session: Session, due: ShownJob, *, max_open_commands: int) -> Messages
     return messages
 
 
-def _record(session: Session, job: Job, now: datetime, max_open_commands: int) -> tuple[Messages, int]:
-    """Record the next portion. Returns its messages and how many items it skipped."""
-    room = _room(session, job, now, max_open_commands)
+def _record(session: Session, job: Job, now: datetime, quotas: Quotas) -> Portion:
+    """Record the next portion."""
+    room = _room(session, job, now, quotas.open_commands)
     if room.commands < 1:
         job.waits_for = room.reason
         if job.rate_per_second is not None:
             job.next_at = _no_later(next_by_ramp(job, job.rate_per_second, now), now)
-        return [], 0
+        return Portion(requested=0, recorded=0, skipped=0, messages=[])
     max_items = min(room.commands, PORTION)
-    portion = record_portion(session, job, max_items)
+    if job.action == JobAction.CREATE:
+        portion = create_portion(session, job, now, max_items, max_chargers=quotas.chargers)
+    else:
+        portion = record_portion(session, job, max_items)
     job.waiting -= portion.items
     job.requested += portion.requested
     job.skipped += portion.skipped
+    job.failed += portion.failed
     job.ramped += portion.recorded
     log.info(
         "job.continued",
@@ -147,6 +161,7 @@ def _record(session: Session, job: Job, now: datetime, max_open_commands: int) -
         organization_id=job.organization_id,
         recorded=portion.recorded,
         skipped=portion.skipped,
+        failed=portion.failed,
         waiting=job.waiting,
         request_id=job.request_id,
     )
@@ -158,7 +173,7 @@ def _record(session: Session, job: Job, now: datetime, max_open_commands: int) -
         elif job.rate_per_second is not None:
             job.next_at = _no_later(next_by_ramp(job, job.rate_per_second, now), now)
         job.waits_for = room.reason
-    return portion.messages, portion.skipped
+    return portion
 
 
 def _room(session: Session, job: Job, now: datetime, max_open_commands: int) -> Room:

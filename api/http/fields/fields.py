@@ -96,8 +96,12 @@ class Identity(Text):
         bounds = {"pattern": documented(self.PATTERN)}
         super().__init__(min_length=1, max_length=48, metadata={**bounds, **metadata}, **kwargs)
 
+    @classmethod
+    def fits(cls, text: str) -> bool:
+        return cls.PATTERN.fullmatch(text) is not None
+
     def _checked(self, value: str) -> str:
-        if not self.PATTERN.fullmatch(value):
+        if not self.fits(value):
             raise ValidationError(
                 Problem(
                     "Identity should have only letters, digits and *-_=:+|@. and spaces between them",
@@ -191,6 +195,33 @@ class QueryInteger(fields.Integer):
             raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
         if number > self._maximum:
             message = f"Input should be less than or equal to {self._maximum}"
+            raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
+        return number
+
+
+class QueryNumber(fields.Float):
+    """A number of a query, in plain ASCII digits with or without a fraction."""
+
+    DIGITS = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
+    default_error_messages = {  # noqa: RUF012  # marshmallow's own name and shape
+        "invalid": Problem("Input should be a valid number", "float_parsing"),
+    }
+
+    def __init__(
+        self, *, minimum: float, maximum: float, metadata: Metadata = MappingProxyType({}), **kwargs: Any
+    ) -> None:
+        self._minimum, self._maximum = minimum, maximum
+        super().__init__(metadata={"minimum": minimum, "maximum": maximum, **metadata}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if not isinstance(value, str) or not self.DIGITS.fullmatch(value):
+            raise self.make_error("invalid")
+        number = float(value)
+        if number < self._minimum:
+            message = f"Input should be greater than or equal to {self._minimum:g}"
+            raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
+        if number > self._maximum:
+            message = f"Input should be less than or equal to {self._maximum:g}"
             raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
         return number
 

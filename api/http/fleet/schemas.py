@@ -14,22 +14,23 @@ def _numbers(name: str, states: Iterable[str]) -> type[Schema]:
     return Schema.from_dict({str(state): fields.Integer(required=True) for state in states}, name=name)
 
 
+ObservedNumbers = _numbers("ObservedNumbers", ObservedState)
+LinkNumbers = _numbers("LinkNumbers", [*OcppState, "none"])
+StatusNumbers = _numbers("StatusNumbers", ProvisioningStatus)
+
+
 class FleetSummary(Schema):
     """How many chargers match the filters, and how many of those are in each state."""
 
     total = fields.Integer(required=True)
     attention = fields.Integer(required=True, metadata=doc("Those with `runtime.attention`."))
-    observed = fields.Nested(
-        _numbers("ObservedNumbers", ObservedState), required=True, metadata=doc("By `runtime.observed`.")
-    )
+    observed = fields.Nested(ObservedNumbers, required=True, metadata=doc("By `runtime.observed`."))
     ocpp_state = fields.Nested(
-        _numbers("LinkNumbers", [*OcppState, "none"]),
+        LinkNumbers,
         required=True,
         metadata=doc("Those observed running, by `runtime.ocpp.state`; `none` while nothing is known."),
     )
-    status = fields.Nested(
-        _numbers("StatusNumbers", ProvisioningStatus), required=True, metadata=doc("By `status`.")
-    )
+    status = fields.Nested(StatusNumbers, required=True, metadata=doc("By `status`."))
     open_commands = fields.Integer(
         required=True, metadata=doc("Commands of these chargers that are not final.")
     )

@@ -55,6 +55,11 @@ Counts = Schema.from_dict(
 class JobAnswer(Schema):
     id = fields.String(required=True)
     action = fields.String(required=True, metadata=_ACTIONS)
+    location_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of a job that began at a location; null for any other."},
+    )
     status = fields.String(
         required=True,
         metadata={
@@ -143,7 +148,10 @@ def shown(found: ShownJob) -> dict[str, Any]:
     job = found.job
     eta = eta_s(job)
     return {
-        **{name: getattr(job, name) for name in ("action", "status", "total", "rate_per_second")},
+        **{
+            name: getattr(job, name)
+            for name in ("action", "location_id", "status", "total", "rate_per_second")
+        },
         **{name: getattr(job, name) for name in ("requested_by", "created_at", "finished_at")},
         "id": str(job.id),
         "retry_of": None if job.retry_of is None else str(job.retry_of),

@@ -7,6 +7,7 @@ from api.http.document.examples import Examples
 _JOB = {
     "id": "17",
     "action": "stop",
+    "location_id": None,
     "status": "running",
     "total": 200,
     "counts": {
@@ -59,6 +60,17 @@ def of_lifecycle(action: str) -> Examples:
                 },
             },
             "dry_run": {"summary": "How many?", "value": {"filters": {}, "dry_run": True}},
+        },
+    )
+
+
+def of_location(action: str) -> Examples:
+    """Of a request that makes a job of a location's chargers."""
+    return Examples(
+        {"job_id": "17", "action": action, "total": 37, "status_url": "/ocpp/jobs/17"},
+        bodies={
+            "all": {"summary": "All", "value": {}},
+            "ramp": {"summary": "Two per second", "value": {"expected_count": 37, "rate_per_second": 2}},
         },
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, missing, post_load, pre_load, validates_schema
 
-from api.http.fields.fields import Body, Choices, Problem
+from api.http.fields.fields import Body, Choices, Problem, Text
 from api.http.fields.json_fields import Array, Boolean, Integer, Nested, Number
 from api.http.queries import ListQuerySchema, PageQuery, PageQuerySchema
 from shared.fleet.jobs.accept import MAX_CHARGERS, Selection
@@ -90,17 +90,11 @@ class NewJob:
     dry_run: bool
 
 
-class CreateJob(Body):
-    charger_ids = ChargerIds(
-        metadata={"description": "The chargers, in the order in which they get their commands."}
-    )
-    filters = Nested(
-        JobFilters,
-        metadata={
-            "description": "Instead of ids: all chargers that the list shows with these filters; `{}` for all. The set is "
-            "fixed when the job is accepted."
-        },
-    )
+class CreateLocationJob(Body):
+    """What a job of a location may be given: its chargers are in the path."""
+
+    optional = True
+
     expected_count = Integer(
         minimum=0,
         maximum=MAX_CHARGERS,
@@ -115,26 +109,50 @@ class CreateJob(Body):
         metadata={"description": "Answers what the job would act on, and stores nothing.", "default": False}
     )
 
+    @post_load
+    def _make_record(self, data: dict[str, Any], **_: Any) -> NewJob:
+        return NewJob(
+            selection=self._selection(data),
+            expected_count=data.get("expected_count"),
+            rate_per_second=data.get("rate_per_second"),
+            dry_run=data.get("dry_run", False),
+        )
+
+    def _selection(self, _: dict[str, Any]) -> Selection:
+        return Selection(filters=Filters())
+
+
+class CreateJob(CreateLocationJob):
+    """The chargers are named by their ids or by filters."""
+
+    optional = False
+
+    charger_ids = ChargerIds(
+        metadata={"description": "The chargers, in the order in which they get their commands."}
+    )
+    filters = Nested(
+        JobFilters,
+        metadata={
+            "description": "Instead of ids: all chargers that the list shows with these filters; `{}` for all. The set is "
+            "fixed when the job is accepted."
+        },
+    )
+
     @validates_schema
     def _check_one_of_both(self, data: dict[str, Any], **_: Any) -> None:
         if ("charger_ids" in data) == ("filters" in data):
             raise ValidationError(_ONE_OF_BOTH, "charger_ids")
 
-    @post_load
-    def _make_record(self, data: dict[str, Any], **_: Any) -> NewJob:
+    def _selection(self, data: dict[str, Any]) -> Selection:
         ids = data.get("charger_ids")
-        return NewJob(
-            selection=Selection(None if ids is None else tuple(ids), data.get("filters")),
-            expected_count=data.get("expected_count"),
-            rate_per_second=data.get("rate_per_second"),
-            dry_run=data.get("dry_run", False),
-        )
+        return Selection(None if ids is None else tuple(ids), data.get("filters"))
 
 
 @dataclass(frozen=True, slots=True)
 class JobListQuery(PageQuery):
     status: tuple[str, ...] | None
     action: tuple[str, ...] | None
+    location_id: str | None
 
 
 class JobListQuerySchema(PageQuerySchema):
@@ -147,6 +165,12 @@ class JobListQuerySchema(PageQuerySchema):
     )
     action = Choices(
         JobAction, load_default=None, metadata={"description": "Several by comma.", "example": "stop"}
+    )
+    location_id = Text(
+        min_length=1,
+        max_length=128,
+        load_default=None,
+        metadata={"description": "Only jobs that began at this location, which may be deleted."},
     )
 
 

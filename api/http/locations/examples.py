@@ -21,6 +21,19 @@ _LOCATION = {
     "updated_at": "2026-04-02T09:15:00Z",
     "labels": {"run": "1234"},
     "expires_at": None,
+    "chargers": {
+        "total": 50,
+        "observed": {"running": 48, "stopped": 2, "starting": 0, "stopping": 0, "unknown": 0},
+        "ocpp_state": {
+            "disconnected": 1,
+            "connecting": 0,
+            "connected": 0,
+            "accepted": 47,
+            "rejected": 0,
+            "none": 0,
+        },
+        "status": {"PENDING": 0, "PROVISIONING": 0, "READY": 50, "FAILED": 0},
+    },
 }
 _CHANGES = {"name": "La Defense Charging Hub - West", "timezone": "Europe/Paris", "public": False}
 
@@ -30,4 +43,25 @@ CREATED = Examples(_LOCATION, bodies={"site": {"summary": "A site", "value": _GI
 UPDATED = Examples(
     _LOCATION | _CHANGES | {"updated_at": "2026-04-03T11:45:00Z"},
     bodies={"name": {"summary": "Another name, not public", "value": _CHANGES}},
+)
+WAITED = Examples(
+    {
+        "reached": False,
+        "total": 50,
+        "needed": 48,
+        "accepted": 47,
+        "not_accepted": [
+            {
+                "charger_id": "dep-123",
+                "identity": "CP-TEST-001",
+                "observed": "running",
+                "ocpp_state": "disconnected",
+                "reason": "Runs since 2026-04-02 09:15:00 UTC, but its CSMS has not accepted it: it is disconnected",
+            }
+        ],
+    },
+    bodies={
+        "all": {"summary": "All", "value": {}},
+        "share": {"summary": "95 %", "value": {"share": 0.95}},
+    },
 )

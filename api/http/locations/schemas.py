@@ -10,10 +10,12 @@ from marshmallow import Schema, ValidationError, fields, post_load
 from api.http.fields.fields import Body, Instant, Metadata, Problem, Text, documented
 from api.http.fields.json_fields import Boolean, Nested, Number
 from api.http.fields.label_fields import LabelFilter, Labels, TtlSeconds
+from api.http.fleet.schemas import LinkNumbers, ObservedNumbers, StatusNumbers
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.labels import Label
 from shared.fleet.locations.change import NewLocation
 from shared.fleet.locations.places import country_codes, time_zones
+from shared.vocabulary import ObservedState, OcppState
 
 MAX_NAME = 255
 
@@ -123,6 +125,23 @@ class Coordinates(Schema):
     longitude = fields.Float(required=True)
 
 
+class ChargersAt(Schema):
+    """How many chargers the location has, and how many of those are in each state."""
+
+    total = fields.Integer(required=True)
+    observed = fields.Nested(
+        ObservedNumbers, required=True, metadata={"description": "By `runtime.observed`."}
+    )
+    ocpp_state = fields.Nested(
+        LinkNumbers,
+        required=True,
+        metadata={
+            "description": "Those observed running, by `runtime.ocpp.state`; `none` while nothing is known."
+        },
+    )
+    status = fields.Nested(StatusNumbers, required=True, metadata={"description": "By `status`."})
+
+
 class LocationAnswer(Schema):
     id = fields.String(required=True)
     slug = fields.String(allow_none=True)
@@ -149,6 +168,48 @@ class LocationAnswer(Schema):
         metadata={
             "description": "It is deleted with its chargers then; null for never. Beyond the contract."
         },
+    )
+    chargers = fields.Nested(ChargersAt, required=True, metadata={"description": "Beyond the contract."})
+
+
+class WaitForShare(Body):
+    optional = True
+
+    share = Number(
+        minimum=0,
+        maximum=1,
+        load_default=1.0,
+        metadata={
+            "description": "The part of the chargers that is waited for: 0.95 is 95 of 100.",
+            "default": 1,
+        },
+    )
+
+
+class NotAcceptedCharger(Schema):
+    charger_id = fields.String(required=True)
+    identity = fields.String(required=True)
+    observed = fields.String(required=True, metadata={"enum": [str(state) for state in ObservedState]})
+    ocpp_state = fields.String(
+        required=True, allow_none=True, metadata={"enum": [*(str(state) for state in OcppState), None]}
+    )
+    reason = fields.String(required=True, metadata={"description": "Why it is not accepted, as a sentence."})
+
+
+class ShareAnswer(Schema):
+    """How many of a location's chargers their CSMSs have accepted. Beyond the contract."""
+
+    reached = fields.Boolean(required=True, metadata={"description": "Whether the share is accepted."})
+    total = fields.Integer(
+        required=True,
+        metadata={"description": "Chargers of the location, with those that an open job still creates."},
+    )
+    needed = fields.Integer(required=True, metadata={"description": "How many of them the share is."})
+    accepted = fields.Integer(required=True)
+    not_accepted = fields.List(
+        fields.Nested(NotAcceptedCharger),
+        required=True,
+        metadata={"description": "The first hundred of the others that exist, oldest first."},
     )
 
 

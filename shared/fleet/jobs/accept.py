@@ -1,13 +1,11 @@
 """Accept a job: the row and its items, in one statement whatever their number. Or preview it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
-    Double,
     Integer,
     Select,
     Text,
@@ -26,6 +24,7 @@ from sqlalchemy.orm import Session
 from shared.fleet.errors import TooManyJobs
 from shared.fleet.jobs.verdict import EVENT_OF, SKIPPED, VERDICT
 from shared.fleet.listing import Filters, every_charger
+from shared.fleet.locations.scope import get_location, lock_location
 from shared.models import Charger, Job, JobItem
 from shared.vocabulary import JobAction
 
@@ -45,10 +44,11 @@ class InvalidSelection(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chargers of a job: exactly one of the two."""
+    """The chargers of a job: by ids or by filters, of all or of a location."""
 
     charger_ids: tuple[str, ...] | None = None  #: in the order in which they get their commands
     filters: Filters | None = None  #: all that match
+    location_id: str | None = None  #: only chargers of this location, which must exist. Not with ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class JobReceipt:
     job_id: int
     action: str
     total: int
+    provisioning_status: str | None = None  #: of a job that creates chargers, as of the receipt
+    workflow_run_id: str | None = None  #: of a job that creates chargers
     replayed: bool = False  #: an earlier request with the same Idempotency-Key got this receipt
 
     def stored(self) -> dict[str, Any]:
@@ -79,7 +81,8 @@ class JobReceipt:
     @staticmethod
     def replay(stored: Mapping[str, Any]) -> "JobReceipt":
         """The receipt that was stored, marked as replayed."""
-        return JobReceipt(stored["job_id"], stored["action"], stored["total"], replayed=True)
+        known = {each.name: stored[each.name] for each in fields(JobReceipt) if each.name in stored}
+        return JobReceipt(**{**known, "replayed": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,50 +99,80 @@ class JobPreview:
 def accept_job(session: Session, request: JobRequest, *, max_open: int) -> JobReceipt:
     """Store the job and an item for each charger, as of now: one that comes later is not part of it.
 
-    Needs a transaction, which the caller must roll back after InvalidSelection. Raises TooManyJobs when the organization
-    has `max_open` jobs that are not final.
+    Needs a transaction, which the caller must roll back after InvalidSelection. Raises LocationNotFound, and TooManyJobs
+    when the organization has `max_open` jobs that are not final.
     """
-    _check_open(session, request.organization_id, max_open)
-    chosen = _chosen(request).cte("chosen")
-    number = select(func.count()).select_from(chosen).scalar_subquery()
-    job = (
-        insert(Job.__table__)  # type: ignore[arg-type]  # a Table
-        .from_select(
-            [
-                *("organization_id", "action", "rate_per_second", "requested_by", "request_id", "retry_of"),
-                *("total", "waiting"),
-            ],
-            select(
-                literal(request.organization_id),
-                literal(request.action.value),
-                cast(literal(request.rate_per_second), Double),
-                literal(request.requested_by),
-                cast(literal(request.request_id), Text),
-                cast(literal(request.retry_of), BigInteger),
-                number,
-                number,
-            ),
-        )
-        .returning(Job.__table__.c.id, Job.__table__.c.total)
-        .cte("job")
+    location_id = request.selection.location_id
+    if location_id is not None:
+        lock_location(session, organization_id=request.organization_id, location_id=location_id)
+    check_open_jobs(session, request.organization_id, max_open)
+    accepted = store_job(
+        session,
+        _chosen(request),
+        organization_id=request.organization_id,
+        action=request.action.value,
+        rate_per_second=request.rate_per_second,
+        requested_by=request.requested_by,
+        request_id=request.request_id,
+        retry_of=request.retry_of,
+        location_id=location_id,
     )
-    items = (
-        insert(JobItem.__table__)  # type: ignore[arg-type]
-        .from_select(
-            ["job_id", "position", "charger_id", "identity", "generation"],
-            select(
-                job.c.id, chosen.c.position, chosen.c.id, chosen.c.identity, chosen.c.generation
-            ).select_from(chosen.join(job, true())),
-        )
-        .cte("items")
-    )
-    accepted = session.execute(select(job.c.id, job.c.total).add_cte(items)).one()
     _check(session, request, accepted.total)
     return JobReceipt(accepted.id, request.action.value, accepted.total)
 
 
+class StoredJob(NamedTuple):
+    """A job that was just stored."""
+
+    id: int
+    total: int
+
+
+def store_job(session: Session, items: Select[Any], **values: Any) -> StoredJob:
+    """Store a job with these values, and an item for each row: id, identity, generation, position, and input if there is one."""
+    chosen = items.cte("chosen")
+    number = select(func.count()).select_from(chosen).scalar_subquery()
+    columns = Job.__table__.c
+    job = (
+        insert(Job.__table__)  # type: ignore[arg-type]  # a Table
+        .from_select(
+            [*values, "total", "waiting"],
+            select(
+                *(
+                    cast(literal(value, columns[name].type), columns[name].type)
+                    for name, value in values.items()
+                ),
+                number,
+                number,
+            ),
+        )
+        .returning(columns.id, columns.total)
+        .cte("job")
+    )
+    of_items = {
+        "job_id": job.c.id,
+        "position": chosen.c.position,
+        "charger_id": chosen.c.id,
+        "identity": chosen.c.identity,
+        "generation": chosen.c.generation,
+    }
+    if "input" in chosen.c:
+        of_items["input"] = chosen.c.input
+    stored = (
+        insert(JobItem.__table__)  # type: ignore[arg-type]
+        .from_select([*of_items], select(*of_items.values()).select_from(chosen.join(job, true())))
+        .cte("items")
+    )
+    return StoredJob(*session.execute(select(job.c.id, job.c.total).add_cte(stored)).one())
+
+
 def preview_job(session: Session, request: JobRequest) -> JobPreview:
-    """What the job would act on, and what it would leave out and why. Changes nothing. Raises InvalidSelection."""
+    """What the job would act on, and what it would leave out and why. Changes nothing.
+
+    Raises InvalidSelection, LocationNotFound.
+    """
+    if (location_id := request.selection.location_id) is not None:
+        get_location(session, organization_id=request.organization_id, location_id=location_id)
     chosen = session.execute(_chosen(request)).all()
     _check(session, request, len(chosen), may_be_empty=True)
     verdicts = session.execute(
@@ -170,11 +203,11 @@ SELECT verdict, count(*) FROM (
 
 def _chosen(request: JobRequest) -> Select[Any]:
     """The chargers in their order, one more than allowed if there are so many: id, identity, generation and position."""
-    if request.selection.filters is not None:
-        found = every_charger(request.organization_id, request.selection.filters).limit(MAX_CHARGERS + 1)
-        every = found.subquery("every")
-        position = func.row_number().over(order_by=every.c.id).label("position")
-        return select(every.c.id, every.c.identity, every.c.generation, position).order_by(every.c.id)
+    filters = request.selection.filters
+    if request.selection.location_id is not None:
+        filters = replace(filters or Filters(), location_id=request.selection.location_id)
+    if filters is not None:
+        return in_order(every_charger(request.organization_id, filters).limit(MAX_CHARGERS + 1))
     ids = dict.fromkeys(request.selection.charger_ids or ())  # a charger that is named twice has one item
     named = (
         func.unnest(bindparam("charger_ids", list(ids), type_=ARRAY(Text)))
@@ -195,7 +228,14 @@ def _chosen(request: JobRequest) -> Select[Any]:
     )
 
 
-def _check_open(session: Session, organization_id: str, max_open: int) -> None:
+def in_order(chargers: Select[Any]) -> Select[Any]:
+    """The chargers that `every_charger` selects, with their positions from 1."""
+    every = chargers.subquery("every")
+    position = func.row_number().over(order_by=every.c.id).label("position")
+    return select(every.c.id, every.c.identity, every.c.generation, position).order_by(every.c.id)
+
+
+def check_open_jobs(session: Session, organization_id: str, max_open: int) -> None:
     """Raise TooManyJobs. Jobs that are accepted at the same time may exceed the quota together."""
     is_open = select(Job.id).where(Job.organization_id == organization_id, Job.finished_at.is_(None))
     number = session.scalar(select(func.count()).select_from(is_open.limit(max_open).subquery())) or 0
@@ -212,7 +252,7 @@ def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: b
     if total > MAX_CHARGERS:
         raise InvalidSelection(
             f"More than {MAX_CHARGERS} chargers match: narrow the filters, or send several requests",
-            "filters",
+            _param(request.selection),
         )
     if request.expected_count is not None and request.expected_count != total:
         raise InvalidSelection(
@@ -220,8 +260,14 @@ def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: b
             "expected_count",
         )
     if total == 0 and not may_be_empty:
-        param = "filters" if request.selection.charger_ids is None else "charger_ids"
-        raise InvalidSelection("No charger matches: nothing was changed", param)
+        raise InvalidSelection("No charger matches: nothing was changed", _param(request.selection))
+
+
+def _param(selection: Selection) -> str:
+    """Where the request says which chargers."""
+    if selection.location_id is not None:
+        return "location_id"
+    return "filters" if selection.charger_ids is None else "charger_ids"
 
 
 def _not_found(ids: Sequence[str]) -> str:

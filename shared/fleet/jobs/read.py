@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from shared.fleet.errors import JobEnded, JobNotFound, NothingToRetry
 from shared.fleet.jobs.accept import MAX_CHARGERS, JobRequest, Selection
+from shared.fleet.jobs.create import CreateAgainRequest
 from shared.fleet.page import Page
 from shared.models import Charger, Job, JobItem
 from shared.vocabulary import ItemResult, JobAction, JobStatus
@@ -37,6 +38,7 @@ def list_jobs(
     organization_id: str,
     statuses: Sequence[str] | None,
     actions: Sequence[str] | None,
+    location_id: str | None,
     page: int,
     limit: int,
 ) -> Page[ShownJob]:
@@ -46,6 +48,8 @@ def list_jobs(
         conditions.append(Job.status.in_(statuses))
     if actions is not None:
         conditions.append(Job.action.in_(actions))
+    if location_id is not None:
+        conditions.append(Job.location_id == location_id)
     total = session.scalar(select(func.count()).select_from(Job).where(*conditions)) or 0
     rows = session.execute(
         select(Job, func.now().label("now"))
@@ -105,10 +109,15 @@ def change_job(
     return ShownJob(job, found.now)
 
 
-def retry_of(session: Session, *, job_id: int, **requested_by: Any) -> JobRequest:
-    """The request that repeats the job for its failed items whose chargers still exist. Raises JobNotFound, NothingToRetry."""
+def retry_of(session: Session, *, job_id: int, **requested_by: Any) -> JobRequest | CreateAgainRequest:
+    """The request that repeats the job for its failed items whose chargers still exist, or that creates those that failed.
+
+    Raises JobNotFound, NothingToRetry.
+    """
     organization_id = requested_by["organization_id"]
     job = get_job(session, organization_id=organization_id, job_id=job_id).job
+    if job.action == JobAction.CREATE:
+        return CreateAgainRequest(job_id, **requested_by)
     failed: Select[str] = (
         select(JobItem.charger_id)
         .join(Charger, Charger.id == JobItem.charger_id)

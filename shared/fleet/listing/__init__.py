@@ -7,7 +7,7 @@ has those in order.
 """
 
 from shared.fleet.listing.counts import count_chargers
-from shared.fleet.listing.every import every_charger
+from shared.fleet.listing.every import every_charger, read_chargers
 from shared.fleet.listing.filters import Filters
 from shared.fleet.listing.order import Position, Sort, SortKey
 from shared.fleet.listing.pages import list_chargers
@@ -22,6 +22,7 @@ __all__ = [
     "count_chargers",
     "every_charger",
     "list_chargers",
+    "read_chargers",
     "summarize",
     "summarize_all",
 ]

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field, fields
 from secrets import token_hex
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from shared.fleet.errors import LocationNotFound, SlugTaken
 from shared.fleet.expiry import expires_after
+from shared.fleet.jobs.accept import JobReceipt, in_order, store_job
+from shared.fleet.listing import Filters, every_charger
 from shared.fleet.locations.scope import own_location
 from shared.ids import new_location_id
 from shared.models import Location
+from shared.vocabulary import JobAction
 
 MAX_NAME_IN_SLUG = 80  # characters
 
@@ -82,14 +85,35 @@ def update_location(
     return location
 
 
-def delete_location(session: Session, *, organization_id: str, location_id: str) -> None:
-    """Hide the location from clients. Raises LocationNotFound for one that never existed; a repeat changes nothing."""
+def delete_location(
+    session: Session, *, organization_id: str, location_id: str, requested_by: str, request_id: str | None
+) -> JobReceipt | None:
+    """Hide the location from clients, and delete its chargers with a job. Returns the job's receipt; None without chargers.
+
+    No charger comes into it after that: who puts one there holds `lock_location`, which this waits for. The quota of open
+    jobs does not count, because a deletion is never refused. Raises LocationNotFound for a location that never existed; a
+    repeat changes nothing.
+    """
     location = session.get(Location, (organization_id, location_id), with_for_update=True)
     if location is None:
         raise LocationNotFound(location_id)
-    if location.deleted_at is None:
-        location.deleted_at = func.now()
-        session.flush()
+    if location.deleted_at is not None:
+        return None
+    location.deleted_at = func.now()
+    session.flush()
+    chargers = every_charger(organization_id, Filters(location_id=location_id))
+    if session.scalar(select(chargers.exists())) is not True:
+        return None
+    job = store_job(
+        session,
+        in_order(chargers),
+        organization_id=organization_id,
+        action=JobAction.DELETE.value,
+        requested_by=requested_by,
+        request_id=request_id,
+        location_id=location_id,
+    )
+    return JobReceipt(job.id, JobAction.DELETE.value, job.total)
 
 
 def _slug_of(name: str) -> str:

@@ -1,18 +1,21 @@
-"""The chargers of a location that a client names: lists them, and deletes them a portion at a time."""
+"""The chargers of a location that a client names: lists them, and changes or deletes them a portion at a time."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload
 
+from shared.fleet.chargers import Effect, Rules, UpdateRequest, change_charger, store_settings
 from shared.fleet.errors import InvalidCharger
 from shared.fleet.listing import Filters, Sort, SortKey, count_chargers, list_chargers
 from shared.fleet.locations.scope import get_location
 from shared.fleet.page import Page
-from shared.fleet.receipts import CommandReceipt
+from shared.fleet.receipts import CommandReceipt, receipt_of
 from shared.fleet.removal import record_deletions
-from shared.models import Charger
+from shared.fleet.specification.settings import Stored
+from shared.models import Charger, ChargerSettings
+from shared.sealing import NoKeys, Sealer
 
 MAX_NAMED = 1_000  # chargers in one request (contract 13, item 16)
 PORTION = 100  # chargers in one transaction, which is over in some hundredths of a second
@@ -49,6 +52,51 @@ def list_location_chargers(
     return Page(found.rows, total)
 
 
+class UpdatedPortion(NamedTuple):
+    """What became of a portion of an update."""
+
+    updated: dict[str, Charger]  #: as lists show them, by id
+    failed: dict[str, str]  #: why, by id
+    receipts: list[CommandReceipt]  #: of the redeployments
+
+
+def update_portion(
+    session: Session, requests: Sequence[UpdateRequest], *, location_id: str, sealer: Sealer
+) -> UpdatedPortion:
+    """Change those of the chargers that are in the location, as `update_charger` does. All are of one organization.
+
+    A change that breaks a rule leaves its charger as it is, and keeps no other. Needs a transaction of its own, which locks
+    the chargers in the order of their ids. The number of statements does not depend on the number of chargers.
+    """
+    organization_id = requests[0].organization_id
+    request_of = {request.charger_id: request for request in requests}
+    here = _here(organization_id, location_id, list(request_of)).order_by(Charger.id)
+    chargers: dict[str, Charger] = {
+        charger.id: charger for charger in session.scalars(here.with_for_update(key_share=True))
+    }
+    settings_of = _settings_of(session, chargers)
+    rules = Rules(session, organization_id, sealer)
+    now = session.scalar(select(func.now()))  # a value: rows with expressions are written one by one
+    failed = {charger_id: not_here(charger_id) for charger_id in request_of if charger_id not in chargers}
+    effects: dict[str, Effect] = {}
+    with session.no_autoflush:
+        for charger_id, charger in chargers.items():
+            before = Stored.of(settings_of.get(charger_id))
+            try:
+                effects[charger_id] = change_charger(
+                    session, charger, before, request_of[charger_id], rules, now=now
+                )
+            except (InvalidCharger, NoKeys) as error:
+                failed[charger_id] = str(error)
+    stored_of = {each: effect.stored for each, effect in effects.items() if effect.stored is not None}
+    if stored_of:
+        store_settings(session, stored_of)
+    session.flush()
+    updated = _as_listed(session, list(effects))
+    receipts = [receipt_of(updated[each]) for each, effect in effects.items() if effect.redeploys]
+    return UpdatedPortion(updated, failed, receipts)
+
+
 def delete_portion(
     session: Session,
     charger_ids: Sequence[str],
@@ -65,6 +113,30 @@ def delete_portion(
     here = _here(organization_id, location_id, charger_ids).with_only_columns(Charger.id)
     locked = session.scalars(here.order_by(Charger.id).with_for_update(key_share=True)).all()
     return record_deletions(session, locked, requested_by=requested_by, request_id=request_id)
+
+
+def not_here(charger_id: str) -> str:
+    """Why a charger is left alone: another location's, another organization's and none are the same to the client."""
+    return f"Charger {charger_id} not found in this location"
+
+
+def _settings_of(session: Session, charger_ids: Iterable[str]) -> Mapping[str, ChargerSettings]:
+    rows = session.scalars(
+        select(ChargerSettings)
+        .where(ChargerSettings.charger_id.in_(charger_ids))
+        .execution_options(populate_existing=True)
+    )
+    return {row.charger_id: row for row in rows}
+
+
+def _as_listed(session: Session, charger_ids: Sequence[str]) -> dict[str, Charger]:
+    rows = session.scalars(
+        select(Charger)
+        .where(Charger.id.in_(charger_ids))
+        .options(joinedload(Charger.link), joinedload(Charger.command))
+        .execution_options(populate_existing=True)
+    )
+    return {row.id: row for row in rows}
 
 
 def _named(

@@ -18,7 +18,7 @@ from flask import Flask
 from api.routes import not_implemented
 from shared.fleet.actions.table import ActionKind, load_kinds
 from tests.support.environment import JWT_SECRET
-from tests.support.fleet import NEW_CHARGER, NEW_LOCATION, Fleet
+from tests.support.fleet import GROUPS, NEW_CHARGER, NEW_LOCATION, Fleet
 
 NOW = int(time.time())
 
@@ -85,6 +85,7 @@ ROUTES = [
     Route("GET", "/ocpp/jobs", 200, "tenant"),
     Route("GET", JOB, 200, "tenant", binds=True),
     Route("GET", f"{JOB}/items", 200, "tenant", binds=True),
+    Route("GET", f"{JOB}/report", 200, "tenant", binds=True),
     Route("POST", f"{JOB}/pause", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/resume", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/cancel", 200, "tenant", body={}, binds=True),
@@ -94,8 +95,18 @@ ROUTES = [
     Route("GET", LOCATION, 200, "tenant", binds=True),
     Route("PUT", LOCATION, 200, "tenant", body={"name": "changed"}, binds=True),
     Route("DELETE", LOCATION, 204, "tenant", binds=True),
+    Route("POST", f"{LOCATION}/chargers", 202, "tenant", body=GROUPS, binds=True),
+    Route("GET", f"{LOCATION}/chargers/jobs/<job_id:job_id>", 200, "tenant", binds=True),
     Route("GET", f"{LOCATION}/chargers", 200, "tenant", binds=True),
+    Route(
+        "PUT", f"{LOCATION}/chargers", 200, "tenant", body={"chargers": [{"charger_id": "dep-1"}]}, binds=True
+    ),
     Route("DELETE", f"{LOCATION}/chargers", 200, "tenant", query={"charger_ids": "dep-1"}, binds=True),
+    Route("POST", f"{LOCATION}/start-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/stop-chargers", 202, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/wait", 200, "tenant", body={}, binds=True),
+    Route("POST", f"{LOCATION}/reset-chargers", 202, "tenant", body={}, binds=True),
+    Route("GET", f"{LOCATION}/report", 200, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
     Route("GET", "/ocpp/operations", 200, "scope"),
@@ -154,12 +165,15 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
     )
     job_id = job.json["job_id"]
     location_id = fleet.locate("acme")
+    creation = fleet.post(f"/ocpp/locations/{location_id}/chargers", json=GROUPS).json["job_id"]
+    fleet.ready("acme", identity="CP-AT-LOCATION", location_id=location_id)
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
             route.rule.replace("<charger_id:charger_id>", charger_id)
             .replace("<uuid:command_id>", str(command_id))
             .replace("<action_id:action_id>", action_id)
+            .replace("chargers/jobs/<job_id:job_id>", f"chargers/jobs/{creation}")
             .replace("<job_id:job_id>", job_id)
             .replace("<location_id:location_id>", location_id)
             .replace("<slug:brand_slug>", "abb")

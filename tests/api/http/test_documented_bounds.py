@@ -9,7 +9,7 @@ from flask import Flask
 from openapi_schema_validator import OAS31Validator
 
 from shared.fleet.actions.table import load_kinds
-from tests.support.fleet import NEW_CHARGER, Fleet
+from tests.support.fleet import GROUPS, NEW_CHARGER, Fleet
 
 NUMBERS = ["-1", "0", "1", "60", "61", "100", "101", "1000", "1001", "999999999", "1000000000", "9" * 12]
 TEXTS = [
@@ -31,11 +31,11 @@ PATHS = {
     "command_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12,
 }
 #: Bodies to which a query belongs, where it is not that of a new charger.
-BODIES = {
+BODIES: dict[str, Any] = {
     f"/ocpp/commands/{kind.path}": {"target": {"charger_id": "dep-1"}, "event": kind.example or {}}
     for kind in load_kinds()
     if kind.method == "POST"
-}
+} | {"/ocpp/locations/somewhere/chargers": GROUPS, "/ocpp/locations/somewhere/wait": {}}
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,10 @@ def _leaves(document: Any, schema: Any, *path: str) -> Iterator[tuple[tuple[str,
 def _fits(schema: Any, value: Any) -> bool:
     if schema.get("type") == "array" and isinstance(value, str):
         value = [value]  # a query with the parameter once
-    if schema.get("type") == "integer" and isinstance(value, str):
-        value = int(value) if re.fullmatch(r"-?[0-9]+", value) else value
+    number = {"integer": int, "number": float}
+    for kind in [schema.get("type")] if isinstance(schema.get("type"), str) else schema.get("type", []):
+        if kind in number and isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value):
+            value = number[kind](value)
     return bool(OAS31Validator(schema).is_valid(value))
 
 

@@ -8,13 +8,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from shared.fleet.actions.table import ActionKind, load_kinds
-from shared.vocabulary import JobAction
-from tests.support.fleet import NEW_CHARGER, NEW_LOCATION, Fleet
+from shared.fleet.jobs.verdict import EVENT_OF
+from tests.support.fleet import GROUPS, NEW_CHARGER, NEW_LOCATION, Fleet
 
-FOR_MANY = {f"/ocpp/chargers/{action}" for action in JobAction}
+FOR_MANY = {f"/ocpp/chargers/{action}" for action in EVENT_OF}
 BODIES: dict[str, dict[str, Any]] = {
     "/ocpp/chargers": NEW_CHARGER | {"identity": "CP-NEW"},
     "/ocpp/locations": NEW_LOCATION,
+    "/ocpp/locations/somewhere/chargers": {"chargers": [{"charger_id": "dep-1"}]},
 }
 QUERIES = {("DELETE", "/ocpp/locations/somewhere/chargers"): {"charger_ids": "dep-1"}}
 VALUES = {"brand_slug": "abb", "model_slug": "terra-184"}
@@ -45,12 +46,14 @@ def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: 
         ]
 
     for method, path in paths:
-        body: dict[str, Any] = BODIES.get(path, {})
+        body: Any = BODIES.get(path, {})
         query = {"colour": "red"} | QUERIES.get((method, path), {})
         if (kind := kinds.get((method, path))) is not None:
             event = kind.example or {}
             body = {"target": {"charger_id": charger_id}, "event": event}
             query |= {} if method == "POST" else {"charger_id": charger_id, **event}
+        if method == "POST" and path.endswith("/chargers") and "/locations/" in path:
+            body = GROUPS
         if path in FOR_MANY:
             body = {"charger_ids": [charger_id]}
         answer = fleet.request(

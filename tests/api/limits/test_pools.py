@@ -86,3 +86,29 @@ def test_an_organization_whose_reads_are_slow_leaves_connections_to_others(
     assert other.status_code == 200
     assert sorted(answer.status_code for answer in answers) == [200, 429, 429]
     assert all("Retry-After" in answer.headers for answer in answers if answer.status_code == 429)
+
+
+def test_an_organization_gets_one_report_at_a_time_and_its_other_reads_go_on(
+    settings: Settings, fleet: Fleet, sessions: Sessions, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report reads much. Two are requested, and neither ends."""
+    monkeypatch.setattr(reads, "WAIT_S", 0.5)
+    job_id = fleet.post("/ocpp/chargers/stop", json={"charger_ids": [fleet.create()]}).json["job_id"]
+    app = create_app(replace(settings, database_pool_size=6))
+    resources: Resources = app.extensions["chargehand"]
+
+    def get(path: str) -> Any:
+        return Fleet(app.test_client(), sessions, token).get(path)
+
+    with ThreadPoolExecutor(2) as pool:
+        with transactional(resources.pools.accepting).begin() as connection:
+            connection.execute(text("LOCK TABLE job_items IN ACCESS EXCLUSIVE MODE"))
+            reports = [pool.submit(get, f"/ocpp/jobs/{job_id}/report") for _ in range(2)]
+            wait_until(lambda: sum(one.done() for one in reports) == 1)
+            other = get("/ocpp/chargers")
+        answers = [one.result(10) for one in reports]
+    resources.publisher.close()
+    resources.pools.dispose()
+
+    assert other.status_code == 200
+    assert sorted(answer.status_code for answer in answers) == [200, 429]

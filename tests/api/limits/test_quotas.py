@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import sessionmaker
 
 from api.app import create_app
 from api.limits import open_rows
 from api.resources import Resources
+from api.routes import location_chargers
 from embedded.ports import free_port
 from shared.database.engine import Sessions, make_engine
 from shared.models import Charger, Command
@@ -158,6 +159,28 @@ def test_chargers_may_be_deleted_when_too_many_commands_are_open(fleet: Fleet) -
     stop_all(fleet, charger_ids)
 
     assert fleet.delete(f"{CHARGERS}/{charger_ids[0]}").status_code == 204
+
+
+def test_an_update_of_many_fails_for_those_that_would_be_too_many(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quota is checked before each portion; a request that finds it full is refused as a whole."""
+    monkeypatch.setattr(location_chargers, "PORTION", 2)
+    charger_ids = full(fleet)
+    url = f"/ocpp/locations/{fleet.locate()}/chargers"
+    location_id = url.split("/")[3]
+    with fleet.sessions.begin() as session:
+        session.execute(update(Charger).values(location_id=location_id))
+    stop_all(fleet, charger_ids[:3])
+    items = [{"charger_id": charger_id, "ws_url": "ws://new.test"} for charger_id in charger_ids]
+
+    answer = fleet.put(url, json={"chargers": items})
+    refused = fleet.put(url, json={"chargers": items})
+
+    assert [row["id"] for row in answer.json["updated"]] == charger_ids[:2]
+    assert [item["charger_id"] for item in answer.json["failed"]] == charger_ids[2:]
+    assert answer.json["failed"][0]["error"].startswith("5 commands of the organization are not final")
+    assert refused.status_code == 429
 
 
 def test_no_request_is_refused_while_the_commands_cannot_be_counted(app: Flask, fleet: Fleet) -> None:

@@ -87,6 +87,7 @@ def test_a_job_is_shown_as_the_contract_of_jobs_says(fleet: Fleet, three: list[s
     assert job == {
         "id": job_id,
         "action": "stop",
+        "location_id": None,
         "status": "running",
         "total": 3,
         "counts": dict.fromkeys(ItemResult, 0) | {"waiting": 3},

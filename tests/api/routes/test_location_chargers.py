@@ -25,6 +25,12 @@ def url(location_id: str) -> str:
     return f"/ocpp/locations/{location_id}/chargers"
 
 
+def update(fleet: Fleet, location_id: str, *chargers: dict[str, Any]) -> Any:
+    answer = fleet.put(url(location_id), json={"chargers": list(chargers)})
+    assert answer.status_code == 200, answer.text
+    return answer.json
+
+
 def delete(fleet: Fleet, location_id: str, ids: list[str], **kwargs: Any) -> Any:
     answer = fleet.delete(url(location_id), query_string={"charger_ids": ids}, **kwargs)
     assert answer.status_code == 200, answer.text
@@ -142,3 +148,95 @@ def test_more_chargers_than_a_portion_are_deleted_in_the_order_of_the_request(
 
     assert answer["deleted"] == ids
     assert fleet.get(url(site)).json["total"] == 0
+
+
+def test_chargers_of_a_location_are_changed_each_in_its_way(
+    fleet: Fleet, site: str, three: list[str]
+) -> None:
+    answer = update(
+        fleet,
+        site,
+        {"charger_id": three[2], "charge_point_name": "Bay 3", "name": "lost"},
+        {"charger_id": three[0], "ws_url": "ws://new.test/ocpp", "labels": {"run": "7"}},
+    )
+
+    assert (answer["updated_count"], answer["failed_count"], answer["failed"]) == (2, 0, [])
+    assert [row["id"] for row in answer["updated"]] == [three[2], three[0]]
+    listed = {row["id"]: row for row in fleet.get(url(site)).json["data"]}
+    assert [row.keys() for row in answer["updated"]] == [listed[three[0]].keys()] * 2
+    assert listed[three[2]]["name"] == "Bay 3"
+    assert (listed[three[0]]["ws_url"], listed[three[0]]["labels"]) == ("ws://new.test/ocpp", {"run": "7"})
+    assert listed[three[1]]["updated_at"] == listed[three[1]]["created_at"]
+    assert answer["updated"][1]["command"]["event_type"] == EventType.UPDATE_CHARGER
+    assert fleet.commands(three[0])[-1].generation == 2
+
+
+def test_a_change_that_breaks_a_rule_changes_nothing_of_its_charger_and_keeps_no_other(
+    fleet: Fleet, site: str, three: list[str]
+) -> None:
+    elsewhere = fleet.ready(identity="CP-4", location_id=fleet.locate())
+    foreign = fleet.ready("globex", location_id=fleet.locate("globex"))
+
+    answer = update(
+        fleet,
+        site,
+        {"charger_id": three[0], "name": "lost", "connector_type": "CHAdeMO"},
+        {"charger_id": three[1], "name": "lost", "location_id": fleet.row(foreign).location_id},
+        {"charger_id": elsewhere, "name": "lost"},
+        {"charger_id": foreign, "name": "lost"},
+        {"charger_id": three[2], "name": "Bay 3"},
+        {"charger_id": three[2], "name": "lost"},
+    )
+
+    assert [row["name"] for row in answer["updated"]] == ["Bay 3"]
+    errors = {item["charger_id"]: item["error"] for item in answer["failed"]}
+    assert answer["failed_count"] == 5
+    assert "CHAdeMO" in errors[three[0]]
+    assert errors[three[1]] == f"Location {fleet.row(foreign).location_id} not found"
+    assert errors[elsewhere] == f"Charger {elsewhere} not found in this location"
+    assert errors[foreign] == f"Charger {foreign} not found in this location"
+    assert errors[three[2]] == f"Charger {three[2]} is named more than once"
+    names = [fleet.row(charger_id).name for charger_id in (*three, elsewhere, foreign)]
+    assert names == [None, None, "Bay 3", None, None]
+
+
+def test_chargers_move_to_another_location_of_their_organization(
+    fleet: Fleet, site: str, three: list[str]
+) -> None:
+    other = fleet.locate(name="Other")
+
+    update(
+        fleet,
+        site,
+        {"charger_id": three[0], "location_id": other},
+        {"charger_id": three[1], "location_id": None},
+    )
+
+    assert [row["id"] for row in fleet.get(url(site)).json["data"]] == [three[2]]
+    assert [row["id"] for row in fleet.get(url(other)).json["data"]] == [three[0]]
+    assert fleet.row(three[1]).location_id is None
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({}, ["chargers"]),
+        ({"chargers": []}, ["chargers"]),
+        ({"chargers": [{"name": "x"}]}, ["chargers", 0, "charger_id"]),
+        ({"chargers": [{"charger_id": "dep-1", "colour": "red"}]}, ["chargers", 0, "colour"]),
+        ({"chargers": [{"charger_id": "dep-1"}] * (MAX_NAMED + 1)}, ["chargers"]),
+        ([{"charger_id": "dep-1"}], []),
+    ],
+)
+def test_an_update_that_does_not_fit_the_schema_changes_nothing(
+    fleet: Fleet, site: str, three: list[str], body: Any, loc: list[Any]
+) -> None:
+    good = {"charger_id": three[0], "name": "lost"}
+    if isinstance(body, dict) and 0 < len(body.get("chargers", ())) < MAX_NAMED:
+        body["chargers"] = [*body["chargers"], good]
+
+    answer = fleet.put(url(site), json=body)
+
+    assert answer.status_code == 422
+    assert answer.json["detail"][0]["loc"] == ["body", *loc]
+    assert fleet.row(three[0]).name is None

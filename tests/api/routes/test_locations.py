@@ -21,6 +21,30 @@ def test_a_location_is_stored_with_a_slug_of_its_name_and_shown(fleet: Fleet) ->
     assert fleet.get(f"/ocpp/locations/{location['id']}").json == location
 
 
+def test_a_location_shows_how_many_of_its_chargers_are_in_which_state(fleet: Fleet) -> None:
+    here, empty = fleet.locate(), fleet.locate()
+    accepted = fleet.ready(identity="CP-1", location_id=here)
+    fleet.link(accepted, "accepted")
+    stopped = fleet.ready(identity="CP-2", location_id=here)
+    fleet.post(f"/ocpp/chargers/{stopped}/stop-charger")
+    fleet.settle(stopped, running_count=0)
+    fleet.create(identity="CP-3", location_id=here)
+    fleet.delete(f"/ocpp/chargers/{fleet.ready(identity='CP-4', location_id=here)}")
+    fleet.ready(identity="CP-5")
+    fleet.ready("globex", identity="CP-1", location_id=here)
+
+    shown = fleet.get(f"/ocpp/locations/{here}").json["chargers"]
+    listed = {row["id"]: row["chargers"] for row in fleet.get("/ocpp/locations").json["data"]}
+    summary = fleet.get(f"/ocpp/chargers/summary?location_id={here}").json
+
+    assert (shown["total"], listed[empty]["total"]) == (3, 0)
+    assert {state: n for state, n in shown["observed"].items() if n} == {
+        "running": 1, "stopped": 1, "unknown": 1,
+    }  # fmt: skip
+    assert shown == listed[here] == {name: summary[name] for name in shown}
+    assert listed[empty].keys() == shown.keys()
+
+
 def test_locations_are_listed_newest_first_and_those_of_others_are_not(fleet: Fleet) -> None:
     fleet.locate("globex")
     older, newer = fleet.locate(), fleet.locate()

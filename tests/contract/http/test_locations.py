@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
-from ocpplab import Coordinates, LocationResponse
-from ocpplab.errors import NotFoundError, UnprocessableEntityError
+from ocpplab import (
+    Coordinates,
+    DeleteLocationChargersResponse,
+    LocationResponse,
+)
+from ocpplab.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 
 from tests.contract.http.conftest import Sdk
 
@@ -17,6 +21,12 @@ PARIS: dict[str, Any] = {
     "timezone": "Europe/Paris",
     "owner_name": "VINCI Autoroutes",
     "public": True,
+}
+CHARGER: dict[str, Any] = {
+    "brand_slug": "wallbox",
+    "model_slug": "wallbox-pulsar-plus",
+    "connector_type": "Type2",
+    "ws_url": "wss://ocpp.example.com",
 }
 
 pytestmark = pytest.mark.usefixtures("backend")
@@ -87,3 +97,56 @@ def test_templates_are_listed_by_power_family_and_version(sdk: Sdk) -> None:
     assert {row["ocpp_version"] for row in newer["data"]} <= {"OCPP2.0.1", None}
     with pytest.raises(UnprocessableEntityError):
         sdk("location_templates.list", type="WIND")
+
+
+@pytest.fixture
+def site(sdk: Sdk) -> str:
+    """The id of a location."""
+    location_id: str = sdk("locations.create", **PARIS).id
+    return location_id
+
+
+@pytest.fixture
+def two(sdk: Sdk, site: str) -> list[str]:
+    """The ids of two chargers there, CP-1 and CP-2."""
+    return [
+        sdk("chargers.create", **CHARGER, identity=identity, location_id=site).charger_id
+        for identity in ("CP-1", "CP-2")
+    ]
+
+
+@pytest.fixture
+def elsewhere(sdk: Sdk) -> str:
+    """The id of a charger without a location."""
+    charger_id: str = sdk("chargers.create", **CHARGER, identity="CP-ELSEWHERE").charger_id
+    return charger_id
+
+
+def test_the_chargers_of_a_location_are_listed_all_or_some(
+    sdk: Sdk, site: str, two: list[str], elsewhere: str
+) -> None:
+    everything = sdk("location_chargers.list", location_id=site)
+    assert (everything.total, [row.id for row in everything.data]) == (2, two[::-1])
+    some = sdk("location_chargers.list", location_id=site, charger_ids=[two[0]])
+    assert [row.identity for row in some.data] == ["CP-1"]
+    with pytest.raises(BadRequestError):
+        sdk("location_chargers.list", location_id=site, charger_ids=[two[0], elsewhere])
+
+
+def test_many_chargers_are_deleted_and_never_all_by_mistake(
+    sdk: Sdk, site: str, two: list[str], elsewhere: str
+) -> None:
+    with pytest.raises(UnprocessableEntityError):
+        sdk("location_chargers.delete", location_id=site)
+    assert sdk("location_chargers.list", location_id=site).total == 2
+
+    answer = sdk(
+        "location_chargers.with_raw_response.delete", location_id=site, charger_ids=[two[1], elsewhere]
+    )
+
+    assert answer.status_code == 200
+    assert isinstance(answer.data, DeleteLocationChargersResponse)
+    assert (answer.data.deleted_count, answer.data.failed_count) == (1, 1)
+    assert answer.data.deleted == [two[1]]
+    assert [row.charger_id for row in answer.data.failed] == [elsewhere]
+    assert [row.id for row in sdk("location_chargers.list", location_id=site).data] == [two[0]]

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import pytest
+from ocpplab import UpdateLocationChargerItem
 from ocpplab.errors import BadRequestError
 
 from shared.database.engine import Sessions
@@ -31,8 +32,20 @@ def test_a_thousand_chargers_are_named_in_one_request(sdk: Sdk, backend: Session
     page = sdk("location_chargers.list", location_id=location_id, charger_ids=ids, page=10, limit=100)
     with pytest.raises(BadRequestError):
         sdk("location_chargers.list", location_id=location_id, charger_ids=[*ids[1:], "dep-unknown"])
+    updated = sdk(
+        "location_chargers.update",
+        location_id=location_id,
+        chargers=[
+            UpdateLocationChargerItem(
+                charger_id=charger_id, charge_point_name=f"Bay {number}", ws_url="ws://csms.test/other"
+            )
+            for number, charger_id in enumerate(ids)
+        ],
+    )
     deleted = sdk("location_chargers.delete", location_id=location_id, charger_ids=ids)
 
     assert page.total == MAX_NAMED
     assert [charger.id for charger in page.data] == ids[900:]
+    assert (updated.updated_count, updated.failed_count) == (MAX_NAMED, 0)
+    assert [charger.name for charger in updated.updated] == [f"Bay {number}" for number in range(MAX_NAMED)]
     assert (deleted.deleted_count, deleted.failed_count, deleted.deleted) == (MAX_NAMED, 0, ids)

@@ -2,19 +2,33 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import func, insert, select, update
 
 from shared.fleet.jobs.accept import JobReceipt, JobRequest, Selection, accept_job
+from shared.fleet.jobs.create import (
+    CreateAgainRequest,
+    CreateManyRequest,
+    Group,
+    Template,
+    accept_again,
+    accept_creation,
+)
 from shared.fleet.jobs.read import change_job
 from shared.fleet.listing import Filters
-from shared.models import Charger, Command, Job, JobItem
+from shared.models import Charger, Command, Job, JobItem, Location
+from shared.sealing import Sealer
 from shared.vocabulary import CommandStatus, JobAction, JobStatus
+from tests.support.environment import ENCRYPTION_KEY
 from tests.support.world import ORGANIZATION, World
 from worker.jobs.portion import Messages
-from worker.jobs.run import run_steps
+from worker.jobs.run import Quotas, run_steps
 
-MAX_OPEN = 1_000
+MAX_OPEN, MAX_CHARGERS = 1_000, 1_000
+LOCATION = "north"
+SEALER = Sealer((ENCRYPTION_KEY,))
+QUOTAS = Quotas(MAX_OPEN, MAX_CHARGERS)
 
 
 class Jobs:
@@ -32,13 +46,38 @@ class Jobs:
         with self.world.sessions.begin() as session:
             return accept_job(session, request, max_open=100)
 
-    def run(self, *, max_open_commands: int = MAX_OPEN) -> None:
+    def create(
+        self, *suffixes: str, location_id: str = LOCATION, identity_prefix: str = "NEW-", **template: Any
+    ) -> JobReceipt:
+        """Accept a job that creates chargers with these suffixes at a location, which is made if there is none."""
+        of_all = {
+            "brand_slug": "wallbox",
+            "model_slug": "wallbox-pulsar-plus",
+            "connector_type": "Type2",
+            "ws_url": "ws://csms.test/ocpp",
+        }
+        group = Group(Template(**(of_all | template), identity_prefix=identity_prefix), suffixes)
+        request = CreateManyRequest(
+            location_id, (group,), (uuid4().bytes,), ORGANIZATION, requested_by="tom", request_id="request-9"
+        )
+        with self.world.sessions.begin() as session:
+            if session.get(Location, (ORGANIZATION, location_id)) is None:
+                session.add(Location(organization_id=ORGANIZATION, id=location_id, name="North"))
+                session.flush()
+            return accept_creation(session, request, max_open=100, sealer=SEALER)
+
+    def again(self, job: JobReceipt) -> JobReceipt:
+        request = CreateAgainRequest(job.job_id, ORGANIZATION, requested_by="tom", request_id=None)
+        with self.world.sessions.begin() as session:
+            return accept_again(session, request, max_open=100)
+
+    def run(self, *, max_open_commands: int = MAX_OPEN, max_chargers: int = MAX_CHARGERS) -> None:
         """Continue every job that is not final, whenever it would be due."""
         self.make_due()
-        self.run_due(max_open_commands=max_open_commands)
+        self.run_due(Quotas(max_open_commands, max_chargers))
 
-    def run_due(self, *, max_open_commands: int = MAX_OPEN) -> None:
-        run_steps(self.world.sessions, self.published.extend, max_open_commands=max_open_commands)
+    def run_due(self, quotas: Quotas = QUOTAS) -> None:
+        run_steps(self.world.sessions, self.published.extend, quotas)
 
     def make_due(self) -> None:
         with self.world.sessions.begin() as session:

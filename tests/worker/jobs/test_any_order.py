@@ -20,7 +20,7 @@ from shared.fleet.jobs.accept import JobReceipt
 from shared.models import Charger, Command, Job, JobItem
 from shared.vocabulary import OPEN_ITEM, CommandStatus, ItemResult, JobAction, JobStatus
 from tests.support.world import World
-from tests.worker.jobs.jobs import MAX_OPEN, Jobs, several
+from tests.worker.jobs.jobs import QUOTAS, Jobs, several
 from worker.jobs.run import next_due, step
 
 NUMBER = 3
@@ -78,7 +78,7 @@ class JobMachine(RuleBasedStateMachine):
         with self.world.sessions() as session:
             due = next_due(session)
             if due is not None:
-                step(session, due, max_open_commands=MAX_OPEN)
+                step(session, due, QUOTAS)
                 session.flush()
             session.rollback()  # what PostgreSQL does when the worker's connection ends
 

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from shared.models import Command, Job
 from shared.vocabulary import JobAction, JobStatus
 from tests.support.world import World
-from tests.worker.jobs.jobs import MAX_OPEN, Jobs, several
+from tests.worker.jobs.jobs import QUOTAS, Jobs, several
 from worker.jobs.run import BUDGET, PORTION, WINDOW, run_steps
 
 
@@ -125,4 +125,4 @@ def test_a_late_ramp_catches_up_a_little_and_moves(world: World, jobs: Jobs) -> 
 
 
 def test_without_a_job_that_is_due_nothing_is_written(world: World, jobs: Jobs) -> None:
-    assert run_steps(world.sessions, jobs.published.extend, max_open_commands=MAX_OPEN) == 0
+    assert run_steps(world.sessions, jobs.published.extend, QUOTAS) == 0

@@ -11,7 +11,7 @@ from tests.support.world import World
 from tests.worker.jobs.jobs import Jobs, several
 
 
-@pytest.mark.parametrize("action", list(JobAction))
+@pytest.mark.parametrize("action", list(EVENT_OF))
 def test_a_job_records_for_each_charger_what_a_single_request_records(
     world: World, jobs: Jobs, action: JobAction
 ) -> None:

@@ -4,7 +4,7 @@ import { duration } from "../clock.js";
 import { el } from "../el.js";
 import { counted, number } from "../words.js";
 
-const ACTIONS = { start: "Start", stop: "Stop", restart: "Restart", delete: "Delete" };
+const ACTIONS = { start: "Start", stop: "Stop", restart: "Restart", delete: "Delete", create: "Create" };
 
 /** The results in the order in which they are shown: shape, class and words. What needs attention comes first. */
 export const RESULTS = {
