@@ -12,11 +12,11 @@ from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
 #: What stays for its retention: logs, that the charger is gone, what a job did to it, and when its process was connected.
-KEPT = ("charger_log", "charger_events", "removed_chargers", "job_items", "control_sessions")
+FOR_RETENTION = ("charger_log", "charger_events", "removed_chargers", "job_items", "control_sessions")
 
 
 def tables_with_rows_of(stack: Stack, charger_ids: list[str]) -> set[str]:
-    """All tables but those of KEPT that name one of the chargers."""
+    """All tables but those of FOR_RETENTION that name one of the chargers."""
     engine = sqlalchemy.create_engine(stack.database_url)
     with engine.connect() as connection:
         columns = connection.execute(
@@ -29,7 +29,7 @@ def tables_with_rows_of(stack: Stack, charger_ids: list[str]) -> set[str]:
         found = {
             table
             for table, column in columns
-            if not table.startswith(KEPT)
+            if not table.startswith(FOR_RETENTION)
             and connection.scalar(
                 text(f"SELECT EXISTS (SELECT FROM {table} WHERE {column} = ANY (:ids))"),  # noqa: S608  # of the schema
                 {"ids": charger_ids},
