@@ -35,7 +35,7 @@ BODIES: dict[str, Any] = {
     f"/ocpp/commands/{kind.path}": {"target": {"charger_id": "dep-1"}, "event": kind.example or {}}
     for kind in load_kinds()
     if kind.method == "POST"
-} | {"/ocpp/locations/somewhere/chargers": GROUPS}
+} | {"/ocpp/locations/somewhere/chargers": GROUPS, "/ocpp/locations/somewhere/wait": {}}
 
 
 @pytest.fixture(scope="module")
