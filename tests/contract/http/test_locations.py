@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 from ocpplab import (
+    ChargerGroup,
+    ChargerTemplate,
     Coordinates,
     DeleteLocationChargersResponse,
+    LocationChargerBulkAcceptedResponse,
     LocationResponse,
 )
 from ocpplab.errors import BadRequestError, NotFoundError, UnprocessableEntityError
@@ -150,3 +153,30 @@ def test_many_chargers_are_deleted_and_never_all_by_mistake(
     assert answer.data.deleted == [two[1]]
     assert [row.charger_id for row in answer.data.failed] == [elsewhere]
     assert [row.id for row in sdk("location_chargers.list", location_id=site).data] == [two[0]]
+
+
+def test_many_chargers_are_accepted_as_a_job(sdk: Sdk, site: str) -> None:
+    template = ChargerTemplate(**CHARGER, identity_prefix="SITE_A_", template_name="Bay")
+    groups = [ChargerGroup(template=template, charger_ids=["001", "002"], chargers_number=5)]
+
+    answer = sdk("location_chargers.with_raw_response.create", location_id=site, request=groups)
+
+    accepted = answer.data
+    assert answer.status_code == 202
+    assert isinstance(accepted, LocationChargerBulkAcceptedResponse)
+    assert accepted.status in {"PENDING", "PROVISIONING"}
+    assert accepted.status_url == f"/ocpp/locations/{site}/chargers/jobs/{accepted.job_id}"
+    repeated = sdk("location_chargers.create", location_id=site, request=groups)
+    assert repeated.job_id == accepted.job_id
+
+    job = sdk("location_chargers.get_bulk_job", location_id=site, job_id=accepted.job_id)
+    assert (job.job_id, job.error, job.results, job.provisioned_at) == (accepted.job_id, None, None, None)
+    other = sdk("locations.create", **PARIS).id
+    with pytest.raises(NotFoundError):
+        sdk("location_chargers.get_bulk_job", location_id=other, job_id=accepted.job_id)
+
+
+@pytest.mark.parametrize("groups", [[], [ChargerGroup(template=ChargerTemplate(**CHARGER))]])
+def test_groups_of_no_chargers_are_unprocessable(sdk: Sdk, site: str, groups: list[ChargerGroup]) -> None:
+    with pytest.raises(UnprocessableEntityError):
+        sdk("location_chargers.create", location_id=site, request=groups)
