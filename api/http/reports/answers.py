@@ -130,7 +130,11 @@ class ChargerInReport(Schema):
         allow_none=True,
         metadata=_doc("Of its command.", enum=[*(str(result) for result in ItemResult), None]),
     )
-    reason_code = fields.String(required=True, allow_none=True)
+    reason_code = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=_doc("As in `failures`; `stopped`; or the result, where nothing else is known."),
+    )
     reason = fields.String(required=True, allow_none=True, metadata=_doc("Why it did not pass."))
     requested_at = Instant(required=True, allow_none=True, metadata=_doc("When its command was recorded."))
     accepted_at = Instant(

@@ -188,6 +188,29 @@ def test_the_range_of_frames_can_be_chosen(reported: Reported) -> None:
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        {"start_date": "9999-12-31T23:59:59Z"},
+        {"end_date": "0001-01-01T00:00:00Z"},
+        {"start_date": "0001-01-01T00:00:00Z"},
+        {"end_date": "9999-12-31T23:59:59Z"},
+        {"start_date": "0001-01-01T00:00:00Z", "end_date": "0001-01-01T00:00:00Z"},
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_a_range_at_the_end_of_time_has_no_frames(
+    reported: Reported, query: dict[str, str], form: str
+) -> None:
+    charger_id = reported.fleet.create()
+    job_id = reported.job("start", charger_id)
+    reported.call(charger_id, 1)
+
+    answer = reported.get(job_id, format=form, **query)
+
+    assert form == "html" or answer.json["frames"]["total"] == 0
+
+
+@pytest.mark.parametrize(
     ("query", "param"),
     [
         ({"format": "pdf"}, "format"),
