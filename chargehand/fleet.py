@@ -104,7 +104,7 @@ def up(
     if given["template"] and (given["brand_slug"] or given["model_slug"] or given["connector_type"]):
         raise click.UsageError("a template says which models its chargers have")
     with connect() as client:
-        made = create_fleet(client, Plan(labels=labels or {}, **given))
+        made = create_fleet(client.within(timeout_s), Plan(labels=labels or {}, **given))
         if not wait:
             print_fleet(made, as_json=as_json, quiet=quiet)
             return
@@ -178,14 +178,14 @@ def follow(
     quiet: bool = False,
 ) -> None:
     """Wait for a fleet, and print it with the chargers that are not accepted. Raises Failure if too few are."""
-    from chargehand.client.standing import not_accepted, raise_for_standing, wait_for_fleet
+    from chargehand.client.standing import all_others, raise_for_standing, wait_for_fleet
 
     job_id = made.job_id if made else None
     changed = ignore if as_json or quiet else noting()
     standing = wait_for_fleet(
         client, location["id"], share=share, timeout_s=timeout_s, job_id=job_id, changed=changed
     )
-    others = not_accepted(client, location["id"], job_id) if standing.accepted < standing.total else []
+    others = all_others(client, standing, job_id)
     if as_json:
         print_json(document_of(location, made, standing, others))
     elif quiet:
@@ -209,7 +209,7 @@ def document_of(
         **known,
         "total": standing.total,
         "accepted": standing.accepted,
-        "failed": standing.failed,
+        "impossible": standing.impossible,
         "not_accepted": list(others),
         "location": location,
     }
