@@ -13,9 +13,14 @@ from bench.parts import (
     dashboard,
     drain,
     drive,
+    expiry,
     footprint,
     growth,
+<<<<<<< HEAD
     jobs,
+=======
+    locations,
+>>>>>>> main
     observe,
     reach,
     reconnect,
@@ -32,13 +37,18 @@ PARTS: dict[str, Callable[[], Report]] = {
     "reach": reach.measure,
     "drain": drain.measure,
     "growth": growth.measure,
+    "locations": locations.measure,
     "observe": observe.measure,
     "footprint": footprint.measure,
     "waiting": waiting.measure,
     "charger": charger.measure,
     "reconnect": reconnect.measure,
     "removals": removals.measure,
+<<<<<<< HEAD
     "jobs": jobs.measure,
+=======
+    "expiry": expiry.measure,
+>>>>>>> main
     "reports": reports.measure,
     "tenants": tenants.measure,
     "drive": drive.measure,

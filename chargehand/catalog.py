@@ -48,12 +48,12 @@ def catalog(*, brand: str | None, as_json: bool) -> None:
     )
 
 
-@click.command(short_help="List sites with their chargers.")
+@click.command(short_help="List sites that `fleet up --template` can make.")
 @click.option("--type", "type_", type=click.Choice(["AC", "DC", "AC-DC"]), help="The power of its chargers.")
 @click.option("--ocpp-version", help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6.")
 @as_json
 def templates(*, type_: str | None, ocpp_version: str | None, as_json: bool) -> None:
-    """List sites with their chargers."""
+    """List the sites that `fleet up --template` can make, with their chargers."""
     from chargehand.client.creating import version_of
 
     version = version_of(ocpp_version) if ocpp_version else None

@@ -13,6 +13,7 @@ from chargehand.catalog import catalog, templates
 from chargehand.chargers import chargers
 from chargehand.client.failures import Failure
 from chargehand.commands import actions, commands
+from chargehand.fleet import fleet
 from chargehand.installation import installation
 from chargehand.jobs import jobs
 from chargehand.local import env, migrate, token, up
@@ -27,7 +28,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 #: The commands in the help, in this order.
 SECTIONS = {
-    "Chargers": ("chargers", "locations", "templates", "catalog"),
+    "Chargers": ("chargers", "fleet", "locations", "templates", "catalog"),
     "What was requested of them": ("jobs", "commands", "actions"),
     "The service": ("up", "env", "token", "operations", "migrate", "installation", "completion"),
 }
@@ -58,6 +59,10 @@ class Commands(click.Group):
 def main() -> None:
     """Run fleets of simulated EV chargers.
 
+    \b
+    chargehand chargers create                  creates a charger
+    chargehand fleet up --count 50 --ttl 1h     creates fifty, for an hour
+
     The stack is the one that runs on this machine (STATE_DIR), or that of CHARGEHAND_URL and
     CHARGEHAND_TOKEN. Exit status: 0 success, 1 failed, 2 wrong usage, 3 timed out, 4 no stack answers,
     130 interrupted.
@@ -79,7 +84,7 @@ def completion(*, shell: str) -> None:
 
 
 for command in (
-    *(chargers, locations, jobs, commands, actions, catalog, templates, operations),
+    *(chargers, locations, fleet, jobs, commands, actions, catalog, templates, operations),
     *(token, env, up, migrate, installation),
 ):
     main.add_command(command)

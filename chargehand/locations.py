@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from chargehand.chargers import DEFAULT_LIMIT, SORTS, in_pairs, print_list
+from chargehand.jobs import job_options, request_and_follow
+from chargehand.lifecycle import timeout_option, wait_option
 from chargehand.options import (
     Coordinates,
     Duration,
@@ -62,11 +64,11 @@ def location_report(client: "Client", name: str) -> str:
     return f"{location_path(get_location(client, name)['id'])}/report"
 
 
-@click.group(short_help="Sites, and the chargers of each.")
+@click.group(short_help="Sites: start, stop and delete all chargers of one.")
 def locations() -> None:
-    """Locations: sites with chargers.
+    """Locations: sites, whose chargers start, stop and go away together.
 
-    A LOCATION is an id, a slug or a name.
+    A LOCATION is an id, a slug or a name. `chargehand fleet up` makes one with its chargers in one step.
     """
 
 
@@ -158,13 +160,15 @@ def update(*, name: str, new_name: str | None, no_ttl: bool, as_json: bool, **gi
 @locations.command()
 @location_names
 @assume_yes
+@wait_option
+@timeout_option
 @as_json
-def delete(*, names: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete locations with their chargers, after a confirmation on a terminal."""
+def delete(*, names: tuple[str, ...], **given: Any) -> None:
+    """Delete locations with their chargers, after a confirmation on a terminal, and wait until the chargers are deleted."""
     from chargehand.client.locations import find_locations
 
     with connect() as client:
-        delete_locations(client, find_locations(client, names), yes=yes, as_json=as_json)
+        confirm_and_delete(client, find_locations(client, names), given)
 
 
 @locations.command()
@@ -186,6 +190,34 @@ def chargers(
         print_list(client, query, limit, all_=all_, quiet=quiet, as_json=as_json)
 
 
+def lifecycle_command(name: str, verb: str, summary: str) -> click.Command:
+    """A command for all chargers of a location, as one job; `verb` is that of the API's path."""
+
+    @click.command(name, help=summary)
+    @location_name
+    @job_options
+    @assume_yes
+    @wait_option
+    @timeout_option
+    @ids_only
+    @as_json
+    def command(**given: Any) -> None:
+        from chargehand.client.locations import get_location, location_path
+
+        with connect() as client:
+            path = f"{location_path(get_location(client, given['name'])['id'])}/{verb}-chargers"
+            wait_s = given["timeout_s"] if given["wait"] else None
+            request_and_follow(client, path, name, {}, given, wait_s=wait_s)
+
+    return command
+
+
+for _name, _verb, _summary in (
+    ("start", "start", "Start all chargers of a location, as one job, and wait until they run."),
+    ("stop", "stop", "Stop all chargers of a location, as one job, and wait until they have stopped."),
+    ("restart", "reset", "Restart all chargers of a location, as one job. Stopped ones start."),
+):
+    locations.add_command(lifecycle_command(_name, _verb, _summary))
 locations.add_command(
     report_command(
         "LOCATION", location_report, "Report how long the chargers took, and how their CSMS answered."
@@ -193,17 +225,16 @@ locations.add_command(
 )
 
 
-def delete_locations(client: "Client", rows: "list[Row]", *, yes: bool, as_json: bool) -> None:
+def confirm_and_delete(client: "Client", rows: "list[Row]", given: dict[str, Any]) -> None:
     """Delete the locations and their chargers, after a confirmation on a terminal, and print them. Raises Failure."""
-    from chargehand.client.locations import location_path
+    from chargehand.client.locations import delete_locations, number_of_chargers
 
-    if rows and not yes and on_a_terminal():
-        chargers = sum(client.get("/ocpp/chargers/summary", location_id=row["id"])["total"] for row in rows)
+    if rows and not given["yes"] and on_a_terminal():
+        chargers = sum(number_of_chargers(client, row["id"]) for row in rows)
         what = rows[0]["name"] if len(rows) == 1 else f"{len(rows)} locations"
         click.confirm(f"Delete {what} with {chargers} chargers?", abort=True, err=True)
-    for row in rows:
-        client.delete(location_path(row["id"]))
-    if as_json:
+    delete_locations(client, rows, given["timeout_s"] if given["wait"] else None)
+    if given["as_json"]:
         print_json([{"id": row["id"], "name": row["name"], "state": "deleted"} for row in rows])
     else:
         print_table(("ID", "Name", "State"), ((row["id"], row["name"], "deleted") for row in rows))

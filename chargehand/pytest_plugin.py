@@ -3,7 +3,7 @@
 When pytest starts, it imports only this module of Chargehand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 if TYPE_CHECKING:
     from chargehand.client.charger import Charger
+    from chargehand.client.fleet import Fleet
     from chargehand.client.http import Client
     from chargehand.client.stack import Stack
     from chargehand.client.waiting import Task
@@ -22,6 +23,8 @@ STATE_OPTION = "--chargehand-state"
 STATE_INI = "chargehand_state"
 FOLDER_MODE = 0o711  # root's PostgreSQL runs as another user, who has to enter it
 WITHIN_S = 60.0
+FLEET_WITHIN_S = 120.0
+FLEET_TTL_S = 3600  # so that a fleet goes away even if the test run is killed
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,35 @@ class RunningStack:
     csms_url: str | None  #: of the stack's CSMS, which accepts every charger
     folder: Path | None  #: its state folder, with stack.json and logs/; None for a stack of CHARGEHAND_URL
     client: "Client" = field(repr=False)  #: for the API's other routes: `client.get("/ocpp/chargers")`
+
+
+class Fleets(Protocol):
+    """The fixture `fleet`."""
+
+    def __call__(
+        self,
+        count: int | None = None,
+        *,
+        template: str | None = None,
+        name: str | None = None,
+        prefix: str | None = None,
+        ocpp_version: str | None = None,
+        ws_url: str | None = None,
+        brand: str | None = None,
+        model: str | None = None,
+        connector: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        rate: float | None = None,
+        accepted_share: float = 1.0,
+        within_s: float = FLEET_WITHIN_S,
+        ttl_s: int = FLEET_TTL_S,
+    ) -> "Fleet":
+        """Create a location with chargers, and return it when the CSMS at ws_url has accepted accepted_share of them.
+
+        With a template of `chargehand templates` the chargers are those of that site, `count` in all if it is given. The
+        identities are numbered after the prefix. After within_s seconds the test fails, with the state and the reason of
+        the chargers that are not accepted. The fleet is deleted after the test, and by itself after ttl_s seconds.
+        """
 
 
 class Chargers(Protocol):
@@ -152,6 +184,64 @@ def chargers(chargehand: RunningStack) -> Iterator[Chargers]:
 
     yield create
     _delete(client, created)
+
+
+@pytest.fixture
+def fleet(chargehand: RunningStack) -> Iterator[Fleets]:
+    """A function that creates fleets: locations with chargers. They are deleted after the test."""
+    from chargehand.client.failures import Failure
+
+    client = chargehand.client
+    created: list[Fleet] = []
+
+    def create(
+        count: int | None = None,
+        *,
+        template: str | None = None,
+        name: str | None = None,
+        prefix: str | None = None,
+        ocpp_version: str | None = None,
+        ws_url: str | None = None,
+        brand: str | None = None,
+        model: str | None = None,
+        connector: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        rate: float | None = None,
+        accepted_share: float = 1.0,
+        within_s: float = FLEET_WITHIN_S,
+        ttl_s: int = FLEET_TTL_S,
+    ) -> "Fleet":
+        from chargehand.client.fleet import Fleet
+        from chargehand.client.fleet_plan import Plan, create_fleet
+
+        plan = Plan(
+            name=name,
+            count=count,
+            template=template,
+            prefix=prefix,
+            ws_url=ws_url,
+            brand_slug=brand,
+            model_slug=model,
+            connector_type=connector,
+            ocpp_version=ocpp_version,
+            labels=labels or {},
+            ttl_s=ttl_s,
+            rate=rate,
+        )
+        try:
+            made = Fleet(client, create_fleet(client, plan))
+            created.append(made)
+            made.wait_until_accepted(share=accepted_share, within_s=within_s)
+        except Failure as failure:
+            pytest.fail(str(failure), pytrace=False)
+        return made
+
+    yield create
+    for made in created:
+        try:
+            made.delete()
+        except Failure as failure:
+            pytest.fail(f"the fleet {made.id} was not deleted: {failure}", pytrace=False)
 
 
 def _delete(client: "Client", created: "list[Task]") -> None:

@@ -22,7 +22,7 @@ from worker.jobs.run import Quotas, run_jobs
 from worker.logs.client import LOG_ERRORS
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
-from worker.maintenance.expire import expire_chargers
+from worker.maintenance.expire import expire_chargers, expire_locations
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_actions,
@@ -144,6 +144,7 @@ def continue_jobs() -> None:
 @one_at_a_time
 def expire() -> None:
     with maintenance(TaskName.EXPIRE) as process:
+        expire_locations(process.sessions)
         expire_chargers(process.sessions, app)
 
 

@@ -22,6 +22,8 @@ MIN_BYTES = 1024  # of a body that is worth compressing
 LEVEL = 3
 TYPES = (
     "application/json",
+    "application/xml",
+    "text/csv",
     "text/html",
     "text/css",
     "text/javascript",

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from bench.report import Budget, Report, Table
 from bench.support.fleet import bulk_connection, charger_id, insert_chargers
 from bench.support.load import Load, add_up, drive, get, post
-from bench.support.servers import api, running_process, running_stores, token
+from bench.support.servers import ORGANIZATION, api, running_process, running_stores, token
 from embedded.ports import free_port
 from shared.database.engine import make_engine
 
@@ -30,6 +30,7 @@ RARITIES = (
     "brand_slug = 'abb', model_slug = 'terra-54'",
     "location_id = 'here'",
     "name = 'Needle'",
+    """labels = labels || '{"run": "7"}'""",
 )
 #: The path of each call; {} is a charger's id, {number} its number. A list without a cursor counts its matches.
 CALLS = {
@@ -53,12 +54,17 @@ CALLS = {
     "list, q, rare": f"/ocpp/chargers?limit={PAGE}&q=needle",
     "list, q, one identity": f"/ocpp/chargers?limit={PAGE}&q=CP-{{number}}&cursor=",
     "list, q, common": f"/ocpp/chargers?limit={PAGE}&q=cp-&cursor=",
+    "list, labels, rare": f"/ocpp/chargers?limit={PAGE}&labels=run:7",
+    "list, labels, common": f"/ocpp/chargers?limit={PAGE}&labels=fleet:all&cursor=",
+    "list, labels, common and rare": f"/ocpp/chargers?limit={PAGE}&labels=fleet,run",
     "list, sort=created_at": f"/ocpp/chargers?limit={PAGE}&sort=created_at",
     "list, sort=identity": f"/ocpp/chargers?limit={PAGE}&sort=identity",
     "list, sort=state_since": f"/ocpp/chargers?limit={PAGE}&sort=state_since",
     "list, sort=-state_since, filtered": f"/ocpp/chargers?limit={PAGE}&sort=-state_since&status=READY&cursor=",
 }
 
+HERE = text("INSERT INTO locations (organization_id, id) VALUES (:organization, 'here')")
+LABEL = text("""UPDATE chargers SET labels = '{"fleet": "all"}'""")
 PARTITION = text("""
     CREATE TABLE charger_logs_bench PARTITION OF charger_logs FOR VALUES FROM ('2026-04-01') TO ('2026-04-02')
 """)
@@ -96,13 +102,15 @@ def _fill(database_url: str, size: int) -> None:
     engine = make_engine(database_url, pool_size=2)
     insert_chargers(engine, size)
     with bulk_connection(engine) as connection:
+        connection.execute(HERE, {"organization": ORGANIZATION})
+        connection.execute(LABEL)
         for first, change in enumerate(RARITIES, start=1):
             some = range(first, size + 1, size // RARE)
             connection.execute(
                 text(f"UPDATE chargers SET {change} WHERE id = ANY(:ids)"),  # noqa: S608  # RARITIES
                 {"ids": [charger_id(number) for number in some]},
             )
-        connection.execute(text("VACUUM ANALYZE chargers, charger_search"))
+        connection.execute(text("VACUUM ANALYZE chargers, charger_search, charger_labels"))
         connection.execute(PARTITION)
         connection.execute(LOGS, {"size": size, "frames": LOGS_PER_CHARGER})
         connection.execute(text("VACUUM ANALYZE charger_logs"))

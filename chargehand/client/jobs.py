@@ -11,9 +11,13 @@ POLL_S = 1.0
 SHOWN_REASONS = 10
 
 
-def request_job(client: Client, path: str, selection: Row, *, rate: float | None, expected_count: int) -> Row:
-    """The accepted job. Raises Refused, also when the selection has another number of chargers by now."""
-    body: Row = {**selection, "expected_count": expected_count}
+def request_job(
+    client: Client, path: str, selection: Row, *, rate: float | None = None, expected_count: int | None = None
+) -> Row:
+    """The accepted job. Raises Refused, also when the selection has not expected_count chargers."""
+    body: Row = dict(selection)
+    if expected_count is not None:
+        body["expected_count"] = expected_count
     if rate is not None:
         body["rate_per_second"] = rate
     accepted: Row = client.post(path, uuid4().hex, body)[1]

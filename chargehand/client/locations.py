@@ -1,10 +1,12 @@
 """Locations: finds them by their id, slug or name."""
 
+import time
 from collections.abc import Sequence
 
-from chargehand.client.failures import Failure, Refused
+from chargehand.client.failures import Failure, Refused, TimeIsUp
 from chargehand.client.http import Client, Row, segment
 
+POLL_S = 0.5
 NOT_AN_ID = frozenset({404, 422})
 
 
@@ -44,6 +46,29 @@ def find_location(client: Client, name: str) -> Row | None:
             f"{len(found)} locations have the name {name}: use an id: {', '.join(row['id'] for row in found)}"
         )
     return next(iter(by_slug or found), None)
+
+
+def delete_locations(client: Client, rows: Sequence[Row], timeout_s: float | None) -> None:
+    """Delete the locations, and wait until their chargers are deleted too, so that their identities are free; None does not wait.
+
+    Raises TimeIsUp, which a repeat does not heal: workers delete the chargers as soon as they can.
+    """
+    for row in rows:
+        client.delete(location_path(row["id"]))
+    if timeout_s is None:
+        return
+    deadline = time.monotonic() + timeout_s
+    for row in rows:
+        while left := number_of_chargers(client, row["id"]):
+            if time.monotonic() >= deadline:
+                raise TimeIsUp(f"{row['name']} is deleted; {left} of its chargers still have to be")
+            time.sleep(POLL_S)
+
+
+def number_of_chargers(client: Client, location_id: str) -> int:
+    """How many chargers the location has; those of a deleted location still have to be deleted."""
+    number: int = client.get("/ocpp/chargers/summary", location_id=location_id)["total"]
+    return number
 
 
 def location_path(location_id: str) -> str:

@@ -85,10 +85,12 @@ def test_the_report_of_a_location_is_printed_or_written_to_a_file(
     assert (nowhere.status, "cannot be written: No such file" in nowhere.err) == (1, True)
 
 
-def test_the_chargers_of_a_location_are_listed_by_its_name(run: Run, name: str, site: str) -> None:
+def test_the_chargers_of_a_location_are_listed_stopped_and_started_together(
+    run: Run, name: str, site: str
+) -> None:
     done = run(
         *("chargers", "create", f"{name}-{{n}}", "--count", "2", "--ws-url", NOBODY, "--location", name),
-        *("--no-wait", "--quiet"),
+        *("--until", "final"),
     )
     assert done.status == 0, done.err
 
@@ -97,3 +99,15 @@ def test_the_chargers_of_a_location_are_listed_by_its_name(run: Run, name: str, 
     nowhere = run("chargers", "delete", "--all", "--location", "nowhere", "--yes")
     assert (nowhere.status, nowhere.err) == (1, "Error: no location has the id, slug or name nowhere\n")
     assert f"{name}-1" in run("locations", "chargers", site, "--search", f"{name}-1").out
+    preview = run("locations", "stop", name, "--dry-run", "--json")
+    assert preview.json["total"] == 2
+    stopped = run("locations", "stop", name, "--rate", "10", "--json")
+    assert (stopped.status, stopped.json["counts"]["succeeded"]) == (0, 2), stopped.err
+    assert (
+        run("locations", "chargers", site, "--observed", "stopped", "--json").json[1]["location_id"] == site
+    )
+    started = run("locations", "start", site)
+    assert "2 of 2 done" in started.out
+    assert run("locations", "restart", site, "--no-wait", "--quiet").status == 0
+    assert run("locations", "delete", site, "--yes").status == 0
+    assert run("chargers", "list", "--search", name, "--quiet").out == ""

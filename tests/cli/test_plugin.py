@@ -76,6 +76,37 @@ def test_a_test_acts_as_the_car_and_sees_why_an_action_is_rejected(inner: pytest
     inner.runpytest_subprocess("-q").assert_outcomes(passed=1)
 
 
+def test_a_fleet_is_accepted_restarted_and_deleted_also_when_its_test_fails(
+    inner: pytest.Pytester, chargehand: RunningStack
+) -> None:
+    inner.makepyfile(
+        f"""
+        def test_a_site(fleet):
+            site = fleet(2, prefix="{PREFIX}-F-", name="{PREFIX}-F", labels={{"run": "7"}})
+            assert site.identities == ["{PREFIX}-F-1", "{PREFIX}-F-2"]
+            assert (len(site), [one.identity for one in site]) == (2, site.identities)
+            assert site.get()["expires_at"] is not None
+            site.restart(rate=10)
+            site.wait_until_accepted()
+            assert (site.standing().accepted, site.standing().impossible) == (2, 0)
+
+        def test_nobody_answers(fleet):
+            fleet(1, prefix="{PREFIX}-G-", name="{PREFIX}-G", ws_url="{NOBODY}", within_s=8)
+        """
+    )
+
+    done = inner.runpytest_subprocess("-q")
+
+    done.assert_outcomes(passed=1, failed=1)
+    assert "0 of 1 accepted after 8 s" in done.stdout.str()
+    assert f"{PREFIX}-G-1: Runs since " in done.stdout.str()
+    assert left_over(chargehand, f"{PREFIX}-F") == left_over(chargehand, f"{PREFIX}-G") == []
+    assert not {row["name"] for row in chargehand.client.rows("/ocpp/locations")} & {
+        f"{PREFIX}-F",
+        f"{PREFIX}-G",
+    }
+
+
 def test_a_charger_that_is_not_accepted_fails_the_test_with_the_reason_and_is_deleted(
     inner: pytest.Pytester, chargehand: RunningStack
 ) -> None:

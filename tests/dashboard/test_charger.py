@@ -90,6 +90,22 @@ def test_a_charger_with_a_wrong_address_says_why_and_is_mended_from_the_page(
     expect(page.get_by_role("region", name="Settings")).to_contain_text("follows revision", timeout=WITHIN_MS)
 
 
+def test_labels_lead_to_the_chargers_that_have_them_and_the_end_of_its_time_is_shown(
+    page: Page, client: httpx.Client, csms: RememberingCsms
+) -> None:
+    charger_id, identity = accepted(client, csms.url, labels={"run": "a: 1/2"}, ttl_seconds=7200)
+    accepted(client, csms.url, labels={"run": "other"})
+    open_charger(page, charger_id)
+    facts = page.get_by_role("region", name="Settings")
+    expect(facts).to_contain_text(re.compile(r"Goes awayin (2 h|1 h)"))
+
+    facts.get_by_role("link", name="run: a: 1/2").click()
+
+    expect(page.get_by_role("button", name="Remove the filter label: run:a: 1/2")).to_be_visible()
+    expect(page.locator(".fleet-table tbody tr")).to_have_count(1)
+    expect(page.locator(".fleet-table tbody tr")).to_contain_text(identity)
+
+
 def test_what_the_api_refuses_of_an_edit_stands_beside_its_field(
     page: Page, idle: tuple[str, str], complaints: Complaints
 ) -> None:

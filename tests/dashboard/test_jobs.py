@@ -130,6 +130,23 @@ def test_what_failed_comes_first_with_its_reason_and_is_tried_again(
     expect(page.get_by_text("tries again what failed in")).to_be_visible()
 
 
+def test_the_report_of_a_job_is_downloaded_as_a_page(
+    page: Page, client: httpx.Client, backend: Sessions
+) -> None:
+    job_id = accept(client, "restart", "JB-RUN-")
+    run(backend)
+    finish(backend, failed="JB-RUN-000%")
+    open_view(page, f"/dashboard/jobs/{job_id}")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the report").click()
+
+    assert download.value.suggested_filename == f"job-{job_id}.html"
+    html = download.value.path().read_text(encoding="utf-8")
+    assert f"<h1>Job {job_id}: restart</h1>" in html
+    assert HOSTILE not in html
+
+
 def test_a_count_filters_the_chargers_and_back_takes_the_filter_off(
     page: Page, client: httpx.Client, backend: Sessions
 ) -> None:

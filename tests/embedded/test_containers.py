@@ -205,7 +205,8 @@ class Composed:
     ports: dict[str, int] = field(default_factory=lambda: {port: free_port() for port in OPEN_PORTS})
 
     def here(self, text: str) -> str:
-        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: SECRETS.get(found[1], ""), text)
+        while (inner := re.sub(r"\$\{(\w+)[^${}]*\}", lambda found: SECRETS.get(found[1], ""), text)) != text:
+            text = inner  # a default may have variables, too
         text = re.sub(r"^postgresql://.*@postgres:5432/chargehand$", self.postgres_url, text)
         text = re.sub(r"^redis://.*@redis:6379/0$", self.redis_url, text)
         for port, ours in self.ports.items():

@@ -1,4 +1,4 @@
-"""Delete the chargers whose time is over (`expires_at`), as a client would."""
+"""Delete the locations and chargers whose time is over (`expires_at`), as a client would."""
 
 import structlog
 from celery import Celery
@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from shared.broker.app import BROKER_ERRORS, send
 from shared.database.engine import Sessions
+from shared.fleet.locations.change import delete_location
 from shared.fleet.removal import record_deletions
-from shared.models import Charger
+from shared.models import Charger, Location
 from shared.queues import Message, TaskName
 from worker.maintenance.sweep import MAX_WAITING
 
@@ -16,6 +17,7 @@ log = structlog.get_logger(__name__)
 
 PORTION = 500  # chargers in one transaction
 MAX_PORTIONS = 20  # in one run; the next one goes on
+MAX_LOCATIONS = 100  # in one run
 REQUESTED_BY = "chargehand"  # instead of the `sub` of a client's token
 
 
@@ -43,6 +45,38 @@ def expire_chargers(sessions: Sessions, celery: Celery) -> int:
         if len(due) < PORTION:
             break
     return expired
+
+
+def expire_locations(sessions: Sessions) -> int:
+    """Delete them, each in a transaction with the job that deletes its chargers. Returns how many.
+
+    Safe to repeat; concurrent runs share the work. A location whose time was extended meanwhile stays.
+    """
+    for expired in range(MAX_LOCATIONS):
+        with sessions.begin() as session:
+            due = session.scalars(
+                select(Location)
+                .where(Location.expires_at <= func.now(), Location.deleted_at.is_(None))
+                .order_by(Location.expires_at)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            ).one_or_none()
+            if due is None:
+                return expired
+            receipt = delete_location(
+                session,
+                organization_id=due.organization_id,
+                location_id=due.id,
+                requested_by=REQUESTED_BY,
+                request_id=None,
+            )
+            log.info(
+                "location.expired",
+                location_id=due.id,
+                organization_id=due.organization_id,
+                job_id=receipt and receipt.job_id,
+            )
+    return MAX_LOCATIONS
 
 
 def _lock_due(session: Session) -> dict[str, str]:

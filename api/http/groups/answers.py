@@ -36,7 +36,7 @@ class NotCreated(Schema):
 class _RenderedCharger(ListedCharger):
     """A row of a list, rendered already."""
 
-    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:
+    def _serialize(self, nested_obj: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]  # as in ListedCharger
         return nested_obj
 
 

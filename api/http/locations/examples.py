@@ -29,6 +29,7 @@ _LOCATION = {
             "connecting": 0,
             "connected": 0,
             "accepted": 47,
+            "impossible": 1,
             "rejected": 0,
             "none": 0,
         },
@@ -39,7 +40,22 @@ _CHANGES = {"name": "La Defense Charging Hub - West", "timezone": "Europe/Paris"
 
 LOCATION = Examples(_LOCATION)
 LOCATIONS = Examples({"data": [_LOCATION], "total": 1, "page": 1, "limit": 50})
-CREATED = Examples(_LOCATION, bodies={"site": {"summary": "A site", "value": _GIVEN}})
+_WITH_CHARGERS = _GIVEN | {"template_slug": "urban-ac-hub", "ws_url": "ws://127.0.0.1:9000/ocpp"}
+_JOB_ID = "17"
+_STATUS_URL = f"/ocpp/locations/{_LOCATION['id']}/chargers/jobs/{_JOB_ID}"
+CREATED = Examples(
+    answers={
+        "site": {"summary": "A site", "value": _LOCATION},
+        "template": {
+            "summary": "With the chargers of a template",
+            "value": _LOCATION | {"job_id": _JOB_ID, "status_url": _STATUS_URL},
+        },
+    },
+    bodies={
+        "site": {"summary": "A site", "value": _GIVEN},
+        "template": {"summary": "With the chargers of a template", "value": _WITH_CHARGERS},
+    },
+)
 UPDATED = Examples(
     _LOCATION | _CHANGES | {"updated_at": "2026-04-03T11:45:00Z"},
     bodies={"name": {"summary": "Another name, not public", "value": _CHANGES}},

@@ -3,21 +3,41 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from marshmallow import Schema, ValidationError, fields, post_load
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from api.http.fields.fields import Body, Instant, Metadata, Problem, Text, documented
+from api.http.fields.fields import (
+    REQUIRED,
+    Body,
+    Choice,
+    Identity,
+    Instant,
+    Metadata,
+    Problem,
+    Text,
+    WsUrl,
+    documented,
+)
 from api.http.fields.json_fields import Boolean, Nested, Number
 from api.http.fields.label_fields import LabelFilter, Labels, TtlSeconds
 from api.http.fleet.schemas import LinkNumbers, ObservedNumbers, StatusNumbers
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.labels import Label
 from shared.fleet.locations.change import NewLocation
+from shared.fleet.locations.from_template import SUFFIX_LENGTH, NewChargers
 from shared.fleet.locations.places import country_codes, time_zones
+from shared.fleet.locations.templates import get_template, load_templates
 from shared.vocabulary import ObservedState, OcppState
 
 MAX_NAME = 255
+MAX_PREFIX = 48 - SUFFIX_LENGTH  # an identity has 48 characters at most
+
+_WITHOUT_TEMPLATE = Problem("This needs a 'template_slug'", "value_error")
+_NOT_A_PREFIX = Problem(
+    "The prefix and a number should be an identity: letters, digits and *-_=:+|@. and spaces between them",
+    "string_pattern_mismatch",
+)
 
 
 class OneOfMany(Text):
@@ -91,11 +111,49 @@ class CreateLocation(Body):
     public = Boolean(allow_none=True, metadata={"description": "true unless given."})
     labels = Labels(metadata={"description": "Names with values, to find it by. Beyond the contract."})
     ttl_seconds = _ttl_seconds()
+    template_slug = Choice(
+        (template.slug for template in load_templates()),
+        metadata={
+            "description": "The location gets the chargers of this location template, and they its labels. Beyond the contract."
+        },
+    )
+    ws_url = WsUrl(metadata={"description": "The CSMS of the template's chargers. Beyond the contract."})
+    identity_prefix = Text(
+        max_length=MAX_PREFIX,
+        metadata={
+            "description": "The identities of the template's chargers are this and a number: 001, 002 ... Without it they "
+            "begin with the end of the slug. Beyond the contract."
+        },
+    )
+
+    @validates_schema
+    def _check_chargers(self, data: dict[str, Any], **_: Any) -> None:
+        if "template_slug" not in data:
+            extra = [name for name in ("ws_url", "identity_prefix") if name in data]
+            if extra:
+                raise ValidationError({name: [_WITHOUT_TEMPLATE] for name in extra})
+            return
+        if "ws_url" not in data:
+            raise ValidationError({"ws_url": [REQUIRED]})
+        if not Identity.fits(data.get("identity_prefix", "") + SUFFIX_LENGTH * "0"):
+            raise ValidationError({"identity_prefix": [_NOT_A_PREFIX]})
 
     @post_load
-    def _make_record(self, data: dict[str, Any], **_: Any) -> NewLocation:
+    def _make_record(self, data: dict[str, Any], **_: Any) -> "CreatedLocation":
         public = data.pop("public", None)
-        return NewLocation(**data, public=True if public is None else public)
+        slug, ws_url = data.pop("template_slug", None), data.pop("ws_url", None)
+        prefix = data.pop("identity_prefix", None)
+        location = NewLocation(**data, public=True if public is None else public)
+        if slug is None:
+            return CreatedLocation(location, None)
+        return CreatedLocation(location, NewChargers(get_template(slug), ws_url, prefix))
+
+
+class CreatedLocation(NamedTuple):
+    """What a client requests."""
+
+    location: NewLocation
+    chargers: NewChargers | None
 
 
 class UpdateLocation(Body):
@@ -172,6 +230,17 @@ class LocationAnswer(Schema):
     chargers = fields.Nested(ChargersAt, required=True, metadata={"description": "Beyond the contract."})
 
 
+class LocationCreated(LocationAnswer):
+    job_id = fields.String(
+        metadata={
+            "description": "With `template_slug`: the job that creates the chargers. Beyond the contract."
+        }
+    )
+    status_url = fields.String(
+        metadata={"description": "With `template_slug`: the job's path. Beyond the contract."}
+    )
+
+
 class WaitForShare(Body):
     optional = True
 
@@ -206,6 +275,10 @@ class ShareAnswer(Schema):
     )
     needed = fields.Integer(required=True, metadata={"description": "How many of them the share is."})
     accepted = fields.Integer(required=True)
+    impossible = fields.Integer(
+        required=True,
+        metadata={"description": "Of the others, those that are stopped or whose provisioning failed."},
+    )
     not_accepted = fields.List(
         fields.Nested(NotAcceptedCharger),
         required=True,

@@ -94,10 +94,22 @@ class Frames(Schema):
     complete = fields.Boolean(
         required=True,
         metadata=_doc(
-            "False: a charger had `max_per_charger` frames or more, and only its first ones are counted. Ask for less time."
+            "False: a charger had `max_per_charger` frames or more, and only its first ones are counted: ask for less time. Or "
+            "frames are missing because of a quota: see `cut_by_quota`."
         ),
     )
     max_per_charger = fields.Integer(required=True)
+    cut_by_quota = fields.Integer(
+        required=True,
+        metadata=_doc(
+            "Chargers whose frames of these days were not all stored (`LOG_BYTES_PER_ORGANIZATION`)."
+        ),
+    )
+    read_until = Instant(
+        required=True,
+        allow_none=True,
+        metadata=_doc("Until then the logs had been read. What came later is not counted yet."),
+    )
     by_action = fields.List(fields.Nested(ActionFrames), required=True, metadata=_doc("Most calls first."))
     csms_errors = fields.List(fields.Nested(CsmsError), required=True, metadata=_doc("Most frequent first."))
 
@@ -118,7 +130,11 @@ class ChargerInReport(Schema):
         allow_none=True,
         metadata=_doc("Of its command.", enum=[*(str(result) for result in ItemResult), None]),
     )
-    reason_code = fields.String(required=True, allow_none=True)
+    reason_code = fields.String(
+        required=True,
+        allow_none=True,
+        metadata=_doc("As in `failures`; `stopped`; or the result, where nothing else is known."),
+    )
     reason = fields.String(required=True, allow_none=True, metadata=_doc("Why it did not pass."))
     requested_at = Instant(required=True, allow_none=True, metadata=_doc("When its command was recorded."))
     accepted_at = Instant(
@@ -200,6 +216,8 @@ def shown(report: Report) -> dict[str, Any]:
             "total": frames.total,
             "complete": frames.complete,
             "max_per_charger": frames.max_per_charger,
+            "cut_by_quota": frames.cut_by_quota,
+            "read_until": None if frames.read_until is None else instant_text(frames.read_until),
             "by_action": frames.by_action,
             "csms_errors": frames.errors,
         },

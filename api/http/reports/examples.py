@@ -25,6 +25,8 @@ _REPORT = {
         "total": 26,
         "complete": True,
         "max_per_charger": 100000,
+        "cut_by_quota": 0,
+        "read_until": "2026-04-02T09:19:58Z",
         "by_action": [
             {
                 "action": "Heartbeat",

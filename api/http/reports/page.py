@@ -9,7 +9,7 @@ from typing import Any
 
 from api.http.reports.answers import outcomes, title
 from api.http.reports.plots import distribution, latencies
-from shared.fleet.reports import Outcome, Report, ReportedCharger, failures, slowest, spread
+from shared.fleet.reports import FrameCounts, Outcome, Report, ReportedCharger, failures, slowest, spread
 
 #: Rows of the table of chargers; the CSV has all.
 MAX_ROWS = 1_000
@@ -77,17 +77,24 @@ def _summary(report: Report) -> str:
     counts = ", ".join(f"{count} {name}" for name, count in outcomes(report).items() if count) or "none"
     location = report.subject.location_id
     site = f"<p>Location {escape(location)}</p>\n" if location else ""
+    frames = report.frames
+    read = f", as far as the log is read: until {_instant(frames.read_until)}" if frames.read_until else ""
     return (
         f"{site}<p>{len(report.chargers)} chargers: {counts}.</p>\n"
-        f"<p>{report.frames.total:,} frames from {_instant(report.start)} to {_instant(report.end)}. "
+        f"<p>{frames.total:,} frames from {_instant(report.start)} to {_instant(report.end)}{read}. "
         f"Made on {_instant(report.generated_at)}.</p>\n"
-        + (
-            ""
-            if report.frames.complete
-            else f"<p><strong>Not all frames are counted:</strong> of each charger the first "
-            f"{report.frames.max_per_charger:,}. A report of less time counts all.</p>\n"
-        )
+        f"{_incomplete(frames)}"
     )
+
+
+def _incomplete(frames: FrameCounts) -> str:
+    if frames.complete:
+        return ""
+    if frames.cut_by_quota:
+        why = f"the quota of stored frames was full. Chargers that miss some: {frames.cut_by_quota:,}"
+    else:
+        why = f"of each charger the first {frames.max_per_charger:,}. A report of less time counts all"
+    return f"<p><strong>Not all frames are counted:</strong> {why}.</p>\n"
 
 
 def _times(report: Report) -> str:

@@ -88,6 +88,11 @@ def load_templates() -> tuple[LocationTemplate, ...]:
     return tuple(map(LocationTemplate.of, json.loads(FILE.read_text(encoding="utf-8"))))
 
 
+def get_template(slug: str) -> LocationTemplate:
+    """The template. Raises KeyError."""
+    return {template.slug: template for template in load_templates()}[slug]
+
+
 def find_templates(
     type_: TemplateType | None = None, ocpp_version: OcppVersion | None = None
 ) -> Sequence[LocationTemplate]:

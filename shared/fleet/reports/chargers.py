@@ -225,19 +225,22 @@ WITH subject AS MATERIALIZED (
 {_OF_LOGS}
 """)  # noqa: S608  # our own words
 
-# The newer commands of a charger than its newest start are updates and stops.
+# The newer commands of a charger than its newest start are updates and stops. What became of an update counts, because it may
+# have replaced the start; what became of a stop does not.
 _OF_LOCATION = text(f"""
 WITH subject AS MATERIALIZED (
     SELECT row_number() OVER (ORDER BY charger.id) AS position, charger.id AS charger_id, charger.identity,
-        CASE WHEN charger.provisioning_status = 'FAILED' OR command.status = 'failed' THEN 'failed'
-            WHEN command.status IN ('queued', 'applied') THEN 'requested' ELSE command.status END AS result,
-        coalesce(command.error, charger.error) ->> 'message' AS reason,
-        coalesce(command.error, charger.error) ->> 'code' AS reason_code,
-        command.created_at AS requested_at, command.finished_at, charger.desired_count = 0 AS is_stopped,
+        CASE WHEN charger.provisioning_status = 'FAILED' THEN 'failed'
+            WHEN charger.desired_count = 0 THEN 'succeeded'
+            WHEN newest.status IN ('queued', 'applied') THEN 'requested' ELSE newest.status END AS result,
+        coalesce(newest.error, charger.error) ->> 'message' AS reason,
+        coalesce(newest.error, charger.error) ->> 'code' AS reason_code,
+        command.created_at AS requested_at, newest.finished_at, charger.desired_count = 0 AS is_stopped,
         NULL::timestamptz AS replaced_at,
         {_BEGINS_AT.format(requested_at="command.created_at")} AS begins_at,
         command.created_at + :max_wait AS ends_at, charger.ocpp_state, charger.ocpp_reason, charger.ocpp_since
     FROM chargers AS charger
+    LEFT JOIN commands AS newest ON newest.id = charger.newest_command_id
     LEFT JOIN LATERAL (
         SELECT * FROM commands
         WHERE charger_id = charger.id AND event_type IN ('create_charger', 'start_charger', 'reset_charger')

@@ -30,8 +30,10 @@ class FrameCounts:
     """The frames of all chargers of a report."""
 
     total: int
-    complete: bool  #: false when a charger had as many frames as are counted of each, or more
+    complete: bool  #: false when a charger had as many frames as are counted of each, or more; or lost some to the quota
     max_per_charger: int
+    cut_by_quota: int  #: chargers that lost frames of these days to LOG_BYTES_PER_ORGANIZATION
+    read_until: datetime | None  #: the log had been read until then; None before the first pass
     by_action: Sequence[Mapping[str, Any]]  #: most calls first
     errors: Sequence[Mapping[str, Any]]  #: of the CSMS, by code and action, most first
     by_charger: Mapping[str, FramesOfCharger]
@@ -58,8 +60,10 @@ def count_frames(
     ).one()
     return FrameCounts(
         total=row.total,
-        complete=row.longest < max_each,
+        complete=row.longest < max_each and not row.cut_by_quota,
         max_per_charger=max_each,
+        cut_by_quota=row.cut_by_quota,
+        read_until=row.read_until,
         by_action=row.by_action,
         errors=row.errors,
         by_charger={
@@ -114,6 +118,10 @@ WITH frames AS MATERIALIZED (
 )
 SELECT (SELECT coalesce(sum(frames), 0)::bigint FROM chargers) AS total,
     (SELECT coalesce(max(frames), 0) FROM chargers) AS longest,
+    (SELECT count(DISTINCT charger_id) FROM log_cuts WHERE charger_id = ANY(:charger_ids)
+        AND day BETWEEN CAST(CAST(:start AS timestamptz) AT TIME ZONE 'UTC' AS date)
+        AND CAST(CAST(:end AS timestamptz) AT TIME ZONE 'UTC' AS date)) AS cut_by_quota,
+    (SELECT max(read_through) FROM log_cursors) AS read_until,
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
         'action', action, 'caller', caller, 'calls', calls, 'results', results, 'errors', errors, 'unanswered', unanswered,
         'latency_ms', CASE WHEN latency[1] IS NOT NULL THEN jsonb_build_object(

@@ -32,11 +32,15 @@ class Range:
 
     def between(self, first: datetime, now: datetime) -> tuple[datetime, datetime]:
         """Both instants, at most MAX_RANGE apart: from `first` on, until now, unless given."""
-        if self.start is not None:
-            return self.start, self.end or max(self.start, min(now, self.start + MAX_RANGE))
+        if self.start is None and self.end is not None:
+            start = min(first, self.end)
+            return (start if self.end - start <= MAX_RANGE else self.end - MAX_RANGE), self.end
+        start = self.start or first
         if self.end is not None:
-            return max(min(first, self.end), self.end - MAX_RANGE), self.end
-        return first, min(now, first + MAX_RANGE)
+            return start, self.end
+        if start >= now:
+            return start, start
+        return start, now if now - start <= MAX_RANGE else start + MAX_RANGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,14 @@ from typing import Any
 
 import pytest
 from ocpplab import (
+    ChargerGroup,
+    ChargerTemplate,
     Coordinates,
     DeleteLocationChargersResponse,
+    LocationChargerBulkAcceptedResponse,
     LocationResponse,
+    UpdateLocationChargerItem,
+    UpdateLocationChargersResponse,
 )
 from ocpplab.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 
@@ -133,6 +138,25 @@ def test_the_chargers_of_a_location_are_listed_all_or_some(
         sdk("location_chargers.list", location_id=site, charger_ids=[two[0], elsewhere])
 
 
+def test_many_chargers_are_changed_and_those_that_cannot_be_are_named(
+    sdk: Sdk, site: str, two: list[str], elsewhere: str
+) -> None:
+    items = [
+        UpdateLocationChargerItem(charger_id=two[0], charge_point_name="Bay 1"),
+        UpdateLocationChargerItem(charger_id=elsewhere, charge_point_name="Bay 2"),
+    ]
+
+    answer = sdk("location_chargers.with_raw_response.update", location_id=site, chargers=items)
+
+    assert answer.status_code == 200
+    assert isinstance(answer.data, UpdateLocationChargersResponse)
+    assert (answer.data.updated_count, answer.data.failed_count) == (1, 1)
+    assert [(row.id, row.name) for row in answer.data.updated] == [(two[0], "Bay 1")]
+    assert [row.charger_id for row in answer.data.failed] == [elsewhere]
+    assert answer.data.failed[0].error
+    assert sdk("chargers.get", charger_id=elsewhere).name is None
+
+
 def test_many_chargers_are_deleted_and_never_all_by_mistake(
     sdk: Sdk, site: str, two: list[str], elsewhere: str
 ) -> None:
@@ -150,3 +174,30 @@ def test_many_chargers_are_deleted_and_never_all_by_mistake(
     assert answer.data.deleted == [two[1]]
     assert [row.charger_id for row in answer.data.failed] == [elsewhere]
     assert [row.id for row in sdk("location_chargers.list", location_id=site).data] == [two[0]]
+
+
+def test_many_chargers_are_accepted_as_a_job(sdk: Sdk, site: str) -> None:
+    template = ChargerTemplate(**CHARGER, identity_prefix="SITE_A_", template_name="Bay")
+    groups = [ChargerGroup(template=template, charger_ids=["001", "002"], chargers_number=5)]
+
+    answer = sdk("location_chargers.with_raw_response.create", location_id=site, request=groups)
+
+    accepted = answer.data
+    assert answer.status_code == 202
+    assert isinstance(accepted, LocationChargerBulkAcceptedResponse)
+    assert accepted.status in {"PENDING", "PROVISIONING"}
+    assert accepted.status_url == f"/ocpp/locations/{site}/chargers/jobs/{accepted.job_id}"
+    repeated = sdk("location_chargers.create", location_id=site, request=groups)
+    assert repeated.job_id == accepted.job_id
+
+    job = sdk("location_chargers.get_bulk_job", location_id=site, job_id=accepted.job_id)
+    assert (job.job_id, job.error, job.results, job.provisioned_at) == (accepted.job_id, None, None, None)
+    other = sdk("locations.create", **PARIS).id
+    with pytest.raises(NotFoundError):
+        sdk("location_chargers.get_bulk_job", location_id=other, job_id=accepted.job_id)
+
+
+@pytest.mark.parametrize("groups", [[], [ChargerGroup(template=ChargerTemplate(**CHARGER))]])
+def test_groups_of_no_chargers_are_unprocessable(sdk: Sdk, site: str, groups: list[ChargerGroup]) -> None:
+    with pytest.raises(UnprocessableEntityError):
+        sdk("location_chargers.create", location_id=site, request=groups)

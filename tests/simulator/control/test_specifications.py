@@ -97,6 +97,7 @@ async def test_a_charger_that_has_waited_long_for_its_specification_gets_its_mem
     async with Csms() as csms, ScriptedLink() as link:
         link.spec = spec(1, csms.url)
         async with ControlledCharger(link, "") as charger:
+            await csms.accepted()
             session = await link.session()
             await session.act(1, "plug_connector")
             await session.result(1)

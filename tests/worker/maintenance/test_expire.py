@@ -1,4 +1,4 @@
-"""A charger whose time is over is deleted as by a client, once, and only then."""
+"""A charger or a location whose time is over is deleted as by a client, once, and only then."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
 from shared.broker.app import make_celery
-from shared.models import Charger
+from shared.models import Charger, Job, JobItem, Location
 from shared.queues import Queue
-from tests.support.world import World
+from tests.support.world import ORGANIZATION, World
 from worker.maintenance import expire
-from worker.maintenance.expire import expire_chargers
+from worker.maintenance.expire import expire_chargers, expire_locations
 
 
 @pytest.fixture
@@ -81,3 +81,39 @@ def test_a_charger_whose_time_is_extended_at_that_moment_stays(world: World, cel
 
     assert (meanwhile, afterwards) == (0, 0)
     assert world.charger(charger_id).deleted_at is None
+
+
+def test_a_location_whose_time_is_over_is_deleted_with_its_chargers_and_no_other(world: World) -> None:
+    with world.sessions.begin() as session:
+        for name, seconds_left in (("over", -1), ("later", 60), ("empty", -1)):
+            expires_at = func.now() + timedelta(seconds=seconds_left)
+            session.add(Location(organization_id=ORGANIZATION, id=name, expires_at=expires_at))
+        session.add(Location(organization_id="globex", id="over"))
+    for number, location_id in enumerate(("over", "over", "later")):
+        world.update(world.ready(f"CP-{number}"), location_id=location_id)
+
+    expired = expire_locations(world.sessions)
+    again = expire_locations(world.sessions)
+
+    with world.sessions() as session:
+        [job] = session.scalars(select(Job))
+        items = session.scalars(select(JobItem.identity).order_by(JobItem.position)).all()
+        live = session.execute(
+            select(Location.organization_id, Location.id).where(Location.deleted_at.is_(None))
+        ).all()
+    assert (expired, again) == (2, 0)
+    assert (job.action, job.location_id, job.requested_by) == ("delete", "over", "chargehand")
+    assert items == ["CP-0", "CP-1"]
+    assert {tuple(row) for row in live} == {(ORGANIZATION, "later"), ("globex", "over")}
+
+
+def test_a_location_whose_time_is_extended_at_that_moment_stays(world: World) -> None:
+    with world.sessions.begin() as session:
+        session.add(Location(organization_id=ORGANIZATION, id="here", expires_at=func.now()))
+
+    with ThreadPoolExecutor() as threads, world.sessions.begin() as session:
+        session.execute(update(Location).values(expires_at=func.now() + timedelta(hours=1)))
+        meanwhile = threads.submit(expire_locations, world.sessions).result(10)
+        session.commit()
+
+    assert (meanwhile, expire_locations(world.sessions)) == (0, 0)

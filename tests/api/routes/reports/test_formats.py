@@ -139,3 +139,15 @@ def test_the_accept_header_chooses_the_format_unless_the_query_does(
 
     assert reported.fleet.get(path, headers=headers).mimetype == mimetype
     assert reported.fleet.get(f"{path}?format=CSV", headers=headers).mimetype == "text/csv"
+
+
+def test_what_is_long_is_compressed(reported: Reported) -> None:
+    ids = [reported.fleet.create(identity=f"CP-{number}") for number in range(9)]
+    path = f"/ocpp/jobs/{reported.job('start', *ids)}/report"
+    headers = {"Accept-Encoding": "gzip"}
+
+    answers = [
+        reported.fleet.get(f"{path}?format={form}", headers=headers) for form in ("csv", "junit", "html")
+    ]
+
+    assert {answer.content_encoding for answer in answers} == {"gzip"}

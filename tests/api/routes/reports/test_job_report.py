@@ -8,7 +8,7 @@ from sqlalchemy import event, update
 from api.http.reports.answers import ChargerInReport, ReportAnswer
 from api.resources import Resources
 from shared.fleet.reports import frames
-from shared.models import Charger
+from shared.models import Charger, LogCursor, LogCut
 from tests.api.routes.reports.writing import RESTART, Reported
 from tests.support.fleet import Fleet
 from tests.support.log_entries import NOON, connection, frame
@@ -188,6 +188,29 @@ def test_the_range_of_frames_can_be_chosen(reported: Reported) -> None:
 
 
 @pytest.mark.parametrize(
+    "query",
+    [
+        {"start_date": "9999-12-31T23:59:59Z"},
+        {"end_date": "0001-01-01T00:00:00Z"},
+        {"start_date": "0001-01-01T00:00:00Z"},
+        {"end_date": "9999-12-31T23:59:59Z"},
+        {"start_date": "0001-01-01T00:00:00Z", "end_date": "0001-01-01T00:00:00Z"},
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_a_range_at_the_end_of_time_has_no_frames(
+    reported: Reported, query: dict[str, str], form: str
+) -> None:
+    charger_id = reported.fleet.create()
+    job_id = reported.job("start", charger_id)
+    reported.call(charger_id, 1)
+
+    answer = reported.get(job_id, format=form, **query)
+
+    assert form == "html" or answer.json["frames"]["total"] == 0
+
+
+@pytest.mark.parametrize(
     ("query", "param"),
     [
         ({"format": "pdf"}, "format"),
@@ -220,6 +243,23 @@ def test_a_report_that_cannot_count_all_frames_says_so(
 
     assert (found["complete"], found["max_per_charger"], found["total"]) == (False, 4, 6)
     assert "Not all frames are counted" in reported.get(job_id, format="html").text
+
+
+def test_a_report_says_which_frames_a_quota_cut_and_how_far_the_log_is_read(reported: Reported) -> None:
+    charger_id = reported.fleet.create()
+    job_id = reported.job("start", charger_id)
+    reported.call(charger_id, 1)
+    with reported.fleet.sessions.begin() as session:
+        session.add(LogCut(charger_id=charger_id, day=NOON.date()))
+        session.add(LogCursor(log_group="chargers", read_until_ms=0, read_through=NOON))
+
+    found = reported.get(job_id).json["frames"]
+    earlier = reported.get(job_id, end_date="2026-04-08T12:00:00Z").json["frames"]
+
+    assert (found["complete"], found["cut_by_quota"]) == (False, 1)
+    assert (earlier["complete"], earlier["cut_by_quota"]) == (True, 0)
+    assert found["read_until"] == "2026-04-09T12:00:00Z"
+    assert "Chargers that miss some: 1" in reported.get(job_id, format="html").text
 
 
 def test_a_report_takes_as_many_statements_for_one_charger_as_for_twenty(

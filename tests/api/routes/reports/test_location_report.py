@@ -71,6 +71,33 @@ def test_chargers_are_measured_from_their_newest_start(reported: Reported) -> No
     assert "<h1>Location Here</h1>" in report_of(fleet, here, format="html").text
 
 
+def test_an_update_that_replaced_the_start_decides_what_became_of_it(reported: Reported) -> None:
+    fleet, location_id = reported.fleet, reported.fleet.locate()
+    ids = {name: started(fleet, location_id, name) for name in ("open", "failed", "good")}
+    for name, status in (("open", "applied"), ("failed", "failed"), ("good", "succeeded")):
+        newest = reported.command(ids[name], "update_charger", 2, at=30)
+        error = {"code": "image_unavailable", "message": "Gone"} if status == "failed" else None
+        finished_at = None if status == "applied" else NOON
+        with fleet.sessions.begin() as session:
+            changed = update(Command).where(Command.id == newest)
+            session.execute(changed.values(status=status, error=error, finished_at=finished_at))
+            session.execute(
+                update(Charger)
+                .where(Charger.id == ids[name])
+                .values(newest_command_id=newest, generation=2, publish_at=NOON)
+            )
+    reported.accepted(ids["good"], 31)
+
+    found = {one["identity"]: one for one in report_of(fleet, location_id).json["chargers"]}
+
+    assert {name: one["outcome"] for name, one in found.items()} == {
+        "open": "open",
+        "failed": "failed",
+        "good": "passed",
+    }
+    assert found["failed"]["reason"] == "Gone"
+
+
 def test_frames_are_counted_of_the_last_day_by_default(reported: Reported) -> None:
     location_id = reported.fleet.locate()
     started(reported.fleet, location_id, "CP-1")

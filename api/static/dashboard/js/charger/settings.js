@@ -2,6 +2,7 @@
 
 import { timeAgo } from "../clock.js";
 import { el } from "../el.js";
+import { link } from "../router.js";
 import { copyButton } from "../shell/problems.js";
 import { watts } from "../words.js";
 import { draw } from "./draw.js";
@@ -26,7 +27,7 @@ export function makeSettings(model, does) {
     draw(followed, [spec.revision, spec.applied_revision, spec.error, runtime.desired, control.connected], () => followedIn(charger));
     draw(settings, spec, () => settingsOf(spec));
     draw(remark, control.remark, () => remarkOf(control.remark, does));
-    draw(facts, [charger.id, charger.identity, charger.name, charger.location_id, charger.location_name, charger.model, charger.ocpp_version, charger.number_of_connectors, charger.connector_type, control.version, control.connected, control.since], () => factsOf(charger));
+    draw(facts, [charger.id, charger.identity, charger.name, charger.location_id, charger.location_name, charger.labels, charger.expires_at, charger.model, charger.ocpp_version, charger.number_of_connectors, charger.connector_type, control.version, control.connected, control.since], () => factsOf(charger));
   }
 }
 
@@ -71,7 +72,7 @@ function remarkOf(remark, does) {
 }
 
 function factsOf(charger) {
-  const { id, identity, name, vendor_name, model, connector_type, number_of_connectors, max_charging_power, ocpp_version, location_id, location_name, created_at, control } = charger;
+  const { id, identity, name, vendor_name, model, connector_type, number_of_connectors, max_charging_power, ocpp_version, location_id, location_name, labels, created_at, expires_at, control } = charger;
   return [
     pair("Identity", [identity, " ", copyButton(identity, "Copy")]),
     pair("Id, and ECS service", [el("code", {}, id), " ", copyButton(id, "Copy")]),
@@ -80,10 +81,17 @@ function factsOf(charger) {
     pair("Version", ocpp_version?.replace("OCPP", "OCPP ")),
     pair("Connectors", `${number_of_connectors} of ${connector_type}, up to ${watts(max_charging_power)}`),
     location_id && pair("Location", [location_name ? `${location_name}, ` : "", el("code", {}, location_id)]),
+    Object.keys(labels).length > 0 && pair("Labels", el("ul", { class: "plain" }, Object.entries(labels).map(labelItem))),
     pair("Created", timeAgo(created_at)),
+    expires_at && pair("Goes away", timeAgo(expires_at)),
     pair("Control link", control.connected ? ["connected, since ", timeAgo(control.since)] : control.since ? ["not connected since ", timeAgo(control.since)] : "never connected"),
     control.version && pair("Simulator", control.version),
   ];
+}
+
+/** Leads to the chargers that have the same label. */
+function labelItem([name, value]) {
+  return el("li", {}, link(`/dashboard?labels=${encodeURIComponent(`${name}:${value}`)}`, value ? `${name}: ${value}` : name));
 }
 
 function pair(label, ...content) {

@@ -10,7 +10,7 @@ export const CHOICES = {
 };
 
 /** The filters with one value each. */
-const SINGLE = ["q", "identity", "brand_slug", "model_slug", "location_id", "attention"];
+const SINGLE = ["q", "identity", "brand_slug", "model_slug", "location_id", "labels", "attention"];
 
 export const FILTERS = [...SINGLE, ...Object.keys(CHOICES)];
 
@@ -35,6 +35,7 @@ const NAMES = {
   brand_slug: "brand",
   model_slug: "model",
   location_id: "location",
+  labels: "label",
   observed: "state",
   ocpp_state: "link",
   status: "provisioning",
@@ -60,7 +61,7 @@ function wholeNumber(text, otherwise) {
   return /^[1-9][0-9]{0,5}$/.test(text ?? "") ? Number(text) : otherwise;
 }
 
-/** The values of a filter of CHOICES. */
+/** The values of a filter that may have several. */
 export function valuesOf(filters, key) {
   return filters[key] ? filters[key].split(",") : [];
 }
@@ -88,7 +89,7 @@ export function chipsOf(filters) {
       const words = text === "true" ? "needs attention" : text === "false" ? "needs no attention" : `attention: ${text}`;
       return [{ key, text: words, change: { attention: null } }];
     }
-    if (!(key in CHOICES)) return [{ key, text: `${NAMES[key]}: ${text}`, change: { [key]: null } }];
+    if (!(key in CHOICES) && key !== "labels") return [{ key, text: `${NAMES[key]}: ${text}`, change: { [key]: null } }];
     return valuesOf(filters, key).map((value) => ({
       key,
       text: `${NAMES[key]}: ${value}`,
@@ -112,8 +113,16 @@ export function matches(filters, row) {
       case "status":
       case "ocpp_version":
         return wanted.split(",").includes(row[key]);
+      case "labels":
+        return wanted.split(",").every((label) => hasLabel(row.labels, label));
       default:
         return row[key] === wanted;
     }
   });
+}
+
+/** Whether the labels have this one: `run:1234` with the value, `run` with any. */
+function hasLabel(labels, label) {
+  const [name, ...value] = label.split(":");
+  return Object.hasOwn(labels, name) && (!value.length || labels[name] === value.join(":"));
 }

@@ -7,12 +7,13 @@ import { el, fill } from "../el.js";
 import { keys } from "../keys.js";
 import { live } from "../live.js";
 import { onQuery } from "../router.js";
+import { save } from "../save.js";
 import { filterBar, moreText, nothingMatches } from "./bar.js";
 import { asLines } from "./exchanges.js";
 import { anyFilter, asQuery, filters, matches, showsWholeExchanges } from "./filters.js";
 import { rowList } from "./list.js";
 import { Log, PAGE } from "./log.js";
-import { copy, save } from "./text.js";
+import { copy } from "./text.js";
 
 const TICK_MS = 1000;
 const READER = "maintenance.read_logs";

@@ -46,13 +46,3 @@ export async function copy(text, what) {
     toast("The browser does not let this page copy: select the text and copy it.", { kind: "failed" });
   }
 }
-
-/** Save the blob as a file. */
-export function save(blob, name) {
-  const href = URL.createObjectURL(blob);
-  const anchor = el("a", { href, download: name, hidden: true });
-  document.body.append(anchor);
-  anchor.click();
-  anchor.remove();
-  setTimeout(() => URL.revokeObjectURL(href), 60_000);
-}

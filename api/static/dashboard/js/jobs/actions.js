@@ -1,9 +1,10 @@
-// What can be done with a job: pause, resume, cancel, and try again what failed.
+// What can be done with a job: pause, resume, cancel, try again what failed, and download its report.
 
 import { api } from "../client.js";
 import { announce, confirmDialog, toast } from "../dialog.js";
 import { el, fill } from "../el.js";
 import { navigate } from "../router.js";
+import { save } from "../save.js";
 import { counted } from "../words.js";
 import { isFinal, titleOf } from "./words.js";
 
@@ -28,9 +29,11 @@ export function jobActions({ changed }) {
   function buttonsOf(job) {
     const buttons = [];
     if (job.counts.failed) buttons.push([`Try ${counted(job.counts.failed, "failed charger")} again`, () => retryJob(current)]);
-    if (isFinal(job) || job.status === "cancelled") return buttons;
-    buttons.push(job.status === "paused" ? ["Resume", () => change("resume")] : ["Pause", () => change("pause")]);
-    buttons.push(["Cancel the job", cancel, "danger"]);
+    if (!isFinal(job) && job.status !== "cancelled") {
+      buttons.push(job.status === "paused" ? ["Resume", () => change("resume")] : ["Pause", () => change("pause")]);
+      buttons.push(["Cancel the job", cancel, "danger"]);
+    }
+    buttons.push(["Download the report", () => downloadReport(current)]);
     return buttons;
   }
 
@@ -56,6 +59,15 @@ export function jobActions({ changed }) {
     } catch (error) {
       toast(`The job was not changed: ${error.detail ?? error.message}`, { kind: "failed" });
     }
+  }
+}
+
+/** Save the report as a page that prints. An error is shown, not raised. */
+async function downloadReport(job) {
+  try {
+    save(await api.download(`/ocpp/jobs/${encodeURIComponent(job.id)}/report`, { format: "html" }, "text/html"), `job-${job.id}.html`);
+  } catch (error) {
+    toast(`The report was not made: ${error.detail ?? error.message}`, { kind: "failed" });
   }
 }
 

@@ -18,7 +18,7 @@ const TASKS = {
   "maintenance.observe": "Observe: read what ECS runs",
   "maintenance.rollouts": "Rollouts: bring new settings",
   "maintenance.run_jobs": "Jobs: work off requests for many chargers",
-  "maintenance.expire": "Delete chargers whose time is over",
+  "maintenance.expire": "Delete locations and chargers whose time is over",
   "maintenance.read_logs": "Read the chargers' logs",
   "maintenance.clean_up": "Delete what is too old",
 };

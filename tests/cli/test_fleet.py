@@ -1,0 +1,114 @@
+"""`chargehand fleet`: many chargers that are created, waited for and deleted together."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from chargehand.client.fleet_plan import spread
+from chargehand.client.standing import Standing
+from chargehand.pytest_plugin import RunningStack
+from tests.cli.conftest import COMMAND, NOBODY, Run, environment_of
+
+
+@pytest.fixture(autouse=True)
+def _fleet_is_deleted(name: str, chargehand: RunningStack) -> Iterator[None]:
+    yield
+    for row in chargehand.client.rows("/ocpp/locations"):
+        if row["name"] == name:
+            chargehand.client.delete(f"/ocpp/locations/{row['id']}")
+
+
+def test_a_fleet_comes_is_accepted_and_goes(run: Run, name: str) -> None:
+    up = run("fleet", "up", "--name", name, "--count", "3", "--prefix", f"{name}-", "--json")
+    assert up.status == 0, up.err
+    identities = [f"{name}-{number}" for number in (1, 2, 3)]
+    assert (up.json["identities"], up.json["total"], up.json["accepted"]) == (identities, 3, 3)
+    assert up.json["not_accepted"] == []
+
+    (shown,) = (row for row in run("locations", "list", "--json").json if row["name"] == name)
+    assert shown["chargers"]["ocpp_state"]["accepted"] == 3
+    again = run("fleet", "wait", name)
+    assert (again.status, "3 of 3 accepted" in again.out) == (0, True)
+
+    assert run("fleet", "down", name, "--yes").status == 0
+    assert run("chargers", "list", "--search", name, "--quiet").out == ""
+    assert run("fleet", "wait", name).status == 1
+
+
+def test_chargers_that_are_not_accepted_are_printed_with_the_reason(run: Run, name: str) -> None:
+    taken = run("chargers", "create", f"{name}-2", "--no-wait", "-q")
+    assert taken.status == 0
+    nobody = ("--name", name, "--count", "2", "--prefix", f"{name}-", "--ws-url", NOBODY)
+
+    failed = run("fleet", "up", *nobody, "--timeout", "60")
+
+    assert failed.status == 1, failed.err  # one of two has failed, so both cannot be accepted
+    assert f"{name}-2" in failed.out
+    assert "0 of 2 accepted, 1 stopped or failed" in failed.err
+    late = run("fleet", "wait", name, "--timeout", "8", "--json")
+    assert late.status == 3, late.err
+    (other,) = late.json["not_accepted"]
+    assert (other["identity"], other["state"]) == (f"{name}-1", "disconnected")
+    assert "nothing listens on 127.0.0.1:9" in other["reason"]
+    assert run("fleet", "wait", name, "--accepted-share", "0").status == 0
+
+
+@pytest.mark.parametrize("down", [False, True], ids=["stays", "goes"])
+def test_ctrl_c_during_the_wait_leaves_the_fleet_or_deletes_it(
+    run: Run, name: str, chargehand: RunningStack, down: bool
+) -> None:
+    option = ["--down-on-interrupt"] if down else []
+    process = subprocess.Popen(
+        [*COMMAND, "fleet", "up", "--name", name, "--count", "1", "--ws-url", NOBODY, *option],
+        env=environment_of(chargehand),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "0 of 1 accepted" in process.stderr.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    if down:
+        assert "is deleted" in said
+        assert run("locations", "get", name).status == 1
+    else:
+        assert "This deletes it: chargehand fleet down " in said
+        assert run("locations", "get", name).status == 0
+
+
+def test_what_the_api_refuses_leaves_no_location(run: Run, name: str) -> None:
+    refused = run("fleet", "up", "--name", name, "--count", "2", "--ws-url", "http://no-websocket")
+
+    assert refused.status == 1
+    assert "ws_url" in refused.err
+    assert run("locations", "get", name).status == 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "expected"),
+    [([4, 2], None, [4, 2]), ([4, 2], 50, [33, 17]), ([1, 1, 1], 2, [1, 1, 0]), ([4], 1000, [1000])],
+)
+def test_a_template_keeps_its_proportions(counts: list[int], total: int | None, expected: list[int]) -> None:
+    assert spread(counts, total) == expected
+
+
+@pytest.mark.parametrize(
+    ("standing", "share", "has", "can_have"),
+    [
+        (Standing(total=100, accepted=95, impossible=5), 0.95, True, True),
+        (Standing(total=100, accepted=94, impossible=5), 0.95, False, True),
+        (Standing(total=100, accepted=94, impossible=6), 0.95, False, False),
+        (Standing(total=3, accepted=2, impossible=0), 0.7, False, True),
+        (Standing(total=0, accepted=0, impossible=0), 0, False, False),
+    ],
+)
+def test_a_share_is_reached_or_can_be_or_cannot(
+    standing: Standing, share: float, has: bool, can_have: bool
+) -> None:
+    assert (standing.has(share), standing.can_have(share)) == (has, can_have)
