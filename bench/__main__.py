@@ -16,11 +16,8 @@ from bench.parts import (
     expiry,
     footprint,
     growth,
-<<<<<<< HEAD
     jobs,
-=======
     locations,
->>>>>>> main
     observe,
     reach,
     reconnect,
@@ -44,11 +41,8 @@ PARTS: dict[str, Callable[[], Report]] = {
     "charger": charger.measure,
     "reconnect": reconnect.measure,
     "removals": removals.measure,
-<<<<<<< HEAD
     "jobs": jobs.measure,
-=======
     "expiry": expiry.measure,
->>>>>>> main
     "reports": reports.measure,
     "tenants": tenants.measure,
     "drive": drive.measure,
