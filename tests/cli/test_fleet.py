@@ -46,6 +46,8 @@ def test_chargers_that_are_not_accepted_are_printed_with_the_reason(run: Run, na
 
     assert failed.status == 1, failed.err  # one of two has failed, so both cannot be accepted
     assert f"{name}-2" in failed.out
+    assert f"{name}-2" not in failed.err
+    assert "This deletes it: chargehand fleet down " in failed.err
     assert "0 of 2 accepted, 1 stopped or failed" in failed.err
     late = run("fleet", "wait", name, "--timeout", "8", "--json")
     assert late.status == 3, late.err
