@@ -8,8 +8,8 @@ from alembic import op
 
 from shared.migrations.indexes import build_index
 
-revision = "0031"
-down_revision = "0030"
+revision = "0032"
+down_revision = "0031"
 
 ALL = "chargers (organization_id, location_id, id) WHERE location_id IS NOT NULL"
 LIVE = "chargers (organization_id, location_id, id) WHERE deleted_at IS NULL AND location_id IS NOT NULL"
