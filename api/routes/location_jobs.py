@@ -80,9 +80,8 @@ def get_location_chargers_job(query: WaitQuery, location_id: str, job_id: str) -
     shown = answers.shown_job(found)
     if found.job.finished_at is not None:
         with resources().reads() as session:
-            chargers = created.created_chargers(session, found.job)
             failed = created.failed_items(session, found.job)
-        shown["results"] = answers.results(found, chargers, failed)
+            shown["results"] = answers.results(found, created.created_chargers(session, found.job), failed)
     return shown
 
 

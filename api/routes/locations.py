@@ -191,6 +191,7 @@ def wait_for_location(body: Mapping[str, Any], query: WaitQuery, location_id: st
         "total": standing.total,
         "needed": standing.needed(share),
         "accepted": standing.accepted,
+        "impossible": standing.impossible,
         "not_accepted": others,
     }
 

@@ -7,7 +7,7 @@ from chargehand.client.fleet_plan import NewFleet
 from chargehand.client.http import Client, Row
 from chargehand.client.jobs import raise_for_job, request_job, wait_for_job
 from chargehand.client.locations import delete_locations, location_path
-from chargehand.client.standing import Standing, not_accepted, raise_for_standing, standing_of, wait_for_fleet
+from chargehand.client.standing import Standing, all_others, raise_for_standing, standing_of, wait_for_fleet
 
 WITHIN_S = 120.0
 
@@ -47,11 +47,10 @@ class Fleet:
 
     def wait_until_accepted(self, *, share: float = 1.0, within_s: float = WITHIN_S) -> None:
         """Wait until the CSMS has accepted that share of the chargers. The error names those that it has not."""
-        client = self._client.within(within_s)
         job_id = self._made.job_id
-        standing = wait_for_fleet(client, self.id, share=share, timeout_s=within_s, job_id=job_id)
+        standing = wait_for_fleet(self._client, self.id, share=share, timeout_s=within_s, job_id=job_id)
         if not standing.has(share):
-            raise_for_standing(standing, not_accepted(self._client, self.id, job_id), share, within_s)
+            raise_for_standing(standing, all_others(self._client, standing, job_id), share, within_s)
 
     def start(self, *, rate: float | None = None, within_s: float = WITHIN_S) -> None:
         """Start all, `rate` per second, and wait until they run."""

@@ -4,14 +4,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from uuid import uuid4
 
 from chargehand.client.failures import Failure, TimeIsUp
 from chargehand.client.http import Client, Row, segment
 from chargehand.client.jobs import get_job
-from chargehand.client.waiting import state_of
+from chargehand.client.locations import location_path
 
-POLL_S = 1.0
-MAX_SHOWN = 20  # chargers in a message
+POLL_S = 0.5  # between two questions, also when the API does not hold its answer
+HOLD_S = 2  # that the API holds an answer; what is on display is at most this old
+MARGIN_S = 0.5  # for the way of a held answer
+MAX_SHOWN = 100  # chargers that are named, as in the API's answer
 
 
 @dataclass(frozen=True)
@@ -20,23 +23,26 @@ class Standing:
 
     total: int
     accepted: int  #: by the CSMS
-    failed: int  #: whose creation failed
+    impossible: int  #: those that are stopped, or whose creation failed
+    #: Of those that are not accepted, the first that exist: charger_id, identity, state, reason.
+    others: Sequence[Row] = ()
 
     def needed(self, share: float) -> int:
         """How many chargers that share is."""
-        return ceil(round(share * self.total, 9))
+        return ceil(round(share * self.total, 6))
 
     def has(self, share: float) -> bool:
         """Whether that share is accepted. No share of no chargers is."""
         return self.total > 0 and self.accepted >= self.needed(share)
 
-    def can_reach(self, share: float) -> bool:
-        return self.total > 0 and self.total - self.failed >= self.needed(share)
+    def can_have(self, share: float) -> bool:
+        """Whether it may be, if no charger is started or created meanwhile."""
+        return self.total > 0 and self.total - self.impossible >= self.needed(share)
 
     def sentence(self) -> str:
-        """`48 of 50 accepted, 1 failed`."""
-        failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.accepted} of {self.total} accepted{failed}"
+        """`48 of 50 accepted, 1 stopped or failed`."""
+        impossible = f", {self.impossible} stopped or failed" if self.impossible else ""
+        return f"{self.accepted} of {self.total} accepted{impossible}"
 
 
 Changed = Callable[[Standing], None]
@@ -51,68 +57,89 @@ def wait_for_fleet(
     job_id: str | None = None,
     changed: Changed = lambda _: None,
 ) -> Standing:
-    """How far the fleet is when that share is accepted, can no longer be, or the time is up. Raises Failure.
+    """How far the fleet is when that share is accepted, when it cannot be, or when the time is up. Raises Failure.
 
-    With the job that creates the chargers, those that do not exist yet count too.
+    With the job that creates the chargers, those that it could not create count too.
     """
+    client = client.within(timeout_s)
     deadline = time.monotonic() + timeout_s
+    standing: Standing | None = None
+    hold_s = 0  # the first answer comes at once, so that there is something to show
     while True:
-        standing = standing_of(client, location_id, job_id)
+        began = time.monotonic()
+        try:
+            standing = standing_of(client, location_id, job_id, share=share, hold_s=hold_s)
+        except TimeIsUp:  # the API does not answer
+            if standing is None:
+                raise
+            return standing
         changed(standing)
         left_s = deadline - time.monotonic()
-        if standing.has(share) or not standing.can_reach(share) or left_s <= 0:
+        if standing.has(share) or not standing.can_have(share) or left_s <= 0:
             return standing
-        time.sleep(min(POLL_S, left_s))
+        hold_s = min(HOLD_S, int(max(left_s - MARGIN_S, 0)))
+        time.sleep(min(max(began + POLL_S - time.monotonic(), 0), left_s))
 
 
-def standing_of(client: Client, location_id: str, job_id: str | None = None) -> Standing:
-    """How far the fleet is now. Raises Failure."""
-    numbers = client.get("/ocpp/chargers/summary", location_id=location_id)
-    total, failed = numbers["total"], numbers["status"]["FAILED"]
+def standing_of(
+    client: Client, location_id: str, job_id: str | None = None, *, share: float = 1.0, hold_s: int = 0
+) -> Standing:
+    """How far the fleet is now, or when that share is accepted, at most hold_s later. Raises Failure."""
+    path = f"{location_path(location_id)}/wait"
+    answer = client.post(path, uuid4().hex, {"share": share}, wait=hold_s or None)[1]
+    total, others = answer["total"], [_shown(row) for row in answer["not_accepted"]]
     if job_id is not None:
-        job = get_job(client, job_id)
-        total = max(job["total"], total)
-        failed = max(failed, job["counts"]["failed"] + job["counts"]["cancelled"])
-    return Standing(total, numbers["ocpp_state"]["accepted"], failed)
+        total = max(total, get_job(client, job_id)["total"])
+    return Standing(total, answer["accepted"], answer["impossible"] + total - answer["total"], others)
 
 
-def not_accepted(client: Client, location_id: str, job_id: str | None = None) -> list[Row]:
-    """The chargers that the CSMS has not accepted, with `identity`, `state` and `reason`, at most MAX_SHOWN. Raises Failure."""
-    rows = [
-        {"charger_id": row["id"], "identity": row["identity"], "state": state, "reason": reason}
-        for row in client.chargers(location_id=location_id)
-        for state, reason in [state_of(row)]
-        if state != "accepted"
+def not_created(client: Client, job_id: str) -> list[Row]:
+    """The chargers that the job could not create, as in Standing.others. Raises Failure."""
+    items = client.rows(f"/ocpp/jobs/{segment(job_id)}/items", MAX_SHOWN, result="failed,cancelled,skipped")
+    return [
+        {
+            "charger_id": item["charger_id"],
+            "identity": item["identity"],
+            "state": item["result"],
+            "reason": item["reason"],
+        }
+        for item in items
     ]
-    known = {row["identity"] for row in rows}
-    if job_id is not None:
-        path = f"/ocpp/jobs/{segment(job_id)}/items"
-        rows += [
-            {
-                "charger_id": item["charger_id"],
-                "identity": item["identity"],
-                "state": item["result"],
-                "reason": item["reason"],
-            }
-            for item in client.rows(path, result="failed,cancelled,waiting")
-            if item["identity"] not in known
-        ]
-    return rows
+
+
+def _shown(row: Row) -> Row:
+    state = row["ocpp_state"] if row["observed"] == "running" and row["ocpp_state"] else row["observed"]
+    return {
+        "charger_id": row["charger_id"],
+        "identity": row["identity"],
+        "state": state,
+        "reason": row["reason"],
+    }
+
+
+def all_others(client: Client, standing: Standing, job_id: str | None) -> list[Row]:
+    """The first MAX_SHOWN chargers that are not accepted, with those that the job could not create. Raises Failure."""
+    rows = list(standing.others)
+    if job_id is not None and len(rows) < min(MAX_SHOWN, standing.total - standing.accepted):
+        known = {row["charger_id"] for row in rows}
+        rows += [row for row in not_created(client, job_id) if row["charger_id"] not in known]
+    return rows[:MAX_SHOWN]
 
 
 def raise_for_standing(standing: Standing, others: Sequence[Row], share: float, timeout_s: float) -> None:
-    """Raise TimeIsUp, or Failure if the share can no longer be reached, with a line for the first chargers that miss."""
+    """Raise TimeIsUp, or Failure if the share cannot be accepted, with a line for each of the others that are named."""
     if standing.has(share):
         return
-    late = standing.can_reach(share)
+    late = standing.can_have(share)
     wanted = "" if share == 1 else f", {standing.needed(share)} are needed"
     lines = [standing.sentence() + (f" after {timeout_s:g} s" if late else "") + wanted]
-    lines += [line_of(row) for row in others[:MAX_SHOWN]]
-    if len(others) > MAX_SHOWN:
-        lines.append(f"and {len(others) - MAX_SHOWN} more")
+    lines += [line_of(row) for row in others]
+    more = standing.total - standing.accepted - len(others)
+    if others and more > 0:
+        lines.append(f"and {more} more")
     raise (TimeIsUp if late else Failure)("\n".join(lines))
 
 
 def line_of(row: Row) -> str:
-    """`CI-07: disconnected, nothing listens on 127.0.0.1:9`."""
-    return f"{row['identity']}: {', '.join(filter(None, (row['state'], row['reason'])))}"
+    """A charger and why it is not accepted, as a line."""
+    return f"{row['identity']}: {row['reason'] or row['state']}"

@@ -27,6 +27,8 @@ def test_a_fleet_comes_is_accepted_and_goes(run: Run, name: str) -> None:
     assert (up.json["identities"], up.json["total"], up.json["accepted"]) == (identities, 3, 3)
     assert up.json["not_accepted"] == []
 
+    (shown,) = (row for row in run("locations", "list", "--json").json if row["name"] == name)
+    assert shown["chargers"]["ocpp_state"]["accepted"] == 3
     again = run("fleet", "wait", name)
     assert (again.status, "3 of 3 accepted" in again.out) == (0, True)
 
@@ -44,7 +46,9 @@ def test_chargers_that_are_not_accepted_are_printed_with_the_reason(run: Run, na
 
     assert failed.status == 1, failed.err  # one of two has failed, so both cannot be accepted
     assert f"{name}-2" in failed.out
-    assert "0 of 2 accepted, 1 failed" in failed.err
+    assert f"{name}-2" not in failed.err
+    assert "This deletes it: chargehand fleet down " in failed.err
+    assert "0 of 2 accepted, 1 stopped or failed" in failed.err
     late = run("fleet", "wait", name, "--timeout", "8", "--json")
     assert late.status == 3, late.err
     (other,) = late.json["not_accepted"]
@@ -97,16 +101,16 @@ def test_a_template_keeps_its_proportions(counts: list[int], total: int | None, 
 
 
 @pytest.mark.parametrize(
-    ("standing", "share", "has", "can_reach"),
+    ("standing", "share", "has", "can_have"),
     [
-        (Standing(total=100, accepted=95, failed=5), 0.95, True, True),
-        (Standing(total=100, accepted=94, failed=5), 0.95, False, True),
-        (Standing(total=100, accepted=94, failed=6), 0.95, False, False),
-        (Standing(total=3, accepted=2, failed=0), 0.7, False, True),
-        (Standing(total=0, accepted=0, failed=0), 0, False, False),
+        (Standing(total=100, accepted=95, impossible=5), 0.95, True, True),
+        (Standing(total=100, accepted=94, impossible=5), 0.95, False, True),
+        (Standing(total=100, accepted=94, impossible=6), 0.95, False, False),
+        (Standing(total=3, accepted=2, impossible=0), 0.7, False, True),
+        (Standing(total=0, accepted=0, impossible=0), 0, False, False),
     ],
 )
 def test_a_share_is_reached_or_can_be_or_cannot(
-    standing: Standing, share: float, has: bool, can_reach: bool
+    standing: Standing, share: float, has: bool, can_have: bool
 ) -> None:
-    assert (standing.has(share), standing.can_reach(share)) == (has, can_reach)
+    assert (standing.has(share), standing.can_have(share)) == (has, can_have)

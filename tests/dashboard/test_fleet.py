@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.browser import Complaints, axe, open_view
-from tests.support.fleet import NEW_CHARGER
+from tests.support.fleet import NEW_CHARGER, NEW_LOCATION
 from tests.support.stack import RememberingCsms
 from tests.support.waiting import wait_until
 
@@ -36,13 +36,17 @@ def row(page: Page, identity: str) -> Locator:
 
 
 def test_a_charger_is_created_with_one_press_and_seen_until_its_csms_accepts_it(
-    page: Page, csms: RememberingCsms, prefix: str
+    page: Page, client: httpx.Client, csms: RememberingCsms, prefix: str
 ) -> None:
+    location = client.post("/ocpp/locations", json=NEW_LOCATION | {"name": prefix}).json()["id"]
     open_view(page, f"/dashboard?q={prefix}")
     page.get_by_role("button", name="Create", exact=True).click()
     dialog = page.get_by_role("dialog", name="Create a charger")
     dialog.get_by_label("Identity", exact=True).fill(f"{prefix}1")
     dialog.get_by_label("CSMS").fill(csms.url)
+    offered = dialog.locator("#fleet-create-locations option").first
+    expect(offered).to_have_text(f"{prefix}, Paris")
+    dialog.get_by_label("Location", exact=True).fill(offered.get_attribute("value") or "")
     assert axe(page) == []
 
     dialog.get_by_role("button", name="Create").click()
@@ -50,6 +54,7 @@ def test_a_charger_is_created_with_one_press_and_seen_until_its_csms_accepts_it(
     expect(page.get_by_role("status").filter(has_text=f"{prefix}1 is created")).to_be_visible()
     expect(row(page, f"{prefix}1").locator(".fleet-link")).to_contain_text("accepted", timeout=WITHIN_MS)
     csms.wait_for_boot(f"{prefix}1")
+    assert client.get("/ocpp/chargers", params={"location_id": location}).json()["total"] == 1
 
 
 def test_several_chargers_have_numbered_identities(

@@ -138,7 +138,7 @@ def _row_of(job: Job, item: _Item, group: Mapping[str, Any], now: datetime) -> d
         "id": item.charger_id,
         "organization_id": job.organization_id,
         "identity": item.identity,
-        "name": item.input["name"],
+        "name": item.input.get("name"),
         "location_id": job.location_id,
         **group["columns"],
         "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),

@@ -6,6 +6,7 @@ from typing import Any, cast
 from marshmallow import fields, post_load
 
 from api.http.fields.fields import Choice, Choices, Query, QueryInteger, Text
+from api.http.fields.label_fields import LabelFilter
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.actions.read import ActionFilters
 from shared.fleet.actions.record import Target
@@ -133,8 +134,12 @@ class ActionListQuerySchema(PageQuerySchema):
         load_default=None,
         metadata={"description": "One status, or several by comma.", "example": "rejected,failed"},
     )
+    labels = LabelFilter(
+        load_default=None,
+        metadata={"description": "Only chargers that have all these labels now, such as `run:1234,smoke`."},
+    )
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> ActionListQuery:
-        filters = ActionFilters(data["charger_id"], data["location_id"], data["status"])
+        filters = ActionFilters(data["charger_id"], data["location_id"], data["status"], data["labels"])
         return ActionListQuery(data["page"], data["limit"], filters)

@@ -29,6 +29,7 @@ _LOCATION = {
             "connecting": 0,
             "connected": 0,
             "accepted": 47,
+            "impossible": 1,
             "rejected": 0,
             "none": 0,
         },

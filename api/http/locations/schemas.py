@@ -275,6 +275,10 @@ class ShareAnswer(Schema):
     )
     needed = fields.Integer(required=True, metadata={"description": "How many of them the share is."})
     accepted = fields.Integer(required=True)
+    impossible = fields.Integer(
+        required=True,
+        metadata={"description": "Of the others, those that are stopped or whose provisioning failed."},
+    )
     not_accepted = fields.List(
         fields.Nested(NotAcceptedCharger),
         required=True,

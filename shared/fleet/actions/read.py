@@ -7,6 +7,8 @@ from sqlalchemy import ColumnElement, Select, any_, func, select
 from sqlalchemy.orm import Session, joinedload
 
 from shared.fleet.errors import ActionNotFound
+from shared.fleet.labels import Label
+from shared.fleet.listing.search import all_with_labels
 from shared.fleet.page import Page
 from shared.models import Action, Charger
 
@@ -20,6 +22,7 @@ class ActionFilters:
     charger_id: str | None = None
     location_id: str | None = None
     status: tuple[str, ...] | None = None
+    labels: tuple[Label, ...] | None = None  #: of the charger, all of them
 
 
 def list_actions(
@@ -31,6 +34,9 @@ def list_actions(
         matches = matches.where(Action.charger_id == filters.charger_id)
     if filters.location_id is not None:
         matches = matches.where(Action.charger_id == any_(_of_location(organization_id, filters.location_id)))
+    if filters.labels is not None:
+        ids_with_labels = all_with_labels(organization_id, filters.labels)
+        matches = matches.where(Action.charger_id == any_(func.array(ids_with_labels.scalar_subquery())))
     if filters.status is not None:
         matches = matches.where(Action.status.in_(filters.status))
     ids = matches.with_only_columns(Action.id).order_by(None).limit(MAX_LISTED)

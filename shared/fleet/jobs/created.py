@@ -1,5 +1,6 @@
 """Read a job that creates the chargers of a location, and what it created."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import select
@@ -33,16 +34,14 @@ class Failed(NamedTuple):
     reason_code: str | None
 
 
-def created_chargers(session: Session, job: Job) -> list[Charger]:
-    """The chargers that the job created, as lists show them, without those that were deleted since."""
+def created_chargers(session: Session, job: Job) -> Iterator[Sequence[Charger]]:
+    """The chargers that the job created, as lists show them, some at a time. Leaves out those that were deleted since."""
     created = select(JobItem.charger_id).where(
         JobItem.job_id == job.id, JobItem.result == ItemResult.SUCCEEDED
     )
     ids = session.scalars(created.order_by(JobItem.position)).all()
-    chargers: list[Charger] = []
     for first in range(0, len(ids), READ_AT_ONCE):
-        chargers += read_chargers(session, job.organization_id, ids[first : first + READ_AT_ONCE])
-    return chargers
+        yield read_chargers(session, job.organization_id, ids[first : first + READ_AT_ONCE])
 
 
 def failed_items(session: Session, job: Job) -> list[Failed]:

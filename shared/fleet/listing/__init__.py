@@ -7,10 +7,10 @@ has those in order.
 """
 
 from shared.fleet.listing.counts import count_chargers
-from shared.fleet.listing.every import every_charger, read_chargers
+from shared.fleet.listing.every import every_charger
 from shared.fleet.listing.filters import Filters
 from shared.fleet.listing.order import Position, Sort, SortKey
-from shared.fleet.listing.pages import list_chargers
+from shared.fleet.listing.pages import list_chargers, read_chargers
 from shared.fleet.listing.summary import Summary, summarize, summarize_all
 
 __all__ = [

@@ -1,10 +1,8 @@
-"""Chargers without pages: all that a list's filters match, or those with some ids."""
+"""All chargers that a list's filters match, without pages."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, joinedload
 
 from shared.fleet.listing.filters import Filters, is_live, match_location, matches
 from shared.fleet.listing.search import all_with_labels
@@ -23,14 +21,3 @@ def every_charger(organization_id: str, filters: Filters) -> Select[Any]:
     if filters.labels is None:
         return every
     return every.where(columns.id.in_(all_with_labels(organization_id, filters.labels)))
-
-
-def read_chargers(session: Session, organization_id: str, charger_ids: Sequence[str]) -> list[Charger]:
-    """The organization's chargers with the ids, as a list shows them, in the order of the ids. Leaves out deleted ones."""
-    rows = session.scalars(
-        select(Charger)
-        .where(*is_live(organization_id), Charger.id.in_(charger_ids))
-        .options(joinedload(Charger.link), joinedload(Charger.command))
-    )
-    found = {charger.id: charger for charger in rows}
-    return [found[charger_id] for charger_id in charger_ids if charger_id in found]

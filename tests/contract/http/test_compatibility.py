@@ -54,6 +54,13 @@ def test_what_works_has_a_route_and_what_does_not_has_one_that_says_so(routes: s
     assert missing.isdisjoint(routes)
 
 
+def test_all_operations_of_chargers_and_locations_are_available() -> None:
+    ours = {row: state for row, state in ROWS.items() if row.path.startswith("/ocpp/")}
+
+    assert len(ours) == 42
+    assert NOT_YET not in ours.values()
+
+
 def test_every_difference_is_listed_and_belongs_to_an_operation() -> None:
     _, _, differences = PAGE.partition("\n## Differences\n")
     listed = re.findall(r"^(\d+)\. ", differences, re.MULTILINE)

@@ -10,6 +10,8 @@ from ocpplab import (
     DeleteLocationChargersResponse,
     LocationChargerBulkAcceptedResponse,
     LocationResponse,
+    UpdateLocationChargerItem,
+    UpdateLocationChargersResponse,
 )
 from ocpplab.errors import BadRequestError, NotFoundError, UnprocessableEntityError
 
@@ -134,6 +136,25 @@ def test_the_chargers_of_a_location_are_listed_all_or_some(
     assert [row.identity for row in some.data] == ["CP-1"]
     with pytest.raises(BadRequestError):
         sdk("location_chargers.list", location_id=site, charger_ids=[two[0], elsewhere])
+
+
+def test_many_chargers_are_changed_and_those_that_cannot_be_are_named(
+    sdk: Sdk, site: str, two: list[str], elsewhere: str
+) -> None:
+    items = [
+        UpdateLocationChargerItem(charger_id=two[0], charge_point_name="Bay 1"),
+        UpdateLocationChargerItem(charger_id=elsewhere, charge_point_name="Bay 2"),
+    ]
+
+    answer = sdk("location_chargers.with_raw_response.update", location_id=site, chargers=items)
+
+    assert answer.status_code == 200
+    assert isinstance(answer.data, UpdateLocationChargersResponse)
+    assert (answer.data.updated_count, answer.data.failed_count) == (1, 1)
+    assert [(row.id, row.name) for row in answer.data.updated] == [(two[0], "Bay 1")]
+    assert [row.charger_id for row in answer.data.failed] == [elsewhere]
+    assert answer.data.failed[0].error
+    assert sdk("chargers.get", charger_id=elsewhere).name is None
 
 
 def test_many_chargers_are_deleted_and_never_all_by_mistake(

@@ -36,6 +36,23 @@ def test_single_commands_go_before_those_of_a_job_at_the_rate_budget(
     assert Priority.PROVISIONING < Priority.REMOVAL < Priority.JOB < Priority.UPKEEP
 
 
+def test_commands_and_single_creates_go_before_the_creates_of_a_job_at_the_rate_budget(
+    world: World, jobs: Jobs
+) -> None:
+    stopped = world.ready()
+    job = jobs.create("1")
+    jobs.run()
+    single = world.create("CP-2")
+    world.stop(stopped)
+    taken: list[Priority] = []
+
+    for charger_id in (jobs.items(job)[0].charger_id, single, stopped):
+        world.ecs.script.append(lambda: taken.append(budget._caller.get().priority))
+        world.converge(charger_id)
+
+    assert taken == [Priority.JOB, Priority.PROVISIONING, Priority.LIFECYCLE]
+
+
 def test_a_job_goes_on_while_the_broker_is_away(world: World, jobs: Jobs) -> None:
     charger_id = world.ready()
     job = jobs.accept(JobAction.STOP)

@@ -94,7 +94,9 @@ def _ids(fleet: Fleet, query: str = "", **kwargs: Any) -> list[str]:
 
 
 def test_lists_are_filtered_and_have_the_newest_first(fleet: Fleet, charger_id: str) -> None:
-    other, foreign = fleet.ready(identity="CP-2", location_id="here"), fleet.ready("globex")
+    labels = {"run": "1"}
+    other = fleet.ready(identity="CP-2", location_id="here", labels=labels)
+    foreign = fleet.ready("globex", labels=labels)
     queued, applied = _plug(fleet, charger_id), _plug(fleet, charger_id)
     finish(fleet.sessions, applied, ActionStatus.APPLIED)
     failed = _plug(fleet, other)
@@ -105,6 +107,8 @@ def test_lists_are_filtered_and_have_the_newest_first(fleet: Fleet, charger_id: 
     assert _ids(fleet) == [failed, applied, queued]
     assert _ids(fleet, f"charger_id={charger_id}") == [applied, queued]
     assert _ids(fleet, "location_id=here") == [failed]
+    assert _ids(fleet, "labels=run:1") == _ids(fleet, "labels=run") == [failed]
+    assert _ids(fleet, "labels=run:2") == []
     assert _ids(fleet, "status=queued,failed") == [failed, queued]
     assert _ids(fleet, f"charger_id={charger_id}&status=applied") == [applied]
     assert _ids(fleet, f"charger_id={foreign}") == []

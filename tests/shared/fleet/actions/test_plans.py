@@ -9,6 +9,7 @@ from sqlalchemy import Engine, event, text
 from shared.database.engine import Sessions, make_engine
 from shared.fleet.actions.read import ActionFilters, get_action, list_actions
 from shared.fleet.actions.record import ActionRequest, Target, record_actions
+from shared.fleet.labels import Label
 from tests.shared.fleet.test_charger_counts import charger
 from tests.support.plans import only_nested_loops
 
@@ -32,7 +33,8 @@ FILL = (
     SELECT id, id, 'boot', 'link', now() FROM chargers
     """,
     "INSERT INTO charger_reports (charger_id, process_id, boot_id) SELECT id, id, 'boot' FROM chargers",
-    "ANALYZE chargers, actions, control_links, control_sessions, charger_reports",
+    """UPDATE chargers SET labels = '{{"run": "7"}}' WHERE location_id = 'location-7'""",
+    "ANALYZE chargers, charger_labels, actions, control_links, control_sessions, charger_reports",
 )
 
 
@@ -109,10 +111,14 @@ def test_recording_reads_the_chargers_of_the_target_only(many: Engine, target: T
 
 @pytest.mark.parametrize(
     "filters",
-    [ActionFilters(charger_id="dep-00007"), ActionFilters(location_id="location-7")],
-    ids=["charger", "location"],
+    [
+        ActionFilters(charger_id="dep-00007"),
+        ActionFilters(location_id="location-7"),
+        ActionFilters(labels=(Label("run", "7"),)),
+    ],
+    ids=["charger", "location", "labels"],
 )
-def test_a_list_of_a_charger_or_a_location_reads_its_actions_only(
+def test_a_list_of_a_charger_a_location_or_a_label_reads_its_actions_only(
     many: Engine, filters: ActionFilters
 ) -> None:
     _check(

@@ -4,6 +4,7 @@ import { api } from "../client.js";
 import { confirmDialog, formDialog, toast } from "../dialog.js";
 import { el } from "../el.js";
 import { keys } from "../keys.js";
+import { offeredLocations } from "../locations.js";
 import { navigate } from "../router.js";
 import { sentenceOf } from "../shell/problems.js";
 import { energy, watts } from "../words.js";
@@ -76,17 +77,19 @@ export function makeLifecycle(model, { signal }) {
       location_id: charger.location_id ?? "",
       ws_url: charger.spec.ws_url,
     };
-    const field = (name, label, note, type = "text") =>
+    const locations = await offeredLocations("edit-locations");
+    const field = (name, label, note, { type = "text", list } = {}) =>
       el("label", { class: "field" }, el("span", {}, label),
-        el("input", { type, name, value: before[name], size: 48, spellcheck: "false", autocomplete: "off" }),
+        el("input", { type, name, list, value: before[name], size: 48, spellcheck: "false", autocomplete: "off" }),
         el("span", { class: "muted" }, note));
     const answer = await formDialog({
       title: `Edit ${charger.identity}`,
       action: "Save",
       body: [
         field("name", "Name", "For people. Empty: none."),
-        field("location_id", "Location", "The id of its location, which must exist. Empty: none."),
-        field("ws_url", "CSMS address", "ws:// or wss://. A running charger connects there within a second or so.", "url"),
+        field("location_id", "Location", "The id of its location, which must exist. Empty: none.", { list: locations.id }),
+        locations,
+        field("ws_url", "CSMS address", "ws:// or wss://. A running charger connects there within a second or so.", { type: "url" }),
       ],
       submit: (form) => {
         const changed = Object.fromEntries([...form].filter(([name, value]) => value.trim() !== before[name]));

@@ -3,6 +3,7 @@
 import { api } from "../../client.js";
 import { formDialog, toast } from "../../dialog.js";
 import { el, fill } from "../../el.js";
+import { offeredLocations } from "../../locations.js";
 import { session } from "../../session.js";
 import { counted } from "../../words.js";
 import { CHOICES } from "../query.js";
@@ -12,14 +13,15 @@ import { nextAfter, numbered } from "./numbering.js";
 const MAX_COUNT = 50; // one request for each
 /** For the first charger of an organization. */
 const FIRST = { brand_slug: "wallbox", model_slug: "wallbox-pulsar-plus", connector_type: "Type2", ocpp_version: "OCPP1.6" };
+const LOCATIONS = "fleet-create-locations";
 const NEWEST = 100; // chargers, among which the highest number is looked up
 const MAX_GUESSES = 5;
 
 /** Open the dialog. Returns the chargers that were created, perhaps none. Raises ApiError if the catalog cannot be read. */
 export async function createDialog() {
   const created = [];
-  const [defaults, brands] = await Promise.all([defaultsOf(), allBrands()]);
-  const form = fieldsOf(defaults, brands);
+  const [defaults, brands, locations] = await Promise.all([defaultsOf(), allBrands(), offeredLocations(LOCATIONS)]);
+  const form = fieldsOf(defaults, brands, locations);
   await form.chooseBrand(defaults.model_slug, defaults.connector_type);
   await formDialog({
     title: "Create a charger",
@@ -50,7 +52,7 @@ async function freeIdentity(identities, prefix) {
   return guess;
 }
 
-function fieldsOf(defaults, brands) {
+function fieldsOf(defaults, brands, locations) {
   const identity = input("identity", { value: defaults.identity, required: true, spellcheck: "false" });
   const count = input("count", { type: "number", min: "1", max: String(MAX_COUNT), value: "1" });
   const brand = select("brand_slug", brands.map(({ slug, name }) => [slug, name]), defaults.brand_slug);
@@ -87,7 +89,8 @@ function fieldsOf(defaults, brands) {
     field("OCPP version", select("ocpp_version", CHOICES.ocpp_version.map((one) => [one, one]), defaults.ocpp_version)),
     field("CSMS", input("ws_url", { type: "text", value: defaults.ws_url, spellcheck: "false" }), "ws:// or wss://. The charger adds a slash and its identity"),
     field("Name", input("charge_point_name", {}), "Optional"),
-    field("Location id", input("location_id", { value: defaults.location_id ?? "" }), "Optional, of a location that exists"),
+    field("Location", input("location_id", { value: defaults.location_id ?? "", list: LOCATIONS, spellcheck: "false" }), "Optional: the id of a location that exists"),
+    locations,
     field("Location name", input("location_name", { value: defaults.location_name ?? "" }), "Optional"),
     progress,
   ];
