@@ -69,7 +69,10 @@ def templates(*, type_: str | None, ocpp_version: str | None, as_json: bool) -> 
                 row["slug"],
                 row["type"],
                 row["country"],
-                ", ".join(f"{group['count']} {group['model_slug']}" for group in row["chargers"]),
+                ", ".join(
+                    f"{group['count']} {group['model_slug']} ({group['connector_type']})"
+                    for group in row["chargers"]
+                ),
                 row["description"],
             )
             for row in rows

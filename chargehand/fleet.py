@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from chargehand.client.defaults import DEFAULT_BRAND, DEFAULT_MODEL
+from chargehand.client.failures import Failure
 from chargehand.lifecycle import timeout_option, wait_option
 from chargehand.locations import confirm_and_delete, location_name, location_report
 from chargehand.options import (
@@ -13,6 +14,7 @@ from chargehand.options import (
     Number,
     as_json,
     assume_yes,
+    complete_locations,
     connect,
     ids_only,
     label_filter,
@@ -58,7 +60,7 @@ def fleet() -> None:
     """
 
 
-@fleet.command()
+@fleet.command(short_help="Create a location with chargers, and wait for them.")
 @click.option(
     "--count", type=click.IntRange(1, MAX_CHARGERS), help="How many.  [default: 10, or the template's]"
 )
@@ -110,13 +112,13 @@ def up(
             return
         try:
             follow(client, made.location, share, timeout_s, made, as_json=as_json, quiet=quiet)
-        except KeyboardInterrupt:
-            leave(client, made, delete=down_on_interrupt)
+        except (KeyboardInterrupt, Failure) as end:
+            leave(client, made, delete=down_on_interrupt and isinstance(end, KeyboardInterrupt))
             raise
 
 
 def leave(client: "Client", made: "NewFleet", *, delete: bool) -> None:
-    """After Ctrl-C: delete the fleet, or say how."""
+    """Delete the fleet that is not waited for any more, or say how."""
     from chargehand.client.locations import location_path
 
     if delete:
@@ -126,7 +128,7 @@ def leave(client: "Client", made: "NewFleet", *, delete: bool) -> None:
         note(f"The fleet stays. This deletes it: chargehand fleet down {made.location['id']} --yes")
 
 
-@fleet.command()
+@fleet.command(short_help="Wait until the CSMS accepted the chargers.")
 @location_name
 @wait_options
 @as_json
@@ -139,8 +141,8 @@ def wait(*, name: str, share: float, timeout_s: float, as_json: bool) -> None:
         follow(client, location, share, timeout_s, as_json=as_json)
 
 
-@fleet.command()
-@click.argument("names", nargs=-1, metavar="[FLEET]...")
+@fleet.command(short_help="Delete fleets with their chargers.")
+@click.argument("names", nargs=-1, metavar="[FLEET]...", shell_complete=complete_locations)
 @label_filter
 @assume_yes
 @wait_option
@@ -195,7 +197,8 @@ def follow(
         if others:
             click.echo()
             print_others(others)
-    raise_for_standing(standing, others, share, timeout_s)
+    are_printed = not as_json and not quiet
+    raise_for_standing(standing, [] if are_printed else others, share, timeout_s)
 
 
 def document_of(

@@ -13,6 +13,7 @@ from chargehand.options import (
     Duration,
     as_json,
     assume_yes,
+    complete_locations,
     connect,
     filters_without,
     ids_only,
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-location_name = click.argument("name", metavar="LOCATION")
-location_names = click.argument("names", nargs=-1, required=True, metavar="LOCATION...")
+location_name = click.argument("name", metavar="LOCATION", shell_complete=complete_locations)
+location_names = click.argument(
+    "names", nargs=-1, required=True, metavar="LOCATION...", shell_complete=complete_locations
+)
 
 
 def location_facts(*, required: bool) -> Callable[[Command], Command]:

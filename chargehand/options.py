@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Sequence
-from math import isnan
+from math import isfinite, isnan, nan
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -36,6 +36,21 @@ def read_label_filter(_: click.Context, __: click.Parameter, texts: Sequence[str
     return ",".join(text.replace("=", ":", 1) for text in texts) or None
 
 
+def complete_locations(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names and slugs that begin with the text; none if the API does not answer within COMPLETE_WITHIN_S."""
+    from chargehand.client.failures import Failure
+    from chargehand.client.http import Client
+    from chargehand.client.stack import find_stack
+
+    try:
+        with Client(find_stack(), tries=1, timeout_s=COMPLETE_WITHIN_S) as client:
+            rows = list(client.rows("/ocpp/locations", MAX_COMPLETIONS))
+    except Failure:
+        return []
+    words = [word for row in rows for word in (row["name"], row["slug"]) if word and " " not in word]
+    return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+
 labels_option = click.option(
     "--label", "labels", multiple=True, metavar="NAME=VALUE", callback=read_pairs,
     help="A label, to find it by. Can be repeated.",
@@ -57,7 +72,12 @@ FILTERS = {
     ),
     "brand_slug": click.option("--brand", "brand_slug", help="A brand of `chargehand catalog`."),
     "model_slug": click.option("--model", "model_slug", help="A model of `chargehand catalog`."),
-    "location_id": click.option("--location", "location_id", help="The id, slug or name of a location."),
+    "location_id": click.option(
+        "--location",
+        "location_id",
+        shell_complete=complete_locations,
+        help="The id, slug or name of a location.",
+    ),
     "labels": label_filter,
     "q": click.option("--search", "q", help="A part of the identity or name."),
 }
@@ -100,6 +120,8 @@ class Coordinates(click.ParamType[Any]):
         try:
             latitude, longitude = map(float, value.split(","))
         except ValueError:
+            latitude = longitude = nan
+        if not (isfinite(latitude) and isfinite(longitude)):
             self.fail(f"{value} is not LATITUDE,LONGITUDE, as in 48.8566,2.3522", param, ctx)
         return {"latitude": latitude, "longitude": longitude}
 

@@ -30,6 +30,7 @@ from worker.maintenance.prune import (
     prune_events,
     prune_jobs,
     prune_keys,
+    prune_locations,
     prune_logs_of_deleted,
     prune_specs,
 )
@@ -188,6 +189,7 @@ def prune() -> None:
                 sessions, kept_days=retention.command_days, kept_per_charger=retention.commands_per_charger
             ),
             "jobs": prune_jobs(sessions, retention.command_days),
+            "locations": prune_locations(sessions, retention.command_days),
             "actions": prune_actions(sessions, retention.action_days),
             "specs": prune_specs(sessions),
             "workers": prune_workers(sessions),

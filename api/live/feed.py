@@ -10,10 +10,11 @@ from typing import Protocol
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.limits.slots import Full, Slots
-from api.live.feed_stream import Behind, FeedStream
+from api.live.feed_stream import Behind, FeedStream, Row
 from api.live.streams import Streams
 from api.poller import Poller
 from shared.fleet.feed import Changes, Place, changes_after, read_rows
+from shared.fleet.labels import Label
 from shared.fleet.listing import Filters, Summary, summarize
 from shared.fleet.logs import Tail, read_tails
 from shared.models import Charger
@@ -70,16 +71,23 @@ class Feed:
         self._poller = Poller("feed", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
     def open(
-        self, place: Place, watched: Sequence[tuple[str, int]] = (), *, with_logs: bool = False
+        self,
+        place: Place,
+        watched: Sequence[tuple[str, int]] = (),
+        *,
+        with_logs: bool = False,
+        labels: Sequence[Label] | None = None,
     ) -> FeedStream:
         """A stream of what follows the place, and of the events of chargers after an event id each, perhaps with their logs.
+
+        With labels the rows are those of chargers that have them all.
 
         The caller closes it. Raises Full, FullForOrganization.
         """
         if self._poller.closed:
             raise Full
         self._slots.acquire(place.organization_id)
-        stream = FeedStream(place)
+        stream = FeedStream(place, labels=labels)
         stream.watched = [
             self._charger_streams.watch(place.organization_id, charger_id, last_id, stream.woken.set)
             for charger_id, last_id in watched
@@ -174,7 +182,7 @@ class Feed:
         place: Place,
         streams: Sequence[FeedStream],
         changes: Changes,
-        rows: dict[tuple[str, str], bytes],
+        rows: dict[tuple[str, str], Row],
     ) -> None:
         news = {one: rows.get((place.organization_id, one)) for one in changes.charger_ids}
         if news:
@@ -182,13 +190,14 @@ class Feed:
         for stream in streams:
             stream.push(news, changes)
 
-    def _rows(self, session: Session, charger_ids: set[str]) -> dict[tuple[str, str], bytes]:
-        """The rows as JSON, by organization and charger: nothing goes to another organization than the row's own."""
+    def _rows(self, session: Session, charger_ids: set[str]) -> dict[tuple[str, str], Row]:
+        """The rows, by organization and charger: nothing goes to another organization than the row's own."""
         rows = {}
         ordered = sorted(charger_ids)
         for start in range(0, len(ordered), ROWS_PER_QUERY):
             for charger in read_rows(session, ordered[start : start + ROWS_PER_QUERY]):
-                rows[charger.organization_id, charger.id] = self._renderer.row(charger)
+                row = Row(self._renderer.row(charger), charger.labels)
+                rows[charger.organization_id, charger.id] = row
                 if len(rows) % ROWS_AT_ONCE == 0:
                     sleep(0)  # gevent lets other requests run
             session.expunge_all()

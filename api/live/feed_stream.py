@@ -1,19 +1,29 @@
 """What one client of an organization's feed has still to read."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
+from typing import NamedTuple
 
 from api.live.streams import LIFE_S, SILENCE_S, Stream
 from shared.fleet.events import Event
 from shared.fleet.feed import Changes, Place
+from shared.fleet.labels import Label, has_labels
 from shared.fleet.logs import Entry, Tail
 
 MAX_PENDING = 2000  # rows of a client that does not read: a stream with more ends, and its client goes on from its cursor
 
-Rows = Mapping[str, bytes | None]  #: rows of chargers as JSON, by id; None for a charger that is gone
+
+class Row(NamedTuple):
+    """A charger's row."""
+
+    text: bytes  #: as JSON
+    labels: Mapping[str, str]
+
+
+Rows = Mapping[str, Row | None]  #: by the charger's id; None for a charger that is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +48,29 @@ class Batch:
         return bool(self.rows or self.summary or self.behind or self.events or self.entries)
 
 
+def shown_rows(rows: Rows, changes: Changes, labels: Sequence[Label] | None) -> dict[str, bytes | None]:
+    """What a reader of chargers with these labels gets: the row, None for one that is gone or has them no more."""
+    shown: dict[str, bytes | None] = {}
+    for charger_id, row in rows.items():
+        if row is None:
+            shown[charger_id] = None
+        elif labels is None or has_labels(row.labels, labels):
+            shown[charger_id] = row.text
+        elif charger_id in changes.relabelled:
+            shown[charger_id] = None
+    return shown
+
+
 class FeedStream:
     """The changes of an organization, for one client: of each charger only the newest row."""
 
-    def __init__(self, place: Place, *, with_summary: bool = True) -> None:
+    def __init__(
+        self, place: Place, *, with_summary: bool = True, labels: Sequence[Label] | None = None
+    ) -> None:
+        """With labels only chargers that have them all, and without a summary: each would cost a query of its own."""
         self.place = place  #: that the feed has read to
-        self.with_summary = with_summary
+        self.with_summary = with_summary and labels is None
+        self._labels = labels
         self.is_behind = False  #: more followed at once when it was last read
         self.polled_at = 0.0
         self.watched: list[Stream] = []  #: the chargers whose events it has too
@@ -61,16 +88,17 @@ class FeedStream:
 
     def push(self, rows: Rows, changes: Changes) -> None:
         """Hand rows to the client's thread, in place of older ones of the same chargers."""
+        shown = shown_rows(rows, changes, self._labels)
         with self._lock:
             self.place, self.is_behind = changes.next, changes.is_behind
             if self._ended:
                 return
-            self._pending.rows.update(rows)
+            self._pending.rows.update(shown)
             self._pending.place = changes.next
             if len(self._pending.rows) > MAX_PENDING:
                 # What is dropped is before `changes.next`, and whatever is still sent has the cursor of its batch.
                 self._pending, self._ended = Batch(self._taken), True
-        if rows or self._ended:
+        if shown or self._ended:
             self.woken.set()
 
     def show(self, summary: bytes) -> None:

@@ -20,11 +20,12 @@ from api.http.fields.fields import instant_text
 from api.http.logs.schemas import log_entry
 from api.http.parsing import InvalidRequest, item
 from api.http.waits import slot_to_wait
-from api.live.feed_stream import Batch, FeedStream
+from api.live.feed_stream import Batch, FeedStream, Row, shown_rows
 from api.resources import resources
 from api.routes.events import ID_HEADER, PAYLOADS, snapshot_of
 from shared.fleet.events import Snapshot, snapshot
 from shared.fleet.feed import Changes, Mark, Place, changes_after, read_mark, read_rows
+from shared.fleet.labels import Label
 from shared.fleet.listing import Filters, summarize
 
 operations = Operations(
@@ -60,7 +61,7 @@ def watch_organization(query: EventsQuery) -> Response:
 
     Server-Sent Events. The first is `ready`: `resumed` is false without a cursor, and when the stream cannot go on from
     it, which `reason` explains: load the list after it. Then `charger` with a row as lists have it when something of it
-    changes, `removed` when it is deleted, and `summary` at most every 2 s. `behind` says since when the API cannot read
+    changes, `removed` when it is deleted, and `summary` at most every 2 s, unless `labels` are given. `behind` says since when the API cannot read
     from its database, and with null that it can again. For each charger in `charger_id` follow `snapshot`, `command`,
     `status`, `ocpp`, `action` and `connectors` as on its own stream, each with `charger_id`; and with `frames=true` also
     `frames` with the new entries of its log, beginning with those of the last minute. A row or an event may come
@@ -76,7 +77,7 @@ def watch_organization(query: EventsQuery) -> Response:
             snapshot(session, organization_id=organization_id, charger_id=charger_id)
             for charger_id in query.charger_ids
         ]
-        summary = summarize(session, organization_id, Filters())
+        summary = summarize(session, organization_id, Filters(labels=query.labels))
     headers = {"X-Accel-Buffering": "no"}  # or nginx would buffer the events
     if request.method == "HEAD":
         return Response(mimetype="text/event-stream", headers=headers)
@@ -90,7 +91,7 @@ def watch_organization(query: EventsQuery) -> Response:
     first = _first_events(ready, snapshots)
     feed = resources().feed
     watched = [(each.charger.id, each.last_event_id) for each in snapshots]
-    stream = feed.open(place, watched, with_logs=query.frames)
+    stream = feed.open(place, watched, with_logs=query.frames, labels=query.labels)
     response = Response(_texts(first, stream, mark), mimetype="text/event-stream", headers=headers)
     response.call_on_close(lambda: feed.close(stream))
     return response
@@ -156,20 +157,19 @@ def list_changes(query: ChangesQuery) -> Response:
         mark = read_mark(session)
         place, resumed, reason = place_after(session, mark, query.after, organization_id)
         found = _read(session, place) if resumed else None
-    if found is not None and query.wait_s and not found.charger_ids and not found.is_behind:
+        rows = _rows(session, found, query.labels) if found else {}
+    if found is not None and query.wait_s and not rows and not found.is_behind:
         with slot_to_wait() as may_wait:
             if may_wait:
-                found = _wait(place, until)
+                found, rows = _wait(found.next, query.labels, until)
     with resources().reads() as session:
-        rows = _rows(session, found.charger_ids, organization_id) if found else {}
-        summary = summarize(session, organization_id, Filters())
-    ids = found.charger_ids if found else ()
+        summary = summarize(session, organization_id, Filters(labels=query.labels))
     answer = {
         "cursor": write_cursor(mark._replace(at=datetime.now(UTC)), found.next if found else place),
         "resumed": resumed,
         "reason": reason,
-        "chargers": [orjson.Fragment(rows[one]) for one in ids if one in rows],
-        "removed": [one for one in ids if one not in rows],
+        "chargers": [orjson.Fragment(row) for row in rows.values() if row is not None],
+        "removed": [charger_id for charger_id, row in rows.items() if row is None],
         "more": found is not None and found.is_behind,
         "summary": asdict(summary),
     }
@@ -181,20 +181,26 @@ def _read(session: Session, place: Place) -> Changes:
     return found[place]
 
 
-def _wait(place: Place, until: float) -> Changes:
-    """What has changed, once something has; nothing when the time is up or the server ends."""
+def _wait(
+    place: Place, labels: Sequence[Label] | None, until: float
+) -> tuple[Changes, dict[str, bytes | None]]:
+    """What has changed of the chargers with the labels, once something has; nothing when the time is up or the server ends."""
     with resources().feed.listen(place) as stream:
         while True:
             with resources().reads() as session:
                 found = _read(session, place)
-            if found.charger_ids or not stream.wait(until - monotonic()):
-                return found
+                rows = _rows(session, found, labels)
+            left_s = until - monotonic()
+            if rows or left_s <= 0 or not (found.is_behind or stream.wait(left_s)):
+                return found, rows
+            place = found.next
 
 
-def _rows(session: Session, charger_ids: Sequence[str], organization_id: str) -> dict[str, bytes]:
-    renderer = resources().renderer
-    return {
-        charger.id: renderer.row(charger)
-        for charger in read_rows(session, charger_ids)
-        if charger.organization_id == organization_id
-    }
+def _rows(session: Session, changes: Changes, labels: Sequence[Label] | None) -> dict[str, bytes | None]:
+    """The rows of what has changed, by charger; None for one that is gone."""
+    render = resources().renderer.row
+    rows: dict[str, Row | None] = dict.fromkeys(changes.charger_ids)
+    for charger in read_rows(session, changes.charger_ids):
+        if charger.organization_id == changes.next.organization_id:
+            rows[charger.id] = Row(render(charger), charger.labels)
+    return shown_rows(rows, changes, labels)

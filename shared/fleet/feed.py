@@ -47,9 +47,11 @@ class Changes:
     charger_ids: tuple[str, ...]  #: each once; a charger may have changed again since, or be gone
     next: Place  #: to go on from
     is_behind: bool  #: more follows at once
+    relabelled: frozenset[str] = frozenset()  #: the chargers whose labels changed
 
 
-Events = Sequence[Row[tuple[str, int, int]]]  #: the charger, the transaction and the id of each, in order
+#: The charger, the transaction and the id of each, in order, and whether labels changed.
+Events = Sequence[Row[tuple[str, int, int, bool]]]
 
 
 def read_mark(session: Session) -> Mark:
@@ -79,7 +81,7 @@ def changes_after(
         },
     ).all()
     mark = Mark(*rows[0][:4])
-    events: dict[Place, list[Row[tuple[str, int, int]]]] = {place: [] for place in ordered}
+    events: dict[Place, list[Row[tuple[str, int, int, bool]]]] = {place: [] for place in ordered}
     for row in rows:
         if row.number is not None:
             events[ordered[row.number - 1]].append(row)
@@ -93,13 +95,14 @@ def _changes(place: Place, events: Events, xmin: int, max_early: int) -> Changes
     is_all = len(page) == len(events) < MAX_EVENTS
     if below and not is_all:
         last = below[-1]
-        return Changes(
-            _chargers(below, place), Place(place.organization_id, last.xid, last.id), is_behind=True
-        )
+        after = Place(place.organization_id, last.xid, last.id)
+        return Changes(_chargers(below, place), after, is_behind=True, relabelled=_relabelled(below))
     # Not all, and nothing below: a transaction has been open for so long that what followed fills a page.
     xid, event_id = max((place.xid, place.event_id), (xmin, 0)) if is_all else place[1:3]
     after = Place(place.organization_id, xid, event_id, frozenset(event.id for event in early))
-    return Changes(_chargers([*below, *early], place), after, is_behind=len(page) < len(events))
+    shown = [*below, *early]
+    is_behind = len(page) < len(events)
+    return Changes(_chargers(shown, place), after, is_behind=is_behind, relabelled=_relabelled(shown))
 
 
 def _first_chargers(events: Events, early: frozenset[int]) -> Events:
@@ -115,6 +118,10 @@ def _first_chargers(events: Events, early: frozenset[int]) -> Events:
 
 def _chargers(events: Events, place: Place) -> tuple[str, ...]:
     return tuple(dict.fromkeys(event.charger_id for event in events if event.id not in place.early))
+
+
+def _relabelled(events: Events) -> frozenset[str]:
+    return frozenset(event.charger_id for event in events if event.relabelled)
 
 
 def read_rows(session: Session, charger_ids: Sequence[str]) -> Sequence[Charger]:
@@ -143,13 +150,13 @@ _MARK = text(_NOW)
 # A restored database has events of transactions that have not begun yet: nothing from `xmax` on is of this one.
 _CHANGES = text(f"""
 WITH mark AS MATERIALIZED ({_NOW})
-SELECT mark.*, found.number, found.charger_id, found.xid, found.id FROM mark LEFT JOIN (
+SELECT mark.*, found.number, found.charger_id, found.xid, found.id, found.relabelled FROM mark LEFT JOIN (
     SELECT place.number, event.*
     FROM unnest(
         CAST(:organizations AS text[]), CAST(:xids AS bigint[]), CAST(:event_ids AS bigint[])
     ) WITH ORDINALITY AS place (organization_id, xid, event_id, number)
     CROSS JOIN LATERAL (
-        SELECT charger_id, xid, id FROM charger_events
+        SELECT charger_id, xid, id, type = 'changed' AND data ? 'labels' AS relabelled FROM charger_events
         WHERE organization_id = place.organization_id
             AND (charger_events.xid, charger_events.id) > (place.xid, place.event_id)
             AND charger_events.xid < (SELECT xmax FROM mark)

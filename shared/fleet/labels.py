@@ -1,7 +1,7 @@
 """Labels: names with values, which a client gives its chargers and locations to find them again."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,11 @@ def read_labels(text: str) -> tuple[Label, ...] | None:
         return None
     parts = (one.partition(":") for one in text.split(","))
     return tuple(dict.fromkeys(Label(name, value if colon else None) for name, colon, value in parts))
+
+
+def has_labels(labels: Mapping[str, str], wanted: Iterable[Label]) -> bool:
+    """Whether all that are wanted are among the labels: the same as `match_labels`."""
+    return all(label.name in labels and label.value in {None, labels[label.name]} for label in wanted)
 
 
 def match_labels(labels: Any, wanted: Sequence[Label] | None) -> list[ColumnElement[bool]]:

@@ -202,11 +202,11 @@ class Charger(Base):
         ),
         Index("chargers_list", "organization_id", "id", postgresql_where=text("deleted_at IS NULL")),
         Index(
-            "chargers_location",
+            "chargers_of_location",
             "organization_id",
             "location_id",
             "id",
-            postgresql_where=text("deleted_at IS NULL AND location_id IS NOT NULL"),
+            postgresql_where=text("location_id IS NOT NULL"),
         ),
         Index(
             "chargers_location_group",

@@ -151,7 +151,7 @@ def test_slow_clients_delay_no_other(server: str, headers: dict[str, str], start
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /" + b"a" * 64 * 1024 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 101 + b"\r\n", 431),
         (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
@@ -161,7 +161,7 @@ def test_slow_clients_delay_no_other(server: str, headers: dict[str, str], start
         (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400),
     ],
     ids=[
-        "5 KB request line",
+        "request line above 64 KiB",
         "9 KB header",
         "101 headers",
         "negative length",

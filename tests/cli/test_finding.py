@@ -145,7 +145,9 @@ def test_completion_prints_the_script_of_a_shell(shell: str, word: str) -> None:
     assert word in run_with({}, "completion", shell).out
 
 
-def test_completion_knows_commands_and_identities(run: Run, name: str, chargehand: RunningStack) -> None:
+def test_completion_knows_commands_identities_and_locations(
+    run: Run, name: str, site: str, chargehand: RunningStack
+) -> None:
     run("chargers", "create", name, "--no-wait", "-q")
 
     def complete(words: str) -> str:
@@ -166,3 +168,4 @@ def test_completion_knows_commands_and_identities(run: Run, name: str, chargehan
 
     assert complete("chargehand chargers rest") == "plain,restart\n"
     assert f"plain,{name}" in complete(f"chargehand chargers stop {name[:6]}").splitlines()
+    assert f"plain,{name}" in complete(f"chargehand locations get {name[:6]}").splitlines()

@@ -47,6 +47,7 @@ def test_a_name_of_two_locations_is_no_name_of_either(run: Run, name: str, site:
     ("arguments", "why"),
     [
         (("create", "HUB", "--coordinates", "53.55"), "is not LATITUDE,LONGITUDE"),
+        (("create", "HUB", "--coordinates", "nan,9.99"), "is not LATITUDE,LONGITUDE"),
         (("create", "HUB"), "Missing option"),
         (("update", "HUB", "--ttl", "soon"), "is not a time span"),
         (("update", "HUB", "--ttl", "1h", "--no-ttl"), "exclude each other"),

@@ -8,11 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from sqlalchemy import Delete, delete, func, select, text, tuple_
+from sqlalchemy import Delete, delete, exists, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
-from shared.models import Action, ChargerEvent, FleetSpec, IdempotencyKey, Job, JobItem, RemovedCharger
+from shared.models import (
+    Action,
+    Charger,
+    ChargerEvent,
+    FleetSpec,
+    IdempotencyKey,
+    Job,
+    JobItem,
+    Location,
+    RemovedCharger,
+)
 from shared.vocabulary import OPEN
 from worker.logs.partitions import log_partitions
 
@@ -50,6 +60,16 @@ def prune_jobs(sessions: Sessions, retention_days: int) -> int:
     some = select(JobItem.job_id, JobItem.position).where(JobItem.job_id.in_(old)).limit(BATCH)
     pruned = _delete_all(sessions, delete(JobItem).where(tuple_(JobItem.job_id, JobItem.position).in_(some)))
     return pruned + _delete_all(sessions, delete(Job).where(Job.id.in_(old.limit(BATCH))))
+
+
+def prune_locations(sessions: Sessions, retention_days: int) -> int:
+    """Delete the rows of locations that were deleted longer ago than the retention. One that a charger refers to stays."""
+    key = (Location.organization_id, Location.id)
+    is_used = exists().where(
+        Charger.organization_id == Location.organization_id, Charger.location_id == Location.id
+    )
+    old = select(*key).where(Location.deleted_at < func.now() - timedelta(days=retention_days), ~is_used)
+    return _delete_all(sessions, delete(Location).where(tuple_(*key).in_(old.limit(BATCH))))
 
 
 def prune_specs(sessions: Sessions) -> int:

@@ -9,6 +9,8 @@ from marshmallow import ValidationError, post_load, validates_schema
 
 from api.http.feed.cursors import MAX_LENGTH, Cursor, InvalidCursor, read_cursor
 from api.http.fields.fields import Choice, Metadata, Problem, Query, QueryInteger, Text
+from api.http.fields.label_fields import LabelFilter
+from shared.fleet.labels import Label
 
 MAX_WATCHED = 10  # chargers whose own events a stream has
 
@@ -56,11 +58,21 @@ AFTER = FeedCursor(
 )
 
 
+LABELS = LabelFilter(
+    load_default=None,
+    metadata={
+        "description": "Only chargers that have all these labels, such as `run:1234,smoke`. One that has them no more counts "
+        "as removed, and so does every charger that is deleted. Beyond the contract."
+    },
+)
+
+
 @dataclass(frozen=True, slots=True)
 class EventsQuery:
     after: Cursor | None
     charger_ids: tuple[str, ...]  #: whose own events the stream has too
     frames: bool  #: with what is logged of these chargers
+    labels: tuple[Label, ...] | None  #: only rows of chargers with all of them
 
 
 class EventsQuerySchema(Query):
@@ -80,6 +92,8 @@ class EventsQuerySchema(Query):
         },
     )
 
+    labels = LABELS
+
     @validates_schema
     def _check_frames(self, data: dict[str, Any], **_: Any) -> None:
         if data["frames"] == "true" and not data["charger_id"]:
@@ -87,13 +101,14 @@ class EventsQuerySchema(Query):
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> EventsQuery:
-        return EventsQuery(data["after"], data["charger_id"], data["frames"] == "true")
+        return EventsQuery(data["after"], data["charger_id"], data["frames"] == "true", data["labels"])
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesQuery:
     after: Cursor | None
     wait_s: int  #: at most, until something changes; 0 does not wait
+    labels: tuple[Label, ...] | None  #: only chargers with all of them
 
 
 class ChangesQuerySchema(Query):
@@ -109,6 +124,8 @@ class ChangesQuerySchema(Query):
         },
     )
 
+    labels = LABELS
+
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> ChangesQuery:
-        return ChangesQuery(data["after"], data["wait_s"])
+        return ChangesQuery(data["after"], data["wait_s"], data["labels"])

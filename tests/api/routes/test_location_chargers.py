@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import redis
 
+from shared.fleet.control import HINTS
 from shared.fleet.locations.chargers import MAX_NAMED, PORTION
 from shared.models import Charger
 from shared.vocabulary import EventType
@@ -215,6 +217,18 @@ def test_chargers_move_to_another_location_of_their_organization(
     assert [row["id"] for row in fleet.get(url(site)).json["data"]] == [three[2]]
     assert [row["id"] for row in fleet.get(url(other)).json["data"]] == [three[0]]
     assert fleet.row(three[1]).location_id is None
+
+
+def test_an_update_of_many_gives_the_control_link_a_hint(
+    fleet: Fleet, site: str, three: list[str], redis_url: str
+) -> None:
+    with redis.Redis.from_url(redis_url) as client, client.pubsub() as channel:
+        channel.subscribe(HINTS)
+        channel.get_message(timeout=5)
+
+        update(fleet, site, {"charger_id": three[0], "ws_url": "ws://new.test"})
+
+        assert channel.get_message(timeout=5) is not None
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,11 @@ def test_the_number_of_statements_is_the_same_for_few_and_for_many(
                 UpdateRequest(
                     f"dep-{number}",
                     ChargerChanges(
-                        name=f"Bay {number}", ws_url="ws://new.test", connector_type="Type2", ttl_seconds=60
+                        name=f"Bay {number}",
+                        ws_url="ws://new.test",
+                        location_id="other",
+                        ttl_seconds=60,
+                        settings={"connectors": {"number": 2}},
                     ),
                     "acme",
                     "ann",
@@ -181,4 +185,4 @@ def test_the_number_of_statements_is_the_same_for_few_and_for_many(
         assert len(portion.receipts) == chargers
         numbers.append(len(sent))
 
-    assert numbers[0] == numbers[1] <= 8
+    assert numbers[0] == numbers[1] <= 10

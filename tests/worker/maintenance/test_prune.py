@@ -15,9 +15,10 @@ from shared.models import (
     Command,
     FleetSpec,
     IdempotencyKey,
+    Location,
     RemovedCharger,
 )
-from tests.support.world import World
+from tests.support.world import ORGANIZATION, World
 from worker.logs.partitions import ensure_partitions
 from worker.maintenance import prune
 from worker.maintenance.leftovers import CHECK_AFTER, remove_orphans
@@ -26,6 +27,7 @@ from worker.maintenance.prune import (
     prune_commands,
     prune_events,
     prune_keys,
+    prune_locations,
     prune_logs_of_deleted,
     prune_specs,
 )
@@ -54,6 +56,21 @@ def test_idempotency_keys_are_pruned_after_a_day_however_many(
         left = session.scalars(select(IdempotencyKey.key)).all()
     assert (pruned, left) == (5, ["key-0"])
     assert prune_keys(sessions) == 0
+
+
+def test_a_deleted_location_is_pruned_when_no_charger_refers_to_it_any_more(world: World) -> None:
+    charger_id = world.create()
+    with world.sessions.begin() as session:
+        for location_id, days in (("used", 91), ("old", 91), ("recent", 89), ("there", None)):
+            deleted_at = None if days is None else func.now() - timedelta(days=days)
+            session.add(Location(organization_id=ORGANIZATION, id=location_id, deleted_at=deleted_at))
+        session.flush()
+        session.execute(update(Charger).where(Charger.id == charger_id).values(location_id="used"))
+
+    assert prune_locations(world.sessions, 90) == 1
+
+    with world.sessions() as session:
+        assert set(session.scalars(select(Location.id))) == {"used", "recent", "there"}
 
 
 def test_actions_are_pruned_some_days_after_their_end_and_open_ones_stay(
