@@ -19,7 +19,7 @@ from api.http.waits import mark_skipped_wait
 from api.limits.open_rows import OpenQuota
 from api.limits.pools import make_pools
 from api.limits.rate_limit import RateLimit
-from api.limits.reads import ReadSessions
+from api.limits.reads import ReadSessions, report_sessions
 from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed
@@ -126,7 +126,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         pools=pools,
         sessions=sessions,
         reads=reads,
-        report_reads=ReadSessions(pools.reading, connections=1),
+        report_reads=report_sessions(pools.reading),
         database_metrics=(
             OpenCommands(reads),
             Chargers(reads),

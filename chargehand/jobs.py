@@ -87,14 +87,15 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--status", help="running, paused, finished, cancelled; several with commas.")
+@click.option("--action", help="start, stop, restart, delete, create; several with commas.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @as_json
-def list_(*, status: str | None, limit: int, as_json: bool) -> None:
+def list_(*, status: str | None, action: str | None, limit: int, as_json: bool) -> None:
     """List jobs, the newest first."""
     from chargehand.client.jobs import sentence_of
 
     with connect() as client:
-        rows = list(client.rows("/ocpp/jobs", limit, status=status))
+        rows = list(client.rows("/ocpp/jobs", limit, status=status, action=action))
     if as_json:
         print_json(rows)
         return
@@ -200,6 +201,7 @@ def print_job(job: "Row", *, as_json: bool, quiet: bool = False) -> None:
             "Action": job["action"],
             "Status": job["status"],
             "Progress": sentence_of(job),
+            "Location": job["location_id"],
             "Rate": job["rate_per_second"] and f"{job['rate_per_second']:g} per second",
             "By": job["requested_by"],
             "Created": job["created_at"],

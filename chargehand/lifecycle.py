@@ -84,7 +84,8 @@ def create(
 ) -> None:
     """Create chargers, and wait until the CSMS accepted them.
 
-    Without an IDENTITY each gets one of its own. --count 3 'CP-{n}' creates CP-1, CP-2 and CP-3.
+    Without an IDENTITY each gets one of its own. --count 3 'CP-{n}' creates CP-1, CP-2 and CP-3, with a request for each;
+    `chargehand fleet up` creates many with one request.
     """
     from chargehand.client.creating import creations, version_of
     from chargehand.client.locations import id_of_location

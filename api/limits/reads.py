@@ -10,10 +10,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 WAIT_S = 3.0  # that a request waits for the other reads of its organization to end
+REPORT_WAIT_S = 10.0  # that a report waits for the one before it, which may take some seconds
 
 
 class TooManyReads(Exception):
-    """The organization's reads used all the connections that it may have, for WAIT_S."""
+    """The organization's reads used all the connections that it may have, for as long as one may wait."""
 
     def __init__(self) -> None:
         super().__init__("Too many requests of the organization read from the database at once")
@@ -22,9 +23,10 @@ class TooManyReads(Exception):
 class ReadSessions:
     """Opens sessions in which every statement is its own transaction. Safe to share between threads."""
 
-    def __init__(self, engine: Engine, *, connections: int) -> None:
+    def __init__(self, engine: Engine, *, connections: int, wait_s: float | None = None) -> None:
         """An organization gets three quarters of the connections, and never the last of several."""
         self._engine = engine
+        self._wait_s = WAIT_S if wait_s is None else wait_s
         self._max_per_organization = max(1, connections - max(1, connections // 4))
         self._taken: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -44,7 +46,7 @@ class ReadSessions:
             yield
             return
         with self._changed:
-            if not self._changed.wait_for(lambda: self._may_read(organization_id), WAIT_S):
+            if not self._changed.wait_for(lambda: self._may_read(organization_id), self._wait_s):
                 raise TooManyReads
             self._taken[organization_id] += 1
         try:
@@ -58,3 +60,8 @@ class ReadSessions:
 
     def _may_read(self, organization_id: str) -> bool:
         return self._taken[organization_id] < self._max_per_organization
+
+
+def report_sessions(engine: Engine) -> ReadSessions:
+    """For reports, which read much: one at a time of each organization."""
+    return ReadSessions(engine, connections=1, wait_s=REPORT_WAIT_S)

@@ -39,6 +39,7 @@ FRAMES = text("""
             ELSE '[3,"' || id || '",{"currentTime"\\: "2026-04-01T08\\:00\\:00Z"}]' END
     FROM generate_series(1, CAST(:chargers AS bigint)) AS n, generate_series(1, CAST(:frames AS int) / 2) AS exchange,
         generate_series(0, 1) AS side, md5(n || '-' || exchange) AS id
+    ORDER BY exchange, n, side  -- as the log reader writes them: those of a charger lie far from each other
 """)
 LINES = text("""
     INSERT INTO charger_log_lines (charger_id, timestamp, event_id, kind, state)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from chargehand.client.creating import choose_model, version_of
-from chargehand.client.failures import Failure, Refused
+from chargehand.client.failures import Failure
 from chargehand.client.http import Client, Row
 from chargehand.client.locations import location_path
 
@@ -47,7 +47,7 @@ class NewFleet:
 
 
 def create_fleet(client: Client, plan: Plan) -> NewFleet:
-    """Request the location, then its chargers with one job. If the chargers are refused, nothing remains. Raises Failure."""
+    """Request the location, then its chargers with one job. If that fails, the location is deleted again. Raises Failure."""
     ws_url = plan.ws_url or client.stack.csms_url
     if not ws_url:
         raise Failure("no CSMS is known: say which with --ws-url, or set CHARGEHAND_CSMS_URL")
@@ -58,13 +58,22 @@ def create_fleet(client: Client, plan: Plan) -> NewFleet:
     path = f"{location_path(location['id'])}/chargers"
     try:
         accepted = client.post(path, uuid4().hex, groups, rate_per_second=plan.rate)[1]
-    except Refused:
-        client.delete(location_path(location["id"]))
+    except (Failure, KeyboardInterrupt) as end:
+        _undo(client, location, end)
         raise
     identities = [
         group["template"]["identity_prefix"] + suffix for group in groups for suffix in group["charger_ids"]
     ]
     return NewFleet(location, accepted["job_id"], identities)
+
+
+def _undo(client: Client, location: Row, end: BaseException) -> None:
+    """Delete the location. Raises Failure, with how to do it later, if that fails too."""
+    try:
+        client.delete(location_path(location["id"]))
+    except Failure:
+        later = f"The location {location['name']} may remain: chargehand fleet down {location['id']}"
+        raise Failure(f"{end or 'interrupted'}\n{later}") from end
 
 
 def _template(client: Client, slug: str) -> Row:

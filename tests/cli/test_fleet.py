@@ -10,6 +10,20 @@ from chargehand.client.fleet_plan import spread
 from chargehand.client.standing import Standing
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, environment_of
+from tests.cli.proxies import Proxy, Unlucky, served
+
+
+class WithoutChargers(Proxy):
+    """Cannot create chargers now."""
+
+    def do_POST(self) -> None:
+        if self.path.endswith("/chargers"):
+            self.refuse(503, {"Retry-After": "0"})
+        else:
+            self.hand_on()
+
+    def do_DELETE(self) -> None:
+        self.hand_on()
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +96,30 @@ def test_ctrl_c_during_the_wait_leaves_the_fleet_or_deletes_it(
     else:
         assert "This deletes it: chargehand fleet down " in said
         assert run("locations", "get", name).status == 0
+
+
+def test_a_fleet_whose_answers_are_lost_is_created_once(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    with served(Unlucky, chargehand.url) as url:
+        up = run(
+            *("fleet", "up", "--name", name, "--count", "2", "--prefix", f"{name}-", "--json"),
+            CHARGEHAND_URL=url,
+        )
+
+    assert (up.status, up.json["accepted"]) == (0, 2), up.err
+    named = [row for row in run("locations", "list", "--json").json if row["name"] == name]
+    assert [row["chargers"]["total"] for row in named] == [2]
+
+
+def test_a_fleet_whose_chargers_cannot_be_requested_leaves_no_location(
+    run: Run, name: str, chargehand: RunningStack
+) -> None:
+    with served(WithoutChargers, chargehand.url) as url:
+        up = run("fleet", "up", "--name", name, "--timeout", "2", CHARGEHAND_URL=url)
+
+    assert up.status == 1
+    assert run("locations", "get", name).status == 1
 
 
 def test_what_the_api_refuses_leaves_no_location(run: Run, name: str) -> None:

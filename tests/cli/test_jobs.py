@@ -28,7 +28,7 @@ def test_chargers_are_stopped_by_one_job_that_is_then_shown(run: Run, two: str) 
     assert [(item["reason_code"], item["count"]) for item in again.json["left_out"]] == [
         ("already_stopped", 2)
     ]
-    listed = run("jobs", "list", "--status", "finished", "--json").json
+    listed = run("jobs", "list", "--status", "finished", "--action", "stop", "--json").json
     assert job["id"] in {row["id"] for row in listed}
     shown = run("jobs", "show", job["id"], "--result", "succeeded")
     assert shown.out.count(f"{two}-") == 2

@@ -24,7 +24,7 @@ MACHINE = "tests/worker/reconcile/test_state_machine.py"
 # Test files, wherever they are below tests/worker.
 TESTS = (
     "converge removal observe restart held_back sweep coalesce pool intake settling stale_answers budget budget_use turns "
-    "late_logs beat prune links writing_links rollout rollout_mixed rollout_midway leftovers specs log_quota"
+    "late_logs beat prune expire links writing_links rollout rollout_mixed rollout_midway leftovers specs log_quota"
 )
 LINKS = "shared/migrations/versions/0012_give_links_rows_of_their_own.py"
 RUNS = 60
@@ -201,6 +201,18 @@ MUTATIONS = (
         "beat adds to a queue that nobody serves",
         "worker/broker/beat.py",
         "        tasks = tasks - self._may_wait\n",
+        "",
+    ),
+    Mutation(
+        "a charger goes away before its time",
+        "worker/maintenance/expire.py",
+        "Charger.expires_at <= func.now()",
+        "Charger.expires_at.is_not(None)",
+    ),
+    Mutation(
+        "a charger goes away though its time is extended at that moment",
+        "worker/maintenance/expire.py",
+        "        .with_for_update(key_share=True, skip_locked=True)\n",
         "",
     ),
     Mutation(

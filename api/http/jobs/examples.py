@@ -71,6 +71,7 @@ def of_location(action: str) -> Examples:
         bodies={
             "all": {"summary": "All", "value": {}},
             "ramp": {"summary": "Two per second", "value": {"expected_count": 37, "rate_per_second": 2}},
+            "some": {"summary": "Some of them", "value": {"filters": {"observed": "running"}}},
         },
     )
 

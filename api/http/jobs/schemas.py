@@ -73,11 +73,17 @@ def _filter_of(name: str) -> Any:
     return field
 
 
-JobFilters: Any = type(
-    "JobFilters",
-    (_JobFilters,),
-    {field.name: _filter_of(field.name) for field in fields_of(Filters)} | {"__doc__": _JobFilters.__doc__},
-)
+def _filters(name: str, *without: str) -> Any:
+    names = {field.name for field in fields_of(Filters)} - {*without}
+    return type(
+        name,
+        (_JobFilters,),
+        {one: _filter_of(one) for one in sorted(names)} | {"__doc__": _JobFilters.__doc__},
+    )
+
+
+JobFilters: Any = _filters("JobFilters")
+LocationJobFilters: Any = _filters("LocationJobFilters", "location_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,10 @@ class CreateLocationJob(Body):
 
     optional = True
 
+    filters = Nested(
+        LocationJobFilters,
+        metadata={"description": "Only those of its chargers that the list shows with these filters."},
+    )
     expected_count = Integer(
         minimum=0,
         maximum=MAX_CHARGERS,
@@ -118,8 +128,8 @@ class CreateLocationJob(Body):
             dry_run=data.get("dry_run", False),
         )
 
-    def _selection(self, _: dict[str, Any]) -> Selection:
-        return Selection(filters=Filters())
+    def _selection(self, data: dict[str, Any]) -> Selection:
+        return Selection(filters=data.get("filters"))
 
 
 class CreateJob(CreateLocationJob):

@@ -29,7 +29,6 @@ _LOCATION = {
             "connecting": 0,
             "connected": 0,
             "accepted": 47,
-            "impossible": 1,
             "rejected": 0,
             "none": 0,
         },
@@ -66,6 +65,7 @@ WAITED = Examples(
         "total": 50,
         "needed": 48,
         "accepted": 47,
+        "impossible": 2,
         "not_accepted": [
             {
                 "charger_id": "dep-123",

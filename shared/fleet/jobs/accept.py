@@ -250,10 +250,10 @@ def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: b
         known = set(session.scalars(_chosen(request).with_only_columns(Charger.id)))
         raise InvalidSelection(_not_found(sorted(ids - known)), "charger_ids")
     if total > MAX_CHARGERS:
-        how = "narrow the filters, or send several requests"
-        if request.selection.location_id is not None:
-            how = "act on some of them by POST /ocpp/chargers/start, stop or restart, with filters"
-        raise InvalidSelection(f"More than {MAX_CHARGERS} chargers match: {how}", _param(request.selection))
+        raise InvalidSelection(
+            f"More than {MAX_CHARGERS} chargers match: narrow the filters, or send several requests",
+            _param(request.selection),
+        )
     if request.expected_count is not None and request.expected_count != total:
         raise InvalidSelection(
             f"The selection has {total} chargers now, not {request.expected_count}: nothing was changed",
@@ -265,7 +265,7 @@ def _check(session: Session, request: JobRequest, total: int, *, may_be_empty: b
 
 def _param(selection: Selection) -> str:
     """Where the request says which chargers."""
-    if selection.location_id is not None:
+    if selection.location_id is not None and selection.filters is None:
         return "location_id"
     return "filters" if selection.charger_ids is None else "charger_ids"
 

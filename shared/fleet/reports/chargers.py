@@ -15,6 +15,8 @@ from shared.vocabulary import ItemResult, JobAction, OcppState
 MAX_CHARGERS = 10_000
 #: How long after its command a charger's acceptance is searched for in its log.
 MAX_WAIT = timedelta(days=1)
+#: The lines that are searched: ten thousand chargers that never reach their CSMS have millions.
+MAX_LINES = 500
 
 #: The charger runs, and its CSMS has not accepted it; or it is stopped. Beside the codes of docs/errors.md and the reasons
 #: of docs/ocpp.md.
@@ -63,6 +65,7 @@ def chargers_of_job(
             "job_id": job_id,
             "organization_id": organization_id,
             "max_wait": MAX_WAIT,
+            "max_lines": MAX_LINES,
             "max_chargers": MAX_CHARGERS,
         },
     )
@@ -80,6 +83,7 @@ def chargers_of_location(
             "location_id": location_id,
             "organization_id": organization_id,
             "max_wait": MAX_WAIT,
+            "max_lines": MAX_LINES,
             "max_chargers": MAX_CHARGERS + 1,
         },
     )
@@ -184,9 +188,13 @@ _OF_LOGS = """
 SELECT subject.*, boot.booted_at, last.state AS link_state, last.reason AS link_reason, last.message AS link_message
 FROM subject
 LEFT JOIN LATERAL (
-    SELECT min(timestamp) AS booted_at FROM charger_log_lines
-    WHERE charger_id = subject.charger_id AND timestamp >= subject.begins_at AND timestamp < subject.ends_at
-    AND kind = 'connection' AND state = 'accepted' AND reason IS DISTINCT FROM 'still_accepted'
+    SELECT timestamp AS booted_at FROM (
+        SELECT timestamp, event_id, kind, state, reason FROM charger_log_lines
+        WHERE charger_id = subject.charger_id AND timestamp >= subject.begins_at AND timestamp < subject.ends_at
+        ORDER BY timestamp, event_id LIMIT :max_lines
+    ) AS first
+    WHERE kind = 'connection' AND state = 'accepted' AND reason IS DISTINCT FROM 'still_accepted'
+    ORDER BY timestamp, event_id LIMIT 1
 ) AS boot ON true
 LEFT JOIN LATERAL (
     SELECT state, reason, message FROM charger_log_lines

@@ -92,7 +92,7 @@ def test_an_organization_gets_one_report_at_a_time_and_its_other_reads_go_on(
     settings: Settings, fleet: Fleet, sessions: Sessions, token: Token, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report reads much. Two are requested, and neither ends."""
-    monkeypatch.setattr(reads, "WAIT_S", 0.5)
+    monkeypatch.setattr(reads, "REPORT_WAIT_S", 0.5)
     job_id = fleet.post("/ocpp/chargers/stop", json={"charger_ids": [fleet.create()]}).json["job_id"]
     app = create_app(replace(settings, database_pool_size=6))
     resources: Resources = app.extensions["chargehand"]

@@ -52,6 +52,17 @@ def test_a_job_has_all_chargers_of_the_location_and_no_other(
     assert _items(fleet, answer.json["job_id"]) == ["CP-1", "CP-2"]
 
 
+def test_filters_choose_some_of_the_chargers_of_the_location(fleet: Fleet, site: str) -> None:
+    labelled = fleet.ready(identity="CP-3", location_id=site, labels={"row": "a"})
+    fleet.ready(identity="CP-4", labels={"row": "a"})
+
+    answer = fleet.post(f"/ocpp/locations/{site}/stop-chargers", json={"filters": {"labels": "row:a"}})
+
+    assert answer.json["total"] == 1
+    items = fleet.get(f"/ocpp/jobs/{answer.json['job_id']}/items").json["data"]
+    assert [item["charger_id"] for item in items] == [labelled]
+
+
 def test_a_dry_run_and_an_empty_body_are_fine(fleet: Fleet, site: str) -> None:
     path = f"/ocpp/locations/{site}/start-chargers"
 
@@ -69,7 +80,11 @@ def test_a_location_that_is_empty_or_unknown_or_of_another_number_is_refused(fle
 
     assert_items(stop(fleet.locate()), (["path", "location_id"], "value_error"))
     assert_items(stop(site, expected_count=3), (["body", "expected_count"], "value_error"))
-    assert_items(stop(site, filters={}), (["body", "filters"], "extra_forbidden"))
+    assert_items(stop(site, filters={"q": "ELSEWHERE"}), (["body", "filters"], "value_error"))
+    assert_items(
+        stop(site, filters={"location_id": "elsewhere"}),
+        (["body", "filters", "location_id"], "extra_forbidden"),
+    )
     for foreign in (fleet.locate("globex"), "nowhere"):
         assert stop(foreign).status_code == stop(foreign, dry_run=True).status_code == 404
     assert _jobs(fleet) == []

@@ -7,7 +7,7 @@ from sqlalchemy import event, update
 
 from api.http.reports.answers import ChargerInReport, ReportAnswer
 from api.resources import Resources
-from shared.fleet.reports import frames
+from shared.fleet.reports import chargers, frames
 from shared.models import Charger, LogCursor, LogCut
 from tests.api.routes.reports.writing import RESTART, Reported
 from tests.support.fleet import Fleet
@@ -102,6 +102,20 @@ def test_an_acceptance_counts_before_the_log_is_read(reported: Reported) -> None
     job_id = reported.job("start", charger_id)
 
     assert outcomes(reported.get(job_id).json) == [("passed", None, 3.0)]
+
+
+def test_a_long_search_for_an_acceptance_ends(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon, late = reported.fleet.create(identity="soon"), reported.fleet.create(identity="late")
+    job_id = reported.job("start", soon, late)
+    reported.log(soon, connection(1, "1", "connecting"))
+    reported.accepted(soon, 2)
+    reported.log(
+        late, *(connection(number, str(number), "disconnected", "http_401") for number in range(1, 4))
+    )
+    reported.accepted(late, 9)
+    monkeypatch.setattr(chargers, "MAX_LINES", 3)
+
+    assert outcomes(reported.get(job_id).json) == [("passed", None, 2.0), ("failed", "http_401", None)]
 
 
 def test_a_stop_is_measured_until_it_is_final(reported: Reported) -> None:
