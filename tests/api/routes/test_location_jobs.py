@@ -204,6 +204,13 @@ def test_the_same_body_while_the_job_is_open_is_the_same_job(fleet: Fleet, locat
     assert len({job["job_id"] for job in (first, other, elsewhere, ramp, later)}) == 5
 
 
+def test_the_same_body_after_a_cancelled_job_is_another_job(fleet: Fleet, location: str) -> None:
+    first = accepted(fleet, location, group("1"))
+    fleet.post(f"/ocpp/jobs/{first['job_id']}/cancel")
+
+    assert accepted(fleet, location, group("1"))["job_id"] != first["job_id"]
+
+
 def test_a_repeat_with_the_same_idempotency_key_is_the_same_job_also_when_it_has_ended(
     fleet: Fleet, location: str
 ) -> None:
