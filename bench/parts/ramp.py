@@ -137,7 +137,7 @@ def _report(items: Sequence[dict[str, str]], before_s: Sequence[float], beside_s
                 "time of the ramp, off its plan by a share of",
                 abs(took_s - planned_s) / planned_s,
                 at_most=0.05,
-                reason="a ramp tells a CSMS how fast chargers come",
+                reason="a load test of a CSMS is as fast as its ramp",
             ),
             Budget(
                 "slowest command of another organization during the ramp, s",
