@@ -237,11 +237,14 @@ def fleet(chargehand: RunningStack) -> Iterator[Fleets]:
         return made
 
     yield create
+    left = []
     for made in created:
         try:
             made.delete()
         except Failure as failure:
-            pytest.fail(f"the fleet {made.id} was not deleted: {failure}", pytrace=False)
+            left.append(f"{made.name} ({made.id}): {failure}")
+    if left:
+        pytest.fail("fleets were not deleted:\n" + "\n".join(left), pytrace=False)
 
 
 def _delete(client: "Client", created: "list[Task]") -> None:
