@@ -19,6 +19,7 @@ from chargehand.options import (
     selection,
 )
 from chargehand.output import age_of, note, print_json, print_pairs, print_table
+from chargehand.update import update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def chargers() -> None:
     """
 
 
-for command in (create, start, stop, restart, wait, logs, *action_commands()):
+for command in (create, update, start, stop, restart, wait, logs, *action_commands()):
     chargers.add_command(command)
 
 

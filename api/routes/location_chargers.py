@@ -20,6 +20,7 @@ from api.http.location_chargers.schemas import (
     UpdatedChargers,
     UpdateLocationChargers,
 )
+from api.http.turns import in_turns
 from api.resources import resources
 from api.routes.submit import announce_many, requested_by, submit_updates
 from shared.fleet.chargers import UpdateRequest
@@ -96,7 +97,7 @@ def update_chargers_of_location(body: dict[str, list[NamedChanges]], location_id
     return {
         "updated_count": len(updated),
         "failed_count": len(failed),
-        "updated": updated,
+        "updated": in_turns(updated),
         "failed": failed,
     }
 

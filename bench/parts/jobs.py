@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from bench.report import Budget, Report, Table
+from bench.support.cpu import Meter
 from bench.support.load import Load, add_up, drive_at_rate, get
 from bench.support.servers import token
 from bench.support.stack import (
@@ -51,13 +52,15 @@ def measure() -> Report:
         single_ms, many_ms = _accept(bulk, location_id)
         requests = _requests(ids)
         _window(stack, requests)  # its connections are new to the server
+        meter = Meter(stack.processes)
         alone = add_up([_window(stack, requests) for _ in range(WINDOWS)])
         began = monotonic()
         status_url = _create(bulk, location_id, "MANY-")
-        beside = add_up([_window(stack, requests) for _ in range(WINDOWS)])
+        with meter.running():
+            beside = add_up([_window(stack, requests) for _ in range(WINDOWS)])
         counts = _wait_for(bulk, status_url)
         lasted_s = monotonic() - began
-    return _report((single_ms, many_ms), alone, beside, counts, lasted_s)
+    return _report((single_ms, many_ms), (alone, beside), meter, counts, lasted_s)
 
 
 def _accept(client: httpx.Client, location_id: str) -> tuple[list[float], list[float]]:
@@ -128,12 +131,13 @@ def _wait_for(client: httpx.Client, status_url: str) -> dict[str, int]:
 
 def _report(
     accepted: tuple[Sequence[float], Sequence[float]],
-    alone: Load,
-    beside: Load,
+    loads: tuple[Load, Load],
+    meter: Meter,
     counts: dict[str, int],
     lasted_s: float,
 ) -> Report:
     single_ms, many_ms = accepted
+    alone, beside = loads
     times = [
         (name, f"{median(some):.1f}", f"{max(some):.1f}", str(len(some)))
         for name, some in ((f"a job of {CHARGERS:,} new chargers", many_ms), ("a single create", single_ms))
@@ -152,6 +156,15 @@ def _report(
         tables=[
             Table(("accepted", "median ms", "slowest ms", "requests"), times),
             Table(("reads of another organization", "p50 ms", "p99 ms", "slowest ms", "requests"), reads),
+            Table(
+                ("CPU beside the job", *meter.spent_s),
+                [
+                    (
+                        "% of a core",
+                        *(f"{100 * spent_s / beside.seconds:.0f}" for spent_s in meter.spent_s.values()),
+                    )
+                ],
+            ),
             Table(
                 ("the job", "seconds", "created", "failed"),
                 [

@@ -168,6 +168,18 @@ def delete_all(client: Client, tasks: Sequence[Task]) -> None:
     _for_each(delete, tasks)
 
 
+def update_all(client: Client, tasks: Sequence[Task], changes: Row) -> None:
+    """Change the charger of each task. A task whose change the API refuses fails. Raises Failure."""
+
+    def update(task: Task) -> None:
+        _guarded(task, lambda: client.put(_path(task), changes))
+        if task.open:
+            task.state = "updated"
+            task.end(Outcome.DONE)
+
+    _for_each(update, tasks)
+
+
 def delete_created(client: Client, tasks: Sequence[Task]) -> list[str]:
     """Delete the chargers that the tasks created. Returns a line for each charger that may still exist. Raises Failure."""
     for task in tasks:

@@ -262,3 +262,48 @@ def test_a_label_without_a_value_is_wrong_usage_and_a_bad_one_is_refused(run: Ru
     refused = run("chargers", "create", name, "--label", "bad name=1")
     assert refused.status == 1
     assert "labels.bad name: " in refused.err
+
+
+def test_chargers_are_changed_and_what_is_cleared_is_gone(run: Run, name: str, site: str) -> None:
+    one, two = f"{name}-1", f"{name}-2"
+    run("chargers", "create", one, two, "--label", "run=1", "--ttl", "1h", "--no-wait", "-q")
+
+    changed = run(
+        *("chargers", "update", one, two, "--location", name, "--label", "team=roaming", "--ttl", "3h"),
+        *("--name", "Bay", "--ocpp-version", "2.0.1", "--json"),
+    )
+
+    assert changed.status == 0, changed.err
+    assert [row["state"] for row in changed.json] == ["updated", "updated"]
+    shown = run("chargers", "get", one, "--json").json
+    assert (shown["location_id"], shown["labels"]) == (site, {"team": "roaming"})
+    assert (shown["name"], shown["ocpp_version"]) == ("Bay", "OCPP2.0.1")
+    left = datetime.fromisoformat(shown["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=170) < left < timedelta(minutes=181)
+    assert run("chargers", "update", two, "--no-location", "--no-label", "--no-ttl").status == 0
+    shown = run("chargers", "get", two, "--json").json
+    assert (shown["location_id"], shown["labels"], shown["expires_at"]) == (None, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("CP-1",), "say what to change"),
+        (("--ttl", "1h"), "name chargers by their id or identity"),
+        (("CP-1", "--ttl", "1h", "--no-ttl"), "--ttl and --no-ttl exclude each other"),
+        (("CP-1", "--location", "HUB", "--no-location"), "--location and --no-location exclude each other"),
+    ],
+)
+def test_a_change_that_is_not_clear_is_wrong_usage(run: Run, arguments: tuple[str, ...], why: str) -> None:
+    done = run("chargers", "update", *arguments)
+
+    assert (done.status, why in done.err) == (2, True)
+
+
+def test_a_change_that_the_api_refuses_fails_for_that_charger(run: Run, name: str) -> None:
+    run("chargers", "create", name, "--no-wait", "-q")
+
+    refused = run("chargers", "update", name, "--connector", "Steam", "--json")
+
+    assert (refused.status, refused.json["ok"], refused.json["state"]) == (1, False, "refused")
+    assert "Steam" in refused.err or "connector" in refused.err

@@ -17,6 +17,7 @@ from werkzeug.routing import BaseConverter
 
 from api.http import schemas
 from api.http.auth import ORGANIZATION_HEADER
+from api.http.document.links import add_links
 from api.http.document.operations import ERROR_NAMES
 from api.http.errors import RETRY_AFTER_S
 from api.http.fields.fields import OneOf, documented
@@ -132,7 +133,9 @@ def register_docs(app: Flask, document: Api) -> None:
 
     @cache
     def rendered() -> str:
-        return app.json.dumps(document.spec.to_dict())
+        content = document.spec.to_dict()
+        add_links(content)
+        return app.json.dumps(content)
 
     @docs.get("/openapi.json")
     def openapi() -> ResponseReturnValue:

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from api.http.fields.fields import NO_CONTROLS, REQUIRED, Body, Metadata, Problem
+from api.http.turns import in_turns
 
 MAX_INTEGER = 2**53  # what every JSON parser keeps exactly
 MAX_LEVELS = 50  # of arrays and objects in one another
@@ -115,7 +116,7 @@ class Array(fields.List[Any]):
         if not isinstance(value, list):
             raise self.make_error("invalid")
         check_length(len(value), *self._lengths, what="List")
-        return super()._deserialize(value, attr, data, **kwargs)
+        return super()._deserialize(in_turns(value), attr, data, **kwargs)
 
 
 class Nested(fields.Nested):

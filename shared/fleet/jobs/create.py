@@ -17,7 +17,7 @@ from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_run_id
 from shared.models import Job, JobItem, Location
 from shared.sealing import Sealer
-from shared.vocabulary import ItemResult, JobAction, OcppVersion, ProvisioningStatus
+from shared.vocabulary import ItemResult, JobAction, JobStatus, OcppVersion, ProvisioningStatus
 
 RANDOM_BYTES = 4  # of a random suffix: 8 hex digits
 
@@ -117,7 +117,7 @@ def accept_creation(
 ) -> JobReceipt:
     """Store the job, and an item for each charger with its id and identity. Needs a transaction.
 
-    Safe to repeat while the job is open: an equal request for the location returns the same job, because the SDK repeats
+    Safe to repeat while the job is neither final nor cancelled: an equal request returns the same job, because the SDK repeats
     a POST whose answer it lost (contract 12.3). Raises LocationNotFound, InvalidGroup, NoKeys and TooManyJobs.
     """
     location = _lock(session, request.organization_id, request.location_id)
@@ -214,6 +214,7 @@ def _same_open_job(session: Session, request: CreateManyRequest) -> Job | None:
         .where(
             Job.organization_id == request.organization_id,
             Job.finished_at.is_(None),
+            Job.status != JobStatus.CANCELLED,
             Job.action == JobAction.CREATE,
             Job.location_id == request.location_id,
             Job.input["body_digest"].astext.in_(digests),

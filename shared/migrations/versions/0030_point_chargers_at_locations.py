@@ -61,4 +61,3 @@ def downgrade() -> None:
     op.execute("ALTER TABLE chargers DROP CONSTRAINT chargers_location_exists")
     op.execute("DROP FUNCTION make_location_of_charger CASCADE")
     op.execute("DROP INDEX chargers_location_group")
-    op.execute("DELETE FROM locations")

@@ -12,6 +12,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from api.app import create_app
+from api.http.document.links import LINKS
 from api.live.streams import LIFE_S, SILENCE_S
 from shared.error_codes import ErrorCode
 from shared.fleet.actions.table import load_kinds
@@ -279,3 +280,34 @@ def test_the_document_names_no_real_host(app: Flask) -> None:
 
     assert "127.0.0.1" in hosts
     assert {host for host in hosts if not RESERVED.fullmatch(host)} == set()
+
+
+def test_every_link_leads_to_an_operation_with_all_of_its_path(
+    document: Any, operations: dict[str, Any]
+) -> None:
+    path_of = {
+        operation["operationId"]: path
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
+        if isinstance(operation, dict)
+    }
+    wrong = []
+    linked = set()
+    for operation_id, operation in operations.items():
+        for answer in operation["responses"].values():
+            links = answer.get("links", {})
+            schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+            known = document["components"]["schemas"].get(schema.rpartition("/")[2], {}).get("properties", {})
+            for link in links.values():
+                linked.add(link["operationId"])
+                given = {
+                    name: expression.removeprefix("$response.body#/") in known
+                    or f"{{{expression.removeprefix('$request.path.')}}}" in path_of[operation["operationId"]]
+                    for name, expression in link["parameters"].items()
+                }
+                needed = set(re.findall(r"{(\w+)}", path_of[link["operationId"]]))
+                if set(given) != needed or not all(given.values()):
+                    wrong.append((operation_id, link))
+
+    assert wrong == []
+    assert linked == {link.operation_id for links in LINKS.values() for link in links}

@@ -97,7 +97,7 @@ def test_an_options_request_is_not_counted(limited: Flask, get: Get) -> None:
 
 
 def test_what_does_not_exist_yet_is_counted_too(get: Get) -> None:
-    answers = [get("/ocpp/locations") for _ in range(6)]
+    answers = [get("/ocpi/cpos") for _ in range(6)]
 
     assert [answer.status_code for answer in answers] == [501] * 5 + [429]
 

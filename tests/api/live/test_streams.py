@@ -30,7 +30,7 @@ def test_a_stream_gives_signs_of_life_and_ends_after_a_while(
     chunks = list(watching.chunks)
 
     assert chunks[0].startswith(b"retry: ")
-    assert chunks[1:] == [b":\n\n"] * 4
+    assert set(chunks[1:]) == {b":\n\n"}
 
 
 def test_a_server_without_free_streams_answers_503_with_retry_after(

@@ -135,6 +135,29 @@ def test_a_list_is_cut_or_filled_up_to_the_number(
     assert [re.sub(r"(?<=_)[0-9a-f]{8}$", "RANDOM", identity) for identity in found] == expected
 
 
+def test_labels_times_to_live_and_settings_of_templates_are_kept_for_the_workers(
+    fleet: Fleet, location: str
+) -> None:
+    own = group("1", labels={"run": "7"}, ttl_seconds=600, serial_number="S-1", location_name="Here")
+    other = group("2", labels=None, ttl_seconds=None, ocpp_version="ocpp2.0.1")
+    job = accepted(fleet, location, own, other, query="?ttl_seconds=3600")
+
+    with fleet.sessions() as session:
+        stored: Any = session.get_one(Job, int(job["job_id"])).input
+    first, second = stored["groups"]
+    assert (first["columns"]["labels"], first["ttl_seconds"]) == ({"run": "7"}, 600)
+    assert (first["settings"], first["columns"]["location_name"]) == ({"serial_number": "S-1"}, "Here")
+    assert (second["columns"]["labels"], second["ttl_seconds"], stored["ttl_seconds"]) == ({}, None, 3600)
+    assert second["columns"]["ocpp_version"] == "OCPP2.0.1"
+    assert second["columns"]["location_name"] == fleet.get(f"/ocpp/locations/{location}").json["name"]
+
+
+def test_ten_thousand_chargers_are_accepted_in_one_request(fleet: Fleet, location: str) -> None:
+    suffixes = [f"{number:05}" for number in range(MAX_CHARGERS)]
+
+    assert accepted(fleet, location, group(*suffixes))["total"] == MAX_CHARGERS
+
+
 ONE = {"template": TEMPLATE, "charger_ids": ["1"]}
 
 
@@ -202,6 +225,13 @@ def test_the_same_body_while_the_job_is_open_is_the_same_job(fleet: Fleet, locat
 
     assert again == first
     assert len({job["job_id"] for job in (first, other, elsewhere, ramp, later)}) == 5
+
+
+def test_the_same_body_after_a_cancelled_job_is_another_job(fleet: Fleet, location: str) -> None:
+    first = accepted(fleet, location, group("1"))
+    fleet.post(f"/ocpp/jobs/{first['job_id']}/cancel")
+
+    assert accepted(fleet, location, group("1"))["job_id"] != first["job_id"]
 
 
 def test_a_repeat_with_the_same_idempotency_key_is_the_same_job_also_when_it_has_ended(

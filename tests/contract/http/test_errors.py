@@ -7,27 +7,33 @@ from typing import Any
 import pytest
 from ocpplab import (
     BadRequestError,
+    ChargerGroup,
+    ChargerTemplate,
+    Coordinates,
     ForbiddenError,
     InternalServerError,
     NotFoundError,
     ServiceUnavailableError,
     UnauthorizedError,
     UnprocessableEntityError,
+    UpdateLocationChargerItem,
 )
 from ocpplab.core.api_error import ApiError
 from sqlalchemy import Engine, make_url, text
 
 from embedded.ports import free_port
-from shared.database.engine import Sessions
 from tests.contract.http.conftest import Sdk
 from tests.contract.http.test_answers import WALLBOX
+from tests.contract.http.test_locations import CHARGER as TEMPLATE
+from tests.contract.http.test_locations import PARIS
 from tests.support.api_server import running_api
 from tests.support.environment import Token
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = pytest.mark.usefixtures("backend", "sites")
 
 CHARGER = {"charger_id": "dep-unknown"}
 COMMAND: dict[str, Any] = CHARGER | {"request": {}}
+LOCATION: dict[str, Any] = {"location_id": "unknown"}
 MODEL = {"brand_slug": "abb", "model_slug": "terra-184"}
 
 #: Each operation with arguments that fit.
@@ -45,9 +51,24 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "catalog.list_brands": {},
     "catalog.list_models": {"brand_slug": "abb"},
     "catalog.get_model": MODEL,
+    "locations.list": {},
+    "locations.create": PARIS,
+    "locations.get": LOCATION,
+    "locations.update": LOCATION | {"name": "new"},
+    "locations.delete": LOCATION,
+    "location_chargers.list": LOCATION,
+    "location_chargers.create": LOCATION
+    | {"request": [ChargerGroup(template=ChargerTemplate(**TEMPLATE), chargers_number=1)]},
+    "location_chargers.get_bulk_job": LOCATION | {"job_id": "7"},
+    "location_chargers.update": LOCATION | {"chargers": [UpdateLocationChargerItem(**CHARGER)]},
+    "location_chargers.delete": LOCATION | {"charger_ids": ["dep-unknown"]},
+    "location_templates.list": {},
 }
-TENANT = [name for name in OPERATIONS if name.startswith("chargers.")]
+TENANT = [name for name in OPERATIONS if not name.startswith(("catalog.", "location_templates."))]
 ABOUT_A_CHARGER = [name for name in TENANT if "charger_id" in OPERATIONS[name]]
+ABOUT_A_LOCATION = [name for name in TENANT if OPERATIONS[name].items() >= LOCATION.items()]
+IN_THE_DATABASE = [name for name in OPERATIONS if name != "location_templates.list"]
+CREATES = ["chargers.create", "location_chargers.create"]
 LIFECYCLE = ["chargers.start_runtime", "chargers.stop_runtime", "chargers.reset_runtime"]
 
 #: Arguments that do not fit the schema.
@@ -58,6 +79,11 @@ MISFITS: dict[str, dict[str, Any]] = {
     "chargers.get_logs": {"offset": -1},
     "catalog.list_brands": {"page": 0},
     "catalog.list_models": {"limit": 0},
+    "locations.list": {"limit": 101},
+    "locations.create": {"country": "France"},
+    "locations.update": {"coordinates": Coordinates(latitude=91, longitude=0)},
+    "location_chargers.list": {"page": 0},
+    "location_templates.list": {"type": "WIND"},
 }
 
 
@@ -103,6 +129,14 @@ def test_an_unknown_charger_is_not_found(sdk: Sdk, operation: str) -> None:
         sdk(operation, **OPERATIONS[operation])
 
     assert detail(raised.value) == "Charger dep-unknown not found"
+
+
+@pytest.mark.parametrize("operation", ABOUT_A_LOCATION)
+def test_an_unknown_location_is_not_found(sdk: Sdk, operation: str) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        sdk(operation, **OPERATIONS[operation])
+
+    assert "not found" in detail(raised.value)
 
 
 def test_the_logs_of_an_unknown_charger_are_the_generic_404(sdk: Sdk) -> None:
@@ -180,19 +214,19 @@ def test_an_update_against_the_catalog_is_a_bad_request(sdk: Sdk) -> None:
 
 
 @pytest.fixture
-def broken_schema(backend_engine: Engine, backend: Sessions) -> Iterator[None]:
+def broken_schema(backend_engine: Engine, sites: None) -> Iterator[None]:
     """A database that answers, but not as we expect: an error of ours. Mended before `backend` is emptied."""
     with backend_engine.begin() as connection:
-        for table in ("chargers", "catalog_brands"):
+        for table in ("chargers", "catalog_brands", "locations", "jobs"):
             connection.execute(text(f"ALTER TABLE {table} RENAME TO hidden_{table}"))
     yield
     with backend_engine.begin() as connection:
-        for table in ("chargers", "catalog_brands"):
+        for table in ("chargers", "catalog_brands", "locations", "jobs"):
             connection.execute(text(f"ALTER TABLE hidden_{table} RENAME TO {table}"))
 
 
 @pytest.mark.usefixtures("broken_schema")
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", IN_THE_DATABASE)
 def test_an_error_of_ours_is_an_internal_server_error(sdk: Sdk, operation: str) -> None:
     with pytest.raises(InternalServerError) as raised:
         sdk(operation, **OPERATIONS[operation])
@@ -210,12 +244,12 @@ def without_database(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -
         yield base_url
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", IN_THE_DATABASE)
 def test_without_a_database_the_client_is_asked_to_try_again(
     sdk: Sdk, without_database: str, operation: str
 ) -> None:
-    """Declared for the create alone; to the other operations it is the generic 503."""
-    kind = ServiceUnavailableError if operation == "chargers.create" else ApiError
+    """Declared for the creates of chargers; to the other operations it is the generic 503."""
+    kind = ServiceUnavailableError if operation in CREATES else ApiError
 
     with pytest.raises(ApiError) as raised:
         replace(sdk, base_url=without_database)(operation, **OPERATIONS[operation])

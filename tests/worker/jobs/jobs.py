@@ -19,7 +19,7 @@ from shared.fleet.jobs.read import change_job
 from shared.fleet.listing import Filters
 from shared.models import Charger, Command, Job, JobItem, Location
 from shared.sealing import Sealer
-from shared.vocabulary import CommandStatus, JobAction, JobStatus
+from shared.vocabulary import CommandStatus, JobAction, JobStatus, ProvisioningStatus
 from tests.support.environment import ENCRYPTION_KEY
 from tests.support.world import ORGANIZATION, World
 from worker.jobs.portion import Messages
@@ -123,6 +123,7 @@ class Jobs:
                     observed_generation=Charger.generation,
                     settled_generation=Charger.generation,
                     running_count=Charger.desired_count,
+                    provisioning_status=ProvisioningStatus.READY,
                     publish_at=None,
                     observed_at=func.now(),
                 )

@@ -26,6 +26,7 @@ from worker.jobs.run import next_due, step
 NUMBER = 3
 RUNS, STEPS = 15, 25
 PLACES = st.integers(0, NUMBER - 1)
+SUFFIXES = st.sampled_from("abcde")  # so few that jobs compete for identities
 LIFECYCLE = st.sampled_from([JobAction.START, JobAction.STOP, JobAction.RESTART])
 DESIRED = {JobAction.START: 1, JobAction.STOP: 0, JobAction.RESTART: 1}
 
@@ -56,6 +57,10 @@ class JobMachine(RuleBasedStateMachine):
         self.accepted.append(job)
         for charger_id in ids:
             self.of[charger_id].requests.append((DESIRED[action], job))
+
+    @rule(suffixes=st.lists(SUFFIXES, min_size=1, max_size=4))
+    def create(self, suffixes: list[str]) -> None:
+        self.accepted.append(self.jobs.create(*suffixes))
 
     @rule(action=LIFECYCLE, place=PLACES)
     def request_single(self, action: JobAction, place: int) -> None:
@@ -131,6 +136,16 @@ class JobMachine(RuleBasedStateMachine):
                 .having(func.count() > 1)
             ).all()
         assert doubled == []
+
+    @invariant()
+    def a_charger_is_created_once_and_by_the_item_that_says_so(self) -> None:
+        created = select(JobItem.charger_id).where(
+            JobItem.identity.like("NEW-%"), JobItem.result.in_(["requested", "succeeded", "superseded"])
+        )
+        with self.world.sessions() as session:
+            of_items = sorted(session.scalars(created))
+            ids = sorted(session.scalars(select(Charger.id).where(Charger.identity.like("NEW-%"))))
+        assert of_items == ids
 
     def teardown(self) -> None:
         """All jobs are resumed and continued: each item becomes final, and each charger is as last requested."""

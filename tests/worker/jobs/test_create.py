@@ -1,9 +1,12 @@
 """What a job that creates chargers inserts, and the results of its items."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
 
 from shared.fleet import chargers
 from shared.fleet.jobs.create import NOT_CREATED
@@ -11,8 +14,10 @@ from shared.fleet.specification.settings import Stored
 from shared.models import Charger, ChargerSettings, Command, JobItem, Location
 from shared.queues import TaskName
 from shared.vocabulary import EventType, JobStatus, ProvisioningStatus
+from tests.support.waiting import wait_until
 from tests.support.world import ORGANIZATION, World
 from tests.worker.jobs.jobs import LOCATION, QUOTAS, SEALER, Jobs
+from tests.worker.test_locking import waiting
 from worker.jobs.run import next_due, step
 
 SETTINGS = {"firmware_version": "1.2", "security": {"profile": 1, "password": "geheim-42"}}
@@ -39,25 +44,29 @@ def end_provisioning(world: World, identity: str, status: ProvisioningStatus, **
         )
 
 
+def create_single(session: Session, identity: str = "SINGLE", **more: Any) -> str:
+    """Create a charger at the location as one request does. Returns its id."""
+    new = chargers.NewCharger(
+        identity=identity,
+        brand_slug="wallbox",
+        model_slug="wallbox-pulsar-plus",
+        connector_type="Type2",
+        ws_url="ws://csms.test/ocpp",
+        location_id=LOCATION,
+        **more,
+    )
+    request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tom", request_id="request-9")
+    return chargers.create_charger(session, request, max_chargers=100, sealer=SEALER).charger_id
+
+
 def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: World, jobs: Jobs) -> None:
     job = jobs.create(
         "1", "2", template_name="Bay", settings=SETTINGS, location_name="Here", labels={"run": "7"}
     )
     with world.sessions.begin() as session:
-        new = chargers.NewCharger(
-            identity="SINGLE",
-            name="Bay 1",
-            brand_slug="wallbox",
-            model_slug="wallbox-pulsar-plus",
-            connector_type="Type2",
-            ws_url="ws://csms.test/ocpp",
-            location_id=LOCATION,
-            location_name="Here",
-            labels={"run": "7"},
-            settings=SETTINGS,
+        single = create_single(
+            session, name="Bay 1", location_name="Here", labels={"run": "7"}, settings=SETTINGS
         )
-        request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tom", request_id="request-9")
-        single = chargers.create_charger(session, request, max_chargers=10, sealer=SEALER).charger_id
 
     jobs.run()
 
@@ -147,6 +156,24 @@ def test_chargers_beyond_the_quota_fail_and_say_so(world: World, jobs: Jobs) -> 
     assert jobs.results(job) == ["requested", "requested", "failed", "failed"]
     assert jobs.reasons(job)[2:] == ["quota_full"] * 2
     assert live_chargers(world) == ["NEW-1", "NEW-2", "OLD"]
+
+
+def test_a_charger_that_is_created_at_the_same_moment_counts_for_the_quota(world: World, jobs: Jobs) -> None:
+    job = jobs.create("1", "2", "3")
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.sessions.begin() as session:
+            create_single(session)
+            portion = pool.submit(jobs.run, max_chargers=3)
+            wait_until(lambda: waiting(world) == 1)
+        portion.result(10)
+    late = jobs.results(job)
+    for _ in range(2):
+        jobs.run(max_chargers=3)
+
+    assert late == ["waiting"] * 3
+    assert jobs.results(job) == ["requested", "requested", "failed"]
+    assert live_chargers(world) == ["NEW-1", "NEW-2", "SINGLE"]
 
 
 def test_a_deleted_location_gets_no_further_charger(world: World, jobs: Jobs) -> None:

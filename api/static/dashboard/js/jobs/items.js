@@ -48,7 +48,7 @@ export function jobItems(jobId, { signal }) {
     try {
       const found = await api.get(`/ocpp/jobs/${encodeURIComponent(jobId)}/items`, { page: pageNumber(), limit: LIMIT, ...(result && { result }) }, only);
       problem.hidden = true;
-      draw(found, result);
+      draw(job, found, result);
     } catch (error) {
       if (error.name === "AbortError" || only.signal.aborted) return;
       loaded = "";
@@ -57,9 +57,9 @@ export function jobItems(jobId, { signal }) {
     }
   }
 
-  function draw({ data, total, page, limit }, result) {
+  function draw(job, { data, total, page, limit }, result) {
     heading.textContent = result ? `Chargers: ${RESULTS[result][2]} (${number(total)})` : `Chargers (${number(total)})`;
-    fill(body, data.length ? data.map(itemRow) : el("tr", null, el("td", { colspan: "5", class: "muted" }, "None at the moment")));
+    fill(body, data.length ? data.map((item) => itemRow(item, job)) : el("tr", null, el("td", { colspan: "5", class: "muted" }, "None at the moment")));
     const last = Math.max(1, Math.ceil(total / limit));
     fill(pages, last > 1 ? numbersFor(page, last).map((one) => (one === null ? "…" : pageButton(one, page))) : []);
   }
@@ -99,11 +99,13 @@ function pageNumber() {
   return Math.max(1, Number.parseInt(query().get("page") ?? "1", 10) || 1);
 }
 
-function itemRow(item) {
+/** A job that creates chargers has no charger yet for an item without a command. */
+function itemRow(item, job) {
+  const exists = job.action !== "create" || item.command_id;
   return el(
     "tr",
     null,
-    el("th", { scope: "row" }, link(`/dashboard/chargers/${encodeURIComponent(item.charger_id)}`, item.identity)),
+    el("th", { scope: "row" }, exists ? link(`/dashboard/chargers/${encodeURIComponent(item.charger_id)}`, item.identity) : item.identity),
     el("td", { data: { label: "Result" } }, resultBadge(item.result)),
     el("td", { data: { label: item.reason ? "Why" : null } }, item.reason),
     el("td", { data: { label: "Requested" } }, timeAgo(item.requested_at)),
