@@ -85,6 +85,7 @@ ROUTES = [
     Route("GET", "/ocpp/jobs", 200, "tenant"),
     Route("GET", JOB, 200, "tenant", binds=True),
     Route("GET", f"{JOB}/items", 200, "tenant", binds=True),
+    Route("GET", f"{JOB}/events", 200, "tenant", binds=True),
     Route("GET", f"{JOB}/report", 200, "tenant", binds=True),
     Route("POST", f"{JOB}/pause", 200, "tenant", body={}, binds=True),
     Route("POST", f"{JOB}/resume", 200, "tenant", body={}, binds=True),
