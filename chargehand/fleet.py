@@ -180,16 +180,17 @@ def follow(
     quiet: bool = False,
 ) -> None:
     """Wait for a fleet, and print it with the chargers that are not accepted. Raises Failure if too few are."""
-    from chargehand.client.standing import all_others, raise_for_standing, wait_for_fleet
+    from chargehand.client.standing import all_others, creating_job, raise_for_standing, wait_for_fleet
 
-    job_id = made.job_id if made else None
+    job_id = made.job_id if made else creating_job(client, location["id"])
     changed = ignore if as_json or quiet else noting()
     standing = wait_for_fleet(
         client, location["id"], share=share, timeout_s=timeout_s, job_id=job_id, changed=changed
     )
     others = all_others(client, standing, job_id)
     if as_json:
-        print_json(document_of(location, made, standing, others))
+        identities = {"identities": list(made.identities)} if made else {}
+        print_json(document_of(location, job_id, standing, others) | identities)
     elif quiet:
         click.echo(location["id"])
     else:
@@ -201,15 +202,12 @@ def follow(
     raise_for_standing(standing, [] if are_printed else others, share, timeout_s)
 
 
-def document_of(
-    location: "Row", made: "NewFleet | None", standing: "Standing", others: "Sequence[Row]"
-) -> "Row":
-    """A fleet for programs."""
-    known = {"job_id": made.job_id, "identities": list(made.identities)} if made else {}
+def document_of(location: "Row", job_id: str | None, standing: "Standing", others: "Sequence[Row]") -> "Row":
+    """How far a fleet is, for programs."""
     return {
         "id": location["id"],
         "name": location["name"],
-        **known,
+        "job_id": job_id,
         "total": standing.total,
         "accepted": standing.accepted,
         "impossible": standing.impossible,

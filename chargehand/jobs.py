@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from chargehand.options import Number, as_json, connect, on_a_terminal, query_at
+from chargehand.options import Number, as_json, complete_locations, connect, on_a_terminal, query_at
 from chargehand.output import note, print_json, print_pairs, print_table
 from chargehand.reports import report_command
 
@@ -87,15 +87,27 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--status", help="running, paused, finished, cancelled; several with commas.")
+@click.option(
+    "--location",
+    "location",
+    shell_complete=complete_locations,
+    help="Of this location: its id, slug or name.",
+)
 @click.option("--action", help="start, stop, restart, delete, create; several with commas.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @as_json
-def list_(*, status: str | None, action: str | None, limit: int, as_json: bool) -> None:
+def list_(*, status: str | None, location: str | None, action: str | None, limit: int, as_json: bool) -> None:
     """List jobs, the newest first."""
     from chargehand.client.jobs import sentence_of
+    from chargehand.client.locations import id_of_location
 
     with connect() as client:
-        rows = list(client.rows("/ocpp/jobs", limit, status=status, action=action))
+        query = {
+            "status": status,
+            "action": action,
+            "location_id": location and id_of_location(client, location),
+        }
+        rows = list(client.rows("/ocpp/jobs", limit, **query))
     if as_json:
         print_json(rows)
         return

@@ -13,6 +13,8 @@ from chargehand.client.locations import location_path
 
 POLL_S = 0.5  # between two questions, also when the API does not hold its answer
 HOLD_S = 2  # that the API holds an answer; what is on display is at most this old
+#: The codes of chargers of a job that do not exist.
+NOT_CREATED = frozenset({"identity_taken", "quota_full", "location_deleted"})
 MARGIN_S = 0.5  # for the way of a held answer
 MAX_SHOWN = 100  # chargers that are named, as in the API's answer
 
@@ -87,10 +89,30 @@ def standing_of(
     """How far the fleet is now, or when that share is accepted, at most hold_s later. Raises Failure."""
     path = f"{location_path(location_id)}/wait"
     answer = client.post(path, uuid4().hex, {"share": share}, wait=hold_s or None)[1]
-    total, others = answer["total"], [_shown(row) for row in answer["not_accepted"]]
-    if job_id is not None:
-        total = max(total, get_job(client, job_id)["total"])
-    return Standing(total, answer["accepted"], answer["impossible"] + total - answer["total"], others)
+    missing = 0 if job_id is None else _count_not_created(client, get_job(client, job_id))
+    return Standing(
+        answer["total"] + missing,
+        answer["accepted"],
+        answer["impossible"] + missing,
+        [_shown(row) for row in answer["not_accepted"]],
+    )
+
+
+def creating_job(client: Client, location_id: str) -> str | None:
+    """The newest job that creates chargers of the location; None if there is none. Raises Failure."""
+    rows = client.get("/ocpp/jobs", location_id=location_id, action="create", limit=1)["data"]
+    return rows[0]["id"] if rows else None
+
+
+def _count_not_created(client: Client, job: Row) -> int:
+    """How many chargers the job will never create. Those whose provisioning failed exist."""
+    counts = job["counts"]
+    number: int = counts["cancelled"] + counts["skipped"]
+    if counts["failed"]:
+        path = f"/ocpp/jobs/{segment(job['id'])}/items"
+        items = client.rows(path, result="failed")
+        number += sum(item["reason_code"] in NOT_CREATED for item in items)
+    return number
 
 
 def not_created(client: Client, job_id: str) -> list[Row]:

@@ -63,10 +63,16 @@ def test_chargers_that_are_not_accepted_are_printed_with_the_reason(run: Run, na
     assert f"{name}-2" not in failed.err
     assert "This deletes it: chargehand fleet down " in failed.err
     assert "0 of 2 accepted, 1 stopped or failed" in failed.err
-    late = run("fleet", "wait", name, "--timeout", "8", "--json")
+    again = run("fleet", "wait", name, "--json")
+    assert (again.status, again.json["total"], again.json["impossible"]) == (1, 2, 1)
+    late = run("fleet", "wait", name, "--accepted-share", "0.5", "--timeout", "8", "--json")
     assert late.status == 3, late.err
-    (other,) = late.json["not_accepted"]
+    other, twin = late.json["not_accepted"]
     assert (other["identity"], other["state"]) == (f"{name}-1", "disconnected")
+    assert (twin["identity"], twin["state"]) == (f"{name}-2", "failed")
+    assert [job["id"] for job in run("jobs", "list", "--location", name, "--json").json] == [
+        late.json["job_id"]
+    ]
     assert "nothing listens on 127.0.0.1:9" in other["reason"]
     assert run("fleet", "wait", name, "--accepted-share", "0").status == 0
 
