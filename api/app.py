@@ -24,6 +24,7 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed
 from api.live.hints import Hints
+from api.live.job_streams import JobStreams
 from api.live.metrics import Chargers, LogLag, Maintenance, OpenCommands, Rollout, count_requests
 from api.live.operations import Operations
 from api.live.publisher import Publisher
@@ -41,6 +42,7 @@ from api.routes import (
     events,
     feed,
     health,
+    job_events,
     jobs,
     location_chargers,
     location_jobs,
@@ -88,6 +90,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     for module in (
         chargers,
         commands,
+        job_events,
         jobs,
         locations,
         location_jobs,
@@ -143,6 +146,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
         hints=Hints(settings.redis_url),
         watcher=Watcher(polls, Slots(settings.waits, settings.waits_per_organization)),
         streams=streams,
+        job_streams=JobStreams(polls, stream_slots),
         feed=Feed(polls, stream_slots, streams, renderer),
         renderer=renderer,
         stream_slots=stream_slots,

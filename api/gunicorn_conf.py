@@ -97,6 +97,7 @@ def _release_at_the_end(worker: Any, resources: Any) -> None:
         gevent.sleep(0.1)
     resources.watcher.close()
     resources.streams.close_all()
+    resources.job_streams.close_all()
     resources.feed.close_all()
     worker.close_resting()
 

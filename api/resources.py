@@ -12,6 +12,7 @@ from api.limits.slots import Slots
 from api.live.batcher import Batcher
 from api.live.feed import Feed, Renderer
 from api.live.hints import Hints
+from api.live.job_streams import JobStreams
 from api.live.metrics import DatabaseMetrics, Measured
 from api.live.operations import Operations
 from api.live.publisher import Publisher
@@ -38,6 +39,7 @@ class Resources:
     hints: Hints  #: for the link, after a commit of what it sends to chargers
     watcher: Watcher
     streams: Streams  #: of single chargers
+    job_streams: JobStreams
     feed: Feed  #: of organizations
     renderer: Renderer
     stream_slots: Slots  #: of the event streams, and of other answers that are streamed
@@ -53,7 +55,9 @@ class Resources:
     @property
     def gauges(self) -> Measured:
         """What the gauges of this process are read from."""
-        return Measured(self.publisher, self.watcher, self.streams, self.feed, self.readiness)
+        return Measured(
+            self.publisher, self.watcher, self.streams, self.job_streams, self.feed, self.readiness
+        )
 
 
 def resources() -> Resources:

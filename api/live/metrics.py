@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from api.limits.reads import ReadSessions
 from api.live.feed import Feed
+from api.live.job_streams import JobStreams
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
 from api.live.streams import Streams
@@ -77,7 +78,7 @@ CLIENTS_WAITING = Gauge(
 )
 STREAMS = Gauge(
     "chargehand_event_streams",
-    "Open event streams of organizations, and of single chargers, those within a stream of an organization included.",
+    "Open event streams of organizations, of jobs, and of single chargers, those within a stream of an organization included.",
     ["kind"],
     registry=REGISTRY,
     multiprocess_mode="livesum",
@@ -97,6 +98,7 @@ class Measured:
     publisher: Publisher
     watcher: Watcher
     streams: Streams
+    job_streams: JobStreams
     feed: Feed
     readiness: Readiness
 
@@ -309,5 +311,6 @@ def _report(measured: Measured) -> None:
     DROPPED.set(measured.publisher.dropped)
     CLIENTS_WAITING.set(measured.watcher.waiting)
     STREAMS.labels("charger").set(measured.streams.count)
+    STREAMS.labels("job").set(measured.job_streams.count)
     STREAMS.labels("organization").set(measured.feed.count)
     BROKER_UP.set(measured.readiness.broker(keep_s=BROKER_CHECK_EVERY_S).reason is None)

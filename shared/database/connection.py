@@ -18,7 +18,7 @@ SERVER_TIMEOUTS = {
     # Shorter than lock_timeout: a process that hangs in a transaction loses its locks before others time out.
     "idle_in_transaction_session_timeout": "3500",
 }
-#: The server compiles a statement that it expects to be long, such as a report's. Compiling takes longer than any of ours.
+#: A server with LLVM compiles what it expects to be long, each time. Ours is not: it expects too much of a report's statement.
 TUNING = {"jit": "off"}
 # Statements on a table queue behind a migration that waits for it, so a migration gives up soon and tries again later.
 # Its host may be busy, so it has more time between two statements.

@@ -358,6 +358,7 @@ def test_a_retry_is_a_new_job_of_what_failed_and_still_exists(fleet: Fleet, thre
     [
         ("GET", ""),
         ("GET", "/items"),
+        ("GET", "/events"),
         ("POST", "/pause"),
         ("POST", "/resume"),
         ("POST", "/cancel"),

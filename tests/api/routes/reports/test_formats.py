@@ -26,8 +26,8 @@ def job_id(reported: Reported) -> str:
     reported.log(
         ids[0],
         frame(3, "x", '[2,"x","Reset",{}]', action=HOSTILE.replace("\x01", ""), to_csms=False),
-        frame(4, "y", '[2,"y","DataTransfer",{}]', action="DataTransfer"),
-        frame(4.5, "z", '[4,"y","<b>code","",{}]', action="DataTransfer", to_csms=False),
+        frame(4, "y", '[2,"y","DataTransfer",{}]', action="<b>DataTransfer"),
+        frame(4.5, "z", '[4,"y","<b>code","",{}]', action="<b>DataTransfer", to_csms=False),
     )
     reported.log(ids[1], connection(2, "1", "rejected", HOSTILE))
     reported.item(job_id, ids[2], result="skipped", reason="It runs", reason_code="already_running")

@@ -1,5 +1,6 @@
 """The report of a job: how long its chargers took, what failed and why, and how their CSMS answered."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -95,13 +96,30 @@ def test_only_a_boot_of_the_process_that_the_job_started_counts(reported: Report
     ]
 
 
-def test_an_acceptance_counts_before_the_log_is_read(reported: Reported) -> None:
-    """The control link reports it earlier."""
+@pytest.mark.parametrize(
+    ("result", "second", "newer", "expected"),
+    [
+        ("succeeded", 3, None, ("passed", None, 3.0)),
+        ("requested", 3, None, ("passed", None, 3.0)),
+        ("requested", 0, None, ("open", "requested", None)),
+        ("succeeded", 0, None, ("passed", None, None)),
+        ("succeeded", 9, 8, ("failed", "not_accepted", None)),
+    ],
+    ids=["final", "open", "before the command", "it ran already", "after the next command"],
+)
+def test_an_acceptance_counts_before_the_log_is_read(
+    reported: Reported, result: str, second: int, newer: int | None, expected: tuple[Any, ...]
+) -> None:
+    """The control link reports it earlier. The command was recorded a second after noon."""
     charger_id = reported.fleet.ready()
-    reported.fleet.link(charger_id, "accepted", at=NOON.replace(second=3))
-    job_id = reported.job("start", charger_id)
+    reported.fleet.link(charger_id, "accepted", at=NOON + timedelta(seconds=1 + second if second else 0))
+    started = reported.command(charger_id, "start_charger", 2, at=1)
+    if newer is not None:
+        reported.command(charger_id, "update_charger", 3, at=newer)
+    requested_at = NOON + timedelta(seconds=1)
+    job_id = reported.job("start", charger_id, result=result, command_id=started, requested_at=requested_at)
 
-    assert outcomes(reported.get(job_id).json) == [("passed", None, 3.0)]
+    assert outcomes(reported.get(job_id).json) == [expected]
 
 
 def test_a_long_search_for_an_acceptance_ends(reported: Reported, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,17 +170,24 @@ def test_calls_are_counted_by_action_with_the_latency_of_their_answers(reported:
     reported.call(two, 2, answer="")
     reported.call(other, 1)
     again = '[2,"same","StatusNotification",{}]'
+    answer = '[3,"same",{}]'
     reported.log(
         two,
         frame(3, "a", again, action="StatusNotification"),
-        frame(3.05, "b", '[3,"same",{}]', action="StatusNotification", to_csms=False),
+        frame(3.05, "b", answer, action="StatusNotification", to_csms=False),
         frame(4, "c", again, action="StatusNotification"),
-        frame(4, "d", '[2,"same","GetConfiguration",{}]', action="GetConfiguration", to_csms=False),
-        frame(4.007, "e", '[3,"same",{}]', action="GetConfiguration"),
-        frame(5, "f", "no OCPP-J", action="Unknown"),
-        frame(6, "g", None),
+        frame(4.001, "d", '[2,"same","GetConfiguration",{}]', action="GetConfiguration", to_csms=False),
+        frame(4.005, "e", answer, action="StatusNotification", to_csms=False),
+        frame(4.008, "f", answer, action="GetConfiguration"),
+        frame(5, "g", again, action="StatusNotification"),
+        frame(6, "h", again, action="StatusNotification"),
+        frame(7, "i", '[2,"x","Reset",{}]', action="Reset", to_csms=False),
+        frame(7.002, "j", '[4,"x","NotImplemented","",{}]', action="Reset"),
+        frame(8, "k", "no OCPP-J", action="Unknown"),
+        frame(9, "l", None),
         frame(-1, "before the job"),
     )
+    reported.log(one, frame(3.02, "of another charger", again, action="StatusNotification"))
 
     report = reported.get(job_id).json
 
@@ -177,12 +202,13 @@ def test_calls_are_counted_by_action_with_the_latency_of_their_answers(reported:
 
     assert report["frames"]["by_action"] == [
         row("Heartbeat", "charger", "6 4 1 1", 20, 400, 400, 400),
-        row("StatusNotification", "charger", "2 1 0 1", 50, 50, 50, 50),
+        row("StatusNotification", "charger", "5 2 0 3", 5, 50, 50, 50),
         row("GetConfiguration", "csms", "1 1 0 0", 7, 7, 7, 7),
+        row("Reset", "csms", "1 0 1 0", 2, 2, 2, 2),
     ]
     assert report["frames"]["csms_errors"] == [{"code": "NotSupported", "action": "Heartbeat", "count": 1}]
-    assert (report["frames"]["total"], report["frames"]["complete"]) == (18, True)
-    assert [(row["frames"], row["csms_errors"]) for row in report["chargers"]] == [(8, 0), (10, 1)]
+    assert (report["frames"]["total"], report["frames"]["complete"]) == (24, True)
+    assert [(row["frames"], row["csms_errors"]) for row in report["chargers"]] == [(9, 0), (15, 1)]
 
 
 def test_the_range_of_frames_can_be_chosen(reported: Reported) -> None:

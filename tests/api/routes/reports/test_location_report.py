@@ -39,6 +39,9 @@ def test_chargers_are_measured_from_their_newest_start(reported: Reported) -> No
     here, elsewhere = fleet.locate(name="Here"), fleet.locate(name="Elsewhere")
     created, restarted = started(fleet, here, "CP-1"), started(fleet, here, "CP-2")
     stopped = started(fleet, here, "CP-3", desired_count=0)
+    stop = reported.command(stopped, "stop_charger", 2, at=40, status="failed")
+    with fleet.sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == stopped).values(newest_command_id=stop))
     failed = started(
         fleet,
         here,

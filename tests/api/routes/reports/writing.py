@@ -40,7 +40,14 @@ class Reported:
             )
 
     def command(
-        self, charger_id: str, event_type: str, generation: int, *, at: float, applied_at: float | None = None
+        self,
+        charger_id: str,
+        event_type: str,
+        generation: int,
+        *,
+        at: float,
+        applied_at: float | None = None,
+        status: str = "succeeded",
     ) -> Any:
         """A command that was recorded so many seconds after NOON. Returns its id."""
         command_id = uuid4()
@@ -52,7 +59,7 @@ class Reported:
                     organization_id="acme",
                     event_type=event_type,
                     generation=generation,
-                    status="succeeded",
+                    status=status,
                     requested_by="ada",
                     created_at=NOON + timedelta(seconds=at),
                     applied_at=None if applied_at is None else NOON + timedelta(seconds=applied_at),
