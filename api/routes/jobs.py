@@ -30,7 +30,7 @@ from api.routes.submit import requested_by
 from api.routes.submit_job import headers_of, submit_job
 from shared.fleet.jobs import accept, read
 from shared.fleet.jobs.accept import JobReceipt, JobRequest
-from shared.fleet.jobs.read import ShownJob
+from shared.fleet.jobs.read import RetryRequest, ShownJob
 from shared.queues import TaskName
 from shared.vocabulary import JobAction, JobStatus
 
@@ -225,9 +225,7 @@ def retry_job(_body: object, job_id: str) -> ResponseReturnValue:
     creates chargers: for those that were not created, with the same identities and new ids; a charger of that job whose
     provisioning failed is deleted first.
     """
-    with resources().reads() as session:
-        request = read.retry_of(session, job_id=int(job_id), **requested_by())
-    return _answer(submit_job(request))
+    return _answer(submit_job(RetryRequest(int(job_id), **requested_by())))
 
 
 def _at(location_id: str, job: NewJob) -> NewJob:

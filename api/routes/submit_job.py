@@ -8,17 +8,18 @@ from api.resources import resources
 from shared.fleet.idempotency import claim, store_receipt
 from shared.fleet.jobs.accept import JobReceipt, JobRequest, accept_job
 from shared.fleet.jobs.create import CreateAgainRequest, CreateManyRequest, accept_again, accept_creation
+from shared.fleet.jobs.read import RetryRequest, retry_of
 from shared.queues import TaskName
 
 log = structlog.get_logger(__name__)
 
-AnyJobRequest = JobRequest | CreateManyRequest | CreateAgainRequest
+AnyJobRequest = JobRequest | CreateManyRequest | RetryRequest
 
 
 def submit_job(request: AnyJobRequest) -> JobReceipt:
     """Store the job. Returns its receipt; for a repeat with the same Idempotency-Key, the first one.
 
-    Raises InvalidRequest and KeyReused for a bad key; and as `accept_job`, `accept_creation` or `accept_again`.
+    Raises InvalidRequest and KeyReused for a bad key; and as `accept_job`, `accept_creation`, `retry_of` or `accept_again`.
     """
     attempt = this_attempt()
     with resources().sessions.begin() as session:
@@ -51,6 +52,8 @@ def _accept(session: Session, request: AnyJobRequest) -> JobReceipt:
     max_open = resources().settings.open_jobs_per_organization
     if isinstance(request, CreateManyRequest):
         return accept_creation(session, request, max_open=max_open, sealer=resources().sealer)
-    if isinstance(request, CreateAgainRequest):
-        return accept_again(session, request, max_open=max_open)
-    return accept_job(session, request, max_open=max_open)
+    # What failed is read after the key: a repeat gets its first answer also when nothing is left to try again.
+    wanted = retry_of(session, request) if isinstance(request, RetryRequest) else request
+    if isinstance(wanted, CreateAgainRequest):
+        return accept_again(session, wanted, max_open=max_open)
+    return accept_job(session, wanted, max_open=max_open)

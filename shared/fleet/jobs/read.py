@@ -1,6 +1,7 @@
 """Read jobs and their items, and pause, resume or cancel a job."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -115,15 +116,26 @@ def change_job(
     return ShownJob(job, found.now)
 
 
-def retry_of(session: Session, *, job_id: int, **requested_by: Any) -> JobRequest | CreateAgainRequest:
+@dataclass(frozen=True, slots=True)
+class RetryRequest:
+    """A client's request to try again what failed in a job."""
+
+    job_id: int
+    organization_id: str
+    requested_by: str
+    request_id: str | None
+
+
+def retry_of(session: Session, request: RetryRequest) -> JobRequest | CreateAgainRequest:
     """The request that repeats the job for its failed items whose chargers still exist, or that creates those that failed.
 
     Raises JobNotFound, NothingToRetry.
     """
-    organization_id = requested_by["organization_id"]
+    organization_id, job_id = request.organization_id, request.job_id
+    client: Any = {name: getattr(request, name) for name in ("organization_id", "requested_by", "request_id")}
     job = get_job(session, organization_id=organization_id, job_id=job_id).job
     if job.action == JobAction.CREATE:
-        return CreateAgainRequest(job_id, **requested_by)
+        return CreateAgainRequest(job_id, **client)
     failed: Select[str] = (
         select(JobItem.charger_id)
         .join(Charger, Charger.id == JobItem.charger_id)
@@ -144,5 +156,5 @@ def retry_of(session: Session, *, job_id: int, **requested_by: Any) -> JobReques
         selection=Selection(charger_ids=charger_ids),
         rate_per_second=job.rate_per_second,
         retry_of=job_id,
-        **requested_by,
+        **client,
     )

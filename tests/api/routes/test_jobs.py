@@ -338,21 +338,6 @@ def test_a_job_that_has_ended_is_not_changed(fleet: Fleet, three: list[str], cha
     assert fleet.get(f"/ocpp/jobs/{job_id}").json["status"] == "finished"
 
 
-def test_a_retry_is_a_new_job_of_what_failed_and_still_exists(fleet: Fleet, three: list[str]) -> None:
-    job_id = accept(fleet, "restart", charger_ids=three, rate_per_second=5)
-    write_results(fleet, job_id, ItemResult.FAILED, ItemResult.FAILED, ItemResult.SUCCEEDED)
-    fleet.delete(f"/ocpp/chargers/{three[1]}")
-
-    answer = fleet.post(f"/ocpp/jobs/{job_id}/retry")
-
-    assert (answer.status_code, answer.json["total"], answer.json["action"]) == (202, 1, "restart")
-    retried = fleet.get(answer.headers["Location"]).json
-    assert (retried["retry_of"], retried["rate_per_second"]) == (job_id, 5)
-    nothing = fleet.post(f"/ocpp/jobs/{retried['id']}/retry")
-    assert nothing.status_code == 422
-    assert "no failed item" in nothing.json["detail"][0]["msg"]
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [
