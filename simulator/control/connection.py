@@ -11,7 +11,13 @@ from websockets.typing import Subprotocol
 from simulator.control.settings import ControlSettings
 from simulator.link.connection import Connection
 from simulator.link.names import resolve
-from simulator.link.websocket import ConnectNoRedirects, LinkError, tls_context
+from simulator.link.websocket import (
+    ConnectNoRedirects,
+    LinkError,
+    explain_failure,
+    explain_unresolved,
+    tls_context,
+)
 
 SUBPROTOCOL = "chargehand.control.v1"
 MAX_FRAME_BYTES = 1024 * 1024
@@ -74,15 +80,17 @@ async def open_control(settings: ControlSettings, token: str) -> ClientConnectio
         async with asyncio.timeout(OPEN_TIMEOUT_S):
             addresses = await resolve(url.hostname or "", port)
     except (OSError, UnicodeError) as error:
-        raise Away(f"the name {url.hostname} cannot be resolved: {error}") from error
+        raise Away(explain_unresolved(error, url.hostname or "", OPEN_TIMEOUT_S).detail) from error
     for address in addresses:
         try:
             return await _open(settings, token, address, port)
         except InvalidStatus as error:
             status = error.response.status_code
             raise Away(f"it answered with HTTP {status}", status) from error
-        except (LinkError, OSError, TimeoutError, InvalidHandshake, EOFError) as error:
-            away = Away(str(error) or f"no answer within {OPEN_TIMEOUT_S:g} s")
+        except LinkError as error:
+            away = Away(error.detail)
+        except (OSError, TimeoutError, InvalidHandshake, EOFError) as error:
+            away = Away(explain_failure(error, f"{url.hostname}:{port}", OPEN_TIMEOUT_S).detail)
     raise away
 
 

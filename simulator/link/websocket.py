@@ -104,7 +104,7 @@ async def _open_websocket(
             raise _explain_status(error, subprotocol) from error
         if isinstance(error, NegotiationError):
             raise _no_subprotocol(subprotocol) from error
-        raise _explain_failure(error, where, settings.open_timeout_s) from error
+        raise explain_failure(error, where, settings.open_timeout_s) from error
     if connection.subprotocol != subprotocol:
         await connection.close(1002, "subprotocol required")
         raise _no_subprotocol(subprotocol)
@@ -148,12 +148,7 @@ async def _allowed_addresses(host: str, port: int, settings: Settings) -> list[s
             addresses = await resolve(host, port)
     except (OSError, UnicodeError) as error:
         if not destinations.restricted:
-            why = (
-                getattr(error, "strerror", None)
-                or str(error)
-                or f"no answer within {settings.open_timeout_s:g} s"
-            )
-            raise LinkError("dns_failure", f"the name {host} cannot be resolved: {why}") from error
+            raise explain_unresolved(error, host, settings.open_timeout_s) from error
     allowed = [
         address
         for address in addresses
@@ -173,7 +168,14 @@ HINTS = {
 }
 
 
-def _explain_failure(error: Exception, where: str, timeout_s: float) -> LinkError:
+def explain_unresolved(error: Exception, host: str, timeout_s: float) -> LinkError:
+    """Why the name has no address."""
+    why = getattr(error, "strerror", None) or str(error) or f"no answer within {timeout_s:g} s"
+    return LinkError("dns_failure", f"the name {host} cannot be resolved: {why}")
+
+
+def explain_failure(error: Exception, where: str, timeout_s: float) -> LinkError:
+    """Why no connection to `where`, as host and port, was opened."""
     match error:  # the most specific first
         case InvalidHandshake():
             why = ("not_a_websocket", f"{where} does not answer as a WebSocket server")

@@ -1,12 +1,14 @@
 """The charger's end of the control link: it says hello, and comes back whatever happens to the link."""
 
+import re
 import time
 from pathlib import Path
 
 import pytest
 
-from simulator.control.connection import LATER, SELDOM, SOON, Away
-from simulator.control.settings import read_control_settings
+from embedded.ports import free_port
+from simulator.control.connection import LATER, SELDOM, SOON, Away, open_control
+from simulator.control.settings import ControlSettings, read_control_settings
 from simulator.settings import BadSettings
 from tests.simulator.charger import ChargerProcess
 from tests.simulator.control.controlled import HASTE, ControlledCharger, controlled
@@ -78,6 +80,23 @@ async def test_a_charger_talks_to_its_csms_while_the_link_is_away() -> None:
         assert [each for each in charger.remarks() if "HTTP 503" in each] == [
             "the control link is away: it answered with HTTP 503"
         ]
+
+
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("127.0.0.1", "nothing listens on 127.0.0.1:{port}"),
+        ("link.invalid", "the name link.invalid cannot be resolved: "),
+    ],
+)
+async def test_why_the_link_cannot_be_reached_is_a_sentence(host: str, why: str) -> None:
+    port = free_port()
+    with pytest.raises(Away, match=re.escape(why.format(port=port))) as away:
+        await open_control(
+            ControlSettings(charger_id="dep-1", url=f"ws://{host}:{port}/control", token="token"), "token"
+        )
+
+    assert "Errno" not in str(away.value)
 
 
 @pytest.mark.parametrize(
