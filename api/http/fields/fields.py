@@ -218,10 +218,10 @@ class QueryNumber(fields.Float):
             raise self.make_error("invalid")
         number = float(value)
         if number < self._minimum:
-            message = f"Input should be greater than or equal to {self._minimum:g}"
+            message = f"Input should be greater than or equal to {self._minimum:.16g}"
             raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
         if number > self._maximum:
-            message = f"Input should be less than or equal to {self._maximum:g}"
+            message = f"Input should be less than or equal to {self._maximum:.16g}"
             raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
         return number
 

@@ -43,10 +43,10 @@ class Number(fields.Field[float]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         number = self._number(value)
         if number < self._minimum:
-            message = f"Input should be greater than or equal to {self._minimum:g}"
+            message = f"Input should be greater than or equal to {self._minimum:.16g}"
             raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
         if number > self._maximum:
-            message = f"Input should be less than or equal to {self._maximum:g}"
+            message = f"Input should be less than or equal to {self._maximum:.16g}"
             raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
         return number
 

@@ -81,6 +81,12 @@ def test_a_bad_label_or_time_is_named_and_changes_nothing(
     assert (after.labels, after.expires_at) == (before.labels, before.expires_at)
 
 
+def test_the_bound_of_a_large_number_is_written_out(fleet: Fleet) -> None:
+    refused = fleet.post("/ocpp/chargers", json=NEW_CHARGER | {"ttl_seconds": 1_000_000_000})
+
+    assert refused.json["detail"][0]["msg"] == "Input should be less than or equal to 31536000"
+
+
 def test_lists_counts_and_jobs_are_filtered_by_labels(fleet: Fleet) -> None:
     fleet.ready(identity="CP-1", labels={"run": "1", "smoke": ""})
     fleet.ready(identity="CP-2", labels={"run": "1"})
