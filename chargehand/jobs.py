@@ -133,14 +133,13 @@ def list_(*, status: str | None, location: str | None, action: str | None, limit
 @as_json
 def show(*, job_id: str, result: str | None, as_json: bool) -> None:
     """Show a job, or with --result its chargers that have this result."""
-    from chargehand.client.http import segment
-    from chargehand.client.jobs import get_job
+    from chargehand.client.jobs import get_job, job_path
 
     with connect() as client:
         if result is None:
             print_job(get_job(client, job_id), as_json=as_json)
             return
-        rows = list(client.rows(f"/ocpp/jobs/{segment(job_id)}/items", result=result))
+        rows = list(client.rows(f"{job_path(job_id)}/items", result=result))
     if as_json:
         print_json(rows)
         return
@@ -168,9 +167,9 @@ def wait(*, job_id: str, timeout_s: float, as_json: bool) -> None:
 
 
 def _job_report(_: "Client", job_id: str) -> str:
-    from chargehand.client.http import segment
+    from chargehand.client.jobs import job_path
 
-    return f"/ocpp/jobs/{segment(job_id)}/report"
+    return f"{job_path(job_id)}/report"
 
 
 def _change(name: str, summary: str) -> click.Command:

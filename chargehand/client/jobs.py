@@ -1,11 +1,12 @@
 """Jobs: requests for many chargers, and waiting until they are final."""
 
+import re
 import time
 from collections.abc import Callable
 from uuid import uuid4
 
 from chargehand.client.failures import Failure, TimeIsUp
-from chargehand.client.http import Client, Row, segment
+from chargehand.client.http import Client, Row
 
 POLL_S = 1.0
 SHOWN_REASONS = 10
@@ -30,14 +31,21 @@ def preview_job(client: Client, path: str, selection: Row) -> Row:
     return preview
 
 
+def job_path(job_id: str) -> str:
+    """Raises Failure for what can be no job's id: to the API that is an unknown route."""
+    if re.fullmatch(r"[0-9]{1,18}", job_id) is None:
+        raise Failure(f"{job_id} is no id of a job; `chargehand jobs list` has them")
+    return f"/ocpp/jobs/{job_id}"
+
+
 def get_job(client: Client, job_id: str) -> Row:
-    job: Row = client.get(f"/ocpp/jobs/{segment(job_id)}")
+    job: Row = client.get(job_path(job_id))
     return job
 
 
 def change_job(client: Client, job_id: str, change: str) -> Row:
     """The answer to pause, resume, cancel or retry."""
-    changed: Row = client.post(f"/ocpp/jobs/{segment(job_id)}/{change}", uuid4().hex)[1]
+    changed: Row = client.post(f"{job_path(job_id)}/{change}", uuid4().hex)[1]
     return changed
 
 
@@ -76,7 +84,7 @@ def raise_for_job(client: Client, job: Row) -> None:
     number = job["counts"]["failed"] + job["counts"]["superseded"]
     if not number:
         return
-    path = f"/ocpp/jobs/{segment(job['id'])}/items"
+    path = f"{job_path(job['id'])}/items"
     rows = list(client.rows(path, SHOWN_REASONS, result="failed,superseded"))
     lines = [f"{row['identity']}: {row['reason'] or row['result']}" for row in rows]
     if number > len(rows):

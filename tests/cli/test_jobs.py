@@ -73,6 +73,16 @@ def test_a_job_that_does_not_end_in_time_is_a_time_out(run: Run, two: str) -> No
 
 
 @pytest.mark.parametrize(
+    "arguments", [("show",), ("show", "--result", "failed"), ("wait",), ("cancel",), ("report",)]
+)
+def test_a_text_that_is_no_id_of_a_job_is_named(run: Run, arguments: tuple[str, ...]) -> None:
+    done = run("jobs", *arguments, "ci-1234")
+
+    assert done.status == 1
+    assert "ci-1234 is no id of a job" in done.err
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ("chargers", "stop", "--dry-run"),
