@@ -10,6 +10,7 @@ from chargehand.client.http import Client, Row
 from chargehand.client.locations import location_path
 
 DEFAULT_COUNT = 10
+MAX_COUNT = 10_000  # of a job
 #: A simulated site is nowhere in particular.
 NOWHERE: Row = {
     "address": "simulated",
@@ -48,6 +49,8 @@ class NewFleet:
 
 def create_fleet(client: Client, plan: Plan) -> NewFleet:
     """Request the location, then its chargers with one job. If that fails, the location is deleted again. Raises Failure."""
+    if plan.count is not None and not 1 <= plan.count <= MAX_COUNT:
+        raise Failure(f"a fleet has 1 to {MAX_COUNT} chargers, not {plan.count}")
     ws_url = plan.ws_url or client.stack.csms_url
     if not ws_url:
         raise Failure("no CSMS is known: say which with --ws-url, or set CHARGEHAND_CSMS_URL")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chargehand.client.fleet_plan import spread
+from chargehand.client.failures import Failure
+from chargehand.client.fleet_plan import Plan, create_fleet, spread
 from chargehand.client.standing import Standing
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, environment_of
@@ -126,6 +127,18 @@ def test_a_fleet_whose_chargers_cannot_be_requested_leaves_no_location(
 
     assert up.status == 1
     assert run("locations", "get", name).status == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "template"), [(0, None), (-1, None), (10_001, None), (0, "urban-ac-hub"), (-1, "urban-ac-hub")]
+)
+def test_a_number_of_chargers_that_no_fleet_has_is_refused(
+    chargehand: RunningStack, name: str, count: int, template: str | None
+) -> None:
+    plan = Plan(name=name, count=count, template=template, ws_url=NOBODY)
+
+    with pytest.raises(Failure, match=f"1 to 10000 chargers, not {count}"):
+        create_fleet(chargehand.client, plan)
 
 
 def test_what_the_api_refuses_leaves_no_location(run: Run, name: str) -> None:
