@@ -43,6 +43,8 @@ class Standing:
 
     def sentence(self) -> str:
         """`48 of 50 accepted, 1 stopped or failed`."""
+        if not self.total:
+            return "it has no chargers"
         impossible = f", {self.impossible} stopped or failed" if self.impossible else ""
         return f"{self.accepted} of {self.total} accepted{impossible}"
 

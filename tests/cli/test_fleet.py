@@ -141,6 +141,16 @@ def test_a_number_of_chargers_that_no_fleet_has_is_refused(
         create_fleet(chargehand.client, plan)
 
 
+def test_a_wait_for_a_location_without_chargers_says_so(run: Run, name: str) -> None:
+    place = ("--address", "Weg 1", "--city", "Hamburg", "--country", "DE", "--coordinates", "53.6,10")
+    assert run("locations", "create", name, *place).status == 0
+
+    waited = run("fleet", "wait", name)
+
+    assert waited.status == 1
+    assert "Error: it has no chargers" in waited.err
+
+
 def test_what_the_api_refuses_leaves_no_location(run: Run, name: str) -> None:
     refused = run("fleet", "up", "--name", name, "--count", "2", "--ws-url", "http://no-websocket")
 
