@@ -102,5 +102,5 @@ class JobEnded(Exception):
 class NothingToRetry(Exception):
     """No item of the job has failed, or their chargers are deleted."""
 
-    def __init__(self, job_id: int) -> None:
-        super().__init__(f"Job {job_id} has no failed item whose charger still exists")
+    def __init__(self, job_id: int, missing: str = "failed item whose charger still exists") -> None:
+        super().__init__(f"Job {job_id} has no {missing}")

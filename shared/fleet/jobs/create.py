@@ -162,7 +162,7 @@ def accept_again(session: Session, request: CreateAgainRequest, *, max_open: int
         .order_by(JobItem.position)
     ).all()
     if not failed:
-        raise NothingToRetry(request.job_id)
+        raise NothingToRetry(request.job_id, "failed item")
     items = [
         _Item(new_charger_id(), row.identity, row.input["group"], row.input.get("name"), row.charger_id)
         for row in failed

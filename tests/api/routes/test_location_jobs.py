@@ -325,6 +325,7 @@ def test_a_retry_creates_what_failed_with_the_same_identities_and_new_ids(
     answer = fleet.post(f"/ocpp/jobs/{job['job_id']}/retry")
 
     assert nothing.status_code == 422
+    assert nothing.json["detail"][0]["msg"] == f"Job {job['job_id']} has no failed item"
     assert (answer.status_code, answer.json["total"], answer.json["action"]) == (202, 2, "create")
     retried = fleet.get(answer.headers["Location"]).json
     assert (retried["retry_of"], retried["rate_per_second"]) == (job["job_id"], 5)
