@@ -4,10 +4,18 @@ import uuid
 
 from uuid_utils.compat import uuid7
 
+#: Of the id of a host: no charger's begins with it.
+HOST_PREFIX = "host-"
+
 
 def new_charger_id() -> str:
     """`dep-` and 32 hex digits that grow with time."""
     return f"dep-{uuid7().hex}"
+
+
+def new_host_id() -> str:
+    """`host-` and 32 hex digits that grow with time."""
+    return f"{HOST_PREFIX}{uuid7().hex}"
 
 
 def new_location_id() -> str:

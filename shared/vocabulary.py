@@ -91,6 +91,13 @@ class ProvisioningStatus(StrEnum):
 IN_PROGRESS = (ProvisioningStatus.PENDING, ProvisioningStatus.PROVISIONING)
 
 
+class Placement(StrEnum):
+    """Where a charger runs."""
+
+    DEDICATED = "dedicated"  #: in a task of its own
+    SHARED = "shared"  #: on a host, whose task runs many chargers
+
+
 class ObservedState(StrEnum):
     """The meaning of an ECS service's counts. The database's observed_state() returns the same words."""
 

@@ -7,6 +7,7 @@ from shared.models.chargers import Charger, ChargerCount, ChargerLabel, ChargerS
 from shared.models.commands import Command
 from shared.models.control import ChargerMemory, ChargerReport, ControlLink, ControlSession, ShownReport
 from shared.models.events import ChargerEvent
+from shared.models.hosts import Host, HostCharger
 from shared.models.idempotency import IdempotencyKey
 from shared.models.installation import Installation
 from shared.models.jobs import Job, JobItem
@@ -38,6 +39,8 @@ __all__ = [
     "ControlLink",
     "ControlSession",
     "FleetSpec",
+    "Host",
+    "HostCharger",
     "IdempotencyKey",
     "Installation",
     "Job",

@@ -29,13 +29,13 @@ from shared.models.commands import Command
 from shared.models.control import ChargerReport, ShownReport
 from shared.models.links import ShownLink
 from shared.models.settings import ChargerSettings
-from shared.vocabulary import ProvisioningStatus
+from shared.vocabulary import Placement, ProvisioningStatus
 
 LIVE = text("deleted_at IS NULL")
 
 
 class Charger(Base):
-    """A simulated charging station: one row, one ECS service.
+    """A simulated charging station: one row, and one ECS service unless it shares a host.
 
     The API writes the desired state, workers write the observed one.
     """
@@ -62,6 +62,8 @@ class Charger(Base):
     location_name: Mapped[str | None]
     labels: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")  #: names and values, all text
     expires_at: Mapped[datetime | None]  #: a worker then deletes it; null for never
+    placement: Mapped[str] = mapped_column(server_default=Placement.DEDICATED)
+    host_id: Mapped[str | None]  #: of a shared charger, from when a worker has placed it
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -251,6 +253,7 @@ class Charger(Base):
             name="chargers_unsettled_is_observed",
         ),
         CheckConstraint("desired_count IN (0, 1)", name="chargers_desired_count"),
+        CheckConstraint("placement IN ('dedicated', 'shared')", name="chargers_placement"),
         CheckConstraint(f"reason_code IN ({CODES})", name="chargers_reason_code"),
         CheckConstraint(f"error ->> 'code' IN ({CODES})", name="chargers_error_code"),
     )

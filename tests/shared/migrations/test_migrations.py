@@ -252,7 +252,7 @@ def test_each_text_that_named_a_location_becomes_one(own: Engine) -> None:
         new = charger(organization)
         new.location_id, new.location_name = location_id, name
         _add_as_before(own, new)
-    _add(own, charger("acme"))
+    _add_as_before(own, charger("acme"))
 
     _go(own, command.upgrade, "head")
     late = charger("acme")  # of a process of the release before
@@ -276,7 +276,7 @@ def test_each_text_that_named_a_location_becomes_one(own: Engine) -> None:
 
 
 def test_processes_that_migrate_at_once_take_turns(own: Engine) -> None:
-    _add(own, charger("acme"))
+    _add_as_before(own, charger("acme"))
     _go(own, command.downgrade, "0005")
 
     with ThreadPoolExecutor(3) as threads:
