@@ -75,6 +75,16 @@ class InvalidCharger(Exception):
         self.param = param
 
 
+class PlacementKept(InvalidCharger):
+    """A charger cannot move to another placement."""
+
+    def __init__(self, placement: str) -> None:
+        super().__init__(
+            f"The charger is {placement} and stays so: delete it and create it again with another placement",
+            param="placement",
+        )
+
+
 class QuotaFull(Exception):
     """The organization's quota is full. Waiting does not help."""
 

@@ -16,7 +16,7 @@ from shared.fleet.removal import record_deletions
 from shared.ids import new_command_id
 from shared.models import Charger, ChargerCount, ChargerSettings, Command, Job, JobItem
 from shared.queues import TASK_OF, message
-from shared.vocabulary import EventType, ItemResult, ProvisioningStatus
+from shared.vocabulary import EventType, ItemResult, Placement, ProvisioningStatus
 from worker.jobs.portion import Messages, Portion
 
 
@@ -145,6 +145,8 @@ def _row_of(job: Job, item: _Item, group: Mapping[str, Any], now: datetime) -> d
         "name": item.input.get("name"),
         "location_id": job.location_id,
         **group["columns"],
+        # Jobs of a release that did not know hosts have none.
+        "placement": group.get("placement", Placement.DEDICATED.value),
         "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),
         "workflow_run_id": of_job["workflow_run_id"],
         "newest_command_id": item.command_id,

@@ -21,6 +21,7 @@ from api.http.fields.fields import (
 )
 from api.http.fields.json_fields import Boolean, Nested, Number
 from api.http.fields.label_fields import LabelFilter, Labels, TtlSeconds
+from api.http.fields.placement_field import ChargerPlacement, default_placement
 from api.http.fleet.schemas import LinkNumbers, ObservedNumbers, StatusNumbers
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.labels import Label
@@ -125,11 +126,17 @@ class CreateLocation(Body):
             "begin with the end of the slug. Beyond the contract."
         },
     )
+    placement = ChargerPlacement(
+        metadata={
+            "description": "Of the template's chargers: `dedicated` or `shared`; `DEFAULT_PLACEMENT` unless given. "
+            "Beyond the contract."
+        }
+    )
 
     @validates_schema
     def _check_chargers(self, data: dict[str, Any], **_: Any) -> None:
         if "template_slug" not in data:
-            extra = [name for name in ("ws_url", "identity_prefix") if name in data]
+            extra = [name for name in ("ws_url", "identity_prefix", "placement") if name in data]
             if extra:
                 raise ValidationError({name: [_WITHOUT_TEMPLATE] for name in extra})
             return
@@ -142,11 +149,12 @@ class CreateLocation(Body):
     def _make_record(self, data: dict[str, Any], **_: Any) -> "CreatedLocation":
         public = data.pop("public", None)
         slug, ws_url = data.pop("template_slug", None), data.pop("ws_url", None)
-        prefix = data.pop("identity_prefix", None)
+        prefix, placement = data.pop("identity_prefix", None), data.pop("placement", None)
         location = NewLocation(**data, public=True if public is None else public)
         if slug is None:
             return CreatedLocation(location, None)
-        return CreatedLocation(location, NewChargers(get_template(slug), ws_url, prefix))
+        chargers = NewChargers(get_template(slug), ws_url, prefix, placement or default_placement())
+        return CreatedLocation(location, chargers)
 
 
 class CreatedLocation(NamedTuple):

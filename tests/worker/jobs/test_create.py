@@ -61,11 +61,22 @@ def create_single(session: Session, identity: str = "SINGLE", **more: Any) -> st
 
 def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: World, jobs: Jobs) -> None:
     job = jobs.create(
-        "1", "2", template_name="Bay", settings=SETTINGS, location_name="Here", labels={"run": "7"}
+        "1",
+        "2",
+        template_name="Bay",
+        settings=SETTINGS,
+        location_name="Here",
+        labels={"run": "7"},
+        placement="shared",
     )
     with world.sessions.begin() as session:
         single = create_single(
-            session, name="Bay 1", location_name="Here", labels={"run": "7"}, settings=SETTINGS
+            session,
+            name="Bay 1",
+            location_name="Here",
+            labels={"run": "7"},
+            settings=SETTINGS,
+            placement="shared",
         )
 
     jobs.run()
@@ -80,6 +91,7 @@ def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: Worl
     ):
         assert getattr(one, name) == getattr(expected, name), name
     assert by_identity(world, "NEW-2").name == "Bay 2"
+    assert by_identity(world, "NEW-2").placement == "shared"
     assert one.workflow_run_id == job.workflow_run_id
     with world.sessions() as session:
         commands = session.scalars(select(Command).order_by(Command.created_at)).all()
