@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from sqlalchemy import func, update
 
 from shared.database.engine import Sessions, make_engine
@@ -16,6 +16,7 @@ from tests.dashboard.conftest import NewPage, StackToken
 from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
 from tests.support.stack import Stack
+from tests.support.waiting import wait_until
 from worker.jobs.run import Quotas, run_steps
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -219,6 +220,25 @@ def test_the_list_follows_the_jobs_on_it(page: Page, client: httpx.Client, backe
     finish(backend)
 
     expect(page.get_by_text("60 of 60 done")).to_be_visible()
+
+
+def test_a_list_that_was_requested_for_another_filter_is_not_waited_for(
+    page: Page, client: httpx.Client, backend: Sessions
+) -> None:
+    """Its answer would show jobs in a state that was not chosen."""
+    accept(client, "stop", "JB-RUN-")
+    held: list[Route] = []
+    given_up: list[str] = []
+    page.route("**/ocpp/jobs?*status=cancelled*", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks it
+    page.on("requestfailed", lambda request: given_up.append(request.url))
+    open_view(page, "/dashboard/jobs")
+
+    page.get_by_role("group", name="Jobs by state").get_by_role("button", name="cancelled").click()
+    wait_until(lambda: page.wait_for_timeout(20) or held)
+    page.get_by_role("group", name="Jobs by state").get_by_role("button", name="running").click()
+
+    expect(page.get_by_role("link", name="Stop 60 chargers").first).to_be_visible()
+    wait_until(lambda: page.wait_for_timeout(20) or held[0].request.url in given_up)
 
 
 def test_while_the_api_is_away_the_job_stays_and_says_so(
