@@ -16,7 +16,6 @@ from tests.dashboard.conftest import NewPage, StackToken
 from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
 from tests.support.stack import Stack
-from tests.support.waiting import wait_until
 from worker.jobs.run import Quotas, run_steps
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -228,17 +227,20 @@ def test_a_list_that_was_requested_for_another_filter_is_not_waited_for(
     """Its answer would show jobs in a state that was not chosen."""
     accept(client, "stop", "JB-RUN-")
     held: list[Route] = []
-    given_up: list[str] = []
-    page.route("**/ocpp/jobs?*status=cancelled*", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks it
-    page.on("requestfailed", lambda request: given_up.append(request.url))
-    open_view(page, "/dashboard/jobs")
 
-    page.get_by_role("group", name="Jobs by state").get_by_role("button", name="cancelled").click()
-    wait_until(lambda: page.wait_for_timeout(20) or held)
-    page.get_by_role("group", name="Jobs by state").get_by_role("button", name="running").click()
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/ocpp/jobs?*status=cancelled*", hold)
+    open_view(page, "/dashboard/jobs")
+    states = page.get_by_role("group", name="Jobs by state")
+    with page.expect_request("**/ocpp/jobs?*status=cancelled*"):
+        states.get_by_role("button", name="cancelled").click()
+
+    with page.expect_event("requestfailed", lambda request: request.url == held[0].request.url):
+        states.get_by_role("button", name="running").click()
 
     expect(page.get_by_role("link", name="Stop 60 chargers").first).to_be_visible()
-    wait_until(lambda: page.wait_for_timeout(20) or held[0].request.url in given_up)
 
 
 def test_while_the_api_is_away_the_job_stays_and_says_so(
