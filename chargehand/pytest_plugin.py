@@ -216,6 +216,8 @@ def fleet(chargehand: RunningStack) -> Iterator[Fleets]:
         from chargehand.client.fleet import Fleet
         from chargehand.client.fleet_plan import Plan, create_fleet
 
+        if not 0 <= accepted_share <= 1:
+            pytest.fail(f"accepted_share is from 0 to 1, not {accepted_share:g}", pytrace=False)
         plan = Plan(
             name=name,
             count=count,

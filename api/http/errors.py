@@ -41,7 +41,10 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 2
 
 #: werkzeug's own texts are for URLs that a person types.
-DETAILS = {404: "There is no such route", 405: "This route has no such method"}
+DETAILS = {
+    404: "Nothing is here: there is no such route, or an id in the path has another form",
+    405: "This route has no such method",
+}
 
 
 class NotAvailable(Exception):
