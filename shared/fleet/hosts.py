@@ -31,7 +31,7 @@ class ShownHost(NamedTuple):
 
 
 #: When its session with a living process of the link began. None without one.
-CONNECTED_SINCE: ColumnElement[datetime | None] = (
+CONNECTED_SINCE: ColumnElement[Any] = (
     select(ControlSession.connected_at)
     .join(ControlLink, ControlLink.id == ControlSession.link_id)
     .where(
@@ -106,11 +106,11 @@ def _of(organization_id: str | None) -> list[ColumnElement[bool]]:
     return [] if organization_id is None else [Host.organization_id == organization_id]
 
 
-def _shown(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _shown(conditions: Sequence[ColumnElement[bool]]) -> Select[Any, Any, Any]:
     columns = (Host, STATE.label("state"), CONNECTED_SINCE.label("connected_since"))
     return select(*columns).where(*conditions)
 
 
-def _read(session: Session, rows: Select[Any]) -> Iterator[ShownHost]:
+def _read(session: Session, rows: Select[Any, Any, Any]) -> Iterator[ShownHost]:
     for row in session.execute(rows.execution_options(populate_existing=True)):
         yield ShownHost(row.Host, HostState(row.state), row.connected_since)

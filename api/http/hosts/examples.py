@@ -1,8 +1,10 @@
 """The examples of hosts in the OpenAPI document."""
 
+from typing import Any
+
 from api.http.document.examples import Examples
 
-_HOST = {
+_HOST: dict[str, Any] = {
     "id": "host-0196f5a07d1a7b0a9c2eabc123456789",
     "organization_id": "demo",
     "service_name": "host-0196f5a07d1a7b0a9c2eabc123456789",

@@ -126,7 +126,8 @@ def test_hosts_are_seen_by_their_organization_and_by_admins_of_one_or_all(fleet:
     ours, theirs = fleet.host("acme"), fleet.host("globex")
 
     def listed(headers: dict[str, str]) -> list[str]:
-        return [row["id"] for row in fleet.client.get(HOSTS, headers=headers).json["data"]]
+        page: Any = fleet.client.get(HOSTS, headers=headers).json
+        return [row["id"] for row in page["data"]]
 
     admin = fleet.headers(role="admin")
     assert listed(fleet.headers("acme")) == [ours]
