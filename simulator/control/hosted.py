@@ -21,15 +21,23 @@ def nothing(*_: object) -> None:
     """Where nobody listens."""
 
 
+def new_boot() -> str:
+    """The id of a start."""
+    return secrets.token_hex(8)
+
+
 class Hosted:
     """It is there before its charge point is built, and stays when that is built anew."""
 
-    def __init__(self, charger_id: str, log: EventLog) -> None:
+    def __init__(self, charger_id: str, log: EventLog, boot: str | None = None) -> None:
         self.id = charger_id
-        self.boot = secrets.token_hex(8)  #: of this start; what was meant for an earlier one is not performed
+        self.log = log
+        self.boot = boot or new_boot()  #: of this start; what was meant for an earlier one is not performed
         self.charge_point: ChargePoint | None = None
         self.has_memory = False  #: False: the welcome shall bring what it remembers
-        self.memory: State | None = None  #: from the welcome
+        self.memory: State | None = None  #: from the welcome; of a charger that is off, its last
+        self.is_off = False  #: for good; another start is another Hosted
+        self.secret_names: tuple[str, ...] = ()  #: of the options that are passwords
         self.spec: Spec | None = None  #: the newest that came
         self.spec_revision: int | None = None  #: the one that it runs by
         self.spec_error: str | None = None  #: why the newest cannot be followed
@@ -38,8 +46,8 @@ class Hosted:
         self.on_changed: Callable[[Hosted], object] = nothing  #: its connectors, or its link to the CSMS
         self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another
         self.on_begun: Callable[[Hosted], object] = nothing  #: it has a charge point
-        self.csms: dict[str, Any] | None = None  #: the state of its link to the CSMS
-        self._away_since: str | None = None  #: when it lost the CSMS; kept over attempts that fail
+        self.csms: Event | None = None  #: the state of its link to the CSMS
+        self._away_since: str | int | None = None  #: when it lost the CSMS; kept over attempts that fail
         self.remark: dict[str, Any] | None = None  #: the last warning or error
         log.on_event = self._take_event
 
@@ -48,11 +56,30 @@ class Hosted:
         if self.charge_point is not None:
             self.charge_point.on_change = self.charge_point.memory.on_change = None
         self.charge_point = charge_point
+        self.memory = None  # it has it now
         self.has_memory = True
+        self.secret_names = tuple(charge_point.password_options)
         charge_point.on_change = lambda: self.on_changed(self)
         charge_point.memory.on_change = self._remember
         self._remember()
         self.on_begun(self)
+
+    def detach(self) -> None:
+        """The charger is off, and its charge point is not needed any more; a repeat is safe.
+
+        Raises one of `memory.UNUSABLE` for a charger whose fault has left nothing that can be remembered.
+        """
+        try:
+            self.memory = self.snapshot()
+        finally:
+            self.is_off = True
+            if self.charge_point is not None:
+                self.charge_point.on_change = self.charge_point.memory.on_change = None
+                self.charge_point = None
+
+    def snapshot(self) -> State | None:
+        """What it remembers now."""
+        return self.memory if self.charge_point is None else self.charge_point.memory.snapshot()
 
     def follow(self, revision: int, error: str | None = None) -> None:
         """Reports which specification the charger has, or why it cannot have it."""
@@ -75,7 +102,7 @@ class Hosted:
             return
         self.on_changed(self)
 
-    def _state_of(self, event: Event) -> dict[str, Any]:
+    def _state_of(self, event: Event) -> Event:
         """A new attempt has no reason of its own: it keeps that of the failed attempt before it.
 
         An attempt that fails too does not begin a new outage: the link is disconnected since the first one failed.
