@@ -156,6 +156,7 @@ def facts(row: "Row") -> dict[str, object]:
         "OCPP": row["ocpp_version"],
         "Location": row["location_id"],
         "Labels": in_pairs(row.get("labels")),
+        "Placement": where(runtime),
         "Provisioning": row.get("status"),
         "Desired": runtime["desired"],
         "Observed": runtime["observed"] + (", a while ago" if runtime["stale"] else ""),
@@ -192,6 +193,12 @@ def _words_of(connector: "Row") -> "Iterator[str | None]":
         yield f"{connector['power_w']:,.0f} W"
     if connector["soc_percent"] is not None:
         yield f"{connector['soc_percent']:.0f} %"
+
+
+def where(runtime: "Row") -> str | None:
+    """Where the charger runs; None if the server does not say."""
+    placement: str | None = runtime.get("placement")
+    return f"{placement}, on {runtime['host_id']}" if runtime.get("host_id") else placement
 
 
 def since_of(row: "Row", state: str) -> str | None:

@@ -19,6 +19,7 @@ from chargehand.options import (
     ids_only,
     label_filter,
     labels_option,
+    placement_option,
 )
 from chargehand.output import note, print_json, print_pairs, print_table
 from chargehand.reports import report_command
@@ -79,6 +80,7 @@ def fleet() -> None:
     help="OCPP1.6 or OCPP2.0.1; 1.6 is short for OCPP1.6.  [default: OCPP1.6, or the template's]",
 )
 @click.option("--ws-url", help="The URL of the CSMS.  [default: the CSMS of the stack]")
+@placement_option
 @click.option("--rate", type=Number(min=0.01, max=MAX_RATE), help="A ramp: so many chargers per second.")
 @wait_option
 @wait_options

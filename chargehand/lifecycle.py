@@ -15,6 +15,7 @@ from chargehand.options import (
     connect,
     ids_only,
     labels_option,
+    placement_option,
     selected,
     selection,
 )
@@ -65,6 +66,7 @@ wait_option = click.option("--wait/--no-wait", default=True, help="Wait for the 
 @click.option("--location-name", help="A name of the location for the charger's process.")
 @labels_option
 @click.option("--ttl", "ttl_seconds", type=Duration(), help="It is deleted after this time: 90m, 1h, 2d.")
+@placement_option
 @wait_option
 @until_option
 @timeout_option

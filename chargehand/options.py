@@ -59,6 +59,10 @@ label_filter = click.option(
     "--label", "labels", multiple=True, metavar="NAME[=VALUE]", callback=read_label_filter,
     help="Has this label. Several: has all of them.",
 )  # fmt: skip
+placement_option = click.option(
+    "--placement", type=click.Choice(["dedicated", "shared"]),
+    help="An ECS service for each, or hosts, whose tasks run many.  [default: the server's DEFAULT_PLACEMENT]",
+)  # fmt: skip
 
 FILTERS = {
     "status": click.option("--status", help="Provisioning: PENDING, PROVISIONING, READY, FAILED."),
@@ -78,6 +82,8 @@ FILTERS = {
         shell_complete=complete_locations,
         help="The id, slug or name of a location.",
     ),
+    "placement": click.option("--placement", help="dedicated, or shared: on a host."),
+    "host_id": click.option("--host", "host_id", help="The id of a host."),
     "labels": label_filter,
     "q": click.option("--search", "q", help="A part of the identity or name."),
 }

@@ -55,6 +55,7 @@ class Fleets(Protocol):
         connector: str | None = None,
         labels: Mapping[str, str] | None = None,
         rate: float | None = None,
+        placement: Literal["dedicated", "shared"] | None = None,
         accepted_share: float = 1.0,
         within_s: float = FLEET_WITHIN_S,
         ttl_s: int = FLEET_TTL_S,
@@ -207,6 +208,7 @@ def fleet(chargehand: RunningStack) -> Iterator[Fleets]:
         connector: str | None = None,
         labels: Mapping[str, str] | None = None,
         rate: float | None = None,
+        placement: Literal["dedicated", "shared"] | None = None,
         accepted_share: float = 1.0,
         within_s: float = FLEET_WITHIN_S,
         ttl_s: int = FLEET_TTL_S,
@@ -214,6 +216,8 @@ def fleet(chargehand: RunningStack) -> Iterator[Fleets]:
         from chargehand.client.fleet import Fleet
         from chargehand.client.fleet_plan import Plan, create_fleet
 
+        if not 0 <= accepted_share <= 1:
+            pytest.fail(f"accepted_share is from 0 to 1, not {accepted_share:g}", pytrace=False)
         plan = Plan(
             name=name,
             count=count,
@@ -227,6 +231,7 @@ def fleet(chargehand: RunningStack) -> Iterator[Fleets]:
             labels=labels or {},
             ttl_s=ttl_s,
             rate=rate,
+            placement=placement,
         )
         try:
             made = Fleet(client, create_fleet(client, plan))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.destinations import Destinations
+from shared.vocabulary import Placement
 
 Environment = Literal["production", "embedded"]
 
@@ -127,6 +128,7 @@ class Settings:
     waits: int  #: requests that may wait at once, per API process; further ones are answered at once
     waits_per_organization: int  #: of those
     chargers_per_organization: int  #: a further create is refused
+    default_placement: Placement  #: of a new charger whose client chooses none
     open_commands_per_organization: int  #: not final; a further command is refused
     open_actions_per_organization: int  #: not final; a further request for actions is refused
     open_jobs_per_organization: int  #: not final; a further job is refused

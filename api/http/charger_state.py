@@ -43,6 +43,8 @@ class Runtime:
     attention_reason: str | None
     reason: str | None
     reason_code: str | None
+    placement: str
+    host_id: str | None  #: of a shared charger that has a host
     ocpp: Ocpp
 
 
@@ -71,6 +73,8 @@ def runtime_of(charger: Charger) -> Runtime:
         attention_reason=attention_reason(charger, observed) if needs_attention else None,
         reason=charger.reason,
         reason_code=charger.reason_code,
+        placement=charger.placement,
+        host_id=charger.host_id,
         ocpp=_ocpp(charger.link, resources().settings.timing.log_lag_s),
     )
 

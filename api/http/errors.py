@@ -25,6 +25,7 @@ from shared.fleet.errors import (
     NotFound,
     NothingToRetry,
     NotReady,
+    PlacementKept,
     QuotaFull,
     ReportTooLarge,
     SlugTaken,
@@ -40,7 +41,10 @@ log = structlog.get_logger(__name__)
 RETRY_AFTER_S = 2
 
 #: werkzeug's own texts are for URLs that a person types.
-DETAILS = {404: "There is no such route", 405: "This route has no such method"}
+DETAILS = {
+    404: "Nothing is here: there is no such route, or an id in the path has another form",
+    405: "This route has no such method",
+}
 
 
 class NotAvailable(Exception):
@@ -54,6 +58,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(InvalidRequest, invalid_request)
     app.register_error_handler(NotFound, not_found)
     app.register_error_handler(InvalidCharger, invalid_charger)
+    app.register_error_handler(PlacementKept, placement_kept)
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(ActionNotApplied, action_not_applied)
     app.register_error_handler(LocationTooLarge, location_too_large)
@@ -99,6 +104,10 @@ def not_found(error: NotFound) -> ResponseReturnValue:
 
 def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
     return {"detail": str(error)}, 400
+
+
+def placement_kept(error: PlacementKept) -> ResponseReturnValue:
+    return {"detail": [item(["body", "placement"], Problem(str(error), "value_error"))]}, 422
 
 
 def not_ready(error: NotReady) -> ResponseReturnValue:

@@ -15,7 +15,7 @@ from api.http.cursors import MAX_LENGTH
 from api.http.fields.fields import Choice, Choices, Problem, Query, QueryFlag, QueryInteger, Text
 from api.http.fields.label_fields import LabelFilter
 from shared.fleet.listing import Filters, Sort, SortKey
-from shared.vocabulary import ObservedState, OcppState, OcppVersion, ProvisioningStatus
+from shared.vocabulary import ObservedState, OcppState, OcppVersion, Placement, ProvisioningStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +179,15 @@ class FiltersSchema(Query):
         max_length=128,
         load_default=None,
         metadata={"description": "Only chargers of this location."},
+    )
+    placement = Choice(
+        Placement, metadata={"description": "`runtime.placement`. Beyond the contract.", "example": "shared"}
+    )
+    host_id = Text(
+        min_length=1,
+        max_length=64,
+        load_default=None,
+        metadata={"description": "Only chargers on this host. Beyond the contract."},
     )
     identity = Text(
         min_length=1,

@@ -4,8 +4,13 @@ from typing import Any
 
 from api.resources import resources
 from shared.fleet.receipts import CommandReceipt
-from shared.vocabulary import EventType
+from shared.vocabulary import EventType, Placement
 
+#: `runtime_kind` of an answer, by placement.
+RUNTIME_KINDS = {
+    Placement.DEDICATED.value: "ecs_service",
+    Placement.SHARED.value: "ecs_shared_service",
+}
 Body = dict[str, Any]  #: plain JSON, which the answer's schema dumps
 
 
@@ -29,17 +34,18 @@ def _accepted_charger(receipt: CommandReceipt) -> Body:
 
 
 def _queued_command(receipt: CommandReceipt) -> Body:
+    service = receipt.host_id if receipt.placement == Placement.SHARED else receipt.charger_id
     return {
         "id": receipt.charger_id,
         "event_type": receipt.event_type,
         "ocpp_version": receipt.ocpp_version,
         "payload": {
             "provider": "aws",
-            "runtime_kind": "ecs_service",
-            "service_name": resources().settings.ecs.name_prefix + receipt.charger_id,
+            "runtime_kind": RUNTIME_KINDS[receipt.placement],
+            "service_name": service and resources().settings.ecs.name_prefix + service,
             "desired_count": receipt.desired_count,
-            # Only a provisioned charger takes commands, so its service exists, observed or not.
-            "status": receipt.service_status or "ACTIVE",
+            # Only a provisioned charger takes commands, so its service exists, observed or not, unless it has no host.
+            "status": receipt.service_status or "ACTIVE" if service else "INACTIVE",
         },
         "command_id": str(receipt.command_id),
         "generation": receipt.generation,

@@ -12,7 +12,9 @@ from marshmallow import Schema, fields, post_load
 from api.http.charger_state import newest_command_of, runtime_of, spec_of
 from api.http.fields.fields import Body, Choice, Identity, Instant, Text, WsUrl
 from api.http.fields.label_fields import Labels, TtlSeconds
+from api.http.fields.placement_field import ChargerPlacement, default_placement
 from api.http.fleet.rows import ErrorDetail, NewestCommandOfRow, Runtime, RuntimeOfRow, doc, plain
+from api.http.receipts import RUNTIME_KINDS
 from api.http.report_schemas import Connectors, ControlLink
 from api.http.spec_schemas import SpecAnswer, SpecBody, gathered
 from shared.fleet.chargers import ChargerChanges, NewCharger
@@ -57,6 +59,13 @@ class CreateCharger(SpecBody):
     ttl_seconds = TtlSeconds(
         metadata=doc("After that, from now on, it is deleted; null for never. Beyond the contract.")
     )
+    placement = ChargerPlacement(
+        load_default=default_placement,
+        metadata=doc(
+            "`dedicated`: an ECS service of its own. `shared`: on a host, whose task runs many chargers. "
+            "`DEFAULT_PLACEMENT` unless given. Beyond the contract."
+        ),
+    )
 
     @post_load
     def _make_record(self, data: dict[str, Any], **_: Any) -> NewCharger:
@@ -81,6 +90,9 @@ class UpdateCharger(SpecBody):
     labels = Labels(metadata=doc("Instead of all that it has; null removes them. Beyond the contract."))
     ttl_seconds = TtlSeconds(
         metadata=doc("After that, from now on, it is deleted; null for never. Beyond the contract.")
+    )
+    placement = ChargerPlacement(
+        metadata=doc("Only the one that it has: another is a 422. Beyond the contract.")
     )
 
     @post_load
@@ -251,11 +263,17 @@ class Payload(Schema):
     """The ECS service as requested, and its status as last reported."""
 
     provider = fields.String(required=True, metadata=doc(enum=["aws"]))
-    runtime_kind = fields.String(required=True, metadata=doc(enum=["ecs_service"]))
-    service_name = fields.String(required=True)
-    desired_count = fields.Integer(required=True, metadata=doc("After this request."))
+    runtime_kind = fields.String(
+        required=True,
+        metadata=doc("`ecs_shared_service`: the service is its host's.", enum=[*RUNTIME_KINDS.values()]),
+    )
+    service_name = fields.String(
+        required=True, allow_none=True, metadata=doc("Null while a shared charger has no host.")
+    )
+    desired_count = fields.Integer(required=True, metadata=doc("Of the charger, after this request."))
     status = fields.String(
-        required=True, metadata=doc("Of the service, which stays ACTIVE when scaled to 0.")
+        required=True,
+        metadata=doc("Of the service, which stays ACTIVE when scaled to 0; INACTIVE while there is none."),
     )
 
 

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.limits.slots import Full, Slots
+from api.limits.slots import Slots
 from api.live.feed_stream import Behind, FeedStream, Row
+from api.live.open_streams import OpenStreams
 from api.live.streams import Streams
-from api.poller import Poller
 from shared.fleet.feed import Changes, Place, changes_after, read_rows
 from shared.fleet.labels import Label
 from shared.fleet.listing import Filters, Summary, summarize
@@ -51,24 +51,21 @@ class _Summary:
         return now_s - self.made_at_s >= SETTLED_SUMMARY_S
 
 
-class Feed:
-    """One per API process. Polls only while a client is there, and a row is read and rendered once for all clients."""
+class Feed(OpenStreams[FeedStream]):
+    """Polls for changes of organizations: a row is read and rendered once for all clients."""
 
     def __init__(
         self, autocommit: sessionmaker[Session], slots: Slots, streams: Streams, renderer: Renderer
     ) -> None:
         """Its streams take slots, which they share with the streams of single chargers."""
-        self._autocommit = autocommit
-        self._slots = slots
+        super().__init__(autocommit, slots, poller="feed", every_s=POLL_S)
         self._charger_streams = streams
         self._renderer = renderer
-        self._streams: set[FeedStream] = set()
         self._summaries: dict[str, _Summary] = {}
         self._database: str | None = None
         self._read_at_s = monotonic()
         self._logs_at_s = float("-inf")
         self._is_failing = False
-        self._poller = Poller("feed", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
     def open(
         self,
@@ -84,27 +81,19 @@ class Feed:
 
         The caller closes it. Raises Full, FullForOrganization.
         """
-        if self._poller.closed:
-            raise Full
-        self._slots.acquire(place.organization_id)
+        self._take_slot(place.organization_id)
         stream = FeedStream(place, labels=labels)
         stream.watched = [
             self._charger_streams.watch(place.organization_id, charger_id, last_id, stream.woken.set)
             for charger_id, last_id in watched
         ]
         stream.tails = [Tail(charger_id) for charger_id, _ in watched] if with_logs else []
-        self._add(stream)
-        return stream
+        return self._add(stream)
 
-    def close(self, stream: FeedStream) -> None:
-        """Release the stream's slot. Safe to repeat."""
-        try:
-            self._streams.remove(stream)
-        except KeyError:
-            return
+    def _release(self, stream: FeedStream) -> None:
         for charger_stream in stream.watched:
             self._charger_streams.close(charger_stream)
-        self._slots.release(stream.organization_id)
+        super()._release(stream)
 
     @contextmanager
     def listen(self, place: Place) -> Iterator[FeedStream]:
@@ -116,23 +105,13 @@ class Feed:
         finally:
             self._streams.discard(stream)
 
-    @property
-    def count(self) -> int:
-        return len(self._streams)
-
-    def close_all(self) -> None:
-        """End every stream, and refuse new ones with Full."""
-        self._poller.close()
-        for stream in list(self._streams):
-            stream.end()
-
-    def _add(self, stream: FeedStream) -> None:
+    def _add(self, stream: FeedStream) -> FeedStream:
         if not self._streams:
             self._read_at_s = monotonic()
-        self._streams.add(stream)
-        self._poller.ensure_running()
+        super()._add(stream)
         if self._poller.closed:
             stream.end()
+        return stream
 
     def _poll(self) -> None:
         try:
@@ -170,7 +149,7 @@ class Feed:
         with self._autocommit() as session:
             mark, found = changes_after(session, at)
             if self._database not in (None, mark.database):
-                self._end_all_of_before()
+                self._end_all()  # their places mean nothing in another database
             self._database = mark.database
             rows = self._rows(session, {one for each in found.values() for one in each.charger_ids})
         for place, streams in at.items():
@@ -214,11 +193,6 @@ class Feed:
                     continue
             stream.polled_at = now_s
             yield stream
-
-    def _end_all_of_before(self) -> None:
-        """The database is another one, so their places mean nothing in it."""
-        for stream in list(self._streams):
-            stream.end()
 
     def _poll_summaries(self) -> None:
         wanted: defaultdict[str, list[FeedStream]] = defaultdict(list)

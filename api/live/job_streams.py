@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.limits.slots import Full, Slots
+from api.limits.slots import Slots
+from api.live.open_streams import OpenStreams
 from api.live.streams import LIFE_S, SILENCE_S
-from api.poller import Poller
 from shared.fleet.jobs.read import ShownJob, read_jobs
 
 POLL_S = 0.5
@@ -54,42 +54,16 @@ class JobStream:
                 return
 
 
-class JobStreams:
-    """One per API process. Polls only while a stream is open."""
+class JobStreams(OpenStreams[JobStream]):
+    """Polls for jobs."""
 
     def __init__(self, autocommit: sessionmaker[Session], slots: Slots) -> None:
-        self._autocommit = autocommit
-        self._slots = slots
-        self._streams: set[JobStream] = set()
-        self._poller = Poller("job-streams", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
+        super().__init__(autocommit, slots, poller="job-streams", every_s=POLL_S)
 
     def open(self, organization_id: str, job_id: int) -> JobStream:
         """A stream of the job, which the caller closes. Raises Full, FullForOrganization."""
-        if self._poller.closed:
-            raise Full
-        self._slots.acquire(organization_id)
-        stream = JobStream(organization_id, job_id)
-        self._streams.add(stream)
-        self._poller.ensure_running()
-        return stream
-
-    def close(self, stream: JobStream) -> None:
-        """Release the stream's slot. Safe to repeat."""
-        try:
-            self._streams.remove(stream)
-        except KeyError:
-            return
-        self._slots.release(stream.organization_id)
-
-    @property
-    def count(self) -> int:
-        return len(self._streams)
-
-    def close_all(self) -> None:
-        """End every stream, and refuse new ones with Full."""
-        self._poller.close()
-        for stream in list(self._streams):
-            stream.end()
+        self._take_slot(organization_id)
+        return self._add(JobStream(organization_id, job_id))
 
     def _poll(self) -> None:
         streams: defaultdict[int, list[JobStream]] = defaultdict(list)

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.limits.slots import Full, Slots
-from api.poller import Poller
+from api.limits.slots import Slots
+from api.live.open_streams import OpenStreams
 from shared.fleet.events import MAX_EVENTS, Event, Position, events_after, reports_of
 from shared.models import ShownReport
 from shared.vocabulary import EventType
@@ -109,21 +109,16 @@ def _is_last(event: Event) -> bool:
     return event.data.get("event_type") == EventType.DELETE_CHARGER
 
 
-class Streams:
-    """One per API process. Polls for events only while a stream is open."""
+class Streams(OpenStreams[Stream]):
+    """Polls for events and reports of chargers."""
 
     def __init__(self, autocommit: sessionmaker[Session], slots: Slots) -> None:
-        self._autocommit = autocommit
-        self._slots = slots
-        self._streams: set[Stream] = set()
+        super().__init__(autocommit, slots, poller="streams", every_s=POLL_S)
         self._reports_at_s = 0.0
-        self._poller = Poller("streams", self._poll, wanted=lambda: bool(self._streams), every_s=POLL_S)
 
     def open(self, organization_id: str, charger_id: str, last_id: int) -> Stream:
         """A stream of the charger's events after last_id, which the caller closes. Raises Full, FullForOrganization."""
-        if self._poller.closed:
-            raise Full
-        self._slots.acquire(organization_id)
+        self._take_slot(organization_id)
         return self._add(Stream(organization_id, charger_id, last_id))
 
     def watch(
@@ -132,29 +127,9 @@ class Streams:
         """As `open`, for a stream that is a part of one that has a slot: see Stream."""
         return self._add(Stream(organization_id, charger_id, last_id, notify))
 
-    def _add(self, stream: Stream) -> Stream:
-        self._streams.add(stream)
-        self._poller.ensure_running()
-        return stream
-
-    def close(self, stream: Stream) -> None:
-        """Release the stream's slot. Safe to repeat."""
-        try:
-            self._streams.remove(stream)
-        except KeyError:
-            return
+    def _release(self, stream: Stream) -> None:
         if stream.notify is None:
-            self._slots.release(stream.organization_id)
-
-    @property
-    def count(self) -> int:
-        return len(self._streams)
-
-    def close_all(self) -> None:
-        """End every stream, and refuse new ones with Full."""
-        self._poller.close()
-        for stream in list(self._streams):
-            stream.end()
+            super()._release(stream)
 
     def _poll(self) -> None:
         self._poll_events()

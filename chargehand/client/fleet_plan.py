@@ -35,6 +35,7 @@ class Plan:
     ocpp_version: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)  #: of the location and of each charger
     ttl_s: int | None = None
+    placement: str | None = None  #: dedicated or shared; the server's default for None
     rate: float | None = None  #: chargers per second
 
 
@@ -117,6 +118,8 @@ def _groups(client: Client, plan: Plan, site: Row, common: Row) -> list[Row]:
         counts = [plan.count or DEFAULT_COUNT]
     if plan.labels:
         common = {**common, "labels": dict(plan.labels)}
+    if plan.placement is not None:
+        common = {**common, "placement": plan.placement}
     groups, number, width = [], 0, len(str(sum(counts)))
     for kind, count in zip(kinds, counts, strict=True):
         if count:

@@ -20,7 +20,7 @@ from shared.fleet.creation import (
     entry_of,
     read_catalog,
 )
-from shared.fleet.errors import InvalidCharger, LocationNotFound, QuotaFull
+from shared.fleet.errors import InvalidCharger, LocationNotFound, PlacementKept, QuotaFull
 from shared.fleet.expiry import expires_after
 from shared.fleet.locations.scope import lock_location
 from shared.fleet.receipts import CommandReceipt, receipt_of
@@ -29,7 +29,7 @@ from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_command_id, new_run_id
 from shared.models import CatalogModel, Charger, ChargerCount, ChargerSettings, Command
 from shared.sealing import Sealer
-from shared.vocabulary import IN_PROGRESS, EventType, OcppVersion, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, EventType, OcppVersion, Placement, ProvisioningStatus
 
 #: The columns of a charger's specification: a change of these reaches its process (contract 13, item 24).
 SPECIFIED = frozenset({"ws_url", "ocpp_version", "connector_type", "location_id", "location_name"})
@@ -75,6 +75,7 @@ class NewCharger:
     location_name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     ttl_seconds: int | None = None  #: after which it is deleted; None for never
+    placement: str = Placement.DEDICATED.value
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: beyond the contract; has secrets
 
     def columns(self) -> dict[str, Any]:
@@ -95,6 +96,7 @@ class ChargerChanges:
     location_name: str | Unchanged | None = UNCHANGED
     labels: Mapping[str, str] | Unchanged = UNCHANGED  #: instead of all that it has
     ttl_seconds: int | Unchanged | None = UNCHANGED  #: from now on; None for never
+    placement: str | Unchanged = UNCHANGED  #: only the one that it has
     settings: Mapping[str, Any] = field(
         default_factory=dict, repr=False
     )  #: those to change; None removes one
@@ -245,6 +247,8 @@ def change_charger(
         rules.model(charger, connector_type)
     check_together(stored, changes.get("ws_url", charger.ws_url))
     rules.check_location(changes.get("location_id"))
+    if "placement" in changes:
+        raise PlacementKept(charger.placement)
     if request.changes.ttl_seconds is not UNCHANGED:
         changes["expires_at"] = expires_after(request.changes.ttl_seconds, now=now)
     for name, value in changes.items():

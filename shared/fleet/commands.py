@@ -116,7 +116,7 @@ WITH requested AS (
         publish_at = now() + interval '{PUBLISH_GRACE.total_seconds():g} s'
     FROM locked WHERE chargers.id = locked.charger_id
     RETURNING locked.*, identity, ocpp_version, generation, desired_count, service_status, provisioning_status,
-        workflow_run_id
+        workflow_run_id, placement, host_id
 ), recorded AS (
     INSERT INTO commands (
         id, charger_id, organization_id, event_type, requested_by, request_id, generation, status, attempts
@@ -127,7 +127,7 @@ WITH requested AS (
 )
 SELECT
     charger_id, identity, ocpp_version, event_type, command_id, generation, desired_count, service_status,
-    provisioning_status, workflow_run_id
+    provisioning_status, workflow_run_id, placement, host_id
 FROM changed
 """)  # noqa: S608  # our own constant
 

@@ -32,6 +32,11 @@ class LocationNotFound(NotFound):
         super().__init__(f"Location {location_id} not found")
 
 
+class HostNotFound(NotFound):
+    def __init__(self, host_id: str) -> None:
+        super().__init__(f"Host {host_id} not found")
+
+
 class SlugTaken(Exception):
     """Another location of the organization has the slug."""
 
@@ -73,6 +78,16 @@ class InvalidCharger(Exception):
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+
+
+class PlacementKept(InvalidCharger):
+    """A charger cannot move to another placement."""
+
+    def __init__(self, placement: str) -> None:
+        super().__init__(
+            f"The charger is {placement} and stays so: delete it and create it again with another placement",
+            param="placement",
+        )
 
 
 class QuotaFull(Exception):

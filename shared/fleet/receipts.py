@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared.models import Charger
 from shared.queues import TASK_OF, Message, TaskName, message
-from shared.vocabulary import EventType, ProvisioningStatus
+from shared.vocabulary import EventType, Placement, ProvisioningStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class CommandReceipt:
     service_status: str | None
     provisioning_status: str
     workflow_run_id: str
+    placement: str = Placement.DEDICATED.value
+    host_id: str | None = None  #: of a shared charger that a worker has placed
     repeated: bool = False  #: the charger's newest command already requests this
     open: bool = True  #: the command is not final
     replayed: bool = False  #: an earlier request with the same Idempotency-Key got this receipt
@@ -90,6 +92,8 @@ def receipt_of(charger: Charger, *, repeated: bool = False) -> CommandReceipt:
         service_status=charger.service_status,
         provisioning_status=charger.provisioning_status,
         workflow_run_id=charger.workflow_run_id,
+        placement=charger.placement,
+        host_id=charger.host_id,
         repeated=repeated,
         open=charger.settled_generation < charger.generation,
     )

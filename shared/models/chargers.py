@@ -222,6 +222,13 @@ class Charger(Base):
             ["locations.organization_id", "locations.id"],
             name="chargers_location_exists",
         ),
+        Index(
+            "chargers_of_host",
+            "organization_id",
+            "host_id",
+            "id",
+            postgresql_where=text("host_id IS NOT NULL"),
+        ),
         Index("chargers_group", "organization_id", "list_group", "id", postgresql_where=LIVE),
         Index("chargers_group_identity", "organization_id", "list_group", "identity", postgresql_where=LIVE),
         Index(

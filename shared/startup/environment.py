@@ -28,6 +28,7 @@ from shared.settings import (
 from shared.startup.browsers import read_cors_origins, read_csms_url, read_flower_url
 from shared.startup.strays import ADDED, gap, leave_out
 from shared.startup.urls import read_url
+from shared.vocabulary import Placement
 
 Number = TypeVar("Number", int, float)
 
@@ -159,6 +160,7 @@ def _load(env: Env) -> Settings:
         destinations=_destinations(env),
         tokens=_tokens(env),
         control=(control := _control(env)),
+        default_placement=_default_placement(env, control),
         ecs=_ecs(env, control, embedded=embedded),
         budget=_budget(env, redis_url=shared_redis, embedded=embedded),
         timing=_timing(env, embedded=embedded),
@@ -186,6 +188,16 @@ def _control(env: Env) -> ControlSettings:
         bind=_bind(env, "LINK_BIND", "127.0.0.1:8100"),
         max_sessions=_int(env, "LINK_SESSIONS", 5_000, 1, 100_000),
     )
+
+
+def _default_placement(env: Env, control: ControlSettings) -> Placement:
+    name = "DEFAULT_PLACEMENT"
+    placement = Placement(_one_of(env, name, Placement.DEDICATED, [*Placement]))
+    if placement == Placement.SHARED and not control.url:
+        raise SettingsError(
+            f"{name} is shared, which needs CONTROL_URL: hosts get their chargers over the control link"
+        )
+    return placement
 
 
 def _ecs(env: Env, control: ControlSettings, *, embedded: bool) -> EcsSettings:

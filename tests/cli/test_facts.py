@@ -20,6 +20,15 @@ def test_a_link_that_may_have_changed_since_says_so(late: str | None, shown: str
     assert facts(row)["CSMS"] == shown
 
 
+def test_a_charger_on_a_host_is_shown_with_it() -> None:
+    row: Any = deepcopy(EXAMPLES["get_charger"].answer)
+    assert facts(row)["Placement"] == "dedicated"
+
+    row["runtime"] |= {"placement": "shared", "host_id": "host-1"}
+
+    assert facts(row)["Placement"] == "shared, on host-1"
+
+
 def test_a_connector_is_shown_as_the_charger_last_reported_it() -> None:
     row: Any = deepcopy(EXAMPLES["get_charger"].answer)
     assert facts(row)["Connector 1"] == "Charging, transaction 4711, 11,000 W, 71 %"

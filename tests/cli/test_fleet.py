@@ -12,6 +12,7 @@ from chargehand.client.standing import Standing
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, environment_of
 from tests.cli.proxies import Proxy, Unlucky, served
+from tests.support.waiting import wait_until
 
 
 class WithoutChargers(Proxy):
@@ -50,6 +51,20 @@ def test_a_fleet_comes_is_accepted_and_goes(run: Run, name: str) -> None:
     assert run("fleet", "down", name, "--yes").status == 0
     assert run("chargers", "list", "--search", name, "--quiet").out == ""
     assert run("fleet", "wait", name).status == 1
+
+
+def test_a_fleet_and_a_charger_run_where_the_option_says(run: Run, name: str) -> None:
+    up = run("fleet", "up", "--name", name, "--count", "2", "--placement", "shared", "--no-wait")
+    one = run("chargers", "create", f"{name}-1", "--location", name, "--placement", "shared", "--no-wait")
+    assert (up.status, one.status) == (0, 0), up.err + one.err
+
+    def listed(*given: str) -> int:
+        return len(run("chargers", "list", "--location", name, *given, "--json").json)
+
+    wait_until(lambda: listed("--placement", "shared") == 3)
+    assert listed("--placement", "dedicated") == 0
+    assert listed("--placement", "shared", "--host", "host-of-nobody") == 0
+    assert "shared" in run("chargers", "get", f"{name}-1").out
 
 
 def test_chargers_that_are_not_accepted_are_printed_with_the_reason(run: Run, name: str) -> None:

@@ -107,6 +107,21 @@ def test_a_fleet_is_accepted_restarted_and_deleted_also_when_its_test_fails(
     }
 
 
+def test_a_share_above_1_is_refused_before_the_fleet_is_made(inner: pytest.Pytester) -> None:
+    inner.makepyfile(
+        f"""
+        import pytest
+
+        def test_twice_as_many(chargehand, fleet):
+            with pytest.raises(pytest.fail.Exception, match="^accepted_share is from 0 to 1, not 2$"):
+                fleet(1, prefix="{PREFIX}-H-", name="{PREFIX}-H", accepted_share=2)
+            assert "{PREFIX}-H" not in [row["name"] for row in chargehand.client.rows("/ocpp/locations")]
+        """
+    )
+
+    inner.runpytest_subprocess("-q").assert_outcomes(passed=1)
+
+
 def test_a_charger_that_is_not_accepted_fails_the_test_with_the_reason_and_is_deleted(
     inner: pytest.Pytester, chargehand: RunningStack
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from sqlalchemy import Engine, text
 
 from shared.database.engine import Sessions, make_engine
@@ -23,6 +23,12 @@ from worker.logs.partitions import ensure_partitions
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
 HOUR = 3600
+#: Lets the stream begin again, with a snapshot, from the module that the page itself uses.
+STREAM_AGAIN = """async (watched) => {
+    const app = document.querySelector('script[type="module"]').src;
+    const { live } = await import(new URL('live.js', app));
+    live.watch(watched, {});
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -186,6 +192,40 @@ def test_filters_stand_in_the_address_and_search_the_history(page: Page, story: 
     page.go_back()
 
 
+def test_a_late_answer_for_the_filters_of_before_adds_nothing(page: Page, story: Written) -> None:
+    open_view(page, story.path)
+    expect(rows(page)).to_have_count(8)
+    unfiltered = re.compile(r"/logs\?(?!.*event=)")
+    held = hold(page, unfiltered)
+    with page.expect_request(unfiltered):
+        page.evaluate(STREAM_AGAIN, story.charger_id)
+
+    pane(page).get_by_label("Action").select_option("Heartbeat")
+    expect(rows(page)).to_have_count(1)
+    release(held)
+    with page.expect_response(re.compile(r"/logs\?.*event=Heartbeat")):
+        page.evaluate(STREAM_AGAIN, story.charger_id)
+
+    expect(rows(page)).to_have_count(1)
+
+
+def hold(page: Page, url: re.Pattern[str]) -> list[Route]:
+    """The requests that the page sends to such URLs from now on, which get no answer yet."""
+    held: list[Route] = []
+
+    def note(route: Route) -> None:
+        held.append(route)
+
+    page.route(url, note)
+    return held
+
+
+def release(held: list[Route]) -> None:
+    """Let requests that were held go on."""
+    for route in held:
+        route.continue_()
+
+
 def test_often_repeated_actions_are_hidden_with_one_click(page: Page, story: Written) -> None:
     open_view(page, story.path)
 
@@ -254,6 +294,23 @@ def test_older_entries_are_loaded_a_page_at_a_time(page: Page, long_log: Written
     expect(older).to_have_count(0)
     expect(rows(page).first).to_contain_text('"n":0')
     expect(rows(page).last).to_contain_text('"n":1199')
+
+
+def test_a_late_page_of_older_entries_adds_nothing_to_other_filters(page: Page, long_log: Written) -> None:
+    open_view(page, long_log.path)
+    expect(rows(page)).to_have_count(500)
+    older = re.compile(r"/logs\?.*cursor=")
+    held = hold(page, older)
+    with page.expect_request(older):
+        pane(page).get_by_role("button", name="Load 500 older").click()
+
+    pane(page).get_by_label("Text").fill('"n": 11')
+    expect(rows(page)).to_have_count(111)
+    release(held)
+    with page.expect_response(re.compile(r"/logs\?.*q=")):
+        page.evaluate(STREAM_AGAIN, long_log.charger_id)
+
+    expect(rows(page)).to_have_count(111)
 
 
 def test_what_matches_is_downloaded_as_lines_of_json(page: Page, long_log: Written) -> None:

@@ -16,7 +16,7 @@ from shared.fleet.removal import record_deletions
 from shared.ids import new_command_id
 from shared.models import Charger, ChargerCount, ChargerSettings, Command, Job, JobItem
 from shared.queues import TASK_OF, message
-from shared.vocabulary import EventType, ItemResult, ProvisioningStatus
+from shared.vocabulary import EventType, ItemResult, Placement, ProvisioningStatus
 from worker.jobs.portion import Messages, Portion
 
 
@@ -49,23 +49,27 @@ def create_portion(
     """Insert the chargers of up to `max_items` items that wait. The job is locked; `now` is the transaction's.
 
     An item fails at once when its location is deleted, its identity is taken, or the organization has `max_chargers`.
+    What the items replace is deleted in a portion of its own, without items: a deletion locks the count of chargers, and who
+    holds that lock must not wait for an identity that a single create has inserted.
     """
     items = _waiting(session, job, max_items)
     if not _keep_location(session, job):
         return _note(session, job, items, set(), "location_deleted")
     messages = _delete_replaced(session, job, items)
+    if messages:
+        return Portion(requested=0, recorded=0, skipped=0, messages=messages)
     room = max_chargers - _number_of_chargers(session, job.organization_id)
     if room < 1:
-        return _note(session, job, items, set(), "quota_full").after(messages)
+        return _note(session, job, items, set(), "quota_full")
     items = items[:room]
     savepoint = session.begin_nested()
     created = _insert(session, job, items, now)
     if _number_of_chargers(session, job.organization_id) > max_chargers:
         # Of others, created meanwhile. Now the count is exact: see _check_quota in shared/fleet/chargers.py.
         savepoint.rollback()
-        return Portion(requested=0, recorded=0, skipped=0, messages=messages)
+        return Portion(requested=0, recorded=0, skipped=0, messages=[])
     savepoint.commit()
-    return _note(session, job, items, created, "identity_taken").after(messages)
+    return _note(session, job, items, created, "identity_taken")
 
 
 def _waiting(session: Session, job: Job, max_items: int) -> list[_Item]:
@@ -141,6 +145,8 @@ def _row_of(job: Job, item: _Item, group: Mapping[str, Any], now: datetime) -> d
         "name": item.input.get("name"),
         "location_id": job.location_id,
         **group["columns"],
+        # Jobs of a release that did not know hosts have none.
+        "placement": group.get("placement", Placement.DEDICATED.value),
         "expires_at": None if ttl_s is None else now + timedelta(seconds=ttl_s),
         "workflow_run_id": of_job["workflow_run_id"],
         "newest_command_id": item.command_id,

@@ -23,16 +23,14 @@ class Portion(NamedTuple):
     requested: int
     recorded: int  #: new commands among the requested
     skipped: int
-    messages: Messages  #: of the new commands, to be published after the commit
+    messages: (
+        Messages  #: of the new commands and of deletions that precede them, to be published after the commit
+    )
     failed: int = 0  #: without a command
 
     @property
     def items(self) -> int:
         return self.requested + self.final
-
-    def after(self, messages: Messages) -> "Portion":
-        """The same, with these messages before its own."""
-        return self._replace(messages=[*messages, *self.messages])
 
     @property
     def final(self) -> int:

@@ -166,7 +166,9 @@ def _record(session: Session, job: Job, now: datetime, quotas: Quotas) -> Portio
         request_id=job.request_id,
     )
     if job.waiting:
-        if portion.items < max_items:
+        if portion.messages and not portion.items:  # what its items replace is deleted now
+            job.next_at = now
+        elif portion.items < max_items:
             job.next_at = now + timedelta(seconds=LOCKED_S)
         elif portion.recorded < room.commands:
             job.next_at = now

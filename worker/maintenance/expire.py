@@ -63,19 +63,20 @@ def expire_locations(sessions: Sessions) -> int:
             ).one_or_none()
             if due is None:
                 return expired
+            organization_id, location_id = due.organization_id, due.id
             receipt = delete_location(
                 session,
-                organization_id=due.organization_id,
-                location_id=due.id,
+                organization_id=organization_id,
+                location_id=location_id,
                 requested_by=REQUESTED_BY,
                 request_id=None,
             )
-            log.info(
-                "location.expired",
-                location_id=due.id,
-                organization_id=due.organization_id,
-                job_id=receipt and receipt.job_id,
-            )
+        log.info(
+            "location.expired",
+            location_id=location_id,
+            organization_id=organization_id,
+            job_id=receipt and receipt.job_id,
+        )
     return MAX_LOCATIONS
 
 

@@ -43,6 +43,8 @@ _RUNTIME = {
     "attention_reason": None,
     "reason": None,
     "reason_code": None,
+    "placement": "dedicated",
+    "host_id": None,
     "ocpp": {
         "state": "accepted",
         "reason": None,

@@ -166,6 +166,16 @@ class WsUrl(Text):
             raise ValidationError(Problem(str(error), "value_error")) from error
 
 
+def check_bounds(number: float, minimum: float, maximum: float) -> None:
+    """Raises ValidationError unless the number is within the bounds."""
+    if number < minimum:
+        message = f"Input should be greater than or equal to {minimum:.16g}"
+        raise ValidationError(Problem(message, "greater_than_equal", ge=minimum))
+    if number > maximum:
+        message = f"Input should be less than or equal to {maximum:.16g}"
+        raise ValidationError(Problem(message, "less_than_equal", le=maximum))
+
+
 class QueryInteger(fields.Integer):
     """A whole number of a query, in plain ASCII digits: no 1_000, no +5, no other script."""
 
@@ -190,12 +200,7 @@ class QueryInteger(fields.Integer):
         if not isinstance(value, str) or not self.DIGITS.fullmatch(value):
             raise self.make_error("invalid")
         number = int(value)
-        if number < self._minimum:
-            message = f"Input should be greater than or equal to {self._minimum}"
-            raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
-        if number > self._maximum:
-            message = f"Input should be less than or equal to {self._maximum}"
-            raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
+        check_bounds(number, self._minimum, self._maximum)
         return number
 
 
@@ -217,12 +222,7 @@ class QueryNumber(fields.Float):
         if not isinstance(value, str) or not self.DIGITS.fullmatch(value):
             raise self.make_error("invalid")
         number = float(value)
-        if number < self._minimum:
-            message = f"Input should be greater than or equal to {self._minimum:.16g}"
-            raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
-        if number > self._maximum:
-            message = f"Input should be less than or equal to {self._maximum:.16g}"
-            raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
+        check_bounds(number, self._minimum, self._maximum)
         return number
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from api.http.fields.fields import NO_CONTROLS, REQUIRED, Body, Metadata, Problem
+from api.http.fields.fields import NO_CONTROLS, REQUIRED, Body, Metadata, Problem, check_bounds
 from api.http.turns import in_turns
 
 MAX_INTEGER = 2**53  # what every JSON parser keeps exactly
@@ -42,12 +42,7 @@ class Number(fields.Field[float]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         number = self._number(value)
-        if number < self._minimum:
-            message = f"Input should be greater than or equal to {self._minimum:.16g}"
-            raise ValidationError(Problem(message, "greater_than_equal", ge=self._minimum))
-        if number > self._maximum:
-            message = f"Input should be less than or equal to {self._maximum:.16g}"
-            raise ValidationError(Problem(message, "less_than_equal", le=self._maximum))
+        check_bounds(number, self._minimum, self._maximum)
         return number
 
     def _number(self, value: Any) -> float:

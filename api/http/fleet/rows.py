@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 from api.http import charger_state
 from api.http.charger_state import newest_command_of, runtime_of
 from api.http.fields.fields import Instant, instant_text
-from shared.vocabulary import CommandStatus, EventType, ObservedState, OcppState
+from shared.vocabulary import CommandStatus, EventType, ObservedState, OcppState, Placement
 
 
 def doc(description: str = "", *, enum: Iterable[str | None] = (), **more: Any) -> dict[str, Any]:
@@ -100,6 +100,13 @@ class Runtime(Schema):
     )
     reason = fields.String(allow_none=True, metadata=doc("Why it does not run as desired."))
     reason_code = fields.String(allow_none=True, metadata=doc("The same, as a code of docs/errors.md."))
+    placement = fields.String(
+        required=True,
+        metadata=doc("`dedicated`: an ECS service of its own; `shared`: on a host.", enum=[*Placement]),
+    )
+    host_id = fields.String(
+        required=True, allow_none=True, metadata=doc("Of a shared charger, once a worker has placed it.")
+    )
     ocpp = fields.Nested(Ocpp, required=True)
 
 

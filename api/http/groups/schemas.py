@@ -19,6 +19,7 @@ from api.http.fields.fields import (
 )
 from api.http.fields.json_fields import Array, Integer, Nested, check_length
 from api.http.fields.label_fields import Labels, TtlSeconds
+from api.http.fields.placement_field import ChargerPlacement, default_placement
 from api.http.spec_schemas import SpecBody, gathered
 from shared.fleet.expiry import MAX_TTL_S, MIN_TTL_S
 from shared.fleet.jobs.accept import MAX_CHARGERS
@@ -71,6 +72,13 @@ class ChargerTemplate(SpecBody):
     labels = Labels(metadata={"description": "Names with values, to find them by. Beyond the contract."})
     ttl_seconds = TtlSeconds(
         metadata={"description": "So long after its creation each charger is deleted. Beyond the contract."}
+    )
+    placement = ChargerPlacement(
+        load_default=default_placement,
+        metadata={
+            "description": "`dedicated`: an ECS service for each. `shared`: on hosts, whose tasks run many chargers. "
+            "`DEFAULT_PLACEMENT` unless given. Beyond the contract."
+        },
     )
 
     @post_load

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -21,6 +22,7 @@ from api.http.fields.fields import (
 )
 from api.http.fields.json_fields import Boolean, Nested, Number
 from api.http.fields.label_fields import LabelFilter, Labels, TtlSeconds
+from api.http.fields.placement_field import ChargerPlacement, default_placement
 from api.http.fleet.schemas import LinkNumbers, ObservedNumbers, StatusNumbers
 from api.http.queries import PageQuery, PageQuerySchema
 from shared.fleet.labels import Label
@@ -95,10 +97,23 @@ class CoordinatesBody(Body):
     longitude = Number(minimum=-180, maximum=180, required=True, metadata={"description": "Decimal degrees."})
 
 
+class Name(Text):
+    """A location's name: not spaces alone, which no list would show."""
+
+    PATTERN = re.compile(r" *[^ \x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*")
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        bounds = {"pattern": documented(self.PATTERN)}
+        super().__init__(min_length=1, max_length=MAX_NAME, metadata={**bounds, **metadata}, **kwargs)
+
+    def _checked(self, value: str) -> str:
+        if not self.PATTERN.fullmatch(value):
+            raise ValidationError(Problem("Name should have more than spaces", "string_pattern_mismatch"))
+        return value
+
+
 class CreateLocation(Body):
-    name = Text(
-        min_length=1,
-        max_length=MAX_NAME,
+    name = Name(
         required=True,
         metadata={"description": "The slug is made of it, with 8 random hex digits."},
     )
@@ -125,11 +140,17 @@ class CreateLocation(Body):
             "begin with the end of the slug. Beyond the contract."
         },
     )
+    placement = ChargerPlacement(
+        metadata={
+            "description": "Of the template's chargers: `dedicated` or `shared`; `DEFAULT_PLACEMENT` unless given. "
+            "Beyond the contract."
+        }
+    )
 
     @validates_schema
     def _check_chargers(self, data: dict[str, Any], **_: Any) -> None:
         if "template_slug" not in data:
-            extra = [name for name in ("ws_url", "identity_prefix") if name in data]
+            extra = [name for name in ("ws_url", "identity_prefix", "placement") if name in data]
             if extra:
                 raise ValidationError({name: [_WITHOUT_TEMPLATE] for name in extra})
             return
@@ -142,11 +163,12 @@ class CreateLocation(Body):
     def _make_record(self, data: dict[str, Any], **_: Any) -> "CreatedLocation":
         public = data.pop("public", None)
         slug, ws_url = data.pop("template_slug", None), data.pop("ws_url", None)
-        prefix = data.pop("identity_prefix", None)
+        prefix, placement = data.pop("identity_prefix", None), data.pop("placement", None)
         location = NewLocation(**data, public=True if public is None else public)
         if slug is None:
             return CreatedLocation(location, None)
-        return CreatedLocation(location, NewChargers(get_template(slug), ws_url, prefix))
+        chargers = NewChargers(get_template(slug), ws_url, prefix, placement or default_placement())
+        return CreatedLocation(location, chargers)
 
 
 class CreatedLocation(NamedTuple):
@@ -163,7 +185,7 @@ class UpdateLocation(Body):
         allow_none=True,
         metadata={"description": "Unique per organization. It does not follow a new name."},
     )
-    name = Text(min_length=1, max_length=MAX_NAME, allow_none=True)
+    name = Name(allow_none=True)
     address = Text(max_length=MAX_NAME, allow_none=True)
     city = Text(max_length=MAX_NAME, allow_none=True)
     country = _country(allow_none=True)

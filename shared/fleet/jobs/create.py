@@ -17,7 +17,7 @@ from shared.fleet.specification.settings import Stored, changed, check_together
 from shared.ids import new_charger_id, new_run_id
 from shared.models import Job, JobItem, Location
 from shared.sealing import Sealer
-from shared.vocabulary import ItemResult, JobAction, JobStatus, OcppVersion, ProvisioningStatus
+from shared.vocabulary import ItemResult, JobAction, JobStatus, OcppVersion, Placement, ProvisioningStatus
 
 RANDOM_BYTES = 4  # of a random suffix: 8 hex digits
 
@@ -43,6 +43,7 @@ class Template:
     template_name: str | None = None  #: a name is this, a space and the suffix; None for no names
     labels: Mapping[str, str] = field(default_factory=dict)
     ttl_seconds: int | None = None  #: after which each is deleted; None for never
+    placement: str = Placement.DEDICATED.value
     settings: Mapping[str, Any] = field(default_factory=dict, repr=False)  #: has secrets
 
     @property
@@ -260,6 +261,7 @@ def _stored_group(
             **columns_of(entry, stored),
         },
         "ttl_seconds": template.ttl_seconds,
+        "placement": template.placement,
         "settings": stored.settings,
         "sealed": stored.sealed,
     }

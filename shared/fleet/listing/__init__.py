@@ -1,6 +1,6 @@
 """Lists of chargers: filters, sort orders, pages and totals, at a cost that does not grow with the organization.
 
-Statuses, states, versions, brands and models take few values each. Chargers that agree in all of them form a group and
+Statuses, states, versions, brands, models and placements take few values each. Chargers that agree in all of them form a group and
 have the same number in `list_group`, which a trigger keeps. A list finds the organization's groups by jumping from one
 number to the next in an index, keeps the groups that its filters match, and merges the first chargers of each: an index
 has those in order.

@@ -13,10 +13,11 @@ from shared.fleet.listing.filters import (
     is_searched,
     match_attention,
     match_facts,
-    match_location,
+    match_places,
     match_searched,
     matches,
     matches_facts,
+    places_of,
 )
 from shared.fleet.listing.search import MAX_FOUND, all_found, few_found, number_of
 from shared.models import Charger, ChargerCount
@@ -26,7 +27,7 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
     """How many chargers the list has. With a filter this counts them: some tenths of a second for a million."""
     if filters == Filters():
         total = select(ChargerCount.chargers).where(ChargerCount.organization_id == organization_id)
-    elif filters.identity is not None or filters.location_id is not None:
+    elif filters.identity is not None or places_of(filters):
         total = _matching(organization_id, filters)
     elif is_searched(filters):
         return _count_found(session, organization_id, filters)
@@ -36,8 +37,8 @@ def count_chargers(session: Session, *, organization_id: str, filters: Filters) 
 
 
 def _matching(organization_id: str, filters: Filters) -> Select[Any]:
-    """By the index of identities or of locations: few rows either way."""
-    conditions = [*is_live(organization_id), *match_location(filters), *matches(filters)]
+    """By the index of identities, of locations or of hosts: few rows each way."""
+    conditions = [*is_live(organization_id), *match_places(filters), *matches(filters)]
     return select(func.count()).select_from(Charger).where(*conditions)
 
 

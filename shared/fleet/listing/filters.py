@@ -22,7 +22,9 @@ class Filters:
     attention: bool | None = None
     brand_slug: str | None = None
     model_slug: str | None = None
+    placement: str | None = None
     location_id: str | None = None
+    host_id: str | None = None
     identity: str | None = None  #: the whole identity: matches one charger at most
     q: str | None = None  #: a part of the identity or the name, case-insensitive
     labels: tuple[Label, ...] | None = None  #: all of them
@@ -38,6 +40,12 @@ FACTS: Mapping[str, ColumnElement[Any]] = {
     "ocpp_version": Charger.__table__.c.ocpp_version,
     "brand_slug": Charger.__table__.c.brand_slug,
     "model_slug": Charger.__table__.c.model_slug,
+    "placement": Charger.__table__.c.placement,
+}
+#: The filters by what has few chargers, and an index of these by creation; and the columns that they compare.
+PLACES: Mapping[str, ColumnElement[Any]] = {
+    "location_id": Charger.__table__.c.location_id,
+    "host_id": Charger.__table__.c.host_id,
 }
 
 
@@ -51,7 +59,7 @@ def groups_of(organization_id: str) -> CTE:
 
 
 def matches(filters: Filters) -> list[ColumnElement[bool]]:
-    """Conditions on a charger's row for every filter but the location."""
+    """Conditions on a charger's row for every filter but PLACES."""
     conditions = matches_facts(filters) + match_searched(filters)
     if filters.identity is not None:
         conditions.append(Charger.identity == filters.identity)
@@ -83,8 +91,14 @@ def match_attention(attention: ColumnElement[int], filters: Filters) -> list[Col
     return [Charger.observed_since <= until if filters.attention else Charger.observed_since > until]
 
 
-def match_location(filters: Filters) -> list[ColumnElement[bool]]:
-    return [] if filters.location_id is None else [Charger.location_id == filters.location_id]
+def places_of(filters: Filters) -> Mapping[str, str]:
+    """Those of PLACES that the filters name, with their values."""
+    return {name: value for name in PLACES if (value := getattr(filters, name)) is not None}
+
+
+def match_places(filters: Filters, *, without: str | None = None) -> list[ColumnElement[bool]]:
+    """Conditions on a charger's row for PLACES."""
+    return [PLACES[name] == value for name, value in places_of(filters).items() if name != without]
 
 
 def is_searched(filters: Filters) -> bool:

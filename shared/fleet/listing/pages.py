@@ -30,15 +30,17 @@ from sqlalchemy.orm import Session, aliased, joinedload
 from shared.fleet.attention import ATTENTION_AFTER, Attention, attention_in
 from shared.fleet.listing.filters import (
     FACTS,
+    PLACES,
     Filters,
     groups_of,
     is_live,
     is_searched,
     match_facts,
-    match_location,
+    match_places,
     match_searched,
     matches,
     matches_facts,
+    places_of,
 )
 from shared.fleet.listing.order import KEYS, Position, Sort, SortKey, attention_rank, position_of
 from shared.fleet.listing.search import MAX_FOUND, all_found, few_found, number_of, seems_common
@@ -78,8 +80,8 @@ def list_chargers(
 
     if filters.identity is not None:
         rows = read(queries.of_identity())
-    elif filters.location_id is not None:
-        rows = read(queries.of_location(max_rows))
+    elif places_of(filters):
+        rows = read(queries.of_place(max_rows))
     elif not is_searched(filters):
         rows = read(queries.matching_facts(max_rows))
     else:
@@ -251,24 +253,23 @@ class _Queries:
 
     def of_identity(self) -> Select[Any]:
         """The charger with the identity, one at most, by the index that keeps identities unique."""
-        named = self._keyed().where(*match_location(self._filters), *matches(self._filters))
+        named = self._keyed().where(*match_places(self._filters), *matches(self._filters))
         found = named.cte("of_identity").prefix_with("MATERIALIZED")
         return self._in_order(select(found).where(*self._after_position(found.c)), found.c)
 
-    def of_location(self, max_rows: int) -> Select[Any]:
-        """The chargers of a location: few, with an index by creation; for another order all of them are sorted."""
-        of_location = Charger.location_id
-        wanted = matches(self._filters)
+    def of_place(self, max_rows: int) -> Select[Any]:
+        """The chargers of one of PLACES: few, with an index by creation; for another order all of them are sorted."""
+        name, place = next(iter(places_of(self._filters).items()))
+        of_place = PLACES[name]
+        wanted = [*match_places(self._filters, without=name), *matches(self._filters)]
         if self._sort.key == SortKey.CREATED_AT:
-            # As with groups: no index but the location's own gives this order.
-            here = self._beyond().where(
-                of_location >= self._filters.location_id, of_location <= self._filters.location_id, *wanted
-            )
+            # As with groups: no index but the place's own gives this order.
+            here = self._beyond().where(of_place >= place, of_place <= place, *wanted)
             return self._in_order(
-                here.order_by(of_location.desc() if self._sort.descending else of_location)
+                here.order_by(of_place.desc() if self._sort.descending else of_place)
             ).limit(max_rows)
-        all_here = self._keyed().where(of_location == self._filters.location_id, *wanted)
-        found = all_here.cte("of_location").prefix_with("MATERIALIZED")
+        all_here = self._keyed().where(of_place == place, *wanted)
+        found = all_here.cte("of_place").prefix_with("MATERIALIZED")
         return self._in_order(select(found).where(*self._after_position(found.c)), found.c).limit(max_rows)
 
     def _beyond(self) -> Select[Any]:

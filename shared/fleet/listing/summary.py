@@ -23,10 +23,11 @@ from shared.fleet.listing.filters import (
     is_searched,
     match_attention,
     match_facts,
-    match_location,
+    match_places,
     match_searched,
     matches,
     matches_facts,
+    places_of,
 )
 from shared.fleet.listing.search import MAX_FOUND, all_found, few_found, number_of
 from shared.models import Charger, Command
@@ -136,8 +137,8 @@ class _Counts(NamedTuple):
 
 def _counted(session: Session, organization_id: str, filters: Filters) -> Iterator[_Counts]:
     """Numbers that add up to those of all matches; several may be of the same states."""
-    if filters.identity is not None or filters.location_id is not None:
-        conditions = [*match_location(filters), *matches(filters)]
+    if filters.identity is not None or places_of(filters):
+        conditions = [*match_places(filters), *matches(filters)]
         rows = session.execute(_by_facts(organization_id).where(*conditions)).all()
     elif is_searched(filters):
         rows = _found(session, organization_id, filters)
@@ -192,7 +193,7 @@ def _commands(organization_id: str, filters: Filters) -> Select[int, int]:
             Command.organization_id == organization_id,
             Command.status.in_(OPEN),
             *is_live(organization_id),
-            *match_location(filters),
+            *match_places(filters),
             *matches(filters),
         )
     )

@@ -25,6 +25,7 @@ class NewChargers:
     identity_prefix: (
         str | None
     )  #: of the numbers that end the identities; the end of the location's slug for None
+    placement: str
 
 
 class NewSite(NamedTuple):
@@ -77,6 +78,7 @@ def _groups(chargers: NewChargers, prefix: str, labels: dict[str, str]) -> tuple
             identity_prefix=prefix,
             template_name=CHARGER_NAME,
             labels=labels,
+            placement=chargers.placement,
         )
         numbers = range(first, first + group.count)
         groups.append(Group(template, tuple(f"{number:0{SUFFIX_LENGTH}}" for number in numbers)))

@@ -265,4 +265,6 @@ def test_a_route_that_is_not_there_is_json_to_the_sdk_too(sdk: Sdk) -> None:
         sdk("chargers.get", charger_id="..%2Fsecret")
 
     assert raised.value.status_code == 404
-    assert raised.value.body == {"detail": "There is no such route"}
+    assert raised.value.body == {
+        "detail": "Nothing is here: there is no such route, or an id in the path has another form"
+    }

@@ -40,6 +40,8 @@ facts = st.fixed_dictionaries(
         "ocpp_version": st.sampled_from([*OcppVersion]),
         "brand_slug": st.sampled_from(["abb", "wallbox"]),
         "location_id": st.sampled_from([None, "here"]),
+        "placement": st.sampled_from(["dedicated", "dedicated", "shared"]),
+        "host_id": st.sampled_from([None, "host-1", "host-2"]),
         "name": st.sampled_from([None, "Bay 1", "Hall"]),
         "labels": st.sampled_from([{}, {"run": "1"}, {"run": "2"}, {"run": "1", "smoke": ""}]),
         "age": st.sampled_from([YOUNG, OLD, OLD]),
@@ -60,7 +62,9 @@ filters = st.builds(
     ocpp_version=st.none() | some_of(OcppVersion),
     attention=st.sampled_from([None, True, True, False, False]),
     brand_slug=st.sampled_from([None, None, "abb"]),
+    placement=st.sampled_from([None, None, "dedicated", "shared"]),
     location_id=st.sampled_from([None, None, "here"]),
+    host_id=st.sampled_from([None, None, "host-1"]),
     identity=st.sampled_from([None, None, None, "CP-02"]),
     q=st.sampled_from([None, None, "bay", "cp-0"]),
     labels=st.sampled_from([None, None, None, "run:1", "run", "run:1,smoke", "smoke:,run"]).map(
@@ -97,7 +101,9 @@ class Row:
             "ocpp_version": self.charger.ocpp_version,
             "brand_slug": self.charger.brand_slug,
             "model_slug": self.charger.model_slug,
+            "placement": self.charger.placement,
             "location_id": self.charger.location_id,
+            "host_id": self.charger.host_id,
             "identity": self.charger.identity,
             "attention": self.needs_attention,
         }

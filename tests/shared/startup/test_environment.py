@@ -115,6 +115,8 @@ def test_flower_gets_its_secrets_from_files_too(tmp_path: Path, monkeypatch: pyt
         ("JWT_MAX_AGE_SECONDS", "-1"),
         ("JWT_SECRET", "short"),
         ("JWT_PUBLIC_KEY", "no key"),
+        ("DEFAULT_PLACEMENT", "alone"),
+        ("DEFAULT_PLACEMENT", "shared"),
         ("CONTROL_URL", "https://link.test/control"),
         ("CONTROL_URL", "wss://link.test"),
         ("CONTROL_URL", "wss://user:secret@link.test/control"),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from shared.fleet import chargers
 from shared.fleet.jobs.create import NOT_CREATED
 from shared.fleet.specification.settings import Stored
-from shared.models import Charger, ChargerSettings, Command, JobItem, Location
+from shared.models import Charger, ChargerCount, ChargerSettings, Command, JobItem, Location
 from shared.queues import TaskName
 from shared.vocabulary import EventType, JobStatus, ProvisioningStatus
 from tests.support.waiting import wait_until
@@ -61,11 +61,22 @@ def create_single(session: Session, identity: str = "SINGLE", **more: Any) -> st
 
 def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: World, jobs: Jobs) -> None:
     job = jobs.create(
-        "1", "2", template_name="Bay", settings=SETTINGS, location_name="Here", labels={"run": "7"}
+        "1",
+        "2",
+        template_name="Bay",
+        settings=SETTINGS,
+        location_name="Here",
+        labels={"run": "7"},
+        placement="shared",
     )
     with world.sessions.begin() as session:
         single = create_single(
-            session, name="Bay 1", location_name="Here", labels={"run": "7"}, settings=SETTINGS
+            session,
+            name="Bay 1",
+            location_name="Here",
+            labels={"run": "7"},
+            settings=SETTINGS,
+            placement="shared",
         )
 
     jobs.run()
@@ -80,6 +91,7 @@ def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: Worl
     ):
         assert getattr(one, name) == getattr(expected, name), name
     assert by_identity(world, "NEW-2").name == "Bay 2"
+    assert by_identity(world, "NEW-2").placement == "shared"
     assert one.workflow_run_id == job.workflow_run_id
     with world.sessions() as session:
         commands = session.scalars(select(Command).order_by(Command.created_at)).all()
@@ -265,3 +277,33 @@ def test_a_retry_leaves_a_charger_alone_that_took_the_identity_since(world: Worl
     assert by_identity(world, "NEW-1").id == other
     with world.sessions() as session:
         assert session.scalar(select(func.count()).select_from(JobItem)) == 2
+
+
+def test_a_retry_and_a_create_of_one_of_its_identities_do_not_wait_for_each_other(
+    world: World, jobs: Jobs
+) -> None:
+    job = jobs.create("1", "2")
+    jobs.run()
+    for item in jobs.items(job):
+        end_provisioning(world, item.identity, ProvisioningStatus.FAILED)
+    jobs.run()
+    world.delete(jobs.items(job)[1].charger_id)
+    again = jobs.again(job)
+
+    def create() -> str:
+        with world.sessions.begin() as session:
+            return create_single(session, "NEW-2")
+
+    with ThreadPoolExecutor(2) as pool:
+        with world.sessions.begin() as holder:
+            holder.execute(select(ChargerCount).with_for_update())
+            retry = pool.submit(jobs.run)
+            wait_until(lambda: waiting(world) == 1)
+            single = pool.submit(create)
+            wait_until(lambda: waiting(world) == 2)
+        retry.result(20)
+        created = single.result(20)
+
+    assert jobs.reasons(again) == [None, "identity_taken"]
+    assert by_identity(world, "NEW-1").id == jobs.items(again)[0].charger_id
+    assert by_identity(world, "NEW-2").id == created

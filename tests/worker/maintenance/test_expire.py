@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
 
 from shared.broker.app import make_celery
 from shared.models import Charger, Job, JobItem, Location
@@ -117,3 +119,21 @@ def test_a_location_whose_time_is_extended_at_that_moment_stays(world: World) ->
         session.commit()
 
     assert (meanwhile, expire_locations(world.sessions)) == (0, 0)
+
+
+def test_a_deletion_that_is_not_committed_is_not_logged(world: World) -> None:
+    with world.sessions.begin() as session:
+        session.add(Location(organization_id=ORGANIZATION, id="here", expires_at=func.now()))
+
+    def fail(_: Session) -> None:
+        raise ConnectionError
+
+    event.listen(world.sessions, "before_commit", fail)
+    try:
+        with capture_logs() as logs, pytest.raises(ConnectionError):
+            expire_locations(world.sessions)
+    finally:
+        event.remove(world.sessions, "before_commit", fail)
+
+    assert [entry for entry in logs if entry["event"] == "location.expired"] == []
+    assert expire_locations(world.sessions) == 1

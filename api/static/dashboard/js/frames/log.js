@@ -30,8 +30,9 @@ export class Log {
 
   /** Read the newest page with these filters, instead of what there is. Raises as api.get. */
   async load(chosen, signal) {
+    this.#filters = chosen; // also of a catch-up that begins meanwhile
+    this.older = this.searchedUntil = null; // what is older than the page of before is not older than this one
     const page = await this.#read({ ...asQuery(chosen), cursor: "" }, signal);
-    this.#filters = chosen;
     this.#take(page.data, true);
     this.#note(page);
   }

@@ -38,6 +38,7 @@ export function framesPane(charger, { signal }) {
   let loaded = false;
 
   const isPaused = () => pausedByHand || reading;
+  const whileFiltersStay = () => AbortSignal.any([signal, loading.signal]); // a late answer for other filters is dropped
 
   function draw() {
     list.update(log.entries, { partial: !showsWholeExchanges(chosen), follow: !isPaused() });
@@ -61,14 +62,16 @@ export function framesPane(charger, { signal }) {
   async function load() {
     loading.abort();
     loading = new AbortController();
-    const both = AbortSignal.any([signal, loading.signal]);
+    const both = whileFiltersStay();
     chosen = filters();
     held = [];
     reading = false;
     most = PAGE;
     drawBar();
     await attempt(async () => {
-      await log.load(chosen, both);
+      const newest = log.load(chosen, both);
+      drawOlder();
+      await newest;
       loaded = true;
       draw();
       list.toEnd();
@@ -80,7 +83,7 @@ export function framesPane(charger, { signal }) {
     button.disabled = true;
     reading = true;
     await attempt(async () => {
-      await log.loadOlder(signal);
+      await log.loadOlder(whileFiltersStay());
       most = Math.max(most, log.entries.length);
       draw();
       list.node.focus({ preventScroll: true });
@@ -165,7 +168,7 @@ export function framesPane(charger, { signal }) {
   async function catchUp() {
     if (!loaded) return notice.querySelector(".failed") ? load() : null;
     return attempt(async () => {
-      await log.catchUp(signal);
+      await log.catchUp(whileFiltersStay());
       draw();
     });
   }
