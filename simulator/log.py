@@ -27,7 +27,7 @@ MAX_SECRETS = 8
 
 
 #: A line of the log: its texts are masked and cut.
-Event = dict[str, str | int | None]
+Event = dict[str, str | None]
 
 
 def _nobody(_: Event) -> None:
@@ -84,15 +84,15 @@ class EventLog:
         """The event as it was written."""
         for name in ("message", "detail"):
             text = event.get(name)
-            if isinstance(text, str):
+            if text:
                 event[name] = cut(self._mask(text))
-        event = {"timestamp": _timestamp(time.time()), **self._begin_line(), **event}
+        timestamp: Event = {"timestamp": _timestamp(time.time())}
         if not self._closed:
             write = self._write_frame if event["type"] == "frame" else self._write_line
-            self._write_out(write, json.dumps(event, ensure_ascii=False))
-        return event
+            self._write_out(write, json.dumps(timestamp | self._begin_line() | event, ensure_ascii=False))
+        return timestamp | event
 
-    def _begin_line(self) -> Event:
+    def _begin_line(self) -> dict[str, str | int]:
         return {} if self._about is None else {**self._about, "n": next(self._numbers)}
 
     def _write_out(self, write: Callable[[str], None], line: str) -> None:

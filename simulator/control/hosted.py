@@ -46,8 +46,8 @@ class Hosted:
         self.on_changed: Callable[[Hosted], object] = nothing  #: its connectors, or its link to the CSMS
         self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another
         self.on_begun: Callable[[Hosted], object] = nothing  #: it has a charge point
-        self.csms: Event | None = None  #: the state of its link to the CSMS
-        self._away_since: str | int | None = None  #: when it lost the CSMS; kept over attempts that fail
+        self.csms: dict[str, Any] | None = None  #: the state of its link to the CSMS
+        self._away_since: str | None = None  #: when it lost the CSMS; kept over attempts that fail
         self.remark: dict[str, Any] | None = None  #: the last warning or error
         log.on_event = self._take_event
 
@@ -102,7 +102,7 @@ class Hosted:
             return
         self.on_changed(self)
 
-    def _state_of(self, event: Event) -> Event:
+    def _state_of(self, event: Event) -> dict[str, Any]:
         """A new attempt has no reason of its own: it keeps that of the failed attempt before it.
 
         An attempt that fails too does not begin a new outage: the link is disconnected since the first one failed.
