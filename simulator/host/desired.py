@@ -15,7 +15,7 @@ class Desired:
     generation: int = -1  #: of the newest change that was asked for; 0: the link knows no such charger here
     is_on: bool = False
     restart_generation: int = 0  #: a start of an earlier one is to be replaced
-    is_leaving: bool = False  #: the host forgets it when it is off
+    leaves: bool = False  #: the host forgets it when it is off
     spec: Spec | None = None
     memory: State | None = field(default=None, repr=False)
 
@@ -27,7 +27,7 @@ def read_desired(entry: Frame) -> Desired:
         generation=int(entry["generation"]),
         is_on=entry["desired_count"] == 1,
         restart_generation=int(entry.get("restart_generation") or 0),
-        is_leaving=bool(entry.get("leaving", False)),
+        leaves=bool(entry.get("leaving", False)),
         spec=None if spec is None else read_spec(spec),
         memory=with_secrets(entry.get("memory")),
     )

@@ -229,7 +229,7 @@ class Keeper:
     def _finish(self, kept: Kept) -> None:
         """It is off, as desired: says so, and forgets one that leaves."""
         self._observe(kept)
-        if kept.desired.is_leaving:
+        if kept.desired.leaves:
             del self._kept[kept.id]
             self._forgotten.pop(kept.id, None)
             if kept.desired.generation > 0:
