@@ -93,14 +93,14 @@ class ControlClient:
         self._memories.hasten(hosted)
         self._due.set()
 
-    def forget(self, hosted: Hosted) -> None:
+    def remove(self, hosted: Hosted) -> None:
         """Nothing more is said of this charger; a repeat is safe."""
         if self._chargers.get(hosted.id) is hosted:
             del self._chargers[hosted.id]
             self._retired.pop(hosted.id, None)
-            self._performer.forget(hosted.id)
-            self._reports.forget(hosted.id)
-            self._memories.forget(hosted.id)
+            self._performer.drop(hosted.id)
+            self._reports.drop(hosted.id)
+            self._memories.drop(hosted.id)
 
     def prompt(self) -> None:
         """The host has something to say."""
@@ -298,7 +298,7 @@ class ControlClient:
             await socket.send(json.dumps(report))
         for hosted in retired:
             if hosted.id in self._retired:
-                self.forget(hosted)
+                self.remove(hosted)
 
 
 def _welcome(hosted: Hosted, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""What the control link needs of a process that runs many chargers, and tells it."""
+"""What the control link needs of a process that runs many chargers, and says to it."""
 
 from typing import Protocol
 

@@ -35,7 +35,7 @@ class Memories:
         self._changed.pop(hosted.id, None)
         self._due[hosted.id] = hosted
 
-    def forget(self, charger_id: str) -> None:
+    def drop(self, charger_id: str) -> None:
         """Safe to repeat."""
         self._changed.pop(charger_id, None)
         self._due.pop(charger_id, None)

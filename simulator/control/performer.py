@@ -99,7 +99,7 @@ class Performer:
         """From now on nothing begins."""
         self._closed = True
 
-    def forget(self, charger_id: str) -> None:
+    def drop(self, charger_id: str) -> None:
         """Safe to repeat."""
         self._answers.pop(charger_id, None)
         self._held.pop(charger_id, None)

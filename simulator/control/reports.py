@@ -52,7 +52,7 @@ class Reports:
             self._changed[hosted.id] = hosted
             self._cadence.prompt()
 
-    def forget(self, charger_id: str) -> None:
+    def drop(self, charger_id: str) -> None:
         """Safe to repeat."""
         for known in (self._changed, self._charging, self._last):
             known.pop(charger_id, None)

@@ -12,10 +12,10 @@ from simulator.control.memories import with_secrets
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    generation: int = -1  #: of the newest change that was asked for; 0: the link knows no such charger here
+    generation: int = -1  #: of the newest change that was recorded; 0: the link knows no such charger here
     is_on: bool = False
     restart_generation: int = 0  #: a start of an earlier one is to be replaced
-    leaves: bool = False  #: the host forgets it when it is off
+    leaves: bool = False  #: the host removes it when it is off
     spec: Spec | None = None
     memory: State | None = field(default=None, repr=False)
 

@@ -24,11 +24,11 @@ EVERY_S = 600
 class Garbage:
     def __init__(self) -> None:
         self._changes = 0  #: at the last full collection
-        self._last_changes = 0  #: at the last look
+        self._last_changes = 0  #: a second ago
         self._quiet_s = 0
         self._since_s = 0
 
-    def look(self, changes: int) -> bool:
+    def is_due(self, changes: int) -> bool:
         """Called every second with all starts, ends and attempts to connect so far. Whether it is time for a collection."""
         self._quiet_s = self._quiet_s + 1 if changes == self._last_changes else 0
         self._last_changes = changes
@@ -53,5 +53,5 @@ async def keep_clean(changes: Callable[[], int]) -> None:
     garbage = Garbage()
     while True:
         await asyncio.sleep(1)
-        if garbage.look(changes()):
+        if garbage.is_due(changes()):
             collect()

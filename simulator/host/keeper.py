@@ -20,8 +20,8 @@ from simulator.log import EventLog
 from simulator.settings import BadSettings
 from simulator.specification import specified
 
-#: Forgotten chargers whose last generation is known: an entry that comes late starts none of them again.
-MAX_FORGOTTEN = 10_000
+#: Chargers that have left, whose last generation is known: an entry that comes late starts none of them again.
+MAX_REMOVED = 10_000
 
 #: By charger and boot.
 NewLog = Callable[[str, str], EventLog]
@@ -34,7 +34,7 @@ class Link(Protocol):
 
     def retire(self, hosted: Hosted) -> None: ...
 
-    def forget(self, hosted: Hosted) -> None: ...
+    def remove(self, hosted: Hosted) -> None: ...
 
     def prompt(self) -> None: ...
 
@@ -51,7 +51,7 @@ class Keeper:
         self._terms = Terms(restarts=False, connecting=self._handshakes)
         self._pace = new_pace()
         self._kept: dict[str, Kept] = {}
-        self._forgotten: OrderedDict[str, int] = OrderedDict()
+        self._removed: OrderedDict[str, int] = OrderedDict()
         self._begun: set[str] = set()  #: those that run or may begin
         self._without_room: deque[Kept] = deque()
         self._observed: dict[str, Frame] = {}
@@ -66,7 +66,7 @@ class Keeper:
             return
         charger_id, desired = str(entry["charger"]), read_desired(entry)
         kept = self._kept.get(charger_id) or Kept(charger_id)
-        known = max(kept.desired.generation, self._forgotten.get(charger_id, -1))
+        known = max(kept.desired.generation, self._removed.get(charger_id, -1))
         if 0 < desired.generation < known:
             self._observe(kept)
             return
@@ -86,12 +86,12 @@ class Keeper:
         return list(observed.values())
 
     def give_way(self) -> None:
-        """Ends all chargers at once and forgets what was asked: another process runs them. A repeat is safe."""
+        """Ends all chargers at once and drops what was desired: another process runs them. A repeat is safe."""
         self._observed.clear()
-        self._forgotten.clear()
+        self._removed.clear()
         for kept in list(self._kept.values()):
             if kept.hosted is not None:
-                self._link.forget(kept.hosted)
+                self._link.remove(kept.hosted)
             kept.cut()
             if kept.task is None:
                 del self._kept[kept.id]
@@ -123,7 +123,7 @@ class Keeper:
         return hosted.log if hosted else None
 
     def _follow(self, kept: Kept) -> None:
-        """Something else is asked of it."""
+        """Something else is desired."""
         kept.fault = None
         kept.changed.set()
         if kept.life is None or kept.hosted is None:
@@ -227,15 +227,15 @@ class Keeper:
                 return
 
     def _finish(self, kept: Kept) -> None:
-        """It is off, as desired: says so, and forgets one that leaves."""
+        """It is off, as desired: says so, and removes one that leaves."""
         self._observe(kept)
         if kept.desired.leaves:
             del self._kept[kept.id]
-            self._forgotten.pop(kept.id, None)
+            self._removed.pop(kept.id, None)
             if kept.desired.generation > 0:
-                self._forgotten[kept.id] = kept.desired.generation
-            if len(self._forgotten) > MAX_FORGOTTEN:
-                self._forgotten.popitem(last=False)
+                self._removed[kept.id] = kept.desired.generation
+            if len(self._removed) > MAX_REMOVED:
+                self._removed.popitem(last=False)
 
     def _observe(self, kept: Kept) -> None:
         """Says what has become of it, unless that is on its way. The new process of an ending host says more than this one."""

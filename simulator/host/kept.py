@@ -1,4 +1,4 @@
-"""A charger of a host: what is asked of it, and what there is of it."""
+"""A charger of a host: what it shall be, and what there is of it."""
 
 import asyncio
 from contextlib import suppress
@@ -29,7 +29,7 @@ class Kept:
         self.has_crashed = False  #: and not started since
         self.fault: str | None = None  #: why it does not run although it should
         self.crashes = Crashes()
-        self.changed = asyncio.Event()  #: something else is asked of it
+        self.changed = asyncio.Event()  #: something else is desired
         self.task: asyncio.Task[None] | None = None  #: that keeps it
 
     def follow(self, desired: Desired) -> bool:
@@ -53,7 +53,7 @@ class Kept:
             self.life.stop()
 
     def cut(self) -> None:
-        """Forgets all, and ends at once what runs."""
+        """Drops all, and ends at once what runs."""
         self.desired, self.spec, self.memory, self.has_run = Desired(), None, None, False
         self.changed.set()
         if self.life is not None:
@@ -67,13 +67,13 @@ class Kept:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing more is to happen for what is asked, or what happened has failed."""
+        """Whether nothing more is to happen for what is desired, or what happened has failed."""
         if self.life is not None:
             return not self.is_outdated
         return not self.desired.is_on or self.fault is not None
 
     async def pause(self, wait_s: float) -> None:
-        """Ends early when something else is asked of the charger."""
+        """Ends early when something else is desired."""
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self.changed.wait()

@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-#: Between two looks at the loop's clock, and how many count: those of 10 s.
-LOOK_S, LOOKS = 0.05, 200
+#: Between two samples of the loop's clock, and how many count: those of 10 s.
+SAMPLE_S, SAMPLES = 0.05, 200
 
 #: Of the thread that watches the loop.
 TICK_S = 1.0
@@ -28,8 +28,8 @@ class Watchdog:
         """`say` and `end` are called from a thread: with the stack of a loop that stands, and when there is no more hope."""
         self._say = say
         self._end = end
-        self._late_s: deque[float] = deque(maxlen=LOOKS)
-        self._looks = 0
+        self._late_s: deque[float] = deque(maxlen=SAMPLES)
+        self._samples = 0
         self._stopped = threading.Event()
 
     async def run(self) -> None:
@@ -37,10 +37,10 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         try:
             while True:
-                due_s = time.monotonic() + LOOK_S
-                await asyncio.sleep(LOOK_S)
+                due_s = time.monotonic() + SAMPLE_S
+                await asyncio.sleep(SAMPLE_S)
                 self._late_s.append(max(time.monotonic() - due_s, 0.0))
-                self._looks += 1
+                self._samples += 1
         finally:
             self._stopped.set()
 
@@ -52,10 +52,10 @@ class Watchdog:
 
     def _watch(self) -> None:
         """Counts its own ticks: a process that was stopped, or a machine that slept, is not a loop that stands."""
-        looks, stood = self._looks, 0
+        samples, stood = self._samples, 0
         while not self._stopped.wait(TICK_S):
-            stood = stood + 1 if self._looks == looks else 0
-            looks = self._looks
+            stood = stood + 1 if self._samples == samples else 0
+            samples = self._samples
             if stood == STANDS_S:
                 self._say(f"the event loop has stood for {stood} s: {_stack()}")
             elif stood == HOPELESS_S:

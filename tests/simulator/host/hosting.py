@@ -1,4 +1,4 @@
-"""A host in the test's own event loop, the control link that tells it what to run, and what it wrote."""
+"""A host in the test's own event loop, the control link that says what it runs, and what it wrote."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class HostLink(ScriptedLink):
             "CHARGER_CONNECT_JITTER_S": "0",
         }
 
-    async def ask(self, *entries: Frame, session: int | None = None) -> None:
+    async def give(self, *entries: Frame, session: int | None = None) -> None:
         """Sends what chargers shall be to the newest session, or to the one of this number."""
         self.rows |= {each["charger"]: each for each in entries}
         await self.sessions[-1 if session is None else session - 1].send("desired", desired=list(entries))
