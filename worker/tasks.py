@@ -72,7 +72,7 @@ def converge_charger(*, charger_id: str, **_for_flower: object) -> None:
     process = resources()
 
     def converge_row() -> None:
-        converge(process.sessions, process.ecs, process.settings.timing, charger_id)
+        converge(process.sessions, process.ecs, process.settings.timing, charger_id, process.hosting)
 
     with database.suppress():
         chargers.process(charger_id, converge_row)
