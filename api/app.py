@@ -42,6 +42,7 @@ from api.routes import (
     events,
     feed,
     health,
+    hosts,
     job_events,
     jobs,
     location_chargers,
@@ -75,6 +76,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         "action_id": _ActionId,
         "job_id": _JobId,
         "location_id": _LocationId,
+        "host_id": _HostId,
         "slug": _Slug,
     }
     app.extensions["chargehand"] = _make_resources(app, settings, publisher)
@@ -86,7 +88,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
     app.after_request(mark_skipped_wait)
     app.after_request(_finish_response)
 
-    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _LocationId, _Slug])
+    document = make_document(app, converters=[_ChargerId, _ActionId, _JobId, _LocationId, _HostId, _Slug])
     for module in (
         chargers,
         commands,
@@ -103,6 +105,7 @@ def create_app(settings: Settings, *, publisher: Publisher | None = None) -> Fla
         catalog,
         templates,
         me,
+        hosts,
         operations,
         health,
         dashboard,
@@ -199,6 +202,10 @@ class _LocationId(BaseConverter):
     """Any text that a charger's `location_id` may be, except for slashes: ids from before locations existed are free texts."""
 
     regex = r"[^/\x00-\x1f\x7f-\x9f]{1,128}"
+
+
+class _HostId(BaseConverter):
+    regex = "[A-Za-z0-9_-]{1,64}"
 
 
 class _Slug(BaseConverter):

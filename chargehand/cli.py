@@ -14,6 +14,7 @@ from chargehand.chargers import chargers
 from chargehand.client.failures import Failure
 from chargehand.commands import actions, commands
 from chargehand.fleet import fleet
+from chargehand.hosts import hosts
 from chargehand.installation import installation
 from chargehand.jobs import jobs
 from chargehand.local import env, migrate, token, up
@@ -28,7 +29,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 #: The commands in the help, in this order.
 SECTIONS = {
-    "Chargers": ("chargers", "fleet", "locations", "templates", "catalog"),
+    "Chargers": ("chargers", "fleet", "locations", "hosts", "templates", "catalog"),
     "What was requested of them": ("jobs", "commands", "actions"),
     "The service": ("up", "env", "token", "operations", "migrate", "installation", "completion"),
 }
@@ -84,7 +85,7 @@ def completion(*, shell: str) -> None:
 
 
 for command in (
-    *(chargers, locations, fleet, jobs, commands, actions, catalog, templates, operations),
+    *(chargers, locations, fleet, hosts, jobs, commands, actions, catalog, templates, operations),
     *(token, env, up, migrate, installation),
 ):
     main.add_command(command)

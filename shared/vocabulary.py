@@ -98,6 +98,16 @@ class Placement(StrEnum):
     SHARED = "shared"  #: on a host, whose task runs many chargers
 
 
+class HostState(StrEnum):
+    """What a host does."""
+
+    STARTING = "starting"  #: its task is on its way
+    RUNNING = "running"  #: its process is connected to the control link
+    DRAINING = "draining"  #: it gets no further charger
+    REMOVING = "removing"  #: a worker removes its service
+    UNKNOWN = "unknown"  #: its task runs, and its process is not connected
+
+
 class ObservedState(StrEnum):
     """The meaning of an ECS service's counts. The database's observed_state() returns the same words."""
 

@@ -32,6 +32,11 @@ class LocationNotFound(NotFound):
         super().__init__(f"Location {location_id} not found")
 
 
+class HostNotFound(NotFound):
+    def __init__(self, host_id: str) -> None:
+        super().__init__(f"Host {host_id} not found")
+
+
 class SlugTaken(Exception):
     """Another location of the organization has the slug."""
 

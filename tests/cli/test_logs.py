@@ -31,7 +31,8 @@ def test_logs_are_one_line_per_frame_with_the_newest_at_the_bottom(run: Run, nam
     assert '"status":"Accepted"' in lines[1]
     times = [line.split()[0] for line in lines]
     assert times == sorted(times)
-    assert run("chargers", "logs", name, "--limit", "1").out.splitlines() == [lines[-1]]
+    [newest] = run("chargers", "logs", name, "--limit", "1").out.splitlines()
+    assert newest in run("chargers", "logs", name).out.splitlines()[len(lines) - 1 :]  # more may have come
     boots = run("chargers", "logs", name, "--event", "BootNotification", "--json").json
     assert [frame["direction"] for frame in boots] == ["cp_to_csms", "csms_to_cp"]
 

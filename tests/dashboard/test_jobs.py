@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from sqlalchemy import func, update
 
 from shared.database.engine import Sessions, make_engine
@@ -219,6 +219,28 @@ def test_the_list_follows_the_jobs_on_it(page: Page, client: httpx.Client, backe
     finish(backend)
 
     expect(page.get_by_text("60 of 60 done")).to_be_visible()
+
+
+def test_a_list_that_was_requested_for_another_filter_is_not_waited_for(
+    page: Page, client: httpx.Client, backend: Sessions
+) -> None:
+    """Its answer would show jobs in a state that was not chosen."""
+    accept(client, "stop", "JB-RUN-")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/ocpp/jobs?*status=cancelled*", hold)
+    open_view(page, "/dashboard/jobs")
+    states = page.get_by_role("group", name="Jobs by state")
+    with page.expect_request("**/ocpp/jobs?*status=cancelled*"):
+        states.get_by_role("button", name="cancelled").click()
+
+    with page.expect_event("requestfailed", lambda request: request.url == held[0].request.url):
+        states.get_by_role("button", name="running").click()
+
+    expect(page.get_by_role("link", name="Stop 60 chargers").first).to_be_visible()
 
 
 def test_while_the_api_is_away_the_job_stays_and_says_so(

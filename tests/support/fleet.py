@@ -8,7 +8,8 @@ from sqlalchemy import String, cast, func, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_leave
 
 from shared.database.engine import Sessions
-from shared.models import Charger, ChargerLink, Command, Location
+from shared.ids import new_host_id
+from shared.models import Charger, ChargerLink, Command, Host, Location
 from shared.vocabulary import CommandStatus, ProvisioningStatus
 from tests.support.environment import Token
 from tests.support.links import TASK, line, read_lines
@@ -88,6 +89,18 @@ class Fleet:
         assert answer.status_code == 201, answer.text
         location_id: str = answer.json["id"]
         return location_id
+
+    def host(self, organization: str = "acme", **other: Any) -> str:
+        """Store a host, as a worker does. Returns its id."""
+        host_id = new_host_id()
+        with self.sessions.begin() as session:
+            session.add(Host(id=host_id, **({"organization_id": organization, "capacity": 1_000} | other)))
+        return host_id
+
+    def set_host(self, charger_id: str, host_id: str) -> None:
+        """Place the charger, as a worker does."""
+        with self.sessions.begin() as session:
+            session.execute(update(Charger).where(Charger.id == charger_id).values(host_id=host_id))
 
     def ready(self, organization: str = "acme", **fields: Any) -> str:
         """A charger that was provisioned, runs, and was observed to run."""

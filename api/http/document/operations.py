@@ -12,7 +12,7 @@ from flask import request
 from flask_smorest import Blueprint
 from marshmallow import Schema
 
-from api.http.auth import authenticate, authenticate_scope, authenticate_tenant, requester
+from api.http.auth import authenticate, authenticate_scope, authenticate_tenant, identity
 from api.http.document.examples import EXAMPLES, Examples
 from api.http.fields.fields import Body, Query
 from api.http.parsing import MAX_BODY_BYTES, RequestParser, takes_bodies_up_to, takes_no_query
@@ -213,10 +213,12 @@ def _when_waited(examples: Examples, description: str) -> dict[str, Any]:
 
 
 def limit_rate() -> None:
-    """Count the current request for its organization. Raises TooManyRequests."""
+    """Count the current request for its organization, if it has one. Raises TooManyRequests."""
     limit = resources().rate_limit
-    if limit is not None and request.method != "OPTIONS":
-        limit.count(requester().organization_id)
+    if limit is None or request.method == "OPTIONS":
+        return
+    if (organization_id := identity().organization_id) is not None:
+        limit.count(organization_id)
 
 
 def _document_key(doc: dict[str, Any], _: dict[str, Any], *, method: str, **__: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
@@ -96,10 +97,23 @@ class CoordinatesBody(Body):
     longitude = Number(minimum=-180, maximum=180, required=True, metadata={"description": "Decimal degrees."})
 
 
+class Name(Text):
+    """A location's name: not spaces alone, which no list would show."""
+
+    PATTERN = re.compile(r" *[^ \x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*")
+
+    def __init__(self, *, metadata: Metadata = MappingProxyType({}), **kwargs: Any) -> None:
+        bounds = {"pattern": documented(self.PATTERN)}
+        super().__init__(min_length=1, max_length=MAX_NAME, metadata={**bounds, **metadata}, **kwargs)
+
+    def _checked(self, value: str) -> str:
+        if not self.PATTERN.fullmatch(value):
+            raise ValidationError(Problem("Name should have more than spaces", "string_pattern_mismatch"))
+        return value
+
+
 class CreateLocation(Body):
-    name = Text(
-        min_length=1,
-        max_length=MAX_NAME,
+    name = Name(
         required=True,
         metadata={"description": "The slug is made of it, with 8 random hex digits."},
     )
@@ -171,7 +185,7 @@ class UpdateLocation(Body):
         allow_none=True,
         metadata={"description": "Unique per organization. It does not follow a new name."},
     )
-    name = Text(min_length=1, max_length=MAX_NAME, allow_none=True)
+    name = Name(allow_none=True)
     address = Text(max_length=MAX_NAME, allow_none=True)
     city = Text(max_length=MAX_NAME, allow_none=True)
     country = _country(allow_none=True)

@@ -29,6 +29,7 @@ class Route:
 
 CHARGER = "/ocpp/chargers/<charger_id:charger_id>"
 JOB = "/ocpp/jobs/<job_id:job_id>"
+HOST = "/ocpp/hosts/<host_id:host_id>"
 LOCATION = "/ocpp/locations/<location_id:location_id>"
 MANY = {"charger_ids": ["<charger_id:charger_id>"]}
 BRANDS = "/ocpp/catalog/brands"
@@ -95,6 +96,9 @@ ROUTES = [
     Route("GET", f"{LOCATION}/report", 200, "tenant", binds=True),
     Route("GET", "/ocpp/events", 200, "tenant", query={}, binds=True),
     Route("GET", "/ocpp/changes", 200, "tenant"),
+    Route("GET", "/ocpp/hosts", 200, "scope"),
+    Route("GET", HOST, 200, "scope", binds=True),
+    Route("POST", f"{HOST}/drain", 200, "scope", body={}, binds=True),
     Route("GET", "/ocpp/operations", 200, "scope"),
     Route("GET", "/ocpp/me", 200, "token"),
     Route("GET", "/ocpp/organizations", 403, "token"),  # for admins only

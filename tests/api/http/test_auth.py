@@ -56,6 +56,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
     location_id = fleet.locate("acme")
     creation = fleet.post(f"/ocpp/locations/{location_id}/chargers", json=GROUPS).json["job_id"]
     fleet.ready("acme", identity="CP-AT-LOCATION", location_id=location_id)
+    host_id = fleet.host("acme")
 
     def call(route: Route, headers: dict[str, str] | None = None, charger_id: str = charger_id) -> Any:
         path = (
@@ -65,6 +66,7 @@ def call(fleet: Fleet, charger_id: str) -> Callable[..., Any]:
             .replace("chargers/jobs/<job_id:job_id>", f"chargers/jobs/{creation}")
             .replace("<job_id:job_id>", job_id)
             .replace("<location_id:location_id>", location_id)
+            .replace("<host_id:host_id>", host_id)
             .replace("<slug:brand_slug>", "abb")
             .replace("<slug:model_slug>", "terra-184")
             .replace("<name>", "docs.js")

@@ -28,6 +28,7 @@ PATHS = {
     "action_id": "1",
     "job_id": "1",
     "location_id": "somewhere",
+    "host_id": "host-1",
     "command_id": "0" * 8 + "-0000-0000-0000-" + "0" * 12,
 }
 #: Bodies to which a query belongs, where it is not that of a new charger.

@@ -26,6 +26,9 @@ def test_a_list_has_nothing_of_another_organization(fleet: Fleet) -> None:
         "brand_slug=wallbox",
         "model_slug=wallbox-pulsar-plus",
         "location_id=here",
+        "host_id=host-1",
+        "placement=shared",
+        "placement=shared&host_id=host-1&location_id=here",
         "q=cp-test",
         "q=cp-test&status=PENDING",
         "q=cp-test&location_id=here",
@@ -34,9 +37,11 @@ def test_a_list_has_nothing_of_another_organization(fleet: Fleet) -> None:
     ],
 )
 def test_no_filter_and_no_order_reaches_into_another_organization(fleet: Fleet, query: str) -> None:
-    for number in range(3):
-        fleet.create("globex", identity=f"CP-TEST-{number}", location_id="here")
-    ours = fleet.create("acme", identity="CP-TEST-OURS", location_id="here")
+    alike = {"location_id": "here", "placement": "shared"}
+    theirs = [fleet.create("globex", identity=f"CP-TEST-{number}", **alike) for number in range(3)]
+    ours = fleet.create("acme", identity="CP-TEST-OURS", **alike)
+    for charger_id in (*theirs, ours):
+        fleet.set_host(charger_id, "host-1")
 
     for path in (f"/ocpp/chargers?{query}", f"/ocpp/chargers?{query}&cursor="):
         answer = fleet.get(path, organization="acme").json

@@ -30,7 +30,7 @@ def extra(*names: str) -> list[dict[str, Any]]:
 def test_every_route_that_needs_a_token_refuses_it_before_anything_is_done(app: Flask, fleet: Fleet) -> None:
     charger_id = fleet.ready()
     values = VALUES | {"charger_id": charger_id, "command_id": fleet.commands(charger_id)[0].id}
-    values |= {"action_id": "1", "job_id": "1", "location_id": "somewhere"}
+    values |= {"action_id": "1", "job_id": "1", "location_id": "somewhere", "host_id": "host-1"}
     kinds: dict[tuple[str, str], ActionKind] = {
         (kind.method, f"/ocpp/commands/{kind.path}"): kind for kind in load_kinds()
     }

@@ -76,6 +76,18 @@ def test_a_request_above_the_rate_is_refused_with_a_time_to_retry_after(get: Get
     assert refused.headers["X-Request-Id"]
 
 
+def test_requests_for_hosts_count_but_not_those_of_an_admin_for_all_organizations(
+    limited: Flask, get: Get, token: Token
+) -> None:
+    admin = {"Authorization": f"Bearer {token(role='admin')}"}
+
+    answers = [get("/ocpp/hosts") for _ in range(6)]
+
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    for _ in range(10):
+        assert limited.test_client().get("/ocpp/hosts", headers=admin).status_code == 200
+
+
 def test_each_organization_has_a_rate_of_its_own(get: Get) -> None:
     use_up(get)
 

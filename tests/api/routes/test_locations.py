@@ -119,6 +119,7 @@ def test_a_repeat_with_the_key_of_a_create_makes_no_second_location(fleet: Fleet
         ({"coordinates": "48,2"}, ["coordinates"], "dict_type"),
         ({"public": "yes"}, ["public"], "bool_type"),
         ({"name": ""}, ["name"], "string_too_short"),
+        ({"name": "  "}, ["name"], "string_pattern_mismatch"),
         ({"name": "a\x00b"}, ["name"], "value_error"),
         ({"colour": "red"}, ["colour"], "extra_forbidden"),
     ],

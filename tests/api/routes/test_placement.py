@@ -40,7 +40,7 @@ def serving(app: Flask, fleet: Fleet) -> Iterator[Callable[..., Fleet]]:
 def on_host(fleet: Fleet) -> str:
     """A charger that a worker has placed, and that runs there."""
     charger_id = fleet.ready(placement="shared")
-    fleet.settle(charger_id, host_id=HOST)
+    fleet.set_host(charger_id, HOST)
     return charger_id
 
 
@@ -162,7 +162,7 @@ def test_a_command_for_a_shared_charger_is_answered_with_the_service_of_its_host
 def test_a_repeat_with_the_same_key_names_the_same_service(fleet: Fleet, on_host: str) -> None:
     send = {"headers": {"Idempotency-Key": "once"}, "json": {}}
     first = fleet.post(f"{CHARGERS}/{on_host}/reset-charger", **send)
-    fleet.settle(on_host, host_id="host-2")
+    fleet.set_host(on_host, "host-2")
 
     assert fleet.post(f"{CHARGERS}/{on_host}/reset-charger", **send).json == first.json
     assert first.json["payload"]["service_name"] == HOST
@@ -178,7 +178,8 @@ def test_a_shared_charger_without_a_host_has_no_service(fleet: Fleet) -> None:
 
 def test_lists_summaries_and_jobs_can_be_of_one_placement_or_one_host(fleet: Fleet, on_host: str) -> None:
     alone = fleet.ready(identity="CP-2")
-    fleet.settle(elsewhere := fleet.ready(identity="CP-3", placement="shared"), host_id="host-2")
+    elsewhere = fleet.ready(identity="CP-3", placement="shared")
+    fleet.set_host(elsewhere, "host-2")
 
     def listed(**query: str) -> list[str]:
         page = fleet.get(CHARGERS, query_string={"sort": "created_at"} | query).json

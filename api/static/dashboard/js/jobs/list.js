@@ -27,6 +27,7 @@ export async function show(root, params, { signal }) {
   );
   let drawn = "";
   let timer = null;
+  let newest = new AbortController(); // ends a request whose page is not wanted any more
   signal.addEventListener("abort", () => clearTimeout(timer));
 
   const first = await read(signal);
@@ -37,14 +38,17 @@ export async function show(root, params, { signal }) {
 
   async function load() {
     clearTimeout(timer);
+    newest.abort();
+    newest = new AbortController();
+    const current = AbortSignal.any([signal, newest.signal]);
     try {
-      const found = await read(signal);
-      if (signal.aborted) return;
+      const found = await read(current);
+      if (current.aborted) return;
       old.hidden = true;
       draw(found);
       again(found);
     } catch (error) {
-      if (signal.aborted) return;
+      if (current.aborted) return;
       old.hidden = false;
       old.textContent = `This may be old: ${error.detail ?? error.message}`;
       again({ data: [{ finished_at: null }] });

@@ -1,0 +1,1 @@
+"""What answers show of hosts, whose tasks run many chargers."""
