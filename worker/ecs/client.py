@@ -24,7 +24,17 @@ from worker.ecs.errors import (
     required,
     two_errors,
 )
-from worker.ecs.requests import SPEC_TAG, definition, digest, network, placement, request_of, tags_of
+from worker.ecs.requests import (
+    CHARGER,
+    SPEC_TAG,
+    Program,
+    definition,
+    digest,
+    network,
+    placement,
+    request_of,
+    tags_of,
+)
 from worker.ecs.views import ServiceView, TaskView, service_view, task_view
 
 if TYPE_CHECKING:
@@ -104,20 +114,24 @@ class EcsClient:
 
     # Task definitions.
 
-    def spec_of(self, environment: dict[str, str]) -> str:
-        """The digest of the task definition and the network that these settings give a charger of this environment."""
-        return digest([definition(self._settings, "", environment), network(self._settings)])
+    def spec_of(self, environment: dict[str, str], program: Program = CHARGER) -> str:
+        """The digest of the task definition and the network that these settings give a process of this environment."""
+        return digest([definition(self._settings, "", environment, program), network(self._settings)])
 
     def ensure_task_definition(
-        self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
+        self,
+        process_id: str,
+        environment: dict[str, str],
+        tags: dict[str, str],
+        program: Program = CHARGER,
     ) -> str:
         """The ARN of a task definition of these settings and this environment. Safe to repeat.
 
         It is registered only if the newest revision differs: a worker that died after RegisterTaskDefinition left one.
         """
-        request = definition(self._settings, charger_id, environment)
+        request = definition(self._settings, process_id, environment, program)
         spec = digest(request)
-        newest = self._newest_task_definition(charger_id)
+        newest = self._newest_task_definition(process_id)
         if newest is not None and newest[1] == spec:
             return newest[0]
         request["tags"] = tags_of({**self._settings.tags, **tags, SPEC_TAG: spec})
