@@ -6,14 +6,13 @@ answers are checked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import boto3
-from botocore.config import Config
 
 from shared.settings import EcsSettings
+from worker.ecs.aws_settings import client_config
 from worker.ecs.budget import Budget
 from worker.ecs.counts import CallCounts
 from worker.ecs.errors import (
@@ -44,11 +43,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["EcsClient", "EcsRejected", "EcsUnavailable", "ServiceView", "TaskDefinitionMissing", "TaskView"]
-
-ATTEMPTS = 2  # of botocore, within a call; longer waits are a delay on the row
-MAX_GROWTH = (
-    4  # times its threads at the start, to which a worker may grow: there are connections for so many
-)
 
 # Items in one call, from the ECS API reference.
 DESCRIBE_SERVICES_LIMIT = 10
@@ -370,18 +364,6 @@ class EcsClient:
             )
             for page in pages:
                 yield from (arn for arn in page["taskDefinitionArns"] if _name(arn).split(":")[0] == family)
-
-
-def client_config(settings: EcsSettings) -> Config:
-    """Time-outs and retries of botocore that are below all of ours: its defaults wait for minutes."""
-    return Config(
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=settings.max_connections * MAX_GROWTH,
-        tcp_keepalive=True,
-        user_agent=f"chargehand/{version('chargehand')}",  # botocore would build its own twice for each call
-    )
 
 
 def _unless_inactive(view: ServiceView | None) -> ServiceView | None:
