@@ -93,7 +93,7 @@ class FakeHost:
 
     def _do(self, row: HostCharger) -> None:
         known = self.running.get(row.charger_id)
-        if row.desired_count == 0 or row.leaving:
+        if row.desired_count == 0:
             self.running.pop(row.charger_id, None)
         elif row.charger_id not in self.faults and (known is None or known[1] < row.restart_generation):
             self.running[row.charger_id] = (f"boot-{next(self.numbers)}", row.restart_generation)

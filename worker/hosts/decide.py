@@ -22,7 +22,7 @@ class Standing(NamedTuple):
     """Where a placed charger is."""
 
     host_id: str
-    leaving: bool  #: its host ends it, and another place follows, or none
+    leaves: bool  #: its host ends it, and another place follows, or none
     draining: bool  #: its host gives all its chargers away
 
 

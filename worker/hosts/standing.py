@@ -35,7 +35,7 @@ RUNS_SQL = "(host_chargers.running AND host_chargers.host_boot_id = held.boot_id
 #: The charger leaves, and its host does not run it any more, nor ever will: it said so, or its task has ended, or it never
 #: said hello, and will hear of the end first.
 ENDED_SQL = f"""(
-    host_chargers.leaving AND (
+    leaving AND (
         (host_chargers.seen_generation >= host_chargers.generation AND NOT host_chargers.running)
         OR hosts.service_status = 'INACTIVE'
         OR (heard_at IS NULL AND host_chargers.seen_at IS NULL)

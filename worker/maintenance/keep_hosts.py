@@ -192,9 +192,7 @@ def _differs(definition: str, view: ServiceView) -> bool:
 
 def _with_definition(sessions: Sessions, ecs: EcsClient, host: Host) -> tuple[Host, str]:
     """Register the host's task definition and record it. The first worker to record one wins. Returns the row, and it."""
-    arn = ecs.ensure_task_definition(
-        host.id, _environment(host), _tags(host), host_program(host.capacity)
-    )
+    arn = ecs.ensure_task_definition(host.id, _environment(host), _tags(host), host_program(host.capacity))
     with sessions.begin() as session:
         session.execute(
             update(Host)
@@ -234,7 +232,7 @@ def _may_roll_out(sessions: Sessions, spec: str, claimed: Claimed) -> bool:
 
 
 def _remove(sessions: Sessions, ecs: EcsClient, host: Host) -> None:
-    """Remove the service, then its task definitions, then the row. Each look takes it as far as it gets."""
+    """Remove the service, then its task definitions, then the row. Each call goes as far as it can."""
     deleted = host.service_status in {DRAINING, INACTIVE}
     remaining = ecs.remaining_service(host.id) if deleted else ecs.delete_service(host.id)
     if remaining is not None:

@@ -14,7 +14,7 @@ from shared.vocabulary import Placement
 from worker.logs.apply_links import link_in_doubt
 from worker.reconcile.provision import DRAINING
 
-#: The period of the look at chargers on hosts: for the time of their observation, the reasons of hosts, and deadlines.
+#: How often chargers on hosts are observed at most: for the time of their observation, the reasons of hosts, and deadlines.
 ON_HOST_EVERY_S = 10.0
 
 

@@ -1,7 +1,7 @@
 """Record what hosts said of their chargers, which the control link has written, and finish their commands.
 
 A host says what is so now, in the database: no answer can be older than the rows, and none has to be seen twice. A charger on
-a host never drifts, because its host is told again until it has answered the newest generation.
+a host never drifts, because the link repeats the newest generation until its host has answered it.
 """
 
 from collections.abc import Collection, Sequence
@@ -126,7 +126,7 @@ WITH heard AS MATERIALIZED (
         host_chargers.seen_generation >= chargers.generation AS is_newest,
         hosts.id || '/' || host_chargers.boot_id AS task,
         chargers.observed_generation >= chargers.generation AND chargers.drifted_at IS NULL
-            AND host_chargers.seen_generation >= chargers.generation AND NOT host_chargers.leaving
+            AND host_chargers.seen_generation >= chargers.generation AND NOT leaving
             AND NOT {UNKNOWN_SQL} AND {RUNS_SQL} = (chargers.desired_count = 1) AS is_as_desired,
         CASE
             WHEN {UNKNOWN_SQL} THEN

@@ -1,4 +1,4 @@
-"""Bring a shared charger up, and take it down: its host is told what to do, and ECS is not called."""
+"""Bring a shared charger up, and take it down: as rows that the control link sends to its host. ECS is not called."""
 
 from shared.database.engine import Sessions
 from shared.fleet.locking import lock_chargers
@@ -27,7 +27,7 @@ def bring_up_on_host(sessions: Sessions, hosting: Hosting, charger: DesiredState
             placed = place(session, decision, hosting.capacity)
         if not placed:
             raise NotYet("The charger was changed meanwhile", delay_s=0.5)
-    elif standing.leaving:
+    elif standing.leaves:
         raise NotYet(f"The charger leaves the host {standing.host_id}", delay_s=ENDED_CHECKED_AFTER_S)
     hosting.hints.give()
     return ServiceView(

@@ -22,7 +22,7 @@ def shared(world: World, identity: str, organization: str = "acme") -> str:
     return world.create(identity, Placement.SHARED, organization)
 
 
-def places(sessions: Sessions) -> dict[str, str]:
+def placement_of(sessions: Sessions) -> dict[str, str]:
     """The host of each charger that has one. Checks what must hold of all hosts."""
     with sessions() as session:
         rows = session.execute(
@@ -47,14 +47,14 @@ def test_hosts_are_filled_before_another_is_opened(world: World) -> None:
     for charger_id in chargers:
         world.converge(charger_id)
 
-    placed = places(world.sessions)
+    placed = placement_of(world.sessions)
     assert sorted(Counter(placed.values()).values()) == [1, HOSTING.capacity]
 
 
 def test_a_charger_that_has_a_host_keeps_it(world: World) -> None:
     charger_id = shared(world, "CP-1")
     world.converge(charger_id)
-    before = places(world.sessions)
+    before = placement_of(world.sessions)
     host = FakeHost(world.sessions, before[charger_id])
     host.hello()
     host.work()
@@ -63,7 +63,7 @@ def test_a_charger_that_has_a_host_keeps_it(world: World) -> None:
     world.restart(charger_id)
     world.converge(charger_id)
 
-    assert places(world.sessions) == before
+    assert placement_of(world.sessions) == before
 
 
 def test_an_organization_gets_no_place_on_the_host_of_another(world: World) -> None:
@@ -72,7 +72,7 @@ def test_an_organization_gets_no_place_on_the_host_of_another(world: World) -> N
     for charger_id in chargers:
         world.converge(charger_id)
 
-    assert len(set(places(world.sessions).values())) == 2
+    assert len(set(placement_of(world.sessions).values())) == 2
 
 
 def test_a_host_that_drains_or_is_deleted_or_has_no_room_in_its_process_gets_no_further_charger(
@@ -87,7 +87,7 @@ def test_a_host_that_drains_or_is_deleted_or_has_no_room_in_its_process_gets_no_
         world.converge(shared(world, f"CP-{number}"))
         with world.sessions.begin() as session:
             session.execute(update(Host).values(values))
-        assert len(places(world.sessions)) == number + 1
+        assert len(placement_of(world.sessions)) == number + 1
 
     assert len(hosts_of(world.sessions)) == 3
 
@@ -102,7 +102,7 @@ def test_workers_that_place_at_the_same_time_open_no_more_hosts_than_are_needed(
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(world.converge, chargers * 2))
 
-    placed = places(world.sessions)
+    placed = placement_of(world.sessions)
     assert set(placed) == set(chargers)
     assert len(hosts_of(world.sessions)) == 2 * -(-10 // HOSTING.capacity)
 
@@ -132,7 +132,9 @@ def test_in_any_order_of_deletes_and_messages_the_counts_of_hosts_are_those_of_t
         world.converge(charger_id)
 
     deleted = {number for number, delete in steps if delete}
-    assert set(places(world.sessions)) == {chargers[number] for number in range(8) if number not in deleted}
+    assert set(placement_of(world.sessions)) == {
+        chargers[number] for number in range(8) if number not in deleted
+    }
     assert all(world.gone(chargers[number]) for number in deleted)
 
 
