@@ -10,7 +10,7 @@ from link.process import Link
 from link.session import Session
 from link.wire.closing import CloseCode, Closing
 from link.wire.connection import ControlConnection
-from link.wire.frames import BadFrame, Hello, read_frame, read_hello, read_items
+from link.wire.frames import BadFrame, Hello, read_frame, read_hello, read_host_report, read_items
 from shared.auth.control_tokens import SESSION_TOKEN_TTL_S, ControlClaims
 
 log = structlog.get_logger(__name__)
@@ -87,13 +87,8 @@ def check_claims(claims: ControlClaims, hello: Hello) -> None:
         raise Closing(CloseCode.FORBIDDEN, "the token is another process's")
     if claims.boot_id not in {None, hello.boot_id}:
         raise Closing(CloseCode.BAD_TOKEN, "the token is good for another boot")
-    if not all(may_run(claims.process_id, charger.charger_id) for charger in hello.chargers):
+    if not hello.is_of_host and any(each.charger_id != hello.process_id for each in hello.chargers):
         raise Closing(CloseCode.FORBIDDEN, "a charger is another process's")
-
-
-def may_run(process_id: str, charger_id: str) -> bool:
-    """Whether the process may speak for the charger."""
-    return charger_id == process_id
 
 
 async def _read(link: Link, session: Session, connection: ControlConnection) -> None:
@@ -119,14 +114,21 @@ async def _read(link: Link, session: Session, connection: ControlConnection) -> 
 def _take_frame(link: Link, session: Session, raw: str | bytes) -> None:
     """Raises BadFrame or Closing."""
     frame = read_frame(raw)
+    if frame["type"] in ("host", "observed") and not session.is_of_host:
+        raise BadFrame("only a host sends such frames")
+    if frame["type"] == "host":
+        link.take_host_report(session, read_host_report(frame))
+        return
     found = read_items(frame)
     if found is None:
         log.info("control.unknown_frame", process_id=session.process_id, frame_type=frame["type"][:100])
         return
     items = list(found)  # all of a frame, or nothing of it
+    strange = [item.charger_id for item in items if not session.may_name(item.charger_id)]
+    if strange and not session.is_of_host:
+        raise Closing(CloseCode.FORBIDDEN, "the frame names a charger of another process")
+    if strange:  # one that has left the host may be in a frame that was on its way
+        log.warning("control.not_of_this_host", process_id=session.process_id, charger_id=strange[0])
     for item in items:
-        if not may_run(session.process_id, item.charger_id):
-            raise Closing(CloseCode.FORBIDDEN, "the frame names a charger of another process")
-    for item in items:
-        if item.charger_id in session.chargers:  # else it was deleted
+        if session.may_name(item.charger_id):
             link.take(session, item, len(raw) // len(items))

@@ -32,7 +32,7 @@ FINISHED_AFTER = Histogram(
 )
 WAITING = Gauge(
     "chargehand_link_waiting",
-    "Results, states, memories and hellos that the database has not taken yet.",
+    "Results, states, memories, hellos and observations of hosts that the database has not taken yet.",
     ["kind"],
     registry=REGISTRY,
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -32,17 +32,48 @@ class Session:
         self.id = uuid4().hex
         self.process_id = hello.process_id
         self.boot_id = hello.boot_id
-        self.chargers: dict[str, HelloCharger] = {each.charger_id: each for each in hello.chargers}
+        self.is_of_host = hello.is_of_host
+        self.chargers: dict[str, HelloCharger] = {
+            each.charger_id: each for each in hello.chargers
+        }  #: running
+        #: Of a host: the chargers that the rows give it, running or not, with the newest generation of each that was read.
+        #: It may speak for no others.
+        self.placed: dict[str, int] = {}
+        #: Of a host: the chargers of its hello that the rows do not give it.
+        self.strangers: set[str] = set()
         #: Of the specification that each charger was sent, or said it has.
         self.revisions: dict[str, int] = {}
         self.has_row = False  #: the database has taken it
         self.token_sent_at = monotonic()
-        self.pace = Pace(FRAMES_PER_S + len(hello.chargers) / 10, FRAMES_AT_ONCE)
+        self.pace = Pace(self._frames_per_s(), FRAMES_AT_ONCE)
         self._connection = connection
         self._unsent: deque[str] = deque()
         self._unsent_characters = 0
         self._sending: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def unsent_characters(self) -> int:
+        """Of the frames that the process has not taken yet."""
+        return self._unsent_characters
+
+    def may_name(self, charger_id: str) -> bool:
+        """Whether the process may speak for the charger, whether it runs or not."""
+        return charger_id in self.placed if self.is_of_host else charger_id == self.process_id
+
+    def specified(self, charger_ids: Iterable[str]) -> list[str]:
+        """Those of the chargers that run here, or that the process was sent to start."""
+        return [each for each in charger_ids if each in self.chargers or each in self.revisions]
+
+    def add_charger(self, charger: HelloCharger) -> None:
+        """The charger runs in the process, or has started anew."""
+        self.chargers[charger.charger_id] = charger
+        self.pace.per_s = self._frames_per_s()
+
+    def remove_charger(self, charger_id: str) -> None:
+        """The charger does not run in the process any more. Safe to repeat."""
+        self.chargers.pop(charger_id, None)
+        self.pace.per_s = self._frames_per_s()
 
     def send(self, frame: Mapping[str, Any]) -> None:
         """Send the frame after those that were given before. Returns at once and never raises."""
@@ -65,6 +96,9 @@ class Session:
             metrics.CLOSED.labels(int(code)).inc()
             self._ending = asyncio.create_task(self._end(code, reason))
         return self._ending
+
+    def _frames_per_s(self) -> float:
+        return FRAMES_PER_S + len(self.chargers) / 10
 
     async def _send_all(self) -> None:
         try:

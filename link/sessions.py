@@ -28,14 +28,13 @@ class Sessions:
         self._by_process[session.process_id] = session
         if replaced is not None:
             replaced.end(CloseCode.TAKEN, "a newer session of this process")
-        self._count()
 
     def remove(self, session: Session) -> None:
         """Remove it, unless another one has replaced it. Safe to repeat."""
         if self._by_process.get(session.process_id) is session:
             del self._by_process[session.process_id]
-        self._count()
 
-    def _count(self) -> None:
+    def measure(self) -> None:
+        """Set the metrics of what is connected."""
         metrics.SESSIONS.set(len(self._by_process))
         metrics.CHARGERS.set(sum(len(session.chargers) for session in self._by_process.values()))

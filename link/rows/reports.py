@@ -34,6 +34,7 @@ class SavedMemory:
     """What a charger keeps over a restart."""
 
     charger_id: str
+    process_id: str
     session_id: str
     boot_id: str
     memory: dict[str, Any]
@@ -45,7 +46,10 @@ def write_reports(session: Session, reports: Sequence[Report]) -> None:
 
 
 def write_memories(session: Session, memories: Sequence[SavedMemory]) -> None:
-    """Replace the memories of chargers, if they were sent in the newest session of their process. Safe to repeat."""
+    """Replace the memories of chargers, if they were sent in the newest session of their process. Safe to repeat.
+
+    A host's charger may have started so lately that its report does not name the host yet.
+    """
     session.execute(_REMEMBER, {"rows": _rows(memories)})
 
 
@@ -77,12 +81,18 @@ WHERE report.charger_id = said.charger_id
 """)
 _REMEMBER = text("""
 INSERT INTO charger_memories AS kept (charger_id, boot_id, memory, saved_at)
-SELECT report.charger_id, said.boot_id, said.memory, clock_timestamp()
+SELECT chargers.id, said.boot_id, said.memory, clock_timestamp()
 FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-    AS said (charger_id text, session_id text, boot_id text, memory jsonb)
-JOIN charger_reports report ON report.charger_id = said.charger_id
-JOIN control_sessions held ON held.process_id = report.process_id AND held.session_id = said.session_id
-ORDER BY report.charger_id
+    AS said (charger_id text, process_id text, session_id text, boot_id text, memory jsonb)
+JOIN chargers ON chargers.id = said.charger_id
+JOIN control_sessions held ON held.process_id = said.process_id AND held.session_id = said.session_id
+WHERE EXISTS (
+    SELECT FROM charger_reports report
+    WHERE report.charger_id = said.charger_id AND report.process_id = said.process_id
+) OR EXISTS (
+    SELECT FROM host_chargers placed WHERE placed.charger_id = said.charger_id AND placed.host_id = said.process_id
+)
+ORDER BY chargers.id
 ON CONFLICT (charger_id) DO UPDATE SET
     boot_id = excluded.boot_id, memory = excluded.memory, saved_at = excluded.saved_at
 """)

@@ -55,12 +55,17 @@ def take_sessions(session: Session, link_id: str, arrivals: Sequence[Arrival]) -
     return set(session.scalars(_TAKE, {"link": link_id, "rows": _rows(arrivals)}))
 
 
-def adopt_chargers(session: Session, chargers: Sequence[ArrivedCharger]) -> set[str]:
+def adopt_chargers(
+    session: Session, chargers: Sequence[ArrivedCharger], *, started: bool = False
+) -> set[str]:
     """Write which process and boot the chargers have now. Returns those that exist. Safe to repeat.
 
-    What a charger of an older boot reported is removed, except for its memory.
+    A charger that is placed on a host exists for that host only, and for a host only the chargers that are placed on it. What a
+    charger of an older boot reported is removed, except for its memory. With `started` only those count that have started on a
+    host, by its rows, since it was written last.
     """
-    return set(session.scalars(_ADOPT, {"rows": _rows(chargers)}))
+    given = {"rows": _rows(chargers), "started": started}
+    return set(session.scalars(_ADOPT, given))
 
 
 def end_sessions(session: Session, departures: Sequence[Departure]) -> None:
@@ -140,6 +145,14 @@ FROM jsonb_to_recordset(CAST(:rows AS jsonb))
     AS arrived (charger_id text, process_id text, session_id text, boot_id text, spec_revision bigint)
 JOIN chargers ON chargers.id = arrived.charger_id AND chargers.deleted_at IS NULL
 JOIN control_sessions held ON held.process_id = arrived.process_id AND held.session_id = arrived.session_id
+LEFT JOIN host_chargers placed ON placed.charger_id = arrived.charger_id
+WHERE placed.host_id IS NOT DISTINCT FROM NULLIF(arrived.process_id, arrived.charger_id) AND (
+    NOT :started OR placed.running AND placed.boot_id = arrived.boot_id AND NOT EXISTS (
+        SELECT FROM charger_reports known
+        WHERE known.charger_id = arrived.charger_id AND known.process_id = arrived.process_id
+            AND known.boot_id = arrived.boot_id
+    )
+)
 ORDER BY chargers.id
 ON CONFLICT (charger_id) DO UPDATE SET
     process_id = excluded.process_id, boot_id = excluded.boot_id, spec_revision = excluded.spec_revision,

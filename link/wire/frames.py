@@ -10,16 +10,20 @@ from typing import Any, NoReturn
 
 import orjson
 
+from shared.ids import HOST_PREFIX
+
 MAX_FRAME_BYTES = 1024 * 1024  # both ways
 MAX_CHARGERS = 10_000  # of one process
 MAX_ID_CHARACTERS = 128
 MAX_TEXT_CHARACTERS = 2_000
+MAX_FAULT_CHARACTERS = 500
 MAX_CONNECTORS = 100
 MAX_MEMBERS = 32  # of an object in a state
 MAX_LEVELS = 128  # of objects and lists in one another: our own readers and writers take 254
 
 ANSWERS = frozenset({"received", "applied", "rejected", "failed"})
 MAX_ACTION_ID = 2**63 - 1
+MAX_COUNT = 2**31 - 1  # of generations and chargers
 
 
 class BadFrame(Exception):
@@ -44,6 +48,12 @@ class Hello:
     boot_id: str
     version: str
     chargers: tuple[HelloCharger, ...]
+    capacity: int | None = None  #: of a host: the chargers that it has room for
+
+    @property
+    def is_of_host(self) -> bool:
+        """Whether the process is a host, whose chargers come and go."""
+        return self.process_id.startswith(HOST_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,31 @@ class Memory:
     memory: dict[str, Any] = field(repr=False)
 
 
-Item = Result | State | Memory
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What a host says of one of its chargers, after it has dealt with what is desired of it."""
+
+    charger_id: str
+    generation: int  #: the newest that the host knows
+    running: bool
+    boot_id: str | None  #: of the charger's newest start; not None while it runs
+    fault: str | None  #: why it does not run although it should
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What a host says of itself."""
+
+    max_chargers: int
+    running: int
+    connected: int
+    lag_ms: float
+    memory_bytes: int
+    cpu_percent: float
+    lines_dropped: int
+
+
+Item = Result | State | Memory | Observed
 
 
 def read_frame(text: str | bytes) -> Mapping[str, Any]:
@@ -98,18 +132,22 @@ def read_hello(frame: Mapping[str, Any]) -> Hello:
     if frame["type"] != "hello":
         refuse("the first frame is a hello")
     chargers = tuple(_hello_charger(each) for each in _objects(frame, "chargers", MAX_CHARGERS))
-    if not chargers or len({charger.charger_id for charger in chargers}) < len(chargers):
-        refuse("chargers names each charger of the process once")
-    return Hello(
+    hello = Hello(
         process_id=_id(frame, "process"),
         boot_id=_id(frame, "boot"),
         version=_id(frame, "version"),
         chargers=chargers,
+        capacity=None if frame.get("capacity") is None else _count(frame, "capacity", MAX_CHARGERS),
     )
+    if len({charger.charger_id for charger in chargers}) < len(chargers):
+        refuse("chargers names each charger of the process once")
+    if not chargers and not hello.is_of_host:
+        refuse("only a host may have no chargers")
+    return hello
 
 
 def read_items(frame: Mapping[str, Any]) -> Iterator[Item] | None:
-    """The results, states or memories of the frame; None for a type that this version does not know. Raises BadFrame."""
+    """What the frame says of chargers, one by one; None for a type that this version does not know. Raises BadFrame."""
     match frame["type"]:
         case "results":
             return (_result(each) for each in _objects(frame, "results"))
@@ -117,7 +155,22 @@ def read_items(frame: Mapping[str, Any]) -> Iterator[Item] | None:
             return (_state(each) for each in _objects(frame, "states"))
         case "memories":
             return (_memory(each) for each in _objects(frame, "memories"))
+        case "observed":
+            return (_observed(each) for each in _objects(frame, "observed"))
     return None
+
+
+def read_host_report(frame: Mapping[str, Any]) -> HostReport:
+    """Of a frame of the type `host`. Raises BadFrame."""
+    return HostReport(
+        max_chargers=_count(frame, "max_chargers"),
+        running=_count(frame, "running"),
+        connected=_count(frame, "connected"),
+        lag_ms=_measure(frame, "lag_ms"),
+        memory_bytes=_count(frame, "memory_bytes", MAX_ACTION_ID),
+        cpu_percent=_measure(frame, "cpu_percent"),
+        lines_dropped=_count(frame, "lines_dropped", MAX_ACTION_ID),
+    )
 
 
 def _hello_charger(given: Mapping[str, Any]) -> HelloCharger:
@@ -158,6 +211,19 @@ def _state(given: Mapping[str, Any]) -> State:
 
 def _memory(given: Mapping[str, Any]) -> Memory:
     return Memory(_id(given, "charger"), _object(given.get("memory"), "memory"))
+
+
+def _observed(given: Mapping[str, Any]) -> Observed:
+    running, fault = given.get("running"), _text_or_none(given, "fault")
+    if not isinstance(running, bool):
+        refuse("running is true or false")
+    return Observed(
+        charger_id=_id(given, "charger"),
+        generation=_count(given, "generation"),
+        running=running,
+        boot_id=_id(given, "boot") if running or given.get("boot") is not None else None,
+        fault=fault and fault[:MAX_FAULT_CHARACTERS],
+    )
 
 
 def _object(given: object, name: str) -> dict[str, Any]:
@@ -219,6 +285,20 @@ def _revision(value: object) -> int | None:
     if value is not None and (type(value) is not int or not 0 <= value <= MAX_ACTION_ID):
         refuse("a revision is a number or null")
     return value
+
+
+def _count(given: Mapping[str, Any], name: str, at_most: int = MAX_COUNT) -> int:
+    value = given.get(name)
+    if type(value) is not int or not 0 <= value <= at_most:
+        refuse(f"{name} is a whole number from 0 to {at_most}")
+    return value
+
+
+def _measure(given: Mapping[str, Any], name: str) -> float:
+    value = given.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        refuse(f"{name} is a number from 0")
+    return float(value)
 
 
 def refuse(reason: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """Sends queued actions to the processes that run their chargers."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -14,6 +14,7 @@ from link.database import Database
 from link.rows.actions import ActionResult, OpenAction, actions_to_send
 from link.session import Session
 from link.sessions import Sessions
+from link.wire.portions import portions
 from link.work.loop import Loop
 from shared.error_codes import ActionCode
 from shared.sealing import CannotOpen, Sealer
@@ -118,7 +119,7 @@ class Delivery:
                 metrics.SENT.inc()
                 metrics.SENT_AFTER.observe(action.age_s)
         for session, several in frames.items():
-            for some in _portions(several):
+            for some in portions(several, MAX_FRAME_CHARACTERS):
                 session.send({"type": "actions", "actions": some})
 
     def _frame_of(self, action: OpenAction) -> dict[str, Any] | None:
@@ -154,18 +155,3 @@ class Delivery:
     def _fail(self, action_id: int, charger_id: str, code: ActionCode, reason: str) -> None:
         log.warning("action.failed", action_id=action_id, charger_id=charger_id, reason_code=code)
         self._conclude(ActionResult(action_id, charger_id, "failed", reason, code))
-
-
-def _portions(frames: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The actions in lists, none of which makes a frame that is too long."""
-    some: list[dict[str, Any]] = []
-    characters = 0
-    for frame in frames:
-        size = len(orjson.dumps(frame))
-        if some and characters + size > MAX_FRAME_CHARACTERS:
-            yield some
-            some, characters = [], 0
-        some.append(frame)
-        characters += size
-    if some:
-        yield some

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session as Rows
 
 from link.database import Database
+from link.rows.hosts import HostArrival, take_hosts
 from link.rows.reports import read_memories
 from link.rows.sessions import Arrival, ArrivedCharger, adopt_chargers, take_sessions
 from link.session import Session
@@ -71,7 +73,7 @@ class Hellos:
         if not now:
             return
         try:
-            welcomes = await self._database.run(
+            registered = await self._database.run(
                 lambda rows: _register(rows, self._link_id, self._sealer, list(now.values()))
             )
         except SQLAlchemyError as error:
@@ -79,13 +81,23 @@ class Hellos:
                 waiting.refuse(CloseCode.TRY_AGAIN, f"the database: {type(error).__name__}")
             return
         for process_id, waiting in now.items():
-            _answer(waiting, welcomes.get(process_id))
+            _answer(waiting, registered.get(process_id))
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A process that has its session."""
+
+    exists: bool  #: the host, or one of the chargers
+    chargers: set[str]  #: those of its hello that exist and that it may run
+    placed: dict[str, int]  #: of a host: all that it may run, with the generation that was decided
+    welcomes: Welcomes
 
 
 def _register(
     rows: Rows, link_id: str, sealer: Sealer, all_waiting: Sequence[_Waiting]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """By process that has its session now: what to say of each charger that exists."""
+) -> dict[str, _Registered]:
+    """By process that has its session now."""
     taken = take_sessions(
         rows,
         link_id,
@@ -96,25 +108,59 @@ def _register(
     )
     arrived = [each for each in all_waiting if each.session.process_id in taken]
     existing = adopt_chargers(rows, list(_arrived_chargers(arrived)))
-    without_memory = [
-        charger.charger_id for each in arrived for charger in each.hello.chargers if not charger.has_memory
+    hosts = [each for each in arrived if each.session.is_of_host]
+    placed = _take_hosts(rows, hosts) if hosts else {}
+    welcomes = _welcomes(rows, sealer, [each for each in arrived if not each.session.is_of_host], existing)
+    return {
+        each.session.process_id: _Registered(
+            exists=each.session.process_id in placed or each.session.process_id in welcomes,
+            chargers=existing & placed.get(each.session.process_id, {each.session.process_id: 0}).keys(),
+            placed=placed.get(each.session.process_id, {}),
+            welcomes=welcomes.get(each.session.process_id, []),
+        )
+        for each in arrived
+    }
+
+
+def _take_hosts(rows: Rows, hosts: Sequence[_Waiting]) -> dict[str, dict[str, int]]:
+    arrivals = [
+        HostArrival(
+            each.session.process_id,
+            each.session.id,
+            each.session.boot_id,
+            each.hello.version,
+            each.hello.capacity,
+        )
+        for each in hosts
     ]
+    named = [(each.session.process_id, charger_id) for each in hosts for charger_id in each.session.chargers]
+    return take_hosts(rows, arrivals, named)
+
+
+def _welcomes(
+    rows: Rows, sealer: Sealer, arrived: Sequence[_Waiting], existing: set[str]
+) -> dict[str, Welcomes]:
+    """By process with chargers that exist: what to say of each. A host gets it with what is desired."""
+    mine = [charger for each in arrived for charger in each.hello.chargers if charger.charger_id in existing]
+    without_memory = [charger.charger_id for charger in mine if not charger.has_memory]
     memories = {
         charger_id: open_memory(charger_id, memory, sealer)
         for charger_id, memory in read_memories(rows, without_memory).items()
     }
-    specifications = read_for_welcome(rows, [each.session for each in arrived], existing, sealer)
-    return {
-        each.session.process_id: {
-            charger.charger_id: {
-                "spec": specifications.get(charger.charger_id),
-                "memory": memories.get(charger.charger_id),
-            }
-            for charger in each.hello.chargers
-            if charger.charger_id in existing
-        }
-        for each in arrived
-    }
+    specifications = read_for_welcome(
+        rows, [each.session for each in arrived], {charger.charger_id for charger in mine}, sealer
+    )
+    found: dict[str, Welcomes] = {}
+    for each in arrived:
+        for charger in each.hello.chargers:
+            if charger.charger_id in existing:
+                said = {
+                    "charger": charger.charger_id,
+                    "spec": specifications.get(charger.charger_id),
+                    "memory": memories.get(charger.charger_id),
+                }
+                found.setdefault(each.session.process_id, []).append(said)
+    return found
 
 
 def _arrived_chargers(arrived: Iterable[_Waiting]) -> Iterable[ArrivedCharger]:
@@ -129,15 +175,21 @@ def _arrived_chargers(arrived: Iterable[_Waiting]) -> Iterable[ArrivedCharger]:
             )
 
 
-def _answer(waiting: _Waiting, welcomes: dict[str, dict[str, Any]] | None) -> None:
-    waiting.session.has_row = welcomes is not None
+def _answer(waiting: _Waiting, registered: _Registered | None) -> None:
+    session = waiting.session
+    session.has_row = registered is not None
     if waiting.answer.done():
         return
-    if welcomes is None:
+    if registered is None:
         waiting.refuse(CloseCode.TAKEN, "another boot of this process is connected")
-    elif not welcomes:
-        waiting.refuse(CloseCode.NO_SUCH_CHARGER, "none of these chargers exists")
+    elif not registered.exists:
+        reason = "the host does not exist" if session.is_of_host else "none of these chargers exists"
+        waiting.refuse(CloseCode.NO_SUCH_CHARGER, reason)
     else:
-        for charger_id in waiting.session.chargers.keys() - welcomes.keys():
-            del waiting.session.chargers[charger_id]
-        waiting.answer.set_result([{"charger": id_, **said} for id_, said in welcomes.items()])
+        session.placed = registered.placed
+        session.strangers = (
+            session.chargers.keys() - registered.placed.keys() if session.is_of_host else set()
+        )
+        for charger_id in session.chargers.keys() - registered.chargers:
+            session.remove_charger(charger_id)
+        waiting.answer.set_result(registered.welcomes)

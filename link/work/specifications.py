@@ -34,7 +34,7 @@ class Specifications:
         older = [
             charger_id
             for session in self._sessions
-            for charger_id in revisions.keys() & session.chargers.keys()
+            for charger_id in session.specified(revisions)
             if session.revisions.get(charger_id, -1) < revisions[charger_id]
         ]
         if older:
@@ -44,7 +44,7 @@ class Specifications:
 
     def _send(self, found: dict[str, Specification]) -> None:
         for session in self._sessions:
-            mine = [found[charger_id] for charger_id in found.keys() & session.chargers.keys()]
+            mine = [found[charger_id] for charger_id in session.specified(found)]
             newer = [each for each in mine if session.revisions.get(each.charger_id, -1) < each.revision]
             for first in range(0, len(newer), MAX_IN_FRAME):
                 _send_frame(session, newer[first : first + MAX_IN_FRAME])

@@ -8,6 +8,7 @@ import structlog
 from link import metrics
 from link.database import Database
 from link.rows.actions import Finished, abandon_actions, expire_actions
+from link.rows.hosts import deleted_hosts, not_placed
 from link.rows.sessions import (
     Departure,
     HeldSession,
@@ -43,10 +44,16 @@ class Upkeep:
         link_id: str,
         sessions: Sessions,
         tokens: ControlTokens,
+        *,
         write_results: Callable[[], Awaitable[None]],
+        part: Callable[[Session, Iterable[str]], None],
     ) -> None:
-        """`write_results` returns when the answers of chargers are written that this process has. It may raise."""
+        """`write_results` returns when the answers of chargers are written that this process has. It may raise.
+
+        `part` ends chargers in a host.
+        """
         self._write_results = write_results
+        self._part = part
         self._database = database
         self._link_id = link_id
         self._sessions = sessions
@@ -84,6 +91,7 @@ class Upkeep:
         await self._revive(each for each in held.values() if not each.connected)
         await self._end_lost(each for each in held.values() if each.connected and each.settled)
         await self._end_deleted()
+        await self._check_hosts()
         for session in known.values():
             self._renew_token(session)
 
@@ -106,9 +114,22 @@ class Upkeep:
         deleted = await self._database.run(lambda rows: deleted_chargers(rows, mine))
         for session in self._sessions if deleted else ():
             for charger_id in deleted & session.chargers.keys():
-                del session.chargers[charger_id]
-            if not session.chargers:
+                session.remove_charger(charger_id)
+            if not session.chargers and not session.is_of_host:
                 session.end(CloseCode.NO_SUCH_CHARGER, "its chargers were deleted")
+
+    async def _check_hosts(self) -> None:
+        """End the sessions of deleted hosts, and what runs in a host that the rows do not give it."""
+        hosts = {session.process_id: session for session in self._sessions if session.is_of_host}
+        if not hosts:
+            return
+        for host_id in await self._database.run(lambda rows: deleted_hosts(rows, hosts)):
+            hosts[host_id].end(CloseCode.NO_SUCH_CHARGER, "the host was deleted")
+        placed = {host_id: dict(session.placed) for host_id, session in hosts.items()}
+        pairs = [(host_id, charger_id) for host_id, chargers in placed.items() for charger_id in chargers]
+        for host_id, charger_id in await self._database.run(lambda rows: not_placed(rows, pairs)):
+            if hosts[host_id].placed.get(charger_id) == placed[host_id][charger_id]:  # it has not come back
+                self._part(hosts[host_id], [charger_id])
 
     def _renew_token(self, session: Session) -> None:
         if monotonic() - session.token_sent_at > SESSION_TOKEN_TTL_S / 2:

@@ -10,6 +10,7 @@ from link.rows.sessions import prune_sessions
 from shared.models import Charger, ControlLink, ControlSession
 from shared.settings import Settings
 from tests.link.conftest import Connect
+from tests.support.control_hosts import HostRows, next_desired, observe, say_hello, start
 from tests.support.control_link import ControlRows, in_s, running_link
 from tests.support.waiting import wait_until
 
@@ -120,6 +121,68 @@ def test_the_session_of_a_deleted_charger_ends(
 
     assert process.close_code() == 4004
     staying.apply(rows.action(other))
+
+
+def test_the_session_of_a_deleted_host_ends(rows: ControlRows, quick: Link, connect: Connect) -> None:
+    hosts = HostRows(rows.sessions)
+    deleted, staying = hosts.host(), hosts.host()
+    host, other = (connect(each, url=quick.url) for each in (deleted, staying))
+    say_hello(host)
+    say_hello(other)
+
+    hosts.delete(deleted)
+
+    assert host.close_code() == 4004
+    charger_id = rows.charger()
+    hosts.place(staying, charger_id)
+    start(other, charger_id)
+
+
+def test_a_charger_that_was_taken_from_a_host_is_ended_there_and_no_longer_listened_to(
+    rows: ControlRows, quick: Link, connect: Connect
+) -> None:
+    hosts = HostRows(rows.sessions)
+    host_id, charger_id, other = hosts.host(), rows.charger("CP-1"), rows.charger("CP-2")
+    hosts.place(host_id, charger_id)
+    host = connect(host_id, url=quick.url)
+    say_hello(host)
+    start(host, charger_id)
+    wait_until(lambda: rows.is_connected(charger_id))
+
+    hosts.remove(charger_id)
+
+    [parting] = next_desired(host)
+    assert parting == {"charger": charger_id, "generation": 0, "desired_count": 0, "leaving": True}
+    host.report_of(charger_id, csms={"state": "accepted"})
+    hosts.place(host_id, other)
+    start(host, other)
+    wait_until(lambda: rows.is_connected(other))
+    host.report_of(other, csms={"state": "accepted"})
+    wait_until(lambda: rows.report(other).csms == {"state": "accepted"})
+    assert rows.report(charger_id).csms is None
+
+
+def test_the_session_of_a_host_outlasts_its_deleted_chargers(
+    rows: ControlRows, quick: Link, connect: Connect
+) -> None:
+    hosts = HostRows(rows.sessions)
+    host_id, charger_id, other = hosts.host(), rows.charger("CP-1"), rows.charger("CP-2")
+    hosts.place(host_id, charger_id)
+    host = connect(host_id, url=quick.url)
+    say_hello(host)
+    start(host, charger_id)
+    wait_until(lambda: rows.is_connected(charger_id))
+
+    with rows.sessions.begin() as session:
+        session.execute(update(Charger).where(Charger.id == charger_id).values(deleted_at=func.now()))
+    hosts.decide(charger_id, 2, desired_count=0, leaving=True)
+
+    [entry] = next_desired(host)
+    assert (entry["generation"], entry["leaving"]) == (2, True)
+    observe(host, charger_id, 2, running=False)
+    hosts.wait_for(charger_id, 2, running=False)
+    hosts.place(host_id, other)
+    start(host, other)
 
 
 def test_rows_of_links_and_sessions_that_ended_long_ago_are_deleted(rows: ControlRows) -> None:

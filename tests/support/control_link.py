@@ -186,7 +186,10 @@ class ScriptedProcess:
         self.say("results", results=[result])
 
     def report(self, **values: Any) -> None:
-        self.say("states", states=[{"charger": self.charger_id, **values}])
+        self.report_of(self.charger_id, **values)
+
+    def report_of(self, charger_id: str, **values: Any) -> None:
+        self.say("states", states=[{"charger": charger_id, **values}])
 
     def close_code(self, within_s: float = ANSWER_S) -> int | None:
         """The code with which the link closes the connection; other frames are skipped."""

@@ -11,11 +11,14 @@ from link.wire.frames import (
     BadFrame,
     Hello,
     HelloCharger,
+    HostReport,
     Memory,
+    Observed,
     Result,
     State,
     read_frame,
     read_hello,
+    read_host_report,
     read_items,
 )
 
@@ -142,3 +145,64 @@ def test_a_hello_that_breaks_the_protocol_is_refused(change: dict[str, Any]) -> 
 def test_an_item_that_breaks_the_protocol_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(BadFrame):
         items(**values)
+
+
+def test_a_host_may_run_nothing_and_says_how_many_chargers_it_has_room_for() -> None:
+    hello = read_hello(frame(**(HELLO | {"process": "host-1", "chargers": [], "capacity": 1_000})))
+
+    assert (hello.is_of_host, hello.capacity, hello.chargers) == (True, 1_000, ())
+    with pytest.raises(BadFrame, match="capacity"):
+        read_hello(frame(**(HELLO | {"capacity": -1})))
+
+
+def test_what_a_host_says_of_a_charger_is_read_and_a_long_fault_is_cut() -> None:
+    runs = {"charger": "dep-1", "generation": 7, "running": True, "boot": "b", "restart_generation": 5}
+    fault = {"charger": "dep-2", "generation": 0, "running": False, "boot": None, "fault": "x" * 900}
+
+    assert items(type="observed", observed=[runs | {"fault": None}, fault]) == [
+        Observed("dep-1", 7, running=True, boot_id="b", fault=None),
+        Observed("dep-2", 0, running=False, boot_id=None, fault="x" * 500),
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"generation": -1},
+        {"generation": 2**31},
+        {"running": 1},
+        {"boot": None},
+        {"fault": 3},
+        {"charger": ""},
+    ],
+    ids=str,
+)
+def test_what_a_host_cannot_say_of_a_charger_is_refused(change: dict[str, Any]) -> None:
+    said = {"charger": "dep-1", "generation": 7, "running": True, "boot": "b", "fault": None}
+
+    with pytest.raises(BadFrame):
+        items(type="observed", observed=[said | change])
+
+
+HOST = {
+    **{"type": "host", "max_chargers": 1_000, "running": 998, "connected": 990, "lag_ms": 3},
+    **{"memory_bytes": 60_000_000, "cpu_percent": 6.1, "lines_dropped": 0},
+}
+
+
+def test_what_a_host_says_of_itself_is_read() -> None:
+    assert read_host_report(frame(**HOST)) == HostReport(1_000, 998, 990, 3.0, 60_000_000, 6.1, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"running": value} for value in (-1, 1.5, True, None, "1", 2**31)),
+        *({"lag_ms": value} for value in (-0.1, True, None, "3")),
+        {"memory_bytes": 2**63},
+    ],
+    ids=str,
+)
+def test_what_a_host_cannot_say_of_itself_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(BadFrame):
+        read_host_report(frame(**(HOST | change)))

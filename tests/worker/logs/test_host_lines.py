@@ -36,7 +36,7 @@ def test_each_charger_of_a_host_gets_its_own_lines(world: World, group: LogGroup
 
 
 def test_the_start_of_a_charger_on_a_host_stands_for_its_task(world: World, group: LogGroup) -> None:
-    """By that the state that a start wrote is told from that of the start before it."""
+    """So the states of two starts are kept apart."""
     charger_id = world.create()
     host_id = host(world, "host-1")
     event = line(charger_id, "", type="connection", state="accepted")
