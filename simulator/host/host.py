@@ -103,12 +103,16 @@ class Host:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(REPORT_S)
-            for charger_id, dropped in self._writer.take_dropped().items():
-                (self._keeper.log_of(charger_id) or self._log).remark(
-                    "warning", f"{dropped} frames of {charger_id} are not in the log: it was not read as fast"
-                )
+            self.say_dropped()
             self._is_report_due = True
             self._client.prompt()
+
+    def say_dropped(self) -> None:
+        """Each charger whose frames were dropped says so; of one that does not run any more the host does."""
+        for charger_id, dropped in self._writer.take_dropped().items():
+            (self._keeper.log_of(charger_id) or self._log).remark(
+                "warning", f"{dropped} frames of {charger_id} are not in the log: it was not read as fast"
+            )
 
     def _new_log(self, charger_id: str, boot: str) -> EventLog:
         return EventLog(
