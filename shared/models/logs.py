@@ -72,8 +72,8 @@ class LogNumber(Base):
     boot_id: Mapped[str] = mapped_column(primary_key=True)
     seen: Mapped[Any] = mapped_column(INT4MULTIRANGE)
     missing: Mapped[int] = mapped_column(server_default="0")  #: lost, beside the gaps in `seen`
-    told: Mapped[int] = mapped_column(server_default="0")  #: lost lines that remarks have told of
-    gaps_at: Mapped[datetime | None]  #: there are lost lines, since then, that no remark has told of
+    reported: Mapped[int] = mapped_column(server_default="0")  #: lost lines that remarks have reported
+    gaps_at: Mapped[datetime | None]  #: there are lost lines, since then, that no remark has reported
     read_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (

@@ -19,8 +19,8 @@ from worker.logs.lines import write_lines
 from worker.logs.partitions import ensure_partitions
 
 MAX_RANGES = 100  # kept of a start; with one more they become one, and what they left out counts as lost
-MAX_TOLD = 500  # chargers in one transaction
-KEPT = timedelta(days=1)  # after the newest line
+MAX_REMARKS = 500  # in one transaction
+MAX_AGE = timedelta(days=1)  # after the newest line
 
 
 def write_numbers(session: Session, lines: Iterable[dict[str, Any]]) -> None:
@@ -43,13 +43,13 @@ def write_numbers(session: Session, lines: Iterable[dict[str, Any]]) -> None:
     )
 
 
-def tell_gaps(sessions: Sessions, after_s: float) -> int:
+def report_gaps(sessions: Sessions, after_s: float) -> int:
     """Write a remark for each charger with gaps that are older than `after_s`. Returns how many.
 
-    Safe to repeat, also concurrently: each lost line is told of once.
+    Safe to repeat, also concurrently: each lost line is reported once.
     """
     with sessions.begin() as session:
-        rows = session.execute(_TAKE_GAPS, {"after_s": after_s, "limit": MAX_TOLD}).all()
+        rows = session.execute(_TAKE_GAPS, {"after_s": after_s, "limit": MAX_REMARKS}).all()
         lost = [row for row in rows if row.lost > 0]
         ensure_partitions(session, {row.now.astimezone(UTC).date() for row in lost})
         write_lines(
@@ -59,7 +59,7 @@ def tell_gaps(sessions: Sessions, after_s: float) -> int:
                     "type": "log",
                     "charger_id": row.charger_id,
                     "at": row.now,
-                    "event_id": f"lost-{row.boot_id}-{row.told}",
+                    "event_id": f"lost-{row.boot_id}-{row.reported}",
                     "level": RemarkLevel.WARNING,
                     "message": f"Lost lines of this log: {row.lost}. The charger's host or the log driver dropped them",
                 }
@@ -70,9 +70,9 @@ def tell_gaps(sessions: Sessions, after_s: float) -> int:
 
 
 def prune_numbers(sessions: Sessions) -> None:
-    """Delete the numbers of starts that have written nothing for KEPT. Safe to repeat."""
+    """Delete the numbers of starts that have written nothing for MAX_AGE. Safe to repeat."""
     with sessions.begin() as session:
-        session.execute(delete(LogNumber).where(LogNumber.read_at < func.now() - KEPT))
+        session.execute(delete(LogNumber).where(LogNumber.read_at < func.now() - MAX_AGE))
 
 
 def _multirange(numbers: set[int]) -> str:
@@ -100,7 +100,7 @@ ON CONFLICT (charger_id, boot_id) DO UPDATE SET (seen, missing, gaps_at, read_at
     SELECT
         CASE WHEN too_many THEN range_merge(summed.seen)::int4multirange ELSE summed.seen END,
         known.missing + CASE WHEN too_many THEN gaps ELSE 0 END,
-        CASE WHEN known.missing + gaps > known.told THEN coalesce(known.gaps_at, now()) END,
+        CASE WHEN known.missing + gaps > known.reported THEN coalesce(known.gaps_at, now()) END,
         now()
     FROM (SELECT known.seen + excluded.seen AS seen) AS summed
     CROSS JOIN LATERAL (
@@ -112,11 +112,11 @@ WHERE NOT excluded.seen <@ known.seen
 
 _TAKE_GAPS = text(f"""
 WITH due AS MATERIALIZED (
-    SELECT charger_id, boot_id, missing + {_GAPS} AS lost, told FROM log_numbers
+    SELECT charger_id, boot_id, missing + {_GAPS} AS lost, reported FROM log_numbers
     WHERE gaps_at <= now() - make_interval(secs => :after_s)
     ORDER BY charger_id, boot_id LIMIT :limit FOR UPDATE SKIP LOCKED
 )
-UPDATE log_numbers SET gaps_at = NULL, told = greatest(due.told, due.lost) FROM due
+UPDATE log_numbers SET gaps_at = NULL, reported = greatest(due.reported, due.lost) FROM due
 WHERE (log_numbers.charger_id, log_numbers.boot_id) = (due.charger_id, due.boot_id)
-RETURNING due.charger_id, due.boot_id, due.lost - due.told AS lost, log_numbers.told, now() AS now
+RETURNING due.charger_id, due.boot_id, due.lost - due.reported AS lost, log_numbers.reported, now() AS now
 """)  # noqa: S608  # our own words

@@ -17,7 +17,7 @@ def upgrade() -> None:
             boot_id text NOT NULL,
             seen int4multirange NOT NULL,
             missing integer NOT NULL DEFAULT 0,
-            told integer NOT NULL DEFAULT 0,
+            reported integer NOT NULL DEFAULT 0,
             gaps_at timestamptz,
             read_at timestamptz NOT NULL DEFAULT now(),
             PRIMARY KEY (charger_id, boot_id)

@@ -1,4 +1,4 @@
-"""Lines of a shared charger that were lost on the way are counted, once, and told of in its log."""
+"""Lines of a shared charger that were lost on the way are counted, once, and reported in its log."""
 
 from collections.abc import Sequence
 from random import Random
@@ -11,7 +11,7 @@ from tests.support.world import World
 from tests.worker.logs.log_group import LogGroup
 from tests.worker.logs.test_host_lines import host, line
 from worker.logs import numbers
-from worker.logs.numbers import prune_numbers, tell_gaps, write_numbers
+from worker.logs.numbers import prune_numbers, report_gaps, write_numbers
 
 BOOT = "c" * 32
 
@@ -39,30 +39,30 @@ def test_a_gap_becomes_a_remark_once(world: World, group: LogGroup) -> None:
         group.write(host_id, line(charger_id, "frame", n=number), ago_s=9 - number)
     group.read()
     before = remarks(world, charger_id)
-    tell_gaps(world.sessions, after_s=0)
+    report_gaps(world.sessions, after_s=0)
     group.read()
 
-    assert tell_gaps(world.sessions, after_s=0) == 0
+    assert report_gaps(world.sessions, after_s=0) == 0
     assert (before, remarks(world, charger_id)) == ([], [3])
 
 
 def test_a_late_line_fills_its_gap(world: World) -> None:
     charger_id = world.create()
     came(world, charger_id, 0, 2)
-    young = tell_gaps(world.sessions, after_s=60)
+    young = report_gaps(world.sessions, after_s=60)
     came(world, charger_id, 1)
 
-    assert (young, tell_gaps(world.sessions, after_s=0)) == (0, 0)
+    assert (young, report_gaps(world.sessions, after_s=0)) == (0, 0)
     assert remarks(world, charger_id) == []
 
 
-def test_further_lines_that_are_lost_are_told_of_by_themselves(world: World) -> None:
+def test_further_lines_that_are_lost_are_reported_by_themselves(world: World) -> None:
     charger_id = world.create()
     came(world, charger_id, 0, 2)
-    tell_gaps(world.sessions, after_s=0)
+    report_gaps(world.sessions, after_s=0)
     came(world, charger_id, 3, 4, 7)
 
-    tell_gaps(world.sessions, after_s=0)
+    report_gaps(world.sessions, after_s=0)
 
     assert remarks(world, charger_id) == [1, 2]
 
@@ -72,7 +72,7 @@ def test_each_start_is_numbered_by_itself(world: World) -> None:
     came(world, charger_id, 0, 1, 2)
     came(world, charger_id, 0, 1, boot="d" * 32)
 
-    assert tell_gaps(world.sessions, after_s=0) == 0
+    assert report_gaps(world.sessions, after_s=0) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,7 +86,7 @@ def test_any_order_and_any_repeat_finds_the_same_lines_lost(
     for page in random.sample(pages, len(pages)):
         came(world, charger_id, *page)
 
-    tell_gaps(world.sessions, after_s=0)
+    report_gaps(world.sessions, after_s=0)
 
     assert remarks(world, charger_id) == [200 - len(sent)]
 
@@ -98,7 +98,7 @@ def test_numbers_without_order_take_bounded_room(world: World) -> None:
 
     with world.sessions() as session:
         parts = session.scalar(text("SELECT max((SELECT count(*) FROM unnest(seen))) FROM log_numbers"))
-    tell_gaps(world.sessions, after_s=0)
+    report_gaps(world.sessions, after_s=0)
 
     assert parts <= numbers.MAX_RANGES
     assert remarks(world, charger_id) == [999]
