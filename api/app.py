@@ -29,7 +29,7 @@ from api.live.metrics import Chargers, LogLag, Maintenance, OpenCommands, Rollou
 from api.live.operations import Operations
 from api.live.publisher import Publisher
 from api.live.readiness import Readiness
-from api.live.service_metrics import ControlSessions, Workers
+from api.live.service_metrics import ControlSessions, Hosts, Workers
 from api.live.streams import Streams
 from api.live.watcher import Watcher
 from api.resources import Resources
@@ -141,6 +141,7 @@ def _make_resources(app: Flask, settings: Settings, publisher: Publisher | None)
             LogLag(reads),
             Workers(reads),
             ControlSessions(reads),
+            Hosts(reads),
         ),
         open_quota=OpenQuota(Command, polls, settings.open_commands_per_organization),
         action_quota=OpenQuota(Action, polls, settings.open_actions_per_organization),

@@ -5,6 +5,8 @@ import random
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Never
 
@@ -67,11 +69,27 @@ REPORT_ENDED_S = 2.5
 AT_ONCE = ("new_password", "new_settings")
 
 
-async def live(charge_point: ChargePoint) -> None:
+class Crashed(Exception):
+    """The charger's own code failed; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which a process runs its chargers."""
+
+    restarts: bool = True  #: a charger that has crashed; else `live` raises Crashed
+    #: entered for each attempt to connect, until the handshake is over
+    connecting: AbstractAsyncContextManager[object] = field(default_factory=nullcontext)
+
+
+ALONE = Terms()
+
+
+async def live(charge_point: ChargePoint, terms: Terms = ALONE) -> None:
     """Runs until cancelled; closes the connection before it returns.
 
-    A fault of the charger's own code is logged, and restarts the charger after growing waits. It reaches no other
-    charger of the process.
+    A fault of the charger's own code is logged, and restarts the charger after growing waits, or raises Crashed if the
+    terms say so. It reaches no other charger of the process.
     """
     settings, log = charge_point.settings, charge_point.log
     delays = retry_delays(settings)
@@ -79,7 +97,9 @@ async def live(charge_point: ChargePoint) -> None:
     try:
         while True:
             started_s = time.monotonic()
-            await _run_until_fault(charge_point)
+            fault = await _run_until_fault(charge_point, terms)
+            if not terms.restarts:
+                raise Crashed(fault)
             if time.monotonic() - started_s > settings.retry_max_s:
                 delays = retry_delays(settings)
             await asyncio.sleep(next(delays))
@@ -89,11 +109,15 @@ async def live(charge_point: ChargePoint) -> None:
         charge_point.scenarios.stop()
 
 
-async def _run_until_fault(charge_point: ChargePoint) -> None:
-    """From power-on to power-off. After a fault, transactions end as at a restart by a watchdog (OCPP 2.0.1, ReasonEnum)."""
+async def _run_until_fault(charge_point: ChargePoint, terms: Terms) -> str:
+    """From power-on to power-off; returns the fault.
+
+    After it, transactions end as at a restart by a watchdog (OCPP 2.0.1, ReasonEnum).
+    """
+    fault = ""
     try:
         charge_point.power_on()
-        await run_together(_keep_connected(charge_point), charge_point.timers.watch())
+        await run_together(_keep_connected(charge_point, terms), charge_point.timers.watch())
     except Exception as error:
         fault = _log_fault(charge_point, error)
         charge_point.log.connection("disconnected", "charger_fault", fault)
@@ -104,6 +128,7 @@ async def _run_until_fault(charge_point: ChargePoint) -> None:
     finally:
         _attempt(charge_point, charge_point.power_off)
         charge_point.timers.cancel_all()
+    return fault
 
 
 def _attempt(charge_point: ChargePoint, act: Callable[[], object]) -> None:
@@ -123,7 +148,7 @@ def _log_fault(charge_point: ChargePoint, error: Exception) -> str:
     return fault
 
 
-async def _keep_connected(charge_point: ChargePoint) -> Never:
+async def _keep_connected(charge_point: ChargePoint, terms: Terms) -> Never:
     settings, log = charge_point.settings, charge_point.log
     delays = retry_delays(charge_point.network.settings())
     await asyncio.sleep(random.uniform(0, settings.connect_jitter_s))
@@ -131,7 +156,7 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
         await charge_point.misbehaviour.interruptions.wait_until_allowed()
         reason = ""
         try:
-            await _connect_and_hold(charge_point)
+            await _connect_and_hold(charge_point, terms)
         except LinkError as error:
             reason = error.reason
             log.connection("disconnected", reason, error.detail)
@@ -148,29 +173,37 @@ async def _keep_connected(charge_point: ChargePoint) -> Never:
             charge_point.power_on()
 
 
-async def switch_off(charge_point: ChargePoint, running: "asyncio.Task[None]") -> None:
-    """Ends the transactions, gives the CSMS a bounded time to take their ends, and then ends the task of `live`.
+async def switch_off(
+    charge_point: ChargePoint, running: "asyncio.Task[None]", within_s: float = REPORT_ENDED_S
+) -> None:
+    """Ends the transactions, gives the CSMS so long to take their ends, and then ends the task of `live`.
 
     Nobody knows whether the charger comes back. A state file keeps what the CSMS has not answered.
     """
     _attempt(charge_point, charge_point.end_for_good)
     try:
-        await charge_point.delivery.wait_until_done(REPORT_ENDED_S, reconnect=True)
+        await charge_point.delivery.wait_until_done(within_s, reconnect=True)
     finally:
         running.cancel()
 
 
-async def _connect_and_hold(charge_point: ChargePoint) -> None:
+async def _connect_and_hold(charge_point: ChargePoint, terms: Terms) -> None:
+    async with terms.connecting:
+        socket = await _connect(charge_point)
+    charge_point.log.connection("connected", None, None)
+    await _hold(charge_point, socket)
+
+
+async def _connect(charge_point: ChargePoint) -> ClientConnection:
+    """Raises LinkError."""
     charge_point.upkeep.begin_attempt()
     settings = charge_point.network.settings()
     charge_point.log.connection("connecting", None, settings.url)
     opening = open_link(settings, charge_point.version.subprotocol, charge_point.password)
     try:
-        socket = await charge_point.upkeep.unless_changed(opening)
+        return await charge_point.upkeep.unless_changed(opening)
     except Ending as end:
         raise _explain_end(charge_point, end) from end
-    charge_point.log.connection("connected", None, None)
-    await _hold(charge_point, socket)
 
 
 async def _hold(charge_point: ChargePoint, socket: ClientConnection) -> None:

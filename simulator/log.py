@@ -5,7 +5,9 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from itertools import count
 from typing import Literal
 
 from simulator.masking import MASK, mask_passwords, spellings
@@ -35,8 +37,19 @@ def _nobody(_: Event) -> None:
 class EventLog:
     """Writes frames, connection events and remarks. Passwords are masked in all of them, and long texts are cut."""
 
-    def __init__(self, write_line: Callable[[str], None], secret: str | None = None) -> None:
+    def __init__(
+        self,
+        write_line: Callable[[str], None],
+        secret: str | None = None,
+        *,
+        write_frame: Callable[[str], None] | None = None,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        """`write_frame` writes the lines of frames, if they go another way. `about` goes into each line, which is numbered."""
         self._write_line = write_line
+        self._write_frame = write_frame or write_line
+        self._about = about
+        self._numbers = count()
         self._secrets: deque[set[str]] = deque(maxlen=MAX_SECRETS)
         self._lasting: list[set[str]] = []
         if secret:
@@ -73,14 +86,18 @@ class EventLog:
             text = event.get(name)
             if text:
                 event[name] = cut(self._mask(text))
-        event = {"timestamp": _timestamp(time.time()), **event}
+        timestamp: Event = {"timestamp": _timestamp(time.time())}
         if not self._closed:
-            self._write_out(json.dumps(event, ensure_ascii=False))
-        return event
+            write = self._write_frame if event["type"] == "frame" else self._write_line
+            self._write_out(write, json.dumps(timestamp | self._begin_line() | event, ensure_ascii=False))
+        return timestamp | event
 
-    def _write_out(self, line: str) -> None:
+    def _begin_line(self) -> dict[str, str | int]:
+        return {} if self._about is None else {**self._about, "n": next(self._numbers)}
+
+    def _write_out(self, write: Callable[[str], None], line: str) -> None:
         try:
-            self._write_line(line)
+            write(line)
         except OSError:  # a broken pipe or a full disk: a charger without a log is useless
             self._closed = True
             if self.on_closed:
@@ -104,17 +121,22 @@ def cut(text: str) -> str:
     return f"{beginning}... [cut: {len(encoded)} bytes]"
 
 
+#: Of the charger whose task or timer runs, in a process of many.
+CURRENT: ContextVar[EventLog] = ContextVar("current log")
+
+
 class RemarkHandler(logging.Handler):
-    """Writes the warnings and errors of libraries as remarks."""
+    """Writes the warnings and errors of libraries as remarks, of the charger that caused them if that is known."""
 
     def __init__(self, log: EventLog) -> None:
+        """`log` has those of no charger."""
         super().__init__(logging.WARNING)
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
         error = f": {record.exc_info[1]!r}" if record.exc_info and record.exc_info[1] else ""
         level: Level = "error" if record.levelno >= logging.ERROR else "warning"
-        self._log.remark(level, f"{record.name}: {record.getMessage()}{error}")
+        CURRENT.get(self._log).remark(level, f"{record.name}: {record.getMessage()}{error}")
 
 
 def write_to_stdout(line: str) -> None:

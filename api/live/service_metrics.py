@@ -1,17 +1,19 @@
-"""The metrics of workers, of their calls to ECS and of the control link, from the rows that those write.
+"""The metrics of workers, of their calls to ECS, of the control link and of hosts, from the rows that those write.
 
 Totals are labelled by worker, because a worker's totals begin anew with it. No label names an organization or a charger.
 """
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from sqlalchemy.orm import Session
 
 from api.live.metrics import DatabaseMetrics
+from shared.fleet.hosts import count_hosts
 from shared.operations.budget import budget_use
 from shared.operations.processes import SeenWorker, links_seen, serving, workers_seen
 from shared.queues import Queue
+from shared.vocabulary import HostState
 
 
 class Workers(DatabaseMetrics):
@@ -39,6 +41,36 @@ class ControlSessions(DatabaseMetrics):
             sessions.add_metric([link.id], link.sessions)
         links.add_metric([], len(alive))
         yield from (sessions, links)
+
+
+class Hosts(DatabaseMetrics):
+    """The hosts of shared chargers, and what their processes report."""
+
+    def collect_from(self, session: Session) -> Iterator[Metric]:
+        by_state = count_hosts(session)
+        hosts = GaugeMetricFamily(
+            "chargehand_hosts", "Hosts by state: see GET /ocpp/hosts in docs/api.md.", labels=["state"]
+        )
+        for state, numbers in by_state.items():
+            hosts.add_metric([state.value], numbers.hosts)
+        yield hosts
+        yield SummaryMetricFamily(
+            "chargehand_host_chargers",
+            "Chargers of a host, running or not.",
+            count_value=sum(numbers.hosts for numbers in by_state.values()),
+            sum_value=sum(numbers.chargers for numbers in by_state.values()),
+        )
+        connected = by_state[HostState.RUNNING], by_state[HostState.DRAINING]
+        yield GaugeMetricFamily(
+            "chargehand_host_lag_seconds",
+            "How late the timers of the worst host are that runs or drains, p99.",
+            value=max(numbers.worst_lag_ms for numbers in connected) / 1000,
+        )
+        yield GaugeMetricFamily(
+            "chargehand_host_lines_dropped",
+            "Lines of their logs that the hosts of now have dropped, each since its start.",
+            value=sum(numbers.lines_dropped for numbers in by_state.values()),
+        )
 
 
 def _processes(workers: list[SeenWorker]) -> Iterator[Metric]:

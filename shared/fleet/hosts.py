@@ -69,6 +69,31 @@ def list_hosts(
     return Page([*_read(session, rows)], total)
 
 
+class HostNumbers(NamedTuple):
+    """The hosts of all organizations that are in one state."""
+
+    hosts: int
+    chargers: int  #: that they have, running or not
+    worst_lag_ms: float
+    lines_dropped: int
+
+
+def count_hosts(session: Session) -> dict[HostState, HostNumbers]:
+    """The hosts of all organizations by state. Every state has a key."""
+    by_state = select(
+        STATE.label("state"),
+        func.count(),
+        func.sum(Host.chargers),
+        func.max(Host.lag_ms),
+        func.sum(Host.lines_dropped),
+    ).group_by("state")
+    found = {
+        HostState(state): HostNumbers(hosts, int(chargers or 0), lag_ms or 0.0, int(dropped or 0))
+        for state, hosts, chargers, lag_ms, dropped in session.execute(by_state)
+    }
+    return {state: found.get(state, HostNumbers(0, 0, 0.0, 0)) for state in HostState}
+
+
 def get_host(session: Session, *, organization_id: str | None, host_id: str) -> ShownHost:
     """The host, if it is of the organization; of any for None. Raises HostNotFound."""
     for found in _read(session, _shown([*_of(organization_id), Host.id == host_id])):

@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Never
 
@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from simulator.control.connection import TAKEN, Away, Waits, explain_end, open_control
 from simulator.control.frames import BadFrame, Frame, TooBig, batch, parse_frame, parts_of
+from simulator.control.host import Host
 from simulator.control.hosted import Hosted, Spec
 from simulator.control.memories import Memories, with_secrets
 from simulator.control.performer import Performer
@@ -36,7 +37,7 @@ GONE_S = 45.0
 #: A session of at least this length makes the waits short again: a link that closes each at once is not called without end.
 STEADY_S = 5.0
 
-#: What the last words may take: the process ends within 5 s of SIGTERM.
+#: What the last words of one charger may take: its process ends within 5 s of SIGTERM.
 CLOSE_S = 0.5
 
 
@@ -44,13 +45,17 @@ class ControlClient:
     """One per process. Nothing of it grows with the number of chargers but what it knows of each."""
 
     def __init__(
-        self, settings: ControlSettings, chargers: Sequence[Hosted], log: EventLog, *, haste: float = 1.0
+        self, settings: ControlSettings, log: EventLog, *, host: Host | None = None, haste: float = 1.0
     ) -> None:
-        """`haste`: by what the waits before a reconnect are divided."""
+        """`host` is there in a process whose chargers come and go. `haste`: by what the waits before a reconnect are divided."""
         self._settings = settings
         self._log = log
         self._haste = haste
-        self._chargers = {hosted.id: hosted for hosted in chargers}
+        self._host = host
+        self._chargers: dict[str, Hosted] = {}
+        self._retired: dict[
+            str, Hosted
+        ] = {}  #: of those: are off, and the link has not heard their last words
         self._boot = secrets.token_hex(8)
         self._session_token: str | None = None
         self._socket: ClientConnection | None = None
@@ -66,17 +71,48 @@ class ControlClient:
             "specs": self._take_spec,
             "token": self._take_token,
         }
-        for hosted in chargers:
-            hosted.on_changed = self._reports.note
-            hosted.on_memory = self._memories.note
-            hosted.on_begun = self._performer.resume
+        if host is not None:
+            self._takers["desired"] = host.take_desired
         log.hide(settings.token, always=True)
+
+    def add(self, hosted: Hosted) -> None:
+        """From now on the link has to do with this charger, in place of an earlier one with its id."""
+        self._retired.pop(hosted.id, None)
+        self._chargers[hosted.id] = hosted
+        hosted.on_changed = self._reports.note
+        hosted.on_memory = self._memories.note
+        hosted.on_begun = self._performer.resume
+        if hosted.charge_point is not None:
+            self._reports.note(hosted)
+            self._memories.note(hosted)
+
+    def retire(self, hosted: Hosted) -> None:
+        """The charger is off. The link still gets what it remembers and what came of its actions, in the next session if need be."""
+        self._retired[hosted.id] = hosted
+        self._performer.resume(hosted)
+        self._memories.hasten(hosted)
+        self._due.set()
+
+    def remove(self, hosted: Hosted) -> None:
+        """Nothing more is said of this charger; a repeat is safe."""
+        if self._chargers.get(hosted.id) is hosted:
+            del self._chargers[hosted.id]
+            self._retired.pop(hosted.id, None)
+            self._performer.drop(hosted.id)
+            self._reports.drop(hosted.id)
+            self._memories.drop(hosted.id)
+
+    def prompt(self) -> None:
+        """The host has something to say."""
+        self._due.set()
 
     async def run(self) -> Never:
         """Connects, and connects again, until it is cancelled. Raises nothing."""
         while True:
             away = await self._connect_and_hold()
             self._is_taken = away.code == TAKEN
+            if self._host is not None and self._is_taken:
+                self._host.give_way()
             if self._said != str(away):
                 self._said = str(away)
                 self._log.remark("warning", f"the control link is away: {away}")
@@ -99,13 +135,15 @@ class ControlClient:
                 break
         return False
 
-    async def close(self) -> None:
-        """The last words: what came of the actions, the states and the memories. Takes at most CLOSE_S."""
+    async def close(self, within_s: float = CLOSE_S) -> None:
+        """The last words: what came of the actions, the states and the memories."""
         self._performer.close()
+        for hosted in self._chargers.values():
+            self._memories.hasten(hosted)
         socket = self._socket
         if socket is not None:
             with suppress(TimeoutError, ConnectionClosed):
-                async with asyncio.timeout(CLOSE_S):
+                async with asyncio.timeout(within_s):
                     await self._send_due(socket)
                     await socket.close(1001, "switched off")
 
@@ -160,13 +198,14 @@ class ControlClient:
             }
             for hosted in self._chargers.values()
         ]
-        return {
+        hello = {
             "type": "hello",
-            "process": self._settings.charger_id,
+            "process": self._settings.process_id,
             "boot": self._boot,
             "version": RELEASE,
             "chargers": chargers,
         }
+        return hello if self._host is None else hello | {"capacity": self._host.capacity}
 
     def _take_welcome(self, frame: Frame) -> None:
         """Raises Away for anything else."""
@@ -183,6 +222,10 @@ class ControlClient:
         self._reports.start(self._chargers.values())
         for hosted in self._chargers.values():
             self._memories.note(hosted)
+        for hosted in self._retired.values():
+            self._memories.hasten(hosted)
+        if self._host is not None:
+            self._host.begin_session()
 
     async def _receive(self, socket: ClientConnection) -> Never:
         while True:
@@ -230,18 +273,32 @@ class ControlClient:
             await self._send_due(socket)
 
     async def _send_due(self, socket: ClientConnection) -> None:
-        """The states go first: whoever learns what came of an action finds what it changed."""
-        sources: dict[str, Callable[[], Iterable[Frame]]] = {
-            "states": self._reports.take,
-            "results": self._performer.take,
-            "memories": self._memories.take,
-        }
-        for kind, take in sources.items():
+        """The states go before the results: whoever learns what came of an action finds what it changed.
+
+        That a charger runs goes before all that it says, and that it does not run goes after that.
+        """
+        retired = list(self._retired.values())
+        observed = self._host.take_observed() if self._host is not None else []
+        sources: list[tuple[str, Callable[[], Iterable[Frame]]]] = [
+            ("observed", lambda: [each for each in observed if each["running"]]),
+            ("states", self._reports.take),
+            ("results", self._performer.take),
+            ("memories", self._memories.take),
+            ("observed", lambda: [each for each in observed if not each["running"]]),
+        ]
+        for kind, take in sources:
             try:
                 for text in batch(kind, take()):
                     await socket.send(text)
+                    await asyncio.sleep(0)  # the chargers have their turn
             except TooBig as error:
                 self._log.remark("warning", f"not sent over the control link: {error}")
+        report = self._host.take_report() if self._host is not None else None
+        if report is not None:
+            await socket.send(json.dumps(report))
+        for hosted in retired:
+            if hosted.id in self._retired:
+                self.remove(hosted)
 
 
 def _welcome(hosted: Hosted, frame: Frame) -> None:

@@ -32,7 +32,7 @@ def parse_frame(text: str | bytes) -> Frame:
 
 
 #: Frames that carry a list under the name of their type.
-LISTS = ("actions", "specs")
+LISTS = ("actions", "specs", "desired")
 
 
 def parts_of(frame: Frame) -> list[tuple[str, Frame]]:

@@ -21,15 +21,23 @@ def nothing(*_: object) -> None:
     """Where nobody listens."""
 
 
+def new_boot() -> str:
+    """The id of a start."""
+    return secrets.token_hex(8)
+
+
 class Hosted:
     """It is there before its charge point is built, and stays when that is built anew."""
 
-    def __init__(self, charger_id: str, log: EventLog) -> None:
+    def __init__(self, charger_id: str, log: EventLog, boot: str | None = None) -> None:
         self.id = charger_id
-        self.boot = secrets.token_hex(8)  #: of this start; what was meant for an earlier one is not performed
+        self.log = log
+        self.boot = boot or new_boot()  #: of this start; what was meant for an earlier one is not performed
         self.charge_point: ChargePoint | None = None
         self.has_memory = False  #: False: the welcome shall bring what it remembers
-        self.memory: State | None = None  #: from the welcome
+        self.memory: State | None = None  #: from the welcome; of a charger that is off, its last
+        self.is_off = False  #: for good; another start is another Hosted
+        self.secret_names: tuple[str, ...] = ()  #: of the options that are passwords
         self.spec: Spec | None = None  #: the newest that came
         self.spec_revision: int | None = None  #: the one that it runs by
         self.spec_error: str | None = None  #: why the newest cannot be followed
@@ -48,11 +56,30 @@ class Hosted:
         if self.charge_point is not None:
             self.charge_point.on_change = self.charge_point.memory.on_change = None
         self.charge_point = charge_point
+        self.memory = None  # it has it now
         self.has_memory = True
+        self.secret_names = tuple(charge_point.password_options)
         charge_point.on_change = lambda: self.on_changed(self)
         charge_point.memory.on_change = self._remember
         self._remember()
         self.on_begun(self)
+
+    def detach(self) -> None:
+        """The charger is off, and its charge point is not needed any more; a repeat is safe.
+
+        Raises one of `memory.UNUSABLE` for a charger whose fault has left nothing that can be remembered.
+        """
+        try:
+            self.memory = self.snapshot()
+        finally:
+            self.is_off = True
+            if self.charge_point is not None:
+                self.charge_point.on_change = self.charge_point.memory.on_change = None
+                self.charge_point = None
+
+    def snapshot(self) -> State | None:
+        """What it remembers now."""
+        return self.memory if self.charge_point is None else self.charge_point.memory.snapshot()
 
     def follow(self, revision: int, error: str | None = None) -> None:
         """Reports which specification the charger has, or why it cannot have it."""

@@ -20,22 +20,38 @@ SOON_S = 0.2
 class Memories:
     def __init__(self, on_due: Callable[[], object]) -> None:
         """`on_due` is called when there is something for `take`."""
+        self._on_due = on_due
         self._changed: dict[str, Hosted] = {}
-        self._cadence = Cadence(on_due, soon_s=SOON_S, every_s=EVERY_S)
+        self._due: dict[str, Hosted] = {}
+        self._cadence = Cadence(self._fall_due, soon_s=SOON_S, every_s=EVERY_S)
 
     def note(self, hosted: Hosted) -> None:
         """This charger has something else to remember. Without a session it waits for the next one."""
         self._changed[hosted.id] = hosted
         self._cadence.prompt()
 
+    def hasten(self, hosted: Hosted) -> None:
+        """The next `take` has this charger: nothing more will change."""
+        self._changed.pop(hosted.id, None)
+        self._due[hosted.id] = hosted
+
+    def drop(self, charger_id: str) -> None:
+        """Safe to repeat."""
+        self._changed.pop(charger_id, None)
+        self._due.pop(charger_id, None)
+
     def take(self) -> Iterator[Frame]:
-        """The memories that have changed since the last call."""
-        changed, self._changed = self._changed, {}
-        for hosted in changed.values():
-            charge_point = hosted.charge_point
-            if charge_point is not None:
-                state = charge_point.memory.snapshot()
-                yield {"charger": hosted.id, "memory": without_secrets(state, charge_point.password_options)}
+        """The memories that are due."""
+        due, self._due = self._due, {}
+        for hosted in due.values():
+            state = hosted.snapshot()
+            if state is not None:
+                yield {"charger": hosted.id, "memory": without_secrets(state, hosted.secret_names)}
+
+    def _fall_due(self) -> None:
+        self._due |= self._changed
+        self._changed = {}
+        self._on_due()
 
 
 def without_secrets(state: State, names: Iterable[str]) -> State:

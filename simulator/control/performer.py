@@ -99,6 +99,11 @@ class Performer:
         """From now on nothing begins."""
         self._closed = True
 
+    def drop(self, charger_id: str) -> None:
+        """Safe to repeat."""
+        self._answers.pop(charger_id, None)
+        self._held.pop(charger_id, None)
+
     def perform(
         self, charger_id: str, action_id: int, name: str, event: Mapping[str, Any], expires_in_s: float
     ) -> None:
@@ -109,7 +114,8 @@ class Performer:
         answers = self._answers.get(charger_id)
         known = answers.get(action_id) if answers else None
         hosted = self._chargers.get(charger_id)
-        if known is None and hosted is not None and hosted.charge_point is None and not self._closed:
+        waits = hosted is not None and hosted.charge_point is None and not hosted.is_off
+        if known is None and waits and not self._closed:
             expires_at_s = asyncio.get_running_loop().time() + expires_in_s
             self._held.setdefault(charger_id, []).append(_Held(action_id, name, event, expires_at_s))
             return
@@ -117,7 +123,7 @@ class Performer:
         self._answer(charger_id, action_id, answer)
 
     def resume(self, hosted: Hosted) -> None:
-        """The charger begins: its actions that wait happen now, but for those that the link has given up."""
+        """The charger begins, or is off: its actions that wait happen or fail now, but for those that the link has given up."""
         now_s = asyncio.get_running_loop().time()
         for held in self._held.pop(hosted.id, []):
             if held.expires_at_s > now_s:
@@ -154,7 +160,8 @@ class Performer:
 
     def _finish(self, charger_id: str, action_id: int, answer: Answer) -> None:
         """The first end counts."""
-        if (self._answers[charger_id].get(action_id) or PENDING) is PENDING:
+        answers = self._answers.get(charger_id)
+        if answers is not None and (answers.get(action_id) or PENDING) is PENDING:
             self._keep(charger_id, action_id, answer)
             self._answer(charger_id, action_id, answer)
 

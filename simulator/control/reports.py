@@ -52,6 +52,11 @@ class Reports:
             self._changed[hosted.id] = hosted
             self._cadence.prompt()
 
+    def drop(self, charger_id: str) -> None:
+        """Safe to repeat."""
+        for known in (self._changed, self._charging, self._last):
+            known.pop(charger_id, None)
+
     def take(self) -> Iterator[Frame]:
         """The changes since the last call."""
         changed, self._changed = self._changed, {}
@@ -89,7 +94,7 @@ class Reports:
 
     def _note_charging(self) -> None:
         self._tick = None
-        for hosted in self._charging.values():
+        for hosted in list(self._charging.values()):
             self.note(hosted)
 
 

@@ -14,19 +14,22 @@ MAX_ID_LENGTH = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlSettings:
-    charger_id: str  #: also the id of the process, which runs this one charger
+    process_id: str  #: of the host, or of the one charger that the process runs
     url: str
     token: str = field(repr=False)  #: good for the hello of this process only
     ca_file: str | None = None
 
 
-def read_control_settings(environ: Mapping[str, str]) -> ControlSettings | None:
-    """None without CHARGER_CONTROL_URL: the charger runs alone. Raises BadSettings. An empty variable counts as absent."""
+def read_control_settings(environ: Mapping[str, str], id_name: str = "CHARGER_ID") -> ControlSettings | None:
+    """None without CHARGER_CONTROL_URL: the charger runs alone. Raises BadSettings. An empty variable counts as absent.
+
+    `id_name` is the variable with the id of the process.
+    """
     url = environ.get("CHARGER_CONTROL_URL", "").strip()
     if not url:
         return None
     return ControlSettings(
-        charger_id=_word(environ, "CHARGER_ID", MAX_ID_LENGTH),
+        process_id=_word(environ, id_name, MAX_ID_LENGTH),
         url=_with_path(check_ws_url("CHARGER_CONTROL_URL", url)),
         token=_word(environ, "CHARGER_CONTROL_TOKEN"),
         ca_file=environ.get("CHARGER_CONTROL_CA_FILE", "").strip() or None,

@@ -14,10 +14,10 @@ class Pace:
         self._left = float(at_once)
         self._taken_at_s = self._clock()
 
-    def take(self) -> float:
-        """Counts one more, and returns the seconds to wait before the next."""
+    def take(self, count: int = 1) -> float:
+        """Counts so many more, and returns the seconds to wait before the next."""
         now_s = self._clock()
         refilled = self._left + (now_s - self._taken_at_s) * self._per_s
-        self._left = min(refilled, self._at_once) - 1
+        self._left = min(refilled, self._at_once) - count
         self._taken_at_s = now_s
         return max(-self._left / self._per_s, 0.0)

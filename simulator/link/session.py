@@ -24,6 +24,9 @@ UNKNOWN_ACTION = "Unknown"
 #: Of the CSMS's calls. Chargers that share a process share its CPU: without a limit one CSMS could take all of it.
 FRAMES_AT_ONCE, FRAMES_PER_S = 50, 50.0
 
+#: A longer frame counts as several: one of 400 KB takes up to 50 ms of CPU to read, check and log.
+COUNTED_BYTES = 32 * 1024
+
 Answer = frames.CallResult | frames.CallError | frames.BadAnswer
 Answerer = Callable[[str, Payload], Payload]
 
@@ -116,7 +119,7 @@ class Session:
             awaited = self._awaited
             await self._take_frame(text)
             called_for = awaited is not None and awaited[2].done()
-            await asyncio.sleep(0 if called_for else self._pace.take())
+            await asyncio.sleep(0 if called_for else self._pace.take(1 + len(text) // COUNTED_BYTES))
 
     async def settle(self) -> None:
         """Returns when nothing is on its way any more; then the session sends nothing more.

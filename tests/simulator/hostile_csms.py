@@ -144,6 +144,13 @@ async def _failing(is_v16: bool) -> AsyncIterator[Call]:
         await asyncio.sleep(0.2)
 
 
+async def _huge(is_v16: bool) -> AsyncIterator[Call]:
+    """Frames of nearly the size that a charger takes, as fast as it reads."""
+    while True:
+        yield "DataTransfer", {"vendorId": "Hostile", "data": "x" * 500_000}
+        await asyncio.sleep(0)
+
+
 async def _schedules(is_v16: bool) -> AsyncIterator[Call]:
     """20 daily profiles of 100 periods, then what they come to over 100 days."""
     for number in range(PROFILES):
@@ -178,6 +185,7 @@ def _profile(number: int, *, is_v16: bool) -> dict[str, Any]:
 PLAGUES: dict[str, Callable[[bool], AsyncIterator[Call]]] = {
     "FLOOD": _flood,
     "FAILS": _failing,
+    "HUGE": _huge,
     "SCHEDULES": _schedules,
 }
 

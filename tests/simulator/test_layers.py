@@ -11,8 +11,9 @@ ROOT = Path(simulator.__file__).parent
 
 #: A module imports its own package and lower layers. `lifecycle` loads the module of a version by its name.
 LAYERS = (
-    {"__main__"},
+    {"__main__", "host"},
     {"process"},
+    {"life"},
     {"lifecycle", "control", "http_api", "specification"},
     {"v16", "v201"},
     {"charge_point"},

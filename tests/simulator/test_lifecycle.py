@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from simulator import lifecycle
 from simulator.charge_point.charge_point import ChargePoint
-from simulator.lifecycle import build_charge_point, live
+from simulator.lifecycle import Terms, build_charge_point, live
 from simulator.link.websocket import LinkError
 from simulator.log import EventLog
 from simulator.settings import Settings
@@ -259,7 +259,7 @@ def test_200_chargers_reconnect_within_a_minute_and_never_a_tenth_of_them_in_one
     random.seed(200)
     reconnects_s: list[float] = []
 
-    async def connect_and_hold(charge_point: ChargePoint) -> None:
+    async def connect_and_hold(charge_point: ChargePoint, _: Terms) -> None:
         """A CSMS that is down from second 1 on."""
         now_s = asyncio.get_running_loop().time()
         if now_s < 1:

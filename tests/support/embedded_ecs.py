@@ -38,7 +38,7 @@ def client_at(endpoint_url: str, settings: EcsSettings, budget: Budget | None = 
         patch.setenv("AWS_ENDPOINT_URL", endpoint_url)
         patch.setenv("AWS_ACCESS_KEY_ID", "tests")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "tests")
-        patch.setattr("worker.ecs.client.ATTEMPTS", 1)
+        patch.setattr("worker.ecs.aws_settings.ATTEMPTS", 1)
         return EcsClient(settings, budget)
 
 

@@ -11,6 +11,7 @@ from itertools import count
 
 from shared.error_codes import ErrorCode
 from worker.ecs.client import EcsClient, EcsUnavailable, ServiceView, TaskDefinitionMissing, TaskView
+from worker.ecs.requests import CHARGER, Program
 
 Action = Callable[[], None]
 
@@ -66,19 +67,23 @@ class FakeEcs(EcsClient):
 
     # What EcsClient does.
 
-    def spec_of(self, environment: dict[str, str]) -> str:
+    def spec_of(self, environment: dict[str, str], program: Program = CHARGER) -> str:
         return self.spec
 
     def ensure_task_definition(
-        self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
+        self,
+        process_id: str,
+        environment: dict[str, str],
+        tags: dict[str, str],
+        program: Program = CHARGER,
     ) -> str:
-        known = self.definitions.get(charger_id)
+        known = self.definitions.get(process_id)
         if known and known[-1][1] == environment and self.specs[known[-1][0]] == self.spec:
             return known[-1][0]
-        self._before("RegisterTaskDefinition", charger_id)
-        self._revisions[charger_id] += 1
-        arn = f"arn:task-definition/{charger_id}:{self._revisions[charger_id]}"
-        self.definitions.setdefault(charger_id, []).append((arn, environment))
+        self._before("RegisterTaskDefinition", process_id)
+        self._revisions[process_id] += 1
+        arn = f"arn:task-definition/{process_id}:{self._revisions[process_id]}"
+        self.definitions.setdefault(process_id, []).append((arn, environment))
         self.specs[arn], self.environments[arn] = self.spec, environment
         self._after()
         return arn

@@ -9,7 +9,7 @@ from billiard.einfo import ExceptionInfo
 
 from tests.support.waiting import wait_until
 from worker.broker.pool import TaskPool
-from worker.ecs.client import MAX_GROWTH
+from worker.ecs.aws_settings import MAX_GROWTH
 
 THREADS = 2
 

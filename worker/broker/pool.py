@@ -11,7 +11,7 @@ from typing import Any
 from billiard.einfo import ExceptionInfo
 from celery.concurrency import thread
 
-from worker.ecs.client import MAX_GROWTH
+from worker.ecs.aws_settings import MAX_GROWTH
 
 
 class TaskPool(thread.TaskPool):

@@ -6,14 +6,13 @@ answers are checked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
 import boto3
-from botocore.config import Config
 
 from shared.settings import EcsSettings
+from worker.ecs.aws_settings import client_config
 from worker.ecs.budget import Budget
 from worker.ecs.counts import CallCounts
 from worker.ecs.errors import (
@@ -24,7 +23,17 @@ from worker.ecs.errors import (
     required,
     two_errors,
 )
-from worker.ecs.requests import SPEC_TAG, definition, digest, network, placement, request_of, tags_of
+from worker.ecs.requests import (
+    CHARGER,
+    SPEC_TAG,
+    Program,
+    definition,
+    digest,
+    network,
+    placement,
+    request_of,
+    tags_of,
+)
 from worker.ecs.views import ServiceView, TaskView, service_view, task_view
 
 if TYPE_CHECKING:
@@ -34,11 +43,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["EcsClient", "EcsRejected", "EcsUnavailable", "ServiceView", "TaskDefinitionMissing", "TaskView"]
-
-ATTEMPTS = 2  # of botocore, within a call; longer waits are a delay on the row
-MAX_GROWTH = (
-    4  # times its threads at the start, to which a worker may grow: there are connections for so many
-)
 
 # Items in one call, from the ECS API reference.
 DESCRIBE_SERVICES_LIMIT = 10
@@ -104,20 +108,24 @@ class EcsClient:
 
     # Task definitions.
 
-    def spec_of(self, environment: dict[str, str]) -> str:
-        """The digest of the task definition and the network that these settings give a charger of this environment."""
-        return digest([definition(self._settings, "", environment), network(self._settings)])
+    def spec_of(self, environment: dict[str, str], program: Program = CHARGER) -> str:
+        """The digest of the task definition and the network that these settings give a process of this environment."""
+        return digest([definition(self._settings, "", environment, program), network(self._settings)])
 
     def ensure_task_definition(
-        self, charger_id: str, environment: dict[str, str], tags: dict[str, str]
+        self,
+        process_id: str,
+        environment: dict[str, str],
+        tags: dict[str, str],
+        program: Program = CHARGER,
     ) -> str:
         """The ARN of a task definition of these settings and this environment. Safe to repeat.
 
         It is registered only if the newest revision differs: a worker that died after RegisterTaskDefinition left one.
         """
-        request = definition(self._settings, charger_id, environment)
+        request = definition(self._settings, process_id, environment, program)
         spec = digest(request)
-        newest = self._newest_task_definition(charger_id)
+        newest = self._newest_task_definition(process_id)
         if newest is not None and newest[1] == spec:
             return newest[0]
         request["tags"] = tags_of({**self._settings.tags, **tags, SPEC_TAG: spec})
@@ -356,18 +364,6 @@ class EcsClient:
             )
             for page in pages:
                 yield from (arn for arn in page["taskDefinitionArns"] if _name(arn).split(":")[0] == family)
-
-
-def client_config(settings: EcsSettings) -> Config:
-    """Time-outs and retries of botocore that are below all of ours: its defaults wait for minutes."""
-    return Config(
-        connect_timeout=settings.connect_timeout_s,
-        read_timeout=settings.read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        max_pool_connections=settings.max_connections * MAX_GROWTH,
-        tcp_keepalive=True,
-        user_agent=f"chargehand/{version('chargehand')}",  # botocore would build its own twice for each call
-    )
 
 
 def _unless_inactive(view: ServiceView | None) -> ServiceView | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,40 @@ if TYPE_CHECKING:
     )
 
 CONTAINER = "charger"
-STOP_TIMEOUT_S = 10  # the simulator closes its session within 5
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What the one container of a task runs, and what it needs for that."""
+
+    names_itself: str  #: the variable with the id that the control link knows the process by
+    stop_timeout_s: int
+    command: tuple[str, ...] = ()  #: empty for the image's own
+    size: tuple[str, str] | None = None  #: CPU units and MiB; None for those of the settings
+    log_options: Mapping[str, str] = field(default_factory=dict)
+
+
+#: The simulator closes its session within 5 s.
+CHARGER = Program("CHARGER_ID", stop_timeout_s=10)
+
+#: CPU units and MiB of a host, by the chargers that it may have: Fargate's smallest sizes that leave half of each free.
+HOST_SIZES = ((1_000, ("256", "512")), (2_500, ("512", "1024")), (5_000, ("1024", "2048")))
+
+
+def host_program(capacity: int) -> Program:
+    """A process that runs up to `capacity` chargers. It ends within 25 s.
+
+    Its log driver drops lines rather than hold up all chargers of the host: 25 MiB are the lines of many minutes.
+    """
+    size = next((size for most, size in HOST_SIZES if capacity <= most), HOST_SIZES[-1][1])
+    return Program(
+        "HOST_ID",
+        stop_timeout_s=30,
+        command=("python", "-m", "simulator.host"),
+        size=size,
+        log_options={"mode": "non-blocking", "max-buffer-size": "25m"},
+    )
+
 
 # Amazon ECS Developer Guide, "Tag restrictions".
 NOT_IN_TAGS = re.compile(r"[^\w .:/=+@-]")
@@ -43,16 +77,17 @@ READ_BACK = frozenset(
 
 
 def definition(
-    settings: EcsSettings, charger_id: str, environment: dict[str, str]
+    settings: EcsSettings, process_id: str, environment: dict[str, str], program: Program = CHARGER
 ) -> "RegisterTaskDefinitionRequestTypeDef":
-    """The request for a charger's task definition, without its tags: they change nothing about the task."""
+    """The request for a task definition, without its tags: they change nothing about the task."""
+    cpu, memory = program.size or (settings.cpu, settings.memory)
     request: RegisterTaskDefinitionRequestTypeDef = {
-        "family": settings.name_prefix + charger_id,
+        "family": settings.name_prefix + process_id,
         "networkMode": "awsvpc" if settings.subnets else "bridge",
         "requiresCompatibilities": [compatibility(settings)],
-        "cpu": settings.cpu,
-        "memory": settings.memory,
-        "containerDefinitions": [container(settings, charger_id, environment)],
+        "cpu": cpu,
+        "memory": memory,
+        "containerDefinitions": [container(settings, process_id, environment, program)],
     }
     if settings.execution_role_arn:
         request["executionRoleArn"] = settings.execution_role_arn
@@ -82,20 +117,21 @@ def digest(request: object) -> str:
 
 
 def container(
-    settings: EcsSettings, charger_id: str, environment: dict[str, str]
+    settings: EcsSettings, process_id: str, environment: dict[str, str], program: Program = CHARGER
 ) -> "ContainerDefinitionTypeDef":
-    """The one container of a charger's task."""
+    """The one container of the task."""
+    command: ContainerDefinitionTypeDef = {"command": list(program.command)} if program.command else {}
     return {
         "name": CONTAINER,
         "image": settings.image,
         "essential": True,
-        "stopTimeout": STOP_TIMEOUT_S,
+        "stopTimeout": program.stop_timeout_s,
         "environment": [
             {"name": name, "value": value}
             for name, value in sorted(
                 (
                     settings.charger_environment
-                    | control_environment(settings.control, charger_id)
+                    | control_environment(settings.control, process_id, program.names_itself)
                     | environment
                 ).items()
             )
@@ -105,24 +141,26 @@ def container(
             "options": {
                 "awslogs-group": settings.log_group,
                 "awslogs-region": settings.region,
-                # The stream becomes <charger id>/charger/<task id>: worker/logs/page.py reads it back.
-                "awslogs-stream-prefix": charger_id,
+                # The stream becomes <process id>/charger/<task id>: worker/logs/page.py reads it back.
+                "awslogs-stream-prefix": process_id,
+                **program.log_options,
             },
         },
+        **command,
     }
 
 
-def control_environment(control: ControlSettings, charger_id: str) -> dict[str, str]:
-    """How the charger's process reaches the control link; empty where chargers run without one.
+def control_environment(control: ControlSettings, process_id: str, names_itself: str) -> dict[str, str]:
+    """How the process reaches the control link; empty where chargers run without one.
 
     Always the same for the same settings, so that a digest of the task definition changes only with them.
     """
     if not control.url:
         return {}
     variables = {
-        "CHARGER_ID": charger_id,
+        names_itself: process_id,
         "CHARGER_CONTROL_URL": control.url,
-        "CHARGER_CONTROL_TOKEN": ControlTokens(control.secrets).first_token(charger_id),
+        "CHARGER_CONTROL_TOKEN": ControlTokens(control.secrets).first_token(process_id),
         "CHARGER_CONTROL_CA_FILE": control.ca_file,
     }
     return {name: value for name, value in variables.items() if value}

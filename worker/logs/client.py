@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.settings import EcsSettings
-from worker.ecs.client import client_config
+from worker.ecs.aws_settings import client_config
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient

@@ -8,7 +8,7 @@ from embedded.ecs.api.paging import page
 from embedded.ecs.api.tags import check_tags
 from embedded.ecs.errors import ClientException, InvalidParameterException
 from embedded.ecs.state.fleet import Fleet
-from embedded.ecs.state.model import ALLOWED_VARIABLES, Json, Tags, TaskDefinition
+from embedded.ecs.state.model import ALLOWED_VARIABLES, HOST_COMMAND, Json, Tags, TaskDefinition
 
 FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 MAX_DELETED = 10
@@ -217,6 +217,10 @@ def check_container(request: Json, container: Json) -> None:
             " 'memoryReservation' must be specified."
         )
     check_variables(container)
+    if container.get("command") not in (None, [], HOST_COMMAND):
+        raise ClientException(
+            f"The embedded Amazon ECS runs chargers only: a command may be {' '.join(HOST_COMMAND)}, or none."
+        )
 
 
 def check_variables(container: Json) -> None:
@@ -229,7 +233,7 @@ def check_variables(container: Json) -> None:
             )
         if not ALLOWED_VARIABLES.fullmatch(name):
             raise ClientException(
-                f"The embedded Amazon ECS runs chargers only: a task definition may set CHARGER_* and not {name:.100}."
+                f"The embedded Amazon ECS runs chargers only: a task definition may set CHARGER_* and HOST_*, and not {name:.100}."
             )
 
 

@@ -17,7 +17,7 @@ from embedded.ecs.scheduling.specification import (
     task_settings,
 )
 from embedded.ecs.state.fleet import Fleet
-from embedded.ecs.state.model import Json, Service, Task
+from embedded.ecs.state.model import HOST_COMMAND, Json, Service, Task
 
 
 class CannotStart(Exception):
@@ -112,6 +112,8 @@ class Launcher:
         container = self._fleet.definitions[task.task_definition].main_container
         check_container(container, rule)
         command = list(self._task_command)
+        if container.get("command"):
+            command = [sys.executable, *HOST_COMMAND[1:]]  # the only one that a registration may name
         if rule is not None and rule.kind == "exit_at_once":
             command = [sys.executable, "-I", "-S", "-c", f"raise SystemExit({rule.exit_code})"]
         output = self._open_log(task, container)

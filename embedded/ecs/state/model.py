@@ -11,7 +11,10 @@ MAX_EVENTS = 100  # per service, as ECS shows them
 
 #: The variables that a task definition may set. Another one, such as PYTHONPATH or LD_PRELOAD, could make the task's
 #: process run the caller's code as the user who started this ECS.
-ALLOWED_VARIABLES = re.compile(r"CHARGER_[A-Z0-9_]+")
+ALLOWED_VARIABLES = re.compile(r"(CHARGER|HOST)_[A-Z0-9_]+")
+
+#: The command that a task definition may set, beside none, which is the charger's.
+HOST_COMMAND = ["python", "-m", "simulator.host"]
 
 Json = dict[str, Any]
 Tags = list[dict[str, str]]

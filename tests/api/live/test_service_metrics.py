@@ -129,3 +129,26 @@ def test_open_streams_are_counted(fleet: Fleet, watch: Watch) -> None:
     assert before is not None
     assert metric(fleet.client, 'event_streams{kind="charger"}') == before + 1
     assert metric(fleet.client, 'event_streams{kind="organization"}') == 0
+
+
+def test_hosts_are_counted_by_state_with_their_chargers_lag_and_dropped_lines(fleet: Fleet) -> None:
+    late = fleet.host(chargers=900, lag_ms=812.0, lines_dropped=7)
+    fleet.host(
+        "globex", chargers=300, lag_ms=99_000.0, lines_dropped=1, running_count=1, reported_at=func.now()
+    )
+    with fleet.sessions.begin() as session:
+        session.add(ControlLink(id="link", seen_at=func.now()))
+        session.add(
+            ControlSession(
+                process_id=late, session_id="s", boot_id="b", link_id="link", connected_at=func.now()
+            )
+        )
+
+    def value(line: str) -> float | None:
+        return metric(fleet.client, line)
+
+    states = ("starting", "running", "draining", "removing", "unknown")
+    assert [value(f'hosts{{state="{state}"}}') for state in states] == [0, 1, 0, 0, 1]
+    assert (value("host_chargers_count"), value("host_chargers_sum")) == (2, 1_200)
+    assert value("host_lag_seconds") == 0.812  # what a lost host last reported does not count
+    assert value("host_lines_dropped") == 8

@@ -210,6 +210,17 @@ def test_a_task_definition_sets_nothing_but_the_chargers_variables(fleet: Fleet,
     assert "a task definition may set CHARGER_*" in error["Message"]
 
 
+@pytest.mark.parametrize("command", [["sh", "-c", "id"], ["python", "-m", "simulator"], ["python"]])
+def test_a_task_definition_runs_nothing_but_chargers(fleet: Fleet, command: list[str]) -> None:
+    with pytest.raises(ClientError) as refusal:
+        fleet.ecs.register_task_definition(
+            family="any",
+            containerDefinitions=[{"name": "any", "image": "any", "memory": 16, "command": command}],
+        )
+
+    assert "a command may be python -m simulator.host" in refusal.value.response["Error"]["Message"]
+
+
 def test_without_a_secret_it_does_not_start(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", "embedded.ecs", "--state-dir", str(tmp_path)],

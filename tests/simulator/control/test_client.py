@@ -93,7 +93,7 @@ async def test_why_the_link_cannot_be_reached_is_a_sentence(host: str, why: str)
     port = free_port()
     with pytest.raises(Away, match=re.escape(why.format(port=port))) as away:
         await open_control(
-            ControlSettings(charger_id="dep-1", url=f"ws://{host}:{port}/control", token="token"), "token"
+            ControlSettings(process_id="dep-1", url=f"ws://{host}:{port}/control", token="token"), "token"
         )
 
     assert "Errno" not in str(away.value)

@@ -269,6 +269,20 @@ async def test_a_csms_that_floods_is_answered_at_a_bounded_rate() -> None:
     assert 0.15 < time.monotonic() - began_s < 5
 
 
+async def test_a_csms_that_sends_long_frames_is_answered_more_slowly() -> None:
+    """Seven of 480 KB are 105 ordinary ones: reading them takes a second, and more of the CPU than those."""
+    long = '[2,"7","DataTransfer",{"vendorId":"V","data":"' + 480_000 * "x" + '"}]'
+    async with Csms() as csms, LocalCharger(csms.url) as charger:
+        link = await csms.accepted()
+        began_s = time.monotonic()
+        for _ in range(7):
+            await link.socket.send(long)
+        await wait_until_async(lambda: str(link.frames).count('[3,"7"') == 7)
+
+    assert charger.model.is_accepted
+    assert 0.7 < time.monotonic() - began_s < 8
+
+
 @given(waits=st.lists(st.floats(0, 3), min_size=1, max_size=200))
 def test_no_pace_exceeds_its_rate(waits: list[float]) -> None:
     """In any time, no more are taken than at once and for each second of it."""

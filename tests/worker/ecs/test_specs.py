@@ -10,7 +10,7 @@ import pytest
 from tests.support.embedded_ecs import Embedded
 from tests.support.waiting import wait_until
 from worker.ecs.client import EcsClient, EcsUnavailable
-from worker.ecs.requests import definition
+from worker.ecs.requests import CHARGER, definition, digest, host_program
 from worker.reconcile.provision import fleet_spec
 
 ENVIRONMENT = {"CHARGER_IDENTITY": "CP-1"}
@@ -122,7 +122,7 @@ def test_an_upgrade_that_changes_the_settings_adopts_no_definition(
 @pytest.mark.parametrize(
     "by_hand",
     [
-        {"command": ["sleep", "60"]},
+        {"command": ["python", "-m", "simulator.host"]},
         {"environment": [{"name": "CHARGER_IDENTITY", "value": "CP-2"}]},
         {"environment": []},
     ],
@@ -185,3 +185,45 @@ def test_a_definition_that_ecs_does_not_delete_is_no_success(embedded: Embedded,
     with pytest.raises(EcsUnavailable, match="still in ACTIVE status"):
         embedded.ecs.delete_task_definitions({arn: False})
     embedded.ecs.delete_task_definitions({f"{arn}7": False})  # somebody else has deleted it
+
+
+def test_the_task_of_a_host_runs_many_chargers(embedded: Embedded) -> None:
+    host_id = f"host-{uuid4().hex[:12]}"
+    program = host_program(2_000)
+
+    arn = embedded.ecs.ensure_task_definition(host_id, {"HOST_CAPACITY": "2000"}, {}, program)
+    again = embedded.ecs.ensure_task_definition(host_id, {"HOST_CAPACITY": "2000"}, {}, program)
+
+    found = embedded.ecs._ecs.describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    [container] = found["containerDefinitions"]
+    assert again == arn
+    assert (found["family"], found["cpu"], found["memory"]) == (host_id, "512", "1024")
+    assert container["command"] == ["python", "-m", "simulator.host"]
+    assert container["stopTimeout"] == 30
+    assert container["logConfiguration"]["options"]["awslogs-stream-prefix"] == host_id
+    assert container["logConfiguration"]["options"]["mode"] == "non-blocking"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "size"),
+    [(1, ("256", "512")), (1_000, ("256", "512")), (1_001, ("512", "1024")), (2_501, ("1024", "2048"))],
+)
+def test_a_host_is_as_large_as_its_chargers_need(capacity: int, size: tuple[str, str]) -> None:
+    assert host_program(capacity).size == size
+
+
+def test_a_host_of_another_program_is_another_spec(ecs_client: EcsClient) -> None:
+    specs = {ecs_client.spec_of({}, program) for program in (CHARGER, host_program(1), host_program(5_000))}
+
+    assert len(specs) == 3
+
+
+def test_this_release_makes_the_definition_of_a_charger_that_the_last_one_made(embedded: Embedded) -> None:
+    """Another digest would roll every fleet out."""
+    settings = replace(
+        embedded.ecs._settings, image="simulator", log_group="/chargers", region="eu-central-1"
+    )
+
+    assert digest(definition(settings, "dep-1", ENVIRONMENT)) == (
+        "45ca286f6203cd51697d3ed784221ccade77cd9a539abfb8644d500ccd4aa48d"
+    )
