@@ -14,6 +14,7 @@ CLEAN_UP_EVERY_S = 3600.0
 ROLLOUTS_EVERY_S = 5.0
 RUN_JOBS_EVERY_S = 1.0
 EXPIRE_EVERY_S = 5.0
+KEEP_HOSTS_EVERY_S = 1.0  #: a new host is not noticed sooner
 # A task is late when it has not succeeded for so many of its periods, plus LATE_S for the run itself.
 LATE_PERIODS = 3
 LATE_S = 60.0
@@ -37,6 +38,7 @@ def periods_s(timing: Timing) -> dict[TaskName, float]:
         TaskName.RUN_JOBS: RUN_JOBS_EVERY_S,
         TaskName.EXPIRE: EXPIRE_EVERY_S,
         TaskName.OBSERVE: timing.observe_every_s,
+        TaskName.KEEP_HOSTS: KEEP_HOSTS_EVERY_S,
         TaskName.ROLLOUTS: ROLLOUTS_EVERY_S,
         TaskName.READ_LOGS: timing.logs_every_s,
         TaskName.CLEAN_UP: CLEAN_UP_EVERY_S,

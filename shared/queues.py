@@ -12,7 +12,7 @@ class Queue(StrEnum):
 
     LIFECYCLE = "lifecycle"  #: start, stop, restart: small and fast, people wait for them
     PROVISIONING = "provisioning"  #: create, update, delete, roll out
-    MAINTENANCE = "maintenance"  #: sweep, jobs, expiry, observe, rollouts, logs
+    MAINTENANCE = "maintenance"  #: sweep, jobs, expiry, observe, hosts, rollouts, logs
 
 
 class TaskName(StrEnum):
@@ -28,6 +28,7 @@ class TaskName(StrEnum):
     RUN_JOBS = "maintenance.run_jobs"
     EXPIRE = "maintenance.expire"
     OBSERVE = "maintenance.observe"
+    KEEP_HOSTS = "maintenance.keep_hosts"
     ROLLOUTS = "maintenance.rollouts"
     READ_LOGS = "maintenance.read_logs"
     CLEAN_UP = "maintenance.clean_up"
@@ -56,6 +57,7 @@ QUEUE_OF: dict[TaskName, Queue] = {
     TaskName.RUN_JOBS: Queue.MAINTENANCE,
     TaskName.EXPIRE: Queue.MAINTENANCE,
     TaskName.OBSERVE: Queue.MAINTENANCE,
+    TaskName.KEEP_HOSTS: Queue.MAINTENANCE,
     TaskName.ROLLOUTS: Queue.MAINTENANCE,
     TaskName.READ_LOGS: Queue.MAINTENANCE,
     TaskName.CLEAN_UP: Queue.MAINTENANCE,

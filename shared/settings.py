@@ -105,6 +105,7 @@ class Timing:
     stale_after_s: float  #: an observation older than this is marked stale
     command_deadline_s: float  #: a command that ECS has not accepted by then fails
     provisioning_deadline_s: float  #: a new charger that does not run by then fails
+    host_empty_s: float  #: a host without a charger is removed after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,7 @@ class Settings:
     waits_per_organization: int  #: of those
     chargers_per_organization: int  #: a further create is refused
     default_placement: Placement  #: of a new charger whose client chooses none
+    host_capacity: int  #: chargers that a new host may have
     open_commands_per_organization: int  #: not final; a further command is refused
     open_actions_per_organization: int  #: not final; a further request for actions is refused
     open_jobs_per_organization: int  #: not final; a further job is refused

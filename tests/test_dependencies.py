@@ -56,7 +56,7 @@ LAYERS = {
             "observe",
             "logs",
         ),
-        *("reconcile", "ecs", "outage_log"),
+        *("reconcile", "hosts", "ecs", "outage_log"),
     ),
 }
 

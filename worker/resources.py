@@ -12,6 +12,8 @@ from shared.startup.environment import load_settings
 from worker.ecs.aws_settings import refused_in_one_line, with_region
 from worker.ecs.budget import Budget
 from worker.ecs.client import EcsClient
+from worker.hosts.hints import Hints
+from worker.hosts.hosting import Hosting
 from worker.logs.client import LogsClient
 
 THREADS_PER_CONNECTION = 2  #: to the database
@@ -26,6 +28,7 @@ class Resources:
     ecs: EcsClient
     budget: Budget
     logs: LogsClient
+    hosting: Hosting
 
 
 class Process:
@@ -62,7 +65,8 @@ class Process:
         with refused_in_one_line():
             ecs = EcsClient(clients, budget)
             logs = LogsClient(clients, max_bytes_per_day=settings.log_bytes_per_organization)
-        made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, budget, logs)
+        hosting = Hosting(settings.host_capacity, Hints(settings.redis_url))
+        made = Resources(settings, Sessions(_engine(settings, self._threads)), ecs, budget, logs, hosting)
         gc.freeze()  # a garbage collection of all of botocore would stop every thread for 0.1 s
         return made
 

@@ -20,9 +20,11 @@ from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
 from worker.jobs.run import Quotas, run_jobs
 from worker.logs.client import LOG_ERRORS
+from worker.logs.numbers import prune_numbers
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
 from worker.maintenance.expire import expire_chargers, expire_locations
+from worker.maintenance.keep_hosts import keep_hosts
 from worker.maintenance.leftovers import remove_leftovers, remove_orphans
 from worker.maintenance.prune import (
     prune_actions,
@@ -72,7 +74,7 @@ def converge_charger(*, charger_id: str, **_for_flower: object) -> None:
     process = resources()
 
     def converge_row() -> None:
-        converge(process.sessions, process.ecs, process.settings.timing, charger_id)
+        converge(process.sessions, process.ecs, process.settings.timing, charger_id, process.hosting)
 
     with database.suppress():
         chargers.process(charger_id, converge_row)
@@ -157,6 +159,13 @@ def observe_chargers() -> None:
             sweep(process.sessions, app)
 
 
+@app.task(name=TaskName.KEEP_HOSTS.value, send_events=False)
+@one_at_a_time
+def keep_all_hosts() -> None:
+    with maintenance(TaskName.KEEP_HOSTS, ecs) as process:
+        keep_hosts(process.sessions, process.ecs, process.settings.timing, fleet_spec(process.ecs))
+
+
 @app.task(name=TaskName.ROLLOUTS.value, send_events=False)
 @one_at_a_time
 def continue_rollouts() -> None:
@@ -182,6 +191,7 @@ def prune() -> None:
         sessions, retention = process.sessions, process.settings.retention
         for partition in prune_logs(sessions, retention.log_days):
             log.info("logs.pruned", partition=partition)
+        prune_numbers(sessions)
         pruned = {
             "keys": prune_keys(sessions),
             "events": prune_events(sessions, retention.log_days),

@@ -161,6 +161,7 @@ def _load(env: Env) -> Settings:
         tokens=_tokens(env),
         control=(control := _control(env)),
         default_placement=_default_placement(env, control),
+        host_capacity=_int(env, "HOST_CAPACITY", 1_000, 1, 5_000),
         ecs=_ecs(env, control, embedded=embedded),
         budget=_budget(env, redis_url=shared_redis, embedded=embedded),
         timing=_timing(env, embedded=embedded),
@@ -269,6 +270,7 @@ def _timing(env: Env, *, embedded: bool) -> Timing:
         stale_after_s=_float(env, "STALE_SECONDS", 30 if embedded else 180, 1, YEAR_S),
         command_deadline_s=_float(env, "COMMAND_DEADLINE_SECONDS", 3600, 1, YEAR_S),
         provisioning_deadline_s=_float(env, "PROVISIONING_DEADLINE_SECONDS", 3600, 1, YEAR_S),
+        host_empty_s=_float(env, "HOST_EMPTY_SECONDS", 300, 0, YEAR_S),
     )
 
 

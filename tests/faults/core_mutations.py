@@ -158,10 +158,10 @@ CORE_MUTATIONS = (
     Mutation(
         "the row is locked during the call",
         "worker/reconcile/converge.py",
-        "        outcome = attempt(sessions, ecs, desired)\n",
+        "        outcome = attempt(sessions, ecs, hosting, desired)\n",
         "        with sessions.begin() as session:\n"
         "            session.get(Charger, desired.id, with_for_update=True)\n"
-        "            outcome = attempt(sessions, ecs, desired)\n",
+        "            outcome = attempt(sessions, ecs, hosting, desired)\n",
     ),
     Mutation(
         "what a late call made of a removed charger stays",

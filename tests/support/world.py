@@ -13,13 +13,16 @@ from shared.fleet.receipts import CommandReceipt
 from shared.models import Charger, Command
 from shared.sealing import Sealer
 from shared.settings import Timing
-from shared.vocabulary import CommandStatus, EventType
+from shared.vocabulary import CommandStatus, EventType, Placement
 from tests.support.environment import ENCRYPTION_KEY
 from tests.support.fake_ecs import FakeEcs
+from worker.hosts.hints import Hints
+from worker.hosts.hosting import Hosting
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge
 
 ORGANIZATION = "acme"
+HOSTING = Hosting(capacity=3, hints=Hints(""))  # small hosts, and the link looks by itself
 
 
 @dataclass
@@ -32,7 +35,12 @@ class World:
 
     # Clients.
 
-    def create(self, identity: str = "CP-1") -> str:
+    def create(
+        self,
+        identity: str = "CP-1",
+        placement: Placement = Placement.DEDICATED,
+        organization: str = ORGANIZATION,
+    ) -> str:
         with self.sessions.begin() as session:
             new = chargers.NewCharger(
                 identity=identity,
@@ -40,8 +48,9 @@ class World:
                 model_slug="wallbox-pulsar-plus",
                 connector_type="Type2",
                 ws_url="ws://csms.test/ocpp",
+                placement=placement,
             )
-            request = chargers.CreateRequest(new, ORGANIZATION, requested_by="tester", request_id="request-1")
+            request = chargers.CreateRequest(new, organization, requested_by="tester", request_id="request-1")
             receipt = chargers.create_charger(
                 session, request, max_chargers=1_000_000, sealer=Sealer((ENCRYPTION_KEY,))
             )
@@ -54,18 +63,18 @@ class World:
         assert self.charger(charger_id).provisioning_status == "READY"
         return charger_id
 
-    def start(self, charger_id: str) -> CommandReceipt:
-        return self._record(EventType.START_CHARGER, charger_id)
+    def start(self, charger_id: str, organization: str = ORGANIZATION) -> CommandReceipt:
+        return self._record(EventType.START_CHARGER, charger_id, organization)
 
-    def stop(self, charger_id: str) -> CommandReceipt:
-        return self._record(EventType.STOP_CHARGER, charger_id)
+    def stop(self, charger_id: str, organization: str = ORGANIZATION) -> CommandReceipt:
+        return self._record(EventType.STOP_CHARGER, charger_id, organization)
 
-    def restart(self, charger_id: str) -> CommandReceipt:
-        return self._record(EventType.RESET_CHARGER, charger_id)
+    def restart(self, charger_id: str, organization: str = ORGANIZATION) -> CommandReceipt:
+        return self._record(EventType.RESET_CHARGER, charger_id, organization)
 
-    def delete(self, charger_id: str) -> CommandReceipt:
+    def delete(self, charger_id: str, organization: str = ORGANIZATION) -> CommandReceipt:
         with self.sessions.begin() as session:
-            request = chargers.DeleteRequest(charger_id, ORGANIZATION, requested_by="tester", request_id=None)
+            request = chargers.DeleteRequest(charger_id, organization, requested_by="tester", request_id=None)
             return chargers.delete_charger(session, request)
 
     def update(self, charger_id: str, **changes: Any) -> CommandReceipt:
@@ -83,7 +92,7 @@ class World:
     # Workers.
 
     def converge(self, charger_id: str) -> None:
-        converge(self.sessions, self.ecs, self.timing, charger_id)
+        converge(self.sessions, self.ecs, self.timing, charger_id, HOSTING)
 
     def observe(self) -> int:
         """Observe every charger now, and once more when its task has run for a while. Returns how many have drifted."""
@@ -165,11 +174,13 @@ class World:
                 or 0
             )
 
-    def _record(self, event_type: EventType, charger_id: str) -> CommandReceipt:
+    def _record(
+        self, event_type: EventType, charger_id: str, organization: str = ORGANIZATION
+    ) -> CommandReceipt:
         request = commands.LifecycleRequest(
             event_type=event_type,
             charger_id=charger_id,
-            organization_id=ORGANIZATION,
+            organization_id=organization,
             requested_by="tester",
             request_id=f"request of {event_type}",
         )

@@ -7,7 +7,7 @@ from sqlalchemy import func, update
 from shared.fleet.spec import GONE_AFTER_S
 from shared.models import Charger, FleetSpec
 from tests.support.fake_ecs import FakeEcs
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from worker.maintenance.rollout import START_AFTER_S, roll_out
 from worker.reconcile.converge import converge
 from worker.reconcile.provision import fleet_spec
@@ -65,7 +65,7 @@ def under_way(world: World, chargers: list[str]) -> list[str]:
 
 
 def deliver(world: World, ecs: FakeEcs, charger_id: str) -> None:
-    converge(world.sessions, ecs, world.timing, charger_id)
+    converge(world.sessions, ecs, world.timing, charger_id, HOSTING)
 
 
 def deliver_all(world: World, ecs: FakeEcs, chargers: list[str]) -> None:

@@ -29,7 +29,7 @@ from tests.faults.poison import POISON
 from tests.support.embedded_ecs import ROLE, Embedded
 from tests.support.environment import environment
 from tests.support.waiting import wait_until
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from worker.broker.quarantine import QUARANTINE, is_readable, quarantine_unreadable
 from worker.reconcile.converge import converge
 
@@ -217,7 +217,7 @@ def test_a_worker_rolls_its_image_out(line: Line, embedded: Embedded) -> None:
     charger_id = line.world.create()
     old = copy(embedded.ecs)
     old._settings = replace(old._settings, image="simulator:old")
-    converge(line.world.sessions, old, line.world.timing, charger_id)
+    converge(line.world.sessions, old, line.world.timing, charger_id, HOSTING)
     with line.world.sessions.begin() as session:
         session.execute(update(Charger).values(provisioning_status="READY", settled_generation=1))
 

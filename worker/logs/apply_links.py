@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerLink
+from shared.vocabulary import Placement
 
 MAX_LINKS = 100  # in one transaction, which locks their chargers' rows for some milliseconds
 MAX_TASKS = 5  # whose links are kept per charger; an older task can only have lines that come hours late
@@ -43,6 +44,7 @@ def link_in_doubt(settle_s: float) -> ColumnElement[bool]:
     another = ChargerLink.task_id.is_distinct_from(Charger.running_task_id)
     return and_(
         Charger.desired_count == 1,
+        Charger.placement == Placement.DEDICATED,  # a host names the start that runs
         or_(Charger.generation > 1, Charger.rollout_at.is_not(None), Charger.running_task_arn.is_not(None)),
         exists().where(
             ChargerLink.charger_id == Charger.id,

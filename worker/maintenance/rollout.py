@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from shared.database.engine import Sessions
 from shared.fleet.spec import GONE_AFTER_S, fleets_spec
 from shared.models import Charger, FleetSpec
-from shared.vocabulary import ProvisioningStatus
+from shared.vocabulary import Placement, ProvisioningStatus
 from worker.observe.rollout import ROLLOUT_REASON
 
 log = structlog.get_logger(__name__)
@@ -206,9 +206,10 @@ def _locked(*conditions: ColumnElement[bool]) -> ScalarSelect[str]:
     )
 
 
-#: The charger is provisioned and has no open command.
+#: The charger has a service of its own, is provisioned and has no open command.
 _SETTLED = (
     Charger.deleted_at.is_(None),
+    Charger.placement == Placement.DEDICATED,
     Charger.provisioning_status == ProvisioningStatus.READY,
     Charger.observed_generation >= Charger.generation,
     Charger.settled_generation >= Charger.generation,

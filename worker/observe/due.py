@@ -10,15 +10,20 @@ from sqlalchemy.orm import Session
 from shared.fleet.locking import lock_chargers
 from shared.models import Charger
 from shared.settings import Timing
+from shared.vocabulary import Placement
 from worker.logs.apply_links import link_in_doubt
 from worker.reconcile.provision import DRAINING
+
+#: How often chargers on hosts are observed at most: for the time of their observation, the reasons of hosts, and deadlines.
+ON_HOST_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Chargers that one run observes."""
 
-    chargers: Sequence[Charger]  #: detached from any session
+    chargers: Sequence[Charger]  #: with a service of their own; detached from any session
+    on_hosts: Sequence[str]  #: the ids of the others
     links_in_doubt: set[
         str
     ]  #: the ids of those whose running task must be found out: worker/logs/apply_links.py
@@ -28,10 +33,12 @@ class Claim:
 def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
     """Claim up to `limit` chargers, and set when each is due again. Concurrent runs claim different chargers.
 
-    That is after `observe_every_s` for a charger in transition, and after `observe_settled_every_s` for all others. A
-    deleted charger is observed only while its service drains.
+    That is after `observe_every_s` for a charger in transition, and after `observe_settled_every_s` for all others, but not
+    sooner than after ON_HOST_EVERY_S for one on a host, whose news are written at once. A deleted charger is observed only
+    while its service drains.
     """
     in_doubt = link_in_doubt(timing.settle_s)
+    on_host = Charger.placement == Placement.SHARED
     in_transition = or_(
         Charger.deleted_at.is_not(None),
         Charger.settled_generation < Charger.generation,
@@ -56,9 +63,12 @@ def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
         .where(Charger.id.in_(select(due.c.id)))
         .values(
             observe_at=func.now()
-            + case(
-                (in_transition, timedelta(seconds=timing.observe_every_s)),
-                else_=timedelta(seconds=timing.observe_settled_every_s),
+            + func.greatest(
+                case(
+                    (in_transition, timedelta(seconds=timing.observe_every_s)),
+                    else_=timedelta(seconds=timing.observe_settled_every_s),
+                ),
+                case((on_host, timedelta(seconds=ON_HOST_EVERY_S))),
             )
         )
         .returning(Charger, in_doubt)
@@ -67,7 +77,8 @@ def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
     now = session.scalars(select(func.now())).one()
     session.expunge_all()
     return Claim(
-        chargers=[charger for charger, _ in rows],
+        chargers=[charger for charger, _ in rows if charger.placement != Placement.SHARED],
+        on_hosts=[charger.id for charger, _ in rows if charger.placement == Placement.SHARED],
         links_in_doubt={charger.id for charger, is_in_doubt in rows if is_in_doubt},
         at=now,
     )

@@ -1,4 +1,4 @@
-"""Observe ECS: record running counts and reasons, finish commands, and find drift.
+"""Observe ECS and hosts: record running counts and reasons, finish commands, and find drift.
 
 Chargers in transition are observed often, all others slowly, ten in a DescribeServices. Concurrent runs share the work,
 and an older description never replaces a newer one.
@@ -14,6 +14,7 @@ from worker.ecs.client import DESCRIBE_SERVICES_LIMIT, EcsClient, EcsRejected, E
 from worker.observe.describe import describe
 from worker.observe.due import Claim, claim_due, release
 from worker.observe.observation import Observation
+from worker.observe.on_hosts import observe_news, observe_on_hosts
 from worker.observe.record import record, record_unchanged
 
 OBSERVE_LIMIT = 100  # chargers in one claim: ten calls
@@ -28,13 +29,14 @@ def observe(sessions: Sessions, ecs: EcsClient, timing: Timing) -> int:
     what they have, and `unobserved_for` grows.
     """
     until = monotonic() + OBSERVE_FOR_S
-    to_publish = 0
+    to_publish = observe_news(sessions, timing)
     while monotonic() < until:
         with sessions.begin() as session:
             claim = claim_due(session, timing, OBSERVE_LIMIT)
+        to_publish += observe_on_hosts(sessions, timing, claim.on_hosts)
         count, budget_is_spent = _observe_claim(sessions, ecs, timing, claim, until)
         to_publish += count
-        if budget_is_spent or len(claim.chargers) < OBSERVE_LIMIT:
+        if budget_is_spent or len(claim.chargers) + len(claim.on_hosts) < OBSERVE_LIMIT:
             break
     return to_publish
 

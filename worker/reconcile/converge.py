@@ -11,18 +11,20 @@ from shared.error_codes import ErrorCode
 from shared.models import Charger
 from shared.queues import QUEUE_OF, TASK_OF, Queue
 from shared.settings import Timing
-from shared.vocabulary import EventType
+from shared.vocabulary import EventType, Placement
 from worker.ecs.budget import BudgetSpent, on_behalf_of
 from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefinitionMissing
 from worker.ecs.turns import Priority
+from worker.hosts.hosting import Hosting
 from worker.reconcile.desired import DesiredState, read_desired_state
 from worker.reconcile.outcome import Applied, Outcome, Rejected, Removed, Retry
 from worker.reconcile.provision import NotYet, bring_up, rolls_out, tear_down
 from worker.reconcile.record import record
+from worker.reconcile.shared_place import bring_up_on_host, take_off_host
 
 
-def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str) -> None:
-    """Bring ECS to the charger's newest generation. Safe to repeat, to call late, and to call in several workers at once.
+def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str, hosting: Hosting) -> None:
+    """Bring ECS, or the charger's host, to the charger's newest generation. Safe to repeat, to call late, and to call in several workers at once.
 
     Returns when ECS has it, or when a later try is recorded: every answer of ECS ends on the row. Raises what SQLAlchemy
     raises, and errors of our own, which `record_internal_error` records.
@@ -31,7 +33,7 @@ def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str
     if desired is not None and is_left_to_others(ecs, desired):
         return
     while desired is not None:
-        outcome = attempt(sessions, ecs, desired)
+        outcome = attempt(sessions, ecs, hosting, desired)
         desired = record(sessions, timing, desired, outcome)
 
 
@@ -49,11 +51,11 @@ def is_left_to_others(ecs: EcsClient, desired: DesiredState) -> bool:
     return desired.rollout_hash is not None and not is_open and not rolls_out(ecs, desired)
 
 
-def attempt(sessions: Sessions, ecs: EcsClient, desired: DesiredState) -> Outcome:
-    """Call ECS for the desired state. Every error of ECS becomes an outcome. No transaction is open during a call."""
+def attempt(sessions: Sessions, ecs: EcsClient, hosting: Hosting, desired: DesiredState) -> Outcome:
+    """Call ECS for the desired state, or write what the charger's host shall do. Every error of ECS becomes an outcome. No transaction is open during a call."""
     try:
         with on_behalf_of(desired.id, desired.organization_id, _priority(desired)):
-            return _apply(sessions, ecs, desired)
+            return _apply(sessions, ecs, hosting, desired)
     except NotYet as not_yet:
         return Retry(str(not_yet), delay_s=not_yet.delay_s, service_status=not_yet.service_status)
     except BudgetSpent as spent:
@@ -67,7 +69,12 @@ def attempt(sessions: Sessions, ecs: EcsClient, desired: DesiredState) -> Outcom
         return Rejected(rejected.code, str(rejected))
 
 
-def _apply(sessions: Sessions, ecs: EcsClient, desired: DesiredState) -> Outcome:
+def _apply(sessions: Sessions, ecs: EcsClient, hosting: Hosting, desired: DesiredState) -> Outcome:
+    if desired.placement == Placement.SHARED:
+        if desired.deleted_at is None:
+            return Applied(bring_up_on_host(sessions, hosting, desired), None)
+        take_off_host(sessions, hosting, desired)
+        return Removed()
     if desired.deleted_at is None:
         view = bring_up(sessions, ecs, desired)
         return Applied(view, desired.rollout_hash if rolls_out(ecs, desired) else None)

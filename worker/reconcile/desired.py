@@ -22,6 +22,8 @@ class DesiredState(NamedTuple):
     id: str
     organization_id: str
 
+    placement: str
+
     # What the charger's process gets.
     identity: str
     ws_url: str

@@ -112,7 +112,7 @@ def _ensure_task_definition(sessions: Sessions, ecs: EcsClient, charger: Desired
     if charger.task_definition_arn and made and not replaced:
         return charger.task_definition_arn
     if charger.task_definition_arn is None:
-        _wait_for_predecessor(sessions, charger)
+        wait_for_predecessor(sessions, charger)
     _record_step(sessions, charger, Step.REGISTER_TASK_DEFINITION)
     arn = ecs.ensure_task_definition(charger.id, environment(ecs, charger), _tags(charger))
     arn = _record_task_definition(sessions, ecs, charger, arn)
@@ -165,7 +165,7 @@ def _record_task_definition(sessions: Sessions, ecs: EcsClient, charger: Desired
     return recorded
 
 
-def _wait_for_predecessor(sessions: Sessions, charger: DesiredState) -> None:
+def wait_for_predecessor(sessions: Sessions, charger: DesiredState) -> None:
     """Raises NotYet until a deleted charger of the same identity is removed: an identity never has two sessions."""
     others = (
         Charger.organization_id == charger.organization_id,

@@ -8,7 +8,7 @@ from shared.database.engine import Sessions
 from shared.ids import new_command_id
 from shared.models import Action, Charger, ChargerReport, Command, RemovedCharger
 from shared.settings import Timing
-from shared.vocabulary import OPEN, CommandStatus, EventType
+from shared.vocabulary import OPEN, CommandStatus, EventType, Placement
 from worker.reconcile.applied import record_applied
 from worker.reconcile.desired import DesiredState, log_change, newest_desired_state
 from worker.reconcile.failure import record_rejection, record_retry
@@ -61,10 +61,17 @@ def _record_locked(
 def record_removal(session: Session, charger: Charger) -> None:
     """Remember the removed charger: a late call of another worker may still make something of it. Safe to repeat.
 
-    worker/maintenance/leftovers.py checks ECS once more, and its log frames are pruned.
+    worker/maintenance/leftovers.py checks ECS once more, unless it was on a host, and its log frames are pruned.
     """
-    removed = insert(RemovedCharger).values(charger_id=charger.id, deleted_at=charger.deleted_at)
-    again = {"deleted_at": removed.excluded.deleted_at, "removed_at": func.now(), "checked_at": None}
+    checked_at = func.now() if charger.placement == Placement.SHARED else None
+    removed = insert(RemovedCharger).values(
+        charger_id=charger.id, deleted_at=charger.deleted_at, checked_at=checked_at
+    )
+    again = {
+        "deleted_at": removed.excluded.deleted_at,
+        "removed_at": func.now(),
+        "checked_at": removed.excluded.checked_at,
+    }
     session.execute(removed.on_conflict_do_update(index_elements=[RemovedCharger.charger_id], set_=again))
 
 
@@ -73,8 +80,8 @@ def _removal_of_leftovers(session: Session, desired: DesiredState) -> DesiredSta
 
     The row comes back, deleted as it was, so that what the call made is removed like the rest.
     """
-    if desired.deleted_at is not None:
-        return None  # the call was a removal, which makes nothing
+    if desired.deleted_at is not None or desired.placement == Placement.SHARED:
+        return None  # a removal makes nothing in ECS, and nor does a decision for a host
     command_id = new_command_id()
     stored = (column.key for column in Charger.__table__.columns if column.server_onupdate is None)
     row = {key: getattr(desired.row, key) for key in stored}

@@ -116,6 +116,7 @@ def test_flower_gets_its_secrets_from_files_too(tmp_path: Path, monkeypatch: pyt
         ("JWT_SECRET", "short"),
         ("JWT_PUBLIC_KEY", "no key"),
         ("DEFAULT_PLACEMENT", "alone"),
+        ("HOST_CAPACITY", "5001"),
         ("DEFAULT_PLACEMENT", "shared"),
         ("CONTROL_URL", "https://link.test/control"),
         ("CONTROL_URL", "wss://link.test"),

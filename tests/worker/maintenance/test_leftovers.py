@@ -10,7 +10,7 @@ from shared.models import Charger, RemovedCharger
 from shared.settings import BudgetSettings
 from tests.support.embedded_ecs import Embedded, client_at
 from tests.support.fake_ecs import FakeService
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from worker.ecs import turns
 from worker.ecs.budget import Budget, BudgetSpent
 from worker.ecs.client import EcsClient, EcsUnavailable
@@ -47,7 +47,7 @@ def test_the_definition_of_the_worker_that_comes_second_goes(world: World) -> No
     charger_id = world.ready()
     world.update(charger_id, ws_url="ws://other.test/ocpp")
     second = world.ecs.with_spec("spec-2")
-    world.ecs.afterwards.append(lambda: converge(world.sessions, second, world.timing, charger_id))
+    world.ecs.afterwards.append(lambda: converge(world.sessions, second, world.timing, charger_id, HOSTING))
 
     world.work(charger_id)
     made = definitions(world, charger_id)

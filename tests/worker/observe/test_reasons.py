@@ -12,7 +12,7 @@ from shared.settings import Timing
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import Embedded
 from tests.support.waiting import wait_until
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from worker.ecs.client import ServiceView, TaskView
 from worker.observe.observe import observe
 from worker.observe.reasons import explain
@@ -34,7 +34,7 @@ class Live:
     timing: Timing
 
     def converge(self, charger_id: str) -> None:
-        converge(self.world.sessions, self.embedded.ecs, self.world.timing, charger_id)
+        converge(self.world.sessions, self.embedded.ecs, self.world.timing, charger_id, HOSTING)
 
     def until(self, charger_id: str, is_true: Callable[[Charger], object]) -> Charger:
         """Observe and repair until the condition holds. Returns the row then."""

@@ -16,7 +16,7 @@ from shared.models import Charger
 from shared.settings import EcsSettings
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import QUICK, client_at
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from worker.ecs.client import EcsClient
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge
@@ -139,7 +139,11 @@ def test_of_many_chargers_that_end_after_a_moment_none_is_ready(
         seen_running: set[str] = set()
         deadline = time.monotonic() + 30
         with structlog.testing.capture_logs(), ThreadPoolExecutor(4) as pool:
-            list(pool.map(partial(converge, world.sessions, ecs_of_short_lives, timing), chargers))
+            list(
+                pool.map(
+                    partial(converge, world.sessions, ecs_of_short_lives, timing, hosting=HOSTING), chargers
+                )
+            )
             while len(seen_running) < 10:
                 assert time.monotonic() < deadline
                 observe(world.sessions, ecs_of_short_lives, timing)

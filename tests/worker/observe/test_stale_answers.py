@@ -9,7 +9,7 @@ from shared.models import Charger
 from shared.vocabulary import CommandStatus
 from tests.support.embedded_ecs import Embedded
 from tests.support.waiting import wait_until
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from worker.ecs.client import ServiceView
 from worker.observe.observe import observe
 from worker.reconcile.converge import converge
@@ -28,7 +28,7 @@ class StaleWorker:
         embedded.process.clear_calls()
 
     def converge(self, charger_id: str) -> None:
-        converge(self.world.sessions, self.embedded.ecs, self.timing, charger_id)
+        converge(self.world.sessions, self.embedded.ecs, self.timing, charger_id, HOSTING)
 
     def until(self, charger_id: str, is_true: Callable[[Charger], bool]) -> None:
         """Observe, and converge when the observer says so, until the condition holds."""

@@ -16,6 +16,7 @@ const GROUPS = {
 const TASKS = {
   "maintenance.sweep": "Sweep: publish open commands again",
   "maintenance.observe": "Observe: read what ECS runs",
+  "maintenance.keep_hosts": "Hosts: create, follow and remove their services",
   "maintenance.rollouts": "Rollouts: bring new settings",
   "maintenance.run_jobs": "Jobs: work off requests for many chargers",
   "maintenance.expire": "Delete locations and chargers whose time is over",
