@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import httpx
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
@@ -308,3 +309,24 @@ def test_what_a_host_says_of_itself_is_on_its_row(hosts: HostRows, connect: Conn
     row = hosts.read(host_id)
     assert (row.max_chargers, row.lines_dropped) == (1_000, 2)
     assert {name: getattr(row, name) for name in said} == said
+
+
+def test_the_chargers_of_a_host_are_counted_as_they_come(
+    rows: ControlRows, hosts: HostRows, connect: Connect, link: Link
+) -> None:
+    def counted() -> str:
+        text = httpx.get(f"{link.url.replace('ws://', 'http://').removesuffix('/control')}/metrics").text
+        return next(line for line in text.splitlines() if line.startswith("chargehand_link_chargers "))
+
+    host_id, charger_id = hosts.host(), rows.charger()
+    hosts.place(host_id, charger_id)
+    host = connect(host_id)
+    say_hello(host)
+    assert counted() == "chargehand_link_chargers 0.0"
+
+    start(host, charger_id)
+    wait_until(lambda: rows.is_connected(charger_id))
+    assert counted() == "chargehand_link_chargers 1.0"
+
+    observe(host, charger_id, running=False)
+    wait_until(lambda: counted() == "chargehand_link_chargers 0.0")
