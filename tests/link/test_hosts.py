@@ -234,7 +234,11 @@ def refused(host: ScriptedProcess) -> int:
 
 @pytest.mark.parametrize("organization", ["acme", "globex"])
 def test_a_host_cannot_speak_for_a_charger_of_another_host(
-    rows: ControlRows, hosts: HostRows, connect: Connect, organization: str
+    rows: ControlRows,
+    hosts: HostRows,
+    connect: Connect,
+    organization: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     host_id, other_host_id = hosts.host(), hosts.host(organization)
     mine, others = rows.charger("CP-1"), rows.charger("CP-2", organization=organization)
@@ -261,6 +265,7 @@ def test_a_host_cannot_speak_for_a_charger_of_another_host(
     assert (report.process_id, report.boot_id, report.csms) == (other_host_id, "c1", None)
     assert rows.memory(others) is None
     assert rows.read(action_id).status == "queued"
+    assert capfd.readouterr().out.count("control.not_of_this_host") == 1
 
 
 def test_a_process_of_one_charger_can_neither_speak_as_a_host_nor_for_a_charger_on_a_host(
