@@ -127,7 +127,8 @@ def _take_frame(link: Link, session: Session, raw: str | bytes) -> None:
     strange = [item.charger_id for item in items if not session.may_name(item.charger_id)]
     if strange and not session.is_of_host:
         raise Closing(CloseCode.FORBIDDEN, "the frame names a charger of another process")
-    if strange:  # one that has left the host may be in a frame that was on its way
+    if strange and not session.has_named_others:  # one that has left may be in a frame that was on its way
+        session.has_named_others = True
         log.warning("control.not_of_this_host", process_id=session.process_id, charger_id=strange[0])
     for item in items:
         if session.may_name(item.charger_id):

@@ -41,6 +41,7 @@ class Session:
         self.placed: dict[str, int] = {}
         #: Of a host: the chargers of its hello that the rows do not give it.
         self.strangers: set[str] = set()
+        self.has_named_others = False  #: a frame named a charger that is not the host's, and the log says so
         #: Of the specification that each charger was sent, or said it has.
         self.revisions: dict[str, int] = {}
         self.has_row = False  #: the database has taken it

@@ -20,6 +20,7 @@ from worker.celery_app import app
 from worker.ecs.client import EcsRejected, EcsUnavailable
 from worker.jobs.run import Quotas, run_jobs
 from worker.logs.client import LOG_ERRORS
+from worker.logs.numbers import prune_numbers
 from worker.logs.partitions import prune_logs
 from worker.logs.read import read_late_logs, read_logs
 from worker.maintenance.expire import expire_chargers, expire_locations
@@ -191,6 +192,7 @@ def prune() -> None:
         sessions, retention = process.sessions, process.settings.retention
         for partition in prune_logs(sessions, retention.log_days):
             log.info("logs.pruned", partition=partition)
+        prune_numbers(sessions)
         pruned = {
             "keys": prune_keys(sessions),
             "events": prune_events(sessions, retention.log_days),

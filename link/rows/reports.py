@@ -59,6 +59,12 @@ def read_memories(session: Session, charger_ids: Collection[str]) -> dict[str, d
     return {row.charger_id: row.memory for row in rows}
 
 
+def memory_sizes(session: Session, charger_ids: Collection[str]) -> dict[str, int]:
+    """How many bytes the memories of those chargers take that have one, as they are stored."""
+    rows = session.execute(_MEMORY_SIZES, {"chargers": list(charger_ids)})
+    return {row.charger_id: row.size for row in rows}
+
+
 def _rows(items: Sequence[Report | SavedMemory]) -> str:
     return orjson.dumps([asdict(item) for item in items]).decode()
 
@@ -97,3 +103,6 @@ ON CONFLICT (charger_id) DO UPDATE SET
     boot_id = excluded.boot_id, memory = excluded.memory, saved_at = excluded.saved_at
 """)
 _MEMORIES = text("SELECT charger_id, memory FROM charger_memories WHERE charger_id = ANY(:chargers)")
+_MEMORY_SIZES = text("""
+SELECT charger_id, pg_column_size(memory) AS size FROM charger_memories WHERE charger_id = ANY(:chargers)
+""")

@@ -1,13 +1,14 @@
 """Sends hosts what is desired of their chargers."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy.orm import Session as Rows
 
 from link.database import Database
 from link.rows.hosts import Desired, Observation, desired_of_host, unseen_desired
-from link.rows.reports import read_memories
+from link.rows.reports import memory_sizes, read_memories
 from link.session import Session
 from link.wire.portions import portions
 from link.work.loop import Loop
@@ -22,6 +23,8 @@ AT_ONCE = 200  # chargers of one statement
 MAX_FRAME_CHARACTERS = 126 * 1024  # and what is around the list: a host takes 128 KiB
 #: A host that has not taken this much gets no more until it has. Far below what ends a session.
 MAX_UNSENT_CHARACTERS = 1024 * 1024
+#: Of one portion, as the database stores them: compressed, often to a tenth. Each may be three quarters of a megabyte long.
+MAX_MEMORY_BYTES = 256 * 1024
 NO_SPECIFICATION = "Its specification cannot be read: the link's log says why (specification.cannot_open)"
 
 
@@ -87,7 +90,8 @@ class DesiredStates:
             rows = await self._database.run(
                 lambda rows: unseen_desired(rows, ready, sent=sent, at_most=AT_ONCE)
             )
-            goes_on |= await self._send(rows) and len(rows) == AT_ONCE
+            count = await self._send(rows)
+            goes_on |= count == AT_ONCE or 0 < count < len(rows)
         if goes_on:
             self.loop.wake()
 
@@ -100,20 +104,20 @@ class DesiredStates:
         rows = await self._database.run(
             lambda rows: desired_of_host(rows, session.process_id, session.id, after=after, at_most=AT_ONCE)
         )
-        if not await self._send(rows) or session not in self._greeting:
+        count = await self._send(rows)
+        if session not in self._greeting:  # it has ended
             return False
-        if len(rows) < AT_ONCE:
+        if count == len(rows) < AT_ONCE:
             del self._greeting[session]
-            return False
-        self._greeting[session] = rows[-1].charger_id
-        return True
+        elif count:
+            self._greeting[session] = rows[count - 1].charger_id
+        return count > 0
 
-    async def _send(self, rows: Sequence[Desired]) -> bool:
-        """Send them, each to its host, unless it was sent already. Returns False when they must be read again."""
-        starting = [row.charger_id for row in rows if row.starts]
+    async def _send(self, given: Sequence[Desired]) -> int:
+        """Send them, each to its host, unless it was sent already. Returns how many, from the first; the rest is read again."""
         running = {charger_id for session in self._sent for charger_id in session.chargers}
-        specifications, memories = await self._database.run(
-            lambda rows: _read_starts(rows, starting, set(starting) - running, self._sealer)
+        rows, specifications, memories = await self._database.run(
+            lambda database: _read_starts(database, given, running, self._sealer)
         )
         sessions = {session.id: session for session in self._sent}
         for row in rows:
@@ -123,7 +127,7 @@ class DesiredStates:
                 and specification
                 and specification.revision < session.revisions.get(row.charger_id, -1)
             ):
-                return False  # it was changed meanwhile, and the host has the newer one
+                return 0  # it was changed meanwhile, and the host has the newer one
         entries: dict[Session, list[dict[str, Any]]] = {}
         for row in rows:
             session = sessions.get(row.session_id)
@@ -138,7 +142,7 @@ class DesiredStates:
                 entries.setdefault(session, []).append(entry)
         for session, several in entries.items():
             _send_frames(session, several)
-        return True
+        return len(rows)
 
     def _entry(
         self, session: Session, row: Desired, specification: Specification | None, memory: Memory | None
@@ -174,15 +178,24 @@ class DesiredStates:
 
 
 def _read_starts(
-    rows: Rows, starting: list[str], without_memory: Collection[str], sealer: Sealer
-) -> tuple[dict[str, Specification], dict[str, Memory]]:
-    """What chargers start with: their specifications, and the memories of those that do not run."""
+    database: Rows, rows: Sequence[Desired], running: Collection[str], sealer: Sealer
+) -> tuple[Sequence[Desired], dict[str, Specification], dict[str, Memory]]:
+    """The first of the rows, and what chargers start with: their specifications, and the memories of those that do not run."""
+    starting = [row.charger_id for row in rows if row.starts]
     if not starting:
-        return {}, {}
-    specifications = {each.charger_id: each for each in read_specifications(rows, starting, sealer)}
-    memories = read_memories(rows, without_memory)
+        return rows, {}, {}
+    sizes = memory_sizes(database, set(starting) - set(running))
+    rows = rows[: _count_within(MAX_MEMORY_BYTES, [sizes.get(row.charger_id, 0) for row in rows])]
+    starting = [row.charger_id for row in rows if row.starts]
+    specifications = {each.charger_id: each for each in read_specifications(database, starting, sealer)}
+    memories = read_memories(database, sizes.keys() & starting)
     opened = {charger_id: open_memory(charger_id, each, sealer) for charger_id, each in memories.items()}
-    return specifications, opened
+    return rows, specifications, opened
+
+
+def _count_within(limit: int, sizes: Sequence[int]) -> int:
+    """How many of them, from the first, stay within the limit together; at least one."""
+    return max(1, sum(total <= limit for total in accumulate(sizes)))
 
 
 def _send_frames(session: Session, entries: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from shared.models.installation import Installation
 from shared.models.jobs import Job, JobItem
 from shared.models.links import ChargerLink, LoggedLink, ShownLink
 from shared.models.locations import Location
-from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogVolume
+from shared.models.logs import ChargerLog, ChargerLogLine, LogCursor, LogCut, LogNumber, LogVolume
 from shared.models.maintenance import MaintenanceRun
 from shared.models.rollout import FleetSpec
 from shared.models.settings import ChargerSettings
@@ -48,6 +48,7 @@ __all__ = [
     "Location",
     "LogCursor",
     "LogCut",
+    "LogNumber",
     "LogVolume",
     "LoggedLink",
     "MaintenanceRun",

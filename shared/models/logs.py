@@ -3,7 +3,8 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, func
+from sqlalchemy import BigInteger, Index, func, text
+from sqlalchemy.dialects.postgresql import INT4MULTIRANGE
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.models.base import Base
@@ -60,6 +61,25 @@ class LogCut(Base):
 
     charger_id: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
+
+
+class LogNumber(Base):
+    """The numbers of the lines that were read of one start of a shared charger."""
+
+    __tablename__ = "log_numbers"
+
+    charger_id: Mapped[str] = mapped_column(primary_key=True)
+    boot_id: Mapped[str] = mapped_column(primary_key=True)
+    seen: Mapped[Any] = mapped_column(INT4MULTIRANGE)
+    missing: Mapped[int] = mapped_column(server_default="0")  #: lost, beside the gaps in `seen`
+    reported: Mapped[int] = mapped_column(server_default="0")  #: lost lines that remarks have reported
+    gaps_at: Mapped[datetime | None]  #: there are lost lines, since then, that no remark has reported
+    read_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("log_numbers_gaps", "gaps_at", postgresql_where=text("gaps_at IS NOT NULL")),
+        Index("log_numbers_read", "read_at"),
+    )
 
 
 class LogCursor(Base):

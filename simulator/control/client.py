@@ -62,7 +62,7 @@ class ControlClient:
         self._due = asyncio.Event()
         self._performer = Performer(self._chargers, self._due.set)
         self._reports = Reports(self._due.set)
-        self._memories = Memories(self._due.set)
+        self._memories = Memories(self._due.set, waits=host is not None)
         self._delays: dict[Waits, Iterator[float]] = {}
         self._is_taken = False  #: an earlier boot of this process is connected
         self._said = ""  #: why the link is away, as it was logged

@@ -18,8 +18,12 @@ SOON_S = 0.2
 
 
 class Memories:
-    def __init__(self, on_due: Callable[[], object]) -> None:
-        """`on_due` is called when there is something for `take`."""
+    def __init__(self, on_due: Callable[[], object], *, waits: bool) -> None:
+        """`on_due` is called when there is something for `take`.
+
+        `waits`: each memory waits until it is due, so that those of many chargers do not go with every word of one of them.
+        """
+        self._waits = waits
         self._on_due = on_due
         self._changed: dict[str, Hosted] = {}
         self._due: dict[str, Hosted] = {}
@@ -41,7 +45,9 @@ class Memories:
         self._due.pop(charger_id, None)
 
     def take(self) -> Iterator[Frame]:
-        """The memories that are due."""
+        """The memories that are due; all that have changed, if they do not wait."""
+        if not self._waits:
+            self._make_due()
         due, self._due = self._due, {}
         for hosted in due.values():
             state = hosted.snapshot()
@@ -49,9 +55,12 @@ class Memories:
                 yield {"charger": hosted.id, "memory": without_secrets(state, hosted.secret_names)}
 
     def _fall_due(self) -> None:
+        self._make_due()
+        self._on_due()
+
+    def _make_due(self) -> None:
         self._due |= self._changed
         self._changed = {}
-        self._on_due()
 
 
 def without_secrets(state: State, names: Iterable[str]) -> State:

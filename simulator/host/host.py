@@ -45,15 +45,16 @@ class Host:
             )
 
     async def run(self) -> None:
-        """Until `stop`."""
-        jobs = [
+        """Until `stop`, or until a part of it fails: then it raises what that raised, after the same orderly end."""
+        jobs: list[asyncio.Task[object]] = [
+            asyncio.create_task(self._stopping.wait()),
             asyncio.create_task(self._client.run()),
             asyncio.create_task(self._watchdog.run()),
             asyncio.create_task(keep_clean(lambda: self._keeper.changes)),
             asyncio.create_task(self._report()),
         ]
         try:
-            await self._stopping.wait()
+            await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             await self._keeper.close(LAST_WORDS_S)
             await self._client.close(MEMORIES_S)
         finally:

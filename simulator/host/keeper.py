@@ -130,7 +130,7 @@ class Keeper:
             return
         if kept.is_outdated:
             kept.stop()
-        elif kept.spec is not None and kept.spec != kept.hosted.spec:
+        elif kept.spec is not None and kept.spec is not kept.hosted.spec:
             kept.hosted.spec = kept.spec
             kept.life.take_specification(kept.spec)
 
@@ -204,6 +204,7 @@ class Keeper:
         kept.life = kept.hosted = None
         if not kept.is_cut:
             kept.memory, kept.has_run = hosted.memory, True
+            kept.spec = hosted.spec
             self._link.retire(hosted)
         kept.is_ending = kept.is_cut = False
 

@@ -34,6 +34,8 @@ class Kept:
 
     def follow(self, desired: Desired) -> bool:
         """Takes what is not older than what it has. Returns whether it is news."""
+        if self.hosted is not None:
+            self.spec = self.hosted.spec  # a newer one may have come by itself
         spec = desired.spec
         has_new_spec = spec is not None and (self.spec is None or spec.revision > self.spec.revision)
         if has_new_spec:

@@ -90,6 +90,12 @@ def test_a_fleet_is_accepted_restarted_and_deleted_also_when_its_test_fails(
             site.wait_until_accepted()
             assert (site.standing().accepted, site.standing().impossible) == (2, 0)
 
+        def test_a_crowd(fleet):
+            crowd = fleet(3, prefix="{PREFIX}-S-", name="{PREFIX}-S", placement="shared")
+            runtimes = [one.get()["runtime"] for one in crowd]
+            assert [one["placement"] for one in runtimes] == ["shared"] * 3
+            assert len({{one["host_id"] for one in runtimes}}) == 1
+
         def test_nobody_answers(fleet):
             fleet(1, prefix="{PREFIX}-G-", name="{PREFIX}-G", ws_url="{NOBODY}", within_s=8)
         """
@@ -97,7 +103,7 @@ def test_a_fleet_is_accepted_restarted_and_deleted_also_when_its_test_fails(
 
     done = inner.runpytest_subprocess("-q")
 
-    done.assert_outcomes(passed=1, failed=1)
+    done.assert_outcomes(passed=2, failed=1)
     assert "0 of 1 accepted after 8 s" in done.stdout.str()
     assert f"{PREFIX}-G-1: Runs since " in done.stdout.str()
     assert left_over(chargehand, f"{PREFIX}-F") == left_over(chargehand, f"{PREFIX}-G") == []

@@ -11,6 +11,7 @@ from shared.auth.control_tokens import ControlTokens
 from shared.database.engine import Sessions
 from shared.settings import Settings
 from tests.support.control_link import CONTROL_SECRET, ControlRows, ScriptedProcess, running_link
+from tests.support.link_faults import FaultRig, fault_rig
 
 Connect = Callable[..., ScriptedProcess]
 
@@ -41,3 +42,11 @@ def connect(link: Link, tokens: ControlTokens) -> Iterator[Connect]:
             return open_processes.enter_context(ScriptedProcess(url, charger_id, token, **options))
 
         yield connect
+
+
+@pytest.fixture(scope="module")
+def rig(
+    new_database: Callable[[], str], redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaultRig]:
+    with fault_rig(new_database(), redis_url, tmp_path_factory.mktemp("links")) as rig:
+        yield rig

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import httpx
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
@@ -233,7 +234,11 @@ def refused(host: ScriptedProcess) -> int:
 
 @pytest.mark.parametrize("organization", ["acme", "globex"])
 def test_a_host_cannot_speak_for_a_charger_of_another_host(
-    rows: ControlRows, hosts: HostRows, connect: Connect, organization: str
+    rows: ControlRows,
+    hosts: HostRows,
+    connect: Connect,
+    organization: str,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     host_id, other_host_id = hosts.host(), hosts.host(organization)
     mine, others = rows.charger("CP-1"), rows.charger("CP-2", organization=organization)
@@ -260,6 +265,7 @@ def test_a_host_cannot_speak_for_a_charger_of_another_host(
     assert (report.process_id, report.boot_id, report.csms) == (other_host_id, "c1", None)
     assert rows.memory(others) is None
     assert rows.read(action_id).status == "queued"
+    assert capfd.readouterr().out.count("control.not_of_this_host") == 1
 
 
 def test_a_process_of_one_charger_can_neither_speak_as_a_host_nor_for_a_charger_on_a_host(
@@ -308,3 +314,24 @@ def test_what_a_host_says_of_itself_is_on_its_row(hosts: HostRows, connect: Conn
     row = hosts.read(host_id)
     assert (row.max_chargers, row.lines_dropped) == (1_000, 2)
     assert {name: getattr(row, name) for name in said} == said
+
+
+def test_the_chargers_of_a_host_are_counted_as_they_come(
+    rows: ControlRows, hosts: HostRows, connect: Connect, link: Link
+) -> None:
+    def counted() -> str:
+        text = httpx.get(f"{link.url.replace('ws://', 'http://').removesuffix('/control')}/metrics").text
+        return next(line for line in text.splitlines() if line.startswith("chargehand_link_chargers "))
+
+    host_id, charger_id = hosts.host(), rows.charger()
+    hosts.place(host_id, charger_id)
+    host = connect(host_id)
+    say_hello(host)
+    assert counted() == "chargehand_link_chargers 0.0"
+
+    start(host, charger_id)
+    wait_until(lambda: rows.is_connected(charger_id))
+    assert counted() == "chargehand_link_chargers 1.0"
+
+    observe(host, charger_id, running=False)
+    wait_until(lambda: counted() == "chargehand_link_chargers 0.0")

@@ -20,6 +20,7 @@ from shared.models import Charger, ChargerLog, Host
 from worker.logs.client import Page
 from worker.logs.lines import write_lines
 from worker.logs.links import storable, write_links
+from worker.logs.numbers import write_numbers
 from worker.logs.partitions import ensure_partitions
 from worker.logs.quota import count_stored, within_quota
 
@@ -42,6 +43,7 @@ def write_page(session: Session, page: Page, max_bytes_per_day: int) -> int:
     written = _write_frames(session, frames, organization_of, max_bytes_per_day)
     write_lines(session, known)
     write_links(session, known)
+    write_numbers(session, known)
     return written
 
 

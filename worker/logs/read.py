@@ -15,6 +15,7 @@ from shared.settings import Timing
 from worker.logs.apply_links import apply_links
 from worker.logs.client import InvalidPageToken, LogsClient, Page
 from worker.logs.cursor import current_late_pass, current_pass, write_cursor, write_position
+from worker.logs.numbers import report_gaps
 from worker.logs.page import write_page
 
 PAGES_PER_READ = 20  # then the next run continues, so that one run does not occupy a thread for long
@@ -30,6 +31,7 @@ def read_logs(sessions: Sessions, logs: LogsClient, timing: Timing) -> int:
     with sessions.begin() as session:
         current = current_pass(session, logs.group, overlap_ms)
     apply_links(sessions, timing.settle_s)  # that a worker wrote and did not apply before it ended
+    report_gaps(sessions, timing.log_overlap_s)
     frames = 0
     try:
         for number, page in enumerate(logs.pages(current.since_ms, current.next_token), start=1):

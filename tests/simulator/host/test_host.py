@@ -79,3 +79,17 @@ async def test_a_restart_happens_once_however_often_it_is_asked_for(tmp_path: Pa
     assert link.observed("dep-1") == second
     assert [each.identity for each in csms.links][:2] == ["dep-1", "dep-1"]
     assert len(csms.links) <= 3
+
+
+async def test_a_memory_goes_with_its_time_and_not_with_each_word_of_a_neighbour(tmp_path: Path) -> None:
+    async with hosting(tmp_path) as (_, link, session, csms):
+        await link.give(desired("dep-1", csms.url), desired("dep-2", csms.url))
+        await csms.accepted(2)
+        await wait_until_async(lambda: len({each["charger"] for each in session.all("memories")}) == 2)
+        session.frames.clear()
+
+        for action_id in range(1, 21):
+            await session.act(action_id, ("plug_connector", "unplug_connector")[action_id % 2 - 1], "dep-1")
+            await session.result(action_id)
+
+    assert len([each for each in session.all("memories") if each["charger"] == "dep-1"]) <= 3

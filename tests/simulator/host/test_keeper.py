@@ -140,6 +140,22 @@ async def test_a_running_charger_follows_a_newer_specification(tmp_path: Path) -
     assert len(csms.links) == 1
 
 
+async def test_a_start_begins_with_the_newest_specification_however_it_came(tmp_path: Path) -> None:
+    async with hosting(tmp_path) as (_, link, session, csms):
+        await link.give(desired("dep-1", csms.url))
+        await csms.accepted()
+        newer = desired("dep-1", csms.url, revision=3, vendor_name="Newer")
+        await session.send("specs", specs=[{"charger": "dep-1", "spec": newer["spec"]}])
+        await csms.accepted(2)
+        older = desired("dep-1", csms.url, 2, restart_generation=2, revision=2, vendor_name="Older")
+
+        await link.give(older)
+        await link.settled("dep-1", 2)
+        third = await csms.accepted(3)
+
+    assert third.all("BootNotification")[0]["charge_point_vendor"] == "Newer"
+
+
 async def test_a_charger_that_ran_here_knows_more_than_the_link(tmp_path: Path) -> None:
     async with hosting(tmp_path) as (_, link, session, csms):
         await link.give(desired("dep-1", csms.url, ev_unplug_s="never"))

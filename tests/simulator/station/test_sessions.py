@@ -65,7 +65,7 @@ async def test_drivers_leave_when_the_csms_does_not_answer_or_is_away(talk: Talk
     await visit(talk)
 
 
-@pytest.mark.charger(**SESSIONS)
+@pytest.mark.charger(**SESSIONS | {"ev_energy_wh": 100_000})  # nobody leaves before the CSMS has answered
 async def test_drivers_come_again_when_the_csms_refuses_transactions_that_have_begun(talk: Talk) -> None:
     answer_start(talk, "Blocked")
 

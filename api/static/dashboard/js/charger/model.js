@@ -11,13 +11,15 @@ const ROWS = 20; // commands and actions on a page
 // That ECS reported the same again is no event: before the last report is stale, the charger is read again.
 const AHEAD_MS = 2000;
 const REREAD_MS = 10_000; // at most so often
+const HOST_MS = 10_000; // a host's process reports so often
 
 /**
  * Read the charger and follow it until the signal is aborted. Raises ApiError; 404 is a charger that is not here.
  *
  * The model has `charger` (as GET /ocpp/chargers/{id} shows it), `commands` and `actions` (see pages.js), `history` of its
- * connectors, `connection` (the state of the stream) and `removed` (deleted meanwhile). `onChange(fn)` calls `fn` after
- * changes, at most once per frame of the screen. `refresh()`, `refreshCommands()` and `refreshActions()` read again; `refreshIfStale()` does when ECS was not heard for long.
+ * connectors, `connection` (the state of the stream), `host` (of a shared charger; null before it is read) and `removed` (deleted meanwhile). `onChange(fn)` calls `fn` after
+ * changes, at most once per frame of the screen. `refresh()`, `refreshCommands()` and `refreshActions()` read again; `refreshIfStale()` does when ECS was not heard for long,
+ * and `refreshHost()` reads the host, at most every 10 s.
  */
 export async function makeModel(id, signal) {
   const path = `/ocpp/chargers/${encodeURIComponent(id)}`;
@@ -36,6 +38,7 @@ export async function makeModel(id, signal) {
     actions: makePages((query) => api.get("/ocpp/commands", { charger_id: id, ...query }, { signal }), ROWS, changed),
     history: makeHistory(),
     connection: live.status,
+    host: null,
     removed: false,
     changed,
     onChange: (listener) => listeners.push(listener),
@@ -61,11 +64,24 @@ export async function makeModel(id, signal) {
     const { stale_at } = model.charger.runtime;
     if (stale_at && clock.now() > Date.parse(stale_at) - AHEAD_MS && performance.now() > nextRead) model.refresh();
   };
+  model.refreshHost = paced(() => readHost(model, signal), HOST_MS, signal);
   takeConnectors(model, model.charger.connectors);
   follow(model, signal);
   model.refreshCommands();
   model.refreshActions();
   return model;
+}
+
+/** A failure changes nothing: the charger is shown without its host. */
+async function readHost(model, signal) {
+  const { host_id: id } = model.charger.runtime;
+  if (document.hidden) return;
+  try {
+    model.host = id ? await api.get(`/ocpp/hosts/${encodeURIComponent(id)}`, {}, { signal }) : null;
+  } catch (error) {
+    if (error.status === 404) model.host = null;
+  }
+  model.changed();
 }
 
 function follow(model, signal) {

@@ -27,7 +27,7 @@ export function makeSettings(model, does) {
     draw(followed, [spec.revision, spec.applied_revision, spec.error, runtime.desired, control.connected], () => followedIn(charger));
     draw(settings, spec, () => settingsOf(spec));
     draw(remark, control.remark, () => remarkOf(control.remark, does));
-    draw(facts, [charger.id, charger.identity, charger.name, charger.location_id, charger.location_name, charger.labels, charger.expires_at, charger.model, charger.ocpp_version, charger.number_of_connectors, charger.connector_type, control.version, control.connected, control.since], () => factsOf(charger));
+    draw(facts, [charger.id, charger.identity, charger.name, charger.location_id, charger.location_name, charger.labels, charger.expires_at, charger.model, charger.ocpp_version, charger.number_of_connectors, charger.connector_type, runtime.placement, runtime.host_id, control.version, control.connected, control.since], () => factsOf(charger));
   }
 }
 
@@ -72,10 +72,11 @@ function remarkOf(remark, does) {
 }
 
 function factsOf(charger) {
-  const { id, identity, name, vendor_name, model, connector_type, number_of_connectors, max_charging_power, ocpp_version, location_id, location_name, labels, created_at, expires_at, control } = charger;
+  const { id, identity, name, vendor_name, model, connector_type, number_of_connectors, max_charging_power, ocpp_version, location_id, location_name, labels, created_at, expires_at, control, runtime } = charger;
   return [
     pair("Identity", [identity, " ", copyButton(identity, "Copy")]),
-    pair("Id, and ECS service", [el("code", {}, id), " ", copyButton(id, "Copy")]),
+    pair(runtime.placement === "shared" ? "Id" : "Id, and ECS service", [el("code", {}, id), " ", copyButton(id, "Copy")]),
+    runtime.placement === "shared" && pair("Host", runtime.host_id ? el("code", {}, runtime.host_id) : "none yet"),
     name && pair("Name", name),
     pair("Model", [vendor_name, model].filter(Boolean).join(" ") || "not known"),
     pair("Version", ocpp_version?.replace("OCPP", "OCPP ")),

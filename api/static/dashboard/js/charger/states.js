@@ -20,9 +20,10 @@ export function makeStates(model, does) {
     const { runtime } = charger;
     const stale = isStale(runtime);
     const { status, error, command, control, spec } = charger;
-    const key = [runtime, stale, status, error, command, control.connected, spec?.error];
+    const host = model.host?.id === runtime.host_id ? model.host : null;
+    const key = [runtime, stale, status, error, command, control.connected, spec?.error, host?.state, host?.reason, host?.short_of];
     draw(sentence, key, () => [sentenceOf(charger)]);
-    draw(list, key, () => [desired(charger), observed(charger, stale), linkState(charger)]);
+    draw(list, key, () => [desired(charger), observed(charger, stale, host), linkState(charger)]);
     draw(steps, key, () => nextSteps(charger, does));
     steps.hidden = !steps.childNodes.length;
   }
@@ -58,7 +59,7 @@ function desired({ runtime, command }) {
   return state("Desired", stateBadge("observed", runtime.desired), requested, `generation ${runtime.generation}`);
 }
 
-function observed({ runtime, status, error }, stale) {
+function observed({ runtime, status, error }, stale, host) {
   const { observed_generation: applied, generation } = runtime;
   const failure = status === "FAILED" ? error : null;
   const badge = failure ? stateBadge("status", status) : stateBadge("observed", runtime.observed);
@@ -67,12 +68,22 @@ function observed({ runtime, status, error }, stale) {
   const seen = runtime.observed_at
     ? [stale ? el("strong", { class: "stale" }, "stale: seen ") : "seen ", timeAgo(runtime.observed_at)]
     : "not observed yet";
-  return state("ECS", badge,
+  return state(runtime.placement === "shared" ? "Host" : "ECS", badge,
+    placeOf(runtime),
     runtime.observed_at && ["since ", timeAgo(runtime.observed_since), ", ", seen],
     !runtime.observed_at && seen,
     applied === generation ? `generation ${generation} applied` : `generation ${applied} applied, ${generation} requested`,
     status === "READY" || failure ? null : `provisioning: ${status.toLowerCase()}`,
-    why, code && [codeLink(code), " ", adviceOf(code)]);
+    why, code && [codeLink(code), " ", adviceOf(code)],
+    host && host.state !== "running" && `the host: ${host.state}${host.reason ? `: ${host.reason}` : ""}`,
+    ...(host?.short_of ?? []).map((text) => el("strong", { class: "failed" }, `▲ the host is short of ${text}`)));
+}
+
+/** Where a shared charger runs. A dedicated one has the place for itself. */
+function placeOf({ placement, host_id: id }) {
+  if (placement !== "shared") return null;
+  if (!id) return "shared, and not on a host yet";
+  return ["shared, on ", link(`/dashboard?host_id=${encodeURIComponent(id)}`, id)];
 }
 
 function linkState({ runtime }) {

@@ -90,6 +90,7 @@ function build(root, model, pane, signal) {
   }, { signal });
   const timer = setInterval(() => {
     model.refreshIfStale();
+    if (model.charger.runtime.host_id) model.refreshHost();
     states.update();
     connectors.tick();
   }, TICK_MS);

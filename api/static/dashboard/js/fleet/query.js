@@ -10,7 +10,7 @@ export const CHOICES = {
 };
 
 /** The filters with one value each. */
-const SINGLE = ["q", "identity", "brand_slug", "model_slug", "location_id", "labels", "attention"];
+const SINGLE = ["q", "identity", "brand_slug", "model_slug", "location_id", "placement", "host_id", "labels", "attention"];
 
 export const FILTERS = [...SINGLE, ...Object.keys(CHOICES)];
 
@@ -35,6 +35,8 @@ const NAMES = {
   brand_slug: "brand",
   model_slug: "model",
   location_id: "location",
+  placement: "placement",
+  host_id: "host",
   labels: "label",
   observed: "state",
   ocpp_state: "link",
@@ -113,6 +115,9 @@ export function matches(filters, row) {
       case "status":
       case "ocpp_version":
         return wanted.split(",").includes(row[key]);
+      case "placement":
+      case "host_id":
+        return row.runtime[key] === wanted;
       case "labels":
         return wanted.split(",").every((label) => hasLabel(row.labels, label));
       default:

@@ -1,4 +1,4 @@
-// Reads the state of the service again and again while the page is seen.
+// Reads what the page shows again and again while it is seen.
 
 import { api } from "../client.js";
 import { clock } from "../clock.js";
@@ -7,10 +7,10 @@ const EVERY_MS = 2000;
 const LONGEST_MS = 15_000; // between two tries while nothing answers
 
 /**
- * Call `shown(state)` with each answer of GET /ocpp/operations, and `failed(error)` with each error, until the signal is
+ * Call `shown(state)` with each answer of GET `path`, every `everyMs`, and `failed(error)` with each error, until the signal is
  * aborted. A page that is not seen reads nothing; it reads at once when it is seen again.
  */
-export function poll({ shown, failed }, signal) {
+export function poll({ path, query = null, everyMs = EVERY_MS, shown, failed }, signal) {
   let timer = null;
   let failures = 0;
   let reads = false;
@@ -19,16 +19,16 @@ export function poll({ shown, failed }, signal) {
     clearTimeout(timer);
     if (document.hidden || signal.aborted || reads) return;
     reads = true;
-    let waitMs = EVERY_MS;
+    let waitMs = everyMs;
     try {
       const began = performance.now();
-      const state = await api.get("/ocpp/operations", null, { signal });
-      clock.set(state.at, performance.now() - began);
+      const state = await api.get(path, query, { signal });
+      if (state.at) clock.set(state.at, performance.now() - began);
       failures = 0;
       shown(state);
     } catch (error) {
       if (signal.aborted || error.name === "AbortError") return;
-      waitMs = Math.max((error.retryAfterS ?? 0) * 1000, Math.min(LONGEST_MS, EVERY_MS * 2 ** failures++));
+      waitMs = Math.max((error.retryAfterS ?? 0) * 1000, Math.min(LONGEST_MS, everyMs * 2 ** failures++));
       failed(error);
     } finally {
       reads = false;

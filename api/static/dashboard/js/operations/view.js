@@ -6,12 +6,15 @@ import { el, fill } from "../el.js";
 import { session } from "../session.js";
 import { problemText } from "../shell/problems.js";
 import { commandsPanel, unservedNote } from "./commands.js";
+import { hostsPanel } from "./hosts.js";
 import { lights, lightsWithoutAnswer } from "./lights.js";
 import { poll } from "./poll.js";
 import { budgetPanel, linksPanel, maintenancePanel, organizationsPanel } from "./panels.js";
 import { workersPanel } from "./workers.js";
 
 const OLD_AFTER_MS = 10_000; // answers come every 2 s
+const HOSTS_MS = 10_000; // hosts report so often
+const MAX_HOSTS = 100; // shown
 
 export async function show(root, params, { signal }) {
   const age = el("span", { class: "muted", id: "operations-age" });
@@ -19,6 +22,7 @@ export async function show(root, params, { signal }) {
   const lamps = el("div"); // and what is louder
   const panels = el("div", { class: "operations" });
   let newest = null;
+  let hosts = null;
   let lost = false;
 
   fill(
@@ -40,22 +44,40 @@ export async function show(root, params, { signal }) {
   const timer = setInterval(showAge, 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
 
+  const showPanels = () =>
+    keepingPlace(panels, () => [
+      commandsPanel(newest),
+      workersPanel(newest),
+      hosts && hostsPanel(hosts),
+      budgetPanel(newest),
+      maintenancePanel(newest),
+      linksPanel(newest),
+      organizationsPanel(newest),
+    ]);
+  poll(
+    {
+      path: "/ocpp/hosts",
+      query: { limit: MAX_HOSTS },
+      everyMs: HOSTS_MS,
+      shown(page) {
+        hosts = page;
+        if (newest && !lost) showPanels();
+      },
+      failed() {}, // the state of the service, which is read too, says what is away
+    },
+    signal,
+  );
+
   await poll(
     {
+      path: "/ocpp/operations",
       shown(state) {
         if (lost) announce("Chargehand answers again");
         newest = state;
         lost = false;
         fill(problem);
         keepingPlace(lamps, () => [unservedNote(state), lights(state)]);
-        keepingPlace(panels, () => [
-          commandsPanel(state),
-          workersPanel(state),
-          budgetPanel(state),
-          maintenancePanel(state),
-          linksPanel(state),
-          organizationsPanel(state),
-        ]);
+        showPanels();
         showAge();
       },
       async failed(error) {

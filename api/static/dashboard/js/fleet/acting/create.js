@@ -13,6 +13,7 @@ import { nextAfter, numbered } from "./numbering.js";
 const MAX_COUNT = 50; // one request for each
 /** For the first charger of an organization. */
 const FIRST = { brand_slug: "wallbox", model_slug: "wallbox-pulsar-plus", connector_type: "Type2", ocpp_version: "OCPP1.6" };
+const PLACEMENTS = [["", "as the server has it"], ["dedicated", "dedicated: an ECS service of its own"], ["shared", "shared: on a host, with others"]];
 const LOCATIONS = "fleet-create-locations";
 const NEWEST = 100; // chargers, among which the highest number is looked up
 const MAX_GUESSES = 5;
@@ -88,6 +89,7 @@ function fieldsOf(defaults, brands, locations) {
     field("Connector", connector),
     field("OCPP version", select("ocpp_version", CHOICES.ocpp_version.map((one) => [one, one]), defaults.ocpp_version)),
     field("CSMS", input("ws_url", { type: "text", value: defaults.ws_url, spellcheck: "false" }), "ws:// or wss://. The charger adds a slash and its identity"),
+    field("Placement", select("placement", PLACEMENTS, defaults.runtime?.placement ?? ""), "Where it runs"),
     field("Name", input("charge_point_name", {}), "Optional"),
     field("Location", input("location_id", { value: defaults.location_id ?? "", list: LOCATIONS, spellcheck: "false" }), "Optional: the id of a location that exists"),
     locations,

@@ -1,0 +1,182 @@
+"""Shared chargers are as other chargers to those who drive them, whatever befalls the processes between."""
+
+import signal
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+from tests.hosts.conftest import CHARGERS, Product
+from tests.support.stack import Session
+from tests.support.waiting import wait_until
+
+LEASE_S = 15  # without a word of a host
+
+
+def connected(product: Product, identities: Collection[str], within_s: float = 30) -> dict[str, Session]:
+    """The open session of each."""
+    wait_until(lambda: all(map(product.csms.open_now, identities)), within_s, "all are connected")
+    return {identity: product.csms.open_now(identity)[0] for identity in identities}
+
+
+def all_observed(product: Product, ids: Collection[str], state: str, within_s: float = 30) -> None:
+    def found() -> bool:
+        return all(product.observed(charger_id) == state for charger_id in ids)
+
+    wait_until(found, within_s, f"all are {state}")
+
+
+def is_closed(session: Session) -> bool:
+    return session.closed_at is not None
+
+
+def stayed(sessions: Collection[Session]) -> bool:
+    return not any(map(is_closed, sessions))
+
+
+def never_twice(product: Product, identities: Collection[str]) -> bool:
+    return {product.csms.most_at_once(identity) for identity in identities} == {1}
+
+
+def test_the_chargers_of_one_request_live_in_one_task(product: Product, fleet: dict[str, str]) -> None:
+    connected(product, fleet)
+    all_observed(product, fleet.values(), "running")
+
+    [host] = product.call("/hosts")["data"]
+    runtimes = [product.charger(charger_id)["runtime"] for charger_id in fleet.values()]
+    assert len(product.host_pids()) == 1
+    assert (host["chargers"], host["state"]) == (CHARGERS, "running")
+    assert {(runtime["placement"], runtime["host_id"]) for runtime in runtimes} == {("shared", host["id"])}
+    assert {runtime["ocpp"]["state"] for runtime in runtimes} == {"accepted"}
+
+
+def test_a_charger_stops_starts_and_restarts_once_while_its_neighbours_stay(
+    product: Product, fleet: dict[str, str]
+) -> None:
+    before = connected(product, fleet)
+    charger_id, session = fleet["CP-003"], before.pop("CP-003")
+    sessions = len(product.csms.of("CP-003"))
+
+    product.call(f"/chargers/{charger_id}/stop-charger?wait=20", "POST")
+    stopped = product.observed(charger_id)
+    product.csms.wait_for_end("CP-003")
+    product.call(f"/chargers/{charger_id}/start-charger?wait=20", "POST")
+    started = product.csms.wait_for_boot("CP-003")
+    product.call(f"/chargers/{charger_id}/reset-charger?wait=20", "POST")
+    wait_until(partial(is_closed, started))
+    product.csms.wait_for_boot("CP-003")
+
+    assert (stopped, is_closed(session)) == ("stopped", True)
+    assert len(product.csms.of("CP-003")) == sessions + 2
+    assert never_twice(product, fleet)
+    assert stayed(before.values())
+
+
+def test_the_log_of_a_charger_has_its_own_frames(product: Product, fleet: dict[str, str]) -> None:
+    connected(product, fleet)
+
+    def boots(charger_id: str) -> list[dict[str, Any]]:
+        path = f"/chargers/{charger_id}/logs?event=BootNotification&limit=100"
+        return list(product.call(path)["data"])
+
+    for identity in ("CP-005", "CP-006"):
+        frames = wait_until(partial(boots, fleet[identity]), within_s=20)
+        assert {"BootNotification"} == {frame["action"] for frame in frames}
+        assert all(identity in frame["message"] for frame in frames if frame["direction"] == "cp_to_csms")
+        assert len(frames) == 2 * len(product.csms.of(identity))
+
+
+def test_a_deleted_charger_ends_and_its_neighbours_stay(product: Product, fleet: dict[str, str]) -> None:
+    before = connected(product, fleet)
+    product_ids = product.create("GONE-", 3)
+    connected(product, product_ids)
+
+    for charger_id in product_ids.values():
+        product.call(f"/chargers/{charger_id}", "DELETE")
+    for identity in product_ids:
+        product.csms.wait_for_end(identity, within_s=10)
+
+    def chargers_of_hosts() -> int:
+        return sum(host["chargers"] for host in product.call("/hosts")["data"])
+
+    wait_until(lambda: chargers_of_hosts() == CHARGERS)
+    assert stayed(before.values())
+
+
+def test_all_come_back_after_their_host_was_killed(product: Product, fleet: dict[str, str]) -> None:
+    before = connected(product, fleet)
+    all_observed(product, fleet.values(), "running")
+
+    product.stack.set_faults({"kind": "no_capacity"})
+    product.signal_hosts(signal.SIGKILL)
+    wait_until(lambda: all(map(is_closed, before.values())))
+    all_observed(product, fleet.values(), "starting")
+    reason = product.charger(fleet["CP-001"])["runtime"]["reason"]
+    product.stack.set_faults()
+
+    connected(product, fleet, within_s=40)
+    all_observed(product, fleet.values(), "running")
+    assert reason
+    assert never_twice(product, fleet)
+    assert len(product.host_pids()) == 1
+
+
+def test_chargers_go_on_while_there_is_no_control_link(product: Product, fleet: dict[str, str]) -> None:
+    before = connected(product, fleet)
+    charger_id = fleet["CP-007"]
+
+    product.kill("link")
+    stop = product.call(f"/chargers/{charger_id}/stop-charger", "POST")
+    product.start("link")
+
+    product.csms.wait_for_end("CP-007", within_s=40)
+    wait_until(lambda: product.observed(charger_id) == "stopped", within_s=20)
+    del before["CP-007"]
+    assert stop["command_id"]
+    assert stayed(before.values())
+    product.call(f"/chargers/{charger_id}/start-charger?wait=20", "POST")
+    product.csms.wait_for_boot("CP-007")
+
+
+def test_a_worker_that_was_killed_leaves_no_command_undone(product: Product, fleet: dict[str, str]) -> None:
+    before = connected(product, fleet)
+    charger_id = fleet["CP-008"]
+
+    product.kill("worker")
+    product.call(f"/chargers/{charger_id}/stop-charger", "POST")
+    product.start("worker")
+
+    product.csms.wait_for_end("CP-008", within_s=60)
+    product.call(f"/chargers/{charger_id}/start-charger?wait=30", "POST")
+    product.csms.wait_for_boot("CP-008")
+    del before["CP-008"]
+    assert stayed(before.values())
+
+
+def test_of_a_host_that_is_not_heard_of_nothing_is_known(product: Product, fleet: dict[str, str]) -> None:
+    connected(product, fleet)
+    all_observed(product, fleet.values(), "running")
+
+    product.kill("link")
+    all_observed(product, fleet.values(), "unknown", within_s=2 * LEASE_S)
+    reason = product.charger(fleet["CP-001"])["runtime"]["reason"]
+    product.start("link")
+
+    all_observed(product, fleet.values(), "running", within_s=40)
+    assert "has not been heard of since" in reason
+    assert never_twice(product, fleet)
+
+
+def test_a_host_that_stood_still_goes_on_with_its_chargers(product: Product, fleet: dict[str, str]) -> None:
+    connected(product, fleet)
+    all_observed(product, fleet.values(), "running")
+
+    product.signal_hosts(signal.SIGSTOP)
+    try:
+        all_observed(product, fleet.values(), "unknown", within_s=60)
+    finally:
+        product.signal_hosts(signal.SIGCONT)
+
+    all_observed(product, fleet.values(), "running", within_s=40)
+    connected(product, fleet)
+    assert never_twice(product, fleet)
+    assert len(product.host_pids()) == 1
