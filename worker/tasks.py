@@ -163,7 +163,8 @@ def observe_chargers() -> None:
 @one_at_a_time
 def keep_all_hosts() -> None:
     with maintenance(TaskName.KEEP_HOSTS, ecs) as process:
-        keep_hosts(process.sessions, process.ecs, process.settings.timing, fleet_spec(process.ecs))
+        if keep_hosts(process.sessions, process.ecs, process.settings.timing, fleet_spec(process.ecs)):
+            sweep(process.sessions, app)
 
 
 @app.task(name=TaskName.ROLLOUTS.value, send_events=False)

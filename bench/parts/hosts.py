@@ -56,8 +56,8 @@ def measure() -> Report:
             with stack.client("bench") as client:
                 dedicated = _measure(stack, client, port, "dedicated", DEDICATED)
                 shared = _measure(stack, client, port, "shared", SHARED)
-            most = httpx.get(f"http://{HOST}:{port}/", trust_env=False).json()["most_of_one"]
-    return _report(shared, dedicated, most)
+            sessions_of_one = httpx.get(f"http://{HOST}:{port}/", trust_env=False).json()["most_of_one"]
+    return _report(shared, dedicated, sessions_of_one)
 
 
 def _measure(stack: Stack, client: httpx.Client, csms_port: int, placement: str, count: int) -> Times:
@@ -144,7 +144,7 @@ def _locate(client: httpx.Client) -> str:
     return str(client.post("/ocpp/locations", json=body).raise_for_status().json()["id"])
 
 
-def _report(shared: Times, dedicated: Times, most: int) -> Report:
+def _report(shared: Times, dedicated: Times, sessions_of_one: int) -> Report:
     rows = [
         (
             f"{times.chargers:,} {name}",
@@ -191,7 +191,7 @@ def _report(shared: Times, dedicated: Times, most: int) -> Report:
             ),
             Budget(
                 "connections of one identity at once",
-                most,
+                sessions_of_one,
                 at_most=1,
                 reason="never two sessions of one identity",
             ),

@@ -330,7 +330,8 @@ def store_settings(session: Session, stored_of: Mapping[str, Stored]) -> None:
 
 def _follows_link(charger: Charger) -> bool:
     """Whether changes reach its process over the control link. Unknown if a release before this one deployed it last."""
-    return charger.spec_by_link and charger.spec_hash is not None
+    by_link = charger.spec_by_link and charger.spec_hash is not None
+    return charger.placement == Placement.SHARED or by_link
 
 
 def _check_quota(session: Session, organization_id: str, max_chargers: int) -> None:

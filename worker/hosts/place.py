@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from shared.ids import new_host_id
 from shared.models import Host, HostCharger
-from worker.hosts.decide import Decision
+from worker.hosts.decide import Decision, decide
 
 PLACING_LOCK = 0x484F5354  # the first key of the advisory lock; the second is of the organization
 
@@ -25,6 +25,7 @@ def place(session: Session, decision: Decision, capacity: int) -> bool:
     if charger is None:
         return False
     if charger.host_id is not None:
+        decide(session.connection(), decision)  # another worker placed it, perhaps for an older generation
         return True
     host_id = _take_room(session, decision.organization_id) or _open(
         session, decision.organization_id, capacity

@@ -30,6 +30,7 @@ from worker.ecs.client import (
 )
 from worker.ecs.requests import host_program
 from worker.ecs.turns import Priority
+from worker.hosts.drain import begin_moves
 from worker.maintenance.rollout import START_AFTER_S
 from worker.observe.reasons import explain
 from worker.reconcile.failure import REJECTED_DELAYS, retry_delay_s
@@ -53,20 +54,25 @@ class Claimed(NamedTuple):
         return self.connected and self.host.running_task_arn is not None
 
 
-def keep_hosts(sessions: Sessions, ecs: EcsClient, timing: Timing, spec: str) -> None:
-    """Look at the hosts that are due. `spec` is the spec of this worker's settings (worker/reconcile/provision.py).
+def keep_hosts(sessions: Sessions, ecs: EcsClient, timing: Timing, spec: str) -> int:
+    """Keep the hosts that are due. `spec` is the spec of this worker's settings (worker/reconcile/provision.py).
 
-    What fails is recorded on the host's row and tried again with growing delays. Safe to repeat, also concurrently.
+    Returns how many chargers of draining hosts the sweep must publish. What fails is recorded on the host's row and tried again with growing delays. Safe to repeat, also concurrently.
     """
     until = monotonic() + KEEP_FOR_S
+    to_publish = 0
     while monotonic() < until:
         with sessions.begin() as session:
             _give_up_empty(session, timing)
             claimed = _claim(session, timing)
+        for each in claimed:
+            if each.host.draining_at is not None:
+                to_publish += begin_moves(sessions, each.host.id)
         if claimed:
             _keep_all(sessions, ecs, spec, claimed)
         if len(claimed) < DESCRIBE_SERVICES_LIMIT:
             break
+    return to_publish
 
 
 def _give_up_empty(session: Session, timing: Timing) -> None:
@@ -105,7 +111,12 @@ def _claim(session: Session, timing: Timing) -> list[Claimed]:
         .with_for_update(key_share=True, skip_locked=True)
         .cte("due")  # executed once, so never more than the limit
     )
-    is_up = and_(CONNECTED_SINCE.is_not(None), Host.running_task_arn.is_not(None), Host.deleted_at.is_(None))
+    is_up = and_(
+        CONNECTED_SINCE.is_not(None),
+        Host.running_task_arn.is_not(None),
+        Host.deleted_at.is_(None),
+        Host.draining_at.is_(None),
+    )
     period = case(
         (is_up, timedelta(seconds=timing.observe_settled_every_s)),
         else_=timedelta(seconds=timing.observe_every_s),

@@ -16,19 +16,21 @@ ENDED_CHECKED_AFTER_S = 10.0  # by a worker, unless the observer has released it
 def bring_up_on_host(sessions: Sessions, hosting: Hosting, charger: DesiredState) -> ServiceView:
     """Write what the charger's host shall do; a charger without one gets it. Safe to repeat. Raises NotYet.
 
+    A charger of a host that drains gets another one, when the first has ended it: never two sessions of one identity.
     Returns the host's service as the row sees it: ACTIVE.
     """
     decision = _decision(charger)
     with sessions.autocommit.connect() as connection:
         standing = decide(connection, decision)
+    if standing is not None and (standing.leaves or standing.draining):
+        take_off_host(sessions, hosting, charger)
+        standing = None
     if standing is None:
         wait_for_predecessor(sessions, charger)
         with sessions.begin() as session:
             placed = place(session, decision, hosting.capacity)
         if not placed:
             raise NotYet("The charger was changed meanwhile", delay_s=0.5)
-    elif standing.leaves:
-        raise NotYet(f"The charger leaves the host {standing.host_id}", delay_s=ENDED_CHECKED_AFTER_S)
     hosting.hints.give()
     return ServiceView(
         name=charger.id,

@@ -107,6 +107,20 @@ def test_a_restart_succeeds_with_another_start_of_the_charger(
     assert second.running_task_generation == second.generation
 
 
+def test_a_change_of_its_settings_reaches_it_over_the_control_link_without_a_command(
+    world: World, host: FakeHost, charger_id: str
+) -> None:
+    in_host(world, host, charger_id)
+
+    world.update(charger_id, ws_url="ws://csms.test/other")
+
+    assert (world.charger(charger_id).ws_url, world.charger(charger_id).generation) == (
+        "ws://csms.test/other",
+        1,
+    )
+    assert world.open_commands() == 0
+
+
 def test_an_answer_to_an_older_generation_finishes_no_newer_command(
     world: World, host: FakeHost, charger_id: str
 ) -> None:

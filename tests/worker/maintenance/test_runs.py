@@ -61,6 +61,7 @@ def test_a_task_is_late_when_it_has_not_succeeded_for_three_periods_and_a_minute
         TaskName.OBSERVE,
         TaskName.RUN_JOBS,
         TaskName.EXPIRE,
+        TaskName.KEEP_HOSTS,
         TaskName.ROLLOUTS,
         TaskName.CLEAN_UP,
     )
