@@ -38,7 +38,7 @@ PORTION = 100  # chargers in one step
 WINDOW = 100
 CANCELLED_AT_ONCE = 1_000  # items
 QUOTA_SHARE = 0.9  # of the quota of open commands that jobs may fill; the rest is for single commands
-STEP_S = 1.0  # between two steps of a job that waits for something
+STEP_S = 0.5  # between two steps of a job that waits for something: less than the second after which beat sends a run
 LOCKED_S = 0.2  # until chargers that were locked are tried again
 FAILED_S = 60.0  # until a job whose step failed is tried again: other jobs go first
 BUDGET = "Waits for the ECS rate budget"
@@ -170,9 +170,9 @@ def _record(session: Session, job: Job, now: datetime, quotas: Quotas) -> Portio
             job.next_at = now
         elif portion.items < max_items:
             job.next_at = now + timedelta(seconds=LOCKED_S)
-        elif portion.recorded < room.commands:
-            job.next_at = now
-        elif job.rate_per_second is not None:
+        elif portion.recorded < room.commands or job.rate_per_second is None:
+            job.next_at = now  # that step counts what there is room for
+        else:
             job.next_at = _no_later(next_by_ramp(job, job.rate_per_second, now), now)
         job.waits_for = room.reason
     return portion
