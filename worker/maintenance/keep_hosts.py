@@ -259,7 +259,7 @@ def _remove(sessions: Sessions, ecs: EcsClient, host: Host) -> None:
 def _record_failure(
     sessions: Sessions, host: Host, error: BudgetSpent | EcsUnavailable | EcsRejected
 ) -> None:
-    """Write when the host is tried again, and why it waits."""
+    """Write when the host is tried again, and why it waits. One that runs as its row says waits for nothing."""
     attempts = host.attempts + 1
     delay_s, code = retry_delay_s(attempts), ErrorCode.PROVIDER_UNAVAILABLE
     values: dict[str, Any] = {}
@@ -271,6 +271,8 @@ def _record_failure(
         delay_s, code = REJECTED_DELAYS * delay_s, error.code
     if not isinstance(error, BudgetSpent):
         log.warning("host.delayed", host_id=host.id, code=code, error=str(error), attempts=attempts)
+    if host.running_task_arn is None:
+        values |= {"reason": str(error)[:MESSAGE_LENGTH], "reason_code": code}
     again_at = func.now() + timedelta(seconds=delay_s)
     _record(
         sessions,
@@ -278,8 +280,6 @@ def _record_failure(
         attempts=attempts,
         not_before=again_at,
         converge_at=again_at,
-        reason=str(error)[:MESSAGE_LENGTH],
-        reason_code=code,
         **values,
     )
 

@@ -123,6 +123,18 @@ def test_a_call_that_fails_is_recorded_and_tried_again(
     assert (after.service_status, after.reason, after.attempts) == ("ACTIVE", None, 0)
 
 
+def test_a_host_that_runs_has_no_reason_though_ecs_does_not_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = running(world)
+    monkeypatch.setattr(world.ecs, "describe_services", lambda _: wait())
+
+    keep(world)
+
+    row = newest(world, host.host_id)
+    assert (row.reason, row.running_count, row.not_before is None) == (None, 1, False)
+
+
 def test_new_settings_reach_one_host_after_the_other(world: World) -> None:
     fakes = [running(world, number, f"org-{number}") for number in range(3)]
     updated = world.ecs.with_spec("spec-2")
