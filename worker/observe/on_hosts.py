@@ -52,6 +52,7 @@ def observe_on_hosts(sessions: Sessions, timing: Timing, charger_ids: Sequence[s
         with sessions.begin() as session:
             lock_chargers(session, some)
             to_publish += _record(session, timing, some)
+            to_publish += len(session.scalars(_REPLACE, {"charger_ids": list(some)}).all())
     return to_publish
 
 
@@ -106,6 +107,13 @@ WHERE (silent OR held.connected_at > now() - interval '60 s') AND chargers.delet
 ORDER BY chargers.id LIMIT :limit
 FOR NO KEY UPDATE OF chargers SKIP LOCKED
 """)  # noqa: S608 - our own words
+# A host may end a charger after the command that was to place it anew has failed: then no worker would place it.
+_REPLACE = text("""
+UPDATE chargers SET drifted_at = now(), publish_at = now()
+WHERE id = ANY(:charger_ids) AND placement = 'shared' AND host_id IS NULL AND desired_count = 1
+    AND deleted_at IS NULL AND publish_at IS NULL AND observed_generation >= generation
+RETURNING id
+""")
 _NOTE = text("""
 WITH unnoted AS MATERIALIZED (
     SELECT charger_id FROM host_chargers WHERE charger_id = ANY(:charger_ids) AND NOT noted

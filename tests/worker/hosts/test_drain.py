@@ -160,6 +160,29 @@ def test_a_command_of_a_moving_charger_is_applied_on_its_new_host(world: World) 
     )
 
 
+def test_a_charger_whose_host_ends_it_after_its_command_has_failed_gets_another_host(world: World) -> None:
+    fleet = Fleet(world)
+    fleet.everything()
+    charger_id = fleet.chargers[0]
+    first = world.charger(charger_id).host_id
+    assert first is not None
+    fleet.drain(first)
+    restart = world.restart(charger_id)
+    fleet.message(charger_id)
+    world.hours_pass(charger_id)
+    fleet.message(charger_id)
+
+    fleet.processes[first].work()
+    world.observe_once()
+    world.observe_once()
+    published_at = world.charger(charger_id).publish_at
+    world.converge(charger_id)
+
+    assert world.status(restart) == CommandStatus.FAILED
+    assert published_at is not None
+    assert world.charger(charger_id).host_id not in {first, None}
+
+
 class Moves(RuleBasedStateMachine):
     """Hosts drain, die, fall silent and come back while workers, hosts and clients act in any order."""
 
