@@ -18,7 +18,7 @@ from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import ProvisioningStatus
 from worker.hosts.decide import leave
-from worker.hosts.release import release_ended
+from worker.hosts.release import lock_left_hosts, release_ended
 from worker.hosts.standing import HOST_SQL, RUNS_SQL, UNKNOWN_SQL
 from worker.observe.observation import Observation
 from worker.observe.reasons import Reason
@@ -61,6 +61,7 @@ def _record(session: Session, timing: Timing, charger_ids: Collection[str]) -> i
     if not charger_ids:
         return 0
     given = {"charger_ids": list(charger_ids)}
+    leaving = lock_left_hosts(session, charger_ids)
     session.execute(_NOTE, given)
     for row in session.execute(_RECORD, given):
         log.info(
@@ -77,7 +78,7 @@ def _record(session: Session, timing: Timing, charger_ids: Collection[str]) -> i
     }
     for charger_id, at in session.execute(_LATE, given | deadlines).all():
         _fail(session, timing, session.get_one(Charger, charger_id, populate_existing=True), at)
-    return len(release_ended(session, charger_ids))
+    return len(release_ended(session, leaving))
 
 
 def _fail(session: Session, timing: Timing, charger: Charger, at: datetime) -> None:
