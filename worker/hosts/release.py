@@ -8,20 +8,30 @@ from sqlalchemy.orm import Session
 from worker.hosts.standing import ENDED_SQL, HOST_SQL
 
 
-def release_ended(session: Session, charger_ids: Collection[str]) -> set[str]:
-    """Take those of the chargers off their hosts that leave and have ended there. Returns them. Safe to repeat.
+def lock_left_hosts(session: Session, charger_ids: Collection[str]) -> list[str]:
+    """Lock the hosts that some of the chargers leave, and return those chargers.
 
-    Their rows must be locked. Those that are deleted, or that shall have another place, are published at once.
+    The rows of the chargers must be locked, and none of `host_chargers`: a hello locks its host before those.
     """
-    given = {"charger_ids": list(charger_ids)}
-    host_ids = session.scalars(_LEAVING, given).all()
-    if not host_ids:
+    leaving = session.execute(_LEAVING, {"charger_ids": list(charger_ids)}).all()
+    if leaving:
+        session.execute(_LOCK_HOSTS, {"host_ids": list({row.host_id for row in leaving})})
+    return [row.charger_id for row in leaving]
+
+
+def release_ended(session: Session, leaving: Collection[str]) -> set[str]:
+    """Take those of the chargers off their hosts that have ended there. Returns them. Safe to repeat.
+
+    They come from `lock_left_hosts`. Those that are deleted, or that shall have another place, are published at once.
+    """
+    if not leaving:
         return set()
-    session.execute(_LOCK_HOSTS, {"host_ids": list(host_ids)})
-    return set(session.scalars(_RELEASE, given))
+    return set(session.scalars(_RELEASE, {"charger_ids": list(leaving)}))
 
 
-_LEAVING = text("SELECT DISTINCT host_id FROM host_chargers WHERE charger_id = ANY(:charger_ids) AND leaving")
+_LEAVING = text(
+    "SELECT charger_id, host_id FROM host_chargers WHERE charger_id = ANY(:charger_ids) AND leaving"
+)
 _LOCK_HOSTS = text("SELECT FROM hosts WHERE id = ANY(:host_ids) ORDER BY id FOR NO KEY UPDATE")
 _RELEASE = text(f"""
 WITH ended AS MATERIALIZED (

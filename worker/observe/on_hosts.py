@@ -18,7 +18,7 @@ from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import ProvisioningStatus
 from worker.hosts.decide import leave
-from worker.hosts.release import release_ended
+from worker.hosts.release import lock_left_hosts, release_ended
 from worker.hosts.standing import HOST_SQL, RUNS_SQL, UNKNOWN_SQL
 from worker.observe.due import ON_HOST_EVERY_S
 from worker.observe.observation import Observation
@@ -53,6 +53,7 @@ def observe_on_hosts(sessions: Sessions, timing: Timing, charger_ids: Sequence[s
         with sessions.begin() as session:
             lock_chargers(session, some)
             to_publish += _record(session, timing, some)
+            to_publish += len(session.scalars(_REPLACE, {"charger_ids": list(some)}).all())
     return to_publish
 
 
@@ -61,6 +62,7 @@ def _record(session: Session, timing: Timing, charger_ids: Collection[str]) -> i
     if not charger_ids:
         return 0
     given = {"charger_ids": list(charger_ids)}
+    leaving = lock_left_hosts(session, charger_ids)
     session.execute(_NOTE, given)
     for row in session.execute(_RECORD, given | {"again_after": timedelta(seconds=ON_HOST_EVERY_S)}):
         log.info(
@@ -77,7 +79,7 @@ def _record(session: Session, timing: Timing, charger_ids: Collection[str]) -> i
     }
     for charger_id, at in session.execute(_LATE, given | deadlines).all():
         _fail(session, timing, session.get_one(Charger, charger_id, populate_existing=True), at)
-    return len(release_ended(session, charger_ids))
+    return len(release_ended(session, leaving))
 
 
 def _fail(session: Session, timing: Timing, charger: Charger, at: datetime) -> None:
@@ -108,6 +110,13 @@ WHERE (silent OR held.connected_at > now() - interval '60 s') AND chargers.delet
 ORDER BY chargers.id LIMIT :limit
 FOR NO KEY UPDATE OF chargers SKIP LOCKED
 """)  # noqa: S608 - our own words
+# A host may end a charger after the command that was to place it anew has failed: then no worker would place it.
+_REPLACE = text("""
+UPDATE chargers SET drifted_at = now(), publish_at = now()
+WHERE id = ANY(:charger_ids) AND placement = 'shared' AND host_id IS NULL AND desired_count = 1
+    AND deleted_at IS NULL AND publish_at IS NULL AND observed_generation >= generation
+RETURNING id
+""")
 _NOTE = text("""
 WITH unnoted AS MATERIALIZED (
     SELECT charger_id FROM host_chargers WHERE charger_id = ANY(:charger_ids) AND NOT noted

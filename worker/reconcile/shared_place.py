@@ -6,7 +6,7 @@ from worker.ecs.client import ServiceView
 from worker.hosts.decide import Decision, decide, host_of, leave
 from worker.hosts.hosting import Hosting
 from worker.hosts.place import place
-from worker.hosts.release import release_ended
+from worker.hosts.release import lock_left_hosts, release_ended
 from worker.reconcile.desired import DesiredState
 from worker.reconcile.provision import DRAINING, NotYet, wait_for_predecessor
 
@@ -52,7 +52,7 @@ def take_off_host(sessions: Sessions, hosting: Hosting, charger: DesiredState) -
     hosting.hints.give()
     with sessions.begin() as session:
         lock_chargers(session, [charger.id])
-        release_ended(session, [charger.id])
+        release_ended(session, lock_left_hosts(session, [charger.id]))
         remaining = host_of(session, charger.id)
     if remaining is not None:
         raise NotYet(

@@ -1,19 +1,22 @@
 """A charger changes its host only when the old one has ended it: never two sessions of one identity, in any order."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from sqlalchemy import Engine, func, update
+from sqlalchemy import Engine, func, select, update
 
 from shared.fleet import hosts
-from shared.models import Host
+from shared.models import Host, HostCharger
 from shared.vocabulary import CommandStatus, Placement
 from tests.conftest import delete_rows
 from tests.support.fake_host import FakeHost, hosts_of
+from tests.support.waiting import wait_until
 from tests.support.world import ORGANIZATION, World
+from tests.worker.test_locking import waiting
 from worker.maintenance.keep_hosts import keep_hosts
 from worker.observe.observe import observe
 
@@ -158,6 +161,54 @@ def test_a_command_of_a_moving_charger_is_applied_on_its_new_host(world: World) 
         False,
         0,
     )
+
+
+def test_a_charger_whose_host_ends_it_after_its_command_has_failed_gets_another_host(world: World) -> None:
+    fleet = Fleet(world)
+    fleet.everything()
+    charger_id = fleet.chargers[0]
+    first = world.charger(charger_id).host_id
+    assert first is not None
+    fleet.drain(first)
+    restart = world.restart(charger_id)
+    fleet.message(charger_id)
+    world.hours_pass(charger_id)
+    fleet.message(charger_id)
+
+    fleet.processes[first].work()
+    world.observe_once()
+    world.observe_once()
+    published_at = world.charger(charger_id).publish_at
+    world.converge(charger_id)
+
+    assert world.status(restart) == CommandStatus.FAILED
+    assert published_at is not None
+    assert world.charger(charger_id).host_id not in {first, None}
+
+
+def test_an_observation_that_waits_for_a_host_holds_none_of_what_its_hello_locks_next(world: World) -> None:
+    """A hello locks the row of its host, and then what the host said of its chargers."""
+    fleet = Fleet(world)
+    fleet.everything()
+    charger_id = fleet.chargers[0]
+    first = world.charger(charger_id).host_id
+    assert first is not None
+    fleet.drain(first)
+    fleet.keep()
+    fleet.message(charger_id)
+    fleet.work()
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.sessions.begin() as hello:
+            hello.execute(select(Host.id).where(Host.id == first).with_for_update(key_share=True))
+            observation = pool.submit(fleet.observe)
+            wait_until(lambda: waiting(world) == 1)
+
+            said = select(HostCharger.charger_id).where(HostCharger.host_id == first)
+            locked = hello.scalars(said.with_for_update(key_share=True, nowait=True)).all()
+        observation.result(10)
+
+    assert charger_id in locked
 
 
 class Moves(RuleBasedStateMachine):
