@@ -15,7 +15,12 @@ def heading(page: Page, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "path"),
-    [("Fleet", "/dashboard"), ("Jobs", "/dashboard/jobs"), ("Operations", "/dashboard/operations")],
+    [
+        ("Fleet", "/dashboard"),
+        ("Locations", "/dashboard/locations"),
+        ("Jobs", "/dashboard/jobs"),
+        ("Operations", "/dashboard/operations"),
+    ],
 )
 def test_the_header_leads_to_each_view_without_loading_the_page_again(
     page: Page, name: str, path: str

@@ -14,6 +14,8 @@ import { showSignIn } from "./shell/sign_in.js";
 const ROUTES = [
   [/^\/dashboard\/?$/, () => import("./fleet/view.js")],
   [/^\/dashboard\/chargers\/([^/]+)$/, () => import("./charger/view.js")],
+  [/^\/dashboard\/locations$/, () => import("./locations/list.js")],
+  [/^\/dashboard\/locations\/([^/]+)$/, () => import("./locations/location.js")],
   [/^\/dashboard\/jobs$/, () => import("./jobs/list.js")],
   [/^\/dashboard\/jobs\/([^/]+)$/, () => import("./jobs/job.js")],
   [/^\/dashboard\/operations$/, () => import("./operations/view.js")],
@@ -37,6 +39,7 @@ async function start() {
   session.on("change", ({ same }) => same || showAddress());
   keys.bind("?", "show this help", showHelp);
   keys.bind("g f", "go to the fleet", () => navigate("/dashboard"));
+  keys.bind("g l", "go to the locations", () => navigate("/dashboard/locations"));
   keys.bind("g j", "go to the jobs", () => navigate("/dashboard/jobs"));
   keys.bind("g o", "go to operations", () => navigate("/dashboard/operations"));
   startRouter(ROUTES, main, insteadOfView);

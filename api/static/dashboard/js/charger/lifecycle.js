@@ -4,7 +4,7 @@ import { api } from "../client.js";
 import { confirmDialog, formDialog, toast } from "../dialog.js";
 import { el } from "../el.js";
 import { keys } from "../keys.js";
-import { offeredLocations } from "../locations.js";
+import { offeredLocations } from "../locations/offered.js";
 import { navigate } from "../router.js";
 import { sentenceOf } from "../shell/problems.js";
 import { energy, watts } from "../words.js";

@@ -11,6 +11,7 @@ import { organizationField } from "./organization.js";
 
 const PLACES = [
   ["/dashboard", "Fleet", /^\/dashboard(\/chargers\/.*)?$/],
+  ["/dashboard/locations", "Locations", /^\/dashboard\/locations/],
   ["/dashboard/jobs", "Jobs", /^\/dashboard\/jobs/],
   ["/dashboard/operations", "Operations", /^\/dashboard\/operations/],
 ];

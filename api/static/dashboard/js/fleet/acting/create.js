@@ -3,7 +3,7 @@
 import { api } from "../../client.js";
 import { formDialog, toast } from "../../dialog.js";
 import { el, fill } from "../../el.js";
-import { offeredLocations } from "../../locations.js";
+import { offeredLocations } from "../../locations/offered.js";
 import { session } from "../../session.js";
 import { counted } from "../../words.js";
 import { CHOICES } from "../query.js";
@@ -18,11 +18,11 @@ const LOCATIONS = "fleet-create-locations";
 const NEWEST = 100; // chargers, among which the highest number is looked up
 const MAX_GUESSES = 5;
 
-/** Open the dialog. Returns the chargers that were created, perhaps none. Raises ApiError if the catalog cannot be read. */
-export async function createDialog() {
+/** Open the dialog, with `given` instead of what it would propose. Returns the chargers that were created, perhaps none. Raises ApiError if the catalog cannot be read. */
+export async function createDialog(given = {}) {
   const created = [];
   const [defaults, brands, locations] = await Promise.all([defaultsOf(), allBrands(), offeredLocations(LOCATIONS)]);
-  const form = fieldsOf(defaults, brands, locations);
+  const form = fieldsOf({ ...defaults, ...given }, brands, locations);
   await form.chooseBrand(defaults.model_slug, defaults.connector_type);
   await formDialog({
     title: "Create a charger",

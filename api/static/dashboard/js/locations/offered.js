@@ -1,7 +1,7 @@
 // What fields for a location's id offer: the newest locations, by name.
 
-import { api } from "./client.js";
-import { el } from "./el.js";
+import { api } from "../client.js";
+import { el } from "../el.js";
 
 const OFFERED = 100;
 
