@@ -80,9 +80,10 @@ def take_hosts(
     """
     rows = orjson.dumps([asdict(each) for each in arrivals]).decode()
     running = orjson.dumps([{"host_id": host, "charger_id": charger} for host, charger in named]).decode()
-    taken: dict[str, dict[str, int]] = {host_id: {} for host_id in session.scalars(_TAKE, {"rows": rows})}
-    for statement in (_END_UNNAMED, _RELEASE_UNNAMED):
-        session.execute(statement, {"rows": rows, "running": running})
+    given = {"rows": rows, "running": running}
+    session.execute(_RELEASE_UNNAMED, given)  # locks chargers, as workers do before their hosts
+    taken: dict[str, dict[str, int]] = {host_id: {} for host_id in session.scalars(_TAKE, given)}
+    session.execute(_END_UNNAMED, given)
     for row in session.execute(_PLACED, {"hosts": list(taken)}):
         taken[row.host_id][row.charger_id] = row.generation
     return taken

@@ -15,8 +15,8 @@ from simulator.host.watchdog import Watchdog, kill_process
 from simulator.host.writer import Writer
 from simulator.log import EventLog
 
-#: Between two reports of how the process does.
-REPORT_S = 10.0
+#: Between two reports of how the process does: a third of the time after which nobody knows whether it still runs.
+REPORT_S = 5.0
 
 #: At the end: what the CSMSs have to take the chargers' last words, and the link to take what they remember. With the closing
 #: handshakes (2 s) the process ends within 25 s of SIGTERM; ECS kills it after 30.

@@ -63,6 +63,22 @@ class FakeHost:
                 .values(disconnected_at=func.now() - ago)
             )
 
+    def stand_still(self) -> None:
+        """Its process does nothing for longer than the lease, and its connection does not break."""
+        with self.sessions.begin() as session:
+            before = func.now() - 2 * LINK_TIMEOUT
+            session.execute(
+                update(ControlSession)
+                .where(ControlSession.process_id == self.host_id)
+                .values(connected_at=before)
+            )
+            session.execute(update(Host).where(Host.id == self.host_id).values(reported_at=before))
+
+    def report(self) -> None:
+        """The process says how it does."""
+        with self.sessions.begin() as session:
+            session.execute(update(Host).where(Host.id == self.host_id).values(reported_at=func.now()))
+
     def work(self) -> None:
         """Do what the rows say, and answer."""
         with self.sessions() as session:

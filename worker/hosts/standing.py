@@ -7,10 +7,12 @@ ENDED_AFTER_S = 60
 
 _LEASE = f"interval '{LINK_TIMEOUT.total_seconds():g} s'"
 
-#: When a word of the host could last have come; null when it never said hello.
+#: When a word of the host last came, or could have come; null when it never said hello. A host reports every 5 s, so a
+#: process that stands still, or a network that is cut, counts before the connection breaks.
 _HEARD_AT = """
     CASE
-        WHEN held.disconnected_at IS NULL THEN COALESCE(links.seen_at, held.connected_at)
+        WHEN held.disconnected_at IS NULL
+        THEN LEAST(COALESCE(links.seen_at, held.connected_at), GREATEST(hosts.reported_at, held.connected_at))
         ELSE LEAST(held.disconnected_at, links.seen_at)
     END
 """

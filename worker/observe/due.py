@@ -41,6 +41,7 @@ def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
     on_host = Charger.placement == Placement.SHARED
     in_transition = or_(
         Charger.deleted_at.is_not(None),
+        Charger.observed_at.is_(None),
         Charger.settled_generation < Charger.generation,
         Charger.running_count != Charger.desired_count,
         Charger.pending_count != 0,

@@ -20,6 +20,7 @@ from shared.vocabulary import ProvisioningStatus
 from worker.hosts.decide import leave
 from worker.hosts.release import lock_left_hosts, release_ended
 from worker.hosts.standing import HOST_SQL, RUNS_SQL, UNKNOWN_SQL
+from worker.observe.due import ON_HOST_EVERY_S
 from worker.observe.observation import Observation
 from worker.observe.reasons import Reason
 from worker.observe.settle import fail_if_late
@@ -63,7 +64,7 @@ def _record(session: Session, timing: Timing, charger_ids: Collection[str]) -> i
     given = {"charger_ids": list(charger_ids)}
     leaving = lock_left_hosts(session, charger_ids)
     session.execute(_NOTE, given)
-    for row in session.execute(_RECORD, given):
+    for row in session.execute(_RECORD, given | {"again_after": timedelta(seconds=ON_HOST_EVERY_S)}):
         log.info(
             "command.succeeded",
             charger_id=row.charger_id,
@@ -97,7 +98,8 @@ WHERE NOT host_chargers.noted
 ORDER BY host_chargers.seen_at LIMIT :limit
 FOR NO KEY UPDATE OF chargers SKIP LOCKED
 """)
-# Nothing is written when a host falls silent, or when one that fell silent is heard of again.
+# Nothing is written when a host falls silent, or when one that fell silent connects again. One whose connection lasted is
+# found by the next observation of its chargers.
 _CHANGED = text(f"""
 SELECT chargers.id FROM host_chargers {HOST_SQL} JOIN chargers ON chargers.id = host_chargers.charger_id
 WHERE (silent OR held.connected_at > now() - interval '60 s') AND chargers.deleted_at IS NULL AND (
@@ -155,6 +157,7 @@ WITH heard AS MATERIALIZED (
 ), recorded AS (
     UPDATE chargers SET
         observed_at = CASE WHEN NOT unknown THEN at END,
+        observe_at = CASE WHEN unknown THEN LEAST(observe_at, at + :again_after) ELSE observe_at END,
         running_count = CASE WHEN unknown THEN running_count WHEN runs THEN 1 ELSE 0 END,
         pending_count = 0,
         running_task_arn = CASE WHEN runs THEN task ELSE running_task_arn END,

@@ -1,7 +1,7 @@
 """Start, stop, restart and delete of a shared charger: rows for its host, no call to ECS, and the status is what the host said."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, func, select, update
@@ -202,6 +202,26 @@ def test_a_charger_of_a_host_that_is_not_heard_of_is_unknown_and_comes_back_with
     assert silent.reason.startswith(f"The host {host.host_id} has not been heard of since 2")
     back = world.charger(charger_id)
     assert (observed_state(back), back.reason) == (ObservedState.RUNNING, None)
+
+
+def test_a_charger_of_a_host_that_stands_still_is_unknown_though_its_connection_lasts(
+    world: World, host: FakeHost, charger_id: str
+) -> None:
+    in_host(world, host, charger_id)
+    with world.sessions.begin() as session:
+        session.execute(update(Host).values(running_count=1, observed_at=func.now()))
+    host.stand_still()
+    observe_what_is_due(world)
+    silent = world.charger(charger_id)
+    host.report()
+    world.observe_once()
+
+    assert observed_state(silent) == ObservedState.UNKNOWN
+    assert silent.reason is not None
+    assert "has not been heard of" in silent.reason
+    assert silent.observe_at is not None
+    assert silent.observe_at < datetime.now(UTC) + timedelta(seconds=15)
+    assert observed(world, charger_id) == ObservedState.RUNNING
 
 
 def test_a_charger_is_starting_when_ecs_says_that_the_task_of_its_silent_host_is_gone(
