@@ -12,7 +12,7 @@ from typing import Never
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from simulator.control.connection import TAKEN, Away, Waits, explain_end, open_control
+from simulator.control.connection import SOON, TAKEN, Away, Waits, explain_end, open_control
 from simulator.control.frames import BadFrame, Frame, TooBig, batch, parse_frame, parts_of
 from simulator.control.host import Host
 from simulator.control.hosted import Hosted, Spec
@@ -65,6 +65,7 @@ class ControlClient:
         self._memories = Memories(self._due.set, waits=host is not None)
         self._delays: dict[Waits, Iterator[float]] = {}
         self._is_taken = False  #: an earlier boot of this process is connected
+        self._was_welcome = False  #: in the newest session
         self._said = ""  #: why the link is away, as it was logged
         self._takers: dict[str, Callable[[Frame], object]] = {
             "actions": self._take_action,
@@ -110,7 +111,7 @@ class ControlClient:
         """Connects, and connects again, until it is cancelled. Raises nothing."""
         while True:
             away = await self._connect_and_hold()
-            self._is_taken = away.code == TAKEN
+            self._is_taken = away.code == TAKEN and not self._was_welcome
             if self._host is not None and self._is_taken:
                 self._host.give_way()
             if self._said != str(away):
@@ -119,7 +120,9 @@ class ControlClient:
             if away.is_bad_token and self._session_token:
                 self._session_token = None  # the first token is good for a hello at any time
                 continue
-            delays = self._delays.setdefault(away.waits, retry_delays(away.waits))
+            # A session that ends as taken does not say by whom: the answer to the next hello does.
+            waits = SOON if self._was_welcome and away.code == TAKEN else away.waits
+            delays = self._delays.setdefault(waits, retry_delays(waits))
             await asyncio.sleep(next(delays) / self._haste)
 
     async def welcome(self, hosted: Hosted, within_s: float) -> bool:
@@ -149,6 +152,7 @@ class ControlClient:
 
     async def _connect_and_hold(self) -> Away:
         """Returns why the link is away."""
+        self._was_welcome = False
         try:
             socket = await open_control(self._settings, self._session_token or self._settings.token)
             await self._hold(socket)
@@ -174,6 +178,7 @@ class ControlClient:
             async with asyncio.timeout(WELCOME_TIMEOUT_S):
                 welcome = parse_frame(await socket.recv())
             self._take_welcome(welcome)
+            self._was_welcome = True
             self._socket = socket
             await self._talk(socket)
         finally:

@@ -16,6 +16,9 @@ from worker.ecs.requests import CHARGER, Program
 Action = Callable[[], None]
 
 
+ENDING = ("STOPPING", "STOPPED")  # of a task that ECS lists as stopped
+
+
 @dataclass
 class FakeTask:
     arn: str
@@ -175,7 +178,7 @@ class FakeEcs(EcsClient):
                 stopped_reason=task.stopped_reason,
                 exit_code=task.exit_code,
                 created_at=None,
-                desired_status="STOPPED" if task.status == "STOPPED" else "RUNNING",
+                desired_status="STOPPED" if task.status in ENDING else "RUNNING",
                 task_definition_arn=task.task_definition_arn,
             )
             for service in self.services.values()
@@ -185,7 +188,7 @@ class FakeEcs(EcsClient):
 
     def last_stopped_task(self, charger_id: str) -> TaskView | None:
         service = self.services.get(charger_id)
-        stopped = [task for task in service.tasks if task.status == "STOPPED"] if service else []
+        stopped = [task for task in service.tasks if task.status in ENDING] if service else []
         return self.describe_tasks([stopped[-1].arn])[stopped[-1].arn] if stopped else None
 
     # What ECS does in time.
@@ -194,7 +197,8 @@ class FakeEcs(EcsClient):
         """Let every service reach its desired count, one old task before one new."""
         for service in self.services.values():
             for task in service.live:
-                if service.desired_count == 0 or task.task_definition_arn != service.task_definition_arn:
+                is_old = task.task_definition_arn != service.task_definition_arn
+                if service.desired_count == 0 or is_old or task.status == "STOPPING":
                     task.status = "STOPPED"
             if service.status == "DRAINING" and not service.live:
                 service.status = "INACTIVE"
@@ -210,6 +214,11 @@ class FakeEcs(EcsClient):
         """End the charger's process behind ECS's back."""
         for task in self.services[charger_id].live:
             task.status, task.exit_code, task.stopped_reason = "STOPPED", exit_code, reason
+
+    def begin_to_stop(self, charger_id: str) -> None:
+        """Its task is asked to end: it no longer counts as running, but its process needs until `settle`."""
+        for task in self.services[charger_id].live:
+            task.status, task.stopped_reason = "STOPPING", "Task stopped by user"
 
     def runs(self, charger_id: str) -> int:
         """How many processes of the charger run."""

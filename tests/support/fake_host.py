@@ -1,6 +1,7 @@
 """Hosts as the control link's rows show them: what they are to do, and what they say."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 
 from sqlalchemy import func, select, text, update
@@ -53,13 +54,13 @@ class FakeHost:
                 )
             )
 
-    def fall_silent(self) -> None:
-        """Nothing is heard of it for longer than the lease."""
+    def fall_silent(self, ago: timedelta = 2 * LINK_TIMEOUT) -> None:
+        """Nothing has been heard of it since then, which is longer than the lease."""
         with self.sessions.begin() as session:
             session.execute(
                 update(ControlSession)
                 .where(ControlSession.process_id == self.host_id)
-                .values(disconnected_at=func.now() - 2 * LINK_TIMEOUT)
+                .values(disconnected_at=func.now() - ago)
             )
 
     def stand_still(self) -> None:

@@ -56,7 +56,7 @@ def _take_room(session: Session, organization_id: str) -> str | None:
 
 
 def _open(session: Session, organization_id: str, capacity: int) -> str:
-    """Add the row of a host with one charger. worker/hosts/keep.py makes its service."""
+    """Add the row of a host with one charger. worker/maintenance/keep_hosts.py makes its service."""
     host_id = new_host_id()
     session.add(
         Host(id=host_id, organization_id=organization_id, capacity=capacity, chargers=1, empty_since=None)

@@ -171,15 +171,21 @@ def _bring_up(
             rollout=rolls_out,
         )
     task = ecs.current_task(host.id) if view.running_count and view.deployed else None
-    values: dict[str, Any] = {"reason": None, "reason_code": None}
+    values: dict[str, Any] = {"reason": None, "reason_code": None, "running_count": view.running_count}
     if not view.running_count:
-        why = explain(view, ecs.last_stopped_task(host.id))
-        values = {"reason": why and why.text, "reason_code": why and why.code}
+        stopped = ecs.last_stopped_task(host.id)
+        why = explain(view, stopped)
+        # ECS does not count a task that is stopping, whose process still runs for up to its stop time-out.
+        is_stopping = stopped is not None and not stopped.stopped
+        values = {
+            "reason": why and why.text,
+            "reason_code": why and why.code,
+            "running_count": int(is_stopping),
+        }
     _record(
         sessions,
         host,
         service_status=view.status,
-        running_count=view.running_count,
         pending_count=view.pending_count,
         running_task_arn=task,
         observed_at=claimed.at,

@@ -74,6 +74,22 @@ async def test_a_host_whose_other_process_is_connected_ends_all_its_chargers(tmp
     assert {each["charger"] for each in second.all("observed") if each["running"]} == set(chargers)
 
 
+async def test_a_host_whose_session_is_ended_as_taken_ends_nothing_before_its_hello_is_refused(
+    tmp_path: Path,
+) -> None:
+    """The link may have lost the row of the session alone."""
+    async with hosting(tmp_path) as (_, link, first, csms):
+        await link.give(desired("dep-1", csms.url))
+        await csms.accepted(1)
+
+        await first.socket.close(4009, "a newer session of this process")
+        second = await link.session(2)
+        await link.give(desired("dep-1", csms.url))
+
+    assert [each["charger"] for each in second.hello["chargers"]] == ["dep-1"]
+    assert len(csms.links) == 1
+
+
 async def test_a_charger_that_the_link_does_not_know_ends(tmp_path: Path) -> None:
     async with hosting(tmp_path) as (_, link, session, csms):
         await link.give(desired("dep-1", csms.url, 5))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,13 @@ from worker.observe.observe import observe
 CHARGERS = 4  # more than a host of the tests takes
 
 
+def keep_hosts_now(world: World) -> None:
+    """A worker looks at all hosts; nothing else happens."""
+    with world.sessions.begin() as session:
+        session.execute(update(Host).values(converge_at=func.now()))
+    keep_hosts(world.sessions, world.ecs, world.timing, world.ecs.spec)
+
+
 class Fleet:
     """Some shared chargers, and the processes of all hosts."""
 
@@ -37,9 +45,7 @@ class Fleet:
 
     def keep(self) -> None:
         """ECS makes the services of hosts, and starts their tasks."""
-        with self.world.sessions.begin() as session:
-            session.execute(update(Host).values(converge_at=func.now()))
-        keep_hosts(self.world.sessions, self.world.ecs, self.world.timing, self.world.ecs.spec)
+        keep_hosts_now(self.world)
         self.world.ecs.settle()
         for host in hosts_of(self.world.sessions):
             if host.id not in self.processes and self.world.ecs.runs(host.id):
@@ -183,6 +189,27 @@ def test_a_charger_whose_host_ends_it_after_its_command_has_failed_gets_another_
 
     assert world.status(restart) == CommandStatus.FAILED
     assert published_at is not None
+    assert world.charger(charger_id).host_id not in {first, None}
+
+
+def test_a_task_that_is_stopping_still_runs_the_chargers_of_a_host_that_is_not_heard_of(world: World) -> None:
+    fleet = Fleet(world)
+    fleet.everything()
+    charger_id = fleet.chargers[0]
+    first = world.charger(charger_id).host_id
+    assert first is not None
+    fleet.processes[first].fall_silent(timedelta(minutes=10))
+    fleet.drain(first)
+
+    world.ecs.begin_to_stop(first)
+    keep_hosts_now(world)
+    fleet.message(charger_id)
+    while_stopping = world.charger(charger_id).host_id
+    world.ecs.crash(first)
+    keep_hosts_now(world)
+    fleet.message(charger_id)
+
+    assert while_stopping == first
     assert world.charger(charger_id).host_id not in {first, None}
 
 
