@@ -57,24 +57,30 @@ class NotAccepted:
 
 
 def read_standing(session: Session, *, organization_id: str, location_id: str) -> Standing:
-    """Counts the location's chargers, by their own rows only."""
-    total, accepted, impossible = session.execute(
-        select(
-            func.count(),
-            func.count().filter(IS_ACCEPTED),
-            func.count().filter(CANNOT_BE),
-        ).where(*is_live(organization_id), Charger.location_id == location_id)
-    ).one()
-    still_created = session.scalar(
-        select(func.coalesce(func.sum(Job.waiting), 0)).where(
+    """Counts the location's chargers, by their own rows only.
+
+    In one statement, so that a charger that a job creates meanwhile is neither missing nor counted twice.
+    """
+    still_created = (
+        select(func.coalesce(func.sum(Job.waiting), 0))
+        .where(
             Job.organization_id == organization_id,
             Job.finished_at.is_(None),
             Job.location_id == location_id,
             Job.action == JobAction.CREATE,
             Job.status != JobStatus.CANCELLED,
         )
+        .scalar_subquery()
     )
-    return Standing(total + int(still_created or 0), accepted, impossible)
+    there, to_come, accepted, impossible = session.execute(
+        select(
+            func.count(),
+            still_created,
+            func.count().filter(IS_ACCEPTED),
+            func.count().filter(CANNOT_BE),
+        ).where(*is_live(organization_id), Charger.location_id == location_id)
+    ).one()
+    return Standing(there + int(to_come), accepted, impossible)
 
 
 def list_not_accepted(

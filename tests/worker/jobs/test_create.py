@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
+from sqlalchemy.event import listen
 from sqlalchemy.orm import Session
 
 from shared.fleet import chargers
 from shared.fleet.jobs.create import NOT_CREATED
+from shared.fleet.locations.standing import read_standing
 from shared.fleet.specification.settings import Stored
 from shared.models import Charger, ChargerCount, ChargerSettings, Command, JobItem, Location
 from shared.queues import TaskName
@@ -105,6 +107,18 @@ def test_a_job_inserts_for_each_charger_what_a_single_create_inserts(world: Worl
     assert [(task, hint["charger_id"]) for task, hint in jobs.published] == [
         (TaskName.PROVISION, item.charger_id) for item in jobs.items(job)
     ]
+
+
+def test_who_counts_the_chargers_of_a_location_misses_none_that_a_job_creates_meanwhile(
+    world: World, jobs: Jobs
+) -> None:
+    jobs.create("1", "2")
+    with world.sessions() as session:
+        listen(session.get_bind(), "after_cursor_execute", lambda *_: jobs.run(), once=True)
+        standing = read_standing(session, organization_id=ORGANIZATION, location_id=LOCATION)
+
+    assert live_chargers(world) == ["NEW-1", "NEW-2"]
+    assert standing.total == 2
 
 
 def test_a_charger_is_created_when_its_provisioning_is_ready(world: World, jobs: Jobs) -> None:
