@@ -90,8 +90,17 @@ def standing_of(
 ) -> Standing:
     """How far the fleet is now, or when that share is accepted, at most hold_s later. Raises Failure."""
     path = f"{location_path(location_id)}/wait"
-    answer = client.post(path, uuid4().hex, {"share": share}, wait=hold_s or None)[1]
-    missing = 0 if job_id is None else _count_not_created(client, get_job(client, job_id))
+    if job_id is None:
+        answer, missing = client.post(path, uuid4().hex, {"share": share}, wait=hold_s or None)[1], 0
+    else:
+        before: Row = {}
+        job = get_job(client, job_id)
+        while _ends(before) != _ends(
+            job
+        ):  # else a charger that could not be created meanwhile counts twice, or not at all
+            answer = client.post(path, uuid4().hex, {"share": share}, wait=hold_s or None)[1]
+            before, job, hold_s = job, get_job(client, job_id), 0
+        missing = _count_not_created(client, job)
     return Standing(
         answer["total"] + missing,
         answer["accepted"],
@@ -104,6 +113,11 @@ def creating_job(client: Client, location_id: str) -> str | None:
     """The newest job that creates chargers of the location; None if there is none. Raises Failure."""
     rows = client.get("/ocpp/jobs", location_id=location_id, action="create", limit=1)["data"]
     return rows[0]["id"] if rows else None
+
+
+def _ends(job: Row) -> tuple[int, ...]:
+    """What changes when a charger is not created after all."""
+    return tuple(job["counts"][result] for result in ("failed", "cancelled", "skipped")) if job else ()
 
 
 def _count_not_created(client: Client, job: Row) -> int:
