@@ -263,10 +263,13 @@ class ControlClient:
         )
 
     def _take_spec(self, part: Frame) -> None:
+        spec = read_spec(part["spec"])
         hosted = self._chargers.get(part["charger"])
-        if hosted is not None:
-            hosted.spec = read_spec(part["spec"])
-            hosted.on_spec(hosted.spec)
+        if self._host is not None:
+            self._host.take_specification(str(part["charger"]), spec)
+        elif hosted is not None:
+            hosted.spec = spec
+            hosted.on_spec(spec)
 
     def _take_token(self, frame: Frame) -> None:
         self._session_token = frame["token"]

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from simulator.control.frames import Frame
+from simulator.control.hosted import Spec
 
 
 class Host(Protocol):
@@ -12,6 +13,9 @@ class Host(Protocol):
 
     def take_desired(self, entry: Frame) -> None:
         """What a charger shall be. Raises LookupError, TypeError or ValueError for an entry that is wrong."""
+
+    def take_specification(self, charger_id: str, spec: Spec) -> None:
+        """Another specification of a charger, whether it runs or not. A repeat, or an older one, changes nothing."""
 
     def begin_session(self) -> None:
         """The link has welcomed the process: it will say what every charger shall be."""

@@ -7,6 +7,7 @@ from functools import partial
 
 from simulator.control.client import ControlClient
 from simulator.control.frames import Frame
+from simulator.control.hosted import Spec
 from simulator.host.garbage import keep_clean
 from simulator.host.keeper import Keeper
 from simulator.host.settings import read_host_settings, room_for
@@ -81,6 +82,9 @@ class Host:
 
     def take_desired(self, entry: Frame) -> None:
         self._keeper.take(entry)
+
+    def take_specification(self, charger_id: str, spec: Spec) -> None:
+        self._keeper.take_specification(charger_id, spec)
 
     def take_observed(self) -> list[Frame]:
         return self._keeper.take_observed()

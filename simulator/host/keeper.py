@@ -5,14 +5,15 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
 from simulator.charge_point.memory import UNUSABLE
 from simulator.control.frames import Frame
-from simulator.control.hosted import Hosted, new_boot
+from simulator.control.hosted import Hosted, Spec, new_boot
 from simulator.host.admission import Handshakes, new_pace
-from simulator.host.desired import read_desired
+from simulator.host.desired import Desired, read_desired
 from simulator.host.kept import Kept
 from simulator.life import Life
 from simulator.lifecycle import Crashed, Terms
@@ -71,6 +72,15 @@ class Keeper:
             self._observe(kept)
             return
         self._kept[charger_id] = kept
+        self._take(kept, desired)
+
+    def take_specification(self, charger_id: str, spec: Spec) -> None:
+        """Another specification of a charger, whether it runs or not. A repeat, or an older one, changes nothing."""
+        kept = self._kept.get(charger_id)
+        if kept is not None and not self._is_ending:
+            self._take(kept, replace(kept.desired, spec=spec, memory=None))
+
+    def _take(self, kept: Kept, desired: Desired) -> None:
         if kept.follow(desired):
             self._follow(kept)
         if kept.task is None:

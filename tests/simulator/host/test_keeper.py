@@ -114,6 +114,21 @@ async def test_refused_settings_are_a_fault_until_better_ones_come(tmp_path: Pat
     assert (better["running"], better["fault"]) == (True, None)
 
 
+async def test_better_settings_that_come_without_a_command_bring_up_a_charger_that_is_down(
+    tmp_path: Path,
+) -> None:
+    async with hosting(tmp_path) as (_, link, _, csms):
+        await link.give(desired("dep-1", csms.url, connectors=0))
+        refused = await link.settled("dep-1", 1)
+        spec = desired("dep-1", csms.url, revision=2)["spec"]
+        await link.sessions[-1].send("specs", specs=[{"charger": "dep-1", "spec": spec}])
+        await csms.accepted(1)
+        await wait_until_async(lambda: link.observed("dep-1")["running"])
+
+    assert not refused["running"]
+    assert link.observed("dep-1")["fault"] is None
+
+
 async def test_a_charger_without_room_starts_when_another_has_ended(tmp_path: Path) -> None:
     async with hosting(tmp_path, HOST_CAPACITY="2") as (_, link, _, csms):
         await link.give(*(desired(f"dep-{number}", csms.url) for number in range(3)))
