@@ -48,7 +48,7 @@ class Scenarios:
         self._player = player
         self._configured: Scenario | None = None
         self._task: asyncio.Task[None] | None = None
-        self._changed: asyncio.Event | None = None  #: of the condition that is waited for
+        self._changed: Flag | None = None  #: of the condition that is waited for
         self._where: str | None = None
         self._ended: str | None = None
 
