@@ -33,12 +33,17 @@ CLEARED = {"no_location": "location_id", "no_label": "labels", "no_ttl": "ttl_se
 @click.option("--no-label", is_flag=True, help="It has no labels.")
 @click.option("--ttl", "ttl_seconds", type=Duration(), help="It is deleted after this time, from now.")
 @click.option("--no-ttl", is_flag=True, help="It stays until it is deleted.")
+@click.option(
+    "--placement", type=click.Choice(["dedicated", "shared"]),
+    help="It moves to an ECS service of its own, or to a host.",
+)  # fmt: skip
 @ids_only
 @as_json
 def update(*, names: tuple[str, ...], quiet: bool, as_json: bool, **given: Any) -> None:
     """Change chargers: those values that are given. --label replaces all labels that they have.
 
-    Returns when the changes are stored. A running charger follows within a second or so, or is redeployed.
+    Returns when the changes are stored. A running charger follows within a second or so, or is redeployed;
+    `chargers wait` waits for one that moves.
     """
     from chargehand.client.creating import version_of
     from chargehand.client.finding import find_chargers

@@ -19,13 +19,13 @@ from api.limits.slots import Full, FullForOrganization
 from shared.auth.errors import KeysUnavailable
 from shared.database.engine import contention, is_unavailable
 from shared.fleet.errors import (
+    CannotMove,
     InvalidCharger,
     JobEnded,
     LocationTooLarge,
     NotFound,
     NothingToRetry,
     NotReady,
-    PlacementKept,
     QuotaFull,
     ReportTooLarge,
     SlugTaken,
@@ -58,7 +58,7 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(InvalidRequest, invalid_request)
     app.register_error_handler(NotFound, not_found)
     app.register_error_handler(InvalidCharger, invalid_charger)
-    app.register_error_handler(PlacementKept, placement_kept)
+    app.register_error_handler(CannotMove, cannot_move)
     app.register_error_handler(NotReady, not_ready)
     app.register_error_handler(ActionNotApplied, action_not_applied)
     app.register_error_handler(LocationTooLarge, location_too_large)
@@ -106,7 +106,7 @@ def invalid_charger(error: InvalidCharger) -> ResponseReturnValue:
     return {"detail": str(error)}, 400
 
 
-def placement_kept(error: PlacementKept) -> ResponseReturnValue:
+def cannot_move(error: CannotMove) -> ResponseReturnValue:
     return {"detail": [item(["body", "placement"], Problem(str(error), "value_error"))]}, 422
 
 

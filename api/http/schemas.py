@@ -92,7 +92,7 @@ class UpdateCharger(SpecBody):
         metadata=doc("After that, from now on, it is deleted; null for never. Beyond the contract.")
     )
     placement = ChargerPlacement(
-        metadata=doc("Only the one that it has: another is a 422. Beyond the contract.")
+        metadata=doc("Another one moves it: it ends here before it starts there. Beyond the contract.")
     )
 
     @post_load

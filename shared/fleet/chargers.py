@@ -20,7 +20,7 @@ from shared.fleet.creation import (
     entry_of,
     read_catalog,
 )
-from shared.fleet.errors import InvalidCharger, LocationNotFound, PlacementKept, QuotaFull
+from shared.fleet.errors import CannotMove, InvalidCharger, LocationNotFound, QuotaFull
 from shared.fleet.expiry import expires_after
 from shared.fleet.locations.scope import lock_location
 from shared.fleet.receipts import CommandReceipt, receipt_of
@@ -96,7 +96,7 @@ class ChargerChanges:
     location_name: str | Unchanged | None = UNCHANGED
     labels: Mapping[str, str] | Unchanged = UNCHANGED  #: instead of all that it has
     ttl_seconds: int | Unchanged | None = UNCHANGED  #: from now on; None for never
-    placement: str | Unchanged = UNCHANGED  #: only the one that it has
+    placement: str | Unchanged = UNCHANGED  #: another one moves it
     settings: Mapping[str, Any] = field(
         default_factory=dict, repr=False
     )  #: those to change; None removes one
@@ -184,7 +184,7 @@ def update_charger(
     """Change a charger. Returns its row, as changed, and the receipt. Raises ChargerNotFound, InvalidCharger, NoKeys.
 
     A change of the specification reaches the charger over the control link, or, where its task definition has it,
-    redeploys the charger in the background. A repeat changes nothing.
+    redeploys the charger in the background. Another placement moves it there in the background. A repeat changes nothing.
     """
     charger = lock_charger(session, organization_id=request.organization_id, charger_id=request.charger_id)
     before = Stored.of(session.get(ChargerSettings, charger.id, populate_existing=True))
@@ -247,8 +247,10 @@ def change_charger(
         rules.model(charger, connector_type)
     check_together(stored, changes.get("ws_url", charger.ws_url))
     rules.check_location(changes.get("location_id"))
-    if "placement" in changes:
-        raise PlacementKept(charger.placement)
+    has_failed = charger.provisioning_status == ProvisioningStatus.FAILED
+    moves = "placement" in changes
+    if moves and has_failed:
+        raise CannotMove
     if request.changes.ttl_seconds is not UNCHANGED:
         changes["expires_at"] = expires_after(request.changes.ttl_seconds, now=now)
     for name, value in changes.items():
@@ -256,11 +258,7 @@ def change_charger(
     respecified = stored != before or not SPECIFIED.isdisjoint(changes)
     if changes or respecified:
         charger.updated_at = now
-    redeploys = (
-        respecified
-        and not _follows_link(charger)
-        and charger.provisioning_status != ProvisioningStatus.FAILED
-    )
+    redeploys = moves or (respecified and not _follows_link(charger) and not has_failed)
     if redeploys:
         charger.generation += 1
         charger.spec_generation = charger.generation

@@ -80,12 +80,12 @@ class InvalidCharger(Exception):
         self.param = param
 
 
-class PlacementKept(InvalidCharger):
-    """A charger cannot move to another placement."""
+class CannotMove(InvalidCharger):
+    """A charger that never ran cannot move to another placement."""
 
-    def __init__(self, placement: str) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            f"The charger is {placement} and stays so: delete it and create it again with another placement",
+            "The charger's provisioning has failed, so it cannot move: delete it and create it again",
             param="placement",
         )
 

@@ -270,7 +270,7 @@ def test_chargers_are_changed_and_what_is_cleared_is_gone(run: Run, name: str, s
 
     changed = run(
         *("chargers", "update", one, two, "--location", name, "--label", "team=roaming", "--ttl", "3h"),
-        *("--name", "Bay", "--ocpp-version", "2.0.1", "--json"),
+        *("--name", "Bay", "--ocpp-version", "2.0.1", "--placement", "dedicated", "--json"),
     )
 
     assert changed.status == 0, changed.err

@@ -102,6 +102,31 @@ def test_a_deleted_charger_ends_and_its_neighbours_stay(product: Product, fleet:
     assert stayed(before.values())
 
 
+def test_a_charger_moves_to_a_service_of_its_own_and_back_and_takes_its_memory_with_it(
+    product: Product, fleet: dict[str, str]
+) -> None:
+    before = connected(product, fleet)
+    charger_id = fleet["CP-004"]
+    del before["CP-004"]
+    setting = {"key": "MeterValueSampleInterval", "value": "77"}
+    product.csms.call("CP-004", "ChangeConfiguration", setting)
+    kept = []
+
+    for placement in ("dedicated", "shared"):
+        [session] = product.csms.open_now("CP-004")
+        product.call(f"/chargers/{charger_id}", "PUT", json={"placement": placement})
+        wait_until(partial(is_closed, session), within_s=20)
+        connected(product, ["CP-004"], within_s=40)
+        all_observed(product, [charger_id], "running")
+        answer = product.csms.call("CP-004", "GetConfiguration", {"key": ["MeterValueSampleInterval"]})
+        runtime = product.charger(charger_id)["runtime"]
+        kept.append((answer["configurationKey"][0]["value"], runtime["placement"], bool(runtime["host_id"])))
+
+    assert kept == [("77", "dedicated", False), ("77", "shared", True)]
+    assert never_twice(product, fleet)
+    assert stayed(before.values())
+
+
 def test_all_come_back_after_their_host_was_killed(product: Product, fleet: dict[str, str]) -> None:
     before = connected(product, fleet)
     all_observed(product, fleet.values(), "running")

@@ -68,6 +68,7 @@ def _open(session: Session, organization_id: str, capacity: int) -> str:
 _LOCK = text("""
 SELECT host_id FROM chargers
 WHERE id = :charger_id AND generation = :generation AND placement = 'shared' AND deleted_at IS NULL
+    AND task_definition_arn IS NULL
 FOR NO KEY UPDATE
 """)
 _WITH_ROOM = """

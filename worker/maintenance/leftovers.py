@@ -1,4 +1,4 @@
-"""Delete task definitions and services that no charger uses: after updates and rollouts, and of workers that died.
+"""Delete task definitions and services that no charger uses: after updates, moves and rollouts, and of workers that died.
 
 A worker that records another revision of a charger's task definition marks the charger (`leftovers_at`). The other revisions
 are deleted once ECS has accepted the recorded one and no change is open. The mark stays until all of them are deleted,
@@ -9,11 +9,13 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import exists, func, or_, select, tuple_, update
+from sqlalchemy import exists, func, or_, select, tuple_, union_all, update
 from sqlalchemy.orm import Session
 
 from shared.database.engine import Sessions
+from shared.fleet.locking import lock_chargers
 from shared.models import Charger, RemovedCharger
+from shared.vocabulary import Placement
 from worker.ecs.budget import BudgetSpent
 from worker.ecs.client import DELETE_TASK_DEFINITIONS_LIMIT, EcsClient
 
@@ -65,31 +67,26 @@ def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
 
 
 def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
-    """Delete what ECS has of chargers that were removed CHECK_AFTER ago. Returns for how many nothing is left.
+    """Delete what ECS has of chargers that were removed, or moved to a host, CHECK_AFTER ago. Returns for how many nothing is left.
 
-    A worker whose call was on its way during the removal may have created a service or a task definition, and died before
-    it saw that the charger is gone. Safe to repeat, also concurrently. Ends early, returning 0, when commands need the rate
-    budget. Raises EcsUnavailable, EcsRejected.
+    A worker whose call was on its way meanwhile may have created a service or a task definition, and died before it saw
+    that the charger has none any more. Safe to repeat, also concurrently. Ends early, returning 0, when commands need the
+    rate budget. Raises EcsUnavailable, EcsRejected.
     """
-    exists_again = exists().where(Charger.id == RemovedCharger.charger_id)
-    due = (
-        RemovedCharger.checked_at.is_(None),
-        RemovedCharger.removed_at < func.now() - CHECK_AFTER,
-        ~exists_again,
-    )
     with sessions.begin() as session:
-        removed = session.scalars(
-            select(RemovedCharger.charger_id).where(*due).order_by(func.random()).limit(MAX_CHARGERS)
-        ).all()
-    if not removed:
+        former = _former(session)
+    if not former:
         return 0
     try:
-        services = ecs.describe_services(removed)
-        for charger_id, service in services.items():
+        services = ecs.describe_services(former)
+        with sessions.begin() as session:
+            former = _former(session, former)  # one that has moved back has a service by right
+        for charger_id in former:
+            service = services[charger_id]
             if service is not None and service.active:
                 log.warning("charger.orphan", charger_id=charger_id)
                 ecs.delete_service(charger_id)
-        gone = [charger_id for charger_id in removed if services[charger_id] is None]
+        gone = [charger_id for charger_id in former if services[charger_id] is None]
         found: dict[str, bool] = {}
         for charger_id in gone:
             found |= ecs.task_definitions(charger_id)
@@ -97,9 +94,37 @@ def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
     except BudgetSpent:
         return 0
     with sessions.begin() as session:
-        checked = update(RemovedCharger).values(checked_at=func.now())
-        session.execute(checked.where(RemovedCharger.charger_id.in_(gone), *due))
+        lock_chargers(session, gone)
+        session.execute(
+            update(RemovedCharger)
+            .where(RemovedCharger.charger_id.in_(gone), *_REMOVED)
+            .values(checked_at=func.now())
+        )
+        session.execute(update(Charger).where(Charger.id.in_(gone), *_MOVED).values(leftovers_at=None))
     return len(gone)
+
+
+_REMOVED = (
+    RemovedCharger.checked_at.is_(None),
+    RemovedCharger.removed_at < func.now() - CHECK_AFTER,
+    ~exists().where(Charger.id == RemovedCharger.charger_id),
+)
+_MOVED = (
+    Charger.placement == Placement.SHARED,
+    Charger.task_definition_arn.is_(None),
+    Charger.leftovers_at < func.now() - CHECK_AFTER,
+)
+
+
+def _former(session: Session, charger_ids: Collection[str] | None = None) -> list[str]:
+    """Up to MAX_CHARGERS chargers of which ECS should have nothing, chosen at random."""
+    removed = select(RemovedCharger.charger_id.label("id")).where(*_REMOVED)
+    moved = select(Charger.id).where(*_MOVED)
+    each = union_all(removed, moved).subquery()
+    chosen = select(each.c.id).order_by(func.random()).limit(MAX_CHARGERS)
+    if charger_ids is not None:
+        chosen = chosen.where(each.c.id.in_(charger_ids))
+    return [*session.scalars(chosen)]
 
 
 def _used(session: Session, charger_ids: Collection[str] | None = None) -> dict[str, tuple[str, datetime]]:

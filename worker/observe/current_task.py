@@ -1,14 +1,20 @@
 """Find the ECS task that a charger's open command waits for."""
 
 from shared.models import Charger
+from shared.vocabulary import Placement
 from worker.ecs.client import EcsClient, TaskView
 from worker.observe.rollout import is_redeployed
 
 
 def must_run(charger: Charger) -> bool:
-    """Whether an open command succeeds, or a rollout ends, only when a task keeps running."""
+    """Whether an open command succeeds, or a rollout ends, only when a task of the charger's service keeps running."""
     is_open = charger.settled_generation < charger.generation or is_redeployed(charger)
-    return charger.desired_count > 0 and is_open
+    return charger.desired_count > 0 and is_open and not leaves_service(charger)
+
+
+def leaves_service(charger: Charger) -> bool:
+    """Whether the charger, which has a service, moves to a host."""
+    return charger.placement == Placement.SHARED
 
 
 def is_restarting(charger: Charger) -> bool:

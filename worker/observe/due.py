@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from shared.fleet.locking import lock_chargers
@@ -22,7 +22,9 @@ ON_HOST_EVERY_S = 10.0
 class Claim:
     """Chargers that one run observes."""
 
-    chargers: Sequence[Charger]  #: with a service of their own; detached from any session
+    chargers: Sequence[
+        Charger
+    ]  #: with a service of their own, perhaps for a last time; detached from any session
     on_hosts: Sequence[str]  #: the ids of the others
     links_in_doubt: set[
         str
@@ -38,7 +40,7 @@ def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
     while its service drains.
     """
     in_doubt = link_in_doubt(timing.settle_s)
-    on_host = Charger.placement == Placement.SHARED
+    on_host = _is_on_host()
     in_transition = or_(
         Charger.deleted_at.is_not(None),
         Charger.observed_at.is_(None),
@@ -72,17 +74,23 @@ def claim_due(session: Session, timing: Timing, limit: int) -> Claim:
                 case((on_host, timedelta(seconds=ON_HOST_EVERY_S))),
             )
         )
-        .returning(Charger, in_doubt)
+        .returning(Charger, in_doubt, on_host)
         .execution_options(synchronize_session=False)
     ).all()
     now = session.scalars(select(func.now())).one()
     session.expunge_all()
     return Claim(
-        chargers=[charger for charger, _ in rows if charger.placement != Placement.SHARED],
-        on_hosts=[charger.id for charger, _ in rows if charger.placement == Placement.SHARED],
-        links_in_doubt={charger.id for charger, is_in_doubt in rows if is_in_doubt},
+        chargers=[charger for charger, _, is_on_host in rows if not is_on_host],
+        on_hosts=[charger.id for charger, _, is_on_host in rows if is_on_host],
+        links_in_doubt={charger.id for charger, is_in_doubt, _ in rows if is_in_doubt},
         at=now,
     )
+
+
+def _is_on_host() -> ColumnElement[bool]:
+    """A charger on the move is where it still has something: on its host, or in ECS."""
+    has_no_service = and_(Charger.placement == Placement.SHARED, Charger.task_definition_arn.is_(None))
+    return or_(Charger.host_id.is_not(None), has_no_service)
 
 
 def release(session: Session, chargers: Sequence[Charger]) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from shared.models import Charger
 from shared.vocabulary import ProvisioningStatus
 from worker.ecs.client import ServiceView
-from worker.observe.current_task import must_run
+from worker.observe.current_task import leaves_service, must_run
 from worker.observe.reasons import Reason
 
 
@@ -29,7 +29,7 @@ class Observation:
     def is_as_desired(self) -> bool:
         """Whether ECS runs what the newest command requested."""
         charger, service = self.charger, self.service
-        if service is None or not service.active or self.differs:
+        if service is None or not service.active or self.differs or leaves_service(charger):
             return False
         if charger.desired_count == 0:
             return service.running_count == 0 and service.pending_count == 0
@@ -52,7 +52,9 @@ class Observation:
     def is_down(self) -> bool:
         """Whether the charger should run and does not."""
         charger, service = self.charger, self.service
-        return service is not None and service.running_count < charger.desired_count
+        if service is None or leaves_service(charger):
+            return False
+        return service.running_count < charger.desired_count
 
     @property
     def is_recorded(self) -> bool:

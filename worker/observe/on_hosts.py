@@ -110,10 +110,14 @@ WHERE (silent OR held.connected_at > now() - interval '60 s') AND chargers.delet
 ORDER BY chargers.id LIMIT :limit
 FOR NO KEY UPDATE OF chargers SKIP LOCKED
 """)  # noqa: S608 - our own words
-# A host may end a charger after the command that was to place it anew has failed: then no worker would place it.
+# A host may end a charger after the command that was to place it anew has failed, or a move to a service of its own may have
+# failed: then no worker would go on.
 _REPLACE = text("""
 UPDATE chargers SET drifted_at = now(), publish_at = now()
-WHERE id = ANY(:charger_ids) AND placement = 'shared' AND host_id IS NULL AND desired_count = 1
+WHERE id = ANY(:charger_ids) AND (
+        placement = 'shared' AND host_id IS NULL AND desired_count = 1
+        OR placement = 'dedicated' AND host_id IS NOT NULL AND provisioning_status <> 'FAILED'
+    )
     AND deleted_at IS NULL AND publish_at IS NULL AND observed_generation >= generation
 RETURNING id
 """)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from shared.models import Charger
 from shared.settings import Timing
 from shared.vocabulary import ProvisioningStatus
+from worker.observe.current_task import leaves_service
 from worker.observe.observation import Observation
 from worker.observe.rollout import ROLLOUT_REASON
 from worker.observe.settle import fail_if_late, may_be_older, record_drift, runs_for_long_enough, settle
@@ -42,6 +43,8 @@ def record(session: Session, timing: Timing, observation: Observation) -> bool:
     ).one_or_none()
     if charger is None:
         return False
+    if leaves_service(charger):
+        return _record_departure(charger, observation)
     _record_columns(charger, observation)
     in_flight = charger.observed_generation < charger.generation
     changed = (charger.observed_generation, charger.task_definition_arn) != (
@@ -50,6 +53,11 @@ def record(session: Session, timing: Timing, observation: Observation) -> bool:
     )
     if in_flight or changed:
         return False  # ECS may have answered before the newest change was applied
+    return _act_on(session, timing, charger, observation)
+
+
+def _act_on(session: Session, timing: Timing, charger: Charger, observation: Observation) -> bool:
+    """Act on an observation of what the newest command has made. Returns whether the sweep must publish the charger."""
     if observation.is_as_desired:
         runs = runs_for_long_enough(charger, observation, timing)
         if runs and not may_be_older(session, timing, charger, observation):
@@ -71,6 +79,25 @@ def _record_removal(session: Session, observation: Observation) -> bool:
         .where(Charger.id == observation.charger.id)
         .values(service_status=status, publish_at=func.now(), not_before=None, observe_at=None)
     )
+    return True
+
+
+def _record_departure(charger: Charger, observation: Observation) -> bool:
+    """Write how far the service is that a charger leaves for a host. True when a worker must continue.
+
+    That is so when the service has drained, or came back, and when the command has failed that moves the charger.
+    """
+    if charger.task_definition_arn is None:
+        return False  # it has left meanwhile
+    was_draining = charger.service_status == DRAINING
+    _record_columns(charger, observation)
+    drained = was_draining and charger.service_status != DRAINING
+    nobody_is_at_it = charger.publish_at is None
+    if not drained and not nobody_is_at_it:
+        return False
+    if charger.observed_generation >= charger.generation:
+        charger.drifted_at = func.now()
+    charger.publish_at, charger.not_before = func.now(), None
     return True
 
 

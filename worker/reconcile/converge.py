@@ -17,6 +17,7 @@ from worker.ecs.client import EcsClient, EcsRejected, EcsUnavailable, TaskDefini
 from worker.ecs.turns import Priority
 from worker.hosts.hosting import Hosting
 from worker.reconcile.desired import DesiredState, read_desired_state
+from worker.reconcile.move import leave_former_place
 from worker.reconcile.outcome import Applied, Outcome, Rejected, Removed, Retry
 from worker.reconcile.provision import NotYet, bring_up, rolls_out, tear_down
 from worker.reconcile.record import record
@@ -70,14 +71,16 @@ def attempt(sessions: Sessions, ecs: EcsClient, hosting: Hosting, desired: Desir
 
 
 def _apply(sessions: Sessions, ecs: EcsClient, hosting: Hosting, desired: DesiredState) -> Outcome:
-    if desired.placement == Placement.SHARED:
-        if desired.deleted_at is None:
+    desired = leave_former_place(sessions, ecs, hosting, desired)
+    match desired.placement, desired.deleted_at:
+        case Placement.SHARED, None:
             return Applied(bring_up_on_host(sessions, hosting, desired), None)
-        take_off_host(sessions, hosting, desired)
-        return Removed()
-    if desired.deleted_at is None:
-        view = bring_up(sessions, ecs, desired)
-        return Applied(view, desired.rollout_hash if rolls_out(ecs, desired) else None)
+        case Placement.SHARED, _:
+            take_off_host(sessions, hosting, desired)
+            return Removed()
+        case _, None:
+            view = bring_up(sessions, ecs, desired)
+            return Applied(view, desired.rollout_hash if rolls_out(ecs, desired) else None)
     tear_down(ecs, desired)
     return Removed()
 

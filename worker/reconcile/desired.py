@@ -23,6 +23,7 @@ class DesiredState(NamedTuple):
     organization_id: str
 
     placement: str
+    host_id: str | None  #: that it is on, or still leaves
 
     # What the charger's process gets.
     identity: str

@@ -42,8 +42,7 @@ def _record_locked(
     _supersede_older(session, charger)
     if charger.generation > desired.generation:
         if isinstance(outcome, Applied):
-            charger.observed_generation = max(charger.observed_generation, desired.generation)
-            charger.service_status = outcome.view.status
+            _record_late(charger, desired, outcome)
         session.flush()
         return newest_desired_state(session.connection(), charger.id)
     match outcome:
@@ -58,12 +57,27 @@ def _record_locked(
     return None
 
 
+def _record_late(charger: Charger, desired: DesiredState, applied: Applied) -> None:
+    """ECS accepted an older generation. A charger that has moved to a host meanwhile has a service again, which ends once more."""
+    charger.observed_generation = max(charger.observed_generation, desired.generation)
+    if charger.placement == desired.placement:
+        charger.service_status = applied.view.status
+    elif charger.placement == Placement.SHARED:
+        charger.task_definition_arn = (
+            charger.task_definition_arn or desired.task_definition_arn or applied.view.task_definition_arn
+        )
+        charger.service_status = applied.view.status
+        charger.drifted_at = charger.publish_at = func.now()
+        charger.not_before = None
+
+
 def record_removal(session: Session, charger: Charger) -> None:
     """Remember the removed charger: a late call of another worker may still make something of it. Safe to repeat.
 
-    worker/maintenance/leftovers.py checks ECS once more, unless it was on a host, and its log frames are pruned.
+    worker/maintenance/leftovers.py checks ECS once more, unless it was on hosts only, and its log frames are pruned.
     """
-    checked_at = func.now() if charger.placement == Placement.SHARED else None
+    never_in_ecs = charger.placement == Placement.SHARED and charger.leftovers_at is None
+    checked_at = func.now() if never_in_ecs else None
     removed = insert(RemovedCharger).values(
         charger_id=charger.id, deleted_at=charger.deleted_at, checked_at=checked_at
     )

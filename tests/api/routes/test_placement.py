@@ -131,18 +131,39 @@ def test_without_a_control_link_no_charger_can_be_shared(
         assert "CONTROL_URL" in answer.json["detail"][0]["msg"]
 
 
-def test_an_update_cannot_change_the_placement_yet_and_then_changes_nothing(fleet: Fleet) -> None:
+def test_an_update_with_another_placement_moves_the_charger_by_a_command(fleet: Fleet) -> None:
+    charger_id = fleet.ready()
+
+    answer = fleet.put(f"{CHARGERS}/{charger_id}", json={"placement": "shared", "name": "Bay 2"})
+    again = fleet.put(f"{CHARGERS}/{charger_id}", json={"placement": "SHARED"})
+
+    newest = fleet.get(f"{CHARGERS}/{charger_id}/commands").json["data"][0]
+    assert (answer.status_code, again.status_code) == (200, 200)
+    assert (answer.json["name"], answer.json["runtime"]["placement"]) == ("Bay 2", "shared")
+    assert (newest["event_type"], newest["generation"], newest["status"]) == ("update_charger", 2, "queued")
+    assert fleet.row(charger_id).generation == 2
+
+
+def test_an_update_with_the_same_placement_changes_nothing(fleet: Fleet) -> None:
     charger_id = fleet.ready()
     before = fleet.get(f"{CHARGERS}/{charger_id}").json
 
-    other = fleet.put(f"{CHARGERS}/{charger_id}", json={"placement": "shared", "name": "Bay 2"})
     same = fleet.put(f"{CHARGERS}/{charger_id}", json={"placement": "dedicated"})
 
-    assert other.status_code == 422
-    assert other.json["detail"][0]["loc"] == ["body", "placement"]
-    assert "delete it and create it again" in other.json["detail"][0]["msg"]
     assert same.status_code == 200
     assert fleet.get(f"{CHARGERS}/{charger_id}").json == before | {"runtime": same.json["runtime"]}
+
+
+def test_a_charger_whose_provisioning_failed_cannot_move(fleet: Fleet) -> None:
+    charger_id = fleet.ready()
+    fleet.settle(charger_id, provisioning_status="FAILED", desired_count=0)
+
+    answer = fleet.put(f"{CHARGERS}/{charger_id}", json={"placement": "shared", "name": "Bay 2"})
+
+    assert answer.status_code == 422
+    assert answer.json["detail"][0]["loc"] == ["body", "placement"]
+    assert "delete it and create it again" in answer.json["detail"][0]["msg"]
+    assert (fleet.row(charger_id).placement, fleet.row(charger_id).name) == ("dedicated", None)
 
 
 def test_a_command_for_a_shared_charger_is_answered_with_the_service_of_its_host(
