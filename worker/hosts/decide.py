@@ -74,7 +74,7 @@ unnest(
 # Locked in one order, as the link does; and what is returned is what the rows say under these locks.
 _DECIDE = text(f"""
 WITH placed AS MATERIALIZED (
-    SELECT host_chargers.charger_id, host_id, leaving, given.generation, given.desired_count, given.restart_generation
+    SELECT host_chargers.charger_id, host_id, leaving AS leaves, given.generation, given.desired_count, given.restart_generation
     FROM {GIVEN_SQL} JOIN host_chargers USING (charger_id)
     ORDER BY charger_id FOR NO KEY UPDATE OF host_chargers
 ), decided AS (
@@ -83,9 +83,9 @@ WITH placed AS MATERIALIZED (
         restart_generation = placed.restart_generation, decided_at = clock_timestamp()
     FROM placed
     WHERE host_chargers.charger_id = placed.charger_id AND host_chargers.generation < placed.generation
-        AND NOT host_chargers.leaving
+        AND NOT placed.leaves
 )
-SELECT charger_id, host_id, leaving, draining_at IS NOT NULL FROM placed JOIN hosts ON hosts.id = host_id
+SELECT charger_id, host_id, leaves, draining_at IS NOT NULL FROM placed JOIN hosts ON hosts.id = host_id
 """)  # noqa: S608 - our own words
 _LEAVE = text("""
 UPDATE host_chargers SET
