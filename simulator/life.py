@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.control.hosted import Hosted, Spec
+from simulator.flag import Flag
 from simulator.http_api.door import open_http_api
 from simulator.lifecycle import (
     ALONE,
@@ -30,7 +31,7 @@ class Life:
         self._hosted = hosted
         self._terms = terms
         self.settings: Settings | None = None  #: to begin with
-        self._has_settings = asyncio.Event()
+        self._has_settings = Flag()
         self.charge_point: ChargePoint | None = None  #: as soon as it is built
         self._living: asyncio.Task[None] | None = None  #: of the charge point
         self._successor: Settings | None = None  #: of a charge point that takes its place

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from itertools import count
@@ -24,6 +23,9 @@ MAX_TEXT_BYTES = 16 * 1024
 
 #: Passwords that are masked; older ones have long been replaced.
 MAX_SECRETS = 8
+
+
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 #: A line of the log: its texts are masked and cut.
@@ -50,7 +52,7 @@ class EventLog:
         self._write_frame = write_frame or write_line
         self._about = about
         self._numbers = count()
-        self._secrets: deque[set[str]] = deque(maxlen=MAX_SECRETS)
+        self._secrets: list[set[str]] = []
         self._lasting: list[set[str]] = []
         if secret:
             self.hide(secret)
@@ -67,6 +69,7 @@ class EventLog:
         """
         if len(secret) >= SHORTEST_SECRET:
             (self._lasting if always else self._secrets).append(spellings(secret))
+            del self._secrets[:-MAX_SECRETS]
 
     def frame(self, direction: Direction, action: str, message: str) -> None:
         message = mask_passwords(message)
@@ -89,7 +92,7 @@ class EventLog:
         timestamp: Event = {"timestamp": _timestamp(time.time())}
         if not self._closed:
             write = self._write_frame if event["type"] == "frame" else self._write_line
-            self._write_out(write, json.dumps(timestamp | self._begin_line() | event, ensure_ascii=False))
+            self._write_out(write, _as_json(timestamp | self._begin_line() | event))
         return timestamp | event
 
     def _begin_line(self) -> dict[str, str | int]:

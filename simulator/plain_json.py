@@ -8,10 +8,13 @@ from typing import Any
 SUSPICIOUS = re.compile(r"\\u(?:d[89a-f]|0000)|NaN|Infinity|[0-9]{19}")
 
 
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def plain_text(value: Any) -> str:
     """The value as JSON in ASCII, made plain."""
-    text = json.dumps(value, separators=(",", ":"))
-    return json.dumps(plain(value), separators=(",", ":")) if SUSPICIOUS.search(text) else text
+    text = _as_json(value)
+    return _as_json(plain(value)) if SUSPICIOUS.search(text) else text
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
@@ -302,6 +303,7 @@ def _checked_token(name: str, token: str | None) -> str | None:
     return token
 
 
+@lru_cache(maxsize=4)  # the chargers of a process share theirs
 def _destinations(allow: str, deny: str) -> Destinations:
     try:
         return read_destinations(allow, deny)

@@ -1,11 +1,10 @@
-"""Runs coroutines until the first of them fails."""
+"""Runs coroutines, and waits for futures, until the first of them fails."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable
 
 
-async def run_together(*jobs: Coroutine[Any, Any, object], ends: tuple[type[Exception], ...] = ()) -> None:
+async def run_together(*jobs: Awaitable[object], ends: tuple[type[Exception], ...] = ()) -> None:
     """Cancels the others when one raises, and raises its exception. One that is not of `ends` is raised first.
 
     So a fault is not lost that happens because of an end, while the others are cancelled. A fault during a cancellation
@@ -13,7 +12,7 @@ async def run_together(*jobs: Coroutine[Any, Any, object], ends: tuple[type[Exce
 
     asyncio.TaskGroup wraps the exception, and in Python 3.11 and 3.12 loses a cancellation that comes at the same time.
     """
-    tasks = [asyncio.create_task(job) for job in jobs]
+    tasks = [asyncio.ensure_future(job) for job in jobs]
     cancelled = True
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)

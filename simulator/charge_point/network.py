@@ -9,6 +9,9 @@ from simulator.settings import Settings
 
 State = dict[str, Any]
 
+#: The first wait, the largest random part, and the longest wait without it.
+RetrySeconds = tuple[float, float, float]
+
 #: The profile of the settings is in the first slot.
 SETTINGS_SLOT = int(NETWORK_SLOTS[0])
 
@@ -46,11 +49,16 @@ class Network:
 
     def settings(self) -> Settings:
         """The settings with the values of the profile in use, and of the RetryBackOff variables that were set."""
-        wait_s, random_s, longest_s = self._retry_seconds()
+        settings, profile = self._settings, self.profile
+        retry_seconds = self._retry_seconds()
+        own = (settings.ws_url, settings.call_timeout_s, None)
+        if (profile.ws_url, profile.call_timeout_s, retry_seconds) == own:
+            return settings
+        wait_s, random_s, longest_s = retry_seconds or _retry_seconds_of(settings)
         return replace(
-            self._settings,
-            ws_url=self.profile.ws_url,
-            call_timeout_s=self.profile.call_timeout_s,
+            settings,
+            ws_url=profile.ws_url,
+            call_timeout_s=profile.call_timeout_s,
             retry_wait_s=wait_s,
             retry_random_s=random_s,
             retry_max_s=longest_s + random_s,
@@ -141,21 +149,26 @@ class Network:
         lowest = self._options.number("security_profile")
         return [each for each in self._profiles.values() if each.security_profile >= lowest]
 
-    def _retry_seconds(self) -> tuple[float, float, float]:
-        """The first wait, the largest random part, and the longest wait without it.
+    def _retry_seconds(self) -> RetrySeconds | None:
+        """None: as the settings have them.
 
         The settings may be fractions of a second; a variable that differs from their whole number was set.
         """
         settings, options = self._settings, self._options
         changed = {name for name, text in retry_options(settings).items() if options.text(name) != text}
-        wait_s, random_s = settings.retry_wait_s, settings.retry_random_s
-        longest_s = settings.retry_max_s - settings.retry_random_s
+        if not changed:
+            return None
+        wait_s, random_s, longest_s = _retry_seconds_of(settings)
         if "retry_random_s" in changed:
             random_s = options.number("retry_random_s")
         if changed - {"retry_random_s"}:
             wait_s = options.number("retry_wait_s")
             longest_s = wait_s * 2 ** options.number("retry_doublings")
         return wait_s, random_s, longest_s
+
+
+def _retry_seconds_of(settings: Settings) -> RetrySeconds:
+    return settings.retry_wait_s, settings.retry_random_s, settings.retry_max_s - settings.retry_random_s
 
 
 def retry_options(settings: Settings) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """When a charger reboots: at once, after what is queued was delivered, or when no transaction runs any more."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Never
 
 from simulator.charge_point.delivery import Delivery
+from simulator.flag import Flag
 from simulator.link.session import Ending, Session
 from simulator.station.station import Station
 
@@ -22,7 +22,7 @@ class Reboots:
         self._on_begin = on_begin
         self._station = station
         self._delivery = delivery
-        self._wanted = asyncio.Event()
+        self._wanted = Flag()
         self._is_gentle = False
         self._waits_until_idle = False
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from simulator.clock import Clock
 from simulator.configuration import Options
+from simulator.flag import Flag
 from simulator.link.frames import Payload
 from simulator.link.outbox import Answer, OnAnswer, Outbox
 from simulator.link.session import CallFailed, Session
@@ -66,8 +67,8 @@ class Registration:
         self._heartbeat_s = 0  #: the interval that runs
         self._log = log
         self._outbox = outbox
-        self._boot_now = asyncio.Event()
-        self._not_accepted = asyncio.Event()
+        self._boot_now = Flag()
+        self._not_accepted = Flag()
         self._next_boot_s = 0.0  # by time.monotonic
 
     def start_over(self) -> None:

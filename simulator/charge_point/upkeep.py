@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any, Never, TypeVar
 
 from simulator.configuration import Options
+from simulator.flag import Flag
 from simulator.link.session import Ending, Session
 from simulator.log import EventLog
 from simulator.settings import Settings
@@ -34,10 +35,10 @@ class Upkeep:
         self._options = options
         self._password_options = tuple(password_options)
         self._log = log
-        self._ping_changed = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._ping_changed = Flag()
+        self._changed = Flag()
         self._ending: Ending = PasswordChanged()  #: of the session, when something has changed
-        self._connect_now = asyncio.Event()
+        self._connect_now = Flag()
         self.hide_passwords()
 
     @property

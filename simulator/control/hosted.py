@@ -1,12 +1,12 @@
 """A charger of this process, as the control link knows it."""
 
-import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.memory import State
+from simulator.flag import Flag
 from simulator.log import Event, EventLog
 
 
@@ -41,7 +41,7 @@ class Hosted:
         self.spec: Spec | None = None  #: the newest that came
         self.spec_revision: int | None = None  #: the one that it runs by
         self.spec_error: str | None = None  #: why the newest cannot be followed
-        self.welcomed = asyncio.Event()
+        self.welcomed = Flag()
         self.on_spec: Callable[[Spec], object] = nothing  #: after `spec` was set
         self.on_changed: Callable[[Hosted], object] = nothing  #: its connectors, or its link to the CSMS
         self.on_memory: Callable[[Hosted], object] = nothing  #: what it remembers is another

@@ -6,6 +6,7 @@ from contextlib import suppress
 from simulator.charge_point.memory import State
 from simulator.control.frames import Frame
 from simulator.control.hosted import Hosted, Spec
+from simulator.flag import Flag
 from simulator.host.crashes import Crashes
 from simulator.host.desired import Desired
 from simulator.life import Life
@@ -29,7 +30,7 @@ class Kept:
         self.has_crashed = False  #: and not started since
         self.fault: str | None = None  #: why it does not run although it should
         self.crashes = Crashes()
-        self.changed = asyncio.Event()  #: something else is desired
+        self.changed = Flag()  #: something else is desired
         self.task: asyncio.Task[None] | None = None  #: that keeps it
 
     def follow(self, desired: Desired) -> bool:

@@ -11,6 +11,9 @@ MAX_WAITING_BYTES = 8 * 1024 * 1024
 #: What is written at once.
 BATCH_BYTES = 256 * 1024
 
+#: A line waits so long for others: a write, and a turn of the thread, for each line would cost as much as the line.
+GATHER_S = 0.02
+
 
 class Writer:
     def __init__(self, descriptor: int) -> None:
@@ -28,17 +31,19 @@ class Writer:
 
     def write(self, line: str) -> None:
         """Of a connection event or a remark: these are few, and never dropped."""
-        self._put(_encode(line))
+        data = _encode(line)
+        with self._changed:
+            self._put(data)
 
     def write_frame(self, charger_id: str, line: str) -> None:
         """Drops the line when too much waits, and counts it."""
         data = _encode(line)
         with self._changed:
-            if self._waiting_bytes + len(data) > MAX_WAITING_BYTES:
+            if self._waiting_bytes + len(data) <= MAX_WAITING_BYTES:
+                self._put(data)
+            else:
                 self.dropped += 1
                 self._dropped[charger_id] += 1
-                return
-        self._put(data)
 
     def take_dropped(self) -> Counter[str]:
         """The frames that were dropped since the last call, by charger."""
@@ -54,10 +59,11 @@ class Writer:
         self._thread.join(within_s)
 
     def _put(self, data: bytes) -> None:
-        with self._changed:
-            if not self._is_closed:
-                self._waiting.append(data)
-                self._waiting_bytes += len(data)
+        """Under the lock."""
+        if not self._is_closed:
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+            if len(self._waiting) == 1 or self._waiting_bytes >= BATCH_BYTES:
                 self._changed.notify()
 
     def _run(self) -> None:
@@ -76,6 +82,9 @@ class Writer:
         """Waits for lines; empty when there will be none any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
+            self._changed.wait_for(
+                lambda: self._is_closed or self._waiting_bytes >= BATCH_BYTES, timeout=GATHER_S
+            )
             lines: list[bytes] = []
             size = 0
             while self._waiting and size < BATCH_BYTES:

@@ -50,6 +50,8 @@ class Connection(ClientConnection):
 
     async def drain(self) -> None:
         """Raises TimeoutError, which ends the connection, when the CSMS does not read."""
+        if not self.paused and not self.transport.is_closing():
+            return  # nothing waits to be sent
         async with asyncio.timeout_at(self.close_deadline or self.loop.time() + SEND_TIMEOUT_S):
             await super().drain()
 

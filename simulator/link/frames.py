@@ -84,6 +84,8 @@ def parse_frame(text: str | bytes) -> Call | CallResult | CallError:
 def is_too_deep(value: object) -> bool:
     level = [value]
     for _ in range(MAX_DEPTH):
+        if not level:
+            return False
         level = [part for each in level if isinstance(each, (dict, list)) for part in _parts(each)]
     return bool(level)
 
@@ -139,8 +141,11 @@ def error_text(unique_id: str, code: str, description: str) -> str:
     return _compact([CALL_ERROR, unique_id, code, description[:255], {}])
 
 
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def _compact(frame: list[object]) -> str:
-    return json.dumps(frame, separators=(",", ":"))
+    return _as_json(frame)
 
 
 def _refuse_constant(name: str) -> None:

@@ -2,12 +2,18 @@
 
 import asyncio
 import socket
+import time
 from concurrent.futures import Future
+from contextlib import suppress
+from ipaddress import ip_address
 from threading import Thread
 
 Addresses = list[str]
 
-#: The lookups that run, by host and port; every charger of the process that needs one waits for the same.
+#: How long an answer serves others. A thousand chargers that connect within seconds need no thousand threads.
+SHARED_S = 1.0
+
+#: The lookups that run, or have just ended, by host and port; every charger of the process that needs one waits for the same.
 _running: dict[tuple[str, int], Future[Addresses]] = {}
 
 
@@ -16,6 +22,8 @@ async def resolve(host: str, port: int) -> Addresses:
 
     The event loop's own `getaddrinfo` holds up the end of the process until the resolver gives up, often for 20 s.
     """
+    with suppress(ValueError):
+        return [str(ip_address(host))]
     key = (host, port)
     lookup = _running.get(key)
     if lookup is None:
@@ -37,5 +45,6 @@ def _run_lookup(host: str, port: int, lookup: Future[Addresses]) -> None:
         del _running[host, port]
         lookup.set_exception(error)
     else:
-        del _running[host, port]
         lookup.set_result(addresses)
+        time.sleep(SHARED_S)
+        del _running[host, port]

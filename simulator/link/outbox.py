@@ -1,12 +1,11 @@
 """The calls that wait to be sent to the CSMS, in order."""
 
-import asyncio
 import json
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from simulator.flag import Flag
 from simulator.link.frames import Payload
 from simulator.link.session import CallFailed
 
@@ -54,8 +53,8 @@ class Message:
 
 class Outbox:
     def __init__(self) -> None:
-        self._messages: deque[Message] = deque()
-        self._changed = asyncio.Event()
+        self._messages: list[Message] = []
+        self._changed = Flag()
 
     def put(self, message: Message) -> list[Message]:
         """Returns the messages that a full outbox has dropped; nobody answers them."""
@@ -125,7 +124,7 @@ class Outbox:
             message.attempts += message.in_flight and message.transaction_id is None
             message.in_flight = False
         given_up = [m for m in self.durable() if m.transaction_id is None and m.attempts >= REPORT_ATTEMPTS]
-        self._messages = deque(message for message in self.durable() if message not in given_up)
+        self._messages = [message for message in self.durable() if message not in given_up]
         for message in dropped:
             message.on_answer(
                 CallFailed(CallFailed.DROPPED, f"{message.action} was lost with the connection")
@@ -167,7 +166,7 @@ class Outbox:
         dropped = readings[1::2] or readings[:1] or reports[:1]
         dropped = dropped or [message for message in kept if message.transaction_id == oldest]
         lost = set(dropped)
-        self._messages = deque(message for message in self._messages if message not in lost)
+        self._messages = [message for message in self._messages if message not in lost]
         return dropped
 
     def _drop_volatile_above_capacity(self) -> list[Message]:

@@ -108,6 +108,9 @@ async def _open_websocket(
     if connection.subprotocol != subprotocol:
         await connection.close(1002, "subprotocol required")
         raise _no_subprotocol(subprotocol)
+    for exchanged in (connection.request, connection.response):
+        if exchanged is not None:
+            exchanged.headers.clear()  # 4 KiB, and the password
     return connection
 
 

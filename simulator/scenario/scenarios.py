@@ -7,6 +7,7 @@ from random import Random
 from typing import Any, Protocol
 
 from simulator.actions.actions import Actions
+from simulator.flag import Flag
 from simulator.log import EventLog
 from simulator.scenario.grammar import Do, Limits, Loop, Scenario, Step, Wait, WaitUntil, read_scenario
 from simulator.station.model import Connector
@@ -47,7 +48,7 @@ class Scenarios:
         self._player = player
         self._configured: Scenario | None = None
         self._task: asyncio.Task[None] | None = None
-        self._changed: asyncio.Event | None = None  #: of the condition that is waited for
+        self._changed: Flag | None = None  #: of the condition that is waited for
         self._where: str | None = None
         self._ended: str | None = None
 
@@ -136,7 +137,7 @@ class Scenarios:
 
     async def _wait_for_change(self, condition: Mapping[str, Any]) -> None:
         flows = condition.keys() & {"energy_wh", "soc_percent"} and self._connector(condition).power_w > 0
-        self._changed = asyncio.Event()
+        self._changed = Flag()
         with suppress(TimeoutError):
             async with asyncio.timeout(FLOW_CHECK_S if flows else CHECK_S):
                 await self._changed.wait()

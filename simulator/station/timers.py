@@ -12,16 +12,15 @@ class Timers:
 
     def __init__(self) -> None:
         self._handles: dict[tuple[int, str], asyncio.TimerHandle] = {}
-        self._errors: asyncio.Queue[Exception] = asyncio.Queue()
+        self._failure: asyncio.Future[Never] | None = None
 
-    async def watch(self) -> Never:
+    def watch(self) -> "asyncio.Future[Never]":
         """Raises what a timer raises: an error in the event loop's own handler would end the timer and nothing else.
 
         Errors from before the call are dropped: the charger has been restarted for the first of them.
         """
-        while not self._errors.empty():
-            self._errors.get_nowait()
-        raise await self._errors.get()
+        self._failure = asyncio.get_running_loop().create_future()
+        return self._failure
 
     def now_s(self) -> float:
         """Seconds on the clock of the timers, which never steps and stands still while the host is suspended."""
@@ -38,7 +37,8 @@ class Timers:
             try:
                 act()
             except Exception as error:
-                self._errors.put_nowait(error)
+                if self._failure is not None and not self._failure.done():
+                    self._failure.set_exception(error)
 
         self._handles[key] = asyncio.get_running_loop().call_later(delay_s, run)
 

@@ -108,6 +108,24 @@ def test_a_charger_says_on_which_host_it_is_and_what_that_is_short_of(
     assert axe(page) == []
 
 
+def test_a_charger_moves_to_where_the_form_says(
+    page: Page, client: httpx.Client, csms: RememberingCsms
+) -> None:
+    charger_id, identity = created(client, csms.url, params={"wait": 30})
+    open_view(page, f"/dashboard/chargers/{charger_id}")
+    page.get_by_role("button", name="Edit").click()
+    dialog = page.get_by_role("dialog", name=f"Edit {identity}")
+    expect(dialog.get_by_label("Placement")).to_have_value("dedicated")
+    dialog.get_by_label("Placement").select_option("shared")
+
+    dialog.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_role("region", name="States")).to_contain_text("shared, ")
+    expect(page.get_by_role("region", name="Settings")).to_contain_text("Host")
+    assert client.get(f"/ocpp/chargers/{charger_id}").json()["runtime"]["placement"] == "shared"
+    client.delete(f"/ocpp/chargers/{charger_id}")
+
+
 def test_a_charger_is_created_where_the_form_says(
     page: Page, client: httpx.Client, csms: RememberingCsms
 ) -> None:

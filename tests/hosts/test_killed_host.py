@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 CHARGERS = 40  # and those of the other tests
 SURPRISED = 4  # of them: their transactions begin right before the kill
 BACK_WITHIN_S = 40  # after the start of the new task
-TOLD_WITHIN_S = 25  # that they do not run: the lease of 15 s, and what a worker takes to write it
+WRITTEN_WITHIN_S = 25  # that they do not run: the lease of 15 s, and what a worker takes to write it
 VERSIONS = {"16-": ("OCPP1.6", "RemoteStartTransaction"), "201-": ("OCPP2.0.1", "RequestStartTransaction")}
 REQUESTS = {
     "RemoteStartTransaction": {"idTag": "TAG", "connectorId": 1},
@@ -30,16 +30,16 @@ REQUESTS = {
 
 @contextmanager
 def watched(product: Product) -> Iterator[list[str]]:
-    """Yields the chargers that were said to run though they had no connection since before the question was asked."""
+    """Yields the chargers that were said to run though they had no connection since long before the request."""
     wrong: list[str] = []
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.2):
-            asked_at = monotonic()
+            requested_at = monotonic()
             for identity, state in product.observed_states().items():
                 if state == "running" and not product.csms.of(identity)[-1].was_open_since(
-                    asked_at - TOLD_WITHIN_S
+                    requested_at - WRITTEN_WITHIN_S
                 ):
                     wrong.append(identity)
 
@@ -53,7 +53,7 @@ def watched(product: Product) -> Iterator[list[str]]:
 
 
 def ended_transactions(product: Product, identity: str) -> list[str]:
-    """The transactions that the charger has told to have ended, in the order of its messages."""
+    """The transactions that the charger has reported as ended, in the order of its messages."""
     return [
         str(call.payload.get("transactionId") or call.payload["transactionInfo"]["transactionId"])
         for call in product.csms.calls_of(identity)
@@ -69,7 +69,7 @@ def begun_transactions(product: Product, identity: str) -> int:
 
 
 @pytest.mark.usefixtures("fleet")
-def test_the_chargers_of_a_killed_host_come_back_and_tell_each_transaction_once(product: Product) -> None:
+def test_the_chargers_of_a_killed_host_come_back_and_report_each_transaction_once(product: Product) -> None:
     """Those whose transaction is younger than the last memory that the link has may not know it any more."""
     quick = {"vehicle": {"plug_in_after_s": 0, "leave_after_s": "never"}}
     ids: dict[str, str] = {}
@@ -107,13 +107,13 @@ def test_the_chargers_of_a_killed_host_come_back_and_tell_each_transaction_once(
         product.all_observed(ids.values(), "running")
     for identity in ids.keys() - surprised:
         wait_until(lambda each=identity: ended_transactions(product, each))  # type: ignore[misc]
-    told = Counter(len(ended_transactions(product, identity)) for identity in ids)
+    reported = Counter(len(ended_transactions(product, identity)) for identity in ids)
     product.delete(ids.values())
 
     assert reason
     assert wrong == []
     assert product.never_twice(everybody)
     assert {begun_transactions(product, identity) for identity in ids} == {1}
-    assert told.keys() <= {0, 1}
-    assert told[0] <= SURPRISED
+    assert reported.keys() <= {0, 1}
+    assert reported[0] <= SURPRISED
     assert len(product.host_pids()) == 1

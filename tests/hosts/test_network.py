@@ -20,7 +20,7 @@ BACK_WITHIN_S = 30  # the longest wait before a host connects again, and the hel
         pytest.param(TcpProxy.cut, id="cut", marks=pytest.mark.slow),
     ],
 )
-def test_a_host_that_is_cut_off_for_longer_than_the_lease_keeps_its_chargers_and_does_then_what_was_asked(
+def test_a_host_that_is_cut_off_for_longer_than_the_lease_keeps_its_chargers_and_does_then_what_was_requested(
     product: Product, fleet: dict[str, str], break_line: Callable[[TcpProxy], None]
 ) -> None:
     before = product.connected(fleet)

@@ -118,7 +118,7 @@ async def _check(model: ChargePoint, energy_before_wh: list[float]) -> None:
         assert not connector.power_w or (connector.transaction and connector.plugged and connector.token)
         assert not connector.transaction or connector.is_usable or connector.operative_next is not None
     while model.delivery.outbox._messages:
-        message = model.delivery.outbox._messages.popleft()
+        message = model.delivery.outbox._messages.pop(0)
         payload = model.payload_to_send(message)
         schemas.check_payload(model.version, message.action, json.loads(json.dumps(payload)), answer=False)
     json.dumps(model.describe())

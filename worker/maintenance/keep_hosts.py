@@ -57,7 +57,8 @@ class Claimed(NamedTuple):
 def keep_hosts(sessions: Sessions, ecs: EcsClient, timing: Timing, spec: str) -> int:
     """Keep the hosts that are due. `spec` is the spec of this worker's settings (worker/reconcile/provision.py).
 
-    Returns how many chargers of draining hosts the sweep must publish. What fails is recorded on the host's row and tried again with growing delays. Safe to repeat, also concurrently.
+    Returns how many chargers of draining hosts the sweep must publish. What fails is recorded on the host's row and tried
+    again with growing delays. Safe to repeat, also concurrently.
     """
     until = monotonic() + KEEP_FOR_S
     to_publish = 0
@@ -257,6 +258,8 @@ def _remove(sessions: Sessions, ecs: EcsClient, host: Host) -> None:
         return
     _record(sessions, host, service_status=INACTIVE, running_count=0, pending_count=0)
     ecs.delete_task_definitions(ecs.task_definitions(host.id))
+    if ecs.remaining_service(host.id) is not None:
+        return  # a worker's call was on its way when its definition was deleted
     with sessions.begin() as session:
         session.execute(delete(Host).where(Host.id == host.id, Host.chargers == 0))
     log.info("host.removed", host_id=host.id)

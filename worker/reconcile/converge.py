@@ -25,9 +25,9 @@ from worker.reconcile.shared_place import bring_up_on_host, take_off_host
 
 
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str, hosting: Hosting) -> None:
-    """Bring ECS, or the charger's host, to the charger's newest generation. Safe to repeat, to call late, and to call in several workers at once.
+    """Bring ECS, or the charger's host, to the charger's newest generation.
 
-    Returns when ECS has it, or when a later try is recorded: every answer of ECS ends on the row. Raises what SQLAlchemy
+    Safe to repeat, to call late, and to call in several workers at once. Returns when ECS has it, or when a later try is recorded: every answer of ECS ends on the row. Raises what SQLAlchemy
     raises, and errors of our own, which `record_internal_error` records.
     """
     desired = read_desired_state(sessions, charger_id)
@@ -53,7 +53,10 @@ def is_left_to_others(ecs: EcsClient, desired: DesiredState) -> bool:
 
 
 def attempt(sessions: Sessions, ecs: EcsClient, hosting: Hosting, desired: DesiredState) -> Outcome:
-    """Call ECS for the desired state, or write what the charger's host shall do. Every error of ECS becomes an outcome. No transaction is open during a call."""
+    """Call ECS for the desired state, or write what the charger's host shall do.
+
+    Every error of ECS becomes an outcome. No transaction is open during a call.
+    """
     try:
         with on_behalf_of(desired.id, desired.organization_id, _priority(desired)):
             return _apply(sessions, ecs, hosting, desired)

@@ -83,7 +83,7 @@ def _check(charger: Unconnected, energy_before_wh: list[float]) -> None:
         assert 0 <= connector.power_w <= model.settings.max_power_w
         assert not connector.power_w or (connector.transaction and connector.plugged and connector.token)
     while model.delivery.outbox._messages:
-        message = model.delivery.outbox._messages.popleft()
+        message = model.delivery.outbox._messages.pop(0)
         payload = model.payload_to_send(message)
         schemas.check_payload(model.version, message.action, json.loads(json.dumps(payload)), answer=False)
         accepted = {model.info_field: {"status": "Accepted"}}

@@ -24,9 +24,9 @@ def piped() -> Iterator[tuple[Writer, int]]:
     try:
         yield writer, reading
     finally:
-        for descriptor in (reading, writing):
-            if descriptor >= 0:
-                os.close(descriptor)
+        os.close(reading)
+        writer.close(2)  # its thread must not write into the next pipe with this number
+        os.close(writing)
 
 
 def read_all(reading: int, until: bytes) -> list[str]:

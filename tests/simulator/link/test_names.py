@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from simulator.link import names
 from simulator.link.names import resolve
 from tests.simulator.charger import environment
 
@@ -56,6 +57,33 @@ async def test_chargers_that_need_the_same_name_at_once_share_its_lookup(
 
     assert await asyncio.gather(*waiting[1:]) == [["192.0.2.1"], ["192.0.2.1"]]
     assert lookups == ["csms.example"]
+
+
+async def test_the_answer_of_a_lookup_serves_those_who_come_within_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(names, "SHARED_S", 0.2)
+    lookups = []
+
+    def getaddrinfo(host: str, _: int, **__: object) -> list[object]:
+        lookups.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 80))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for _ in range(3):
+        assert await resolve("shared.example", 80) == ["192.0.2.1"]
+    assert lookups == ["shared.example"]
+
+    await asyncio.sleep(0.5)
+    await resolve("shared.example", 80)
+    assert lookups == ["shared.example"] * 2
+
+
+async def test_an_address_needs_no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    assert await resolve("127.0.0.1", 80) == ["127.0.0.1"]
+    assert await resolve("2001:DB8::0:1", 80) == ["2001:db8::1"]
 
 
 async def test_a_name_is_looked_up_again_after_there_was_no_thread_for_it(

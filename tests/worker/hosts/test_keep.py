@@ -1,7 +1,8 @@
 """The ECS service of a host: made when the host is opened, followed, given new settings one by one, removed when empty."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import delete, func, select, update
@@ -10,7 +11,7 @@ from shared.error_codes import ErrorCode
 from shared.fleet import hosts
 from shared.models import Charger, FleetSpec, Host
 from shared.vocabulary import Placement
-from tests.support.fake_ecs import FakeEcs, fail_once
+from tests.support.fake_ecs import FakeEcs, FakeService, fail_once
 from tests.support.fake_host import FakeHost, hosts_of
 from tests.support.world import World
 from worker.ecs.budget import BudgetSpent
@@ -182,12 +183,7 @@ def test_a_host_that_does_not_come_up_gets_new_settings_at_once(world: World) ->
 
 def test_a_host_that_stays_empty_is_removed_with_its_service_and_definitions(world: World) -> None:
     host = running(world)
-    charger_id = next(iter(charger_ids(world)))
-    world.delete(charger_id)
-    world.converge(charger_id)
-    host.work()
-    world.observe_once()
-    world.converge(charger_id)
+    remove_its_charger(world, host)
     keep(world)
     kept = newest(world, host.host_id).deleted_at
     with world.sessions.begin() as session:
@@ -204,9 +200,43 @@ def test_a_host_that_stays_empty_is_removed_with_its_service_and_definitions(wor
     assert world.ecs.services[host.host_id].status == "INACTIVE"
 
 
+def remove_its_charger(world: World, host: FakeHost) -> None:
+    [charger_id] = charger_ids(world)
+    world.delete(charger_id)
+    world.converge(charger_id)
+    host.work()
+    world.observe_once()
+    world.converge(charger_id)
+
+
 def charger_ids(world: World) -> list[str]:
     with world.sessions() as session:
         return list(session.scalars(select(Charger.id)))
+
+
+def test_a_service_that_a_late_call_makes_while_its_host_is_removed_is_removed_too(world: World) -> None:
+    """A worker has read the row before, and its call reaches ECS while the definitions are deleted."""
+    host = running(world)
+    remove_its_charger(world, host)
+    with world.sessions.begin() as session:
+        session.execute(update(Host).values(empty_since=func.now() - timedelta(hours=1)))
+    keep(world)
+    delete_definitions = world.ecs.delete_task_definitions
+
+    def made_meanwhile(definitions: Mapping[str, bool]) -> None:
+        if definitions:
+            world.ecs.services[host.host_id] = FakeService(1, next(iter(definitions)))
+        delete_definitions(definitions)
+
+    world.ecs.settle()
+    with patch.object(world.ecs, "delete_task_definitions", made_meanwhile):
+        keep(world)
+    for _ in range(2):
+        world.ecs.settle()
+        keep(world)
+
+    assert world.ecs.services[host.host_id].status == "INACTIVE"
+    assert hosts_of(world.sessions) == []
 
 
 def test_a_host_with_a_charger_is_never_removed(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Whatever happens to hosts, links and workers, a shared charger has one session at most and ends as it was last asked to.
+"""Whatever happens to hosts, links and workers, a shared charger has one session at most and ends as last requested.
 
 Hypothesis invents what happens, and when: see machine.py for the events and for what must hold.
 """
@@ -42,7 +42,7 @@ def run(world: World, engine: Engine, runs: int, *, derandomize: bool = False, w
         )
 
 
-def test_any_course_of_events_leaves_a_charger_on_one_host_and_as_it_was_last_asked_to_be(
+def test_any_course_of_events_leaves_a_charger_on_one_host_and_as_last_requested(
     world: World, engine: Engine
 ) -> None:
     """The same courses every time, so that a failure is the fault of the change under test."""
@@ -50,7 +50,7 @@ def test_any_course_of_events_leaves_a_charger_on_one_host_and_as_it_was_last_as
 
 
 @pytest.mark.slow
-def test_hundreds_of_courses_of_events_leave_a_charger_on_one_host_and_as_it_was_last_asked_to_be(
+def test_hundreds_of_courses_of_events_leave_a_charger_on_one_host_and_as_last_requested(
     world: World, engine: Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Others each time: STATE_MACHINE_SEED repeats one, STATE_MACHINE_RUNS says how many."""

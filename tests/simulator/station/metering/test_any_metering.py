@@ -111,7 +111,7 @@ async def live_through(version: str, car: dict[str, object], steps: list[Step]) 
 
 def check_messages(model: ChargePoint) -> None:
     while model.delivery.outbox._messages:
-        message = model.delivery.outbox._messages.popleft()
+        message = model.delivery.outbox._messages.pop(0)
         payload = json.loads(json.dumps(model.payload_to_send(message), allow_nan=False))
         schemas.check_payload(model.version, message.action, payload, answer=False)
         for value in sampled_values(payload):

@@ -76,6 +76,7 @@ export function makeLifecycle(model, { signal }) {
       name: charger.name ?? "",
       location_id: charger.location_id ?? "",
       ws_url: charger.spec.ws_url,
+      placement: charger.runtime.placement,
     };
     const locations = await offeredLocations("edit-locations");
     const field = (name, label, note, { type = "text", list } = {}) =>
@@ -90,6 +91,8 @@ export function makeLifecycle(model, { signal }) {
         field("location_id", "Location", "The id of its location, which must exist. Empty: none.", { list: locations.id }),
         locations,
         field("ws_url", "CSMS address", "ws:// or wss://. A running charger connects there within a second or so.", { type: "url" }),
+        el("label", { class: "field" }, el("span", {}, "Placement"), placements(before.placement),
+          el("span", { class: "muted" }, "Where it runs. Another place restarts it: its transactions end, and it is away for seconds to a minute.")),
       ],
       submit: (form) => {
         const changed = Object.fromEntries([...form].filter(([name, value]) => value.trim() !== before[name]));
@@ -112,7 +115,7 @@ export function makeLifecycle(model, { signal }) {
       title: `Delete ${identity}?`,
       body: [
         charging && el("p", {}, charging),
-        el("p", {}, "Its ECS service is removed, and its commands, frames and memory can no longer be read."),
+        el("p", {}, "It ends, and its commands, frames and memory can no longer be read."),
       ],
       action: `Delete ${identity}`,
       danger: true,
@@ -122,6 +125,12 @@ export function makeLifecycle(model, { signal }) {
     toast(`${identity} is deleted.`);
     navigate("/dashboard");
   }
+}
+
+function placements(now) {
+  const words = { dedicated: "dedicated: an ECS service of its own", shared: "shared: on a host, with others" };
+  const options = Object.entries(words).map(([value, text]) => el("option", { value, selected: value === now }, text));
+  return el("select", { name: "placement" }, options);
 }
 
 /** What `run` returns; undefined after an error, which is shown. */
