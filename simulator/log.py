@@ -10,6 +10,7 @@ from itertools import count
 from typing import Literal
 
 from simulator.masking import MASK, mask_passwords, spellings
+from simulator.turn import TURN
 
 Direction = Literal["cp_to_csms", "csms_to_cp"]
 ConnectionState = Literal["connecting", "connected", "accepted", "rejected", "disconnected"]
@@ -100,7 +101,7 @@ class EventLog:
 
     def _write_out(self, write: Callable[[str], None], line: str) -> None:
         try:
-            write(line)
+            TURN.hold(write, line)
         except OSError:  # a broken pipe or a full disk: a charger without a log is useless
             self._closed = True
             if self.on_closed:

@@ -13,6 +13,7 @@ from simulator.life import Life
 from simulator.log import EventLog
 from simulator.settings import BadSettings, read_settings
 from simulator.specification import recall_specification, specified
+from simulator.turn import TURN
 
 #: A charger that is not complete without the link waits so long for it; then it begins with what it has, if it can.
 WELCOME_WAIT_S = 10.0
@@ -50,7 +51,7 @@ class Process:
         connecting = asyncio.create_task(self._control.run()) if self._control else None
         self._running = asyncio.create_task(self._begin())
         try:
-            with suppress(asyncio.CancelledError):
+            with suppress(asyncio.CancelledError), TURN.limiting():
                 await self._running
             if self._control:
                 await self._control.close()

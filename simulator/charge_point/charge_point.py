@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Never
 
 from ocpp.exceptions import (  # type: ignore[import-untyped]
     InternalError,
@@ -38,6 +40,7 @@ from simulator.station.model import Connector
 from simulator.station.station import Station
 from simulator.station.timers import Timers
 from simulator.together import run_together
+from simulator.turn import TURN, TURN_S, TurnTooLong
 from simulator.versions import VERSIONS
 
 
@@ -157,16 +160,28 @@ class ChargePoint(Translation):
         if handler.when_busy is not None and self.delivery.outbox.is_busy:  # type: ignore[attr-defined]
             return handler.when_busy  # type: ignore[attr-defined,no-any-return]
         try:
-            answer = handler(self, payload)
+            answer = TURN.take(partial(handler, self, payload))
             if not action.startswith(("Get", "Trigger")):  # those save what they change
                 self.keep_state()
             self.memory.save_if_due()
         except OCPPError:
             raise
+        except TurnTooLong:
+            self._end_turn(action)
+            raise InternalError("the charger took too long for this request") from None
         except Exception as error:
             self.log.remark("error", f"{action} could not be answered: {error!r}")
             raise InternalError("the charger failed on this request") from error
         return answer
+
+    def _end_turn(self, action: str) -> None:
+        """The charger starts again, as after a fault, once the answer has left: what the request changes may be half done.
+
+        A request that only reads changes nothing but, while a transaction runs, its meter.
+        """
+        self.log.remark("error", f"{action} was not answered: it took more than {TURN_S:g} s of CPU")
+        if self.station.is_busy or not action.startswith("Get"):
+            self.timers.start(None, "turn", 0, partial(_fail, f"{action} was ended halfway"))
 
     def end_attempt(self) -> None:
         """After each connection, and each failure to connect. Another CSMS knows nothing of an earlier boot."""
@@ -360,3 +375,7 @@ class ChargePoint(Translation):
             self.log.remark("warning", f"what the charger remembers is not used: {error}")
             return False
         return True
+
+
+def _fail(why: str) -> Never:
+    raise TurnTooLong(why)

@@ -20,6 +20,7 @@ from simulator.control.memories import Memories, with_secrets
 from simulator.control.performer import Performer
 from simulator.control.reports import Reports
 from simulator.control.settings import ControlSettings
+from simulator.flag import Flag
 from simulator.link.websocket import retry_delays
 from simulator.log import EventLog
 from simulator.together import run_together
@@ -59,7 +60,7 @@ class ControlClient:
         self._boot = secrets.token_hex(8)
         self._session_token: str | None = None
         self._socket: ClientConnection | None = None
-        self._due = asyncio.Event()
+        self._due = Flag()
         self._performer = Performer(self._chargers, self._due.set)
         self._reports = Reports(self._due.set)
         self._memories = Memories(self._due.set, waits=host is not None)

@@ -8,6 +8,7 @@ from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.memory import State
 from simulator.flag import Flag
 from simulator.log import Event, EventLog
+from simulator.turn import TURN
 
 
 class Spec(NamedTuple):
@@ -59,7 +60,7 @@ class Hosted:
         self.memory = None  # it has it now
         self.has_memory = True
         self.secret_names = tuple(charge_point.password_options)
-        charge_point.on_change = lambda: self.on_changed(self)
+        charge_point.on_change = lambda: TURN.hold(self.on_changed, self)
         charge_point.memory.on_change = self._remember
         self._remember()
         self.on_begun(self)
@@ -89,8 +90,8 @@ class Hosted:
         self.on_changed(self)
 
     def _remember(self) -> None:
-        self.on_changed(self)
-        self.on_memory(self)
+        TURN.hold(self.on_changed, self)
+        TURN.hold(self.on_memory, self)
 
     def _take_event(self, event: Event) -> None:
         """Its texts are masked and cut, as in the log."""
@@ -100,7 +101,7 @@ class Hosted:
             self.remark = {"level": event["level"], "message": event["message"], "at": event["timestamp"]}
         else:
             return
-        self.on_changed(self)
+        TURN.hold(self.on_changed, self)
 
     def _state_of(self, event: Event) -> dict[str, Any]:
         """A new attempt has no reason of its own: it keeps that of the failed attempt before it.

@@ -15,6 +15,7 @@ from simulator.host.usage import Usage, memory_bytes
 from simulator.host.watchdog import Watchdog, kill_process
 from simulator.host.writer import Writer
 from simulator.log import EventLog
+from simulator.turn import TURN
 
 #: Between two reports of how the process does: a third of the time after which nobody knows whether it still runs.
 REPORT_S = 5.0
@@ -47,6 +48,10 @@ class Host:
 
     async def run(self) -> None:
         """Until `stop`, or until a part of it fails: then it raises what that raised, after the same orderly end."""
+        with TURN.limiting():
+            await self._run()
+
+    async def _run(self) -> None:
         jobs: list[asyncio.Task[object]] = [
             asyncio.create_task(self._stopping.wait()),
             asyncio.create_task(self._client.run()),

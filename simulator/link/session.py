@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Never
 
@@ -26,6 +27,9 @@ FRAMES_AT_ONCE, FRAMES_PER_S = 50, 50.0
 
 #: A longer frame counts as several: one of 400 KB takes up to 50 ms of CPU to read, check and log.
 COUNTED_BYTES = 32 * 1024
+
+#: So does one whose answer takes CPU: no CSMS gets much more than a tenth of a core for its charger.
+COUNTED_S = 0.002
 
 Answer = frames.CallResult | frames.CallError | frames.BadAnswer
 Answerer = Callable[[str, Payload], Payload]
@@ -83,6 +87,7 @@ class Session:
         self._one_call_at_a_time = asyncio.Lock()
         self._one_answer_at_a_time = asyncio.Lock()
         self._pace = Pace(FRAMES_AT_ONCE, FRAMES_PER_S)
+        self._answering_s = 0.0  #: of CPU, for the newest frame
         self._awaited: tuple[str, str, asyncio.Future[Payload]] | None = None
         self._action_of_late_answer: dict[str, str] = {}
 
@@ -116,10 +121,11 @@ class Session:
         while True:
             text = await self._socket.recv()
             self.heard += 1
-            awaited = self._awaited
+            awaited, self._answering_s = self._awaited, 0.0
             await self._take_frame(text)
             called_for = awaited is not None and awaited[2].done()
-            await asyncio.sleep(0 if called_for else self._pace.take(1 + len(text) // COUNTED_BYTES))
+            counts = 1 + len(text) // COUNTED_BYTES + int(self._answering_s / COUNTED_S)
+            await asyncio.sleep(0 if called_for else self._pace.take(counts))
 
     async def settle(self) -> None:
         """Returns when nothing is on its way any more; then the session sends nothing more.
@@ -188,7 +194,12 @@ class Session:
                 return
         try:
             self._refuse_unknown(call.action)
-            answer = self._answer(call.action, self._read_payload(call.action, call.payload, answer=False))
+            payload = self._read_payload(call.action, call.payload, answer=False)
+            began_s = time.thread_time()
+            try:
+                answer = self._answer(call.action, payload)
+            finally:
+                self._answering_s = time.thread_time() - began_s
         except SchemaViolation as violation:
             code = CODE_OF_KEYWORD.get(violation.keyword, "FormatViolation")
             await self._send_error(call.action, call.unique_id, code, str(violation))

@@ -114,6 +114,10 @@ class Product:
         group = {"template": shared | template, "charger_ids": [f"{number:03}" for number in range(count)]}
         job = self.call(f"/locations/{location_id}/chargers", "POST", json=[group])
         wait_until(lambda: self.call(f"/jobs/{job['job_id']}")["finished_at"], within_s=60)
+        return self.chargers_of(location_id)
+
+    def chargers_of(self, location_id: str) -> dict[str, str]:
+        """The ids of a location's chargers by identity."""
         rows = self.call(f"/locations/{location_id}/chargers?limit=100")["data"]
         return {row["identity"]: row["id"] for row in rows}
 

@@ -103,7 +103,7 @@ class HostileCsms:
 
     async def _plague(self, socket: ServerConnection, identity: str) -> None:
         """Sends the calls of this charger's plague, without waiting for answers, until the connection ends."""
-        plague = PLAGUES.get(identity.partition("-")[0])
+        plague = (PLAGUES | {"SLOW": _slow}).get(identity.partition("-")[0])
         if plague is None:
             return
         await self._all_accepted.wait()
@@ -142,6 +142,13 @@ async def _failing(is_v16: bool) -> AsyncIterator[Call]:
     while True:
         yield "ClearCache", {}
         await asyncio.sleep(0.2)
+
+
+async def _slow(is_v16: bool) -> AsyncIterator[Call]:
+    """The charger's handler of ClearCache does not end: the test makes it so."""
+    while True:
+        await asyncio.sleep(1)
+        yield "ClearCache", {}
 
 
 async def _huge(is_v16: bool) -> AsyncIterator[Call]:

@@ -23,7 +23,7 @@ LAYERS = (
     {"link", "station"},
     {"settings", "configuration"},
     {"clock", "destinations", "log", "together", "versions", "__init__"},
-    {"masking", "plain_json"},
+    {"flag", "masking", "plain_json", "turn"},
 )
 
 

@@ -131,16 +131,16 @@ class SharedChargers(RuleBasedStateMachine):
             self.links.break_line(self._process(which))
 
     @precondition(lambda self: self.links.lines)
-    @rule(which=ANY, most=st.integers(1, 4))
-    def take(self, which: int, most: int) -> None:
+    @rule(which=ANY, at_most=st.integers(1, 4))
+    def take(self, which: int, at_most: int) -> None:
         """A process takes some of what it was sent."""
-        self._take(self._line(which), most)
+        self._take(self._line(which), at_most)
 
     @precondition(lambda self: self.links.lines)
-    @rule(which=ANY, most=st.integers(1, 4), again=st.booleans())
-    def write(self, which: int, most: int, again: bool) -> None:
+    @rule(which=ANY, at_most=st.integers(1, 4), again=st.booleans())
+    def write(self, which: int, at_most: int, again: bool) -> None:
         """The rows get what a host said, be it in a session that has ended."""
-        self.links.write(self._line(which), most, again=again)
+        self.links.write(self._line(which), at_most, again=again)
 
     @rule(which=ANY, what=st.sampled_from(["crashes", "stands", "goes on"]))
     def befall(self, which: int, what: str) -> None:
@@ -280,11 +280,11 @@ class SharedChargers(RuleBasedStateMachine):
         self.world.wait_is_over(charger_id)
         self.world.converge(charger_id)
 
-    def _take(self, line: Line, most: int) -> None:
+    def _take(self, line: Line, at_most: int) -> None:
         for process in self.processes:
             if process.line is line and line.is_open and not process.stands:
-                some = line.to_host[:most]
-                del line.to_host[:most]
+                some = line.to_host[:at_most]
+                del line.to_host[:at_most]
                 for entry in some:
                     process.take(entry)
 

@@ -245,16 +245,16 @@ class Links:
                     line.placed.pop(charger_id)
                     line.to_host.append(_part(line, charger_id))
 
-    def write(self, line: Line, most: int, *, again: bool = False) -> None:
+    def write(self, line: Line, at_most: int, *, again: bool = False) -> None:
         """The rows get some of what the host said in this session, perhaps long ago; once more later, if they shall."""
-        some = line.to_rows[:most]
+        some = line.to_rows[:at_most]
         if not some:
             return
         with self._sessions.begin() as session:
             for each in some:
                 write_observations(session, [each])
         if not again:
-            del line.to_rows[:most]
+            del line.to_rows[:at_most]
         for each in some:
             if line.sent.get(each.charger_id, -1) <= each.generation:
                 line.sent.pop(each.charger_id, None)
