@@ -38,7 +38,7 @@ bench: $(VENV)/.dev ## Measure, and compare with the budgets
 	$(BIN)/python -m bench $(ARGS)
 
 faults: $(VENV)/.dev ## Run the slow fault tests too: kills, lost servers, slow calls
-	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/worker/reconcile/test_state_machine.py $(ARGS)
+	$(BIN)/python -m pytest -m "slow or not slow" tests/faults tests/hosts tests/worker/reconcile/test_state_machine.py tests/worker/hosts/test_machine.py $(ARGS)
 
 screenshots: $(VENV)/.dev ## Take the pictures of docs/images from a fleet on this machine; needs Chromium
 	$(BIN)/python -m scripts.screenshots

@@ -13,6 +13,7 @@ FIRST = (
     "tests/cli/",
     "tests/embedded/stack/",
     "tests/faults/test_faults.py",
+    "tests/hosts/",
     "tests/scripts/test_install.py",
     "tests/worker/test_lifecycle.py",
 )

@@ -140,7 +140,7 @@ def continue_jobs() -> None:
     with maintenance(TaskName.RUN_JOBS) as process:
         settings = process.settings
         quotas = Quotas(settings.open_commands_per_organization, settings.chargers_per_organization)
-        run_jobs(process.sessions, app, quotas)
+        run_jobs(process.sessions, app, process.hosting, quotas)
 
 
 @app.task(name=TaskName.EXPIRE.value, send_events=False)

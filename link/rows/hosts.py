@@ -160,10 +160,16 @@ _UNNAMED = """NOT EXISTS (
     WHERE named.host_id = arrived.host_id AND named.charger_id = {charger_id}
 )"""
 _TAKE = text(f"""
+WITH arrived AS MATERIALIZED (
+    SELECT arrived.*
+    {_ARRIVED}
+    JOIN hosts ON hosts.id = arrived.host_id AND hosts.deleted_at IS NULL
+    ORDER BY hosts.id FOR NO KEY UPDATE OF hosts
+)
 UPDATE hosts SET
     boot_id = arrived.boot_id, version = arrived.version,
     max_chargers = coalesce(arrived.max_chargers, hosts.max_chargers)
-{_ARRIVED}
+FROM arrived
 WHERE hosts.id = arrived.host_id AND hosts.deleted_at IS NULL
 RETURNING hosts.id
 """)  # noqa: S608 - our own words
@@ -245,16 +251,22 @@ WHERE placed.charger_id = mine.charger_id AND placed.host_id = mine.host_id
         (mine.generation, mine.running, coalesce(mine.boot_id, placed.boot_id), mine.host_boot_id, mine.fault)
 """)  # noqa: S608 - our own words
 _REPORT = text("""
+WITH said AS MATERIALIZED (
+    SELECT said.* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS said (
+        host_id text, session_id text, max_chargers integer, running integer, connected integer,
+        lag_ms double precision, memory_bytes bigint, memory_limit_bytes bigint, cpu_percent double precision,
+        lines_dropped bigint
+    )
+    JOIN control_sessions held ON held.process_id = said.host_id AND held.session_id = said.session_id
+    JOIN hosts ON hosts.id = said.host_id
+    ORDER BY hosts.id FOR NO KEY UPDATE OF hosts
+)
 UPDATE hosts SET
     max_chargers = said.max_chargers, running = said.running, connected = said.connected, lag_ms = said.lag_ms,
-    memory_bytes = said.memory_bytes, memory_limit_bytes = said.memory_limit_bytes, cpu_percent = said.cpu_percent, lines_dropped = said.lines_dropped,
+    memory_bytes = said.memory_bytes, memory_limit_bytes = said.memory_limit_bytes, cpu_percent = said.cpu_percent,
+    lines_dropped = said.lines_dropped,
     reported_at = clock_timestamp()
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS said (
-    host_id text, session_id text, max_chargers integer, running integer, connected integer, lag_ms double precision,
-    memory_bytes bigint, memory_limit_bytes bigint, cpu_percent double precision, lines_dropped bigint
-)
-JOIN control_sessions held ON held.process_id = said.host_id AND held.session_id = said.session_id
-WHERE hosts.id = said.host_id
+FROM said WHERE hosts.id = said.host_id
 """)
 _DELETED = text("""
 SELECT id FROM unnest(CAST(:hosts AS text[])) AS mine (id)

@@ -1,45 +1,17 @@
 """Shared chargers are as other chargers to those who drive them, whatever befalls the processes between."""
 
 import signal
-from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from tests.hosts.conftest import CHARGERS, Product
-from tests.support.stack import Session
+from tests.hosts.conftest import CHARGERS
+from tests.hosts.product import Product, is_closed, stayed
 from tests.support.waiting import wait_until
-
-LEASE_S = 15  # without a word of a host
-
-
-def connected(product: Product, identities: Collection[str], within_s: float = 30) -> dict[str, Session]:
-    """The open session of each."""
-    wait_until(lambda: all(map(product.csms.open_now, identities)), within_s, "all are connected")
-    return {identity: product.csms.open_now(identity)[0] for identity in identities}
-
-
-def all_observed(product: Product, ids: Collection[str], state: str, within_s: float = 30) -> None:
-    def found() -> bool:
-        return all(product.observed(charger_id) == state for charger_id in ids)
-
-    wait_until(found, within_s, f"all are {state}")
-
-
-def is_closed(session: Session) -> bool:
-    return session.closed_at is not None
-
-
-def stayed(sessions: Collection[Session]) -> bool:
-    return not any(map(is_closed, sessions))
-
-
-def never_twice(product: Product, identities: Collection[str]) -> bool:
-    return {product.csms.most_at_once(identity) for identity in identities} == {1}
 
 
 def test_the_chargers_of_one_request_live_in_one_task(product: Product, fleet: dict[str, str]) -> None:
-    connected(product, fleet)
-    all_observed(product, fleet.values(), "running")
+    product.connected(fleet)
+    product.all_observed(fleet.values(), "running")
 
     [host] = product.call("/hosts")["data"]
     runtimes = [product.charger(charger_id)["runtime"] for charger_id in fleet.values()]
@@ -52,7 +24,7 @@ def test_the_chargers_of_one_request_live_in_one_task(product: Product, fleet: d
 def test_a_charger_stops_starts_and_restarts_once_while_its_neighbours_stay(
     product: Product, fleet: dict[str, str]
 ) -> None:
-    before = connected(product, fleet)
+    before = product.connected(fleet)
     charger_id, session = fleet["CP-003"], before.pop("CP-003")
     sessions = len(product.csms.of("CP-003"))
 
@@ -67,12 +39,12 @@ def test_a_charger_stops_starts_and_restarts_once_while_its_neighbours_stay(
 
     assert (stopped, is_closed(session)) == ("stopped", True)
     assert len(product.csms.of("CP-003")) == sessions + 2
-    assert never_twice(product, fleet)
+    assert product.never_twice(fleet)
     assert stayed(before.values())
 
 
 def test_the_log_of_a_charger_has_its_own_frames(product: Product, fleet: dict[str, str]) -> None:
-    connected(product, fleet)
+    product.connected(fleet)
 
     def boots(charger_id: str) -> list[dict[str, Any]]:
         path = f"/chargers/{charger_id}/logs?event=BootNotification&limit=100"
@@ -86,9 +58,9 @@ def test_the_log_of_a_charger_has_its_own_frames(product: Product, fleet: dict[s
 
 
 def test_a_deleted_charger_ends_and_its_neighbours_stay(product: Product, fleet: dict[str, str]) -> None:
-    before = connected(product, fleet)
+    before = product.connected(fleet)
     product_ids = product.create("GONE-", 3)
-    connected(product, product_ids)
+    product.connected(product_ids)
 
     for charger_id in product_ids.values():
         product.call(f"/chargers/{charger_id}", "DELETE")
@@ -105,7 +77,7 @@ def test_a_deleted_charger_ends_and_its_neighbours_stay(product: Product, fleet:
 def test_a_charger_moves_to_a_service_of_its_own_and_back_and_takes_its_memory_with_it(
     product: Product, fleet: dict[str, str]
 ) -> None:
-    before = connected(product, fleet)
+    before = product.connected(fleet)
     charger_id = fleet["CP-004"]
     del before["CP-004"]
     setting = {"key": "MeterValueSampleInterval", "value": "77"}
@@ -116,37 +88,19 @@ def test_a_charger_moves_to_a_service_of_its_own_and_back_and_takes_its_memory_w
         [session] = product.csms.open_now("CP-004")
         product.call(f"/chargers/{charger_id}", "PUT", json={"placement": placement})
         wait_until(partial(is_closed, session), within_s=20)
-        connected(product, ["CP-004"], within_s=40)
-        all_observed(product, [charger_id], "running")
+        product.connected(["CP-004"], within_s=40)
+        product.all_observed([charger_id], "running")
         answer = product.csms.call("CP-004", "GetConfiguration", {"key": ["MeterValueSampleInterval"]})
         runtime = product.charger(charger_id)["runtime"]
         kept.append((answer["configurationKey"][0]["value"], runtime["placement"], bool(runtime["host_id"])))
 
     assert kept == [("77", "dedicated", False), ("77", "shared", True)]
-    assert never_twice(product, fleet)
+    assert product.never_twice(fleet)
     assert stayed(before.values())
 
 
-def test_all_come_back_after_their_host_was_killed(product: Product, fleet: dict[str, str]) -> None:
-    before = connected(product, fleet)
-    all_observed(product, fleet.values(), "running")
-
-    product.stack.set_faults({"kind": "no_capacity"})
-    product.signal_hosts(signal.SIGKILL)
-    wait_until(lambda: all(map(is_closed, before.values())))
-    all_observed(product, fleet.values(), "starting")
-    reason = product.charger(fleet["CP-001"])["runtime"]["reason"]
-    product.stack.set_faults()
-
-    connected(product, fleet, within_s=40)
-    all_observed(product, fleet.values(), "running")
-    assert reason
-    assert never_twice(product, fleet)
-    assert len(product.host_pids()) == 1
-
-
 def test_chargers_go_on_while_there_is_no_control_link(product: Product, fleet: dict[str, str]) -> None:
-    before = connected(product, fleet)
+    before = product.connected(fleet)
     charger_id = fleet["CP-007"]
 
     product.kill("link")
@@ -163,7 +117,7 @@ def test_chargers_go_on_while_there_is_no_control_link(product: Product, fleet: 
 
 
 def test_a_worker_that_was_killed_leaves_no_command_undone(product: Product, fleet: dict[str, str]) -> None:
-    before = connected(product, fleet)
+    before = product.connected(fleet)
     charger_id = fleet["CP-008"]
 
     product.kill("worker")
@@ -177,31 +131,17 @@ def test_a_worker_that_was_killed_leaves_no_command_undone(product: Product, fle
     assert stayed(before.values())
 
 
-def test_of_a_host_that_is_not_heard_of_nothing_is_known(product: Product, fleet: dict[str, str]) -> None:
-    connected(product, fleet)
-    all_observed(product, fleet.values(), "running")
-
-    product.kill("link")
-    all_observed(product, fleet.values(), "unknown", within_s=2 * LEASE_S)
-    reason = product.charger(fleet["CP-001"])["runtime"]["reason"]
-    product.start("link")
-
-    all_observed(product, fleet.values(), "running", within_s=40)
-    assert "has not been heard of since" in reason
-    assert never_twice(product, fleet)
-
-
 def test_a_host_that_stood_still_goes_on_with_its_chargers(product: Product, fleet: dict[str, str]) -> None:
-    connected(product, fleet)
-    all_observed(product, fleet.values(), "running")
+    product.connected(fleet)
+    product.all_observed(fleet.values(), "running")
 
     product.signal_hosts(signal.SIGSTOP)
     try:
-        all_observed(product, fleet.values(), "unknown", within_s=60)
+        product.all_observed(fleet.values(), "unknown", within_s=60)
     finally:
         product.signal_hosts(signal.SIGCONT)
 
-    all_observed(product, fleet.values(), "running", within_s=40)
-    connected(product, fleet)
-    assert never_twice(product, fleet)
+    product.all_observed(fleet.values(), "running", within_s=40)
+    product.connected(fleet)
+    assert product.never_twice(fleet)
     assert len(product.host_pids()) == 1

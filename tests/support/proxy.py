@@ -17,8 +17,8 @@ class TcpProxy:
     def __init__(self, upstream_port: int) -> None:
         self.delay_s = 0.0  #: before each chunk is handed on, either way
         self._upstream_port = upstream_port
-        self._refusing = False
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._is_refused: Callable[[int], bool] | None = None
+        self._writers: dict[asyncio.StreamWriter, int] = {}  #: with the port of their client
         self._loop = asyncio.new_event_loop()
         self._flowing = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -27,10 +27,10 @@ class TcpProxy:
         self.port: int = self._server.sockets[0].getsockname()[1]
         self.heal()
 
-    def cut(self) -> None:
-        """End every connection, and refuse new ones."""
-        self._refusing = True
-        self._call(self._end_connections)
+    def cut(self, of: Callable[[int], bool] = lambda _: True) -> None:
+        """End the connections of the clients whose local port is one of these, and refuse new ones: all, if it is not said."""
+        self._is_refused = of
+        self._call(lambda: self._end_connections(of))
 
     def freeze(self) -> None:
         """Take everything and hand on nothing, as a host does that hangs."""
@@ -38,14 +38,14 @@ class TcpProxy:
 
     def heal(self) -> None:
         """What was frozen flows on; what was cut may come again."""
-        self._refusing = False
+        self._is_refused = None
         self.delay_s = 0.0
         self._call(self._flowing.set)
 
     def close(self) -> None:
         async def end() -> None:
             self._server.close()
-            self._end_connections()
+            self._end_connections(lambda _: True)
             others = asyncio.all_tasks() - {asyncio.current_task()}
             for task in others:
                 task.cancel()
@@ -57,21 +57,22 @@ class TcpProxy:
         self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        port = writer.get_extra_info("peername")[1]
+        self._writers[writer] = port
         try:
-            if self._refusing:
+            if self._is_refused is not None and self._is_refused(port):
                 return
             upstream_reader, upstream_writer = await asyncio.open_connection(HOST, self._upstream_port)
-            self._writers.add(upstream_writer)
+            self._writers[upstream_writer] = port
             try:
                 await asyncio.gather(self._pump(reader, upstream_writer), self._pump(upstream_reader, writer))
             finally:
-                self._writers.discard(upstream_writer)
+                self._writers.pop(upstream_writer, None)
                 upstream_writer.close()
         except OSError:
             pass  # either side has gone: so does the other
         finally:
-            self._writers.discard(writer)
+            self._writers.pop(writer, None)
             writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -83,8 +84,8 @@ class TcpProxy:
             await writer.drain()
         raise ConnectionResetError
 
-    def _end_connections(self) -> None:
-        for writer in self._writers:
+    def _end_connections(self, of: Callable[[int], bool]) -> None:
+        for writer in [writer for writer, port in self._writers.items() if of(port)]:
             with contextlib.suppress(RuntimeError):
                 writer.transport.abort()
 

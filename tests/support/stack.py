@@ -155,6 +155,10 @@ class Session:
     closed_at: float | None = None
     actions: list[str] = field(default_factory=list)
 
+    def was_open_since(self, moment: float) -> bool:
+        """Whether it was open then, or at any time after it."""
+        return self.closed_at is None or self.closed_at >= moment
+
 
 class RememberingCsms:
     """The embedded CSMS's charge points on a server of ours, which notes every session and every request."""

@@ -161,10 +161,7 @@ SELECT result, count(*) FROM settled GROUP BY result
 
 _OPEN = text("""
 SELECT
-    (
-        count(*) FILTER (WHERE commands.status = 'queued')
-        - count(*) FILTER (WHERE commands.status = 'queued' AND chargers.placement = 'shared') / 2
-    ) AS of_job,
+    count(*) FILTER (WHERE commands.status = 'queued') AS of_job,
     count(*) FILTER (WHERE commands.status = 'queued' AND held_since IS NOT NULL) AS held,
     (
         SELECT count(*) FROM (
@@ -173,7 +170,6 @@ SELECT
         ) AS open
     ) AS of_organization
 FROM job_items AS items JOIN commands ON commands.id = items.command_id
-LEFT JOIN chargers ON chargers.id = commands.charger_id
 WHERE items.job_id = :job_id AND items.result = 'requested'
 """)
 
@@ -238,10 +234,7 @@ def settle_items(session: Session, job: Job) -> Counter[ItemResult]:
 
 
 def count_open(session: Session, job: Job, max_items: int) -> OpenCommands:
-    """The job's own commands that no worker has carried out yet, and the organization's open ones, counted up to `max_items`.
-
-    Of the job's own, two of shared chargers count as one: they take no call of ECS.
-    """
+    """The job's own commands that no worker has carried out yet, and the organization's open ones, counted up to `max_items`."""
     values = {"job_id": job.id, "organization_id": job.organization_id, "max_rows": max_items}
     return OpenCommands(*session.execute(_OPEN, values).one())
 

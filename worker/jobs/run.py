@@ -19,6 +19,7 @@ from shared.database.engine import Sessions
 from shared.fleet.jobs.read import ShownJob
 from shared.models import Job
 from shared.vocabulary import ItemResult, JobAction, JobStatus
+from worker.hosts.hosting import Hosting
 from worker.jobs.create import create_portion
 from worker.jobs.portion import (
     Messages,
@@ -29,6 +30,7 @@ from worker.jobs.portion import (
     settle_items,
 )
 from worker.jobs.ramp import due_by_ramp, measure_pace, next_by_ramp
+from worker.reconcile.apply_on_hosts import apply_on_hosts
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +63,17 @@ class Room(NamedTuple):
     reason: str | None = None
 
 
-def run_jobs(sessions: Sessions, celery: Celery, quotas: Quotas) -> int:
+def run_jobs(sessions: Sessions, celery: Celery, hosting: Hosting, quotas: Quotas) -> int:
     """Continue every job that is due, in the order in which they became due. Returns how many steps that took.
 
-    Safe to repeat and to call in several workers at once. A message that is not published is published by the sweep.
+    Chargers on hosts get what a step has recorded at once; for the others there are messages. Safe to repeat and to call in
+    several workers at once. What is neither applied nor published is published by the sweep.
     """
-    return run_steps(sessions, _publisher(celery), quotas)
+
+    def publish(messages: Messages) -> None:
+        _send(celery, apply_messages(sessions, hosting, messages))
+
+    return run_steps(sessions, publish, quotas)
 
 
 def run_steps(sessions: Sessions, publish: Publish, quotas: Quotas) -> int:
@@ -215,11 +222,16 @@ def _finish(job: Job, now: datetime) -> None:
     )
 
 
-def _publisher(celery: Celery) -> Publish:
-    def publish(messages: Messages) -> None:
-        try:
-            send(celery, messages)
-        except BROKER_ERRORS as error:
-            log.warning("broker.away", error=str(error), left_to_the_sweep=len(messages))
+def apply_messages(sessions: Sessions, hosting: Hosting, messages: Messages) -> Messages:
+    """Apply what the messages are about, where rows alone do. Returns the messages for the other chargers."""
+    applied = apply_on_hosts(sessions, hosting, [each["charger_id"] for _, each in messages])
+    return [each for each in messages if each[1]["charger_id"] not in applied]
 
-    return publish
+
+def _send(celery: Celery, messages: Messages) -> None:
+    if not messages:
+        return
+    try:
+        send(celery, messages)
+    except BROKER_ERRORS as error:
+        log.warning("broker.away", error=str(error), left_to_the_sweep=len(messages))

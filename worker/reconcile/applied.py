@@ -1,17 +1,19 @@
-"""Record that ECS accepted a desired state: the usual end of an attempt, as one statement."""
+"""Record that ECS, or a host's row, has a desired state: the usual end of an attempt, as one statement for any number."""
 
-from sqlalchemy import text
+from collections.abc import Sequence
 
-from shared.database.engine import Sessions
+from sqlalchemy import Connection, text
+
 from worker.reconcile.desired import DesiredState, log_change
-from worker.reconcile.outcome import Applied
 
-# In one round trip: the charger's row, its newest command, and the older ones, which are superseded.
+# In one round trip: the chargers' rows, their newest commands, and the older ones, which are superseded.
 # A rollout stays due until a worker with its spec has applied it.
 _RECORD_APPLIED = text("""
-    WITH applied AS (
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:charger_ids AS text[]), CAST(:generations AS integer[])) AS given (id, generation)
+    ), applied AS (
         UPDATE chargers SET
-            observed_generation = generation,
+            observed_generation = given.generation,
             service_status = :service_status,
             attempts = 0,
             not_before = NULL,
@@ -26,8 +28,8 @@ _RECORD_APPLIED = text("""
                 WHEN provisioning_status IN ('PENDING', 'PROVISIONING') THEN 'wait_until_running'
                 ELSE step
             END
-        WHERE id = :charger_id AND generation = :generation
-        RETURNING id, generation
+        FROM given WHERE chargers.id = given.id AND chargers.generation = given.generation
+        RETURNING chargers.id, chargers.generation
     ), newest AS (
         UPDATE commands SET
             status = 'applied',
@@ -53,23 +55,28 @@ _RECORD_APPLIED = text("""
 """)
 
 
-def record_applied(sessions: Sessions, desired: DesiredState, applied: Applied) -> bool:
-    """Write that ECS has the desired state, and close older commands. Safe to repeat.
+def record_applied(
+    connection: Connection,
+    desired: Sequence[DesiredState],
+    service_status: str,
+    rolled_out: str | None = None,
+) -> set[str]:
+    """Write that these desired states are applied, and close older commands. Safe to repeat.
 
-    False, and nothing is written, when the row has moved to a newer generation or is gone.
+    Returns the chargers for which it is written. The rows of the others have moved to a newer generation, or are gone.
     """
     values = {
-        "charger_id": desired.id,
-        "generation": desired.generation,
-        "service_status": applied.view.status,
-        "rolled_out": applied.rolled_out or "",
+        "charger_ids": [each.id for each in desired],
+        "generations": [each.generation for each in desired],
+        "service_status": service_status,
+        "rolled_out": rolled_out or "",
     }
-    with sessions.autocommit.connect() as connection:
-        recorded = connection.execute(_RECORD_APPLIED, values).one_or_none()
-    if recorded is None:
-        return False
+    return set(connection.scalars(_RECORD_APPLIED, values))
+
+
+def log_applied(desired: DesiredState) -> None:
+    """Write the line for it, after the commit."""
     event = "command.applied"
     if desired.drifted_at is not None:
         event = "charger.repaired" if desired.rollout_hash is None else "charger.redeployed"
     log_change(desired, event, desired_count=desired.desired_count)
-    return True

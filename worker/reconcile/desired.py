@@ -1,11 +1,12 @@
 """Read a charger's row: the newest desired state, and what earlier attempts recorded."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import ARRAY, Connection, Row, Text, any_, bindparam, func, select
 
 from shared.database.engine import Sessions
 from shared.models import Charger, ChargerSettings, Command
@@ -70,12 +71,19 @@ class DesiredState(NamedTuple):
     now: datetime  #: the database's clock when the row was read
     row: Row[Any]  #: every column: a charger that another worker removed meanwhile comes back with them
 
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to do for it now."""
+        done = self.observed_generation >= self.generation and self.drifted_at is None
+        early = self.not_before is not None and self.not_before > self.now
+        return not done and not early
+
 
 #: For how long the rate budget has held a command back, up to now.
 HELD_FOR = Command.held_for + func.coalesce(func.now() - Command.held_since, timedelta())
 
 # Built once: building the statement costs more than running it.
-_NEWEST = (
+_EVERY = (
     select(
         Charger.__table__,
         ChargerSettings.settings,
@@ -86,8 +94,9 @@ _NEWEST = (
     )
     .join(Command, Command.id == Charger.newest_command_id)
     .outerjoin(ChargerSettings, ChargerSettings.charger_id == Charger.id)
-    .where(Charger.id == bindparam("of_charger"))
 )
+_NEWEST = _EVERY.where(Charger.id == bindparam("of_charger"))
+_NEWEST_OF_SEVERAL = _EVERY.where(Charger.id == any_(bindparam("of_chargers", type_=ARRAY(Text))))
 _COLUMNS = DesiredState._fields[:-1]
 
 
@@ -95,18 +104,22 @@ def read_desired_state(sessions: Sessions, charger_id: str) -> DesiredState | No
     """The charger's desired state. None when there is nothing to do: ECS has it, or it must wait, or the row is gone."""
     with sessions.autocommit.connect() as connection:
         desired = newest_desired_state(connection, charger_id)
-    if desired is None:
-        return None
-    done = desired.observed_generation >= desired.generation and desired.drifted_at is None
-    early = desired.not_before is not None and desired.not_before > desired.now
-    return None if done or early else desired
+    return desired if desired is not None and desired.is_due else None
 
 
 def newest_desired_state(connection: Connection, charger_id: str) -> DesiredState | None:
     """The same, whether or not there is anything to do. None when the row is gone."""
     row = connection.execute(_NEWEST, {"of_charger": charger_id}).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _of(row)
+
+
+def newest_desired_states(connection: Connection, charger_ids: Collection[str]) -> list[DesiredState]:
+    """The same of several chargers, in the order of their ids, with one statement."""
+    rows = connection.execute(_NEWEST_OF_SEVERAL, {"of_chargers": list(charger_ids)})
+    return [_of(row) for row in sorted(rows, key=lambda row: str(row.id))]
+
+
+def _of(row: Row[Any]) -> DesiredState:
     return DesiredState._make((*(getattr(row, name) for name in _COLUMNS), row))
 
 

@@ -1,8 +1,9 @@
 """Take the steps from a row to a running ECS service, and back. Each is safe to repeat and recorded on the row."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 
-from sqlalchemy import case, exists, func, select, update
+from sqlalchemy import Connection, case, func, select, text, update
 
 from shared.database.engine import Sessions
 from shared.fleet.specification.variables import variables_of
@@ -167,16 +168,25 @@ def _record_task_definition(sessions: Sessions, ecs: EcsClient, charger: Desired
 
 def wait_for_predecessor(sessions: Sessions, charger: DesiredState) -> None:
     """Raises NotYet until a deleted charger of the same identity is removed: an identity never has two sessions."""
-    others = (
-        Charger.organization_id == charger.organization_id,
-        Charger.identity == charger.identity,
-        Charger.deleted_at.is_not(None),
-    )
-    with sessions.begin() as session:
-        blocked = session.scalar(select(exists().where(*others)))
+    with sessions.autocommit.connect() as connection:
+        blocked = with_predecessor(connection, [charger.id])
     if blocked:
         _record_step(sessions, charger, Step.WAIT_FOR_PREDECESSOR)
         raise NotYet("An earlier charger of this identity is still being removed", delay_s=0.5)
+
+
+def with_predecessor(connection: Connection, charger_ids: Sequence[str]) -> set[str]:
+    """Those of the chargers whose identity a deleted charger has that is not removed yet."""
+    return set(connection.scalars(_WITH_PREDECESSOR, {"charger_ids": list(charger_ids)}))
+
+
+_WITH_PREDECESSOR = text("""
+SELECT id FROM chargers AS charger WHERE id = ANY(:charger_ids) AND EXISTS (
+    SELECT FROM chargers AS other
+    WHERE other.organization_id = charger.organization_id AND other.identity = charger.identity
+        AND other.deleted_at IS NOT NULL AND other.id <> charger.id
+)
+""")
 
 
 def _task_to_stop(sessions: Sessions, ecs: EcsClient, charger: DesiredState) -> str | None:

@@ -9,7 +9,7 @@ from shared.ids import new_command_id
 from shared.models import Action, Charger, ChargerReport, Command, RemovedCharger
 from shared.settings import Timing
 from shared.vocabulary import OPEN, CommandStatus, EventType, Placement
-from worker.reconcile.applied import record_applied
+from worker.reconcile.applied import log_applied, record_applied
 from worker.reconcile.desired import DesiredState, log_change, newest_desired_state
 from worker.reconcile.failure import record_rejection, record_retry
 from worker.reconcile.outcome import Applied, Outcome, Rejected, Removed, Retry
@@ -23,10 +23,19 @@ def record(
     It is returned even when another worker has applied it already: the call that just ended may have undone that.
     Raises what SQLAlchemy raises; then nothing is written, and the sweep publishes the command again.
     """
-    if isinstance(outcome, Applied) and record_applied(sessions, desired, outcome):
+    if isinstance(outcome, Applied) and _record_applied(sessions, desired, outcome):
         return None
     with sessions.begin() as session:
         return _record_locked(session, timing, desired, outcome)
+
+
+def _record_applied(sessions: Sessions, desired: DesiredState, applied: Applied) -> bool:
+    """False, and nothing is written, when the row has moved to a newer generation or is gone."""
+    with sessions.autocommit.connect() as connection:
+        recorded = record_applied(connection, [desired], applied.view.status, applied.rolled_out)
+    if recorded:
+        log_applied(desired)
+    return bool(recorded)
 
 
 def _record_locked(

@@ -10,6 +10,7 @@ from worker.hosts.release import lock_left_hosts, release_ended
 from worker.reconcile.desired import DesiredState
 from worker.reconcile.provision import DRAINING, NotYet, wait_for_predecessor
 
+ON_HOST = "ACTIVE"  # the service's status, as the charger's row shows it
 ENDED_CHECKED_AFTER_S = 10.0  # by a worker, unless the observer has released it before
 
 
@@ -19,22 +20,22 @@ def bring_up_on_host(sessions: Sessions, hosting: Hosting, charger: DesiredState
     A charger of a host that drains gets another one, when the first has ended it: never two sessions of one identity.
     Returns the host's service as the row sees it: ACTIVE.
     """
-    decision = _decision(charger)
+    decision = decision_of(charger)
     with sessions.autocommit.connect() as connection:
-        standing = decide(connection, decision)
-    if standing is not None and (standing.leaves or standing.draining):
+        standing = decide(connection, [decision]).get(charger.id)
+    if standing is not None and not standing.stays:
         take_off_host(sessions, hosting, charger)
         standing = None
     if standing is None:
         wait_for_predecessor(sessions, charger)
         with sessions.begin() as session:
-            placed = place(session, decision, hosting.capacity)
+            placed = place(session, [decision], hosting.capacity)
         if not placed:
             raise NotYet("The charger was changed meanwhile", delay_s=0.5)
     hosting.hints.give()
     return ServiceView(
         name=charger.id,
-        status="ACTIVE",
+        status=ON_HOST,
         desired_count=charger.desired_count,
         running_count=0,
         pending_count=0,
@@ -60,7 +61,8 @@ def take_off_host(sessions: Sessions, hosting: Hosting, charger: DesiredState) -
         )
 
 
-def _decision(charger: DesiredState) -> Decision:
+def decision_of(charger: DesiredState) -> Decision:
+    """What the charger's host shall do."""
     return Decision(
         charger_id=charger.id,
         organization_id=charger.organization_id,

@@ -66,6 +66,30 @@ def test_a_charger_that_has_a_host_keeps_it(world: World) -> None:
     assert placement_of(world.sessions) == before
 
 
+def test_a_charger_that_is_off_keeps_its_place_so_that_its_start_finds_room(world: World) -> None:
+    chargers = [shared(world, f"CP-{number}") for number in range(HOSTING.capacity)]
+    for charger_id in chargers:
+        world.converge(charger_id)
+    before = placement_of(world.sessions)
+    host = FakeHost(world.sessions, before[chargers[0]])
+    host.hello()
+    host.work()
+    world.observe()
+    for charger_id in chargers:
+        world.stop(charger_id)
+        world.converge(charger_id)
+    another = shared(world, "CP-another")
+    world.converge(another)
+
+    for charger_id in chargers:
+        world.start(charger_id)
+        world.converge(charger_id)
+
+    placed = placement_of(world.sessions)
+    assert placed.pop(another) != before[chargers[0]]
+    assert placed == before
+
+
 def test_an_organization_gets_no_place_on_the_host_of_another(world: World) -> None:
     chargers = [shared(world, "CP-1", organization) for organization in ("acme", "other")]
 

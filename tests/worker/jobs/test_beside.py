@@ -9,7 +9,7 @@ from shared.broker.app import make_celery
 from shared.models import Charger, Job, JobItem
 from shared.vocabulary import JobAction
 from tests.api.conftest import closed_port
-from tests.support.world import World
+from tests.support.world import HOSTING, World
 from tests.worker.jobs.jobs import QUOTAS, Jobs, several
 from worker.ecs import budget
 from worker.ecs.turns import Priority
@@ -58,7 +58,7 @@ def test_a_job_goes_on_while_the_broker_is_away(world: World, jobs: Jobs) -> Non
     job = jobs.accept(JobAction.STOP)
     celery = make_celery(f"redis://127.0.0.1:{closed_port()}/0", publisher=False)
 
-    run_jobs(world.sessions, celery, QUOTAS)
+    run_jobs(world.sessions, celery, HOSTING, QUOTAS)
 
     assert jobs.results(job) == ["requested"]
     with world.sessions() as session:  # the sweep publishes it

@@ -6,7 +6,7 @@ from time import monotonic
 
 from sqlalchemy import func, select, update
 
-from shared.models import Charger, Command, Job
+from shared.models import Command, Job
 from shared.vocabulary import JobAction, JobStatus
 from tests.support.world import World
 from tests.worker.jobs.jobs import QUOTAS, Jobs, several
@@ -30,18 +30,6 @@ def test_a_portion_bounds_how_many_commands_wait_for_workers(world: World, jobs:
     assert (first.requested, second.requested) == (WINDOW, WINDOW)
     assert second.waits_for == "Waits until workers have passed the commands before to ECS"
     assert jobs.read(job).requested == WINDOW + 30
-
-
-def test_twice_as_many_commands_of_shared_chargers_wait_for_workers(world: World, jobs: Jobs) -> None:
-    several(world, 2 * WINDOW + 20)
-    with world.sessions.begin() as session:
-        session.execute(update(Charger).values(placement="shared"))
-    job = jobs.accept(JobAction.STOP)
-
-    jobs.run()
-    jobs.run()
-
-    assert 2 * WINDOW - 2 <= jobs.read(job).requested <= 2 * WINDOW
 
 
 def test_a_job_says_that_it_waits_for_the_rate_budget(world: World, jobs: Jobs) -> None:
