@@ -4,7 +4,6 @@ One request creates them, one stops and one starts all, and one of them restarts
 machine: stores, API, workers, the control link, the embedded ECS and a CSMS that costs little.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,27 +11,16 @@ from statistics import median
 from time import monotonic, sleep, time
 
 import httpx
-import psutil
-from sqlalchemy import text
 
 from bench.report import Budget, Report, Table
-from bench.support.servers import running_process, running_stores
-from bench.support.stack import Stack, running_stack, wait_until
-from embedded.ports import HOST, answers, free_port
-from embedded.process import Program
+from bench.support.hosting import Rig, locate, memory_mib, running_rig
+from bench.support.stack import wait_until, wait_until_settled
 
 SHARED = 1_000
 DEDICATED = 50
 RESTARTS = 20
 SETTLED_S = 15.0  # before memory is read
 WITHIN_S = 300.0
-
-STATES = text("""
-    SELECT count(*) FILTER (WHERE ocpp_state = 'accepted' AND running_count = 1) AS accepted,
-        count(*) FILTER (WHERE running_count = 0 AND observed_generation = generation) AS stopped
-    FROM chargers WHERE placement = :placement AND deleted_at IS NULL
-""")
-OPEN = text("SELECT count(*) FROM commands WHERE finished_at IS NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,48 +37,34 @@ class Times:
 
 
 def measure() -> Report:
-    with running_stores() as own:
-        port = free_port()
-        argv = (sys.executable, "-m", "bench.support.light_csms", "--port", str(port))
-        program = Program("csms", argv, is_ready=answers(f"http://{HOST}:{port}/"))
-        with running_process(program, own.folder), running_stack(with_link=True) as stack:
-            with stack.client("bench") as client:
-                dedicated = _measure(stack, client, port, "dedicated", DEDICATED)
-                shared = _measure(stack, client, port, "shared", SHARED)
-            sessions_of_one = httpx.get(f"http://{HOST}:{port}/", trust_env=False).json()["most_of_one"]
+    with running_rig() as rig, rig.stack.client("bench") as client:
+        dedicated = _measure(rig, client, "dedicated", DEDICATED)
+        shared = _measure(rig, client, "shared", SHARED)
+        sessions_of_one = rig.most_sessions_of_one()
     return _report(shared, dedicated, sessions_of_one)
 
 
-def _measure(stack: Stack, client: httpx.Client, csms_port: int, placement: str, count: int) -> Times:
+def _measure(rig: Rig, client: httpx.Client, placement: str, count: int) -> Times:
     """All that one placement is measured by; its chargers are gone afterwards."""
-    location_id = _locate(client)
-    template = {
-        "brand_slug": "wallbox",
-        "model_slug": "wallbox-pulsar-plus",
-        "connector_type": "Type2",
-        "ws_url": f"ws://{HOST}:{csms_port}/ocpp",
-        "identity_prefix": f"{placement}-",
-        "placement": placement,
-    }
-    group = {"template": template, "charger_ids": [f"{number:04}" for number in range(count)]}
+    location_id = locate(client)
     path = f"/ocpp/locations/{location_id}"
 
-    def until_all(state: str, request: Callable[[], httpx.Response]) -> float:
+    def until_all(state: str, request: Callable[[], object]) -> float:
         began = monotonic()
-        request().raise_for_status()
-        wait_until(lambda: _count(stack, placement, state) == count, WITHIN_S)
+        request()
+        wait_until(lambda: rig.count(state, placement) == count, WITHIN_S)
         return monotonic() - began
 
-    create_s = until_all("accepted", lambda: client.post(f"{path}/chargers", json=[group]))
-    _settle(stack)
+    create_s = until_all("accepted", lambda: rig.create(client, location_id, count, placement))
+    wait_until_settled(rig.stack.engine, WITHIN_S)
     sleep(SETTLED_S)
-    mib = _memory_mib()
+    mib = memory_mib()
     some = client.get(f"{path}/chargers?limit=100").raise_for_status().json()["data"]
     restarts = [_restart(client, row["id"]) for row in some[:RESTARTS]]
-    stop_s = until_all("stopped", lambda: client.post(f"{path}/stop-chargers", json={}))
-    start_s = until_all("accepted", lambda: client.post(f"{path}/start-chargers", json={}))
+    stop_s = until_all("stopped", lambda: client.post(f"{path}/stop-chargers", json={}).raise_for_status())
+    start_s = until_all("accepted", lambda: client.post(f"{path}/start-chargers", json={}).raise_for_status())
     client.delete(path).raise_for_status()
-    wait_until(lambda: not _left(stack, placement), WITHIN_S)
+    wait_until(lambda: not rig.count("every", placement), WITHIN_S)
     restart_s, answer_s = (median(column) for column in zip(*restarts, strict=True))
     return Times(count, create_s, stop_s, start_s, restart_s, answer_s, mib)
 
@@ -104,48 +78,6 @@ def _restart(client: httpx.Client, charger_id: str) -> tuple[float, float]:
     answered_s = monotonic() - began
     since = client.get(f"/ocpp/chargers/{charger_id}").raise_for_status().json()["runtime"]["ocpp"]["since"]
     return datetime.fromisoformat(since).timestamp() - began_at, answered_s
-
-
-def _count(stack: Stack, placement: str, state: str) -> int:
-    with stack.engine.connect() as connection:
-        return int(getattr(connection.execute(STATES, {"placement": placement}).one(), state))
-
-
-def _left(stack: Stack, placement: str) -> int:
-    with stack.engine.connect() as connection:
-        rows = text("SELECT count(*) FROM chargers WHERE placement = :placement")
-        return int(connection.execute(rows, {"placement": placement}).scalar_one())
-
-
-def _settle(stack: Stack) -> None:
-    def settled() -> bool:
-        with stack.engine.connect() as connection:
-            return not connection.scalar(OPEN)
-
-    wait_until(settled, WITHIN_S)
-
-
-def _memory_mib() -> float:
-    """Proportional set size of all processes of chargers on this machine's stack."""
-    size = 0
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if "simulator" in " ".join(process.cmdline()):
-                size += process.memory_full_info().pss
-        except psutil.NoSuchProcess:
-            continue
-    return size / 2**20
-
-
-def _locate(client: httpx.Client) -> str:
-    body = {
-        "name": "North",
-        "address": "1",
-        "city": "Hamburg",
-        "country": "DE",
-        "coordinates": {"latitude": 53.6, "longitude": 10.0},
-    }
-    return str(client.post("/ocpp/locations", json=body).raise_for_status().json()["id"])
 
 
 def _report(shared: Times, dedicated: Times, sessions_of_one: int) -> Report:
