@@ -67,6 +67,7 @@ class SaidOfHost:
     connected: int
     lag_ms: float
     memory_bytes: int
+    memory_limit_bytes: int | None
     cpu_percent: float
     lines_dropped: int
 
@@ -253,7 +254,8 @@ _REPORT = text("""
 WITH said AS MATERIALIZED (
     SELECT said.* FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS said (
         host_id text, session_id text, max_chargers integer, running integer, connected integer,
-        lag_ms double precision, memory_bytes bigint, cpu_percent double precision, lines_dropped bigint
+        lag_ms double precision, memory_bytes bigint, memory_limit_bytes bigint, cpu_percent double precision,
+        lines_dropped bigint
     )
     JOIN control_sessions held ON held.process_id = said.host_id AND held.session_id = said.session_id
     JOIN hosts ON hosts.id = said.host_id
@@ -261,7 +263,8 @@ WITH said AS MATERIALIZED (
 )
 UPDATE hosts SET
     max_chargers = said.max_chargers, running = said.running, connected = said.connected, lag_ms = said.lag_ms,
-    memory_bytes = said.memory_bytes, cpu_percent = said.cpu_percent, lines_dropped = said.lines_dropped,
+    memory_bytes = said.memory_bytes, memory_limit_bytes = said.memory_limit_bytes, cpu_percent = said.cpu_percent,
+    lines_dropped = said.lines_dropped,
     reported_at = clock_timestamp()
 FROM said WHERE hosts.id = said.host_id
 """)

@@ -105,6 +105,7 @@ class HostReport:
     connected: int
     lag_ms: float
     memory_bytes: int
+    memory_limit_bytes: int | None  #: None: of a host that knows of none, or of an earlier release
     cpu_percent: float
     lines_dropped: int
 
@@ -168,6 +169,11 @@ def read_host_report(frame: Mapping[str, Any]) -> HostReport:
         connected=_count(frame, "connected"),
         lag_ms=_measure(frame, "lag_ms"),
         memory_bytes=_count(frame, "memory_bytes", MAX_ACTION_ID),
+        memory_limit_bytes=(
+            None
+            if frame.get("memory_limit_bytes") is None
+            else _count(frame, "memory_limit_bytes", MAX_ACTION_ID)
+        ),
         cpu_percent=_measure(frame, "cpu_percent"),
         lines_dropped=_count(frame, "lines_dropped", MAX_ACTION_ID),
     )

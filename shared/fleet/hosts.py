@@ -13,6 +13,7 @@ from shared.fleet.page import Page
 from shared.models import ControlLink, ControlSession, Host
 from shared.vocabulary import HostState
 
+SCARCE = 0.85  # of its memory: a host that has no more is killed with all its chargers
 LATE_MS = 500.0  # of timers: heartbeats and readings are as late
 NOT_CONNECTED = "Its process is not connected to the control link, so what its chargers do is not known"
 
@@ -121,6 +122,13 @@ def shortages(host: Host) -> Iterator[str]:
     """What the host is short of, by what its process said last: a sentence each."""
     if host.lag_ms is not None and host.lag_ms >= LATE_MS:
         yield f"CPU: its timers are {host.lag_ms:.0f} ms late"
+    if (
+        host.memory_bytes
+        and host.memory_limit_bytes
+        and host.memory_bytes >= SCARCE * host.memory_limit_bytes
+    ):
+        used, limit = (round(each / 2**20) for each in (host.memory_bytes, host.memory_limit_bytes))
+        yield f"Memory: its process has {used} of {limit} MiB"
     if host.max_chargers is not None and host.max_chargers < host.capacity:
         yield f"Open files: its process has room for {host.max_chargers} chargers instead of {host.capacity}"
     if host.lines_dropped:

@@ -51,6 +51,7 @@ class Host(Base):
     connected: Mapped[int | None]  #: of those, to their CSMS
     lag_ms: Mapped[float | None] = mapped_column(Double)  #: how late its timers are, p99
     memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    memory_limit_bytes: Mapped[int | None] = mapped_column(BigInteger)  #: None: the process knows of none
     cpu_percent: Mapped[float | None] = mapped_column(Double)  #: of one core
     lines_dropped: Mapped[int | None] = mapped_column(BigInteger)  #: of its log, since it started
     reported_at: Mapped[datetime | None]

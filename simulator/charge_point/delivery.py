@@ -15,6 +15,9 @@ from simulator.station.timers import Timers
 #: The timer that runs while messages about transactions wait for another attempt.
 PAUSE = "transaction retry"
 
+#: And the one until a charger says how many of its messages were dropped for others.
+GIVEN_UP, REMARK_S = "messages given up", 5.0
+
 
 class Sender(Protocol):
     """The charge point, as the delivery uses it."""
@@ -42,6 +45,8 @@ class Delivery:
         self._sender = sender
         self._readings_refused = False
         self._was_full = False
+        self._given_up = 0  #: for the others of the process, since the last remark on it
+        self.outbox.on_dropped = self._drop_for_others
 
     def queue(self, message: Message) -> None:
         """A full outbox drops others for it, with a remark for each time that it fills up."""
@@ -50,6 +55,22 @@ class Delivery:
             actions = ", ".join(sorted({each.action for each in dropped}))
             self._log.remark("warning", f"too many messages wait: {len(dropped)} were dropped ({actions})")
         self._was_full = bool(dropped)
+        self._fail_all(dropped)
+
+    def _drop_for_others(self, dropped: list[Message]) -> None:
+        """All chargers of the process together have too many. A remark at most every REMARK_S says how many were dropped."""
+        self._given_up += len(dropped)
+        self._fail_all(dropped)
+        self._sender.keep_state()
+        if not self._timers.is_running(None, GIVEN_UP):
+            self._timers.start(None, GIVEN_UP, REMARK_S, self._say_given_up)
+
+    def _say_given_up(self) -> None:
+        why = "the messages that wait in all chargers of the process need too much memory"
+        self._log.remark("warning", f"{why}: {self._given_up} of this charger were dropped")
+        self._given_up = 0
+
+    def _fail_all(self, dropped: list[Message]) -> None:
         for each in dropped:
             failure = CallFailed(CallFailed.DROPPED, "too many messages wait")
             if each.durable:

@@ -11,7 +11,7 @@ from simulator.control.hosted import Spec
 from simulator.host.garbage import keep_clean
 from simulator.host.keeper import Keeper
 from simulator.host.settings import read_host_settings, room_for
-from simulator.host.usage import Usage, memory_bytes
+from simulator.host.usage import Usage, memory_bytes, memory_limit_bytes
 from simulator.host.watchdog import Watchdog, kill_process
 from simulator.host.writer import Writer
 from simulator.log import EventLog
@@ -38,6 +38,7 @@ class Host:
         self._keeper = Keeper(settings.environ, room, self._new_log, self._client)
         self._watchdog = Watchdog(partial(log.remark, "error"), kill_process)
         self._usage = Usage()
+        self._memory_limit_bytes = memory_limit_bytes(settings.memory_bytes)
         self._is_report_due = False
         self._stopping = asyncio.Event()
         if room < settings.capacity:
@@ -106,6 +107,7 @@ class Host:
             "connected": sum(each.charge_point is not None and each.charge_point.online for each in running),
             "lag_ms": self._watchdog.lag_ms,
             "memory_bytes": memory_bytes(),
+            "memory_limit_bytes": self._memory_limit_bytes,
             "cpu_percent": self._usage.take_cpu_percent(),
             "lines_dropped": self._writer.dropped,
         }

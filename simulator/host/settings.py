@@ -9,6 +9,7 @@ from simulator.settings import BadSettings
 
 DEFAULT_CAPACITY = 1_000
 MAX_CAPACITY = 5_000
+MAX_MEMORY_MIB = 2**20
 
 #: File descriptors that the process itself needs, beside one per charger.
 OWN_DESCRIPTORS = 50
@@ -23,6 +24,7 @@ OF_ONE_CHARGER = frozenset(
 class HostSettings:
     control: ControlSettings
     capacity: int
+    memory_bytes: int | None  #: of its task; None: nobody says
     environ: Mapping[str, str]  #: what its chargers have of it, beside their specifications
 
 
@@ -34,6 +36,7 @@ def read_host_settings(environ: Mapping[str, str]) -> HostSettings:
     return HostSettings(
         control=control,
         capacity=_capacity(environ.get("HOST_CAPACITY", "").strip()),
+        memory_bytes=_memory_bytes(environ.get("HOST_MEMORY_MIB", "").strip()),
         environ={name: value for name, value in environ.items() if name not in OF_ONE_CHARGER},
     )
 
@@ -44,6 +47,14 @@ def _capacity(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CAPACITY):
         raise BadSettings(f"HOST_CAPACITY must be a whole number from 1 to {MAX_CAPACITY}, not {text!r}")
     return int(text)
+
+
+def _memory_bytes(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_MEMORY_MIB):
+        raise BadSettings(f"HOST_MEMORY_MIB must be a whole number from 1 to {MAX_MEMORY_MIB}, not {text!r}")
+    return int(text) * 2**20
 
 
 def room_for(capacity: int) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 
 from simulator.flag import Flag
 from simulator.link.frames import Payload
+from simulator.link.outbox_budget import BUDGET, Budget
 from simulator.link.session import CallFailed
+from simulator.turn import TURN
 
 Answer = Payload | CallFailed
 OnAnswer = Callable[[Answer], None]
@@ -18,6 +20,9 @@ CAPACITY = 1000
 #: The JSON text of all durable payloads.
 CAPACITY_BYTES = 512 * 1024
 
+#: Of a message in memory, beside its text.
+MESSAGE_BYTES = 160
+
 #: Requested messages that may wait when the CSMS requests more; beyond it, its request is refused.
 REQUESTED_CAPACITY = 100
 
@@ -27,6 +32,10 @@ REPORT_ATTEMPTS = 3
 
 def ignore(_: Answer) -> None:
     """For calls whose answer changes nothing."""
+
+
+def ignore_dropped(_: list["Message"]) -> None:
+    """Where nobody waits for answers."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,9 +61,15 @@ class Message:
 
 
 class Outbox:
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget = BUDGET) -> None:
+        """`budget` is that of all outboxes of the process."""
         self._messages: list[Message] = []
+        self._durable = self._text_bytes = 0  #: of the durable messages
         self._changed = Flag()
+        #: called with what is dropped because all outboxes of the process have too much
+        self.on_dropped: Callable[[list[Message]], object] = ignore_dropped
+        self._budget = budget
+        budget.add(self)
 
     def put(self, message: Message) -> list[Message]:
         """Returns the messages that a full outbox has dropped; nobody answers them."""
@@ -64,10 +79,24 @@ class Outbox:
             return self._drop_volatile_above_capacity()
         if not isinstance(message.content, str):
             message.content = json.dumps(message.content, separators=(",", ":"))
+        self._count([message], 1)
         dropped: list[Message] = []
         while self._is_full():
             dropped += self._make_room()
+        TURN.hold(self._budget.take, len(message.content) + MESSAGE_BYTES)
         return dropped
+
+    @property
+    def size(self) -> int:
+        """Of the durable messages, in bytes of memory."""
+        return self._text_bytes + self._durable * MESSAGE_BYTES
+
+    def give_up_some(self) -> int:
+        """Drops what matters least, for all outboxes of the process. Returns how many messages that were."""
+        dropped = self._make_room() if self._durable > 1 else []
+        if dropped:
+            self.on_dropped(dropped)
+        return len(dropped)
 
     def wake(self) -> None:
         """Makes `next` check again which messages may be sent."""
@@ -86,6 +115,7 @@ class Outbox:
         """Safe to repeat."""
         if message in self._messages:
             self._messages.remove(message)
+            self._count([message], -1)
 
     def has_action(self, action: str) -> bool:
         return any(message.action == action for message in self._messages)
@@ -125,6 +155,7 @@ class Outbox:
             message.in_flight = False
         given_up = [m for m in self.durable() if m.transaction_id is None and m.attempts >= REPORT_ATTEMPTS]
         self._messages = [message for message in self.durable() if message not in given_up]
+        self._count(given_up, -1)
         for message in dropped:
             message.on_answer(
                 CallFailed(CallFailed.DROPPED, f"{message.action} was lost with the connection")
@@ -150,8 +181,13 @@ class Outbox:
             )
 
     def _is_full(self) -> bool:
-        sizes = [len(message.content) for message in self.durable()]
-        return len(sizes) > CAPACITY or (len(sizes) > 1 and sum(sizes) > CAPACITY_BYTES)
+        return self._durable > CAPACITY or (self._durable > 1 and self._text_bytes > CAPACITY_BYTES)
+
+    def _count(self, messages: list[Message], sign: int) -> None:
+        """Those of them that are durable have come (1) or gone (-1)."""
+        sizes = [len(message.content) for message in messages if message.durable]
+        self._durable += sign * len(sizes)
+        self._text_bytes += sign * sum(sizes)
 
     def _make_room(self) -> list[Message]:
         """Drops what matters least of the durable messages: readings, then reports, then a whole transaction.
@@ -167,6 +203,7 @@ class Outbox:
         dropped = dropped or [message for message in kept if message.transaction_id == oldest]
         lost = set(dropped)
         self._messages = [message for message in self._messages if message not in lost]
+        self._count(dropped, -1)
         return dropped
 
     def _drop_volatile_above_capacity(self) -> list[Message]:

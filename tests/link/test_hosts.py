@@ -308,6 +308,7 @@ def test_what_a_host_says_of_itself_is_on_its_row(hosts: HostRows, connect: Conn
     assert (row.boot_id, row.version, row.max_chargers) == ("boot-1", "0.1.0", 5_000)
 
     said = {"running": 998, "connected": 990, "lag_ms": 3, "memory_bytes": 6 * 10**9, "cpu_percent": 6.1}
+    said |= {"memory_limit_bytes": 8 * 10**9}
     host.say("host", max_chargers=1_000, lines_dropped=2, **said)
     wait_until(lambda: hosts.read(host_id).reported_at is not None)
 

@@ -42,17 +42,21 @@ CHARGER = Program("CHARGER_ID", stop_timeout_s=10)
 HOST_SIZES = ((1_000, ("256", "512")), (2_500, ("512", "1024")), (5_000, ("1024", "2048")))
 
 
+def host_size(capacity: int) -> tuple[str, str]:
+    """CPU units and MiB."""
+    return next((size for most, size in HOST_SIZES if capacity <= most), HOST_SIZES[-1][1])
+
+
 def host_program(capacity: int) -> Program:
     """A process that runs up to `capacity` chargers. It ends within 25 s.
 
     Its log driver drops lines rather than hold up all chargers of the host: 25 MiB are the lines of many minutes.
     """
-    size = next((size for most, size in HOST_SIZES if capacity <= most), HOST_SIZES[-1][1])
     return Program(
         "HOST_ID",
         stop_timeout_s=30,
         command=("python", "-m", "simulator.host"),
-        size=size,
+        size=host_size(capacity),
         log_options={"mode": "non-blocking", "max-buffer-size": "25m"},
     )
 

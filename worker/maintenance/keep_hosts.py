@@ -28,7 +28,7 @@ from worker.ecs.client import (
     ServiceView,
     TaskDefinitionMissing,
 )
-from worker.ecs.requests import host_program
+from worker.ecs.requests import host_program, host_size
 from worker.ecs.turns import Priority
 from worker.hosts.drain import begin_moves
 from worker.maintenance.rollout import START_AFTER_S
@@ -303,7 +303,8 @@ def _spec(ecs: EcsClient, host: Host) -> str:
 
 
 def _environment(host: Host) -> dict[str, str]:
-    return {"HOST_CAPACITY": str(host.capacity)}
+    _, memory_mib = host_size(host.capacity)
+    return {"HOST_CAPACITY": str(host.capacity), "HOST_MEMORY_MIB": memory_mib}
 
 
 def _tags(host: Host) -> dict[str, str]:

@@ -72,6 +72,11 @@ class HostAnswer(Schema):
         required=True, allow_none=True, metadata=doc("How late its timers are, p99. As `reported_at`.")
     )
     memory_bytes = fields.Integer(required=True, allow_none=True, metadata=doc("As `reported_at`."))
+    memory_limit_bytes = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata=doc("That its process may have; null: it knows of no limit. As `reported_at`."),
+    )
     cpu_percent = fields.Float(required=True, allow_none=True, metadata=doc("Of one core. As `reported_at`."))
     lines_dropped = fields.Integer(
         required=True, allow_none=True, metadata=doc("Of its log, since its start. As `reported_at`.")
@@ -85,7 +90,7 @@ class HostAnswer(Schema):
     )
     observed_at = Instant(required=True, allow_none=True, metadata=doc("When ECS last reported on it."))
     reported_at = Instant(
-        required=True, allow_none=True, metadata=doc("When its process last reported; it does every 10 s.")
+        required=True, allow_none=True, metadata=doc("When its process last reported; it does every 5 s.")
     )
 
 
@@ -99,7 +104,15 @@ class HostPage(Schema):
 #: The fields of the answer that are columns of the row.
 _OF_ROW = (
     *("id", "organization_id", "reason_code", "capacity", "chargers", "max_chargers", "running", "connected"),
-    *("lag_ms", "memory_bytes", "cpu_percent", "lines_dropped", "version", "task_definition_arn"),
+    *(
+        "lag_ms",
+        "memory_bytes",
+        "memory_limit_bytes",
+        "cpu_percent",
+        "lines_dropped",
+        "version",
+        "task_definition_arn",
+    ),
     *("running_task_arn", "created_at", "draining_at", "observed_at", "reported_at"),
 )
 

@@ -20,6 +20,7 @@ _HOST: dict[str, Any] = {
     "connected": 989,
     "lag_ms": 3.1,
     "memory_bytes": 60_000_000,
+    "memory_limit_bytes": 536_870_912,
     "cpu_percent": 6.1,
     "lines_dropped": 0,
     "version": "0.1.0",

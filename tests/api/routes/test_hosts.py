@@ -41,6 +41,7 @@ def test_a_host_is_shown_as_its_process_last_reported(fleet: Fleet) -> None:
         connected=989,
         lag_ms=3.5,
         memory_bytes=60_000_000,
+        memory_limit_bytes=512 * 2**20,
         cpu_percent=6.5,
         lines_dropped=0,
         running_count=1,
@@ -55,6 +56,7 @@ def test_a_host_is_shown_as_its_process_last_reported(fleet: Fleet) -> None:
     assert (host["capacity"], host["chargers"], host["max_chargers"]) == (1_000, 998, 1_000)
     assert (host["running"], host["connected"]) == (990, 989)
     assert (host["lag_ms"], host["cpu_percent"], host["memory_bytes"]) == (3.5, 6.5, 60_000_000)
+    assert host["memory_limit_bytes"] == 512 * 2**20
     assert host["control"]["connected"] is True
     assert host["control"]["since"] is not None
     assert host["reported_at"] is not None
@@ -98,13 +100,29 @@ def test_a_host_that_was_never_connected_starts_and_says_why_it_does_not_run(fle
 
 
 def test_what_a_host_is_short_of_is_said(fleet: Fleet) -> None:
-    host_id = fleet.host(lag_ms=812.4, max_chargers=974, lines_dropped=7)
+    host_id = fleet.host(
+        lag_ms=812.4,
+        memory_bytes=440 * 2**20,
+        memory_limit_bytes=512 * 2**20,
+        max_chargers=974,
+        lines_dropped=7,
+    )
 
     assert shown(fleet, host_id)["short_of"] == [
         "CPU: its timers are 812 ms late",
+        "Memory: its process has 440 of 512 MiB",
         "Open files: its process has room for 974 chargers instead of 1000",
         "Log: it has dropped 7 lines since its start",
     ]
+
+
+@pytest.mark.parametrize("limit", [None, 512 * 2**20])
+def test_a_host_with_memory_left_or_without_a_limit_is_short_of_nothing(
+    fleet: Fleet, limit: int | None
+) -> None:
+    host_id = fleet.host(memory_bytes=430 * 2**20, memory_limit_bytes=limit)
+
+    assert shown(fleet, host_id)["short_of"] == []
 
 
 def test_hosts_are_listed_by_page_newest_first_and_by_state(fleet: Fleet) -> None:

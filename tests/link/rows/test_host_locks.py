@@ -20,7 +20,7 @@ def take(session: Session, host_ids: Sequence[str]) -> None:
 
 
 def report(session: Session, host_ids: Sequence[str]) -> None:
-    said = [SaidOfHost(each, f"session-of-{each}", 1, 0, 0, 0.0, 0, 0.0, 0) for each in host_ids]
+    said = [SaidOfHost(each, f"session-of-{each}", 1, 0, 0, 0.0, 0, None, 0.0, 0) for each in host_ids]
     write_host_reports(session, said)
 
 

@@ -191,7 +191,9 @@ HOST = {
 
 
 def test_what_a_host_says_of_itself_is_read() -> None:
-    assert read_host_report(frame(**HOST)) == HostReport(1_000, 998, 990, 3.0, 60_000_000, 6.1, 0)
+    assert read_host_report(frame(**HOST)) == HostReport(1_000, 998, 990, 3.0, 60_000_000, None, 6.1, 0)
+    limited = frame(**(HOST | {"memory_limit_bytes": 2**29}))
+    assert read_host_report(limited).memory_limit_bytes == 2**29
 
 
 @pytest.mark.parametrize(
@@ -200,6 +202,7 @@ def test_what_a_host_says_of_itself_is_read() -> None:
         *({"running": value} for value in (-1, 1.5, True, None, "1", 2**31)),
         *({"lag_ms": value} for value in (-0.1, True, None, "3")),
         {"memory_bytes": 2**63},
+        {"memory_limit_bytes": -1},
     ],
     ids=str,
 )

@@ -5,10 +5,12 @@ import json
 import pytest
 from ocpp.exceptions import GenericError  # type: ignore[import-untyped]
 
+from simulator.charge_point import delivery
 from simulator.link.outbox import CAPACITY, REQUESTED_CAPACITY, Answer
 from simulator.link.session import CallFailed
 from tests.simulator.charger import LocalCharger
 from tests.simulator.talk import TOKEN, Talk, in_seconds, start_remotely, transaction_calls
+from tests.simulator.unconnected import unconnected
 from tests.support.csms import Csms, call16, call201
 from tests.support.waiting import wait_until_async
 
@@ -342,3 +344,21 @@ async def test_a_call_that_a_full_queue_drops_calls_back_once(talk: Talk) -> Non
 
     assert [type(answer) for answer in answers] == [CallFailed] * 2
     assert sum("too many messages wait" in remark for remark in talk.charger.remarks()) == 1
+
+
+async def test_a_charger_that_drops_messages_for_the_others_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "REMARK_S", 0.05)
+    with unconnected("OCPP1.6") as charger:
+        for _ in range(11):
+            charger.model.send_durable("MeterValues", {"connectorId": 1}, "A", droppable=True)
+        outbox = charger.model.delivery.outbox
+
+        dropped = [outbox.give_up_some(), outbox.give_up_some()]
+        await wait_until_async(lambda: "were dropped" in "".join(charger.remarks))
+
+    assert dropped == [5, 3]
+    assert [remark for remark in charger.remarks if "were dropped" in remark] == [
+        "the messages that wait in all chargers of the process need too much memory: 8 of this charger were dropped"
+    ]

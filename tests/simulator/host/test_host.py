@@ -11,7 +11,7 @@ VERSIONS = ["OCPP1.6", "OCPP2.0.1"]
 
 
 async def test_a_host_says_hello_without_chargers_and_how_it_does(tmp_path: Path) -> None:
-    async with hosting(tmp_path, HOST_CAPACITY="7") as (_, _, session, _):
+    async with hosting(tmp_path, HOST_CAPACITY="7", HOST_MEMORY_MIB="1") as (_, _, session, _):
         await wait_until_async(lambda: session.frames)
 
         (report,) = session.frames
@@ -19,6 +19,7 @@ async def test_a_host_says_hello_without_chargers_and_how_it_does(tmp_path: Path
     assert (session.hello["process"], session.hello["capacity"], session.hello["chargers"]) == (HOST, 7, [])
     assert (report["type"], report["max_chargers"], report["running"]) == ("host", 7, 0)
     assert report["memory_bytes"] > 10_000_000
+    assert report["memory_limit_bytes"] == 2**20
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import resource
 import time
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from simulator.host import watchdog
 from simulator.host.admission import COUNTED_S, HANDSHAKES, STARTS_AT_ONCE, STARTS_PER_S, Handshakes, new_pace
 from simulator.host.garbage import EVERY_S, LONGEST_S, QUIET_S, WAVE, Garbage, collect
 from simulator.host.settings import OWN_DESCRIPTORS, read_host_settings, room_for
-from simulator.host.usage import Usage, memory_bytes
+from simulator.host.usage import Usage, memory_bytes, memory_limit_bytes
 from simulator.host.watchdog import HOPELESS_S, STANDS_S, Watchdog
 from simulator.settings import BadSettings
 from tests.simulator.virtual_time import VirtualTimeLoop
@@ -128,6 +129,26 @@ def test_usage_is_measured() -> None:
     assert memory_bytes() > 10_000_000
 
 
+@pytest.mark.parametrize(
+    ("content", "of_task", "limit"),
+    [
+        ("536870912\n", None, 536_870_912),
+        ("536870912\n", 400, 400),
+        ("max\n", 400, 400),
+        ("9223372036854771712\n", None, None),  # of cgroup v1 without a limit
+        (None, None, None),
+    ],
+)
+def test_the_memory_limit_is_the_least_that_anybody_says(
+    content: str | None, of_task: int | None, limit: int | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "memory.max"
+    if content is not None:
+        file.write_text(content)
+
+    assert memory_limit_bytes(of_task, [file]) == limit
+
+
 def test_chargers_of_a_host_have_no_file_and_no_port_of_their_own() -> None:
     settings = read_host_settings(ENVIRON)
 
@@ -141,6 +162,7 @@ def test_chargers_of_a_host_have_no_file_and_no_port_of_their_own() -> None:
     [
         ({"HOST_ID": ""}, "HOST_ID is missing"),
         ({"HOST_CAPACITY": "5001"}, "from 1 to 5000"),
+        ({"HOST_MEMORY_MIB": "half"}, "HOST_MEMORY_MIB must be"),
         ({"HOST_CAPACITY": "0"}, "from 1 to 5000"),
         ({"CHARGER_CONTROL_URL": ""}, "CHARGER_CONTROL_URL is missing"),
     ],

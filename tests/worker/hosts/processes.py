@@ -156,7 +156,7 @@ class Links:
         """The host says how it does."""
         line = process.line
         if self.is_up and line is not None and line.is_open and line.is_held and not process.stands:
-            said = SaidOfHost(line.host_id, line.id, ROOM, len(process.running), 0, 0.0, 0, 0.0, 0)
+            said = SaidOfHost(line.host_id, line.id, ROOM, len(process.running), 0, 0.0, 0, None, 0.0, 0)
             with self._sessions.begin() as session:
                 write_host_reports(session, [said])
 
