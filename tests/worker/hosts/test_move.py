@@ -119,6 +119,23 @@ def test_it_starts_in_a_service_when_its_host_has_ended_it(world: World, hosts: 
     assert [host.chargers for host in hosts_of(world.sessions)] == [0]
 
 
+def test_a_definition_that_is_registered_while_the_charger_moves_to_a_host_is_found_later(
+    world: World, hosts: Hosts
+) -> None:
+    charger_id = world.create("CP-1")
+    world.ecs.afterwards.append(partial(move_to_host, world, hosts, charger_id))
+    world.converge(charger_id)
+    registered = charger_id in world.ecs.definitions
+    with world.sessions.begin() as session:
+        session.execute(update(Charger).values(leftovers_at=Charger.leftovers_at - 2 * CHECK_AFTER))
+
+    remove_orphans(world.sessions, world.ecs)
+
+    assert registered
+    assert (charger_id in world.ecs.definitions, hosts.run(charger_id)) == (False, 1)
+    assert world.charger(charger_id).leftovers_at is None
+
+
 def test_a_service_that_drains_shows_what_still_runs(world: World, dedicated: str) -> None:
     world.update(dedicated, placement=Placement.SHARED)
     world.converge(dedicated)
