@@ -13,12 +13,13 @@ from sqlalchemy import Engine, func, update
 from shared.database.engine import Sessions
 from shared.fleet.control import LINK_TIMEOUT
 from shared.fleet.observed import observed_state
-from shared.models import Charger, ControlLink, ControlSession
+from shared.models import Charger, ControlLink, ControlSession, Host
 from shared.vocabulary import CommandStatus, ObservedState, Placement
 from tests.conftest import delete_rows
 from tests.support.fake_ecs import FakeService
 from tests.support.fake_host import FakeHost, hosts_of
 from tests.support.world import World
+from worker.hosts.drain import begin_moves
 from worker.maintenance.leftovers import CHECK_AFTER, remove_orphans
 
 
@@ -117,6 +118,28 @@ def test_it_starts_in_a_service_when_its_host_has_ended_it(world: World, hosts: 
     assert (charger.running_count, charger.service_status) == (1, "ACTIVE")
     assert (charger.running_task_arn or "").startswith("arn:task/")
     assert [host.chargers for host in hosts_of(world.sessions)] == [0]
+
+
+def test_one_that_is_between_two_hosts_starts_in_a_service_of_which_ecs_knows_the_task(
+    world: World, hosts: Hosts, shared: str
+) -> None:
+    """ECS rejects a description of the start on the host, and with it those of nine other chargers."""
+    with world.sessions.begin() as session:
+        session.execute(update(Host).values(draining_at=func.now()))
+    begin_moves(world.sessions, hosts_of(world.sessions)[0].id)
+    world.converge(shared)
+    hosts.work()
+    world.observe_once()
+    between = (world.charger(shared).host_id, world.charger(shared).running_count)
+    move = world.update(shared, placement=Placement.DEDICATED)
+
+    with patch.object(world.ecs, "describe_tasks", wraps=world.ecs.describe_tasks) as described:
+        world.work(shared)
+
+    arns = [arn for call in described.call_args_list for arn in call.args[0]]
+    assert between == (None, 0)
+    assert all(arn.startswith("arn:") for arn in arns)
+    assert world.status(move) == CommandStatus.SUCCEEDED
 
 
 def test_a_definition_that_is_registered_while_the_charger_moves_to_a_host_is_found_later(
