@@ -17,6 +17,7 @@ from embedded.process import Program
 STATES = text("""
     SELECT count(*) FILTER (WHERE ocpp_state = 'accepted' AND running_count = 1) AS accepted,
         count(*) FILTER (WHERE running_count = 0 AND observed_generation = generation) AS stopped,
+        count(host_id) AS placed,
         count(*) AS every
     FROM chargers WHERE placement = :placement
 """)
@@ -47,7 +48,7 @@ class Rig:
         return f"ws://{HOST}:{self.csms_port}/ocpp"
 
     def count(self, state: str, placement: str = "shared") -> int:
-        """The chargers that are `accepted` or `stopped`; or `every` one, with those that are being deleted."""
+        """The chargers that are `accepted`, `stopped` or `placed`; or `every` one, with those that are being deleted."""
         with self.stack.engine.connect() as connection:
             return int(getattr(connection.execute(STATES, {"placement": placement}).one(), state))
 

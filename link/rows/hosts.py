@@ -77,7 +77,8 @@ def take_hosts(
 ) -> dict[str, dict[str, int]]:
     """Write which process each host has now. Safe to repeat.
 
-    Returns, for each host that exists, the generations that were decided for its chargers. `named` has a pair of host and charger for each charger that runs. What ran in the host before does not run any more.
+    `named` has a pair of host and charger for each charger that runs: what ran in the host before does not run any more.
+    Returns, for each host that exists, the generations that were decided for its chargers.
     """
     rows = orjson.dumps([asdict(each) for each in arrivals]).decode()
     running = orjson.dumps([{"host_id": host, "charger_id": charger} for host, charger in named]).decode()

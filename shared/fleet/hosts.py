@@ -103,7 +103,10 @@ def get_host(session: Session, *, organization_id: str | None, host_id: str) -> 
 
 
 def drain_host(session: Session, *, organization_id: str | None, host_id: str) -> ShownHost:
-    """Let the host get no further charger, and have its chargers moved. Returns it. Raises HostNotFound. A repeat changes nothing."""
+    """Let the host get no further charger, and have its chargers moved. Returns it. A repeat changes nothing.
+
+    Raises HostNotFound.
+    """
     draining = (
         update(Host)
         .where(

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -54,7 +54,7 @@ class Keeper:
         self._kept: dict[str, Kept] = {}
         self._removed: OrderedDict[str, int] = OrderedDict()
         self._begun: set[str] = set()  #: those that run or may begin
-        self._without_room: deque[Kept] = deque()
+        self._without_room: OrderedDict[str, Kept] = OrderedDict()  #: the one that waits longest first
         self._observed: dict[str, Frame] = {}
         self._is_ending = False
 
@@ -150,9 +150,10 @@ class Keeper:
             kept.changed.clear()
             if kept.id not in self._begun and len(self._begun) >= self.capacity:
                 self._fail(kept, f"the host has room for {self.capacity} chargers, and all of it is taken")
-                self._without_room.append(kept)
+                self._without_room[kept.id] = kept
                 await kept.changed.wait()
                 continue
+            self._without_room.pop(kept.id, None)
             self._begun.add(kept.id)
             await kept.pause(self._pace.take())
             if kept.changed.is_set():
@@ -231,8 +232,9 @@ class Keeper:
     def _leave_room(self, kept: Kept) -> None:
         """For one of those that have found none."""
         self._begun.discard(kept.id)
+        self._without_room.pop(kept.id, None)
         while self._without_room:
-            other = self._without_room.popleft()
+            _, other = self._without_room.popitem(last=False)
             if other.desired.is_on and other.task is not None:
                 other.changed.set()
                 return

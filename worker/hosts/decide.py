@@ -76,6 +76,7 @@ _DECIDE = text(f"""
 WITH placed AS MATERIALIZED (
     SELECT host_chargers.charger_id, host_id, leaving AS leaves, given.generation, given.desired_count, given.restart_generation
     FROM {GIVEN_SQL} JOIN host_chargers USING (charger_id)
+    WHERE host_chargers.charger_id = ANY(CAST(:charger_ids AS text[]))
     ORDER BY charger_id FOR NO KEY UPDATE OF host_chargers
 ), decided AS (
     UPDATE host_chargers SET

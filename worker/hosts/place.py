@@ -66,10 +66,11 @@ def fill(rooms: Sequence[Room], number: int) -> list[str]:
     return places[:number]
 
 
+# Without the ids once more a plan may read the whole table.
 _LOCK = text(f"""
 SELECT chargers.id, host_id FROM {GIVEN_SQL} JOIN chargers ON chargers.id = given.charger_id
-WHERE chargers.generation = given.generation AND placement = 'shared' AND deleted_at IS NULL
-    AND task_definition_arn IS NULL
+WHERE chargers.id = ANY(CAST(:charger_ids AS text[])) AND chargers.generation = given.generation
+    AND placement = 'shared' AND deleted_at IS NULL AND task_definition_arn IS NULL
 ORDER BY chargers.id FOR NO KEY UPDATE OF chargers
 """)  # noqa: S608 - our own words
 # Of all hosts with room, so that the order of the locks does not depend on which are chosen. A host that has begun to drain

@@ -23,7 +23,7 @@ def release_ended(session: Session, leaving: Collection[str]) -> set[str]:
     """Take those of the chargers off their hosts that have ended there. Returns them. Safe to repeat.
 
     They come from `lock_left_hosts`. Those that are deleted, or that shall have another place, are published at once.
-    One that gets a service of its own next keeps nothing that was observed on its host.
+    Nothing that was observed there stays: a service of its own, if that is next, has none of it.
     """
     if not leaving:
         return set()
@@ -49,12 +49,12 @@ WITH ended AS MATERIALIZED (
 UPDATE chargers SET
     host_id = NULL,
     running_count = 0,
-    service_status = CASE WHEN placement = 'shared' THEN service_status END,
-    running_task_arn = CASE WHEN placement = 'shared' THEN running_task_arn END,
-    running_task_generation = CASE WHEN placement = 'shared' THEN running_task_generation END,
-    running_since = CASE WHEN placement = 'shared' THEN running_since END,
-    running_task_seen_at = CASE WHEN placement = 'shared' THEN running_task_seen_at END,
-    running_task_ended_at = CASE WHEN placement = 'shared' THEN running_task_ended_at END,
+    service_status = NULL,
+    running_task_arn = NULL,
+    running_task_generation = NULL,
+    running_since = NULL,
+    running_task_seen_at = NULL,
+    running_task_ended_at = NULL,
     observe_at = CASE WHEN deleted_at IS NULL THEN observe_at END,
     not_before = CASE WHEN publish_at IS NULL THEN not_before END,
     publish_at = CASE WHEN publish_at IS NOT NULL THEN clock_timestamp() END

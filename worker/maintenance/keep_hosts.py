@@ -209,13 +209,17 @@ def _differs(definition: str, view: ServiceView) -> bool:
 
 
 def _with_definition(sessions: Sessions, ecs: EcsClient, host: Host) -> tuple[Host, str]:
-    """Register the host's task definition and record it. The first worker to record one wins. Returns the row, and it."""
+    """Register the host's task definition and record it. The first worker to record one wins. Returns the row, and it.
+
+    Raises EcsUnavailable for a host that was given up meanwhile: a service made now could be one that no row knows.
+    """
     arn = ecs.ensure_task_definition(host.id, _environment(host), _tags(host), host_program(host.capacity))
     with sessions.begin() as session:
         session.execute(
             update(Host)
             .where(
                 Host.id == host.id,
+                Host.deleted_at.is_(None),
                 Host.task_definition_arn.is_not_distinct_from(host.task_definition_arn),
                 Host.spec_hash.is_not_distinct_from(host.spec_hash),
             )
@@ -223,7 +227,10 @@ def _with_definition(sessions: Sessions, ecs: EcsClient, host: Host) -> tuple[Ho
         )
         recorded = session.get(Host, host.id)
         session.expunge_all()
-    if recorded is None or recorded.task_definition_arn is None:
+    if recorded is None or recorded.deleted_at is not None:
+        ecs.delete_task_definitions({arn: True})
+        raise EcsUnavailable("The host was given up meanwhile")
+    if recorded.task_definition_arn is None:
         raise EcsUnavailable("The host was changed meanwhile")
     if host.task_definition_arn is not None:
         log.info("host.rolled_out", host_id=host.id, task_definition=recorded.task_definition_arn)

@@ -22,13 +22,11 @@ ON_HOST_EVERY_S = 10.0
 class Claim:
     """Chargers that one run observes."""
 
-    chargers: Sequence[
-        Charger
-    ]  #: with a service of their own, perhaps for a last time; detached from any session
+    #: With a service of their own, perhaps for a last time; detached from any session.
+    chargers: Sequence[Charger]
     on_hosts: Sequence[str]  #: the ids of the others
-    links_in_doubt: set[
-        str
-    ]  #: the ids of those whose running task must be found out: worker/logs/apply_links.py
+    #: The ids of those whose running task must be found out: worker/logs/apply_links.py.
+    links_in_doubt: set[str]
     at: datetime  #: the database's clock when they were claimed, which is before ECS is called
 
 

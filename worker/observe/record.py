@@ -92,8 +92,8 @@ def _record_departure(charger: Charger, observation: Observation) -> bool:
     was_draining = charger.service_status == DRAINING
     _record_columns(charger, observation)
     drained = was_draining and charger.service_status != DRAINING
-    nobody_is_at_it = charger.publish_at is None
-    if not drained and not nobody_is_at_it:
+    is_published = charger.publish_at is not None
+    if is_published and not drained:
         return False
     if charger.observed_generation >= charger.generation:
         charger.drifted_at = func.now()

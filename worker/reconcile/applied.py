@@ -28,7 +28,9 @@ _RECORD_APPLIED = text("""
                 WHEN provisioning_status IN ('PENDING', 'PROVISIONING') THEN 'wait_until_running'
                 ELSE step
             END
-        FROM given WHERE chargers.id = given.id AND chargers.generation = given.generation
+        FROM given
+        WHERE chargers.id = given.id AND chargers.generation = given.generation
+            AND chargers.id = ANY(CAST(:charger_ids AS text[]))
         RETURNING chargers.id, chargers.generation
     ), newest AS (
         UPDATE commands SET

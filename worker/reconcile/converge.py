@@ -27,8 +27,9 @@ from worker.reconcile.shared_place import bring_up_on_host, take_off_host
 def converge(sessions: Sessions, ecs: EcsClient, timing: Timing, charger_id: str, hosting: Hosting) -> None:
     """Bring ECS, or the charger's host, to the charger's newest generation.
 
-    Safe to repeat, to call late, and to call in several workers at once. Returns when ECS has it, or when a later try is recorded: every answer of ECS ends on the row. Raises what SQLAlchemy
-    raises, and errors of our own, which `record_internal_error` records.
+    Safe to repeat, to call late, and to call in several workers at once. Returns when it is applied, or when a later try is
+    recorded: every answer of ECS ends on the row. Raises what SQLAlchemy raises, and errors of our own, which
+    `record_internal_error` records.
     """
     desired = read_desired_state(sessions, charger_id)
     if desired is not None and is_left_to_others(ecs, desired):

@@ -24,9 +24,8 @@ def leave_former_place(
     """
     if has_former_service(charger):
         tear_down(ecs, charger)
-        if (
-            ecs.remaining_service(charger.id) is not None
-        ):  # a call was on its way when its definition was deleted
+        made_late = ecs.remaining_service(charger.id)  # a call was on its way when its definition was deleted
+        if made_late is not None:
             raise NotYet("The service is draining", DRAINING_CHECKED_AFTER_S, service_status=DRAINING)
         _clear_service(sessions, charger)
     elif has_former_host(charger):

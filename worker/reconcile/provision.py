@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, func, select, text, update
 from shared.database.engine import Sessions
 from shared.fleet.specification.variables import variables_of
 from shared.models import Charger
-from shared.vocabulary import IN_PROGRESS, ProvisioningStatus
+from shared.vocabulary import IN_PROGRESS, Placement, ProvisioningStatus
 from worker.ecs.client import EcsClient, ServiceView
 from worker.reconcile.desired import DesiredState
 
@@ -160,6 +160,12 @@ def _record_task_definition(sessions: Sessions, ecs: EcsClient, charger: Desired
                 )
                 .values(leftovers_at=func.clock_timestamp())
                 .returning(Charger.task_definition_arn)
+            )
+        if recorded is None:  # one that has moved to a host uses none of its definitions
+            session.execute(
+                update(Charger)
+                .where(Charger.id == charger.id, Charger.placement == Placement.SHARED)
+                .values(leftovers_at=func.clock_timestamp())
             )
     if recorded is None:
         raise NotYet("The charger was changed meanwhile", delay_s=0.5)

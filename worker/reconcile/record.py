@@ -67,7 +67,7 @@ def _record_locked(
 
 
 def _record_late(charger: Charger, desired: DesiredState, applied: Applied) -> None:
-    """ECS accepted an older generation. A charger that has moved to a host meanwhile has a service again, which ends once more."""
+    """ECS accepted an older generation. A charger that has moved to a host meanwhile has a service again, which must end."""
     charger.observed_generation = max(charger.observed_generation, desired.generation)
     if charger.placement == desired.placement:
         charger.service_status = applied.view.status

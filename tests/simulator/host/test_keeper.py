@@ -141,6 +141,22 @@ async def test_a_charger_without_room_starts_when_another_has_ended(tmp_path: Pa
     assert "room for 2 chargers" in without_room["fault"]
 
 
+async def test_each_charger_without_room_gets_the_room_of_one_that_has_ended(tmp_path: Path) -> None:
+    """Also when one that waited longer was started anew meanwhile, and runs by now."""
+    async with hosting(tmp_path, HOST_CAPACITY="2") as (_, link, _, csms):
+        await link.give(*(desired(f"dep-{number}", csms.url) for number in range(3)))
+        await link.settled("dep-2", 1)
+        await link.give(desired("dep-2", csms.url, 2))
+        await link.settled("dep-2", 2)
+        await link.give(desired("dep-3", csms.url))
+        await link.settled("dep-3", 1)
+
+        await link.give(desired("dep-0", csms.url, 2, is_on=False))
+        await wait_until_async(lambda: link.observed("dep-2")["running"])
+        await link.give(desired("dep-1", csms.url, 2, is_on=False))
+        await wait_until_async(lambda: link.observed("dep-3")["running"])
+
+
 async def test_a_running_charger_follows_a_newer_specification(tmp_path: Path) -> None:
     async with hosting(tmp_path) as (_, link, session, csms):
         await link.give(desired("dep-1", csms.url))

@@ -1,7 +1,10 @@
 """The ECS service of a host: made when the host is opened, followed, given new settings one by one, removed when empty."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from datetime import timedelta
+from threading import Event
 from unittest.mock import patch
 
 import pytest
@@ -88,6 +91,47 @@ def test_a_host_whose_task_ends_says_why(world: World) -> None:
 
     row = newest(world, host.host_id)
     assert (row.running_count, row.running_task_arn, row.reason_code) == (0, None, "task_exited")
+
+
+def test_a_worker_makes_no_service_for_a_host_that_another_one_removes(world: World) -> None:
+    """It registers the first definition while the other one, which found none, is about to remove the row."""
+    host = opened(world)
+    [charger_id] = charger_ids(world)
+    world.delete(charger_id)
+    world.converge(charger_id)
+    other = copy(world.ecs)
+    other.script = []
+    registers, may_register, goes_on, is_removed = (Event() for _ in range(4))
+
+    def register_late() -> None:
+        registers.set()
+        may_register.wait(10)
+
+    def create_late() -> None:
+        goes_on.set()
+        is_removed.wait(10)
+
+    def first_worker() -> None:
+        keep(world)
+        goes_on.set()
+
+    def checked_last(host_id: str) -> None:
+        may_register.set()
+        goes_on.wait(10)
+
+    world.ecs.script += [register_late, create_late]
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(first_worker)
+        registers.wait(10)
+        with world.sessions.begin() as session:
+            hosts.drain_host(session, organization_id=None, host_id=host.id)
+        with patch.object(other, "remaining_service", checked_last):
+            keep(world, other)
+        is_removed.set()
+        first.result()
+
+    assert hosts_of(world.sessions) == []
+    assert host.id not in {*world.ecs.services, *world.ecs.definitions}
 
 
 def reject() -> None:

@@ -1,9 +1,7 @@
 """A charger moves between a service of its own and a host: it ends in one place before it starts in the other."""
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable
 from functools import partial
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,70 +10,12 @@ from sqlalchemy import Engine, func, update
 
 from shared.database.engine import Sessions
 from shared.fleet.control import LINK_TIMEOUT
-from shared.fleet.observed import observed_state
-from shared.models import Charger, ControlLink, ControlSession
+from shared.models import ControlLink, ControlSession
 from shared.vocabulary import CommandStatus, ObservedState, Placement
 from tests.conftest import delete_rows
-from tests.support.fake_ecs import FakeService
-from tests.support.fake_host import FakeHost, hosts_of
+from tests.support.fake_host import hosts_of
 from tests.support.world import World
-from worker.maintenance.leftovers import CHECK_AFTER, remove_orphans
-
-
-class Hosts:
-    """The processes of all hosts. One starts as soon as its host is opened."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._of: dict[str, FakeHost] = {}
-
-    def work(self) -> None:
-        for host in hosts_of(self._world.sessions):
-            if host.id not in self._of:
-                self._of[host.id] = FakeHost(self._world.sessions, host.id)
-                self._of[host.id].hello()
-            self._of[host.id].work()
-
-    def run(self, charger_id: str) -> int:
-        """How many of them run the charger."""
-        return sum(charger_id in host.running for host in self._of.values())
-
-
-@pytest.fixture
-def hosts(world: World) -> Hosts:
-    return Hosts(world)
-
-
-@pytest.fixture
-def dedicated(world: World) -> str:
-    return world.ready("CP-1")
-
-
-@pytest.fixture
-def shared(world: World, hosts: Hosts) -> str:
-    charger_id = world.create("CP-1", Placement.SHARED)
-    go_on(world, hosts, charger_id)
-    assert world.charger(charger_id).running_count == 1
-    return charger_id
-
-
-def go_on(world: World, hosts: Hosts, charger_id: str, rounds: int = 1) -> None:
-    """Workers, ECS, hosts and the observer do their part; each round takes as long as the charger had to wait."""
-    for _ in range(rounds):
-        world.wait_is_over(charger_id)
-        world.converge(charger_id)
-        world.ecs.settle()
-        hosts.work()
-        world.observe()
-
-
-def active(world: World, charger_id: str) -> bool:
-    service = world.ecs.services.get(charger_id)
-    return service is not None and service.status == "ACTIVE"
-
-
-def observed(world: World, charger_id: str) -> ObservedState:
-    return observed_state(world.charger(charger_id))
+from tests.worker.hosts.moving import Hosts, active, go_on, observed
 
 
 def test_it_starts_on_a_host_when_its_service_has_ended(world: World, hosts: Hosts, dedicated: str) -> None:
@@ -215,91 +155,6 @@ def connect_process_of(sessions: Sessions, charger_id: str) -> None:
                 connected_at=func.now(),
             )
         )
-
-
-def test_a_call_that_comes_too_late_makes_no_service(world: World, hosts: Hosts, dedicated: str) -> None:
-    """Its task definition is gone before the charger is placed."""
-    world.start(dedicated)
-    world.restart(dedicated)
-    world.ecs.script.append(partial(move_to_host, world, hosts, dedicated))
-
-    world.converge(dedicated)
-    go_on(world, hosts, dedicated)
-
-    assert (active(world, dedicated), hosts.run(dedicated)) == (False, 1)
-
-
-def test_a_service_that_ecs_did_not_show_during_the_move_ends_when_its_call_is_answered(
-    world: World, hosts: Hosts, dedicated: str
-) -> None:
-    world.restart(dedicated)
-
-    def move_unseen() -> None:
-        unseen = world.ecs.services.pop(dedicated)
-        move_to_host(world, hosts, dedicated)
-        world.ecs.services[dedicated] = unseen
-
-    world.ecs.afterwards.append(move_unseen)
-
-    world.converge(dedicated)
-    is_known = world.charger(dedicated).task_definition_arn is not None
-    go_on(world, hosts, dedicated, rounds=3)
-
-    assert is_known
-    assert (active(world, dedicated), hosts.run(dedicated)) == (False, 1)
-    assert world.charger(dedicated).task_definition_arn is None
-
-
-def test_a_service_that_is_made_while_its_definitions_are_deleted_ends_too(
-    world: World, hosts: Hosts, dedicated: str
-) -> None:
-    world.update(dedicated, placement=Placement.SHARED)
-    world.converge(dedicated)
-    world.ecs.settle()
-    world.wait_is_over(dedicated)
-    delete = world.ecs.delete_task_definitions
-
-    def made_meanwhile(definitions: Mapping[str, bool]) -> None:
-        world.ecs.services[dedicated] = FakeService(1, next(iter(definitions)))
-        delete(definitions)
-
-    with patch.object(world.ecs, "delete_task_definitions", made_meanwhile):
-        world.converge(dedicated)
-    is_placed = world.charger(dedicated).host_id
-    go_on(world, hosts, dedicated, rounds=3)
-
-    assert is_placed is None
-    assert (active(world, dedicated), hosts.run(dedicated)) == (False, 1)
-
-
-def move_to_host(world: World, hosts: Hosts, charger_id: str) -> None:
-    world.update(charger_id, placement=Placement.SHARED)
-    go_on(world, hosts, charger_id, rounds=3)
-    assert hosts.run(charger_id) == 1
-
-
-def test_what_a_worker_made_that_died_before_it_saw_the_move_is_found_later(
-    world: World, hosts: Hosts, dedicated: str
-) -> None:
-    world.update(dedicated, placement=Placement.SHARED)
-    go_on(world, hosts, dedicated, rounds=3)
-    arn = world.ecs.ensure_task_definition(dedicated, {}, {})
-    world.ecs.ensure_service(
-        dedicated, desired_count=1, task_definition_arn=arn, generation=1, tags={}, exists=False
-    )
-    world.ecs.settle()
-    too_early = remove_orphans(world.sessions, world.ecs)
-    with world.sessions.begin() as session:
-        session.execute(update(Charger).values(leftovers_at=func.now() - CHECK_AFTER - timedelta(seconds=1)))
-
-    remove_orphans(world.sessions, world.ecs)
-    world.ecs.settle()
-    remove_orphans(world.sessions, world.ecs)
-
-    charger = world.charger(dedicated)
-    assert too_early == 0
-    assert (active(world, dedicated), dedicated in world.ecs.definitions) == (False, False)
-    assert (charger.leftovers_at, charger.running_count, hosts.run(dedicated)) == (None, 1, 1)
 
 
 @pytest.mark.parametrize("placement", Placement)
