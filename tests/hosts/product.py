@@ -45,6 +45,10 @@ LOCATION = {
 }
 TOKENS = TokenSettings("HS256", JWT_SECRET, public_key="", jwks_url="", issuer="", audience="", max_age_s=0)
 ENDED_IN_ORDER = ("beat", "worker", "api", "ecs", "link", "redis", "postgres")
+BOOT = text("""
+    SELECT held.boot_id FROM control_sessions held JOIN hosts ON hosts.id = held.process_id
+    WHERE hosts.deleted_at IS NULL
+""")
 IN_TRANSACTION = text("""
     SELECT count(*) FROM charger_memories
     WHERE charger_id = ANY(:ids) AND jsonb_path_exists(memory, '$.connectors[*].transaction ? (@ != null)')
@@ -185,6 +189,11 @@ class Product:
         for pid in self.host_pids():
             os.kill(pid, number)
 
+    def boot_of_host(self) -> str:
+        """The boot of the process that the only host is, by the link's rows."""
+        with self.engine.connect() as connection:
+            return str(connection.execute(BOOT).scalar_one())
+
     def cut_off(self, pid: int) -> None:
         """Cut this process off from the link; others keep theirs."""
         self.line.cut(lambda port: port in local_ports(pid))
@@ -192,7 +201,10 @@ class Product:
 
 def local_ports(pid: int) -> set[int]:
     """The local ports of the connections of a process."""
-    return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")}
+    try:
+        return {each.laddr.port for each in psutil.Process(pid).net_connections("tcp")}
+    except psutil.NoSuchProcess:
+        return set()
 
 
 def is_closed(session: Session) -> bool:
@@ -208,7 +220,7 @@ def running_product(folder: Path, **settings: str) -> Iterator[Product]:
     """`settings` are more environment variables."""
     api_port, ecs_port, link_port = free_port(), free_port(), free_port()
     ecs_url = f"http://{HOST}:{ecs_port}"
-    postgres, redis = prepare_postgres(folder, free_port(), durable=False), prepare_redis(folder, free_port())
+    postgres, redis = prepare_postgres(folder, free_port()), prepare_redis(folder, free_port())
     with ExitStack() as parts:
         line = TcpProxy(link_port)
         parts.callback(line.close)

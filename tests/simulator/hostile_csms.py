@@ -10,7 +10,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from itertools import count
+from itertools import count, cycle
 from time import monotonic
 from typing import Any
 
@@ -95,7 +95,8 @@ class HostileCsms:
             return
         if frame[2] == "Heartbeat":
             self.report.beats[identity].append(monotonic())
-        await socket.send(json.dumps([3, frame[1], _answer(frame[2])]))
+        now = next(_DATES) if frame[2] == "Heartbeat" and identity.startswith("DATES") else NOW
+        await socket.send(json.dumps([3, frame[1], _answer(frame[2], now)]))
         if frame[2] == "BootNotification":
             self._accepted.add(identity)
             if len(self._accepted) == self._chargers:
@@ -115,6 +116,20 @@ class HostileCsms:
 
 
 _NUMBERS = count()
+#: Dates that cannot be, or that no calculation can bear.
+_DATES = cycle(
+    [
+        "2026-02-30T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-01-01T00:00:00+99:99",
+        "+275760-09-13T00:00:00Z",
+        "0000-00-00T00:00:00Z",
+        "2026-W01-1T00:00:00Z",
+        "1e308",
+        "",
+    ]
+)
 
 
 def _kind_of(frame: list[Any]) -> str:
@@ -122,10 +137,10 @@ def _kind_of(frame: list[Any]) -> str:
     return str(frame[2]) if frame[0] == 4 else str(frame[2].get("status", "answer"))
 
 
-def _answer(action: str) -> dict[str, Any]:
+def _answer(action: str, now: str) -> dict[str, Any]:
     if action == "BootNotification":
-        return {"currentTime": NOW, "interval": HEARTBEAT_S, "status": "Accepted"}
-    return {"currentTime": NOW} if action == "Heartbeat" else {}
+        return {"currentTime": now, "interval": HEARTBEAT_S, "status": "Accepted"}
+    return {"currentTime": now} if action == "Heartbeat" else {}
 
 
 async def _flood(is_v16: bool) -> AsyncIterator[Call]:
@@ -168,6 +183,44 @@ async def _schedules(is_v16: bool) -> AsyncIterator[Call]:
         await asyncio.sleep(1)
 
 
+async def _dates(is_v16: bool) -> AsyncIterator[Call]:
+    """Wherever a CSMS may name one. So does its answer to each Heartbeat."""
+    connector = {"connectorId": 1} if is_v16 else {"evseId": 1}
+    for number in count():
+        date = next(_DATES)
+        request = _profile(number % PROFILES, is_v16=is_v16)
+        profile = request["csChargingProfiles" if is_v16 else "chargingProfile"]
+        schedule = profile["chargingSchedule"] if is_v16 else profile["chargingSchedule"][0]
+        schedule["startSchedule"] = date
+        yield "SetChargingProfile", request
+        profile |= {"validFrom": date, "validTo": next(_DATES)}
+        yield "SetChargingProfile", request
+        yield "GetCompositeSchedule", connector | {"duration": 86_400}
+        if is_v16:
+            yield "ReserveNow", connector | {"expiryDate": date, "idTag": "TAG", "reservationId": 1}
+            yield "UpdateFirmware", {"location": "ftp://127.0.0.1:9/new", "retrieveDate": date}
+            yield (
+                "GetDiagnostics",
+                {"location": "ftp://127.0.0.1:9/", "startTime": date, "stopTime": next(_DATES)},
+            )
+        else:
+            token = {"idToken": "TAG", "type": "Central"}
+            yield "ReserveNow", connector | {"id": 1, "expiryDateTime": date, "idToken": token}
+            firmware = {
+                "location": "ftp://127.0.0.1:9/new",
+                "retrieveDateTime": date,
+                "installDateTime": next(_DATES),
+            }
+            yield "UpdateFirmware", {"requestId": number, "firmware": firmware}
+            log = {
+                "remoteLocation": "ftp://127.0.0.1:9/",
+                "oldestTimestamp": date,
+                "latestTimestamp": next(_DATES),
+            }
+            yield "GetLog", {"requestId": number, "logType": "DiagnosticsLog", "log": log}
+        await asyncio.sleep(0.05)
+
+
 def _profile(number: int, *, is_v16: bool) -> dict[str, Any]:
     periods = [{"startPeriod": 600 * each, "limit": 1000.0 + each + number} for each in range(100)]
     schedule = {
@@ -194,6 +247,7 @@ PLAGUES: dict[str, Callable[[bool], AsyncIterator[Call]]] = {
     "FAILS": _failing,
     "HUGE": _huge,
     "SCHEDULES": _schedules,
+    "DATES": _dates,
 }
 
 
