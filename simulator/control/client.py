@@ -139,6 +139,16 @@ class ControlClient:
                 break
         return False
 
+    async def is_heard(self, within_s: float) -> bool:
+        """Whether the link answers in the session that there is: then no other process has taken this one's place."""
+        socket = self._socket
+        if socket is not None:
+            with suppress(TimeoutError, ConnectionClosed):
+                async with asyncio.timeout(within_s):
+                    await (await socket.ping())
+                    return True
+        return False
+
     async def close(self, within_s: float = CLOSE_S) -> None:
         """The last words: what came of the actions, the states and the memories."""
         self._performer.close()
