@@ -37,12 +37,12 @@ def place(session: Session, decisions: Sequence[Decision], capacity: int) -> set
     placed = [each for each in decisions if hosts.get(each.charger_id)]
     new = [each for each in decisions if each.charger_id in hosts and not hosts[each.charger_id]]
     done = {each.charger_id for each in new}
+    if new:  # first, because hosts are locked before what is on them
+        host_ids = _take_room(session, organization_id, len(new), capacity)
+        session.execute(_PLACE, as_arrays(new) | {"host_ids": host_ids})
     if placed:  # by another worker, perhaps for an older generation
         standing = decide(session.connection(), placed)
         done |= {charger_id for charger_id, where in standing.items() if where.stays}
-    if new:
-        host_ids = _take_room(session, organization_id, len(new), capacity)
-        session.execute(_PLACE, as_arrays(new) | {"host_ids": host_ids})
     return done
 
 

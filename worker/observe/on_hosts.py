@@ -121,12 +121,16 @@ WHERE id = ANY(:charger_ids) AND (
     AND deleted_at IS NULL AND publish_at IS NULL AND observed_generation >= generation
 RETURNING id
 """)
+# Locks all rows that the transaction may change, in the order in which the link does: those of commands that may be too late,
+# and of chargers that may be released.
 _NOTE = text("""
-WITH unnoted AS MATERIALIZED (
-    SELECT charger_id FROM host_chargers WHERE charger_id = ANY(:charger_ids) AND NOT noted
-    ORDER BY charger_id FOR NO KEY UPDATE
+WITH mine AS MATERIALIZED (
+    SELECT host_chargers.charger_id, noted FROM host_chargers JOIN chargers ON chargers.id = host_chargers.charger_id
+    WHERE host_chargers.charger_id = ANY(:charger_ids)
+        AND (NOT noted OR leaving OR chargers.settled_generation < chargers.generation)
+    ORDER BY host_chargers.charger_id FOR NO KEY UPDATE OF host_chargers
 )
-UPDATE host_chargers SET noted = true FROM unnoted WHERE host_chargers.charger_id = unnoted.charger_id
+UPDATE host_chargers SET noted = true FROM mine WHERE host_chargers.charger_id = mine.charger_id AND NOT mine.noted
 """)
 _RECORD = text(f"""
 WITH heard AS MATERIALIZED (
