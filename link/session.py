@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 SEND_TIMEOUT_S = 20.0
 MAX_UNSENT_CHARACTERS = 8 * 1024 * 1024
-FRAMES_PER_S = 50.0  # of a process; each of its chargers adds a tenth
+FRAMES_PER_S = 50.0  # of a process; each of its chargers adds a tenth, of a host also one that does not run
 FRAMES_AT_ONCE = 200.0
 
 
@@ -99,7 +99,7 @@ class Session:
         return self._ending
 
     def _frames_per_s(self) -> float:
-        return FRAMES_PER_S + len(self.chargers) / 10
+        return FRAMES_PER_S + max(len(self.chargers), len(self.placed)) / 10
 
     async def _send_all(self) -> None:
         try:

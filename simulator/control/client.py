@@ -38,6 +38,10 @@ GONE_S = 45.0
 #: A session of at least this length makes the waits short again: a link that closes each at once is not called without end.
 STEADY_S = 5.0
 
+#: A host waits so long between two sends: what its chargers say meanwhile goes in the same frames, of which the link
+#: reads 50 per second and a tenth for each charger.
+GATHER_S = 0.03
+
 #: What the last words of one charger may take: its process ends within 5 s of SIGTERM.
 CLOSE_S = 0.5
 
@@ -137,6 +141,16 @@ class ControlClient:
                     return await hosted.welcomed.wait()
             if not self._is_taken:
                 break
+        return False
+
+    async def is_heard(self, within_s: float) -> bool:
+        """Whether the link answers in the session that there is: then no other process has taken this one's place."""
+        socket = self._socket
+        if socket is not None:
+            with suppress(TimeoutError, ConnectionClosed):
+                async with asyncio.timeout(within_s):
+                    await (await socket.ping())
+                    return True
         return False
 
     async def close(self, within_s: float = CLOSE_S) -> None:
@@ -280,6 +294,8 @@ class ControlClient:
             await self._due.wait()
             self._due.clear()
             await self._send_due(socket)
+            if self._host is not None:
+                await asyncio.sleep(GATHER_S)
 
     async def _send_due(self, socket: ClientConnection) -> None:
         """The states go before the results: whoever learns what came of an action finds what it changed.

@@ -21,14 +21,25 @@ def new_pace() -> Pace:
 
 
 class Handshakes:
-    """Entered for each attempt to connect: at most HANDSHAKES that are younger than COUNTED_S are inside."""
+    """Entered for each attempt to connect: at most HANDSHAKES that are younger than COUNTED_S are inside, and none while they are held."""
 
     def __init__(self) -> None:
         self.attempts = 0  #: so far
+        self._allowed = asyncio.Event()
+        self._allowed.set()
         self._free = asyncio.Semaphore(HANDSHAKES)
         self._limits: dict[asyncio.Task[object] | None, asyncio.TimerHandle] = {}
 
+    def hold(self) -> None:
+        """Nobody enters before `allow`. A repeat is safe."""
+        self._allowed.clear()
+
+    def allow(self) -> None:
+        """A repeat is safe."""
+        self._allowed.set()
+
     async def __aenter__(self) -> None:
+        await self._allowed.wait()
         await self._free.acquire()
         self.attempts += 1
         task = asyncio.current_task()

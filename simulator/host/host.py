@@ -24,6 +24,9 @@ REPORT_S = 5.0
 #: handshakes (2 s) the process ends within 25 s of SIGTERM; ECS kills it after 30.
 LAST_WORDS_S, MEMORIES_S = 12.0, 5.0
 
+#: A host that has stood still connects no charger until the link has answered its next hello, or was away for so long.
+HELD_S = 30.0
+
 
 class Host:
     def __init__(
@@ -36,10 +39,11 @@ class Host:
         self._client = ControlClient(settings.control, log, host=self, haste=haste)
         room = room_for(settings.capacity)
         self._keeper = Keeper(settings.environ, room, self._new_log, self._client)
-        self._watchdog = Watchdog(partial(log.remark, "error"), kill_process)
+        self._watchdog = Watchdog(partial(log.remark, "error"), kill_process, self._hold)
         self._usage = Usage()
         self._memory_limit_bytes = memory_limit_bytes(settings.memory_bytes)
         self._is_report_due = False
+        self._holding: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
         if room < settings.capacity:
             log.remark(
@@ -65,6 +69,8 @@ class Host:
             await self._keeper.close(LAST_WORDS_S)
             await self._client.close(MEMORIES_S)
         finally:
+            if self._holding is not None:
+                self._holding.cancel()
             for job in jobs:
                 job.cancel()
             for job in jobs:
@@ -80,11 +86,13 @@ class Host:
         return self._keeper.capacity
 
     def begin_session(self) -> None:
+        self._keeper.allow()
         self._is_report_due = True
         self._client.prompt()
 
     def give_way(self) -> None:
         self._keeper.give_way()
+        self._keeper.allow()
 
     def take_desired(self, entry: Frame) -> None:
         self._keeper.take(entry)
@@ -111,6 +119,20 @@ class Host:
             "cpu_percent": self._usage.take_cpu_percent(),
             "lines_dropped": self._writer.dropped,
         }
+
+    def _hold(self) -> None:
+        """The process has stood still: the link may have let another one run the chargers."""
+        self._log.remark(
+            "warning", "the process has stood still: its chargers connect when the link has heard it"
+        )
+        self._keeper.hold()
+        self._holding = asyncio.create_task(self._allow_when_heard())
+
+    async def _allow_when_heard(self) -> None:
+        """`begin_session` and `give_way` may do so before."""
+        if not await self._client.is_heard(HELD_S):
+            await asyncio.sleep(HELD_S)
+        self._keeper.allow()
 
     async def _report(self) -> None:
         while True:

@@ -106,6 +106,14 @@ class Keeper:
             if kept.task is None:
                 del self._kept[kept.id]
 
+    def hold(self) -> None:
+        """No charger connects to its CSMS before `allow`: another process may run it. A repeat is safe."""
+        self._handshakes.hold()
+
+    def allow(self) -> None:
+        """A repeat is safe."""
+        self._handshakes.allow()
+
     async def close(self, within_s: float) -> None:
         """Switches all chargers off in order. Their CSMSs have so long to take their last words."""
         self._is_ending = True

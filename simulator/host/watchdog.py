@@ -19,15 +19,24 @@ TICK_S = 1.0
 #: A loop that stands so long is looked into, and then ends the process: ECS starts it again.
 STANDS_S, HOPELESS_S = 5, 30
 
+#: After which another process may run the chargers: the lease of the control link is 15 s.
+STOOD_S = 10.0
+
 #: Of the stack in the log.
 MAX_STACK_LENGTH = 8_000
 
 
 class Watchdog:
-    def __init__(self, say: Callable[[str], None], end: Callable[[], None]) -> None:
-        """`say` and `end` are called from a thread: with the stack of a loop that stands, and when there is no more hope."""
+    def __init__(
+        self, say: Callable[[str], None], end: Callable[[], None], stood: Callable[[], object]
+    ) -> None:
+        """`say` and `end` are called from a thread: with the stack of a loop that stands, and when there is no more hope.
+
+        `stood` is called in the loop that has stood for STOOD_S, or whose process was stopped for so long, as soon as it goes on.
+        """
         self._say = say
         self._end = end
+        self._stood = stood
         self._late_s: deque[float] = deque(maxlen=SAMPLES)
         self._samples = 0
         self._stopped = threading.Event()
@@ -39,7 +48,10 @@ class Watchdog:
             while True:
                 due_s = time.monotonic() + SAMPLE_S
                 await asyncio.sleep(SAMPLE_S)
-                self._late_s.append(max(time.monotonic() - due_s, 0.0))
+                late_s = max(time.monotonic() - due_s, 0.0)
+                self._late_s.append(late_s)
+                if late_s > STOOD_S:
+                    self._stood()
                 self._samples += 1
         finally:
             self._stopped.set()

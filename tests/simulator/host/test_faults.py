@@ -5,10 +5,13 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from itertools import groupby
 from pathlib import Path
 
+import pytest
+
+from simulator.host.watchdog import STOOD_S
 from tests.simulator.host.hosting import HostLink, desired, hosting
 from tests.support.csms import Csms
 from tests.support.waiting import wait_until_async
@@ -164,3 +167,63 @@ async def test_sigterm_switches_all_chargers_off_in_order() -> None:
     ended = [line for line in lines if line.get("reason") == "stopped"]
     assert {line["charger"] for line in ended} == set(chargers)
     assert [line for line in lines if line["type"] == "log" and line["level"] == "error"] == []
+
+
+@pytest.mark.slow
+async def test_a_process_that_stood_still_connects_no_charger_before_the_link_has_heard_it() -> None:
+    """Another process may have taken its place: then it ends them."""
+    async with Csms() as csms, HostLink() as link:
+        host = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "simulator.host"), stdout=DEVNULL, env=os.environ | link.environment
+        )
+        try:
+            session = await link.session()
+            chargers = [f"dep-{number}" for number in range(20)]
+            await link.give(*(desired(each, csms.url) for each in chargers))
+            await csms.accepted(20)
+
+            host.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(STOOD_S + 1)  # the process measures its own standing still
+            link.close_code = 4009
+            session.socket.transport.abort()
+            for each in csms.links:
+                each.socket.transport.abort()
+            host.send_signal(signal.SIGCONT)
+            await wait_until_async(lambda: len(link.attempts) > 2, within_s=40)
+            assert len(csms.links) == 20
+            link.close_code = None
+            await wait_until_async(lambda: len(link.sessions) > 1, within_s=60)
+            second = link.sessions[-1]
+            await link.give(*(desired(each, csms.url) for each in chargers))
+            await csms.accepted(40)
+        finally:
+            host.kill()
+            await host.wait()
+
+    assert second.hello["chargers"] == []
+
+
+@pytest.mark.slow
+async def test_the_chargers_of_a_process_that_stood_still_connect_again_at_once_when_its_session_lasts() -> (
+    None
+):
+    async with Csms() as csms, HostLink() as link:
+        host = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "simulator.host"), stdout=DEVNULL, env=os.environ | link.environment
+        )
+        try:
+            await link.session()
+            await link.give(desired("dep-1", csms.url))
+            await csms.accepted(1)
+
+            host.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(STOOD_S + 1)
+            csms.links[0].socket.transport.abort()
+            host.send_signal(signal.SIGCONT)
+
+            await csms.link(2)
+        finally:
+            host.kill()
+            await host.wait()
+
+    assert len(link.attempts) == 1

@@ -44,19 +44,22 @@ async def test_a_charger_runs_says_its_state_and_is_switched_off(version: str, t
     assert memory["memory"]["clean"] is True
 
 
-async def test_200_chargers_start_and_stop(tmp_path: Path) -> None:
+async def test_200_chargers_start_and_stop_and_say_so_together(tmp_path: Path) -> None:
     chargers = [f"dep-{number}" for number in range(200)]
-    async with hosting(tmp_path) as (host, link, _, csms):
+    async with hosting(tmp_path) as (host, link, session, csms):
         await link.give(*(desired(each, csms.url, ocpp_version=VERSIONS[len(each) % 2]) for each in chargers))
         for each in chargers:
             assert (await link.settled(each, 1, within_s=30))["running"]
         await wait_until_async(lambda: len(csms.links) == 200, within_s=30)
         assert host.host.take_report() is None
+        before = len(session.frames)
 
         await link.give(*(desired(each, csms.url, 2, is_on=False) for each in chargers))
         for each in chargers:
             assert not (await link.settled(each, 2, within_s=30))["running"]
+        frames = len(session.frames) - before
 
+    assert frames < len(chargers)
     assert sorted(each.identity for each in csms.links) == sorted(chargers)
 
 

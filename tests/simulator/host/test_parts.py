@@ -109,7 +109,7 @@ def test_a_loop_that_stands_is_reported_with_its_stack_and_then_ends_the_process
         await asyncio.sleep(0.1)
         watching.cancel()
 
-    dog = Watchdog(said.append, lambda: ended.append(True))
+    dog = Watchdog(said.append, lambda: ended.append(True), lambda: None)
     asyncio.run(stand())
 
     stack, end = said
