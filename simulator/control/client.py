@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Never
 
 from websockets.asyncio.client import ClientConnection
@@ -284,7 +285,7 @@ class ControlClient:
             self._host.take_specification(str(part["charger"]), spec)
         elif hosted is not None:
             hosted.spec = spec
-            hosted.on_spec(spec)
+            hosted.attempt(partial(hosted.on_spec, spec))
 
     def _take_token(self, frame: Frame) -> None:
         self._session_token = frame["token"]
@@ -334,7 +335,7 @@ def _welcome(hosted: Hosted, frame: Frame) -> None:
     if not hosted.has_memory:
         hosted.memory = with_secrets(frame.get("memory"))
     if hosted.spec is not None and spec is not None:
-        hosted.on_spec(hosted.spec)
+        hosted.attempt(partial(hosted.on_spec, hosted.spec))
     hosted.welcomed.set()
 
 

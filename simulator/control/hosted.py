@@ -2,13 +2,15 @@
 
 import secrets
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from simulator.charge_point.charge_point import ChargePoint
 from simulator.charge_point.memory import State
 from simulator.flag import Flag
 from simulator.log import Event, EventLog
 from simulator.turn import TURN
+
+Result = TypeVar("Result")
 
 
 class Spec(NamedTuple):
@@ -81,6 +83,17 @@ class Hosted:
     def snapshot(self) -> State | None:
         """What it remembers now."""
         return self.memory if self.charge_point is None else self.charge_point.memory.snapshot()
+
+    def attempt(self, act: Callable[[], Result]) -> Result | None:
+        """What `act` returns. An error of the charger's own code restarts the charger, and ends nothing else: then None."""
+        try:
+            return act()
+        except Exception as error:
+            if self.charge_point is None:
+                self.log.remark("error", f"the charger has failed before it began: {error!r}"[:500])
+            else:
+                self.charge_point.timers.fail(error)
+            return None
 
     def follow(self, revision: int, error: str | None = None) -> None:
         """Reports which specification the charger has, or why it cannot have it."""

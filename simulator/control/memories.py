@@ -50,7 +50,7 @@ class Memories:
             self._make_due()
         due, self._due = self._due, {}
         for hosted in due.values():
-            state = hosted.snapshot()
+            state = hosted.attempt(hosted.snapshot)
             if state is not None:
                 yield {"charger": hosted.id, "memory": without_secrets(state, hosted.secret_names)}
 

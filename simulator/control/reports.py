@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 from simulator.actions.place import describe_connector
 from simulator.charge_point.charge_point import ChargePoint
@@ -61,7 +62,9 @@ class Reports:
         """The changes since the last call."""
         changed, self._changed = self._changed, {}
         for hosted in changed.values():
-            state = self._describe(hosted)
+            state = hosted.attempt(partial(self._describe, hosted))
+            if state is None:
+                continue
             last = self._last.get(hosted.id, {})
             news = {name: value for name, value in state.items() if name not in last or last[name] != value}
             self._last[hosted.id] = state

@@ -150,7 +150,7 @@ class Keeper:
             kept.stop()
         elif kept.spec is not None and kept.spec is not kept.hosted.spec:
             kept.hosted.spec = kept.spec
-            kept.life.take_specification(kept.spec)
+            kept.hosted.attempt(partial(kept.life.take_specification, kept.spec))
 
     async def _keep(self, kept: Kept) -> None:
         """Until the charger is off as desired, or stays down; then `task` is None."""

@@ -37,10 +37,14 @@ class Timers:
             try:
                 act()
             except Exception as error:
-                if self._failure is not None and not self._failure.done():
-                    self._failure.set_exception(error)
+                self.fail(error)
 
         self._handles[key] = asyncio.get_running_loop().call_later(delay_s, run)
+
+    def fail(self, error: Exception) -> None:
+        """Whoever watches gets the error; the first one counts."""
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
 
     def cancel(self, connector: Connector | None, name: str) -> None:
         """Safe for a timer that does not run."""
