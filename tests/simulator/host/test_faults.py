@@ -97,6 +97,7 @@ async def test_a_charger_that_the_link_does_not_know_ends(tmp_path: Path) -> Non
     async with hosting(tmp_path) as (_, link, session, csms):
         await link.give(desired("dep-1", csms.url, 5))
         await csms.accepted()
+        await link.settled("dep-1", 5)
 
         await link.give(desired("dep-1", csms.url, 0, is_on=False, leaving=True))
         await wait_until_async(lambda: not session.all("observed")[-1]["running"])

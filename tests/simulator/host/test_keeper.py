@@ -65,7 +65,7 @@ async def test_a_crash_reaches_no_neighbour_and_is_reported_until_the_charger_ru
 async def test_a_charger_that_always_crashes_stays_down_until_it_is_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(crashes, "FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(crashes, "FIRST_WAIT_S", 0.1)  # longer than the host gathers what it says
     async with hosting(tmp_path) as (_, link, session, csms):
         with faulty("dep-1"):
             await link.give(desired("dep-1", csms.url))
@@ -161,7 +161,7 @@ async def test_a_running_charger_follows_a_newer_specification(tmp_path: Path) -
     async with hosting(tmp_path) as (_, link, session, csms):
         await link.give(desired("dep-1", csms.url))
         await csms.accepted()
-        boot = link.observed("dep-1")["boot"]
+        boot = (await link.settled("dep-1", 1))["boot"]
 
         await link.give(desired("dep-1", csms.url, 2, revision=2, ev_energy_wh=5000))
         await wait_until_async(lambda: session.state("dep-1").get("spec", {}).get("revision") == 2)
