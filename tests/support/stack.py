@@ -190,6 +190,10 @@ class RememberingCsms:
     def open_now(self, identity: str) -> list[Session]:
         return [session for session in self.of(identity) if session.closed_at is None]
 
+    def remove_closed(self) -> None:
+        """Of sessions that have ended nothing is known any more."""
+        self.sessions = [session for session in self.sessions if session.closed_at is None]
+
     def wait_for_boot(self, identity: str, within_s: float = 5) -> Session:
         """The charger's open session, when its BootNotification has come."""
         wait_until(lambda: any(session.booted_at for session in self.open_now(identity)), within_s)
