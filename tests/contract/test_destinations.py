@@ -12,6 +12,7 @@ import pytest
 from api.http.fields.ws_url import InvalidWsUrl, normalise_ws_url
 from shared.destinations import BadRule, read_destinations
 from simulator.destinations import OPEN
+from simulator.link import names
 from simulator.link.websocket import LinkError, open_link
 from simulator.settings import BadSettings, read_settings
 
@@ -119,6 +120,12 @@ NAMED = [
     ("10.0.0.0/8", "", "csms.test", ["10.0.0.5"], False, False),
     ("10.0.0.0/8", "", "csms.test", ["198.51.100.7"], False, True),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _every_name_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name leads elsewhere in the next test."""
+    monkeypatch.setattr(names, "SHARED_S", 0)
 
 
 def api_refuses(allow: str, deny: str, host: str) -> bool:
