@@ -30,14 +30,14 @@ CORE_MUTATIONS = (
     Mutation(
         "a message is acted on though ECS has accepted it already",
         "worker/reconcile/desired.py",
-        "return None if done or early else desired",
-        "return None if early else desired",
+        "return not done and not early",
+        "return not early",
     ),
     Mutation(
         "`not_before` is ignored",
         "worker/reconcile/desired.py",
-        "return None if done or early else desired",
-        "return None if done else desired",
+        "return not done and not early",
+        "return not done",
     ),
     Mutation(
         "organizations that wait for the rate budget are served in the order of arrival",

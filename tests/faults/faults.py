@@ -99,6 +99,7 @@ FAULTS = [
         "F18 ECS does it, its answer is lost, 50 %",
         with_rules({"kind": "apply_then_cut", "probability": 0.5}, accepted=80),
         slow=False,
+        converges_within_s=30,  # after failures a charger waits for up to 10 s
     ),
     Fault(
         "F19 ECS answers cut, empty or MISSING",
@@ -124,7 +125,7 @@ FAULTS = [
     Fault("F27 workers 2, 0, 4, 0, 2", no_worker_then_four),
     Fault("F28 rolling deployment", rolling_deployment),
     Fault("F29 worker frozen and gone on", frozen_worker),
-    Fault("F30 ECS kill -9 and back", ecs_restarted),
+    Fault("F30 ECS kill -9 and back", ecs_restarted, converges_within_s=30),
     Fault("F31 changed by hand", changed_by_hand, slow=False),
     Fault("F35 workers cut from the database", workers_cut_from_the_database),
     Fault("F36 Redis answers 300 ms late", redis_slow),

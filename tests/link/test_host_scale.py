@@ -90,17 +90,22 @@ def crowd(rows: ControlRows) -> tuple[HostRows, str, list[str]]:
     return hosts, host_id, charger_ids
 
 
-def follow(host: ScriptedProcess, count: int, *, running: bool = True) -> None:
-    """Answer frames until so many entries have come."""
-    while count > 0:
+def follow(host: ScriptedProcess, count: int, generation: int) -> None:
+    """Answer frames until so many chargers have had this generation. An entry may come twice."""
+    followed: set[str] = set()
+    while len(followed) < count:
         entries = host.hear("desired")["desired"]
-        count -= len(entries)
+        followed |= {each["charger"] for each in entries if each["generation"] == generation}
         host.say(
             "observed",
             observed=[
                 {
                     **{"charger": each["charger"], "generation": each["generation"]},
-                    **{"running": running, "boot": f"b{each['generation']}", "fault": None},
+                    **{
+                        "running": bool(each["desired_count"]),
+                        "boot": f"b{each['generation']}",
+                        "fault": None,
+                    },
                 }
                 for each in entries
             ],
@@ -121,7 +126,7 @@ def test_a_thousand_chargers_start_stop_and_act_with_few_statements(
 
     with statements_of_links() as executed:
         say_hello(host)
-        follow(host, CHARGERS)
+        follow(host, CHARGERS, 1)
         wait_until(lambda: connected(rows.sessions, host_id) == CHARGERS, 30)
         given_actions(rows)
         actions = host.next_actions(CHARGERS)
@@ -132,7 +137,7 @@ def test_a_thousand_chargers_start_stop_and_act_with_few_statements(
         wait_until(lambda: rows.count("applied") == CHARGERS, 30)
         with rows.sessions.begin() as session:
             session.execute(update(HostCharger).values(generation=2, desired_count=0))
-        follow(host, CHARGERS, running=False)
+        follow(host, CHARGERS, 2)
         wait_until(lambda: hosts.running(host_id) == 0, 30)
         wait_until(lambda: connected(rows.sessions, host_id) == 0, 30)
 
