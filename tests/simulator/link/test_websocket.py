@@ -294,7 +294,8 @@ async def test_a_name_that_is_not_resolved_in_time_is_given_up(
     resolved = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [] if resolved.wait(10) else None)
 
-    async with LocalCharger("ws://csms.example/", open_timeout_s=0.1, ws_url_deny=deny) as charger:
+    url = f"ws://slow-{deny or 'allowed'}.example/"  # the answer serves others for a second
+    async with LocalCharger(url, open_timeout_s=0.1, ws_url_deny=deny) as charger:
         event = await charger.connection("disconnected", "address_forbidden" if deny else "dns_failure")
         resolved.set()
 
