@@ -49,6 +49,7 @@ def test_exchanges_come_as_they_happen(pane: Locator) -> None:
 
 
 def test_a_paused_log_collects_what_comes_and_then_shows_it(page: Page, pane: Locator) -> None:
+    expect(pane.get_by_role("button", name="Pause", exact=True)).to_be_visible()
     page.keyboard.press("p")
     expect(pane.get_by_role("button", name="Resume")).to_be_visible()
     shown = pane.locator(".frame-row").count()

@@ -169,7 +169,8 @@ export function framesPane(charger, { signal }) {
     if (!loaded) return notice.querySelector(".failed") ? load() : null;
     return attempt(async () => {
       await log.catchUp(whileFiltersStay());
-      draw();
+      if (isPaused()) drawBar(); // what was missed is shown when the log goes on
+      else draw();
     });
   }
 
