@@ -14,6 +14,7 @@ import httpx
 
 from bench.report import Budget, Report, Table
 from bench.support.cpu import Meter
+from bench.support.hosting import locate
 from bench.support.load import Load, add_up, drive_at_rate, get
 from bench.support.servers import token
 from bench.support.stack import (
@@ -48,7 +49,7 @@ def measure() -> Report:
     ):
         ids = [create_charger(quiet, f"CP-{number}") for number in range(OTHERS)]
         wait_until_settled(stack.engine, 120)
-        location_id = _locate(bulk)
+        location_id = locate(bulk)
         single_ms, many_ms = _accept(bulk, location_id)
         requests = _requests(ids)
         _window(stack, requests)  # its connections are new to the server
@@ -91,17 +92,6 @@ def _create(client: httpx.Client, location_id: str, prefix: str, query: str = ""
     groups = [{"template": template, "charger_ids": suffixes}]
     path = f"/ocpp/locations/{location_id}/chargers{query}"
     return str(client.post(path, json=groups).raise_for_status().json()["status_url"])
-
-
-def _locate(client: httpx.Client) -> str:
-    body = {
-        "name": "North",
-        "address": "1",
-        "city": "Hamburg",
-        "country": "DE",
-        "coordinates": {"latitude": 53.6, "longitude": 10.0},
-    }
-    return str(client.post("/ocpp/locations", json=body).raise_for_status().json()["id"])
 
 
 def _requests(ids: Sequence[str]) -> Iterator[bytes]:

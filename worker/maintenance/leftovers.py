@@ -69,9 +69,9 @@ def remove_leftovers(sessions: Sessions, ecs: EcsClient) -> int:
 def remove_orphans(sessions: Sessions, ecs: EcsClient) -> int:
     """Delete what ECS has of chargers that were removed, or moved to a host, CHECK_AFTER ago.
 
-    Returns for how many nothing is left. A worker whose call was on its way meanwhile may have created a service or a task definition, and died before it saw
-    that the charger has none any more. Safe to repeat, also concurrently. Ends early, returning 0, when commands need the
-    rate budget. Raises EcsUnavailable, EcsRejected.
+    Returns for how many nothing is left. A worker whose call was on its way meanwhile may have created a service or a task
+    definition, and died before it saw that the charger has none any more. Safe to repeat, also concurrently. Ends early,
+    returning 0, when commands need the rate budget. Raises EcsUnavailable, EcsRejected.
     """
     with sessions.begin() as session:
         former = _former(session)
