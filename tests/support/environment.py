@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from shared.auth.tokens import make_token
+from shared.settings import TokenSettings
+
 JWT_SECRET = "a-secret-of-the-tests-that-is-long-enough-to-be-accepted"
 
 ENCRYPTION_KEY = "dGhlLWVuY3J5cHRpb24ta2V5LW9mLWFsbC10aGUtdGU="
@@ -25,3 +28,20 @@ def environment(database_url: str, redis_url: str) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "tests",
         "AWS_SECRET_ACCESS_KEY": "tests",
     }
+
+
+def tokens_of(settings: TokenSettings) -> Token:
+    """Makes tokens that a part with these settings takes: `token(organization="acme")`, `token(role="admin")`."""
+
+    def token(
+        organization: str | None = "acme", role: str = "user", subject: str = "tester", ttl_s: int = 3600
+    ) -> str:
+        return make_token(
+            settings,
+            subject=subject,
+            organization_id=None if role == "admin" else organization,
+            role=role,
+            ttl_s=ttl_s,
+        )
+
+    return token
