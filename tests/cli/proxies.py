@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
+from tests.support.http import PLAIN_HTTP
+
 
 @contextmanager
 def served(proxy: "type[Proxy]", api: str) -> Iterator[str]:
@@ -38,7 +40,7 @@ class Proxy(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
         answer = httpx.request(
-            self.command, self.api + self.path, content=body, headers=headers, trust_env=False, timeout=30
+            self.command, self.api + self.path, content=body, headers=headers, timeout=30, **PLAIN_HTTP
         )
         if lost:
             self.close_connection = True

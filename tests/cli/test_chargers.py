@@ -12,6 +12,7 @@ import pytest
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import COMMAND, NOBODY, Run, description_of, environment_of
 from tests.cli.proxies import Unlucky, served
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import ecs_owner
 from tests.support.waiting import wait_until
 
@@ -101,9 +102,7 @@ def test_a_command_that_a_newer_one_supersedes_has_failed(
     rule = {"kind": "delay", "action": "UpdateService", "service": charger["id"], "seconds": 2, "count": 1}
     stack = description_of(chargehand)
     owner = ecs_owner(stack["environment"])
-    httpx.put(
-        f"{stack['ecs']}/_chargehand/faults", json=[rule], auth=owner, trust_env=False
-    ).raise_for_status()
+    httpx.put(f"{stack['ecs']}/_chargehand/faults", json=[rule], auth=owner, **PLAIN_HTTP).raise_for_status()
     stop = subprocess.Popen(
         [*COMMAND, "chargers", "stop", name],
         env=environment_of(chargehand),

@@ -12,6 +12,7 @@ from shared.auth.tokens import make_token
 from shared.settings import TokenSettings
 from tests.contract.sdk import Sdk
 from tests.support.environment import JWT_SECRET
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack, running_stack
 
 Api = Callable[..., dict[str, Any]]
@@ -60,7 +61,7 @@ def api(stack: Stack, stack_token: Callable[..., str]) -> Api:
 
     def call(path: str, method: str = "GET", **more: Any) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {stack_token()}"}
-        answer = httpx.request(method, stack.api_url + path, headers=headers, **more)
+        answer = httpx.request(method, stack.api_url + path, headers=headers, **PLAIN_HTTP, **more)
         answer.raise_for_status()
         body: dict[str, Any] = answer.json() if answer.content else {}
         return body

@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection
 
 from tests.contract.test_end_to_end import kill_charger
 from tests.contract.test_link import NOBODY, a_server, reject_boots
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -25,7 +26,7 @@ SOON_S = 5  # after the boot, far above the usual 1 to 2: other tests run at the
 @pytest.fixture
 def http(stack: Stack, stack_token: Callable[..., str]) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=70) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=70, **PLAIN_HTTP) as client:
         yield client
 
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -16,7 +17,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def http(stack: Stack, stack_token: Callable[..., str]) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=70) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=70, **PLAIN_HTTP) as client:
         yield client
 
 

@@ -12,6 +12,7 @@ from ocpplab.errors import NotFoundError
 
 from tests.contract.conftest import Api
 from tests.contract.sdk import Sdk
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -178,7 +179,7 @@ def create_at(api: Api, ws_url: str, identity: str) -> str:
 
 def kill_charger(stack: Stack, charger_id: str) -> None:
     """kill -9 of the charger's process."""
-    tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks", auth=stack.ecs_owner).json()
+    tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks", auth=stack.ecs_owner, **PLAIN_HTTP).json()
     pid = next(task["pid"] for task in tasks if task["service"] == charger_id)
     psutil.Process(pid).send_signal(signal.SIGKILL)
 

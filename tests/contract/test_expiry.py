@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from tests.contract.conftest import Api
 from tests.support.ecs_services import CLUSTER, clients
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -43,7 +44,7 @@ def in_ecs(stack: Stack, charger_ids: list[str]) -> list[str]:
     """What ECS still has of the chargers: services that are not gone, tasks, and task definitions."""
     ecs, _ = clients(stack.ecs_url)
     services = ecs.describe_services(cluster=CLUSTER, services=charger_ids)["services"]
-    tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks", auth=stack.ecs_owner).json()
+    tasks = httpx.get(f"{stack.ecs_url}/_chargehand/tasks", auth=stack.ecs_owner, **PLAIN_HTTP).json()
     return [
         *(one["serviceName"] for one in services if one["status"] != "INACTIVE"),
         *(task["service"] for task in tasks if task["service"] in charger_ids),

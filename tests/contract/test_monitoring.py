@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from embedded.process import running
 from tests.contract.conftest import Api
 from tests.support.fleet import NEW_CHARGER
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack, worker_program
 from tests.support.waiting import wait_until
 
@@ -86,13 +87,15 @@ def series(budgeted: None, stack: Stack, csms: RememberingCsms, stack_token: Cal
     """What /metrics shows of a stack with a charger that runs."""
     body = NEW_CHARGER | {"identity": "CP-MONITORED", "ws_url": csms.url}
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    created = httpx.post(f"{stack.api_url}/ocpp/chargers", json=body, headers=headers)
+    created = httpx.post(f"{stack.api_url}/ocpp/chargers", json=body, headers=headers, **PLAIN_HTTP)
     assert created.status_code == 202, created.text
     csms.wait_for_boot("CP-MONITORED", 30)
 
     def shown() -> Series:
         found: Series = {}
-        for family in text_string_to_metric_families(httpx.get(f"{stack.api_url}/metrics").text):
+        for family in text_string_to_metric_families(
+            httpx.get(f"{stack.api_url}/metrics", **PLAIN_HTTP).text
+        ):
             for sample in family.samples:
                 found.setdefault(sample.name, []).append(sample.labels)
         return found

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import sqlalchemy
 
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -22,7 +23,7 @@ WITHIN_S = 2.0
 @pytest.fixture
 def http(stack: Stack, stack_token: Callable[..., str]) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=70) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=70, **PLAIN_HTTP) as client:
         yield client
 
 
@@ -58,7 +59,7 @@ def wait_for_boot_after(csms: RememberingCsms, identity: str, known: int) -> Non
 
 def calls_about(stack: Stack, charger_id: str) -> list[str]:
     """The operations of ECS that named the charger, but for those with which the observer reads."""
-    calls = httpx.get(f"{stack.ecs_url}/_chargehand/calls", auth=stack.ecs_owner).json()
+    calls = httpx.get(f"{stack.ecs_url}/_chargehand/calls", auth=stack.ecs_owner, **PLAIN_HTTP).json()
     return [
         call["action"]
         for call in calls

@@ -13,6 +13,7 @@ from shared.auth.tokens import make_token
 from shared.settings import TokenSettings
 from tests.dashboard.browser import DESKTOP, Complaints, chromium, running_browser
 from tests.support.environment import JWT_SECRET
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack, running_stack
 
 #: Makes tokens that the stack accepts: `stack_token("acme")`, `stack_token(role="admin")`, `stack_token(ttl_s=60)`.
@@ -72,7 +73,9 @@ def client(stack: Stack, stack_token: StackToken) -> Iterator[httpx.Client]:
             )
 
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers, event_hooks={"response": [check]}) as client:
+    with httpx.Client(
+        base_url=stack.api_url, headers=headers, event_hooks={"response": [check]}, **PLAIN_HTTP
+    ) as client:
         yield client
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from tests.dashboard.browser import Complaints, axe, evaluate, open_view
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.support.fleet import NEW_CHARGER, NEW_LOCATION
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 from tests.support.waiting import wait_until
 
@@ -37,7 +38,7 @@ def charger_id(stack: Stack, csms: RememberingCsms, stack_token: StackToken) -> 
         "scenario": [{"do": "plug_connector"}, {"do": "present_token", "with": {"id_tag": SHORT}}],
     }
     headers = {"Authorization": f"Bearer {stack_token(ORGANIZATION)}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=60, **PLAIN_HTTP) as client:
 
         def send(method: str, path: str, **more: Any) -> Any:
             answer = client.request(method, path, **more)

@@ -15,6 +15,7 @@ from tests.dashboard.browser import PHONE, Complaints, axe, open_view, width_of_
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import Stack
 from worker.jobs.run import Quotas, run_steps
 
@@ -43,7 +44,7 @@ def stack(backend: Sessions, redis_url: str, server_folder: Path) -> Iterator[St
 @pytest.fixture
 def client(stack: Stack, stack_token: StackToken, backend: Sessions) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, **PLAIN_HTTP) as client:
         yield client
     finish(backend)
     with backend.begin() as session:  # as before the test, for the next one

@@ -15,6 +15,7 @@ from tests.dashboard.browser import DESKTOP, PHONE, axe, open_view, width_of_con
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import Stack
 
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -47,7 +48,7 @@ def stack(engine: Engine, redis_url: str, server_folder: Path) -> Iterator[Stack
 @pytest.fixture
 def client(stack: Stack, stack_token: StackToken) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {stack_token()}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, **PLAIN_HTTP) as client:
         yield client
         for location in client.get("/ocpp/locations", params={"limit": 100}).json()["data"]:
             client.delete(f"/ocpp/locations/{location['id']}")

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.dashboard.browser import DESKTOP, PHONE, axe, open_view, width_of_content
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.support.fleet import NEW_CHARGER
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import RememberingCsms, Stack
 
 ORGANIZATION = "views"
@@ -30,7 +31,7 @@ VIEWS = {
 def paths(stack: Stack, csms: RememberingCsms, stack_token: StackToken) -> Iterator[dict[str, str]]:
     """What the paths of VIEWS name: a charger that is accepted, one that cannot connect, and a job."""
     headers = {"Authorization": f"Bearer {stack_token(ORGANIZATION)}"}
-    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=stack.api_url, headers=headers, timeout=60, **PLAIN_HTTP) as client:
 
         def post(path: str, body: dict[str, Any], **query: Any) -> dict[str, Any]:
             answer = client.post(path, json=body, params=query)

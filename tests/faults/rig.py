@@ -32,6 +32,7 @@ from shared.queues import Queue
 from shared.settings import TokenSettings
 from shared.vocabulary import FINAL
 from tests.support.environment import JWT_SECRET
+from tests.support.http import PLAIN_HTTP
 from tests.support.proxy import TcpProxy
 from tests.support.waiting import wait_until
 
@@ -176,7 +177,7 @@ class Rig:
     def client(self, **options: Any) -> httpx.Client:
         """A client of the organization that owns the chargers."""
         headers = {"Authorization": f"Bearer {self._token}"}
-        return httpx.Client(base_url=self.api_url, headers=headers, trust_env=False, **options)
+        return httpx.Client(base_url=self.api_url, headers=headers, **PLAIN_HTTP, **options)
 
     def mend(self) -> None:
         """End every fault: all components run, all lines are open, ECS has no rules."""

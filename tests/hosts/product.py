@@ -22,6 +22,7 @@ from shared.database.engine import make_engine
 from shared.database.migrate import migrate
 from shared.settings import TokenSettings
 from tests.support.environment import JWT_SECRET, environment
+from tests.support.http import PLAIN_HTTP
 from tests.support.proxy import TcpProxy
 from tests.support.stack import (
     RememberingCsms,
@@ -63,6 +64,7 @@ class Product:
     csms: RememberingCsms
     line: TcpProxy  #: between the hosts and the link
     engine: Engine
+    client: httpx.Client  #: of the API, as a user of ORGANIZATION
     programs: dict[str, Program] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -94,10 +96,7 @@ class Product:
     # As a client.
 
     def request(self, path: str, method: str = "GET", **more: Any) -> httpx.Response:
-        token = make_token(TOKENS, subject="tester", organization_id=ORGANIZATION, role="user", ttl_s=3600)
-        headers = {"Authorization": f"Bearer {token}"}
-        url = f"{self.stack.api_url}/ocpp{path}"
-        return httpx.request(method, url, headers=headers, timeout=40, trust_env=False, **more)
+        return self.client.request(method, f"{self.stack.api_url}/ocpp{path}", **more)
 
     def call(self, path: str, method: str = "GET", **more: Any) -> Any:
         answer = self.request(path, method, **more)
@@ -145,8 +144,11 @@ class Product:
 
     def observed_states(self) -> dict[str, str]:
         """Of all chargers, by identity."""
-        rows = self.call("/chargers?limit=100&cursor=")["data"]
-        return {row["identity"]: row["runtime"]["observed"] for row in rows}
+        return {row["identity"]: row["runtime"]["observed"] for row in self.rows()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All chargers, of which there are at most 100."""
+        return list(self.call("/chargers?limit=100&cursor=")["data"])
 
     # The chargers.
 
@@ -157,9 +159,10 @@ class Product:
 
     def all_observed(self, ids: Collection[str], state: str, within_s: float = 30) -> None:
         def found() -> bool:
-            return all(self.observed(charger_id) == state for charger_id in ids)
+            states = {row["id"]: row["runtime"]["observed"] for row in self.rows()}
+            return all(states.get(charger_id) == state for charger_id in ids)
 
-        wait_until(found, within_s, f"all are {state}")
+        wait_until(found, within_s, f"all are {state}", every_s=0.1)
 
     def never_twice(self, identities: Collection[str]) -> bool:
         return {self.csms.most_at_once(identity) for identity in identities} == {1}
@@ -176,9 +179,7 @@ class Product:
 
     def hosts(self) -> dict[int, str]:
         """The id of each host by the id of its process."""
-        tasks = httpx.get(
-            f"{self.stack.ecs_url}/_chargehand/tasks", auth=self.stack.ecs_owner, trust_env=False
-        ).json()
+        tasks = self.client.get(f"{self.stack.ecs_url}/_chargehand/tasks", auth=self.stack.ecs_owner).json()
         return {
             task["pid"]: task["service"]
             for task in tasks
@@ -247,7 +248,10 @@ def running_product(folder: Path, **settings: str) -> Iterator[Product]:
         engine = make_engine(postgres.url, pool_size=2)
         parts.callback(engine.dispose)
         csms = parts.enter_context(RememberingCsms())
-        product = Product(stack, csms, line, engine, {program.name: program for program in programs})
+        token = make_token(TOKENS, subject="tester", organization_id=ORGANIZATION, role="user", ttl_s=7200)
+        headers = {"Authorization": f"Bearer {token}"}
+        client = parts.enter_context(httpx.Client(headers=headers, timeout=40, **PLAIN_HTTP))
+        product = Product(stack, csms, line, engine, client, {program.name: program for program in programs})
         parts.callback(product.close)
         product.start("postgres")
         migrate(postgres.url)

@@ -11,6 +11,7 @@ import pytest
 
 from embedded.process import launch
 from tests.hosts.product import Product, is_closed, stayed
+from tests.support.stack import Session
 from tests.support.waiting import wait_until
 
 PINGED_OUT_S = 60  # of a process that stands still: by the link, and by the CSMS
@@ -31,14 +32,20 @@ def second_process(pid: int) -> Iterator[psutil.Process]:
         child.wait()
 
 
+def running_on_one_host(product: Product, fleet: dict[str, str]) -> tuple[dict[str, Session], int, str]:
+    """The open session of each charger, when all run, and the process and the id of the only host."""
+    sessions = product.connected(fleet)
+    product.all_observed(fleet.values(), "running", within_s=60)
+    [(pid, host_id)] = product.hosts().items()
+    return sessions, pid, host_id
+
+
 @pytest.mark.slow
 def test_a_process_that_stood_still_gives_way_to_the_one_that_has_taken_its_place(
     product: Product, fleet: dict[str, str]
 ) -> None:
     """It connects none of them again. The CSMS may still have had its connections when the other process began."""
-    before = product.connected(fleet)
-    product.all_observed(fleet.values(), "running", within_s=60)
-    [pid] = product.host_pids()
+    before, pid, _ = running_on_one_host(product, fleet)
     first = product.boot_of_host()
 
     os.kill(pid, signal.SIGSTOP)
@@ -68,9 +75,7 @@ def test_a_charger_of_a_host_that_is_cut_off_moves_only_when_that_host_has_ended
     product: Product, fleet: dict[str, str]
 ) -> None:
     """Its host drains meanwhile, and another one is there that has room."""
-    before = product.connected(fleet)
-    product.all_observed(fleet.values(), "running", within_s=60)
-    [(pid, host_id)] = product.hosts().items()
+    before, pid, host_id = running_on_one_host(product, fleet)
 
     product.cut_off(pid)
     product.call(f"/hosts/{host_id}/drain", "POST")
@@ -99,9 +104,7 @@ def test_a_charger_of_a_host_that_is_cut_off_and_dies_moves_when_ecs_has_stopped
     product: Product, fleet: dict[str, str]
 ) -> None:
     """The next task of the old host has nothing to run by then, or hears that they leave."""
-    before = product.connected(fleet)
-    product.all_observed(fleet.values(), "running", within_s=60)
-    [(pid, host_id)] = product.hosts().items()
+    before, pid, host_id = running_on_one_host(product, fleet)
 
     product.cut_off(pid)
     product.call(f"/hosts/{host_id}/drain", "POST")

@@ -13,6 +13,7 @@ from shared.settings import Settings
 from tests.link.conftest import Connect
 from tests.support.control_hosts import HostRows, next_desired, observe, say_hello, start
 from tests.support.control_link import ControlRows, ScriptedProcess, running_link
+from tests.support.http import PLAIN_HTTP
 from tests.support.waiting import wait_until
 
 
@@ -321,7 +322,9 @@ def test_the_chargers_of_a_host_are_counted_as_they_come(
     rows: ControlRows, hosts: HostRows, connect: Connect, link: Link
 ) -> None:
     def counted() -> str:
-        text = httpx.get(f"{link.url.replace('ws://', 'http://').removesuffix('/control')}/metrics").text
+        text = httpx.get(
+            f"{link.url.replace('ws://', 'http://').removesuffix('/control')}/metrics", **PLAIN_HTTP
+        ).text
         return next(line for line in text.splitlines() if line.startswith("chargehand_link_chargers "))
 
     host_id, charger_id = hosts.host(), rows.charger()

@@ -26,6 +26,7 @@ from tests.support.control_link import (
     refusal,
     running_link,
 )
+from tests.support.http import PLAIN_HTTP
 from tests.support.waiting import wait_until
 
 
@@ -289,8 +290,8 @@ def test_health_and_metrics_are_read_over_http(link: Link, rows: ControlRows, co
     base = link.url.replace("ws://", "http://").removesuffix("/control")
     connect(rows.charger()).hello()
 
-    assert httpx.get(f"{base}/health").json() == {"status": "ok"}
-    metrics = httpx.get(f"{base}/metrics").text
+    assert httpx.get(f"{base}/health", **PLAIN_HTTP).json() == {"status": "ok"}
+    metrics = httpx.get(f"{base}/metrics", **PLAIN_HTTP).text
     assert "chargehand_link_sessions 1.0" in metrics
     assert 'chargehand_link_hellos_total{outcome="accepted"}' in metrics
     assert CONTROL_SECRET not in metrics

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from embedded.ports import HOST, free_port
+from embedded.ports import HOST, answers, free_port
 from embedded.process import Program, running
 from tests.support.environment import environment
 
@@ -32,7 +32,7 @@ def running_api(
     program = Program(
         "api",
         command,
-        is_ready=lambda: _answers(url),
+        is_ready=answers(f"{url}/health"),
         env={
             **os.environ,
             **environment(database_url, redis_url),
@@ -51,10 +51,3 @@ def stop_server(url: str) -> None:
     bind = httpx.URL(url).netloc.decode()
     (server,) = (child for child in psutil.Process().children() if child.environ().get("BIND") == bind)
     server.send_signal(signal.SIGTERM)
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", timeout=5).is_success
-    except httpx.TransportError:
-        return False

@@ -15,7 +15,7 @@ from sqlalchemy import func, insert, make_url, select, update
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from embedded.ports import HOST, free_port
+from embedded.ports import HOST, answers, free_port
 from embedded.process import Program
 from link.process import Link
 from link.server import SUBPROTOCOL, listening
@@ -27,7 +27,7 @@ from shared.sealing import Sealer
 from shared.settings import Settings
 from tests.support.environment import ENCRYPTION_KEY
 from tests.support.proxy import TcpProxy
-from tests.support.stack import PYTHON, answers
+from tests.support.stack import PYTHON
 from tests.support.waiting import wait_until
 
 CONTROL_SECRET = "a-secret-of-the-control-link-under-test-0123456789"
@@ -64,7 +64,7 @@ def link_program(environment: dict[str, str], port: int) -> Program:
     return Program(
         name=f"link-{port}",
         argv=(PYTHON, "-m", "link"),
-        is_ready=lambda: answers(f"http://{HOST}:{port}/health"),
+        is_ready=answers(f"http://{HOST}:{port}/health"),
         env={**environment, **control_environment(port)},
     )
 

@@ -18,9 +18,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from embedded.csms import CHARGERS
-from embedded.ports import HOST, free_port
+from embedded.ports import HOST, answers, free_port
 from embedded.process import Program, running
 from tests.support.environment import environment
+from tests.support.http import PLAIN_HTTP
 from tests.support.waiting import wait_until
 
 PYTHON = sys.executable
@@ -40,7 +41,7 @@ class Stack:
     def set_faults(self, *rules: dict[str, Any]) -> None:
         """Make the embedded ECS misbehave; no rules make it behave again."""
         httpx.put(
-            f"{self.ecs_url}/_chargehand/faults", json=list(rules), auth=self.ecs_owner
+            f"{self.ecs_url}/_chargehand/faults", json=list(rules), auth=self.ecs_owner, **PLAIN_HTTP
         ).raise_for_status()
 
     @property
@@ -85,7 +86,7 @@ def ecs_program(stack: Stack, port: int) -> Program:
     return Program(
         name="ecs",
         argv=(PYTHON, "-m", "embedded.ecs", "--port", str(port), "--state-dir", str(stack.folder / "ecs")),
-        is_ready=lambda: answers(f"{stack.ecs_url}/_chargehand/health"),
+        is_ready=answers(f"{stack.ecs_url}/_chargehand/health"),
         env=stack.environment,
         stop_within_s=12,
     )
@@ -95,7 +96,7 @@ def api_program(stack: Stack) -> Program:
     return Program(
         name="api",
         argv=(PYTHON, "-m", "gunicorn", "-c", "python:api.gunicorn_conf", "api.wsgi:app"),
-        is_ready=lambda: answers(f"{stack.api_url}/ready"),
+        is_ready=answers(f"{stack.api_url}/ready"),
         env=stack.environment,
     )
 
@@ -105,7 +106,7 @@ def link_program(stack: Stack) -> Program:
     return Program(
         name="link",
         argv=(PYTHON, "-m", "link"),
-        is_ready=lambda: answers(health),
+        is_ready=answers(health),
         env=stack.environment,
     )
 
@@ -125,14 +126,6 @@ def beat_program(stack: Stack) -> Program:
         argv=(PYTHON, "-m", "celery", "-A", "worker.celery_app", "beat"),
         env=stack.environment,
     )
-
-
-def answers(url: str) -> bool:
-    """True when a GET is answered with 200."""
-    try:
-        return httpx.get(url, timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 class Call(NamedTuple):

@@ -8,12 +8,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_until(read: Callable[[], T], within_s: float = 10, what: str = "") -> T:
-    """Read every 20 ms until the result is true, and return it. Raises AssertionError, with `what`, after within_s seconds."""
+def wait_until(read: Callable[[], T], within_s: float = 10, what: str = "", *, every_s: float = 0.02) -> T:
+    """Read until the result is true, and return it. Raises AssertionError, with `what`, after within_s seconds."""
     deadline = time.monotonic() + within_s
     while not (result := read()):
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or f'still {result!r}'}"
-        time.sleep(0.02)
+        time.sleep(every_s)
     return result
 
 

@@ -20,6 +20,7 @@ from shared.database.engine import Sessions
 from shared.models import ChargerLog
 from tests.contract.http.conftest import SITES, Sdk
 from tests.support.environment import Token
+from tests.support.http import PLAIN_HTTP
 
 SITE, OTHER_SITE = SITES
 
@@ -136,7 +137,9 @@ def test_where_a_command_is_to_be_watched_is_in_the_answer(sdk: Sdk, charger_id:
     answer = sdk("chargers.with_raw_response.stop_runtime", charger_id=charger_id, request={})
 
     status_url = answer.headers["location"]
-    command = httpx.get(f"{sdk.base_url}{status_url}", headers={"Authorization": f"Bearer {sdk.token}"})
+    command = httpx.get(
+        f"{sdk.base_url}{status_url}", headers={"Authorization": f"Bearer {sdk.token}"}, **PLAIN_HTTP
+    )
 
     assert command.json()["id"] == answer.data.command_id
     assert command.json()["event_type"] == "stop_charger"

@@ -14,6 +14,7 @@ from api.routes.not_implemented import NOT_IMPLEMENTED
 from shared.settings import Settings
 from tests.contract.http.conftest import Sdk
 from tests.contract.http.operations import Operation, operations
+from tests.support.http import PLAIN_HTTP
 
 PAGE = (Path(__file__).parents[3] / "docs" / "compatibility.md").read_text()
 ROW = re.compile(r"^\| `([\w.]+)` \| `([A-Z]+) (\S+)` \| (.+) \|$", re.MULTILINE)
@@ -91,7 +92,7 @@ def test_a_missing_operation_is_a_501_in_the_sdk_too(sdk: Sdk, call: str, argume
     assert raised.value.body == {
         "detail": f"{name} is not available in Chargehand yet: /docs/compatibility.md lists what is"
     }
-    page = httpx.get(f"{sdk.base_url}/docs/compatibility.md")
+    page = httpx.get(f"{sdk.base_url}/docs/compatibility.md", **PLAIN_HTTP)
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/markdown; charset=utf-8")
     assert page.text == PAGE
 
@@ -102,7 +103,8 @@ def test_no_body_is_read_for_what_is_not_there_but_its_methods_are_known(sdk: Sd
     url = f"{sdk.base_url}/ocpi/cpos"
 
     answers = [
-        httpx.request(method, url, headers=headers, content=b"{no json") for method in ("POST", "PATCH")
+        httpx.request(method, url, headers=headers, content=b"{no json", **PLAIN_HTTP)
+        for method in ("POST", "PATCH")
     ]
 
     assert [answer.status_code for answer in answers] == [501, 405]

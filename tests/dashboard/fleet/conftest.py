@@ -17,6 +17,7 @@ from tests.dashboard.browser import open_view
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.dashboard.rows import insert_rows
 from tests.support.api_server import running_api
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import Stack
 
 
@@ -73,7 +74,9 @@ class Own:
 def own(stack: Stack, engine: Engine, new_page: NewPage, stack_token: StackToken) -> Iterator[Own]:
     organization = f"org-{uuid4().hex[:8]}"
     token = stack_token(organization)
-    with httpx.Client(base_url=stack.api_url, headers={"Authorization": f"Bearer {token}"}) as client:
+    with httpx.Client(
+        base_url=stack.api_url, headers={"Authorization": f"Bearer {token}"}, **PLAIN_HTTP
+    ) as client:
         yield Own(organization, new_page(token), client, engine)
 
 

@@ -18,6 +18,7 @@ import pytest
 from embedded.process import Program, running
 from embedded.stack.joining import joining_environment
 from tests.embedded.stack.up import Up, running_up
+from tests.support.http import PLAIN_HTTP
 from tests.support.stack import ecs_owner
 from tests.support.waiting import wait_until
 
@@ -37,10 +38,16 @@ class Fleet:
         self.ecs_owner = ecs_owner(self.environment)
         stack = up.stack
         self.api = httpx.Client(
-            base_url=stack["api"], headers={"Authorization": f"Bearer {stack['token']}"}, timeout=70
+            base_url=stack["api"],
+            headers={"Authorization": f"Bearer {stack['token']}"},
+            timeout=70,
+            **PLAIN_HTTP,
         )
         self.flower = httpx.Client(
-            base_url=stack["flower"], auth=(stack["flower_user"], stack["flower_password"]), timeout=10
+            base_url=stack["flower"],
+            auth=(stack["flower_user"], stack["flower_password"]),
+            timeout=10,
+            **PLAIN_HTTP,
         )
         with ThreadPoolExecutor(CHARGERS) as pool:
             self.chargers = list(pool.map(self._create, range(CHARGERS)))
@@ -71,13 +78,15 @@ class Fleet:
 
     def changes(self) -> Counter[str]:
         """The number of calls that change something at ECS, by name."""
-        calls = httpx.get(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).json()
+        calls = httpx.get(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner, **PLAIN_HTTP).json()
         return Counter(
             call["action"] for call in calls if not call["action"].startswith(("Describe", "List", "Filter"))
         )
 
     def clear_calls(self) -> None:
-        httpx.delete(f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner).raise_for_status()
+        httpx.delete(
+            f"{self.ecs_url}/_chargehand/calls", auth=self.ecs_owner, **PLAIN_HTTP
+        ).raise_for_status()
 
     def tasks(self, worker: str = "") -> dict[str, dict[str, Any]]:
         """The tasks that Flower shows, by id."""

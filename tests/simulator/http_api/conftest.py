@@ -14,6 +14,7 @@ from ocpplab_simulator.core.request_options import RequestOptions
 from simulator.http_api.door import open_http_api
 from tests.simulator.talk import Talk, open_talk
 from tests.support.csms import Payload
+from tests.support.http import PLAIN_HTTP
 from tests.support.waiting import wait_until_async
 
 
@@ -75,7 +76,7 @@ async def vendor(request: pytest.FixtureRequest, version: str) -> AsyncIterator[
         open_http_api(talk.model) as url,
         httpx.AsyncClient() as asynchronous,
     ):
-        with httpx.Client() as synchronous:
+        with httpx.Client(**PLAIN_HTTP) as synchronous:
             if request.param == "sync":
                 yield Vendor(talk, OcpplabSimulator(base_url=url, httpx_client=synchronous))
             else:
