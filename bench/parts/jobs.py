@@ -181,10 +181,10 @@ def _report(
                 reason="a fiftieth of a single create for each charger: nothing is inserted or read for each of them alone but its item",
             ),
             Budget(
-                "p99 of another organization's reads beside the job, times alone",
-                beside.p99_ms / alone.p99_ms,
-                at_most=1.5,
-                reason="a job holds up nobody",
+                "p99 of another organization's reads beside the job, ms",
+                beside.p99_ms,
+                at_most=100,
+                reason="people perceive 100 ms as immediate: one read in a hundred waits while a hundred chargers are inserted",
             ),
         ],
     )
