@@ -1,7 +1,7 @@
 # The targets use .venv, which make creates with PYTHON, 3.11 or newer.
 PYTHON ?= python3
-# Processes of make test, each with its own servers. tests/scheduling.py says what runs where.
-JOBS ?= 2
+# Processes of make test and make end-to-end, each with its own servers. tests/scheduling.py says what runs where.
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help run install install-dev test check lock bench faults screenshots
+.PHONY: help run install install-dev test end-to-end check lock bench faults screenshots
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,10 +21,15 @@ install: $(VENV)/.run ## Install what make run needs into .venv; make run does i
 
 install-dev: $(VENV)/.dev ## Install what the tests and linters need too; the targets below do it
 
-test: $(VENV)/.dev ## Run the tests, JOBS=2 files at a time
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/.dev ## What a commit needs: locks, lint, format, types, tests under coverage
+test: $(VENV)/.dev ## Run the tests in some minutes, JOBS=3 files at a time
+	$(PYTEST) -m "not slow and not end_to_end" $(ARGS)
+
+end-to-end: $(VENV)/.dev ## Run the tests of the whole product: stacks, browsers, the blocks of the documentation
+	$(PYTEST) -m "end_to_end and not slow" $(ARGS)
+
+check: $(VENV)/.dev ## What a commit needs: locks, lint, format, types, make test under coverage
 	$(BIN)/python -m scripts.lock --check
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

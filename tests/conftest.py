@@ -20,7 +20,7 @@ from shared.models import Base
 from shared.settings import Settings
 from shared.startup.environment import load_settings
 from shared.startup.strays import NOT_USED, OF_LIBPQ, leave_out
-from tests.scheduling import LoadStackScheduling, sort_slowest_first
+from tests.scheduling import LoadStackScheduling, mark_end_to_end, sort_slowest_first
 from tests.support.environment import Token, environment, tokens_of
 
 pytest_plugins = ["pytester"]  # for the tests of our own plugin
@@ -39,6 +39,10 @@ PRESERVED_TABLES = {"catalog_brands", "catalog_models", "installation"}
 @pytest.hookimpl(optionalhook=True)  # without xdist nobody calls it
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return LoadStackScheduling(config, log)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    mark_end_to_end(item)
 
 
 @pytest.hookimpl(trylast=True)  # after pytest-randomly
