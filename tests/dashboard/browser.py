@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import pytest
@@ -36,6 +36,7 @@ OPTIONS = (
 )
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 380, "height": 780}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 #: How long `expect` waits, in ms: the machine may be busy with other tests.
 expect.set_options(timeout=15_000)
 
@@ -135,6 +136,15 @@ def axe(page: Page) -> list[str]:
         if found["impact"] in SERIOUS
         for node in found["nodes"]
     ]
+
+
+def axe_in_both_themes(page: Page) -> list[str]:
+    """The serious violations on the page in the light and in the dark theme, which differ in their colours only."""
+    violations = []
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        violations += [f"{theme}: {violation}" for violation in axe(page)]
+    return violations
 
 
 def width_of_content(page: Page) -> int:

@@ -13,7 +13,15 @@ from sqlalchemy import Engine, delete, func
 
 from shared.database.engine import Sessions, make_engine
 from shared.models import Command, Worker
-from tests.dashboard.browser import PHONE, Complaints, axe, open_view, width_of_content
+from tests.dashboard.browser import (
+    DESKTOP,
+    PHONE,
+    Complaints,
+    axe,
+    axe_in_both_themes,
+    open_view,
+    width_of_content,
+)
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.support.fleet import NEW_CHARGER
 from tests.support.stack import Stack
@@ -251,14 +259,13 @@ def test_a_page_that_is_refreshed_keeps_the_focus_and_what_is_unfolded(page: Pag
 
 
 @pytest.mark.usefixtures("answer", "lost_worker", "open_command")
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", ["desktop", "phone"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_the_view_is_accessible_in_both_themes_and_fits_a_phone(
-    new_page: NewPage, theme: str, width: str
+    new_page: NewPage, size: dict[str, int]
 ) -> None:
-    page = new_page(color_scheme=theme, **({"viewport": PHONE} if width == "phone" else {}))
+    page = new_page(viewport=size)
     open_view(page, PATH)
     expect(page.locator('[data-queue="lifecycle"]')).to_be_visible()
 
-    assert axe(page) == []
-    assert width_of_content(page) <= (PHONE["width"] if width == "phone" else 1280)
+    assert axe_in_both_themes(page) == []
+    assert width_of_content(page) <= size["width"]

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.browser import DESKTOP, PHONE, axe, open_view, width_of_content
+from tests.dashboard.browser import DESKTOP, PHONE, axe_in_both_themes, open_view, width_of_content
 from tests.dashboard.conftest import NewPage, StackToken
 from tests.support.fleet import NEW_CHARGER
 from tests.support.http import PLAIN_HTTP
@@ -55,8 +55,8 @@ def paths(stack: Stack, csms: RememberingCsms, stack_token: StackToken) -> Itera
 def open_as(new_page: NewPage, stack_token: StackToken, paths: dict[str, str]) -> Callable[..., Page]:
     """Opens a view, when its last text is there."""
 
-    def open_it(view: str, *, theme: str, viewport: dict[str, int]) -> Page:
-        page = new_page(stack_token(ORGANIZATION), color_scheme=theme, viewport=viewport)
+    def open_it(view: str, *, viewport: dict[str, int]) -> Page:
+        page = new_page(stack_token(ORGANIZATION), viewport=viewport)
         path, text = VIEWS[view]
         open_view(page, path.format(**paths))
         if text:
@@ -67,7 +67,6 @@ def open_as(new_page: NewPage, stack_token: StackToken, paths: dict[str, str]) -
 
 
 every_view = pytest.mark.parametrize("view", VIEWS)
-every_theme = pytest.mark.parametrize("theme", ["light", "dark"])
 every_width = pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desk", "phone"])
 
 
@@ -78,46 +77,34 @@ def missing_is_expected(request: pytest.FixtureRequest) -> None:
 
 
 @every_view
-@every_theme
 @every_width
 def test_a_view_has_no_serious_violation_and_does_not_scroll_sideways(
-    open_as: Callable[..., Page], view: str, theme: str, viewport: dict[str, int]
+    open_as: Callable[..., Page], view: str, viewport: dict[str, int]
 ) -> None:
-    page = open_as(view, theme=theme, viewport=viewport)
-
-    assert axe(page) == []
-    assert width_of_content(page) <= viewport["width"]
-
-
-@every_view
-def test_a_view_has_one_heading_of_the_first_level_and_a_title(
-    open_as: Callable[..., Page], view: str
-) -> None:
-    page = open_as(view, theme="light", viewport=DESKTOP)
+    """And it has one heading of the first level, and a title of its own."""
+    page = open_as(view, viewport=viewport)
 
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page).not_to_have_title("Chargehand")
+    assert axe_in_both_themes(page) == []
+    assert width_of_content(page) <= viewport["width"]
 
 
-@every_theme
 @every_width
-def test_the_sign_in_form_has_no_serious_violation(
-    new_page: NewPage, theme: str, viewport: dict[str, int]
-) -> None:
-    page = new_page(None, color_scheme=theme, viewport=viewport)
+def test_the_sign_in_form_has_no_serious_violation(new_page: NewPage, viewport: dict[str, int]) -> None:
+    page = new_page(None, viewport=viewport)
     open_view(page)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("Where do I get a token?").click()
     expect(page.get_by_role("alert")).to_contain_text("Paste a token first.")
 
-    assert axe(page) == []
+    assert axe_in_both_themes(page) == []
     assert width_of_content(page) <= viewport["width"]
 
 
-@every_theme
-def test_the_help_has_no_serious_violation(open_as: Callable[..., Page], theme: str) -> None:
-    page = open_as("fleet", theme=theme, viewport=PHONE)
+def test_the_help_has_no_serious_violation(open_as: Callable[..., Page]) -> None:
+    page = open_as("fleet", viewport=PHONE)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Help")).to_be_visible()
 
-    assert axe(page) == []
+    assert axe_in_both_themes(page) == []
