@@ -165,7 +165,7 @@ def _report(
                 "p99 of the reads while all run, ms",
                 loads["while all run"].p99_ms,
                 at_most=100,
-                reason="half of that when nothing is asked of the chargers",
+                reason="half of that when no charger starts or stops",
             ),
             Budget(
                 "connections of one identity at once",
