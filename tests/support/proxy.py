@@ -9,6 +9,7 @@ from typing import Any
 from embedded.ports import HOST
 
 CHUNK_BYTES = 65_536
+TURNS = 20  # of the loop: asyncio closes a socket some turns after its transport was closed
 
 
 class TcpProxy:
@@ -50,6 +51,7 @@ class TcpProxy:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            await self._turns()  # what was closed is closed
 
         self._do(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -69,8 +71,8 @@ class TcpProxy:
             finally:
                 self._writers.pop(upstream_writer, None)
                 upstream_writer.close()
-        except OSError:
-            pass  # either side has gone: so does the other
+        except (OSError, asyncio.CancelledError):
+            pass  # either side has gone: so does the other. Or the proxy is closed
         finally:
             self._writers.pop(writer, None)
             writer.close()
@@ -83,6 +85,11 @@ class TcpProxy:
             writer.write(chunk)
             await writer.drain()
         raise ConnectionResetError
+
+    async def _turns(self) -> None:
+        """Let the loop do what is due, and what follows from it."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     def _end_connections(self, of: Callable[[int], bool]) -> None:
         for writer in [writer for writer, port in self._writers.items() if of(port)]:
