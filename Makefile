@@ -1,7 +1,9 @@
 # The targets use .venv, which make creates with PYTHON, 3.11 or newer.
 PYTHON ?= python3
-# Processes of make test and make end-to-end, each with its own servers. tests/scheduling.py says what runs where.
-JOBS ?= 3
+# Processes of the tests, each with its own servers: on two cores as many as keep them busy, and no more, which would be late.
+# tests/scheduling.py says what runs where.
+test: JOBS ?= 3
+end-to-end: JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -21,9 +23,9 @@ install: $(VENV)/.run ## Install what make run needs into .venv; make run does i
 
 install-dev: $(VENV)/.dev ## Install what the tests and linters need too; the targets below do it
 
-PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.dev ## Run the tests in some minutes, JOBS=3 files at a time
+test: $(VENV)/.dev ## Run the tests of the parts, JOBS=3 files at a time
 	$(PYTEST) -m "not slow and not end_to_end" $(ARGS)
 
 end-to-end: $(VENV)/.dev ## Run the tests of the whole product: stacks, browsers, the blocks of the documentation
