@@ -11,7 +11,7 @@ from chargehand.client.creating import creations
 from chargehand.client.failures import TimeIsUp
 from chargehand.client.http import READ_TIMEOUT_S, Client
 from chargehand.client.stack import Stack
-from chargehand.client.waiting import Outcome, Until, send_all, wait_all
+from chargehand.client.waiting import Outcome, Task, Until, send_all, wait_all
 from chargehand.pytest_plugin import RunningStack
 from tests.cli.conftest import Run
 from tests.cli.proxies import Closed, Limited, served
@@ -68,10 +68,17 @@ def test_each_of_many_chargers_is_read_after_it_was_sent_however_short_the_time(
         lambda: len(list(chargehand.client.chargers(q=name, ocpp_state="accepted", status="READY"))) == MANY,
         60,
     )
+    wait_until(lambda: {newest_status(chargehand, task) for task in tasks} == {"succeeded"}, 60)
 
     wait_all(chargehand.client, tasks, 0)
 
     assert {task.outcome for task in tasks} == {Outcome.DONE}
+
+
+def newest_status(chargehand: RunningStack, task: Task) -> str:
+    """Of the charger's newest command."""
+    newest = chargehand.client.get(f"/ocpp/chargers/{task.charger_id}/commands", limit=1)["data"][0]
+    return str(newest["status"])
 
 
 def test_many_chargers_are_waited_for_until_the_csms_has_accepted_each(run: Run, name: str) -> None:
