@@ -45,7 +45,6 @@ class Fault:
     inflict: Callable[[Scene], None]  #: returns when the fault is over
     slow: bool = True
     allows: tuple[int, ...] = ()  #: statuses that clients may get from it, besides 202
-    converges_within_s: float = 30  # on a busy machine too
     chargers: int = 50
     copies: int = 0  #: of each message, sent by the clients themselves
     clients: int = 4

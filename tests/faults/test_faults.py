@@ -14,7 +14,8 @@ from tests.faults.rig import Rig
 from tests.faults.scene import UNAVAILABLE, Scene
 
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
-WAIT_S = 60  # for convergence: longer than any bound, so that late and never differ
+CONVERGES_WITHIN_S = 30  # from the end of the fault, on a busy machine too
+WAIT_S = 60  # for convergence: longer, so that late and never differ
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_no_command_is_lost_and_the_newest_one_holds(rig: Rig, verdicts: list[Ve
     assert verdict.twice == 0
     assert verdict.not_allowed == []
     assert verdict.converged_s is not None
-    assert verdict.converged_s <= fault.converges_within_s
+    assert verdict.converged_s <= CONVERGES_WITHIN_S
     assert fault.p99_s is None or verdict.p99_s <= fault.p99_s
     assert fault.slowest_s is None or verdict.slowest_s <= fault.slowest_s
 
