@@ -1,8 +1,11 @@
 """How api and worker talk to the broker."""
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -143,11 +146,17 @@ def odd_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         def start(name: str, *options: str) -> str:
             folder = tmp_path_factory.mktemp(name)
             argv = (binary, "--port", "0", "--unixsocket", "s", "--dir", str(folder), *options)
-            program = Program(name, argv, is_ready=(folder / "s").is_socket, cwd=folder)
+            program = Program(name, argv, is_ready=partial(listens, folder / "s"), cwd=folder)
             servers.enter_context(running(program, folder / "log"))
             return str(folder / "s")
 
         yield start
+
+
+def listens(path: Path) -> bool:
+    """The socket is there before it takes connections."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 def test_a_redis_behind_a_socket_serves_the_broker_the_rate_limit_and_the_budget(
