@@ -5,6 +5,7 @@ import { rowsOf } from "./exchanges.js";
 import { isWaiting, rowNode, signatureOf, updateWaiting } from "./row.js";
 
 const END_PX = 24; // so near to the end counts as there
+const TOUCH_MS = 1000; // a scroll follows its wheel, finger, pointer or key within that time
 
 /** `does`: {find(row), left(), reachedEnd()}; `left` when somebody scrolls up or opens a row. */
 export function rowList(does) {
@@ -16,13 +17,32 @@ export function rowList(does) {
   let rows = [];
   let partial = false;
   let ownScroll = 0;
+  let ownHeight = 0;
+  let follows = false;
+  let touchedAt = -Infinity;
+
+  for (const input of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+    box.addEventListener(input, () => { touchedAt = performance.now(); }, { passive: true });
+  }
 
   box.addEventListener("scroll", () => {
     if (ownScroll === box.scrollTop) return;
+    if (follows && wasLaidOut()) return toEnd();
     ownScroll = box.scrollTop;
+    ownHeight = box.scrollHeight;
     if (isAtEnd()) does.reachedEnd();
-    else does.left();
+    else leave();
   });
+
+  function leave() {
+    follows = false;
+    does.left();
+  }
+
+  /** Rows get their height when they are drawn, which moves the others: nobody has scrolled. */
+  function wasLaidOut() {
+    return ownHeight !== box.scrollHeight && performance.now() - touchedAt > TOUCH_MS;
+  }
 
   function isAtEnd() {
     return box.scrollHeight - box.scrollTop - box.clientHeight <= END_PX;
@@ -31,18 +51,20 @@ export function rowList(does) {
   function toEnd() {
     box.scrollTop = box.scrollHeight;
     ownScroll = box.scrollTop;
+    ownHeight = box.scrollHeight;
   }
 
   function toggle(key, open) {
     if (open === opened.has(key)) return;
     if (open) opened.add(key);
     else opened.delete(key);
-    if (open) does.left();
+    if (open) leave();
   }
 
   /** Show the entries; what is shown already keeps its element, its focus and its place. */
   function update(entries, { partial: some, follow }) {
     partial = some;
+    follows = follow;
     rows = rowsOf(entries);
     const anchor = follow ? null : anchorOf();
     const kept = new Set(rows.map((row) => row.key));
@@ -110,7 +132,7 @@ export function rowList(does) {
     const at = buttons.indexOf(document.activeElement?.closest?.(".frame-row")?.querySelector(".frame-name"));
     const to = at < 0 ? buttons.length - 1 : Math.min(Math.max(at + step, 0), buttons.length - 1);
     buttons[to]?.focus();
-    if (to >= 0) does.left();
+    if (to >= 0) leave();
   }
 
   return { node: box, before, update, tick, toEnd, current, move };
