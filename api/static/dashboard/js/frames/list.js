@@ -7,7 +7,7 @@ import { isWaiting, rowNode, signatureOf, updateWaiting } from "./row.js";
 const END_PX = 24; // so near to the end counts as there
 const TOUCH_MS = 1000; // a scroll follows its wheel, finger, pointer or key within that time
 
-/** `does`: {find(row), left(), reachedEnd()}; `left` when somebody scrolls up or opens a row. */
+/** `does`: {find(row), follows(), left(), reachedEnd()}; `left` when somebody scrolls up or opens a row. */
 export function rowList(does) {
   const list = el("ol", { class: "frame-rows" });
   const before = el("div", { class: "frames-older" });
@@ -18,7 +18,6 @@ export function rowList(does) {
   let partial = false;
   let ownScroll = 0;
   let ownHeight = 0;
-  let follows = false;
   let touchedAt = -Infinity;
 
   for (const input of ["wheel", "touchmove", "pointerdown", "keydown"]) {
@@ -27,17 +26,12 @@ export function rowList(does) {
 
   box.addEventListener("scroll", () => {
     if (ownScroll === box.scrollTop) return;
-    if (follows && wasLaidOut()) return toEnd();
+    if (does.follows() && wasLaidOut()) return toEnd();
     ownScroll = box.scrollTop;
     ownHeight = box.scrollHeight;
     if (isAtEnd()) does.reachedEnd();
-    else leave();
+    else does.left();
   });
-
-  function leave() {
-    follows = false;
-    does.left();
-  }
 
   /** Rows get their height when they are drawn, which moves the others: nobody has scrolled. */
   function wasLaidOut() {
@@ -58,13 +52,12 @@ export function rowList(does) {
     if (open === opened.has(key)) return;
     if (open) opened.add(key);
     else opened.delete(key);
-    if (open) leave();
+    if (open) does.left();
   }
 
   /** Show the entries; what is shown already keeps its element, its focus and its place. */
   function update(entries, { partial: some, follow }) {
     partial = some;
-    follows = follow;
     rows = rowsOf(entries);
     const anchor = follow ? null : anchorOf();
     const kept = new Set(rows.map((row) => row.key));
@@ -132,7 +125,7 @@ export function rowList(does) {
     const at = buttons.indexOf(document.activeElement?.closest?.(".frame-row")?.querySelector(".frame-name"));
     const to = at < 0 ? buttons.length - 1 : Math.min(Math.max(at + step, 0), buttons.length - 1);
     buttons[to]?.focus();
-    if (to >= 0) leave();
+    if (to >= 0) does.left();
   }
 
   return { node: box, before, update, tick, toEnd, current, move };

@@ -21,7 +21,7 @@ const READER = "maintenance.read_logs";
 /** The pane of a charger (a row of the API), as a <section>; until the signal is aborted. */
 export function framesPane(charger, { signal }) {
   const log = new Log(charger.id);
-  const list = rowList({ find: (row) => log.partnerOf(row, signal), left: () => setReading(true), reachedEnd: () => setReading(false) });
+  const list = rowList({ find: (row) => log.partnerOf(row, signal), follows: () => !isPaused(), left: () => setReading(true), reachedEnd: () => setReading(false) });
   const bar = filterBar({ pause: togglePause, copyAll: () => copy(asLines(log.entries), "what is shown"), download });
   const late = el("p", { class: "note stale", hidden: true });
   const notice = el("div", { class: "frames-notice" });
