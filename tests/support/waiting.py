@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def wait_until(read: Callable[[], T], within_s: float = 10, what: str = "", *, every_s: float = 0.02) -> T:
-    """Read until the result is true, and return it. Raises AssertionError, with `what`, after within_s seconds."""
+    """Read every every_s seconds until the result is true, and return it. Raises AssertionError, with `what`, after within_s seconds."""
     deadline = time.monotonic() + within_s
     while not (result := read()):
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or f'still {result!r}'}"
