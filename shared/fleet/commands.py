@@ -179,7 +179,11 @@ def of_other_rows() -> tuple[ExecutableOption, ExecutableOption]:
     )
     next_attempt_at = (
         select(charger.not_before)
-        .where(Command.status == CommandStatus.QUEUED, charger.newest_command_id == Command.id)
+        .where(
+            Command.status == CommandStatus.QUEUED,
+            charger.id == Command.charger_id,  # the key: no index has newest_command_id
+            charger.newest_command_id == Command.id,
+        )
         .scalar_subquery()
     )
     return (
