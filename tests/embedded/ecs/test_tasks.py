@@ -1,5 +1,7 @@
 """What Amazon ECS promises about tasks and tags and moto does not keep."""
 
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -89,3 +91,12 @@ def test_tags_can_be_changed_on_services_tasks_and_definitions(fleet: Fleet) -> 
         fleet.ecs.tag_resource(resourceArn=arn, tags=[{"key": "a", "value": "3"}])
         fleet.ecs.untag_resource(resourceArn=arn, tagKeys=["b", "c"])
         assert fleet.ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "a", "value": "3"}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shares its CPUs among sessions")
+def test_all_chargers_have_one_share_of_the_cpus(fleet: Fleet) -> None:
+    """Linux gives each session an equal share (autogroup, sched(7)): hundreds of their own would leave the API next to none."""
+    pids = [fleet.pid(fleet.given()) for _ in range(2)]
+
+    assert {os.getsid(pid) for pid in pids} == {os.getsid(fleet.process.pid)}
+    assert [os.getpgid(pid) for pid in pids] == pids  # so that each can be killed with what it started
