@@ -8,8 +8,8 @@ PERFORM = "api/routes/perform.py"
 ACTION_MUTATIONS = (
     Mutation(
         "the event of an action does not wait for an earlier one",
-        "shared/migrations/versions/0020_drive_chargers.py",
-        "    PERFORM FROM chargers WHERE id IN (SELECT charger_id FROM changed) ORDER BY id FOR NO KEY UPDATE;\n",
+        "shared/migrations/versions/0024_order_events_by_transaction.py",
+        "    PERFORM FROM chargers WHERE id IN (SELECT charger_id FROM changed {final}) ORDER BY id FOR NO KEY UPDATE;\n",
         "",
     ),
     Mutation(
