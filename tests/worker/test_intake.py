@@ -149,13 +149,15 @@ def test_a_full_worker_goes_on_as_soon_as_there_is_room(
 def test_a_message_that_breaks_what_is_around_a_task_costs_no_place(
     app: Celery, client: redis.Redis, work: Work
 ) -> None:
-    publish(app, "dep-1")
-    envelope = json.loads(client.rpop("lifecycle"))  # type: ignore[arg-type]
-    envelope["body"] = base64.b64encode(b'[[], {"charger_id": "dep-1"}, 5]').decode()
-    broken = json.dumps(envelope)
+    publish(app, *names(THREADS + 1))
+    broken = []
+    for name in names(THREADS + 1):
+        envelope = json.loads(client.rpop("lifecycle"))  # type: ignore[arg-type]
+        envelope["body"] = base64.b64encode(f'[[], {{"charger_id": "{name}"}}, 5]'.encode()).decode()
+        broken.append(json.dumps(envelope))
 
     with worker(app):
-        client.lpush("lifecycle", *[broken] * (THREADS + 1))
+        client.lpush("lifecycle", *broken)
         publish(app, "dep-2")
         wait_until(lambda: work.taken)
 
