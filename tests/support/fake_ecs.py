@@ -159,8 +159,9 @@ class FakeEcs(EcsClient):
         return views
 
     def current_task(self, charger_id: str) -> str | None:
-        service = self.services.get(charger_id)
-        return service.live[0].arn if service and service.live else None
+        """ListTasks names no task that is to stop."""
+        tasks = self.services[charger_id].tasks if charger_id in self.services else []
+        return next((task.arn for task in tasks if task.status not in ENDING), None)
 
     def stop_task(self, task_arn: str, reason: str) -> None:
         self._before("StopTask", task_arn)
@@ -243,6 +244,7 @@ class FakeEcs(EcsClient):
     def _view(self, charger_id: str, service: FakeService) -> ServiceView:
         running = sum(task.status == "RUNNING" for task in service.tasks)
         newest = [task for task in service.live if task.task_definition_arn == service.task_definition_arn]
+        placed = [task for task in newest if task.status != "STOPPING"]
         return ServiceView(
             name=charger_id,
             status=service.status,
@@ -250,7 +252,8 @@ class FakeEcs(EcsClient):
             running_count=running,
             pending_count=sum(task.status == "PENDING" for task in service.tasks),
             task_definition_arn=service.task_definition_arn,
-            deployed=len(newest) == len(service.live) == service.desired_count,
+            # A deployment stays COMPLETED while a stopped task of it ends and its successor runs.
+            deployed=len(newest) == len(service.live) and len(placed) == service.desired_count,
             rollout_failure=service.rollout_failure,
             event=service.event,
         )

@@ -29,6 +29,25 @@ def test_a_restart_succeeds_when_the_old_task_is_gone_and_another_runs(world: Wo
     assert stops(world) == [old]
 
 
+def test_a_restart_waits_for_the_end_of_the_old_process_though_the_new_one_runs(world: World) -> None:
+    """ECS starts a successor as soon as a task begins to stop, which takes its container up to 30 s."""
+    charger_id = world.ready()
+    restart = world.restart(charger_id)
+    world.converge(charger_id)
+    old = world.ecs.services[charger_id].tasks[0]
+    world.ecs.settle()
+    old.status = "STOPPING"
+
+    world.observe()
+    world.observe()
+    meanwhile = world.status(restart), world.ecs.runs(charger_id)
+    old.status = "STOPPED"
+    world.observe()
+
+    assert meanwhile == (CommandStatus.APPLIED, 1)
+    assert world.status(restart) == CommandStatus.SUCCEEDED
+
+
 def test_a_lost_answer_does_not_restart_twice(world: World) -> None:
     charger_id = world.ready()
     old = world.ecs.current_task(charger_id)
