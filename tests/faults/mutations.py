@@ -17,9 +17,10 @@ from embedded.postgres import running_postgres
 from embedded.redis import running_redis
 from tests.faults.action_mutations import ACTION_MUTATIONS
 from tests.faults.core_mutations import CORE_MUTATIONS, Mutation
+from tests.faults.host_mutations import HOST_MUTATIONS
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("api", "embedded", "shared", "simulator", "tests", "worker", "pyproject.toml")
+PACKAGES = ("api", "embedded", "link", "shared", "simulator", "tests", "worker", "pyproject.toml")
 MACHINE = "tests/worker/reconcile/test_state_machine.py"
 # Test files, wherever they are below tests/worker.
 TESTS = (
@@ -38,6 +39,7 @@ BROKEN = re.compile(
 MUTATIONS = (
     *CORE_MUTATIONS,
     *ACTION_MUTATIONS,
+    *HOST_MUTATIONS,
     Mutation(
         "the boot of an earlier task counts after a rollout of a first generation",
         "shared/fleet/links.py",

@@ -136,13 +136,17 @@ def test_an_answer_to_an_older_generation_finishes_no_newer_command(
     assert world.status(start) == CommandStatus.APPLIED
 
 
-def test_an_older_decision_does_not_replace_a_newer_one(world: World, charger_id: str) -> None:
-    with world.sessions.begin() as session:
-        session.execute(update(HostCharger).values(generation=5, desired_count=0))
+def test_an_older_decision_does_not_replace_a_newer_one(
+    world: World, host: FakeHost, charger_id: str
+) -> None:
+    in_host(world, host, charger_id)
+    world.stop(charger_id)
+    with world.sessions.begin() as session:  # as another worker does for the start that came next
+        session.execute(update(HostCharger).values(generation=5, desired_count=1))
 
     world.converge(charger_id)
 
-    assert (row(world, charger_id).generation, row(world, charger_id).desired_count) == (5, 0)
+    assert (row(world, charger_id).generation, row(world, charger_id).desired_count) == (5, 1)
 
 
 def test_a_fault_is_the_reason_until_the_charger_runs(world: World, host: FakeHost, charger_id: str) -> None:
@@ -276,6 +280,16 @@ def test_a_deleted_charger_is_removed_when_its_host_has_ended_it(
     assert world.gone(charger_id)
     assert hosts_of(world.sessions)[0].chargers == 0
     assert hosts_of(world.sessions)[0].empty_since is not None
+
+
+def test_a_deleted_charger_does_not_wait_for_a_host_that_never_started(world: World, charger_id: str) -> None:
+    world.delete(charger_id)
+    world.converge(charger_id)
+    world.wait_is_over(charger_id)
+    world.converge(charger_id)
+
+    assert world.gone(charger_id)
+    assert hosts_of(world.sessions)[0].chargers == 0
 
 
 @pytest.mark.parametrize("heard", [True, False])
