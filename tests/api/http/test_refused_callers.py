@@ -62,7 +62,7 @@ def _rows(engine: Engine) -> list[Any]:
         if table.name not in PRESERVED_TABLES
     )
     with engine.connect() as connection:
-        return list(connection.exec_driver_sql(" UNION ALL ".join(each)))
+        return list(connection.exec_driver_sql(f"{' UNION ALL '.join(each)} ORDER BY 1"))
 
 
 @every_bound_route
