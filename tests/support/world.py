@@ -129,7 +129,8 @@ class World:
         """Move what was observed and applied so far back that no answer of ECS can be older."""
         ago = timedelta(seconds=self.timing.settle_s)
         with self.sessions.begin() as session:
-            session.execute(update(Charger).values(running_since=Charger.running_since - ago))
+            moved = {name: getattr(Charger, name) - ago for name in ("running_since", "rollout_at")}
+            session.execute(update(Charger).values(moved))
             times = {
                 name: getattr(Command, name) - ago for name in ("applied_at", "finished_at", "created_at")
             }
