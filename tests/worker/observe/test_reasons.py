@@ -155,7 +155,7 @@ def test_a_deployment_that_ecs_gave_up_is_started_anew(live: Live, world: World)
         assert found is not None
         return found
 
-    wait_until(lambda: view().rollout_failure)
+    wait_until(lambda: view().rollout_failure, within_s=30)  # after three tasks have ended
     live.until(charger_id, lambda charger: charger.reason_code == "deployment_failed")
     live.embedded.process.set_faults()
     live.until(charger_id, lambda charger: charger.running_count == 1 and charger.reason is None)
