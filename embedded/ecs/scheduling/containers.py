@@ -81,7 +81,7 @@ class Containers:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            process_group=0,  # for _kill_group; a session each would get a share of the CPUs each on Linux (autogroup)
+            process_group=0,  # not a session: on Linux each would get as much CPU time as the API (autogroup)
         )
         record = self._records / task_id
         record.write_text(f"{process.pid} {_start_of(process.pid)}")
