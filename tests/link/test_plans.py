@@ -1,11 +1,10 @@
 """The link reads open actions by an index, however many are final: it does so several times a second."""
 
-from typing import Any
-
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from link.rows.actions import ActionResult, abandon_actions, actions_to_send, expire_actions, write_results
 from tests.support.control_link import ControlRows
+from tests.support.plans import executed
 
 FILL = """
 INSERT INTO actions (charger_id, organization_id, name, event, status, requested_by, expires_at, finished_at)
@@ -21,23 +20,16 @@ def test_the_statements_of_the_link_read_no_final_actions(rows: ControlRows, eng
         connection.execute(text(FILL))
     with engine.connect() as connection:
         connection.execute(text("ANALYZE actions"))
-    executed: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        executed.append((statement, parameters))
-
-    event.listen(engine, "before_cursor_execute", note)
-    with rows.sessions() as session:
+    with executed(engine) as statements, rows.sessions() as session:
         actions_to_send(session, "link", sent=[1, 2], resumed=[charger_id], at_most=100)
         write_results(session, [ActionResult(1, charger_id, "applied")])
         expire_actions(session, "link")
         abandon_actions(session)
         session.rollback()
-    event.remove(engine, "before_cursor_execute", note)
 
     with engine.connect() as connection:
-        for statement, parameters in executed:
+        for statement, parameters in statements:
             plan = str(connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).all())
             assert "actions" in plan
             assert "Seq Scan on actions" not in plan, plan
-    assert len(executed) == 4
+    assert len(statements) == 4

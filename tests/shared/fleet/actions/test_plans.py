@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from shared.database.engine import Sessions, make_engine
 from shared.fleet.actions.read import ActionFilters, get_action, list_actions
 from shared.fleet.actions.record import ActionRequest, Target, record_actions
 from shared.fleet.labels import Label
 from tests.shared.fleet.test_charger_counts import charger
-from tests.support.plans import only_nested_loops
+from tests.support.plans import executed, only_nested_loops
 
 MAX_ROWS = 2_000  # that a step of a plan may read: there are 2,000 chargers and 20,000 actions
 FILL = (
@@ -65,20 +65,11 @@ def _steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _check(engine: Engine, work: Callable[[Any], object], *indexed: str) -> None:
     """Do the work, and check that its statements read these tables by indexes, and how many rows. Keeps nothing."""
-    executed: list[tuple[str, Any]] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        if not statement.startswith("SET "):
-            executed.append((statement, parameters))
-
     with Sessions(engine)() as session:
-        event.listen(engine, "before_cursor_execute", note)
-        try:
+        with executed(engine) as statements:
             work(session)
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-        assert executed
-        for statement, parameters in executed:
+        assert statements
+        for statement, parameters in statements:
             [explained] = session.connection().exec_driver_sql(
                 f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
             )
